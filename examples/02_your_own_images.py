@@ -1,0 +1,54 @@
+"""Your own folder of classes, from Python: race the catalogue's learners, then use the winner.
+
+    .venv/bin/python examples/02_your_own_images.py FOLDER [--budget 3m] [--out runs/mine]
+
+FOLDER has one folder of images per class. Without one, a small folder of drawn characters is made
+in a temporary place, so that the example runs anywhere.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from metaloop import FewShotClassifier, learn
+from metaloop.loop import Learned, Tried
+from metaloop.tasks.glyphs import read_glyphs
+
+
+def made_up_folder(folder: Path, num_classes: int = 40) -> Path:
+    """Returns a folder of `num_classes` folders with 20 small images each."""
+    store = read_glyphs().store
+    for index in range(20 * num_classes):
+        place = folder / f"class {store.targets[index]:02d}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(store.inputs[index, 0].numpy()).save(place / f"{index}.png")
+    return folder
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument("folder", nargs="?", type=Path)
+parser.add_argument("--budget", default="3m")
+parser.add_argument("--out", type=Path)
+options = parser.parse_args()
+
+temporary = Path(tempfile.mkdtemp())
+folder = options.folder or made_up_folder(temporary / "images")
+out = options.out or temporary / "run"
+
+for event in learn(folder, budget=options.budget, out=out):
+    if isinstance(event, Tried):
+        print(f"{event.label}: best so far {event.best} {event.best_value:.1%}")
+    if isinstance(event, Learned):
+        test = event.report["test"]
+        print(f"test: {test['value']:.1%} ± {test['ci95']:.1%} ({test['episodes']} episodes)")
+
+# A new task: a handful of images of classes, some of them new. Here three classes, three images.
+classes = sorted(path for path in folder.iterdir() if path.is_dir())[:3]
+support = [(image, place.name) for place in classes for image in sorted(place.iterdir())[:3]]
+queries = [sorted(place.iterdir())[5] for place in classes]
+model = FewShotClassifier.load(out / "model.metaloop")
+model.fit([image for image, _ in support], [label for _, label in support])
+for query, label in zip(queries, model.predict(queries), strict=True):
+    print(f"{query.parent.name} was taken for {label}")

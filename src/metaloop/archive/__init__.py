@@ -1,0 +1,43 @@
+"""The archive: everything that was tried, measured, concluded and opened, in one SQLite file.
+
+Only the coordinator of a run writes; any number of processes may read meanwhile. Reading needs
+neither torch nor anything else of metaloop but `core.records`.
+"""
+
+from metaloop.archive.archive import Archive
+from metaloop.archive.comparing import content
+from metaloop.archive.environment import describe_environment
+from metaloop.archive.lock import run_lock
+from metaloop.archive.stored import (
+    DataSet,
+    Opening,
+    OpeningId,
+    ResultId,
+    Run,
+    RunId,
+    RunStatus,
+    StoredCandidate,
+    StoredResult,
+    StoredTrial,
+    StoredVerdict,
+    TrialId,
+)
+
+__all__ = [
+    "Archive",
+    "DataSet",
+    "Opening",
+    "OpeningId",
+    "ResultId",
+    "Run",
+    "RunId",
+    "RunStatus",
+    "StoredCandidate",
+    "StoredResult",
+    "StoredTrial",
+    "StoredVerdict",
+    "TrialId",
+    "content",
+    "describe_environment",
+    "run_lock",
+]

@@ -1,0 +1,73 @@
+"""`run_lock`: one run at a time writes into a run's directory.
+
+The operating system holds the lock, so it ends with the process that holds it, however that ends.
+Where there is no `fcntl` (Windows) nothing is locked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from metaloop.core.errors import OutputError
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover
+    fcntl = None  # type: ignore[assignment]
+
+LOCK_NAME = "run.lock"
+_held: set[int] = set()
+
+
+@contextmanager
+def run_lock(directory: str | os.PathLike[str]) -> Iterator[None]:
+    """Holds the lock of a run's directory, or raises `OutputError` if another run has it.
+
+    Forked workers do not inherit it: when the coordinator is killed the lock is free at once.
+    """
+    path = Path(directory) / LOCK_NAME
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise OutputError(f"cannot write in '{directory}': {reason}") from error
+    _held.add(handle)
+    try:
+        _acquire(handle, directory)
+        with suppress(OSError):  # the number only helps the message; a full disk must not stop us
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        _held.discard(handle)
+        os.close(handle)
+
+
+def _acquire(handle: int, directory: str | os.PathLike[str]) -> None:
+    if fcntl is None:  # pragma: no cover
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        owner = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+        named = f" (process {owner})" if owner else ""
+        raise OutputError(
+            f"another metaloop run is writing here{named}: '{directory}'; wait for it to end, "
+            "or choose another --out"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"cannot lock '{directory}': {error.strerror}") from error
+
+
+def _forget_in_child() -> None:
+    for handle in _held:
+        with suppress(OSError):
+            os.close(handle)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)

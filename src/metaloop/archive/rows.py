@@ -1,0 +1,229 @@
+"""Records into columns and rows into records: the two directions side by side.
+
+NULL stands for NaN in figures (SQLite has no NaN). Text that is no valid Unicode (names of files
+can be so) is kept readable. A damaged row raises `ValueError`, `LookupError` or
+`TypeError`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from sqlite3 import Row
+from typing import Any
+
+import numpy as np
+
+from metaloop.archive.stored import (
+    DataSet,
+    Opening,
+    Run,
+    StoredCandidate,
+    StoredResult,
+    StoredTrial,
+    StoredVerdict,
+)
+from metaloop.core.records import (
+    CurvePoint,
+    Protocol,
+    Result,
+    Trial,
+    Verdict,
+    candidate_from_json,
+)
+
+Columns = dict[str, Any]
+
+
+def to_text(text: str) -> str:
+    """Returns `text` with what UTF-8 cannot hold written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def to_json_text(value: Any) -> str:
+    """Returns JSON with sorted keys; values that JSON lacks (paths) become their text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+
+
+def result_columns(result: Result) -> Columns:
+    """Returns what a result says, without its protocol."""
+    return {
+        "metric": result.metric,
+        "value": float(result.value),
+        "ci95": float(result.ci95),
+        "episodes": int(result.episodes),
+    }
+
+
+def protocol_columns(protocol: Protocol) -> Columns:
+    """Returns how a result was measured."""
+    return {
+        "part": protocol.part,
+        "ways": int(protocol.ways),
+        "shots": int(protocol.shots),
+        "queries": int(protocol.queries),
+        "norm_policy": protocol.norm_policy,
+        "list_hash": protocol.list_hash,
+        "data_hash": protocol.data_hash,
+    }
+
+
+def trial_columns(trial: Trial) -> Columns:
+    """Returns what happened in a trial, without its curve, results, candidate, seed and rung."""
+    return {
+        "status": trial.status,
+        "steps": int(trial.steps),
+        "cpu_seconds": float(trial.cpu_seconds),
+        "wall_seconds": float(trial.wall_seconds),
+        "flops": None if trial.flops is None else float(trial.flops),
+        "message": to_text(trial.message),
+    }
+
+
+def curve_columns(point: CurvePoint) -> Columns:
+    """Returns an early figure."""
+    return {
+        "step": int(point.step),
+        "wall_seconds": float(point.wall_seconds),
+        "loss": float(point.loss),
+        "value": None if point.value is None else float(point.value),
+    }
+
+
+def score_columns(scores: np.ndarray | None, episodes: int) -> Columns:
+    """Returns per-episode scores as little-endian bytes: float32 stays so, the rest is float64."""
+    if scores is None:
+        return {"scores_type": None, "scores": None}
+    if scores.shape != (episodes,):
+        raise ValueError(f"scores of shape {scores.shape} for {episodes} episodes")
+    kind = "<f4" if scores.dtype == np.float32 else "<f8"
+    return {"scores_type": kind, "scores": scores.astype(kind).tobytes()}
+
+
+def scores(row: Row) -> np.ndarray:
+    """Returns the scores of a result that has them."""
+    array = np.frombuffer(row["scores"], dtype=row["scores_type"])
+    if len(array) != row["episodes"]:
+        raise ValueError(f"{row['episodes']} episodes but {len(array)} scores")
+    return array.astype(array.dtype.newbyteorder("="))
+
+
+def run(row: Row) -> Run:
+    """Returns a run."""
+    arguments, environment = json.loads(row["arguments"]), json.loads(row["environment"])
+    return Run(
+        id=row["id"],
+        started=row["started"],
+        ended=row["ended"],
+        command=row["command"],
+        arguments=arguments,
+        seed=row["seed"],
+        budget=row["budget"],
+        status=row["status"],
+        environment=environment,
+    )
+
+
+def data_set(row: Row) -> DataSet:
+    """Returns a data set."""
+    return DataSet(
+        hash=row["hash"],
+        name=row["name"],
+        kind=row["kind"],
+        classes=row["classes"],
+        examples=row["examples"],
+        parts={part: tuple(names) for part, names in json.loads(row["parts"]).items()},
+        left_out=json.loads(row["left_out"]),
+    )
+
+
+def candidate(row: Row, parents: Iterable[str]) -> StoredCandidate:
+    """Returns a candidate with these parents."""
+    return StoredCandidate(
+        identity=row["identity"],
+        candidate=candidate_from_json(row["json"]),
+        operator=row["operator"],
+        parents=tuple(parents),
+        run=row["run"],
+        behaviour=row["behaviour"],
+    )
+
+
+def trial(row: Row, curve: Iterable[CurvePoint], results: Iterable[Result]) -> StoredTrial:
+    """Returns a trial with this curve and these results."""
+    happened = Trial(
+        candidate=row["candidate"],
+        status=row["status"],
+        seed=row["seed"],
+        steps=row["steps"],
+        cpu_seconds=row["cpu_seconds"],
+        wall_seconds=row["wall_seconds"],
+        flops=row["flops"],
+        rung=row["rung"],
+        curve=tuple(curve),
+        results=tuple(results),
+        message=row["message"],
+    )
+    return StoredTrial(
+        id=row["id"],
+        run=row["run"],
+        data_hash=row["data_hash"],
+        continues=row["continues"],
+        started=row["started"],
+        ended=row["ended"],
+        trial=happened,
+    )
+
+
+def curve_point(row: Row) -> CurvePoint:
+    """Returns an early figure."""
+    return CurvePoint(row["step"], row["wall_seconds"], _figure(row["loss"]), row["value"])
+
+
+def protocol(row: Row) -> Protocol:
+    """Returns how a result was measured."""
+    return Protocol(**{name: row[name] for name in Protocol.__dataclass_fields__})
+
+
+def result(row: Row) -> Result:
+    """Returns a result."""
+    value, ci95 = _figure(row["value"]), _figure(row["ci95"])
+    return Result(row["metric"], value, ci95, row["episodes"], protocol(row))
+
+
+def stored_result(row: Row) -> StoredResult:
+    """Returns a result with its place."""
+    has_scores = row["scores_type"] is not None
+    return StoredResult(row["id"], row["trial"], row["candidate"], has_scores, result(row))
+
+
+def verdict(row: Row) -> StoredVerdict:
+    """Returns a verdict."""
+    concluded = Verdict(
+        winner=row["winner"],
+        loser=row["loser"],
+        part=row["part"],
+        difference=_figure(row["difference"]),
+        low=_figure(row["low"]),
+        episodes=row["episodes"],
+        reason=row["reason"],
+    )
+    return StoredVerdict(row["id"], row["run"], row["decided"], concluded)
+
+
+def opening(row: Row) -> Opening:
+    """Returns an opening."""
+    return Opening(
+        id=row["id"],
+        run=row["run"],
+        opened=row["opened"],
+        subject=row["subject"],
+        purpose=row["purpose"],
+        protocol=protocol(row),
+        result=None if row["metric"] is None else result(row),
+    )
+
+
+def _figure(value: float | None) -> float:
+    return math.nan if value is None else value

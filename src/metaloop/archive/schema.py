@@ -1,0 +1,181 @@
+"""The tables of an archive, their version, and how older versions are brought up to it.
+
+`PRAGMA user_version` holds the version and `PRAGMA application_id` tells an archive from any other
+SQLite file. Numbers that are not finite: infinity is stored as it is, NaN as NULL (SQLite has
+none). Every table has a number that keeps the order of insertion. JSON columns have sorted keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from sqlite3 import Connection
+
+APPLICATION_ID = 0x6D6C6F70  # "mlop"
+VERSION = 1
+
+TABLES = """
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    started TEXT NOT NULL,
+    ended TEXT,
+    command TEXT NOT NULL,
+    arguments TEXT NOT NULL,              -- JSON
+    seed INTEGER NOT NULL,
+    budget TEXT NOT NULL,
+    status TEXT NOT NULL,
+    environment TEXT NOT NULL             -- JSON: versions, platform, processors
+);
+CREATE TABLE data_sets (
+    id INTEGER PRIMARY KEY,
+    hash TEXT NOT NULL UNIQUE,            -- of content and parts
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    classes INTEGER NOT NULL,
+    examples INTEGER NOT NULL,
+    parts TEXT NOT NULL,                  -- JSON: part -> class names
+    left_out TEXT NOT NULL                -- JSON: reason -> how many
+);
+CREATE TABLE candidates (
+    id INTEGER PRIMARY KEY,
+    identity TEXT NOT NULL UNIQUE,
+    json TEXT NOT NULL,                   -- core.records.to_json
+    program TEXT,                         -- source of a generated learner
+    behaviour TEXT,                       -- hash of what a generated learner does on probes
+    operator TEXT NOT NULL,               -- what made it: catalogue, mutate slot, crossover, ...
+    run INTEGER REFERENCES runs (id)
+);
+CREATE INDEX candidates_behaviour ON candidates (behaviour) WHERE behaviour IS NOT NULL;
+CREATE TABLE parents (
+    child TEXT NOT NULL REFERENCES candidates (identity),
+    position INTEGER NOT NULL,
+    parent TEXT NOT NULL REFERENCES candidates (identity),
+    PRIMARY KEY (child, position)
+);
+CREATE TABLE trials (
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES runs (id),
+    candidate TEXT NOT NULL REFERENCES candidates (identity),
+    data_hash TEXT NOT NULL REFERENCES data_sets (hash),
+    status TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    rung INTEGER NOT NULL,
+    continues INTEGER REFERENCES trials (id),  -- the trial whose trunk this one goes on from
+    steps INTEGER NOT NULL DEFAULT 0,
+    cpu_seconds REAL NOT NULL DEFAULT 0,
+    wall_seconds REAL NOT NULL DEFAULT 0,
+    flops REAL,
+    message TEXT NOT NULL DEFAULT '',
+    started TEXT NOT NULL,
+    ended TEXT
+);
+CREATE INDEX trials_run ON trials (run);
+CREATE INDEX trials_candidate ON trials (candidate);
+CREATE TABLE curves (
+    trial INTEGER NOT NULL REFERENCES trials (id),
+    position INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    wall_seconds REAL NOT NULL,
+    loss REAL,
+    value REAL,
+    PRIMARY KEY (trial, position)
+);
+CREATE TABLE results (
+    id INTEGER PRIMARY KEY,
+    trial INTEGER NOT NULL REFERENCES trials (id),
+    metric TEXT NOT NULL,
+    value REAL,
+    ci95 REAL,
+    episodes INTEGER NOT NULL,
+    part TEXT NOT NULL,
+    ways INTEGER NOT NULL,
+    shots INTEGER NOT NULL,
+    queries INTEGER NOT NULL,
+    norm_policy TEXT NOT NULL,
+    list_hash TEXT NOT NULL,
+    data_hash TEXT NOT NULL,
+    scores_type TEXT CHECK (scores_type IN ('<f4', '<f8')),
+    scores BLOB                           -- one number per episode, little-endian
+);
+CREATE INDEX results_trial ON results (trial);
+CREATE INDEX results_list ON results (list_hash);
+CREATE TABLE verdicts (
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES runs (id),
+    decided TEXT NOT NULL,
+    winner TEXT NOT NULL REFERENCES candidates (identity),
+    loser TEXT NOT NULL REFERENCES candidates (identity),
+    part TEXT NOT NULL,
+    difference REAL,
+    low REAL,
+    episodes INTEGER NOT NULL,
+    reason TEXT NOT NULL
+);
+CREATE TABLE openings (
+    id INTEGER PRIMARY KEY,
+    run INTEGER REFERENCES runs (id),     -- NULL: opened by `evaluate`, outside of any run
+    opened TEXT NOT NULL,
+    subject TEXT NOT NULL,                -- identity of the candidate or hash of the model file
+    purpose TEXT NOT NULL,
+    part TEXT NOT NULL,
+    ways INTEGER NOT NULL,
+    shots INTEGER NOT NULL,
+    queries INTEGER NOT NULL,
+    norm_policy TEXT NOT NULL,
+    list_hash TEXT NOT NULL,
+    data_hash TEXT NOT NULL,
+    metric TEXT,                          -- NULL until the evaluation has ended
+    value REAL,
+    ci95 REAL,
+    episodes INTEGER
+);
+"""
+
+TABLE_NAMES = (
+    "meta",
+    "runs",
+    "data_sets",
+    "candidates",
+    "parents",
+    "trials",
+    "curves",
+    "results",
+    "verdicts",
+    "openings",
+)
+
+# What differs between two runs that are otherwise equal: when, how long, where.
+TIME_COLUMNS = {
+    "runs": frozenset(("started", "ended", "arguments", "environment")),
+    "trials": frozenset(("cpu_seconds", "wall_seconds", "started", "ended")),
+    "curves": frozenset(("wall_seconds",)),
+    "verdicts": frozenset(("decided",)),
+    "openings": frozenset(("opened",)),
+}
+
+# UPGRADES[n] brings version n to n + 1, inside one transaction that also sets the new version.
+UPGRADES: dict[int, Callable[[Connection], None]] = {}
+
+
+def create_tables(connection: Connection) -> None:
+    """Makes all tables in an empty database; the caller holds the transaction."""
+    for statement in TABLES.split(";"):
+        if statement.strip():
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.executemany(
+        "INSERT INTO meta (key, value) VALUES (?, ?)",
+        [("format", "metaloop archive"), ("schema version", str(VERSION))],
+    )
+
+
+def upgrade(connection: Connection, version: int) -> None:
+    """Brings the tables from `version` to `VERSION`; the caller holds the transaction."""
+    for step in range(version, VERSION):
+        UPGRADES[step](connection)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("UPDATE meta SET value = ? WHERE key = 'schema version'", (str(VERSION),))

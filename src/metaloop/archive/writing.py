@@ -1,0 +1,266 @@
+"""The writing half of an archive: each method is one transaction, kept from when it returns."""
+
+from __future__ import annotations
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metaloop.archive import rows
+from metaloop.archive.environment import describe_environment, utc_now
+from metaloop.archive.stored import DataSet, OpeningId, ResultId, RunId, RunStatus, TrialId
+from metaloop.core.errors import ArchiveError
+from metaloop.core.records import Candidate, CurvePoint, Protocol, Result, Trial, Verdict, to_json
+
+
+class Writing(ABC):
+    """What can be recorded. A record that names an unknown run, trial or candidate is refused."""
+
+    path: Path
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[None]:
+        """Makes the writes inside one: all are kept, or after an exception none. May be nested."""
+
+    @abstractmethod
+    def query(self, select: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Returns the rows of a SELECT."""
+
+    @abstractmethod
+    def change(self, statement: str, values: Sequence[Any]) -> sqlite3.Cursor:
+        """Runs one statement that writes, inside a transaction."""
+
+    def begin_run(
+        self,
+        command: str,
+        *,
+        arguments: Mapping[str, Any],
+        seed: int,
+        budget: str,
+        environment: Mapping[str, Any] | None = None,
+    ) -> RunId:
+        """Records that a run began, in this environment unless another is given."""
+        if environment is None:
+            environment = describe_environment()
+        values = {
+            "started": utc_now(),
+            "command": rows.to_text(command),
+            "arguments": rows.to_json_text(arguments),
+            "seed": int(seed),
+            "budget": budget,
+            "status": "running",
+            "environment": rows.to_json_text(environment),
+        }
+        return RunId(self._insert("runs", values))
+
+    def end_run(self, run: RunId, status: RunStatus) -> None:
+        """Records how a run ended."""
+        self._update("runs", run, {"status": status, "ended": utc_now()})
+
+    def mark_interrupted(self, run: RunId) -> None:
+        """Records that a run still called running was killed, and with it its running trials.
+
+        When is unknown, so `ended` stays empty. Runs and trials that have ended stay as they are.
+        """
+        with self.transaction():
+            for table, column in (("trials", "run"), ("runs", "id")):
+                self.change(
+                    f"UPDATE {table} SET status = 'interrupted' "
+                    f"WHERE {column} = ? AND status = 'running'",
+                    (run,),
+                )
+
+    def add_data_set(self, data_set: DataSet) -> None:
+        """Records a data set once; `ArchiveError` if the hash is known with other parts."""
+        values = {
+            "hash": data_set.hash,
+            "name": rows.to_text(data_set.name),
+            "kind": rows.to_text(data_set.kind),
+            "classes": int(data_set.classes),
+            "examples": int(data_set.examples),
+            "parts": rows.to_json_text(data_set.parts),
+            "left_out": rows.to_json_text(data_set.left_out),
+        }
+        with self.transaction():
+            known = self.query("SELECT * FROM data_sets WHERE hash = ?", (data_set.hash,))
+            if not known:
+                self._insert("data_sets", values)
+            elif known[0]["parts"] != values["parts"]:
+                raise ArchiveError(
+                    f"archive '{self.path}' knows data '{known[0]['name']}' ({data_set.hash}) in "
+                    "other parts; use the same --split-seed, or another archive"
+                )
+
+    def add_candidate(
+        self,
+        candidate: Candidate,
+        parents: Sequence[str] = (),
+        operator: str = "catalogue",
+        *,
+        run: RunId | None = None,
+        behaviour: str | None = None,
+    ) -> str:
+        """Records a candidate and who it came from; returns its identity.
+
+        `parents` are identities of candidates in this archive, in the order the operator takes.
+        Of a candidate that is known already the first account stays.
+        """
+        identity = candidate.identity
+        values = {
+            "identity": identity,
+            "json": to_json(candidate),
+            "program": candidate.program,
+            "behaviour": behaviour,
+            "operator": operator,
+            "run": run,
+        }
+        with self.transaction():
+            if not self.query("SELECT 1 FROM candidates WHERE identity = ?", (identity,)):
+                self._insert("candidates", values)
+                for position, parent in enumerate(parents):
+                    line = {"child": identity, "position": position, "parent": parent}
+                    self._insert("parents", line)
+        return identity
+
+    def begin_trial(
+        self,
+        run: RunId,
+        candidate: str,
+        data_hash: str,
+        *,
+        seed: int,
+        rung: int = 0,
+        continues: TrialId | None = None,
+    ) -> TrialId:
+        """Records that the training of a candidate began, on data added before."""
+        values = {
+            "run": run,
+            "candidate": candidate,
+            "data_hash": data_hash,
+            "status": "running",
+            "seed": int(seed),
+            "rung": int(rung),
+            "continues": continues,
+            "started": utc_now(),
+        }
+        return TrialId(self._insert("trials", values))
+
+    def add_curve_point(self, trial: TrialId, point: CurvePoint) -> None:
+        """Records an early figure of a running trial: readers see it, and a kill keeps it."""
+        with self.transaction():
+            known = self.query("SELECT count(*) FROM curves WHERE trial = ?", (trial,))
+            self._insert_curve_point(trial, known[0][0], point)
+
+    def end_trial(
+        self, trial: TrialId, outcome: Trial, scores: Mapping[str, np.ndarray] | None = None
+    ) -> tuple[ResultId, ...]:
+        """Records what happened in a running trial; its curve replaces points added before.
+
+        `scores` maps a list hash to the score of each episode. Returns the numbers of the results.
+        `ValueError` if the trial is not running, is another's, or the scores do not fit.
+        """
+        scores = scores or {}
+        lists = [result.protocol.list_hash for result in outcome.results]
+        if any(lists.count(list_hash) != 1 for list_hash in scores):
+            raise ValueError(f"scores on lists {sorted(scores)} for results on lists {lists}")
+        begun = {"candidate": outcome.candidate, "seed": outcome.seed, "rung": outcome.rung}
+        with self.transaction():
+            self._require_running(trial, begun)
+            self._update("trials", trial, {**rows.trial_columns(outcome), "ended": utc_now()})
+            self.change("DELETE FROM curves WHERE trial = ?", (trial,))
+            for position, point in enumerate(outcome.curve):
+                self._insert_curve_point(trial, position, point)
+            return tuple(
+                self.add_result(trial, result, scores.get(result.protocol.list_hash))
+                for result in outcome.results
+            )
+
+    def add_result(
+        self, trial: TrialId, result: Result, scores: np.ndarray | None = None
+    ) -> ResultId:
+        """Records one more result of a trial, such as a re-test on fresh episodes."""
+        values = {
+            "trial": trial,
+            **rows.result_columns(result),
+            **rows.protocol_columns(result.protocol),
+            **rows.score_columns(scores, result.episodes),
+        }
+        return ResultId(self._insert("results", values))
+
+    def add_verdict(self, run: RunId, verdict: Verdict) -> int:
+        """Records what was concluded about two candidates."""
+        values = {
+            "run": run,
+            "decided": utc_now(),
+            "winner": verdict.winner,
+            "loser": verdict.loser,
+            "part": verdict.part,
+            "difference": float(verdict.difference),
+            "low": float(verdict.low),
+            "episodes": int(verdict.episodes),
+            "reason": rows.to_text(verdict.reason),
+        }
+        return self._insert("verdicts", values)
+
+    def record_opening(
+        self,
+        subject: str,
+        purpose: str,
+        protocol: Protocol,
+        *,
+        result: Result | None = None,
+        run: RunId | None = None,
+    ) -> OpeningId:
+        """Records that someone looks at a sealed part, best *before* looking.
+
+        Then `finish_opening` adds what was seen, and an evaluation that is broken off has left its
+        trace. `subject` is a candidate's identity or a model file's hash.
+        """
+        values = {
+            "run": run,
+            "opened": utc_now(),
+            "subject": rows.to_text(subject),
+            "purpose": rows.to_text(purpose),
+            **rows.protocol_columns(protocol),
+            **({} if result is None else rows.result_columns(result)),
+        }
+        return OpeningId(self._insert("openings", values))
+
+    def finish_opening(self, opening: OpeningId, result: Result) -> None:
+        """Adds what was seen to an opening recorded before."""
+        self._update("openings", opening, rows.result_columns(result))
+
+    def _require_running(self, trial: TrialId, begun: Mapping[str, Any]) -> None:
+        known = self.query("SELECT * FROM trials WHERE id = ?", (trial,))
+        if not known or known[0]["status"] != "running":
+            raise ValueError(f"trial {trial} is {known[0]['status'] if known else 'unknown'}")
+        differing = {name for name, value in begun.items() if known[0][name] != value}
+        if differing:
+            raise ValueError(f"trial {trial} began with another {' and '.join(sorted(differing))}")
+
+    def _insert_curve_point(self, trial: TrialId, position: int, point: CurvePoint) -> None:
+        place = {"trial": trial, "position": position}
+        self._insert("curves", {**place, **rows.curve_columns(point)})
+
+    def _insert(self, table: str, values: Mapping[str, Any]) -> int:
+        columns, marks = ", ".join(values), ", ".join("?" * len(values))
+        with self.transaction():
+            cursor = self.change(
+                f"INSERT INTO {table} ({columns}) VALUES ({marks})", tuple(values.values())
+            )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def _update(self, table: str, row: int, values: Mapping[str, Any]) -> None:
+        assignments = ", ".join(f"{column} = ?" for column in values)
+        with self.transaction():
+            cursor = self.change(
+                f"UPDATE {table} SET {assignments} WHERE id = ?", (*values.values(), row)
+            )
+            if cursor.rowcount != 1:
+                raise ValueError(f"{table} has no row {row}")

@@ -1,0 +1,118 @@
+"""The table of built-in families, and how DATA, whatever it is, becomes a family of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from metaloop.core.errors import DataError, MetaloopError, unknown_name
+from metaloop.core.inputs import InputFormat
+from metaloop.tasks.digits import read_digits
+from metaloop.tasks.family import ClassFamily, TaskFamily, class_family
+from metaloop.tasks.glyphs import read_glyphs
+from metaloop.tasks.readers import read
+from metaloop.tasks.sinusoid import SinusoidFamily
+from metaloop.tasks.store import LeftOut, Reading
+
+
+@dataclass(frozen=True)
+class FamilyEntry:
+    """A built-in family: a line about it and how it is read (None: it is a function, not data)."""
+
+    summary: str
+    read: Callable[..., Reading] | None
+
+
+FAMILIES: Mapping[str, FamilyEntry] = MappingProxyType(
+    {
+        "digits": FamilyEntry(
+            "scikit-learn's real handwritten digits, to evaluate on", read_digits
+        ),
+        "glyphs": FamilyEntry("characters drawn from matplotlib's fonts: the default", read_glyphs),
+        "sinusoid": FamilyEntry("the regression tasks of the MAML paper", None),
+    }
+)
+
+
+@dataclass(frozen=True)
+class OpenedData:
+    """A family with what is known about where it came from."""
+
+    family: TaskFamily
+    kind: str
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def open_data(
+    data: str | Path | Reading | TaskFamily,
+    *,
+    image_size: int | None = None,
+    split_seed: int = 0,
+    parts: Mapping[str, Sequence[str]] | None = None,
+    input_format: InputFormat | None = None,
+    strict: bool = False,
+) -> OpenedData:
+    """Returns the family that DATA is: a built-in name, a path, or something read already.
+
+    `input_format` and `parts` are those of a model that is to be used on the data. Names win over
+    paths; write `./glyphs` for a folder of that name. Raises `DataError`.
+    """
+    if isinstance(data, TaskFamily):
+        return OpenedData(data, "a family")
+    if data == "sinusoid":
+        return OpenedData(SinusoidFamily(), FAMILIES["sinusoid"].summary)
+    reading = data if isinstance(data, Reading) else _read(data, image_size, input_format, strict)
+    _check_shape(reading, input_format)
+    family, left_out = class_family(
+        reading, split_seed=split_seed, parts=parts, input_format=input_format
+    )
+    if strict and left_out:
+        first = left_out[0]
+        raise DataError(
+            f"{reading.name}: {sum(item.count for item in left_out)} things would be left out, "
+            f"first {first.what} ({first.reason}); mend the data or leave --strict away"
+        )
+    return OpenedData(family, reading.kind, left_out)
+
+
+def _read(
+    data: str | Path, image_size: int | None, input_format: InputFormat | None, strict: bool
+) -> Reading:
+    channels: int | None = None
+    polarity: Literal["as_is", "ink"] | None = None
+    if input_format is not None and input_format.kind == "image":
+        channels, image_size = input_format.shape[0], input_format.shape[1]
+        polarity = input_format.polarity
+    if isinstance(data, str) and data in FAMILIES:
+        options: dict[str, Any] = {} if image_size is None else {"image_size": image_size}
+        if channels is not None and data == "digits":
+            options["channels"] = channels
+        reader = FAMILIES[data].read
+        assert reader is not None
+        return reader(**options)
+    if isinstance(data, str) and not Path(data).exists() and data.isidentifier():
+        near = unknown_name("family", data, FAMILIES)
+        raise DataError(f"there is no file or folder '{data}', and {near}")
+    return read(data, image_size=image_size, channels=channels, polarity=polarity, strict=strict)
+
+
+def _check_shape(reading: Reading, input_format: InputFormat | None) -> None:
+    if input_format is None:
+        return
+    shape = tuple(reading.store.inputs.shape[1:])
+    if shape != tuple(input_format.shape):
+        raise MetaloopError(
+            f"the model was trained on inputs of shape {tuple(input_format.shape)}, "
+            f"{reading.name} has {shape}; give it data of the same kind"
+        )
+
+
+def class_parts(family: TaskFamily) -> dict[str, tuple[str, ...]]:
+    """Returns the class names of every part (empty where tasks are not classes)."""
+    if not isinstance(family, ClassFamily):
+        return {}
+    names = [info.name for info in family.store.classes]
+    return {part: tuple(names[index] for index in family.parts[part]) for part in family.parts}

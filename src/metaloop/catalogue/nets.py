@@ -1,0 +1,91 @@
+"""The table of nets: every architecture by its name, and which one suits which inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+
+from torch import nn
+
+from metaloop.core.errors import MetaloopError, unknown_name
+from metaloop.core.inputs import InputFormat
+from metaloop.core.records import Choice
+from metaloop.nets.conv4 import conv4
+from metaloop.nets.functional import FunctionalNet
+from metaloop.nets.mlp import mlp, raw
+from metaloop.nets.resnet import resnet10, resnet12
+from metaloop.nets.strided import strided
+
+CUSTOM = "custom"  # the name of a net that is the user's own module
+
+
+@dataclass(frozen=True)
+class NetEntry:
+    """An architecture: its constructor `(input_shape, **options)`, a line about it, its inputs.
+
+    `smallest_side` is the smallest image it takes, in pixels; 0 where any input will do.
+    """
+
+    constructor: Callable[..., nn.Module]
+    summary: str
+    smallest_side: int = 0
+
+
+NETS: Mapping[str, NetEntry] = MappingProxyType(
+    {
+        "conv4": NetEntry(conv4, "the four blocks of 64 channels of the literature", 16),
+        "mlp": NetEntry(mlp, "ReLU layers, for vectors"),
+        "raw": NetEntry(raw, "no net: standardised inputs are the features"),
+        "resnet10": NetEntry(resnet10, "four residual stages of two convolutions", 8),
+        "resnet12": NetEntry(resnet12, "four residual stages of three convolutions", 8),
+        "strided": NetEntry(strided, "five convolutions, most at low resolution: quick", 16),
+    }
+)
+
+
+def default_net(input_format: InputFormat, target_kind: str = "classes") -> Choice:
+    """Returns the net that suits these inputs under a small budget."""
+    if (
+        input_format.kind == "image"
+        and min(input_format.shape[1:]) >= NETS["strided"].smallest_side
+    ):
+        return Choice("strided")
+    if target_kind == "real":
+        return Choice("mlp", {"width": 40, "depth": 2})  # MAML paper, section 5.1
+    return Choice("mlp", {"width": 256, "depth": 2})
+
+
+def build_net(
+    choice: Choice, input_format: InputFormat, module: nn.Module | None = None
+) -> FunctionalNet:
+    """Returns the chosen net for these inputs; `module` is the user's own, for the name `custom`.
+
+    Raises `UnknownNameError` for an unknown name or option, `MetaloopError` if inputs do not fit.
+    """
+    if choice.name == CUSTOM:
+        if module is None:
+            kind = choice.options.get("class", "torch.nn.Module")
+            raise MetaloopError(
+                f"this model's net is a module of your own ({kind}); load it from Python with "
+                f"net=<that module>"
+            )
+        return FunctionalNet(input_format, module=module)
+    if choice.name not in NETS:
+        raise unknown_name("net", choice.name, NETS)
+    entry = NETS[choice.name]
+    if entry.smallest_side and input_format.kind != "image":
+        raise MetaloopError(
+            f"net '{choice.name}' takes images, the data are vectors of shape "
+            f"{input_format.shape}; use --net mlp"
+        )
+    if entry.smallest_side and min(input_format.shape[1:]) < entry.smallest_side:
+        raise MetaloopError(
+            f"net '{choice.name}' takes images of {entry.smallest_side} pixels or more, the data "
+            f"have {min(input_format.shape[1:])}; raise --image-size or use --net mlp"
+        )
+    try:
+        return FunctionalNet(input_format, build=partial(entry.constructor, **choice.options))
+    except TypeError as error:
+        raise MetaloopError(f"net '{choice.name}' does not take these options: {error}") from error

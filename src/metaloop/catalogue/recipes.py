@@ -1,0 +1,75 @@
+"""Recipes: for each learner, the complete plan it is trained with, as a function of the data.
+
+The numbers were measured under budgets of 60 to 240 s of two CPU cores (benchmarks/omniglot.py,
+LOG.md), unless a paper is named.
+"""
+
+from __future__ import annotations
+
+from metaloop.catalogue.learners import learner_entry
+from metaloop.core.inputs import InputFormat
+from metaloop.core.records import Choice, Plan
+from metaloop.core.spec import TaskSpec
+
+
+def recipe(learner: str, input_format: InputFormat, spec: TaskSpec) -> Plan:
+    """Returns the plan for a learner on such inputs, for such tasks."""
+    trunk = learner_entry(learner).trunk
+    augmentation = default_augmentation(input_format)
+    if trunk == "none":
+        return Plan("none")
+    if spec.objective == "regression":
+        return _regression_plan(trunk, spec)
+    if trunk == "classifier":
+        return Plan(
+            "classes",
+            batch_size=128,
+            optimiser="muon",
+            precision="fastest",
+            augmentation=augmentation,
+        )
+    if trunk in ("protonet", "ridge"):
+        return Plan(
+            "episodes",
+            ways=36 if trunk == "protonet" else 20,
+            shots=1 if trunk == "protonet" else spec.shots,
+            queries=4,
+            num_tasks=1,
+            optimiser="muon",
+            precision="fastest",
+            augmentation=augmentation,
+        )
+    # Gradient-based learners: the evaluated task itself, as in their papers.
+    return Plan(
+        "episodes",
+        ways=spec.ways,
+        shots=spec.shots,
+        queries=5,
+        num_tasks=4,
+        optimiser="adam",
+        learning_rate=2e-3,
+        weight_decay=0.0,
+        gradient_clip=10.0,
+        augmentation=augmentation,
+    )
+
+
+def default_augmentation(input_format: InputFormat) -> Choice:
+    """Returns affine maps for drawings, mirroring and shifts for photographs, else nothing."""
+    if input_format.kind != "image" or min(input_format.shape[1:]) < 16:
+        return Choice("none")
+    if input_format.shape[0] == 1:
+        return Choice("affine")
+    return Choice("photo")
+
+
+def _regression_plan(trunk: str, spec: TaskSpec) -> Plan:
+    return Plan(
+        "episodes",
+        shots=spec.shots,
+        queries=spec.queries,
+        num_tasks=25,  # MAML paper, section A.1
+        optimiser="adam",
+        learning_rate=1e-3,
+        weight_decay=0.0,
+    )

@@ -1,0 +1,121 @@
+"""`metaloop data`: what DATA was read as, and what was left out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from metaloop.cli import options
+from metaloop.cli.output import print_json
+from metaloop.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from metaloop.catalogue import OpenedData
+    from metaloop.tasks.family import ClassFamily
+
+_SHOTS = (1, 5)  # for which the largest possible ways are told
+
+
+def data(
+    data: options.Data,
+    image_size: options.ImageSize = None,
+    split_seed: options.SplitSeed = 0,
+    strict: options.Strict = False,
+    seed: options.UnusedSeed = 0,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Say what DATA is read as: classes, examples, parts, and what is left out and why."""
+    with Progress(quiet) as progress:
+        progress.status(f"reading {data}")
+        from metaloop.catalogue import open_data
+
+        opened = open_data(data, image_size=image_size, split_seed=split_seed, strict=strict)
+        progress.left_out(opened.left_out)
+    report = describe(opened)
+    if as_json:
+        print_json(report)
+    else:
+        _print(report)
+
+
+def describe(opened: OpenedData) -> dict[str, Any]:
+    """Returns what `--json` prints: counts are 0 and parts empty where tasks are not classes."""
+    from metaloop.tasks.family import ClassFamily
+
+    family = opened.family
+    fmt = family.input_format
+    report: dict[str, Any] = {
+        "name": family.name,
+        "kind": opened.kind,
+        "data_hash": family.digest,
+        "input": {"kind": fmt.kind, "shape": list(fmt.shape), "polarity": fmt.polarity},
+        "classes": 0,
+        "examples": 0,
+        "examples_per_class": None,
+        "groups": 0,
+        "published_split": False,
+        "parts": {},
+        "largest_ways": {},
+        "left_out": [vars(item) for item in opened.left_out],
+    }
+    return report | (_of_classes(family) if isinstance(family, ClassFamily) else {})
+
+
+def _of_classes(family: ClassFamily) -> dict[str, Any]:
+    import numpy as np
+
+    store = family.store
+    sizes = np.array([len(examples) for examples in store.examples_of])
+    groups = {info.group for info in store.classes} - {""}
+    parts: dict[str, dict[str, Any]] = {
+        part: {
+            "classes": len(members),
+            "examples": int(sizes[members].sum()),
+            "largest_ways": {f"{shots}-shot": family.largest_ways(part, shots) for shots in _SHOTS},
+        }
+        for part, members in family.parts.items()
+    }
+    evaluated = [parts[part] for part in parts if part != "train"]
+    return {
+        "classes": len(store.classes),
+        "examples": len(store.inputs),
+        "examples_per_class": {
+            "min": int(sizes.min()),
+            "median": float(np.median(sizes)),
+            "max": int(sizes.max()),
+        },
+        "groups": len(groups),
+        "published_split": any(info.part is not None for info in store.classes),
+        "parts": parts,
+        "largest_ways": {
+            f"{shots}-shot": min(part["largest_ways"][f"{shots}-shot"] for part in evaluated)
+            for shots in _SHOTS
+        },
+    }
+
+
+def _print(report: Mapping[str, Any]) -> None:
+    shape = " x ".join(map(str, report["input"]["shape"]))
+    drawn = ", ink made bright" if report["input"]["polarity"] == "ink" else ""
+    print(f"{report['name']}: {report['kind']}")
+    print(f"inputs    {report['input']['kind']} {shape}{drawn}")
+    per_class = report["examples_per_class"]
+    if per_class is not None:
+        grouped = f" in {report['groups']:,} groups" if report["groups"] else ""
+        print(f"classes   {report['classes']:,}{grouped}")
+        print(
+            f"examples  {report['examples']:,}; per class {per_class['min']:,} to "
+            f"{per_class['max']:,}, median {per_class['median']:g}"
+        )
+        split = "as published" if report["published_split"] else "made here (--split-seed)"
+        counts = ", ".join(f"{name} {part['classes']:,}" for name, part in report["parts"].items())
+        print(f"parts     {counts} classes; {split}")
+        largest = ", ".join(
+            f"{ways:,} at {shots}" for shots, ways in report["largest_ways"].items()
+        )
+        print(f"--ways    at most {largest}")
+    total = sum(item["count"] for item in report["left_out"])
+    print(f"left out  {total:,}" if total else "left out  nothing")
+    for item in report["left_out"]:
+        print(f"  {item['count']:,} x {item['reason']}: {item['what']}")

@@ -1,0 +1,122 @@
+"""Whatever goes wrong becomes one line on stderr and an exit code; a traceback is a bug.
+
+2: something the user can mend. 130 and 143: stopped by Ctrl-C and SIGTERM. 70: a bug in metaloop;
+`METALOOP_DEBUG=1` then shows the traceback.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+import typer
+
+from metaloop.cli.output import drop_stdout, tidy_streams
+from metaloop.core.errors import MetaloopError
+
+# click's UsageError: typer brings it along, under a name of its own in each version
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+MENDABLE, BUG, INTERRUPTED = 2, 70, 130
+
+_OF_THE_MACHINE = {  # what no program can mend
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENAMETOOLONG,
+    errno.ENOMEM,
+    errno.ENOSPC,
+    errno.EPERM,
+    errno.EROFS,
+}
+_NO_MEMORY = ("out of memory", "can't allocate memory")  # torch has no class for it on the CPU
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Returns the exit code of a command: the number it returned, else 0; or that of its error."""
+    tidy_streams()
+    try:
+        result = command()
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except typer.Exit as done:
+        return done.exit_code
+    except typer.Abort:
+        return _say("interrupted", INTERRUPTED)
+    except KeyboardInterrupt as stop:
+        code = stop.args[0] if stop.args and isinstance(stop.args[0], int) else INTERRUPTED
+        return _say("interrupted; nothing new was saved", code)
+    except BrokenPipeError:
+        drop_stdout()
+        return 0
+    except MetaloopError as error:
+        return _explain(str(error), error)
+    except USAGE_ERROR as error:
+        return _explain(_usage(error), error)
+    except MemoryError as error:
+        return _explain("out of memory; use smaller images or less data", error)
+    except OSError as error:
+        _flush_or_drop()
+        if error.errno not in _OF_THE_MACHINE:
+            return _bug(error)
+        where = f"'{error.filename}': " if error.filename else ""
+        return _explain(f"{where}{error.strerror}", error)
+    except Exception as error:
+        if any(words in str(error).lower() for words in _NO_MEMORY):
+            return _explain("out of memory; use smaller images, less data or a smaller net", error)
+        return _bug(error)
+
+
+def warn(text: str) -> None:
+    """Writes one line on stderr that does not end the command."""
+    print(f"metaloop: warning: {_one_line(text)}", file=sys.stderr)
+
+
+def _flush_or_drop() -> None:
+    """Stdout may be what cannot be written: Python must not try again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        drop_stdout()
+
+
+def _explain(text: str, error: BaseException) -> int:
+    _maybe_trace(error)
+    return _say(f"error: {text}", MENDABLE)
+
+
+def _bug(error: Exception) -> int:
+    _maybe_trace(error)
+    return _say(
+        f"error: this is a bug in metaloop, please report it: {type(error).__name__}: "
+        f"{_one_line(str(error))[:300]} (METALOOP_DEBUG=1 shows where)",
+        BUG,
+    )
+
+
+def _say(text: str, code: int) -> int:
+    print(f"metaloop: {_one_line(text)}", file=sys.stderr)
+    return code
+
+
+def _usage(error: BaseException) -> str:
+    """What click says of wrong options, and where help is."""
+    text = error.format_message() if hasattr(error, "format_message") else str(error)
+    context = getattr(error, "ctx", None)
+    verb = context.command_path if context is not None else "metaloop"
+    text = text.strip().rstrip(".?")
+    return f"{text[:1].lower()}{text[1:]}; see '{verb} --help'"
+
+
+def _maybe_trace(error: BaseException) -> None:
+    if os.environ.get("METALOOP_DEBUG", "0") not in ("", "0"):
+        import traceback
+
+        traceback.print_exception(error)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,89 @@
+"""`metaloop evaluate`: a saved model on frozen episodes, every look at `test` on record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from metaloop.cli import options
+from metaloop.cli.output import measured, print_json
+from metaloop.cli.progress import Progress
+from metaloop.core.errors import unknown_name
+from metaloop.core.records import PARTS
+
+
+def evaluate(
+    model: options.ModelFile,
+    data: options.Data,
+    part: Annotated[
+        str,
+        typer.Option(
+            metavar="PART", help="train, search, promotion or test; test is kept on record."
+        ),
+    ] = "test",
+    ways: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Classes of a task. (default: as it was trained for)"),
+    ] = None,
+    shots: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Examples per class. (default: as it was trained for)"),
+    ] = None,
+    queries: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Queries per class. (default: as it was trained for)"),
+    ] = None,
+    episodes: Annotated[int, typer.Option(metavar="N", help="Tasks to average over.")] = 1000,
+    archive: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where openings of test go. (default: archive.sqlite beside MODEL)"
+        ),
+    ] = None,
+    strict: options.Strict = False,
+    seed: options.UnusedSeed = 0,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure MODEL on tasks of DATA: frozen episodes, with a 95 % interval.
+
+    Classes that the model was trained or chosen on stay in their parts; all others are test.
+    """
+    chosen = next((known for known in PARTS if known == part), None)
+    if chosen is None:
+        raise unknown_name("part", part, PARTS)
+    with Progress(quiet) as progress:
+        progress.status(f"evaluating {model} on {data}")
+        from metaloop.catalogue import load_model
+        from metaloop.loop import evaluate_model
+        from metaloop.loop.measuring import protocol_json
+        from metaloop.modelfile import file_hash
+
+        result = evaluate_model(
+            load_model(model),
+            data,
+            part=chosen,
+            ways=ways,
+            shots=shots,
+            queries=queries,
+            episodes=episodes,
+            archive=model.parent / "archive.sqlite" if archive is None else archive,
+            subject=file_hash(model),
+            strict=strict,
+        )
+    protocol = protocol_json(result)
+    report: dict[str, Any] = {
+        "metric": result.metric,
+        "value": result.value,
+        "ci95": result.ci95,
+        "episodes": result.episodes,
+        "ways": result.protocol.ways,
+        "shots": result.protocol.shots,
+        "protocol": protocol,
+    }
+    if as_json:
+        print_json(report)
+    else:
+        print(measured(report, protocol))

@@ -1,0 +1,70 @@
+"""`metaloop list`: what can be chosen by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from metaloop.cli import options
+from metaloop.cli.output import print_json, print_table
+from metaloop.core.errors import unknown_name
+
+
+def list_names(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="learners, nets or families.")],
+    seed: options.UnusedSeed = 0,
+    as_json: options.Json = False,
+) -> None:
+    """List the learners, nets or built-in families."""
+    if kind not in _KINDS:
+        raise unknown_name("list", kind, _KINDS)
+    entries = _KINDS[kind]()
+    if as_json:
+        print_json({kind: entries})
+        return
+    columns = tuple(entries[0])
+    print_table(columns, [tuple(entry.values()) for entry in entries])
+
+
+def _learners() -> list[dict[str, str]]:
+    from metaloop.catalogue import LEARNERS
+    from metaloop.catalogue.candidates import learner_class
+
+    return [
+        {"name": name, "summary": entry.summary, "paper": _paper(learner_class(name).citation)}
+        for name, entry in LEARNERS.items()
+    ]
+
+
+def _nets() -> list[dict[str, str]]:
+    from metaloop.catalogue import NETS
+
+    return [{"name": name, "summary": entry.summary} for name, entry in NETS.items()]
+
+
+def _families() -> list[dict[str, str]]:
+    from metaloop.catalogue import FAMILIES
+
+    return [{"name": name, "summary": entry.summary} for name, entry in FAMILIES.items()]
+
+
+_KINDS: dict[str, Callable[[], list[dict[str, str]]]] = {
+    "learners": _learners,
+    "nets": _nets,
+    "families": _families,
+}
+
+
+def _paper(citation: str) -> str:
+    """`Snell et al. 2017, arXiv:1703.05175` from a BibTeX entry."""
+    found = re.findall(r"(\w+)\s*=\s*\{(.*?)\},?\s*\n", citation, re.DOTALL)
+    fields = {name: " ".join(value.split()) for name, value in found}
+    authors = fields.get("author", "").split(" and ")
+    names = [author.partition(",")[0].strip() for author in authors]
+    who = f"{names[0]} et al." if len(names) > 2 else " & ".join(names)
+    eprint = f"arXiv:{fields['eprint']}" if "eprint" in fields else fields.get("journal", "")
+    published = f", {eprint}" if eprint.startswith("arXiv:") else ""
+    return f"{who} {fields.get('year', '')}{published}".strip()

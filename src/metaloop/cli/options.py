@@ -1,0 +1,75 @@
+"""The flags that verbs share: one type each, so that they mean the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_LARGEST_SEED = 2**63 - 1
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A folder with one folder of images per class, a zip of that, an .npz with X and y, "
+        "Omniglot's folder, or a built-in family: see 'metaloop list families'.",
+    ),
+]
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model.metaloop file.")]
+Budget = Annotated[
+    str,
+    typer.Option(
+        metavar="TIME", help="What training may use: 240s, 3m, 1.5h, or exactly 5000steps."
+    ),
+]
+Ways = Annotated[int, typer.Option(metavar="N", help="Classes of an evaluated task.")]
+Shots = Annotated[int, typer.Option(metavar="N", help="Examples per class to learn a task from.")]
+Queries = Annotated[int, typer.Option(metavar="N", help="Examples per class to be asked about.")]
+Seed = Annotated[
+    int,
+    typer.Option(
+        min=0, max=_LARGEST_SEED, metavar="N", help="Decides all that is random in training."
+    ),
+]
+UnusedSeed = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=_LARGEST_SEED,
+        metavar="N",
+        help="Accepted by every verb; nothing here is random: episode lists are frozen.",
+    ),
+]
+SplitSeed = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=_LARGEST_SEED,
+        metavar="N",
+        help="Decides the parts, where no split is published.",
+    ),
+]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PIXELS", help="Side that images are resized to. (default: 28 if grey, else 32)"
+    ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse data of which anything has to be left out.")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with an interrupted run; give the same options.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Support = Annotated[
+    Path,
+    typer.Option(
+        metavar="DIR",
+        help="Examples of the classes: one folder of images each (one image is enough), a zip of "
+        "that, or an .npz with X and y.",
+    ),
+]

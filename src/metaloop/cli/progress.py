@@ -1,0 +1,107 @@
+"""Progress on stderr: a live line on a terminal, a plain line now and then anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from metaloop.cli.errors import warn
+from metaloop.cli.output import figure
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+    from metaloop.core.records import Result
+    from metaloop.tasks.store import LeftOut
+
+_SECONDS_BETWEEN_LINES = 5.0  # where there is no terminal to overwrite a line on
+
+
+class Progress:
+    """Shows what goes on: `status` is the present state, `line` something that stays."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self._live: Live | None = None
+        self._last_line = time.monotonic()  # a quick error is the only line
+
+    def __enter__(self) -> Progress:
+        if not self.quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+            # stdout is not redirected: results go there and nothing else
+            self._live = Live(
+                console=console, transient=True, refresh_per_second=4, redirect_stdout=False
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def status(self, text: str) -> None:
+        """Shows the present state; without a terminal at most every few seconds."""
+        if self.quiet:
+            return
+        if self._live is not None:
+            self._live.update(_one_row(text))
+            return
+        now = time.monotonic()
+        if now - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            print(text, file=sys.stderr, flush=True)
+
+    def line(self, text: str) -> None:
+        """Shows a line that stays."""
+        if self.quiet:
+            return
+        if self._live is not None:
+            self._live.console.print(text, soft_wrap=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def left_out(self, items: Iterable[LeftOut]) -> None:
+        """Warns of what was found in the data and not used, a line for each reason."""
+        for item in items:
+            what = f"{item.count} x {item.reason}" if item.count > 1 else item.reason
+            text = f"left out: {what}: {item.what}"
+            if self._live is not None:
+                self._live.console.print(f"metaloop: warning: {text}", soft_wrap=True)
+            else:
+                warn(text)
+
+
+def result_figure(result: Result | None) -> str:
+    """Returns the figure of a result with its interval, or `-`."""
+    return "-" if result is None else figure(vars(result))
+
+
+def clock(seconds: float | None) -> str:
+    """Returns `2:05 left`, or nothing where the time is unknown."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    return f"{minutes}:{rest:02d} left"
+
+
+def joined(*parts: str) -> str:
+    """Returns the parts that are not empty, as one line."""
+    return " · ".join(part for part in parts if part)
+
+
+def _one_row(text: str) -> Any:
+    from rich.text import Text
+
+    return Text(text, no_wrap=True, overflow="ellipsis", style="cyan")

@@ -1,0 +1,72 @@
+"""Ctrl-C: asked once, a run saves what was reached and ends; asked twice, it ends at once.
+
+SIGTERM, which batch systems send, counts as Ctrl-C. Where nothing could be saved yet, the first
+request ends the command at once, too.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from types import FrameType, TracebackType
+from typing import Any
+
+_DEFAULTS = {"--budget": "3m", "--ways": 5, "--shots": 1, "--queries": 15}
+_DEFAULTS |= {"--seed": 0, "--split-seed": 0}
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_NOTICE = b"\nmetaloop: stopping, what was reached is being saved (again: stop at once)\n"
+
+
+def say_how_to_go_on(verb: str, data: str, given: Mapping[str, Any]) -> None:
+    """Writes, on stderr, the command that goes on with an interrupted run."""
+    words = ["metaloop", verb, data]
+    for name, value in given.items():
+        if value is not None and value != _DEFAULTS.get(name):
+            words += [name, str(value)]
+    print(f"metaloop: go on with: {shlex.join([*words, '--resume'])}", file=sys.stderr)
+
+
+class Stopper:
+    """Inside its `with` statement, calling it says whether the user has asked to stop.
+
+    Set `can_save` once there is something to save: until then a request raises
+    `KeyboardInterrupt`, as the second one always does. `signal` is the one that came.
+    """
+
+    def __init__(self) -> None:
+        self.can_save = False
+        self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __call__(self) -> bool:
+        return self.signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """What a command ends with that was stopped: 130 after Ctrl-C, 143 after SIGTERM."""
+        return 128 + (self.signal or signal.SIGINT)
+
+    def __enter__(self) -> Stopper:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        first = self.signal is None
+        self.signal = number if first else self.signal
+        if not first or not self.can_save:
+            raise KeyboardInterrupt(self.exit_code)
+        os.write(2, _NOTICE)  # print() may be what was interrupted

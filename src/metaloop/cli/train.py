@@ -1,0 +1,169 @@
+"""`metaloop train`: one chosen learner, without a race."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metaloop.cli import options
+from metaloop.cli.destination import check_destination
+from metaloop.cli.errors import INTERRUPTED
+from metaloop.cli.output import print_json
+from metaloop.cli.progress import Progress, clock, joined, result_figure
+from metaloop.cli.stopping import Stopper, say_how_to_go_on
+from metaloop.core.errors import OutputError
+
+if TYPE_CHECKING:
+    from metaloop.catalogue import Model
+    from metaloop.core.records import Result
+    from metaloop.engine.events import Event
+
+_STATE_SUFFIX = ".state"
+
+
+def train(
+    data: options.Data,
+    learner: Annotated[str, typer.Option(metavar="NAME", help="See 'metaloop list learners'.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The model file to write.")],
+    net: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="See 'metaloop list nets'. (default: the one that suits the data)"
+        ),
+    ] = None,
+    budget: options.Budget = "3m",
+    ways: options.Ways = 5,
+    shots: options.Shots = 1,
+    queries: options.Queries = 15,
+    seed: options.Seed = 0,
+    split_seed: options.SplitSeed = 0,
+    image_size: options.ImageSize = None,
+    strict: options.Strict = False,
+    resume: options.Resume = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Train one learner on DATA and write its model file."""
+    state = out.with_name(out.name + _STATE_SUFFIX)
+    _check_unfinished(out, state, resume)
+    check_destination(out, overwrite=resume)
+    with Stopper() as stop, Progress(quiet) as progress:
+        progress.status(f"reading {data}")
+        from metaloop.core.budget import parse_budget
+        from metaloop.loop import train_model
+        from metaloop.loop.single import Trained
+
+        limit = parse_budget(budget)
+        stop.can_save = True
+        search: Result | None = None
+        trained: Trained | None = None
+        for event in train_model(
+            data,
+            learner,
+            budget=limit,
+            net=net,
+            ways=ways,
+            shots=shots,
+            queries=queries,
+            seed=seed,
+            split_seed=split_seed,
+            image_size=image_size,
+            strict=strict,
+            checkpoint=state,
+            resume=resume,
+            stop=stop,
+        ):
+            if isinstance(event, Trained):
+                trained = event
+            else:
+                search = _show(event, progress, limit.wall_seconds) or search
+        assert trained is not None
+        model = trained.model
+        if search is not None and not trained.interrupted:
+            model = model.with_results(search)
+        model.save(out, overwrite=resume)
+    if not trained.interrupted:
+        state.unlink(missing_ok=True)
+    if as_json:
+        print_json(_report(out, model, search, trained.interrupted))
+    if trained.interrupted:
+        print(
+            f"metaloop: interrupted after {model.training.steps:,} steps; saved {out}",
+            file=sys.stderr,
+        )
+        given: dict[str, Any] = {
+            "--learner": learner,
+            "--net": net,
+            "--out": out,
+            "--budget": budget,
+        }
+        given |= {"--ways": ways, "--shots": shots, "--queries": queries, "--seed": seed}
+        given |= {"--split-seed": split_seed, "--image-size": image_size}
+        say_how_to_go_on("train", data, given)
+        return stop.exit_code if stop() else INTERRUPTED
+    if not as_json:
+        early = f", {result_figure(search)} on {search.episodes} search episodes" if search else ""
+        print(f"{model.candidate.label}: {model.training.steps:,} steps{early}\nmodel  {out}")
+    return 0
+
+
+def _show(event: Event, progress: Progress, wall_seconds: float | None) -> Result | None:
+    """Shows an event of the engine; returns the early figure, if it is one."""
+    from metaloop.engine.events import Evaluated, Progressed
+
+    if isinstance(event, Progressed):
+        left = None if wall_seconds is None else wall_seconds * (1 - event.spent)
+        progress.status(
+            joined(
+                "training",
+                f"{100 * event.spent:.0f} %",
+                f"step {event.step:,}",
+                f"loss {event.loss:.3f}",
+                clock(left),
+            )
+        )
+    if isinstance(event, Evaluated):
+        progress.line(
+            joined(
+                f"step {event.point.step:,}",
+                f"{result_figure(event.result)} on {event.result.episodes} search episodes",
+            )
+        )
+        return event.result
+    return None
+
+
+def _check_unfinished(out: Path, state: Path, resume: bool) -> None:
+    """Raises `OutputError` if there is nothing to resume, or something and nobody asked to."""
+    if resume and not state.exists():
+        what = f"'{out}' is finished already" if out.exists() else f"there is no '{state}'"
+        raise OutputError(
+            f"nothing to resume: {what}; leave --resume away and choose another --out"
+        )
+    if not resume and state.exists():
+        raise OutputError(
+            f"'{state}' is left of an interrupted training; go on with --resume, or remove it"
+        )
+
+
+def _report(out: Path, model: Model, search: Result | None, interrupted: bool) -> dict[str, Any]:
+    return {
+        "status": "interrupted" if interrupted else "finished",
+        "model": str(out),
+        "learner": model.candidate.learner.name,
+        "net": model.candidate.net.name,
+        "steps": model.training.steps,
+        "wall_seconds": model.training.wall_seconds,
+        "cpu_seconds": model.training.cpu_seconds,
+        "search": None
+        if search is None
+        else {
+            "metric": search.metric,
+            "value": search.value,
+            "ci95": search.ci95,
+            "episodes": search.episodes,
+        },
+    }

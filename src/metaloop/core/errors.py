@@ -1,0 +1,58 @@
+"""Everything a user can do wrong is one class of error, each with one line that helps.
+
+A message says what was expected, what came and what to do. The command line prints it and exits
+with 2; from Python it is an ordinary exception. Anything else that escapes is a bug.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MetaloopError(Exception):
+    """Base of all errors that the user, not the program, can mend."""
+
+
+class DataError(MetaloopError):
+    """The data could not be read as a family of tasks."""
+
+
+class InputError(MetaloopError, ValueError):
+    """What an estimator was given does not fit it (a `ValueError` too, as scikit-learn has it)."""
+
+
+class EpisodeError(MetaloopError):
+    """The data is fine but too small for the episodes that were asked for."""
+
+
+class BudgetError(MetaloopError):
+    """The budget is not a positive amount of seconds or steps."""
+
+
+class UnknownNameError(MetaloopError):
+    """No learner, net, family or option has this name."""
+
+
+class ModelFileError(MetaloopError):
+    """A model file is damaged, from a newer version, or does not fit what it is used for."""
+
+
+class ArchiveError(MetaloopError):
+    """An archive cannot be opened, read or written."""
+
+
+class OutputError(MetaloopError):
+    """A result cannot be written where it was asked to go."""
+
+
+class DivergenceError(MetaloopError):
+    """Training or adaptation produced numbers that are not finite."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """Returns the error for a wrong `name`, naming near matches, or else all that are known."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known)}"
+    return UnknownNameError(f"no {kind} is called {name!r}; {hint}")

@@ -1,0 +1,182 @@
+"""The records of the loop: what was chosen, what happened, what was concluded. No torch here.
+
+All are frozen dataclasses of JSON values, so that an archive can be read anywhere. `to_json` and
+`candidate_from_json` are inverse to each other; an identity is the hash of the canonical JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Part = Literal["train", "search", "promotion", "test"]
+PARTS: tuple[Part, ...] = ("train", "search", "promotion", "test")
+
+TrialStatus = Literal["running", "finished", "diverged", "failed", "timed out", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A name from one of the catalogue's tables with the options that differ from its defaults."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a candidate is trained.
+
+    `style`: `episodes`, `classes` (one classifier over all training classes), `both`, or `none`
+    for learners without meta-parameters. The shape of *training* episodes is here
+    (`num_tasks` of them in one step); a whole-class batch has `batch_size` examples.
+    Rates are for the peak; the schedule is a function of the spent fraction of the budget.
+    """
+
+    style: Literal["episodes", "classes", "both", "none"]
+    num_tasks: int = 1
+    ways: int = 5
+    shots: int = 1
+    queries: int = 15
+    batch_size: int = 128
+    class_loss_weight: float = 1.0
+    optimiser: Literal["adam", "adamw", "sgd", "muon"] = "adamw"
+    learning_rate: float = 3e-3
+    matrix_rate: float = 0.03  # for the matrices of the net that `muon` moves; AdamW does the rest
+    weight_decay: float = 1e-4
+    warmup: float = 0.05
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    averaging: float = 0.0  # share of the budget, at its end, over which weights are averaged
+    gradient_clip: float = 0.0  # largest global norm; 0 = off
+    augmentation: Choice = Choice("none")
+    precision: Literal["float32", "bfloat16", "fastest"] = "float32"  # of the embedding in training
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """Which data a candidate learns from: family names, generators with strengths, their share.
+
+    `generators` holds the operators in order; `original_share` of the episodes stay untouched.
+    """
+
+    families: tuple[str, ...] = ()
+    generators: tuple[Choice, ...] = ()
+    original_share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A whole learning algorithm: learner, net, plan and data recipe."""
+
+    learner: Choice
+    net: Choice
+    plan: Plan
+    data: DataRecipe = DataRecipe()
+    program: str | None = None  # source of a generated learner, parsed and never executed
+
+    @property
+    def identity(self) -> str:
+        """A hash of everything that defines the candidate, 16 hexadecimal digits."""
+        return hashlib.sha256(to_json(self).encode()).hexdigest()[:16]
+
+    @property
+    def label(self) -> str:
+        """A short name for tables: learner and net."""
+        return f"{self.learner.name} / {self.net.name}"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a result was measured: without it a number means nothing."""
+
+    part: Part
+    ways: int
+    shots: int
+    queries: int
+    norm_policy: str
+    list_hash: str
+    data_hash: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """A measured value: mean over episodes, half-width of its 95 % interval, protocol."""
+
+    metric: str
+    value: float
+    ci95: float
+    episodes: int
+    protocol: Protocol
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One early figure of a trial: the metric on `search` after so many steps and seconds."""
+
+    step: int
+    wall_seconds: float
+    loss: float
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What happened when a candidate was trained. A failed trial is a record, not an exception."""
+
+    candidate: str
+    status: TrialStatus
+    seed: int
+    steps: int = 0
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    flops: float | None = None
+    rung: int = 0
+    curve: tuple[CurvePoint, ...] = ()
+    results: tuple[Result, ...] = ()
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was concluded from a paired comparison on the same fresh episodes.
+
+    `difference` is the mean of winner minus loser, in units of the metric; `low` the lower end of
+    its 95 % interval.
+    """
+
+    winner: str
+    loser: str
+    part: Part
+    difference: float
+    low: float
+    episodes: int
+    reason: str
+
+
+def to_json(record: Any) -> str:
+    """Returns canonical JSON (sorted keys, no spaces) of a record; raises on values JSON lacks."""
+    return json.dumps(
+        asdict(record), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def candidate_from_json(text: str) -> Candidate:
+    """Returns the candidate that `to_json` wrote; raises `ValueError` or `TypeError` if damaged."""
+    fields = json.loads(text)
+    plan = dict(fields["plan"])
+    plan["augmentation"] = Choice(**plan["augmentation"])
+    data = fields["data"]
+    return Candidate(
+        learner=Choice(**fields["learner"]),
+        net=Choice(**fields["net"]),
+        plan=Plan(**plan),
+        data=DataRecipe(
+            families=tuple(data["families"]),
+            generators=tuple(Choice(**choice) for choice in data["generators"]),
+            original_share=data["original_share"],
+        ),
+        program=fields["program"],
+    )

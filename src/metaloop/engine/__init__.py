@@ -1,0 +1,1 @@
+"""Training and evaluation: budgets, schedules, strategies, checkpoints, events."""

@@ -1,0 +1,188 @@
+"""Scoring a learner on frozen episodes, each example embedded once where the learner allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metaloop.core.errors import DivergenceError
+from metaloop.core.examples import Examples, Inputs
+from metaloop.core.inputs import InputFormat
+from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams
+from metaloop.core.objective import objective
+from metaloop.core.records import Part, Protocol, Result
+from metaloop.core.spec import TaskSpec
+from metaloop.core.statistics import mean_with_interval
+from metaloop.core.task_map import loop_over_tasks, vmap_over_tasks
+from metaloop.tasks.episodes import Episodes, Indices
+from metaloop.tasks.family import TaskFamily, episode_list
+from metaloop.tasks.store import Store
+
+_EMBEDDING_BATCH = 512
+_NUMBERS_AT_ONCE = 1 << 24  # floats of query scores held in memory while heads are fitted
+
+
+class FeatureCache:
+    """Features of a store's examples under one embedding, computed when first asked for.
+
+    Heads that share a trained net share its cache.
+    """
+
+    def __init__(self, learner: EmbeddingLearner, meta_params: MetaParams) -> None:
+        self.learner = learner
+        self.meta_params = meta_params
+        self._store: Store | None = None
+        self._features = torch.empty(0)
+        self._row = torch.empty(0, dtype=torch.int64)  # of an example in _features, or -1
+
+    def prepare(self, store: Store, examples: np.ndarray, input_format: InputFormat) -> None:
+        """Embeds those of the examples that are not known yet, in batches."""
+        if store is not self._store:
+            self._store = store
+            self._row = torch.full((len(store.inputs),), -1)
+            self._features = torch.empty(0)
+        wanted = torch.from_numpy(np.unique(examples))
+        missing = wanted[self._row[wanted] < 0]
+        pieces = [self._features] if len(self._features) else []
+        known = len(self._features)
+        for chunk in torch.split(missing, _EMBEDDING_BATCH):
+            rows = store.inputs.index_select(0, chunk.to(store.inputs.device))
+            pieces.append(self.learner.embed(self.meta_params, input_format.to_float(rows)))
+        if len(missing):
+            self._features = torch.cat(pieces)
+            self._row[missing] = torch.arange(known, known + len(missing))
+
+    def features(self, store: Store, examples: np.ndarray, input_format: InputFormat) -> Tensor:
+        """Returns features `[*examples.shape, D]`."""
+        self.prepare(store, examples, input_format)
+        rows = self._row[torch.from_numpy(examples)]
+        return self._features[rows.to(self._features.device)]
+
+
+@torch.no_grad()
+def score_episodes(
+    learner: Learner,
+    meta_params: MetaParams,
+    episodes: Episodes,
+    input_format: InputFormat,
+    objective_name: str = "classification",
+    cache: FeatureCache | None = None,
+) -> np.ndarray:
+    """Returns the metric of every episode, float64 `[T]`.
+
+    Raises `DivergenceError` if a prediction is not a number.
+    """
+    judge = objective(objective_name)
+    if isinstance(learner, EmbeddingLearner) and cache is None:
+        cache = FeatureCache(learner, meta_params)
+    if cache is not None:
+        sides = (episodes.support.examples, episodes.query.examples)
+        everything = np.concatenate([side.ravel() for side in sides])
+        cache.prepare(episodes.store, everything, input_format)
+    chunk = _tasks_at_once(episodes, cache is not None)
+    scores = []
+    for start in range(0, len(episodes), chunk):
+        piece = episodes[start : start + chunk]
+        if cache is not None:
+            assert isinstance(learner, EmbeddingLearner)
+            features = partial(cache.features, input_format=input_format)
+            outputs, targets, mask = _embedded_outputs(learner, meta_params, features, piece)
+        else:
+            outputs, targets, mask = _general_outputs(learner, meta_params, piece, input_format)
+        if bool(outputs.isnan().any()):
+            raise DivergenceError(
+                f"{type(learner).__name__} predicted values that are not numbers on "
+                f"{piece.store.inputs.shape[1:]} inputs; the adaptation diverged"
+            )
+        scores.append(judge.score(outputs, targets, mask).double().cpu().numpy())
+    return np.concatenate(scores)
+
+
+def evaluate(
+    learner: Learner,
+    meta_params: MetaParams,
+    family: TaskFamily,
+    part: Part,
+    spec: TaskSpec,
+    num_episodes: int,
+    cache: FeatureCache | None = None,
+) -> tuple[Result, np.ndarray]:
+    """Returns the result on the frozen list of `part`, and the score of every episode `[T]`."""
+    episodes = episode_list(family, part, spec, num_episodes)
+    scores = score_episodes(
+        learner, meta_params, episodes, family.input_format, spec.objective, cache
+    )
+    estimate = mean_with_interval(scores)
+    measured_by = protocol(learner, family, part, spec, episodes)
+    metric = objective(spec.objective).metric
+    return Result(metric, estimate.value, estimate.ci95, estimate.episodes, measured_by), scores
+
+
+def protocol(
+    learner: Learner, family: TaskFamily, part: Part, spec: TaskSpec, episodes: Episodes
+) -> Protocol:
+    """Returns how a result on these episodes is measured."""
+    return Protocol(
+        part=part,
+        ways=spec.ways,
+        shots=spec.shots,
+        queries=spec.queries,
+        norm_policy=learner.norm_policy,
+        list_hash=episodes.list_hash,
+        data_hash=family.digest,
+    )
+
+
+def _tasks_at_once(episodes: Episodes, embedded: bool) -> int:
+    numbers = int(episodes.query.mask.shape[1]) * max(episodes.num_classes, 1)
+    if not embedded:
+        activations = 16 * episodes.store.inputs[0].numel() * int(episodes.query.mask.shape[1])
+        numbers = max(numbers, activations)
+    return max(1, min(100, _NUMBERS_AT_ONCE // numbers))
+
+
+def _embedded_outputs(
+    learner: EmbeddingLearner,
+    meta_params: MetaParams,
+    features_of: Callable[[Store, np.ndarray], Tensor],
+    episodes: Episodes,
+) -> tuple[Tensor, Tensor, Tensor]:
+    def side(indices: Indices) -> tuple[Tensor, Tensor, Tensor]:
+        features = features_of(episodes.store, indices.examples)
+        labels = torch.from_numpy(indices.labels).to(features.device)
+        if not episodes.num_classes:
+            labels = episodes.store.targets[torch.from_numpy(indices.examples)]
+        return features, labels, torch.from_numpy(indices.mask).to(features.device)
+
+    support, support_targets, support_mask = side(episodes.support)
+    query, targets, mask = side(episodes.query)
+    padded = not bool(support_mask.all())
+
+    def one_task(features: Tensor, labels: Tensor, present: Tensor, queries: Tensor) -> Tensor:
+        examples = Examples(features, labels, present, episodes.num_classes, padded)
+        head = learner.fit_head(meta_params, examples)
+        return learner.score(meta_params, head, queries)
+
+    over_tasks = vmap_over_tasks if learner.vmappable else loop_over_tasks
+    return over_tasks(one_task, support, support_targets, support_mask, query), targets, mask
+
+
+def _general_outputs(
+    learner: Learner, meta_params: MetaParams, episodes: Episodes, input_format: InputFormat
+) -> tuple[Tensor, Tensor, Tensor]:
+    batch = episodes.gather(input_format)
+    support, query = batch.support, batch.query
+
+    def one_task(inputs: Inputs, targets: Tensor, mask: Tensor, queries: Inputs) -> Tensor:
+        examples = Examples(inputs, targets, mask, support.num_classes, support.padded)
+        return learner.predict(meta_params, learner.adapt(meta_params, examples), queries)
+
+    # Convolutions with weights of their own per task are slow under vmap on a CPU.
+    images = episodes.store.inputs.dim() > 2
+    over_tasks = loop_over_tasks if images or not learner.vmappable else vmap_over_tasks
+    outputs = over_tasks(one_task, support.inputs, support.targets, support.mask, query.inputs)
+    return outputs, query.targets, query.mask

@@ -1,0 +1,26 @@
+"""Keeping large blocks of memory: glibc gives them back to the kernel at every free.
+
+Each training step allocates the same activations again; returning them to the kernel and faulting
+them in anew costs about a quarter of a convolutional step (measured: benchmarks/training_step.py).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
+_KEEP_BYTES = 1 << 30
+
+
+def keep_large_blocks() -> bool:
+    """Tells glibc to keep freed blocks up to 1 GiB; returns whether it took effect."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        kept = libc.mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)
+        trimmed = libc.mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES)
+    except (OSError, AttributeError):  # another libc: nothing to tune
+        return False
+    return bool(kept and trimmed)

@@ -1,0 +1,309 @@
+"""`train`: meta-train a learner on a family under a budget, as a stream of events.
+
+    for event in train(learner, family, plan, budget, spec): ...
+
+The last event is `Finished`. Nothing is printed, written (unless a checkpoint file is given) or
+called back. Wall seconds count from the first step to the last; reading data is outside.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from metaloop.core.budget import Budget
+from metaloop.core.errors import DivergenceError, MetaloopError
+from metaloop.core.examples import Batch
+from metaloop.core.learner import (
+    AfterTraining,
+    EmbeddingLearner,
+    Learner,
+    MetaParams,
+    trained,
+)
+from metaloop.core.randomness import numpy_stream, torch_stream
+from metaloop.core.records import CurvePoint, Plan, TrialStatus
+from metaloop.core.spec import TaskSpec
+from metaloop.engine.batches import BatchSource
+from metaloop.engine.evaluation import FeatureCache, evaluate
+from metaloop.engine.events import Checkpointed, Evaluated, Event, Finished, Progressed
+from metaloop.engine.memory import keep_large_blocks
+from metaloop.engine.optimisation import descend, make_optimisers, rate_factor
+from metaloop.engine.state import (
+    TrainState,
+    optimiser_tensors,
+    restore_optimisers,
+    save_state,
+)
+from metaloop.engine.strategy import Strategy, fastest_strategy, fixed_strategy, parse_strategy
+from metaloop.tasks.family import ClassFamily, TaskFamily
+
+_SECONDS_BETWEEN_EVENTS = 0.5
+_FINISHING_EXAMPLES = 4096  # of the training part, for the feature statistics a learner asks for
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where the state is saved and how often (the last state always is)."""
+
+    path: Path
+    every_seconds: float = 30.0
+    every_steps: int | None = None
+
+
+def initial_state(
+    learner: Learner, family: TaskFamily, spec: TaskSpec, seed: int, identity: str = ""
+) -> TrainState:
+    """Returns the state before the first step, on the family's device."""
+    if isinstance(family, ClassFamily):
+        spec = replace(spec, num_training_classes=len(family.parts["train"]))
+    meta_params = learner.init(spec, torch_stream(seed, "init"))
+    device = _device_of(family)
+    return TrainState(identity, {name: t.to(device) for name, t in meta_params.items()})
+
+
+def train(
+    learner: Learner,
+    family: TaskFamily,
+    plan: Plan,
+    budget: Budget,
+    spec: TaskSpec,
+    *,
+    seed: int = 0,
+    state: TrainState | None = None,
+    evaluations: int = 3,
+    evaluation_episodes: int = 60,
+    checkpoints: Checkpoints | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Yields events until the budget is spent, training diverges or `stop()` becomes true.
+
+    `spec` is the evaluated task (early figures on `search`: `evaluations` of them, spread over the
+    budget and paid from it). `state` is where to go on; its spent steps or seconds count. Learners
+    with nothing to train finish at once.
+    """
+    keep_large_blocks()
+    state = initial_state(learner, family, spec, seed) if state is None else state.copy()
+    if plan.style == "none" or not trained(state.meta_params):
+        yield Finished("finished", state.meta_params, state)
+        return
+    run = _Run(learner, family, plan, budget, spec, seed, state)
+    due = [(index + 1) / max(evaluations, 1) for index in range(evaluations)]
+    due = [share for share in due if share > run.spent]
+    last_event, last_saved = time.perf_counter(), time.perf_counter()
+    try:
+        while run.spent < 1 and not stop():
+            run.step()
+            now = time.perf_counter()
+            if now - last_event > _SECONDS_BETWEEN_EVENTS:
+                last_event = now
+                yield run.progress()
+            if len(due) > 1 and run.spent >= due[0]:
+                due.pop(0)
+                yield run.early_figure(evaluation_episodes)
+            if checkpoints and _is_due(checkpoints, run, now - last_saved):
+                last_saved = now
+                save_state(run.snapshot(), checkpoints.path)
+                yield Checkpointed(run.steps, str(checkpoints.path))
+    except DivergenceError as error:
+        yield Finished("diverged", run.result(), run.snapshot(), str(error))
+        return
+    snapshot = run.snapshot()
+    if checkpoints:
+        save_state(snapshot, checkpoints.path)
+        yield Checkpointed(run.steps, str(checkpoints.path))
+    if due and run.spent >= 1:
+        try:
+            figure = run.early_figure(evaluation_episodes)
+        except DivergenceError as error:  # by the very last step
+            yield Finished("diverged", run.result(), snapshot, str(error))
+            return
+        yield figure
+        snapshot = replace(snapshot, curve=tuple(run.curve))
+    status: TrialStatus = "finished" if run.spent >= 1 else "interrupted"
+    yield Finished(status, run.result(), snapshot)
+
+
+def train_to_end(events: Iterator[Event]) -> Finished:
+    """Returns the last event of a training run, reading and dropping all before it."""
+    for event in events:
+        if isinstance(event, Finished):
+            return event
+    raise MetaloopError("training ended without a result")
+
+
+def _is_due(checkpoints: Checkpoints, run: _Run, seconds_since: float) -> bool:
+    if checkpoints.every_steps is not None:
+        return run.steps % checkpoints.every_steps == 0
+    return seconds_since > checkpoints.every_seconds
+
+
+class _Run:
+    """The mutable middle of `train`: leaves, optimiser, clocks."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        family: TaskFamily,
+        plan: Plan,
+        budget: Budget,
+        spec: TaskSpec,
+        seed: int,
+        state: TrainState,
+    ) -> None:
+        if state.base_steps:  # warm already
+            plan = replace(plan, warmup=0.0)
+        self.learner, self.family, self.plan, self.budget = learner, family, plan, budget
+        self.spec, self.seed, self.origin = spec, seed, state
+        self.leaves = dict(state.meta_params)
+        for tensor in trained(self.leaves).values():
+            tensor.requires_grad_()
+        self.optimisers = make_optimisers(plan, self.leaves)
+        if state.optimiser:
+            restore_optimisers(self.optimisers, state.optimiser)
+        self.source = BatchSource(family, plan, seed)
+        self.average, self.num_averaged = dict(state.average), state.num_averaged
+        self.steps, self.curve = state.step, list(state.curve)
+        self.strategy: Strategy | None = parse_strategy(state.strategy) if state.strategy else None
+        self.flops_per_step = state.flops_per_step
+        self.loss = math.nan
+        self._wall_start = time.perf_counter() - state.wall_seconds
+        self._cpu_start = time.process_time() - state.cpu_seconds
+
+    @property
+    def wall_seconds(self) -> float:
+        return time.perf_counter() - self._wall_start
+
+    @property
+    def spent(self) -> float:
+        """The fraction of this segment's budget that is gone."""
+        return self.budget.spent(
+            self.wall_seconds - self.origin.base_seconds, self.steps - self.origin.base_steps
+        )
+
+    def step(self) -> None:
+        """Takes one step; raises `DivergenceError` on a loss that is not finite."""
+        factor = rate_factor(self.plan, self.spent)
+        batches = self.source.batches(self.steps)
+        if self.strategy is None:
+            self._choose_strategy(batches)
+        total = self._backward(batches)
+        self.loss = float(total)
+        if not math.isfinite(self.loss):
+            raise DivergenceError(f"the loss became {self.loss} at step {self.steps}")
+        descend(self.optimisers, factor, self.plan)
+        self.steps += 1
+        if self.plan.averaging and self.spent >= 1 - self.plan.averaging:
+            self._accumulate()
+
+    def _backward(self, batches: list[tuple[float, Batch]]) -> Tensor:
+        assert self.strategy is not None
+        total = torch.zeros(())
+        for index, (weight, batch) in enumerate(batches):
+            rng = torch_stream(self.seed, "loss", self.steps, index)
+            outcome = self.strategy.meta_loss(self.learner, self.leaves, batch, rng)
+            (weight * outcome.loss).backward()  # type: ignore[no-untyped-call]
+            self.leaves.update({name: b.detach() for name, b in outcome.buffers.items()})
+            total = total + weight * outcome.loss.detach().cpu()
+        return total
+
+    def _choose_strategy(self, batches: list[tuple[float, Batch]]) -> None:
+        """Measures the strategies and counts the floating-point operations of a step."""
+        drawn = [batch for _, batch in batches]
+        if self.budget.steps is not None:  # what is timed differs from run to run
+            chosen = fixed_strategy(self.learner, self.leaves)
+        else:
+            seconds = self.budget.wall_seconds or 0.0
+            chosen = fastest_strategy(self.learner, self.leaves, drawn, self.plan, seconds)
+        before = dict(self.leaves)
+        self.strategy = replace(chosen, tasks="loop")  # operations under vmap are not counted
+        with FlopCounterMode(display=False) as counter:
+            self._backward(batches)
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        self.leaves, self.strategy = before, chosen
+        self.flops_per_step = float(counter.get_total_flops())
+
+    def _accumulate(self) -> None:
+        self.num_averaged += 1
+        for name, tensor in self.leaves.items():
+            if name not in self.average:
+                self.average[name] = tensor.detach().clone()
+            else:
+                self.average[name].lerp_(tensor.detach(), 1 / self.num_averaged)
+
+    def progress(self) -> Progressed:
+        return Progressed(
+            self.steps, self.spent, self.wall_seconds, self.loss, rate_factor(self.plan, self.spent)
+        )
+
+    def early_figure(self, num_episodes: int) -> Evaluated:
+        meta_params = self.result()
+        learner = self.learner
+        cache = (
+            FeatureCache(learner, meta_params) if isinstance(learner, EmbeddingLearner) else None
+        )
+        result, _ = evaluate(
+            learner, meta_params, self.family, "search", self.spec, num_episodes, cache
+        )
+        point = CurvePoint(self.steps, self.wall_seconds, self.loss, result.value)
+        self.curve.append(point)
+        return Evaluated(point, result)
+
+    def result(self) -> MetaParams:
+        """Returns the meta-parameters to use if training ended now."""
+        meta_params = dict(self.average) if self.num_averaged else dict(self.leaves)
+        meta_params = {name: tensor.detach().clone() for name, tensor in meta_params.items()}
+        learner, family = self.learner, self.family
+        if (
+            isinstance(learner, AfterTraining)
+            and isinstance(learner, EmbeddingLearner)
+            and isinstance(family, ClassFamily)
+        ):
+            features = training_features(learner, meta_params, family)
+            meta_params = learner.finish(meta_params, features)
+        return meta_params
+
+    def snapshot(self) -> TrainState:
+        detached = {name: tensor.detach().clone() for name, tensor in self.leaves.items()}
+        return replace(
+            self.origin,
+            meta_params=detached,
+            optimiser={n: t.clone() for n, t in optimiser_tensors(self.optimisers).items()},
+            average={name: tensor.clone() for name, tensor in self.average.items()},
+            num_averaged=self.num_averaged,
+            step=self.steps,
+            loss=self.loss,
+            wall_seconds=self.wall_seconds,
+            cpu_seconds=time.process_time() - self._cpu_start,
+            flops_per_step=self.flops_per_step,
+            strategy=str(self.strategy) if self.strategy else None,
+            curve=tuple(self.curve),
+        )
+
+
+@torch.no_grad()
+def training_features(
+    learner: EmbeddingLearner, meta_params: MetaParams, family: ClassFamily
+) -> Tensor:
+    """Returns features `[N, D]` of a fixed sample of the training part's examples."""
+    examples, _ = family.labelled("train")
+    if len(examples) > _FINISHING_EXAMPLES:
+        rng = numpy_stream(0, "finishing examples")
+        examples = np.sort(rng.choice(examples, _FINISHING_EXAMPLES, replace=False))
+    cache = FeatureCache(learner, meta_params)
+    return cache.features(family.store, examples, family.input_format)
+
+
+def _device_of(family: TaskFamily) -> torch.device:
+    if isinstance(family, ClassFamily):
+        return family.store.inputs.device
+    return torch.device(getattr(family, "device", "cpu"))

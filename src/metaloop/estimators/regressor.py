@@ -1,0 +1,100 @@
+"""`FewShotRegressor`: a new function from a few of its points, in scikit-learn's habits."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_array
+from torch import Tensor
+
+from metaloop.catalogue import Model
+from metaloop.core.errors import InputError
+from metaloop.estimators.base import FewShotEstimator, check_lengths, input_errors
+from metaloop.estimators.baseline import baseline_model
+from metaloop.estimators.task import AdaptedTask, Support, adapt_to
+
+
+class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
+    """A regressor that learns a function from a few examples of it.
+
+    `model`: a path to a `model.metaloop`, a loaded `metaloop.catalogue.Model` (kept as it is by
+    `clone`), or None: ridge regression on standardised raw inputs and targets.
+    `keep_support`: keep the examples, so that `partial_fit` can add more; without, only what was
+    learned from them is kept and saved.
+
+    `X` is as for `FewShotClassifier`; `y` is `[n]`, or `[n, targets]` where the model has several
+    targets (without a model, any number). After `fit`: `n_features_in_`.
+    """
+
+    objective: ClassVar[str] = "regression"
+
+    def fit(self, X: Any, y: Any) -> FewShotRegressor:
+        """Returns self, having learned from targets `y`; forgets what it learned before.
+
+        Raises `InputError` for X or y that do not fit.
+        """
+        return self._learn(X, y, None)
+
+    def partial_fit(self, X: Any, y: Any) -> FewShotRegressor:
+        """Returns self, having added examples: the same as `fit` on all.
+
+        Raises `InputError` if the support of before was not kept.
+        """
+        return self._learn(X, y, self._task_to_extend())
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Returns the predicted values `[n]`, or `[n, targets]` where there are several."""
+        outputs = self._outputs(X).numpy()
+        return np.asarray(outputs[:, 0] if outputs.shape[1:] == (1,) else outputs)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        several = not isinstance(self.model, Model) or self.model.spec.target_shape != (1,)
+        tags.target_tags.multi_output = several
+        return tags
+
+    def _learn(self, X: Any, y: Any, before: AdaptedTask | None) -> FewShotRegressor:
+        """Adapts to the examples, joined to those of the task before, if any."""
+        model, targets = self._model_to_adapt(before), _targets(y)
+        value_range = before.value_range if before else None
+        read = self._read(X, model, value_range, reset=before is None)
+        check_lengths(read, targets)
+        _check_shape(targets, before.model if before else model)
+        inputs = read[:]
+        if before is not None and before.support is not None:
+            targets = torch.cat([before.support.targets, targets])
+            inputs = torch.cat([before.support.inputs, inputs])
+        if model is None:
+            model = baseline_model(inputs, self.objective, num_targets=targets.shape[1])
+        self.task_ = adapt_to(
+            model,
+            Support(inputs, targets),
+            0,
+            getattr(read, "value_range", None),
+            keep_support=bool(self.keep_support),
+        )
+        return self
+
+
+def _check_shape(targets: Tensor, model: Model | None) -> None:
+    if model is None and targets.dim() == 2:
+        return
+    expected = tuple(model.spec.target_shape) if model is not None else ("targets",)
+    if model is None or tuple(targets.shape[1:]) != expected:
+        raise InputError(
+            f"targets of one example have shape {tuple(targets.shape[1:])}, expected {expected}"
+        )
+
+
+def _targets(y: Any) -> Tensor:
+    """`y` as float64 `[n, *target]`: a single target has an axis of its own."""
+    if y is None:
+        raise InputError("this regressor requires y to be passed, but the target y is None")
+    with input_errors(), np.errstate(over="ignore"):
+        values = check_array(y, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name="y")
+        check_array(values.astype(np.float32), ensure_2d=False, allow_nd=True, input_name="y")
+    targets = torch.from_numpy(np.require(values, requirements=["C", "W"]))
+    return targets.unsqueeze(-1) if targets.dim() == 1 else targets

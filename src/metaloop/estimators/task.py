@@ -1,0 +1,124 @@
+"""A model adapted to one task: all that a fitted estimator holds. Inputs go through in batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from metaloop.catalogue import Model
+from metaloop.core.errors import DivergenceError
+from metaloop.core.examples import Examples
+from metaloop.core.learner import EmbeddingLearner, TaskState
+from metaloop.estimators.baseline import is_baseline, standardisation
+from metaloop.estimators.images import Pictures, ValueRange
+from metaloop.nets.functional import with_memory_format
+
+_BATCH = 256  # inputs in the net at once: enough for its speed, little memory
+
+
+RawInputs = Tensor | Pictures  # a slice of either is a tensor that `Model` takes
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """Raw inputs `[N, *input]` with class indices `[N]` or real targets `[N, *target]`, float64."""
+
+    inputs: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptedTask:
+    """What was learned from a support, and how inputs and outputs of the task are scaled.
+
+    `value_range` is what was black and white in support images that came as arrays.
+    `target_scale [2, targets]` is the mean and deviation of real targets that a baseline was
+    fitted on. `support` is kept where more examples may be added.
+    """
+
+    model: Model
+    state: TaskState
+    num_classes: int
+    value_range: ValueRange | None = None
+    target_scale: Tensor | None = None
+    support: Support | None = None
+
+    @torch.no_grad()
+    def outputs(self, inputs: RawInputs) -> Tensor:
+        """Returns outputs, float64 on the CPU: `[N, classes]` logits, or `[N, *target]`.
+
+        In batches, unless the learner uses the statistics of all queries. Raises `DivergenceError`
+        if an output is not finite.
+        """
+        if self.num_classes == 1:  # nothing to tell apart
+            return torch.zeros(len(inputs), 1, dtype=torch.float64)
+        size = len(inputs) if self.model.learner.uses_query_batch else _BATCH
+        batches = [
+            self.model.predict(self.state, inputs[start : start + size]).double().cpu()
+            for start in range(0, len(inputs), size)
+        ]
+        outputs = torch.cat(batches)
+        if not bool(outputs.isfinite().all()):
+            raise DivergenceError(
+                f"{self.model.candidate.label} predicts values that are not finite: adapting it "
+                f"to this support diverged; check that inputs and targets have the scale of those "
+                f"it was trained on"
+            )
+        if self.target_scale is not None:
+            outputs = outputs * self.target_scale[1] + self.target_scale[0]
+        return outputs
+
+
+def adapt_to(
+    model: Model,
+    support: Support,
+    num_classes: int,
+    value_range: ValueRange | None = None,
+    *,
+    keep_support: bool = True,
+) -> AdaptedTask:
+    """Returns the model adapted to a support; `num_classes` is 0 for real targets."""
+    targets, scale = support.targets, None
+    if not num_classes:
+        if is_baseline(model):
+            scale = torch.stack(standardisation(targets))
+            targets = (targets - scale[0]) / scale[1]
+        targets = targets.float()
+    state = (
+        {} if num_classes == 1 else _settled(_learn(model, support.inputs, targets, num_classes))
+    )
+    kept = support if keep_support else None
+    return AdaptedTask(model, state, num_classes, value_range, scale, kept)
+
+
+def _learn(model: Model, inputs: Tensor, targets: Tensor, num_classes: int) -> TaskState:
+    if not isinstance(model.learner, EmbeddingLearner):
+        return model.adapt(inputs, targets, num_classes)
+    with torch.no_grad():  # a large support is embedded in batches
+        features = torch.cat(
+            [
+                model.learner.embed(
+                    model.meta_params, model.input_format.to_float(batch.to(model.device))
+                )
+                for batch in torch.split(inputs, _BATCH)
+            ]
+        )
+        mask = torch.ones(len(features), dtype=torch.bool, device=features.device)
+        examples = Examples(features, targets.to(features.device), mask, num_classes)
+        return model.learner.fit_head(model.meta_params, examples)
+
+
+def _settled(state: TaskState) -> TaskState:
+    """The state with its tensors laid out as they are after loading: then results are bit-equal."""
+    return tree_map(in_settled_layout, state)
+
+
+def in_settled_layout(leaf: Any) -> Any:
+    """Returns a tensor in memory of its own and in the layout nets want; else what it is given."""
+    if not isinstance(leaf, Tensor):
+        return leaf
+    return with_memory_format(leaf.detach().clone(memory_format=torch.contiguous_format))

@@ -1,0 +1,1 @@
+"""Learning algorithms, one published method per file; none imports another."""

@@ -1,0 +1,86 @@
+"""SimpleShot: nearest centroid on features that are centred and L2-normalised.
+
+    g(x) = (f(x) - m) / |f(x) - m|,   logits[q, k] = -scale * |g(x_q) - c_k|^2,
+
+with m the mean feature of the training classes and c_k the mean of g over the support of class k.
+f is the net of a whole-class classifier. Differs from the paper: that classifier has a cosine head.
+Wang et al. 2019, arXiv:1911.04623 (the variant CL2N).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from metaloop.core.examples import Batch, Examples, Inputs
+from metaloop.core.learner import EmbeddingLearner, MetaLoss, MetaParams
+from metaloop.core.spec import TaskSpec
+from metaloop.core.task_map import TaskMap
+from metaloop.nets.classifier import init_classifier, whole_class_loss
+from metaloop.nets.functional import FunctionalNet
+from metaloop.nets.prototypes import centred_and_normalised, class_means, squared_distances
+
+_CENTER = "buffers.center"
+
+
+@final
+@dataclass(frozen=True)
+class SimpleShot(EmbeddingLearner):
+    """Nearest centroid after centring and normalising; `scale` only sharpens probabilities."""
+
+    net: FunctionalNet
+    scale: float = 10.0
+
+    target_kinds: ClassVar[frozenset[str]] = frozenset({"classes"})
+    vmappable: ClassVar[bool] = True
+    citation: ClassVar[str] = """@article{wang2019simpleshot,
+  title = {SimpleShot: Revisiting Nearest-Neighbor Classification for Few-Shot Learning},
+  author = {Wang, Yan and Chao, Wei-Lun and Weinberger, Kilian Q. and van der Maaten, Laurens},
+  journal = {arXiv:1911.04623},
+  year = {2019},
+}"""
+
+    @property
+    def norm_policy(self) -> str:
+        """Running statistics, those of meta-training."""
+        return "running" if self.net.has_norms else "none"
+
+    def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
+        """Returns the net, the whole-class classifier and a centre of zero."""
+        meta_params = self.net.init(rng)
+        meta_params |= init_classifier(self.net.num_features, spec.num_training_classes, rng)
+        meta_params[_CENTER] = torch.zeros(self.net.num_features)
+        return meta_params
+
+    def finish(self, meta_params: MetaParams, training_features: Tensor) -> MetaParams:
+        """Returns the meta-parameters with the mean training feature as the centre."""
+        return {**meta_params, _CENTER: training_features.mean(0)}
+
+    def embed(self, meta_params: MetaParams, inputs: Inputs) -> Tensor:
+        """Returns features `[N, D]`, neither centred nor normalised yet."""
+        return self.net(meta_params, inputs)[0]
+
+    def fit_head(self, meta_params: MetaParams, features: Examples) -> MetaParams:
+        """Returns the centroids `[classes, D]` and which classes have any support."""
+        directions = centred_and_normalised(features.features, meta_params[_CENTER])
+        means, present = class_means(features.with_inputs(directions))
+        return {"centroids": means, "present": present}
+
+    def score(self, meta_params: MetaParams, task_state: MetaParams, features: Tensor) -> Tensor:
+        """Returns `-scale * squared distance`; a class without support is impossible."""
+        directions = centred_and_normalised(features, meta_params[_CENTER])
+        logits = -self.scale * squared_distances(directions, task_state["centroids"])
+        return logits.masked_fill(~task_state["present"], -torch.inf)
+
+    def meta_loss(
+        self,
+        meta_params: MetaParams,
+        batch: Batch,
+        rng: torch.Generator | None,
+        over_tasks: TaskMap,
+    ) -> MetaLoss:
+        """Returns the loss of the whole-class classifier; refuses episodes."""
+        return whole_class_loss(self.net, meta_params, batch)

@@ -1,0 +1,61 @@
+"""What the loop tells the world while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from metaloop.core.records import Result, Trial
+from metaloop.tasks.store import LeftOut
+
+
+@dataclass(frozen=True)
+class DataRead:
+    """The data is there: how it was understood."""
+
+    name: str
+    kind: str
+    parts: dict[str, int]  # number of classes per part
+    left_out: tuple[LeftOut, ...]
+    wall_seconds: float
+
+
+@dataclass(frozen=True)
+class Trying:
+    """A candidate is being trained: `stage` in words, `spent` the fraction of the whole budget."""
+
+    label: str
+    stage: str
+    spent: float
+    seconds_left: float | None  # None under a budget in steps
+    step: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A trial ended; `best` is the label and the value of the best one so far."""
+
+    label: str
+    trial: Trial
+    best: str
+    best_value: float | None
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """The final choice, with its result on the promotion part and why."""
+
+    label: str
+    result: Result
+    reason: str
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The loop ended; `report` is what `--json` prints."""
+
+    report: dict[str, Any]
+
+
+LoopEvent = DataRead | Trying | Tried | Promoted | Learned

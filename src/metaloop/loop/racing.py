@@ -1,0 +1,209 @@
+"""Step 3, train: successive halving over the contenders, judged on `search`.
+
+Rung by rung every contender still in the race trains a segment of its *trunk* at a constant rate;
+a *branch* of it then decays the rate to zero and is what gets measured. The trunk of those that
+stay goes on where it was, so nothing that was trained is thrown away. The winner has the rest of
+the budget, its rate decaying by its own plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+
+from metaloop.core.budget import Budget
+from metaloop.core.learner import AfterTraining, EmbeddingLearner, MetaParams
+from metaloop.core.records import Plan
+from metaloop.engine.evaluation import FeatureCache
+from metaloop.engine.events import Finished, Progressed
+from metaloop.engine.state import TrainState, load_state
+from metaloop.engine.training import Checkpoints, initial_state, train, training_features
+from metaloop.loop.choosing import Contender, Head
+from metaloop.loop.events import LoopEvent, Trying
+from metaloop.loop.recording import Start, measure, record, restore
+from metaloop.loop.run import Run, Stopped
+from metaloop.tasks.family import ClassFamily
+
+_BRANCH_SHARE = 0.3  # of a segment: the decay that makes a trunk measurable
+
+
+@dataclass(frozen=True)
+class Rung:
+    """How many contenders are kept, their joint share of the budget, episodes to judge them on."""
+
+    keep: int
+    share: float
+    episodes: int
+
+
+RUNGS = (Rung(keep=3, share=0.15, episodes=60), Rung(keep=1, share=0.15, episodes=200))
+FINAL_EPISODES = 400
+_BASELINE_EPISODES = 100
+_RESERVE = 0.03  # of the budget, for what is not training at its end
+
+
+def race(run: Run, contenders: list[Contender]) -> Iterator[LoopEvent]:
+    """Trains and measures until the budget is spent; the contenders hold what came of it.
+
+    Raises `Stopped` when the run is asked to stop.
+    """
+    yield from _measure_baselines(run, contenders)
+    racing = [contender for contender in contenders if contender.trains]
+    for number, rung in enumerate(RUNGS):
+        if len(racing) <= rung.keep:
+            continue
+        budget = _allotted(run.budget, number, len(racing))
+        for contender in racing:
+            run.raced.append((number, len(racing)))
+            yield from _segment(run, contender, number, budget, rung.episodes, contenders)
+        racing = [c for c in racing if c.best.status != "diverged"]
+        racing = sorted(racing, key=lambda c: c.best.value, reverse=True)[: rung.keep]
+    for contender in racing[:1]:
+        yield from _segment(run, contender, len(RUNGS), None, FINAL_EPISODES, contenders)
+
+
+def _measure_baselines(run: Run, contenders: list[Contender]) -> Iterator[LoopEvent]:
+    for contender in contenders:
+        if contender.trains:
+            continue
+        if run.stop():
+            raise Stopped
+        start = Start()
+        for head in contender.heads:
+            state = initial_state(head.learner, run.family, run.spec, run.seed)
+            head.meta_params, head.rung = state.meta_params, 0
+        if restore(run, contender, 0):
+            continue
+        for head in contender.heads:
+            measure(run, head, "search", _BASELINE_EPISODES)
+        yield from record(run, contender, state, start, contenders)
+
+
+def _segment(
+    run: Run,
+    contender: Contender,
+    rung: int,
+    budget: Budget | None,
+    episodes: int,
+    contenders: list[Contender],
+) -> Iterator[LoopEvent]:
+    """Trains one segment (`budget` None: all that is left), then measures every head."""
+    start = Start()
+    final = budget is None
+    if not final and restore(run, contender, rung):
+        return
+    finished = yield from _train_segment(run, contender, rung, budget)
+    if finished.status == "interrupted":
+        raise Stopped
+    cache: FeatureCache | None = None
+    for head in contender.heads:
+        head.rung, head.steps = rung, finished.state.step
+        if finished.status == "diverged":
+            head.status, head.message, head.result = "diverged", finished.message, None
+        else:
+            head.meta_params = _for_head(run, head, finished.meta_params)
+            if cache is None and isinstance(head.learner, EmbeddingLearner):
+                cache = FeatureCache(head.learner, head.meta_params)
+            measure(run, head, "search", episodes, cache)
+    yield from record(run, contender, finished.state, start, contenders)
+
+
+def _train_segment(
+    run: Run, contender: Contender, rung: int, budget: Budget | None
+) -> Generator[LoopEvent, None, Finished]:
+    """Yields progress; returns what training the trunk, and then its branch, ended with."""
+    plan = contender.heads[0].candidate.plan
+    state = _taken_up(run, contender, rung)
+    if budget is None:
+        budget = _rest(run, state)
+        return (yield from _train(run, contender, state, plan, budget, "final"))
+    trunk_plan = replace(plan, schedule="constant", averaging=0.0)
+    stage = f"rung {rung + 1}"
+    trunk_budget = budget.fraction(1 - _BRANCH_SHARE)
+    trunk = yield from _train(run, contender, state, trunk_plan, trunk_budget, stage)
+    contender.state = trunk.state
+    if trunk.status != "finished":
+        return trunk
+    branch_plan = replace(plan, schedule="linear", averaging=0.0)
+    branch, branch_budget = trunk.state.segment(), budget.fraction(_BRANCH_SHARE)
+    return (
+        yield from _train(run, contender, branch, branch_plan, branch_budget, stage, save=False)
+    )
+
+
+def _train(
+    run: Run,
+    contender: Contender,
+    state: TrainState,
+    plan: Plan,
+    budget: Budget,
+    stage: str,
+    save: bool = True,
+) -> Generator[LoopEvent, None, Finished]:
+    head = contender.heads[0]
+    events = train(
+        head.learner,
+        run.family,
+        plan,
+        budget,
+        run.spec,
+        seed=run.seed,
+        state=state,
+        evaluations=0,
+        checkpoints=Checkpoints(run.state_path(contender.trunk)) if save else None,
+        stop=run.stop,
+    )
+    for event in events:
+        if isinstance(event, Finished):
+            return event
+        if isinstance(event, Progressed):
+            label = ", ".join(h.candidate.learner.name for h in contender.heads)
+            yield Trying(label, stage, run.spent, run.seconds_left, event.step, event.loss)
+    raise AssertionError("training ended without a result")
+
+
+def _taken_up(run: Run, contender: Contender, rung: int) -> TrainState:
+    """Returns where to go on: in this segment if it was cut off, at the trunk's end, or anew."""
+    identity = f"{contender.trunk}:{run.family.digest}:{run.seed}"
+    path = run.state_path(contender.trunk)
+    if contender.state is None and path.exists():
+        saved = load_state(path, run.device)
+        if saved.identity == f"{identity}:{rung}":
+            run.spent_before += saved.wall_seconds - saved.base_seconds
+            return saved
+        if saved.identity.rpartition(":")[0] == identity:
+            contender.state = saved
+    if contender.state is not None:
+        return replace(contender.state.segment(), identity=f"{identity}:{rung}")
+    learner = contender.heads[0].learner
+    return initial_state(learner, run.family, run.spec, run.seed, f"{identity}:{rung}")
+
+
+def _rest(run: Run, state: TrainState) -> Budget:
+    """Returns what is left of the run's budget, of which `state` may have used some already."""
+    if run.budget.steps is not None:
+        used = sum(_allotted(run.budget, rung, count).steps or 0 for rung, count in run.raced)
+        return Budget(steps=max(1, run.budget.steps - used))
+    assert run.budget.wall_seconds is not None
+    # What comes after training: the figures of this contender and of the best baseline.
+    reserve = _RESERVE * run.budget.wall_seconds + 2 * run.measuring_seconds
+    left = run.budget.wall_seconds - reserve - run.wall_seconds
+    return Budget(wall_seconds=max(0.5, left + state.wall_seconds - state.base_seconds))
+
+
+def _allotted(budget: Budget, rung: int, num_racing: int) -> Budget:
+    return budget.fraction(RUNGS[rung].share / num_racing)
+
+
+def _for_head(run: Run, head: Head, trained: MetaParams) -> MetaParams:
+    """Returns the shared net's tensors with those that only this head has."""
+    own = initial_state(head.learner, run.family, run.spec, run.seed).meta_params
+    merged = {name: trained.get(name, tensor) for name, tensor in own.items()}
+    learner = head.learner
+    if (
+        isinstance(learner, AfterTraining)
+        and isinstance(learner, EmbeddingLearner)
+        and isinstance(run.family, ClassFamily)
+    ):
+        merged = learner.finish(merged, training_features(learner, merged, run.family))
+    return merged

@@ -1,0 +1,118 @@
+"""Measuring heads and keeping what was measured, so that an interrupted race can go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from metaloop.core.errors import DivergenceError
+from metaloop.core.records import CurvePoint, Part, Trial, TrialStatus
+from metaloop.engine.evaluation import FeatureCache, evaluate
+from metaloop.engine.state import TrainState
+from metaloop.loop.choosing import Contender, Head
+from metaloop.loop.events import LoopEvent, Tried
+from metaloop.loop.run import Run
+
+
+@dataclass(frozen=True)
+class Start:
+    """When a segment began, on both clocks."""
+
+    cpu: float = field(default_factory=time.process_time)
+    wall: float = field(default_factory=time.perf_counter)
+
+
+def measure(
+    run: Run, head: Head, part: Part, episodes: int, cache: FeatureCache | None = None
+) -> None:
+    """Sets the head's result on the first `episodes` of the part's frozen list.
+
+    `cache` holds features that heads of one trained net share.
+    """
+    start = time.perf_counter()
+    try:
+        result, scores = evaluate(
+            head.learner, head.meta_params, run.family, part, run.spec, episodes, cache
+        )
+    except DivergenceError as error:
+        head.status, head.message, head.result = "diverged", str(error), None
+        return
+    run.measuring_seconds = time.perf_counter() - start
+    head.status = "finished"
+    if part == "search":
+        head.result, head.scores = result, scores
+    else:
+        head.promotion, head.promotion_scores = result, scores
+
+
+def record(
+    run: Run, contender: Contender, state: TrainState, start: Start, contenders: list[Contender]
+) -> Iterator[LoopEvent]:
+    """Writes the heads' trials in one transaction, then tells about them."""
+    cpu, wall = time.process_time() - start.cpu, time.perf_counter() - start.wall
+    trials = []
+    with run.archive.transaction():
+        for head in contender.heads:
+            head.cpu_seconds += cpu
+            trial = _trial(run, head, state, cpu, wall)
+            number = run.archive.begin_trial(
+                run.id, trial.candidate, run.family.digest, seed=run.seed, rung=head.rung
+            )
+            scores = {}
+            if head.result is not None and head.scores is not None:
+                scores[head.result.protocol.list_hash] = head.scores
+            run.archive.end_trial(number, trial, scores)
+            trials.append((head, trial))
+    for head, trial in trials:
+        leader = max((h for c in contenders for h in c.heads), key=lambda h: h.value)
+        value = leader.result.value if leader.result else None
+        yield Tried(head.candidate.label, trial, leader.candidate.label, value)
+
+
+def restore(run: Run, contender: Contender, rung: int) -> bool:
+    """Takes the segment's trials from the archive; returns whether all of them were there."""
+    found = []
+    for head in contender.heads:
+        stored = [
+            s
+            for s in run.archive.trials(candidate=head.candidate.identity)
+            if s.trial.rung == rung
+            and s.trial.status in ("finished", "diverged")
+            and s.data_hash == run.family.digest
+            and s.trial.seed == run.seed
+        ]
+        if not stored:
+            return False
+        found.append((head, stored[-1]))
+    for head, stored_trial in found:
+        trial = stored_trial.trial
+        head.rung, head.steps, head.status = rung, trial.steps, trial.status
+        head.message = trial.message
+        head.cpu_seconds += trial.cpu_seconds
+        for result in run.archive.results(trial=stored_trial.id, part="search"):
+            head.result = result.result
+            head.scores = run.archive.scores(result.id) if result.has_scores else None
+    return True
+
+
+def _trial(run: Run, head: Head, state: TrainState, cpu: float, wall: float) -> Trial:
+    status: TrialStatus = "diverged" if head.status == "diverged" else "finished"
+    flops = state.flops_per_step * state.step if state.flops_per_step is not None else None
+    curve = list(state.curve)
+    if head.result is not None and state.step:
+        point = CurvePoint(state.step, state.wall_seconds, state.loss, head.result.value)
+        curve.append(point)
+    return Trial(
+        candidate=head.candidate.identity,
+        status=status,
+        seed=run.seed,
+        steps=state.step,
+        cpu_seconds=cpu,
+        wall_seconds=wall,
+        flops=flops,
+        rung=head.rung,
+        curve=tuple(curve),
+        results=(head.result,) if head.result is not None else (),
+        message=head.message,
+    )

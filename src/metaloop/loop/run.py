@@ -1,0 +1,191 @@
+"""`Run`: what one call of the loop shares: folder, archive, family, task, budget and clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from metaloop.archive import Archive, DataSet, RunId, run_lock
+from metaloop.catalogue.families import OpenedData, class_parts
+from metaloop.core.budget import Budget
+from metaloop.core.errors import MetaloopError, OutputError
+from metaloop.core.spec import TaskSpec
+from metaloop.tasks.family import ClassFamily, TaskFamily
+
+MODEL_NAME, ARCHIVE_NAME, STATES_NAME = "model.metaloop", "archive.sqlite", "states"
+
+
+@dataclass
+class Run:
+    """One run: `spent_before` are the seconds that interrupted earlier tries of it have used."""
+
+    folder: Path
+    archive: Archive
+    id: RunId
+    budget: Budget
+    seed: int
+    family: TaskFamily
+    spec: TaskSpec
+    stop: Callable[[], bool]
+    spent_before: float = 0.0
+    raced: list[tuple[int, int]] = field(default_factory=list)  # rung and field of each segment
+    measuring_seconds: float = 0.0  # what the last figure took: the next ones will, too
+    started: float = field(default_factory=time.perf_counter)
+    cpu_started: float = field(default_factory=time.process_time)
+
+    @property
+    def model_path(self) -> Path:
+        """Where the model goes."""
+        return self.folder / MODEL_NAME
+
+    def state_path(self, trunk: str) -> Path:
+        """Where the training state of a trunk is kept between segments."""
+        return self.folder / STATES_NAME / f"{trunk}.safetensors"
+
+    @property
+    def wall_seconds(self) -> float:
+        """Seconds since training began, over all tries of this run."""
+        return self.spent_before + time.perf_counter() - self.started
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU-seconds of this process since training began."""
+        return time.process_time() - self.cpu_started
+
+    @property
+    def spent(self) -> float:
+        """The fraction of the budget that is gone; under a budget in steps: of the segments."""
+        if self.budget.wall_seconds is None:
+            return float("nan")
+        return min(1.0, self.wall_seconds / self.budget.wall_seconds)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until the budget is spent; None under a budget in steps."""
+        if self.budget.wall_seconds is None:
+            return None
+        return max(0.0, self.budget.wall_seconds - self.wall_seconds)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the family's data are and training runs."""
+        if isinstance(self.family, ClassFamily):
+            return self.family.store.inputs.device
+        return torch.device("cpu")
+
+    def restart_clock(self) -> None:
+        """Starts the budget: what came before (reading data) is not charged."""
+        self.started, self.cpu_started = time.perf_counter(), time.process_time()
+
+
+class Stopped(Exception):
+    """The run was asked to stop; what was reached is saved."""
+
+
+@contextmanager
+def run_folder(folder: Path, resume: bool) -> Iterator[Archive]:
+    """Yields the archive of a fresh folder, or of one to go on in with `resume`.
+
+    A folder whose runs ended before anything was tried (the data could not be read) counts as
+    fresh. Raises `OutputError` for a folder that holds anything else without `resume`, or that
+    cannot be written.
+    """
+    with ExitStack() as stack:
+        known = folder / ARCHIVE_NAME
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"'{folder}' is a file; --out must name a folder that is new")
+        used = folder.is_dir() and any(folder.iterdir()) and not _nothing_tried(folder)
+        if used and not resume:
+            raise OutputError(
+                f"'{folder}' already holds something; go on with --resume or choose another --out"
+            )
+        if resume and not known.exists():
+            raise OutputError(f"there is no run to resume in '{folder}'; leave --resume away")
+        try:
+            (folder / STATES_NAME).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot write in '{folder}': {error.strerror}") from error
+        stack.enter_context(run_lock(folder))
+        archive = Archive.open(known) if known.exists() else Archive.create(known)
+        yield stack.enter_context(archive)
+
+
+def _nothing_tried(folder: Path) -> bool:
+    known = folder / ARCHIVE_NAME
+    if not known.exists() or (folder / MODEL_NAME).exists():
+        return False
+    with Archive.open(known, read_only=True) as archive:
+        return not archive.trials()
+
+
+def check_same_run(archive: Archive, arguments: dict[str, Any]) -> float:
+    """Returns the seconds spent in earlier tries.
+
+    Raises `MetaloopError` if they were asked for something else, or one of them is finished.
+    """
+    spent = 0.0
+    for run in archive.runs():
+        if run.command != "learn":
+            continue
+        if run.status == "finished":
+            raise MetaloopError(
+                f"the run in '{archive.path.parent}' is finished; choose another --out to learn "
+                f"again"
+            )
+        if not archive.trials(run.id):
+            continue
+        differing = {
+            key for key, value in arguments.items() if dict(run.arguments).get(key) != value
+        }
+        if differing:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(differing))
+            raise MetaloopError(
+                f"the run to resume was started with other values of {names}; give the same ones"
+            )
+        archive.mark_interrupted(run.id)
+        counted: set[tuple[float, float, int]] = set()
+        for stored in archive.trials(run.id):
+            trial = stored.trial  # heads of one trunk share a segment and so its cost
+            counted.add((trial.wall_seconds, trial.cpu_seconds, trial.rung))
+        spent += sum(wall for wall, _, _ in counted)
+    return spent
+
+
+def describe_data(opened: OpenedData) -> DataSet:
+    """Returns the archive's record of a family."""
+    family = opened.family
+    left_out: dict[str, int] = {}
+    for item in opened.left_out:
+        left_out[item.reason] = left_out.get(item.reason, 0) + item.count
+    classes = examples = 0
+    if isinstance(family, ClassFamily):
+        classes, examples = len(family.store.classes), len(family.store.inputs)
+    return DataSet(
+        hash=family.digest,
+        name=family.name,
+        kind=opened.kind,
+        classes=classes,
+        examples=examples,
+        parts=class_parts(family),
+        left_out=left_out,
+    )
+
+
+def best_device() -> torch.device:
+    """Returns CUDA where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def remove_states(folder: Path) -> None:
+    """Removes the training states of a finished run: the model is what stays."""
+    states = folder / STATES_NAME
+    with suppress(OSError):
+        for path in states.glob("*"):
+            path.unlink()
+        states.rmdir()

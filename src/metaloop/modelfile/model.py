@@ -1,0 +1,65 @@
+"""What is in a model file, as typed values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from metaloop.core.inputs import InputFormat
+from metaloop.core.records import Candidate, Result
+from metaloop.core.spec import TaskSpec
+
+Tensors = dict[str, Tensor]
+Label = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """How a model was trained: seed, budget as written (`240s`), what was spent, on which data."""
+
+    seed: int
+    budget: str
+    steps: int
+    wall_seconds: float
+    cpu_seconds: float
+    data_hash: str
+    data_name: str
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """A trained learner, or one that is adapted to a task.
+
+    `parts` maps each part to the names of its classes (empty where tasks are not classes).
+    `weights` are the meta-parameters. An `adapted` model has `state` (what was learned from the
+    support, flat: see `flatten_tensors`) or the kept `support` (`inputs` as uint8 or float,
+    `targets`) or both, and the labels of its classes in the order of its outputs.
+    `custom_net` is the class name of a net of the user's own: loading then needs the net itself.
+
+    Raises `ValueError` where these do not fit together.
+    """
+
+    kind: Literal["learner", "adapted"]
+    metaloop_version: str
+    candidate: Candidate
+    spec: TaskSpec
+    input_format: InputFormat
+    parts: Mapping[str, tuple[str, ...]]
+    training: TrainingRecord
+    results: tuple[Result, ...]
+    citations: tuple[str, ...]
+    weights: Tensors
+    custom_net: str | None = None
+    classes: tuple[Label, ...] = ()
+    support: Tensors | None = None
+    state: Tensors | None = None
+
+    def __post_init__(self) -> None:
+        adapted = self.kind == "adapted"
+        if adapted and self.support is None and self.state is None:
+            raise ValueError("an adapted model needs its task state or its support")
+        if not adapted and (self.classes or self.support is not None or self.state is not None):
+            raise ValueError("a learner has no classes, support or task state of its own")

@@ -1,0 +1,55 @@
+"""Embedding stacked episodes in one pass: all tasks, support and query, form one batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from metaloop.core.examples import EpisodeBatch, Examples
+from metaloop.core.learner import EmbeddingLearner, MetaLoss, MetaParams
+from metaloop.core.objective import Objective
+from metaloop.core.task_map import vmap_over_tasks
+from metaloop.nets.functional import FunctionalNet
+
+
+def embed_episodes(
+    net: FunctionalNet, meta_params: MetaParams, batch: EpisodeBatch
+) -> tuple[Examples, Examples, MetaParams]:
+    """Returns support and query with features `[T, N, D]` as inputs, and the new buffers.
+
+    Batch norm uses the statistics of the whole stack, padding left out.
+    """
+    sides = (batch.support, batch.query)
+    stacked = torch.cat([side.features.flatten(0, 1) for side in sides])
+    mask = torch.cat([side.mask.flatten() for side in sides])
+    if any(side.padded for side in sides):
+        present, buffers = net(meta_params, stacked[mask], "batch")
+        features = present.new_zeros(len(stacked), present.shape[1])
+        features = features.index_put((mask.nonzero().flatten(),), present)
+    else:
+        features, buffers = net(meta_params, stacked, "batch")
+    split = batch.support.mask.numel()
+    support = features[:split].view(*batch.support.mask.shape, -1)
+    query = features[split:].view(*batch.query.mask.shape, -1)
+    return batch.support.with_inputs(support), batch.query.with_inputs(query), buffers
+
+
+def episode_loss(
+    learner: EmbeddingLearner,
+    net: FunctionalNet,
+    meta_params: MetaParams,
+    batch: EpisodeBatch,
+    objective: Objective,
+) -> MetaLoss:
+    """Returns the mean query loss of heads fitted on each task's embedded support."""
+    support, query, buffers = embed_episodes(net, meta_params, batch)
+
+    def one_task(features: Tensor, targets: Tensor, mask: Tensor, query_features: Tensor) -> Tensor:
+        examples = Examples(features, targets, mask, support.num_classes, support.padded)
+        head = learner.fit_head(meta_params, examples)
+        return learner.score(meta_params, head, query_features)
+
+    outputs = vmap_over_tasks(one_task, support.inputs, support.targets, support.mask, query.inputs)
+    loss = objective.loss(outputs, query.targets, query.mask)
+    score = objective.score(outputs.detach(), query.targets, query.mask).mean()
+    return MetaLoss(loss, {objective.metric: score}, buffers)

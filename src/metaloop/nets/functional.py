@@ -1,0 +1,116 @@
+"""`FunctionalNet`: any torch module as a pure function of a flat dictionary of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from metaloop.core.examples import Inputs
+from metaloop.core.inputs import InputFormat
+from metaloop.core.learner import BUFFER_PREFIX, MetaParams
+from metaloop.core.spec import Shape
+from metaloop.nets.norm import BatchNorm, Statistics, with_explicit_norms
+from metaloop.nets.precision import embedding_precision
+
+_PARAMETERS = "net."
+_BUFFERS = f"{BUFFER_PREFIX}net."
+
+
+class FunctionalNet:
+    """An embedding network `inputs [N, *input] -> features [N, D]`.
+
+    `build` makes a freshly initialised module (its randomness comes from the generator given to
+    `init`). A module of the user's own is given as `module`: it starts from the weights it has.
+    Inputs are floats as `InputFormat.to_float` returns them; they are normalised here, so that a
+    net and the scale of its inputs cannot part.
+    """
+
+    def __init__(
+        self,
+        input_format: InputFormat,
+        build: Callable[[Shape], nn.Module] | None = None,
+        module: nn.Module | None = None,
+    ) -> None:
+        if (build is None) == (module is None):
+            raise TypeError("a net is given either by `build` or as a `module`")
+        self.input_format = input_format
+        self._build = build
+        self._module = with_explicit_norms(module if module is not None else self._fresh(0))
+        self._norms = [m for m in self._module.modules() if isinstance(m, BatchNorm)]
+        self.num_features = self._count_features()
+
+    @property
+    def has_norms(self) -> bool:
+        """Whether batch statistics play a role at all."""
+        return bool(self._norms)
+
+    def init(self, rng: torch.Generator) -> MetaParams:
+        """Returns the initial tensors; parameters are `net.*`, buffers are `buffers.net.*`."""
+        module = self._module
+        if self._build is not None:
+            seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
+            module = with_explicit_norms(self._fresh(seed))
+        tensors = {_PARAMETERS + name: p.detach().clone() for name, p in module.named_parameters()}
+        for name, buffer in module.named_buffers():
+            tensors[_BUFFERS + name] = buffer.detach().clone()
+        return {name: with_memory_format(tensor) for name, tensor in tensors.items()}
+
+    def __call__(
+        self,
+        tensors: MetaParams,
+        inputs: Inputs,
+        statistics: Statistics = "running",
+        mask: Tensor | None = None,
+    ) -> tuple[Tensor, MetaParams]:
+        """Returns features `[N, D]` and the new buffers (empty for `running` statistics).
+
+        `mask` bool `[N]` leaves padding out of `task` statistics.
+        """
+        if not isinstance(inputs, Tensor):
+            raise TypeError("this net takes a tensor of inputs, got a dictionary of them")
+        own = {
+            name.removeprefix(BUFFER_PREFIX).removeprefix(_PARAMETERS): tensor
+            for name, tensor in tensors.items()
+            if name.startswith((_PARAMETERS, _BUFFERS))
+        }
+        buffer_names = [n.removeprefix(_BUFFERS) for n in tensors if n.startswith(_BUFFERS)]
+        self._set_mode(statistics, mask)
+        normalised = self.input_format.normalise(inputs)
+        precision = embedding_precision() if statistics == "batch" else torch.float32
+        with torch.autocast(inputs.device.type, precision, enabled=precision != torch.float32):
+            features = torch.func.functional_call(self._module, own, (normalised,)).float()
+        self._set_mode("running", None)
+        if statistics in ("running", "adapted"):
+            return features, {}
+        # functional_call writes assigned buffers back into the dictionary it was given.
+        return features, {_BUFFERS + name: own[name].contiguous() for name in buffer_names}
+
+    def _set_mode(self, statistics: Statistics, mask: Tensor | None) -> None:
+        self._module.train(statistics == "batch")  # dropout acts in ordinary training only
+        for norm in self._norms:
+            norm.train(statistics != "running")
+            norm.statistics, norm.mask = statistics, mask
+
+    def _fresh(self, seed: int) -> nn.Module:
+        assert self._build is not None
+        with torch.random.fork_rng(devices=[]):  # torch initialises from the global generator only
+            torch.manual_seed(seed)  # noqa: TID251 - inside fork_rng: nobody else sees it
+            return self._build(self.input_format.shape)
+
+    def _count_features(self) -> int:
+        self._module.eval()
+        with torch.no_grad():
+            one = torch.zeros(1, *self.input_format.shape)
+            features = self._module(one.to(next(self._module.parameters(), one).device))
+        if features.dim() != 2:
+            raise ValueError(f"a net returns features [N, D], got shape {tuple(features.shape)}")
+        return int(features.shape[1])
+
+
+def with_memory_format(tensor: Tensor) -> Tensor:
+    """Returns convolution weights in channels-last: with them torch computes in that layout."""
+    if tensor.dim() == 4:
+        return tensor.contiguous(memory_format=torch.channels_last)
+    return tensor

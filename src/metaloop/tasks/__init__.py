@@ -1,0 +1,1 @@
+"""Data into episodes: stores, readers, parts that share no class, episode sampling."""

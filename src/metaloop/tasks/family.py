@@ -1,0 +1,268 @@
+"""`TaskFamily`: a distribution over tasks, in four parts that share no class.
+
+`ClassFamily` makes few-shot classification tasks from the classes of a store. Families whose tasks
+are functions rather than classes (see `sinusoid.py`) implement the same contract.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from metaloop.core.errors import DataError, EpisodeError
+from metaloop.core.examples import Examples
+from metaloop.core.inputs import InputFormat
+from metaloop.core.randomness import numpy_stream
+from metaloop.core.records import PARTS, Part
+from metaloop.core.spec import TaskSpec
+from metaloop.tasks.duplicates import cross_part_duplicates
+from metaloop.tasks.episodes import Episodes, Indices
+from metaloop.tasks.sampling import draw_distinct
+from metaloop.tasks.split import assign_parts
+from metaloop.tasks.store import LeftOut, Reading, Store
+
+
+class TaskFamily(ABC):
+    """A distribution over tasks with disjoint parts `train`, `search`, `promotion` and `test`."""
+
+    name: str
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """Identity of the content, independent of any seed of a run."""
+
+    @property
+    @abstractmethod
+    def input_format(self) -> InputFormat:
+        """Shape and scale of the inputs, measured on the training part."""
+
+    @abstractmethod
+    def spec(self, ways: int, shots: int, queries: int = 15, part: Part | None = None) -> TaskSpec:
+        """Returns the spec of such tasks; `EpisodeError` if a part (or `part`) cannot make them."""
+
+    @abstractmethod
+    def sample(
+        self, part: Part, spec: TaskSpec, num_tasks: int, rng: np.random.Generator
+    ) -> Episodes:
+        """Returns `num_tasks` episodes of that part; all randomness comes from `rng`."""
+
+    @abstractmethod
+    def to(self, device: torch.device | str) -> TaskFamily:
+        """Returns the family with its tensors on `device`."""
+
+
+def episode_list(family: TaskFamily, part: Part, spec: TaskSpec, num_episodes: int) -> Episodes:
+    """Returns the frozen list of evaluation episodes: content and spec decide it, never a seed.
+
+    A longer list begins with the episodes of a shorter one, in blocks of 100.
+    """
+    blocks = [
+        family.sample(part, spec, 100, numpy_stream(0, "episode list", part, _key(spec), block))
+        for block in range(-(-num_episodes // 100))
+    ]
+    return concatenate(blocks)[:num_episodes]
+
+
+def concatenate(blocks: Sequence[Episodes]) -> Episodes:
+    """Returns the episodes of all blocks as one stack; stores that differ are joined."""
+    stores = [block.store for block in blocks]
+    if all(store is stores[0] for store in stores):
+        store, starts = stores[0], [0] * len(stores)
+    else:
+        store = replace(
+            stores[0],
+            inputs=torch.cat([store.inputs for store in stores]),
+            targets=torch.cat([store.targets for store in stores]),
+        )
+        starts = list(np.cumsum([0, *[len(store.inputs) for store in stores[:-1]]]))
+
+    def join(sides: list[Indices]) -> Indices:
+        return Indices(
+            np.concatenate([s.examples + start for s, start in zip(sides, starts, strict=True)]),
+            np.concatenate([s.labels for s in sides]),
+            np.concatenate([s.mask for s in sides]),
+        )
+
+    support, query = join([b.support for b in blocks]), join([b.query for b in blocks])
+    return Episodes(store, support, query, blocks[0].num_classes)
+
+
+def _key(spec: TaskSpec) -> str:
+    return f"{spec.ways}-{spec.shots}-{spec.queries}"
+
+
+@dataclass(frozen=True)
+class ClassFamily(TaskFamily):
+    """Classification tasks over the classes of a store; `parts` maps each part to its classes."""
+
+    name: str
+    store: Store
+    parts: Mapping[Part, np.ndarray]
+    given_format: InputFormat | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity of the store's content and of its parts."""
+        sha = hashlib.sha256(self.store.digest.encode())
+        for part in PARTS:
+            sha.update(np.ascontiguousarray(self.parts[part], dtype=np.int64).data)
+            sha.update(part.encode())
+        return sha.hexdigest()[:16]
+
+    @cached_property
+    def input_format(self) -> InputFormat:
+        """The format it was given (a model's), else the one measured on the training part."""
+        return self.given_format or measure_format(self.store, self.parts["train"])
+
+    def to(self, device: torch.device | str) -> ClassFamily:
+        """Returns the family with its store on `device`."""
+        return replace(self, store=self.store.to(device), given_format=self.input_format)
+
+    def spec(self, ways: int, shots: int, queries: int = 15, part: Part | None = None) -> TaskSpec:
+        """Returns the spec; refuses more ways or shots than `part` (default: all parts) can give.
+
+        A class takes part in a task if it has at least `shots` + 1 examples; where it has fewer
+        than `shots` + `queries`, the missing queries are masked.
+        """
+        checked: tuple[Part, ...] = (part,) if part else ("search", "promotion", "test")
+        for name in checked:
+            self._eligible(name, ways, shots)
+        return TaskSpec(ways, shots, queries, tuple(self.store.inputs.shape[1:]))
+
+    def sample(
+        self, part: Part, spec: TaskSpec, num_tasks: int, rng: np.random.Generator
+    ) -> Episodes:
+        """Returns episodes with classes and examples drawn uniformly without replacement."""
+        classes = self._eligible(part, spec.ways, spec.shots)
+        counts = np.array([len(classes)] * num_tasks)
+        members_TW = classes[draw_distinct(counts, spec.ways, rng)]
+        starts, sizes, order = self._index
+        drawn_TWK = draw_distinct(sizes[members_TW], spec.shots + spec.queries, rng)
+        examples_TWK = order[starts[members_TW][..., None] + np.maximum(drawn_TWK, 0)]
+        labels_TWK = np.zeros_like(drawn_TWK) + np.arange(spec.ways)[:, None]
+
+        def side(columns: slice) -> Indices:
+            return Indices(
+                examples_TWK[..., columns].reshape(num_tasks, -1),
+                labels_TWK[..., columns].reshape(num_tasks, -1),
+                (drawn_TWK[..., columns] >= 0).reshape(num_tasks, -1),
+            )
+
+        return Episodes(
+            self.store, side(slice(spec.shots)), side(slice(spec.shots, None)), spec.ways
+        )
+
+    def labelled(self, part: Part) -> tuple[np.ndarray, np.ndarray]:
+        """Returns example indices `[N]` and labels `[N]` (0 to classes - 1) of a part."""
+        starts, sizes, order = self._index
+        classes = self.parts[part]
+        examples = np.concatenate([order[starts[c] : starts[c] + sizes[c]] for c in classes])
+        return examples, np.repeat(np.arange(len(classes)), sizes[classes])
+
+    def labelled_batch(
+        self, examples: np.ndarray, labels: np.ndarray, num_classes: int
+    ) -> Examples:
+        """Returns labelled examples as float tensors on the store's device, not yet normalised."""
+        index = torch.from_numpy(examples).to(self.store.inputs.device)
+        inputs = self.input_format.to_float(self.store.inputs.index_select(0, index))
+        targets = torch.from_numpy(labels).to(index.device)
+        return Examples(inputs, targets, torch.ones_like(targets, dtype=torch.bool), num_classes)
+
+    def largest_ways(self, part: Part, shots: int) -> int:
+        """Returns how many classes of `part` have at least `shots` + 1 examples."""
+        return int((self._index[1][self.parts[part]] > shots).sum())
+
+    @cached_property
+    def _index(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where each class starts in the sorted order, its size, and the order itself."""
+        by_class = self.store.examples_of
+        sizes = np.array([len(examples) for examples in by_class])
+        return np.cumsum(sizes) - sizes, sizes, np.concatenate(by_class)
+
+    def _eligible(self, part: Part, ways: int, shots: int) -> np.ndarray:
+        classes = self.parts[part]
+        fit: np.ndarray = classes[self._index[1][classes] > shots]
+        if len(fit) >= ways:
+            return fit
+        if len(classes) >= ways:
+            most = sorted(self._index[1][classes])[-ways] - 1
+            raise EpisodeError(
+                f"{self.name}: {ways}-way {shots}-shot needs {ways} classes with {shots + 1} "
+                f"examples or more, part '{part}' has {len(fit)}; "
+                + (f"lower --shots to {most} or add examples" if most > 0 else "add examples")
+            )
+        raise EpisodeError(
+            f"{self.name}: {ways} ways asked for, but part '{part}' has {len(classes)} classes; "
+            f"the largest possible --ways is {len(fit)}"
+        )
+
+
+def class_family(
+    reading: Reading,
+    *,
+    split_seed: int = 0,
+    parts: Mapping[str, Sequence[str]] | None = None,
+    input_format: InputFormat | None = None,
+) -> tuple[ClassFamily, tuple[LeftOut, ...]]:
+    """Returns the family of a reading, and what had to be left out of it.
+
+    `parts`: class names per part as stored in a model; classes that the model has not seen go to
+    `test`.
+    """
+    store = reading.store
+    left_out = list(reading.left_out)
+    if parts is None:
+        split = assign_parts(store.classes, split_seed)
+    else:
+        split = _stored_parts(store, parts)
+    duplicates = cross_part_duplicates(store, split)
+    if len(duplicates):
+        left_out.append(LeftOut("examples", "same content in another part", len(duplicates)))
+        keep = np.setdiff1d(np.arange(len(store.inputs)), duplicates)
+        store = replace(store, inputs=store.inputs[keep], targets=store.targets[keep])
+    return ClassFamily(reading.name, store, split, input_format), tuple(left_out)
+
+
+def _stored_parts(store: Store, parts: Mapping[str, Sequence[str]]) -> dict[Part, np.ndarray]:
+    part_of = {name: part for part, names in parts.items() for name in names}
+    assigned = np.array([part_of.get(info.name, "test") for info in store.classes])
+    return {part: np.flatnonzero(assigned == part) for part in PARTS}
+
+
+def measure_format(store: Store, classes: np.ndarray) -> InputFormat:
+    """Returns the input format with means and deviations over the examples of `classes`."""
+    members = torch.isin(store.targets, torch.from_numpy(classes).to(store.targets.device))
+    inputs = store.inputs[members.nonzero().flatten()]
+    if not len(inputs):
+        raise DataError("no examples to measure the inputs' scale on")
+    if inputs.dtype == torch.uint8:
+        return _image_format(inputs, store)
+    deviation = inputs.std(0, correction=0)
+    constant = deviation < 1e-8 * inputs.abs().amax(0).clamp(min=1e-8)
+    deviation = torch.where(constant, torch.ones(()), deviation)
+    return InputFormat(
+        "vector",
+        tuple(inputs.shape[1:]),
+        tuple(inputs.mean(0).flatten().tolist()),
+        tuple(deviation.flatten().tolist()),
+    )
+
+
+def _image_format(inputs: torch.Tensor, store: Store) -> InputFormat:
+    means, deviations = [], []
+    for channel in inputs.unbind(1):  # exact histogram moments: no float copy of all images
+        counts = torch.bincount(channel.flatten().to(torch.int32), minlength=256).double()
+        levels = torch.arange(256, dtype=torch.float64, device=counts.device) / 255
+        mean = (counts * levels).sum() / counts.sum()
+        variance = (counts * (levels - mean) ** 2).sum() / counts.sum()
+        means.append(float(mean))
+        deviations.append(max(float(variance.sqrt()), 1e-3))
+    shape = tuple(inputs.shape[1:])
+    return InputFormat("image", shape, tuple(means), tuple(deviations), store.polarity)

@@ -1,0 +1,100 @@
+"""Readers: `read(data)` looks at what the data is and returns it as a `Reading`.
+
+Folders and zips of images with one folder per class, npz files, Omniglot's original layout; and
+arrays in memory (`read_arrays`). Data that cannot be read raises `DataError`, one line; single
+images, files and classes that cannot be used are left out and counted in `Reading.left_out`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from metaloop.core.errors import DataError
+from metaloop.tasks.readers.arrays import read_arrays
+from metaloop.tasks.readers.image_folder import is_hidden, list_images, read_image_folder
+from metaloop.tasks.readers.images import decode_image
+from metaloop.tasks.readers.npz import read_npz
+from metaloop.tasks.readers.omniglot import is_omniglot, read_omniglot
+from metaloop.tasks.readers.options import ReadOptions
+from metaloop.tasks.readers.zip_archive import read_zip_archive
+from metaloop.tasks.store import Reading
+
+if TYPE_CHECKING:
+    from metaloop.tasks.readers.download import download_omniglot
+
+__all__ = ["decode_image", "download_omniglot", "list_images", "read", "read_arrays"]
+
+SUPPORTED = (
+    "a folder of images with one folder per class, a zip of that, an .npz with X and y, "
+    "or a folder with Omniglot's images_background.zip and images_evaluation.zip"
+)
+_SINGLE_FILES = {".npz": read_npz, ".zip": read_zip_archive}
+_NOTES = ("", ".md", ".txt", ".rst", ".html", ".pdf")  # what may lie beside a single data file
+
+
+def read(
+    data: str | Path,
+    *,
+    image_size: int | None = None,
+    channels: int | None = None,
+    polarity: Literal["as_is", "ink"] | None = None,
+    strict: bool = False,
+) -> Reading:
+    """Returns what is found at `data`, with everything that was left out.
+
+    Images become squares of `image_size` (default 28 if all are grey, else 32; squashed, not
+    cropped) with `channels` 1 or 3 (default: 1 if all are grey). Polarity `ink` inverts every image
+    whose border is bright, so that what is drawn is high; it is the default for grey sets in
+    which most borders are nearly white. Raises `DataError` where there is no usable data, and with
+    `strict` also if anything was left out.
+    """
+    options = ReadOptions(image_size, channels, polarity, strict)
+    if not str(data):
+        raise DataError(f"no path given; expected {SUPPORTED}")
+    path = Path(data)
+    try:
+        path = path.expanduser()
+        return _read(path, options)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or " ".join(
+            str(error).split()
+        )
+        raise DataError(f"{str(path)!r} cannot be read: {reason}") from error
+    except MemoryError as error:
+        raise DataError(
+            f"{str(path)!r} does not fit in memory; use fewer images or a smaller image size"
+        ) from error
+
+
+def _read(path: Path, options: ReadOptions) -> Reading:
+    """Chooses the reader by looking at the path."""
+    if not os.path.lexists(path):
+        raise DataError(f"{str(path)!r} does not exist; expected {SUPPORTED}")
+    if path.is_dir():
+        if is_omniglot(path):
+            return read_omniglot(path, options)
+        single = _single_file(path)
+        return _read(single, options) if single else read_image_folder(path, options)
+    reader = _SINGLE_FILES.get(path.suffix.lower())
+    if reader is None or not path.is_file():
+        raise DataError(f"{str(path)!r} is not a kind of data that is supported: {SUPPORTED}")
+    return reader(path, options)
+
+
+def _single_file(folder: Path) -> Path | None:
+    """The one npz or zip of a folder that holds nothing else but notes, such as a README."""
+    entries = [entry for entry in folder.iterdir() if not is_hidden(entry.name)]
+    data = [entry for entry in entries if entry.suffix.lower() in _SINGLE_FILES]
+    notes = [entry for entry in entries if entry.suffix.lower() in _NOTES and not entry.is_dir()]
+    return data[0] if len(data) == 1 and len(notes) + 1 == len(entries) else None
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the download, and with it the network code, only when it is asked for."""
+    if name == "download_omniglot":
+        from metaloop.tasks.readers.download import download_omniglot
+
+        return download_omniglot
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

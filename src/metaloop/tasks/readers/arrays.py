@@ -1,0 +1,146 @@
+"""Arrays in memory: examples `X [n, ...]` with class labels `y [n]`.
+
+`[n, d]` is read as vectors, `[n, h, w]` and `[n, h, w, c]` as images.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from metaloop.core.errors import DataError
+from metaloop.tasks.readers.class_folders import unreadable
+from metaloop.tasks.readers.finish import finish
+from metaloop.tasks.readers.images import decode_all
+from metaloop.tasks.readers.labels import LabelTable, as_array, read_labels
+from metaloop.tasks.readers.options import ReadOptions
+from metaloop.tasks.store import Reading
+
+_SHAPES = "expected X as [n, features], [n, h, w] or [n, h, w, channels] with 1, 3 or 4 channels"
+
+
+def read_arrays(
+    X: Any,
+    y: Any,
+    *,
+    split: Any = None,
+    group: Any = None,
+    class_names: Any = None,
+    name: str = "arrays",
+    image_size: int | None = None,
+    channels: int | None = None,
+    polarity: Literal["as_is", "ink"] | None = None,
+    strict: bool = False,
+) -> Reading:
+    """Returns the reading of arrays or whatever NumPy makes arrays of (lists, data frames).
+
+    `y`: labels, ints or strings `[n]`; with `class_names [k]`, ints index those. `split` (train,
+    val, test or 0, 1, 2) and `group` are per example `[n]` or per class `[k]`, classes in the order
+    of `class_names`, else sorted. Images of floats in 0..1 are scaled to 0..255, others from their
+    smallest and largest value in the set. Raises `DataError` for what cannot be used, such as NaN.
+    """
+    options = ReadOptions(image_size, channels, polarity, strict)
+    labels = read_labels(name, as_array(name, "y", y), split, group, class_names)
+    return read_examples(name, name, "arrays", as_array(name, "X", X), labels, options)
+
+
+def read_examples(
+    where: str, name: str, kind: str, inputs: np.ndarray, labels: LabelTable, options: ReadOptions
+) -> Reading:
+    """Returns the reading of `inputs [n, ...]`: vectors or images, by their shape."""
+    if inputs.dtype.kind not in "biuf":
+        raise DataError(f"{where}: X must hold numbers, got {_described(inputs)}")
+    if inputs.ndim == 0:
+        raise DataError(f"{where}: got X as {_described(inputs)}; {_SHAPES}")
+    if len(inputs) != len(labels.targets):
+        raise DataError(
+            f"{where}: X has {len(inputs)} examples but y has {len(labels.targets)} labels; "
+            "expected one label for each example"
+        )
+    _check_finite(where, inputs)
+    if inputs.ndim == 2:
+        return _read_vectors(where, name, kind, inputs, labels, options)
+    images = _scaled_to_bytes(_channels_last(where, inputs))
+    fitted, readable, polarity = decode_all(len(images), lambda i: images[i], options)
+    broken = unreadable(where, [f"image {i}" for i in range(len(images))], readable)
+    return finish(
+        where,
+        f"{kind}, images",
+        fitted,
+        labels.targets[readable],
+        labels.classes,
+        [*labels.left_out, *broken],
+        name=name,
+        polarity=polarity,
+        strict=options.strict,
+    )
+
+
+def _read_vectors(
+    where: str, name: str, kind: str, inputs: np.ndarray, labels: LabelTable, options: ReadOptions
+) -> Reading:
+    """The reading of `[n, d]` as float32 vectors."""
+    asked = (options.image_size, options.channels, options.polarity)
+    if any(value is not None for value in asked):
+        raise DataError(
+            f"{where}: image size, channels and polarity are for images, but X is vectors "
+            f"{list(inputs.shape)}; reshape X to [n, h, w] or leave these options out"
+        )
+    if inputs.shape[1] == 0:
+        raise DataError(f"{where}: X has no features, got {_described(inputs)}; {_SHAPES}")
+    with np.errstate(over="ignore"):
+        vectors = inputs.astype(np.float32)
+    _check_finite(where, vectors)  # float64 may overflow
+    return finish(
+        where,
+        f"{kind}, vectors",
+        vectors,
+        labels.targets,
+        labels.classes,
+        labels.left_out,
+        name=name,
+        strict=options.strict,
+    )
+
+
+def _check_finite(where: str, inputs: np.ndarray) -> None:
+    """Raises `DataError` if a value is NaN, infinite or too large for float32."""
+    if inputs.dtype.kind != "f" or inputs.size == 0:
+        return
+    if np.isfinite(inputs.min()) and np.isfinite(inputs.max()):  # NaN shows in both
+        return
+    bad = np.flatnonzero(~np.isfinite(inputs.reshape(len(inputs), -1)).all(axis=1))
+    raise DataError(
+        f"{where}: {len(bad)} of {len(inputs)} rows of X hold NaN, infinite or too large values, "
+        f"the first is row {bad[0]}; repair or remove these rows"
+    )
+
+
+def _channels_last(where: str, inputs: np.ndarray) -> np.ndarray:
+    """Images as `[n, h, w]` or `[n, h, w, 3 or 4]`; torch's `[n, c, h, w]` is understood too."""
+    if inputs.ndim == 4 and inputs.shape[3] not in (1, 3, 4) and inputs.shape[1] in (1, 3):
+        inputs = inputs.transpose(0, 2, 3, 1)
+    channels = inputs.shape[3] if inputs.ndim == 4 else 1
+    if inputs.ndim not in (3, 4) or channels not in (1, 3, 4) or inputs.size == 0:
+        raise DataError(f"{where}: got X as {_described(inputs)}; {_SHAPES}")
+    return inputs.reshape(inputs.shape[:3]) if channels == 1 else inputs
+
+
+def _scaled_to_bytes(images: np.ndarray) -> np.ndarray:
+    """Images as uint8: truth values and 0..1 times 255, other ranges from their own extremes."""
+    low, high = images.min(), images.max()
+    if low >= 0 and high <= 1:
+        if images.dtype.kind == "f":
+            return np.rint(images * 255.0).astype(np.uint8)
+        return np.where(images, 255, 0).astype(np.uint8)
+    if images.dtype.kind in "iu" and low >= 0 and high <= 255:
+        return images.astype(np.uint8)
+    span = float(high) - float(low) or 1.0
+    # float64: a float32 difference could overflow, and float16 would lose levels
+    return np.rint((images.astype(np.float64) - float(low)) * (255.0 / span)).astype(np.uint8)
+
+
+def _described(array: np.ndarray) -> str:
+    """The type and shape of an array in words."""
+    return f"{array.dtype} {list(array.shape)}"

@@ -1,0 +1,92 @@
+"""The last step of every reader: drop classes that are too small, judge what is left, report."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+
+from metaloop.core.errors import DataError
+from metaloop.tasks.store import ClassInfo, LeftOut, Reading, Store
+
+MIN_EXAMPLES = 2  # one to learn from, one to be asked about
+_NAMED = 3  # how many examples of a reason are named
+
+
+def tally(names: Sequence[str], reason: str) -> LeftOut:
+    """Returns one record for all `names` (at least one) that were left out for the same reason."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return LeftOut(", ".join(names[:_NAMED]) + more, reason, len(names))
+
+
+def explain(left_out: Sequence[LeftOut]) -> str:
+    """Returns the first reasons in one line: `a.txt (not an image); ...`."""
+    listed = "; ".join(f"{item.what} ({item.reason})" for item in left_out[:_NAMED])
+    return listed + ("; ..." if len(left_out) > _NAMED else "")
+
+
+def finish(
+    where: str,
+    kind: str,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    classes: Sequence[ClassInfo],
+    left_out: Sequence[LeftOut] = (),
+    *,
+    name: str,
+    polarity: Literal["as_is", "ink"] = "as_is",
+    strict: bool = False,
+) -> Reading:
+    """Returns the reading of `inputs [N, ...]` and `targets [N]` that index `classes`.
+
+    Classes with fewer than 2 examples are left out. Raises `DataError` if fewer than 2 classes
+    remain, or, with `strict`, if anything was left out. `where` names the data in messages.
+    """
+    counts = np.bincount(targets, minlength=len(classes))
+    kept = np.flatnonzero(counts >= MIN_EXAMPLES).tolist()
+    left_out = [*left_out, *_too_small(classes, counts)]
+    if strict and left_out:
+        total = sum(item.count for item in left_out)
+        raise DataError(
+            f"{where}: {total} left out, which strict reading does not allow: {explain(left_out)}; "
+            "mend the data or read it without strict"
+        )
+    if len(kept) < 2:
+        found = f"only class {classes[kept[0]].name!r}" if len(kept) else "no class"
+        also = f"; left out: {explain(left_out)}" if left_out else ""
+        raise DataError(
+            f"{where}: {found} has at least {MIN_EXAMPLES} usable examples, but learning to tell "
+            f"classes apart needs at least 2 such classes; add more classes or examples{also}"
+        )
+    if len(kept) < len(classes):
+        renumbered = np.full(len(classes), -1)
+        renumbered[kept] = np.arange(len(kept))
+        used = np.isin(targets, kept)
+        if not used.all():
+            inputs = inputs[used]
+        targets = renumbered[targets[used]]
+    store = Store(
+        torch.from_numpy(np.require(inputs, requirements=["C", "W"])),
+        torch.from_numpy(targets.astype(np.int64)),
+        tuple(classes[index] for index in kept),
+        polarity,
+    )
+    return Reading(name, kind, store, tuple(left_out))
+
+
+def _too_small(classes: Sequence[ClassInfo], counts: np.ndarray) -> list[LeftOut]:
+    """One record for the classes without examples and one for those with a single one."""
+    names: dict[int, list[str]] = defaultdict(list)
+    for index in np.flatnonzero(counts < MIN_EXAMPLES).tolist():
+        names[int(counts[index])].append(f"class {classes[index].name!r}")
+    return [
+        tally(
+            names[count],
+            f"class too small: {count} example{'s' if count != 1 else ''}, "
+            f"a class needs at least {MIN_EXAMPLES}",
+        )
+        for count in sorted(names)
+    ]

@@ -1,0 +1,117 @@
+"""A zip with one folder of images per class, read in place and never extracted to disk."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from metaloop.core.errors import DataError
+from metaloop.tasks.readers.class_folders import ImageFiles, read_class_folders, tidy
+from metaloop.tasks.readers.finish import tally
+from metaloop.tasks.readers.image_folder import is_hidden, is_image_name
+from metaloop.tasks.readers.options import ReadOptions
+from metaloop.tasks.store import Reading
+
+MAX_TOTAL_BYTES = 8 << 30
+MAX_MEMBER_BYTES = 256 << 20
+MAX_RATIO = 200  # of members above _RATIO_FROM; no real image compresses so well
+_RATIO_FROM = 1 << 20
+_ARCHIVES = frozenset((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"))
+
+
+def read_zip_archive(path: Path, options: ReadOptions) -> Reading:
+    """Returns the reading of a zip of class folders; one common top folder is stripped."""
+    where, kind = f"zip {str(path)!r}", "zip of images, one folder per class"
+    with opened_zip(path) as files:
+        return read_class_folders(where, path.stem, kind, files, options)
+
+
+@contextmanager
+def opened_zip(path: Path) -> Iterator[ImageFiles]:
+    """Gives the images of a zip; raises `DataError` if it is damaged or not to be trusted."""
+    where = f"zip {str(path)!r}"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {
+                _checked_name(member, where): member
+                for member in archive.infolist()
+                if not member.filename.endswith(("/", "\\"))
+            }
+            _check_total(members.values(), where)
+            yield _image_files(archive, members)
+    except (zipfile.BadZipFile, struct.error) as error:
+        raise DataError(
+            f"{where} is damaged or not a zip ({error}); copy or download it again"
+        ) from error
+    except NotImplementedError as error:
+        raise DataError(f"{where} cannot be read: {error}; pack it again as plain zip") from error
+
+
+def check_sizes(path: Path) -> None:
+    """Raises `DataError` if a zip (or npz) would unpack to more than can be meant."""
+    with zipfile.ZipFile(path) as archive:
+        _check_total(archive.infolist(), repr(str(path)))
+
+
+def _image_files(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> ImageFiles:
+    """The images among the members, hidden files dropped, other files counted."""
+    shown = [n for n in members if not any(is_hidden(part) for part in n.split("/"))]
+    images = [name for name in shown if is_image_name(name)]
+    others = sorted(set(shown) - set(images))
+    nested = [tidy(name) for name in others if PurePosixPath(name).suffix.lower() in _ARCHIVES]
+    plain = [tidy(n) for n in others if PurePosixPath(n).suffix.lower() not in _ARCHIVES]
+    left_out = [tally(plain, "not an image")] if plain else []
+    if nested:
+        left_out.append(tally(nested, "archive inside of the zip"))
+    top = _common_top(images)
+    return ImageFiles(
+        [name[len(top) :] for name in images],
+        lambda name: archive.read(members[top + name]),
+        tuple(left_out),
+    )
+
+
+def _common_top(images: list[str]) -> str:
+    """The one folder, with its slash, around all class folders; "" if there is none."""
+    tops = {name.partition("/")[0] + "/" for name in images}
+    wrapped = all(name.count("/") >= 2 for name in images)
+    return tops.pop() if len(tops) == 1 and wrapped else ""
+
+
+def _checked_name(member: zipfile.ZipInfo, where: str) -> str:
+    """The member's path with forward slashes; raises if the member is unsafe."""
+    name = member.filename.replace("\\", "/")
+    shown = tidy(name)[:200]
+    if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/"):
+        raise DataError(
+            f"{where} holds a file that points outside of it ({shown!r}); "
+            "do not trust this file, or pack it again with relative paths"
+        )
+    if member.flag_bits & 0x1:
+        raise DataError(f"{where} is encrypted ({shown!r}); pack it again without a password")
+    if member.file_size > MAX_MEMBER_BYTES:
+        raise DataError(
+            f"{where} holds a file of {member.file_size / 2**20:,.0f} MB ({shown!r}); "
+            f"at most {MAX_MEMBER_BYTES >> 20} MB each are read"
+        )
+    ratio = member.file_size / max(1, member.compress_size)
+    if member.file_size > _RATIO_FROM and ratio > MAX_RATIO:
+        raise DataError(
+            f"{where} holds a file that unpacks to {ratio:,.0f} times its size ({shown!r}); "
+            f"more than {MAX_RATIO} times is taken for a zip bomb and refused"
+        )
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def _check_total(members: Iterable[zipfile.ZipInfo], where: str) -> None:
+    """Raises if all members together are absurdly large."""
+    total = sum(member.file_size for member in members)
+    if total > MAX_TOTAL_BYTES:
+        raise DataError(
+            f"{where} unpacks to {total / 2**30:,.1f} GB; at most {MAX_TOTAL_BYTES >> 30} GB are "
+            "read: make images smaller or use fewer"
+        )

@@ -1,0 +1,90 @@
+"""`Store`: all examples of a family in memory, with the classes, groups and published parts.
+
+Images are uint8 `[N, channels, height, width]`, vectors float32 `[N, features]`. Everything that
+samples episodes works on indices into a store; inputs are gathered on their device in one step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+PublishedPart = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class ClassInfo:
+    """What is known of a class besides its examples.
+
+    `group` is the folder above it (an alphabet, a domain), "" where there is none. Classes of one
+    `unit` always share a part (the rotations of one character); "" means the class is its own.
+    `part` is the published part, None where no split was published.
+    """
+
+    name: str
+    group: str = ""
+    unit: str = ""
+    part: PublishedPart | None = None
+
+
+@dataclass(frozen=True)
+class Store:
+    """Examples `inputs [N, *input]` with `targets` int64 `[N]` that index `classes`."""
+
+    inputs: Tensor
+    targets: Tensor
+    classes: tuple[ClassInfo, ...]
+    polarity: Literal["as_is", "ink"] = "as_is"
+
+    def __post_init__(self) -> None:
+        if len(self.inputs) != len(self.targets):
+            raise ValueError(f"{len(self.inputs)} inputs but {len(self.targets)} targets")
+
+    def to(self, device: torch.device | str) -> Store:
+        """Returns the store with its tensors on `device`."""
+        return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
+
+    @cached_property
+    def examples_of(self) -> list[np.ndarray]:
+        """Indices of the examples of every class, in order."""
+        targets = self.targets.cpu().numpy()
+        order = np.argsort(targets, kind="stable")
+        ends = np.cumsum(np.bincount(targets, minlength=len(self.classes)))
+        return np.split(order, ends[:-1])
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of inputs, targets and class names: the identity of the content."""
+        sha = hashlib.sha256()
+        inputs = self.inputs.cpu().contiguous().numpy()
+        sha.update(f"{inputs.dtype}{inputs.shape}".encode())
+        sha.update(inputs.data)
+        sha.update(self.targets.cpu().numpy().data)
+        for info in self.classes:
+            sha.update(f"{info.name}\0{info.group}\0{info.unit}\0{info.part}\n".encode())
+        return sha.hexdigest()
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something that was found in the data and not used: what, why, and how often."""
+
+    what: str
+    reason: str
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader found: the store, what kind of data it took it for, what it left out."""
+
+    name: str  # short: the folder's or file's name, or the built-in family's
+    kind: str  # in words: "folder of images, one folder per class"
+    store: Store
+    left_out: tuple[LeftOut, ...] = field(default=())

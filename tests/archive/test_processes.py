@@ -1,0 +1,234 @@
+"""Several processes and one archive: kills, readers beside a writer, writers in turn, locks."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import metaloop.core
+from metaloop.archive import Archive, DataSet, RunId, run_lock
+from metaloop.core.errors import ArchiveError, OutputError
+from metaloop.core.records import Candidate, Result
+
+MakeCandidate = Callable[..., Candidate]
+MakeResult = Callable[..., Result]
+
+SOURCE = str(Path(metaloop.core.__file__).parents[2])
+
+# Says "<trial> <score>" once a trial is committed; a line that was written is a promise.
+WRITER = """
+import sys
+import numpy as np
+from metaloop.archive import Archive
+from metaloop.core.records import Candidate, Choice, CurvePoint, Plan, Protocol, Result, Trial
+
+with Archive.open(sys.argv[1]) as archive:
+    run = archive.begin_run("learn", arguments={}, seed=0, budget="1h")
+    for number in range(100_000):
+        candidate = Candidate(Choice("protonet"), Choice("conv4"), Plan("none", ways=number))
+        identity = archive.add_candidate(candidate, run=run)
+        trial = archive.begin_trial(run, identity, "d4ta", seed=number)
+        archive.add_curve_point(trial, CurvePoint(1, 0.1, 0.5))
+        protocol = Protocol("search", 5, 1, 15, "none", "list", "d4ta")
+        found = Result("accuracy", number / 7, 0.1, 600, protocol)
+        outcome = Trial(identity, "finished", number, results=(found,))
+        archive.end_trial(trial, outcome, {"list": np.full(600, number / 7)})
+        sys.stdout.write(f"{trial} {number}\\n")
+        sys.stdout.flush()
+"""
+
+
+def start(program: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": SOURCE, "OPENBLAS_NUM_THREADS": "1"},
+    )
+
+
+def test_a_kill_at_any_moment_loses_nothing_that_was_reported(archive: Archive, run: RunId) -> None:
+    rng = random.Random(0)
+    path, promised = archive.path, {}
+    archive.close()
+    for _ in range(6):
+        process = start(WRITER, path)
+        assert process.stdout is not None
+        lines = [process.stdout.readline()]  # wait until it works
+        time.sleep(rng.uniform(0, 0.06))
+        process.send_signal(signal.SIGKILL)
+        lines += process.communicate()[0].splitlines(keepends=True)
+        whole = [line.split() for line in lines if line.endswith("\n")]
+        promised.update({int(trial): int(number) for trial, number in whole})
+
+        with Archive.open(path, read_only=True) as reader:  # before any writer has repaired it
+            assert len(reader.trials()) >= len(promised)
+        with Archive.open(path) as reopened:
+            assert reopened.query("PRAGMA integrity_check")[0][0] == "ok"
+            assert reopened.query("PRAGMA foreign_key_check") == []
+            kept = {stored.id: stored.trial for stored in reopened.trials()}
+            for trial, number in promised.items():
+                assert (kept[trial].status, kept[trial].seed) == ("finished", number)
+                assert kept[trial].results[0].value == number / 7
+            last = reopened.results()[-1]
+            assert set(reopened.scores(last.id)) == {last.result.value}
+            reopened.mark_interrupted(reopened.runs()[-1].id)
+    assert len(promised) >= 6
+
+
+def test_a_kill_while_it_is_made_leaves_a_whole_archive_or_none(tmp_path: Path) -> None:
+    program = """
+import sys
+from metaloop.archive import Archive
+print("ready", flush=True)
+for number in range(100_000):
+    Archive.create(f"{sys.argv[1]}/{number}.sqlite").close()
+"""
+    process = start(program, tmp_path)
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(0.1)
+    process.kill()
+    process.communicate()
+    made = list(tmp_path.glob("*.sqlite"))
+    assert made
+    for path in made:
+        with Archive.open(path) as archive:
+            assert archive.runs() == ()
+
+
+def test_an_archive_is_read_without_torch(
+    archive: Archive, run: RunId, candidate: MakeCandidate, data_set: DataSet
+) -> None:
+    identity = archive.add_candidate(candidate(), run=run)
+    trial = archive.begin_trial(run, identity, data_set.hash, seed=1)
+    program = """
+import json, sys
+sys.modules["torch"] = None  # an import of it fails
+from metaloop.archive import Archive
+with Archive.open(sys.argv[1], read_only=True) as archive:
+    print(json.dumps([archive.trials()[0].id, archive.candidates()[0].identity,
+                      archive.runs()[0].environment["torch"]]))
+"""
+    process = start(program, archive.path)
+    printed = json.loads(process.communicate()[0])
+    assert printed[:2] == [trial, identity]
+    assert printed[2]
+
+
+def test_readers_see_whole_transactions_while_another_is_open(
+    archive: Archive, candidate: MakeCandidate
+) -> None:
+    with Archive.open(archive.path, read_only=True) as reader:
+        with archive.transaction():
+            archive.add_candidate(candidate())
+            assert reader.candidates() == ()
+        assert len(reader.candidates()) == 1
+        with reader.snapshot():
+            assert len(reader.candidates()) == 1
+            archive.add_candidate(candidate(rate=1.0))
+            assert len(reader.candidates()) == 1
+        assert len(reader.candidates()) == 2
+
+
+def test_a_short_append_waits_for_a_writer_and_succeeds(
+    archive: Archive, run: RunId, candidate: MakeCandidate, result: MakeResult
+) -> None:
+    def append() -> None:
+        with Archive.open(archive.path) as second:
+            second.record_opening("model", "evaluate", result().protocol, result=result())
+
+    appending = threading.Thread(target=append)
+    with archive.transaction():
+        archive.add_candidate(candidate())
+        appending.start()
+        time.sleep(0.15)
+        assert appending.is_alive()
+    appending.join(timeout=10)
+    assert len(archive.openings()) == 1
+
+
+def test_a_writer_that_waits_in_vain_says_so_in_one_line(
+    archive: Archive, run: RunId, candidate: MakeCandidate
+) -> None:
+    with (
+        Archive.open(archive.path, wait_seconds=0.01) as second,
+        archive.transaction(),
+        pytest.raises(ArchiveError, match="another process is writing") as caught,
+    ):
+        second.add_candidate(candidate())
+    assert "\n" not in str(caught.value)
+
+
+def test_several_may_make_the_same_archive_at_once(tmp_path: Path, result: MakeResult) -> None:
+    def make() -> None:
+        with Archive.open_or_create(tmp_path / "archive.sqlite") as archive:
+            archive.record_opening("model", "evaluate", result().protocol)
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with Archive.open(tmp_path / "archive.sqlite") as archive:
+        assert len(archive.openings()) == 8
+    assert [path.name for path in tmp_path.iterdir()] == ["archive.sqlite"]
+
+
+def test_a_second_run_in_one_directory_is_refused_until_the_first_ends(tmp_path: Path) -> None:
+    with (
+        run_lock(tmp_path),
+        pytest.raises(OutputError, match=f"another metaloop run .*process {os.getpid()}"),
+        run_lock(tmp_path),
+    ):
+        pass
+    with run_lock(tmp_path):
+        pass
+
+
+def test_the_lock_of_a_killed_run_is_free_though_its_workers_live(tmp_path: Path) -> None:
+    program = """
+import multiprocessing, sys, time
+from metaloop.archive import run_lock
+with run_lock(sys.argv[1]):
+    worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    worker.start()
+    print(worker.pid, flush=True)
+    time.sleep(60)
+"""
+    process = start(program, tmp_path)
+    assert process.stdout is not None
+    worker = int(process.stdout.readline())
+    try:
+        with pytest.raises(OutputError), run_lock(tmp_path):
+            pass
+        process.kill()
+        process.wait()
+        with run_lock(tmp_path):
+            os.kill(worker, 0)
+    finally:
+        os.kill(worker, signal.SIGKILL)
+        process.stdout.close()
+
+
+def test_a_lock_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot write in") as caught, run_lock(tmp_path / "no"):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_a_write_outside_of_a_transaction_is_a_mistake(archive: Archive) -> None:
+    with pytest.raises(ValueError, match="inside a transaction"):
+        archive.change("DELETE FROM runs", ())
+    assert sqlite3.threadsafety >= 1

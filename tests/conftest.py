@@ -1,0 +1,50 @@
+"""What all tests share: types checked at run time, quiet hypothesis, where the big data is.
+
+`shared_data` is the folder of real data sets that some tests read: `METALOOP_SHARED_DATA`, or
+`../shared/data` beside the repository. Tests that ask for it are skipped where there is none.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jaxtyping
+import pytest
+from hypothesis import HealthCheck, settings
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+LONG_TEST_SECONDS = 1800
+
+# Every call in metaloop is checked against its annotations while tests run. The hook has to be in
+# place before metaloop is imported. METALOOP_TYPECHECK=0 leaves it out: to see whether it is the
+# reason of a failure, or for timings (it adds some microseconds to each call). Checked functions
+# work under torch.func, but break the graph of torch.compile: a test that needs a whole graph
+# runs its code in a fresh interpreter, where this hook is not.
+if os.environ.get("METALOOP_TYPECHECK", "1") != "0":
+    jaxtyping.install_import_hook("metaloop", "beartype.beartype")
+
+settings.register_profile(
+    "metaloop",
+    deadline=None,  # the first call of a torch operation is slow
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("metaloop")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives tests marked `long` a long timeout, unless they name one."""
+    for item in items:
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG_TEST_SECONDS))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets; skips the test where there is none."""
+    named = os.environ.get("METALOOP_SHARED_DATA")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no data sets at {folder}; METALOOP_SHARED_DATA=/path/to/data names them")
+    return folder

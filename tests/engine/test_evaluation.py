@@ -1,0 +1,102 @@
+"""Evaluation: cached features equal direct prediction; results carry their protocol."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from metaloop.core.errors import DivergenceError
+from metaloop.core.examples import Examples
+from metaloop.core.statistics import mean_with_interval
+from metaloop.engine.evaluation import FeatureCache, evaluate, score_episodes
+from metaloop.engine.training import initial_state
+from metaloop.tasks.family import episode_list
+
+
+def _direct(job: Any, meta_params: Any, number: int) -> list[float]:
+    """Scores by `adapt` and `predict`, one task after the other."""
+    batch = episode_list(job.family, "test", job.spec, number).gather(job.family.input_format)
+    scores = []
+    for t in range(number):
+        side = batch.support
+        support = Examples(side.inputs[t], side.targets[t], side.mask[t], 5)  # type: ignore[index]
+        with torch.no_grad():
+            state = job.learner.adapt(meta_params, support)
+            outputs = job.learner.predict(meta_params, state, batch.query.inputs[t])  # type: ignore[index]
+        real = batch.query.mask[t]
+        right = outputs.argmax(-1)[real] == batch.query.targets[t][real]
+        scores.append(float(right.double().mean()))
+    return scores
+
+
+@pytest.mark.parametrize("side", [0, 16])
+@pytest.mark.parametrize("name", ["protonet", "simpleshot", "rfs", "ridge", "baselinepp", "maml"])
+def test_scores_equal_those_of_adapt_and_predict(new_job: Any, name: str, side: int) -> None:
+    job = new_job(name, side=side)
+    meta_params = initial_state(job.learner, job.family, job.spec, 0).meta_params
+    result, scores = evaluate(job.learner, meta_params, job.family, "test", job.spec, 12)
+    assert scores.dtype == np.float64
+    assert scores.tolist() == pytest.approx(_direct(job, meta_params, 12))
+    assert (result.metric, result.episodes) == ("accuracy", 12)
+    assert (result.value, result.ci95) == (scores.mean(), mean_with_interval(scores).ci95)
+
+
+def test_uneven_queries_count_each_real_query_once(new_job: Any, new_family: Any) -> None:
+    job = new_job("protonet")
+    job = replace(job, family=new_family(size=4), spec=replace(job.spec, shots=2, queries=6))
+    meta_params = initial_state(job.learner, job.family, job.spec, 0).meta_params
+    _, scores = evaluate(job.learner, meta_params, job.family, "test", job.spec, 9)
+    assert scores.tolist() == pytest.approx(_direct(job, meta_params, 9))
+    assert np.allclose(scores * 10, np.round(scores * 10))  # 5 classes with 2 queries left
+
+
+def test_a_result_carries_its_protocol(new_job: Any) -> None:
+    job = new_job("protonet", side=16)
+    meta_params = initial_state(job.learner, job.family, job.spec, 0).meta_params
+    result, _ = evaluate(job.learner, meta_params, job.family, "promotion", job.spec, 5)
+    protocol = result.protocol
+    assert (protocol.part, protocol.ways, protocol.shots, protocol.queries) == ("promotion", 5, 1, 3)
+    assert protocol.norm_policy == "running"
+    assert protocol.data_hash == job.family.digest
+    assert protocol.list_hash == episode_list(job.family, "promotion", job.spec, 5).list_hash
+
+
+def test_every_example_is_embedded_once(new_job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = new_job("protonet")
+    meta_params = initial_state(job.learner, job.family, job.spec, 0).meta_params
+    rows = []
+    embed = type(job.learner).embed
+    monkeypatch.setattr(
+        type(job.learner), "embed", lambda s, m, x: (rows.append(len(x)), embed(s, m, x))[1]
+    )
+    cache = FeatureCache(job.learner, meta_params)
+    for _ in range(2):
+        evaluate(job.learner, meta_params, job.family, "test", job.spec, 150, cache)
+    classes = len(job.family.parts["test"])
+    assert sum(rows) <= classes * 12
+
+
+def test_predictions_that_are_not_numbers_are_a_divergence(new_job: Any) -> None:
+    for name in ("protonet", "maml"):
+        job = new_job(name)
+        meta_params = initial_state(job.learner, job.family, job.spec, 0).meta_params
+        meta_params["net.1.weight"] *= torch.nan
+        episodes = episode_list(job.family, "test", job.spec, 3)
+        with pytest.raises(DivergenceError, match="not numbers"):
+            score_episodes(job.learner, meta_params, episodes, job.family.input_format)
+
+
+def test_gradients_are_not_kept(new_job: Any) -> None:
+    job = new_job("protonet")
+    meta_params = initial_state(job.learner, job.family, job.spec, 0).meta_params
+    for tensor in meta_params.values():
+        tensor.requires_grad_()
+    cache = FeatureCache(job.learner, meta_params)
+    evaluate(job.learner, meta_params, job.family, "test", job.spec, 3, cache)
+    assert not cache.features(
+        job.family.store, np.arange(3), job.family.input_format
+    ).requires_grad

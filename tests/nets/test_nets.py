@@ -1,0 +1,67 @@
+"""Every net of the catalogue: output widths as documented, batch norm, deterministic init."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+
+from metaloop.catalogue.nets import NETS
+from metaloop.core.inputs import InputFormat
+from metaloop.core.randomness import torch_stream
+from metaloop.nets.functional import FunctionalNet
+
+# name -> {(channels, side): features}, for the small options below
+WIDTHS: dict[str, dict[tuple[int, int], int]] = {
+    "conv4": {(1, 16): 64, (1, 28): 64, (3, 32): 256},
+    "mlp": {(1, 8): 64, (3, 10): 64},
+    "raw": {(1, 8): 64, (3, 10): 300},
+    "resnet10": {(1, 8): 32, (3, 20): 32},
+    "resnet12": {(1, 8): 32, (3, 20): 32},
+    "strided": {(1, 16): 1024, (1, 28): 2304, (3, 32): 4096},
+}
+SMALL = {"resnet10": {"widths": (4, 8, 16, 32)}, "resnet12": {"widths": (4, 8, 16, 32)}}
+
+
+def _net(name: str, channels: int, side: int) -> FunctionalNet:
+    inputs = InputFormat("image", (channels, side, side), (0.1,) * channels, (0.5,) * channels)
+    return FunctionalNet(inputs, build=partial(NETS[name].constructor, **SMALL.get(name, {})))
+
+
+def test_every_net_has_known_widths() -> None:
+    assert set(WIDTHS) == set(NETS)
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "side"), [(n, *shape) for n, shapes in WIDTHS.items() for shape in shapes]
+)
+def test_features_have_the_known_width(name: str, channels: int, side: int) -> None:
+    net = _net(name, channels, side)
+    images = torch.rand(5, channels, side, side, generator=torch_stream(0, "images"))
+    tensors = net.init(torch_stream(0, "init"))
+    for statistics in ("running", "batch", "task"):
+        features, _ = net(tensors, images, statistics)  # type: ignore[arg-type]
+        assert features.shape == (5, WIDTHS[name][channels, side])
+        assert bool(features.isfinite().all())
+    assert net.has_norms == (name not in ("mlp", "raw"))
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_initial_weights_depend_on_the_generator_alone(name: str) -> None:
+    net = _net(name, 1, 16)
+    before = torch.random.get_rng_state()
+    first, again, other = (net.init(torch_stream(seed, "init")) for seed in (0, 0, 1))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    if name != "raw":
+        assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", [n for n, entry in NETS.items() if entry.smallest_side])
+def test_the_smallest_side_is_as_small_as_it_goes(name: str) -> None:
+    side = NETS[name].smallest_side
+    assert _net(name, 1, side).num_features > 0
+    if name == "conv4":
+        with pytest.raises(RuntimeError):
+            _net(name, 1, side - 1)
