@@ -4,8 +4,8 @@
 
 On the embedded glyphs, for ProtoNet (net `strided` and `conv4`), the whole-class classifier and
 MAML: float32 against bfloat16 embeddings, loop against `vmap`, with and without keeping large
-blocks of memory (each in a process of its own). Settings take turns, round by round, and ratios are taken
-within a round, so that a machine whose speed drifts does not decide.
+blocks of memory (each in a process of its own). Settings take turns, round by round, and ratios are
+taken within a round, so that a machine whose speed drifts does not decide.
 """
 
 from __future__ import annotations

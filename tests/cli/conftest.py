@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,8 +109,10 @@ def model(classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small ProtoNet of `classes`."""
     out = tmp_path_factory.mktemp("model") / "model.metaloop"
     code = run(
-        ["train", str(classes), "--learner", "protonet", "--image-size", "8"]
-        + ["--budget", "40steps", "--quiet", "--out", str(out)]
+        [
+            *("train", str(classes), "--learner", "protonet", "--image-size", "8"),
+            *("--budget", "40steps", "--quiet", "--out", str(out)),
+        ]
     )
     assert code == 0
     return out
@@ -124,14 +126,24 @@ def adapted(model: Path, new_classes: Path, tmp_path_factory: pytest.TempPathFac
     return out
 
 
-def start(*arguments: str | Path, cwd: Path, **options: Any) -> subprocess.Popen[str]:
-    """Starts the real command."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "metaloop", *map(str, arguments)],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        **options,
-    )
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts the real command in the folder of the test; what still runs at its end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def call(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "metaloop", *map(str, arguments)],
+            cwd=tmp_path,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        )
+        started.append(process)
+        return process
+
+    yield call
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

@@ -59,7 +59,12 @@ def test_a_result_carries_its_protocol(new_job: Any) -> None:
     meta_params = initial_state(job.learner, job.family, job.spec, 0).meta_params
     result, _ = evaluate(job.learner, meta_params, job.family, "promotion", job.spec, 5)
     protocol = result.protocol
-    assert (protocol.part, protocol.ways, protocol.shots, protocol.queries) == ("promotion", 5, 1, 3)
+    assert (protocol.part, protocol.ways, protocol.shots, protocol.queries) == (
+        "promotion",
+        5,
+        1,
+        3,
+    )
     assert protocol.norm_policy == "running"
     assert protocol.data_hash == job.family.digest
     assert protocol.list_hash == episode_list(job.family, "promotion", job.spec, 5).list_hash
@@ -88,15 +93,3 @@ def test_predictions_that_are_not_numbers_are_a_divergence(new_job: Any) -> None
         episodes = episode_list(job.family, "test", job.spec, 3)
         with pytest.raises(DivergenceError, match="not numbers"):
             score_episodes(job.learner, meta_params, episodes, job.family.input_format)
-
-
-def test_gradients_are_not_kept(new_job: Any) -> None:
-    job = new_job("protonet")
-    meta_params = initial_state(job.learner, job.family, job.spec, 0).meta_params
-    for tensor in meta_params.values():
-        tensor.requires_grad_()
-    cache = FeatureCache(job.learner, meta_params)
-    evaluate(job.learner, meta_params, job.family, "test", job.spec, 3, cache)
-    assert not cache.features(
-        job.family.store, np.arange(3), job.family.input_format
-    ).requires_grad

@@ -1,4 +1,4 @@
-"""What every learner leaves alone: meta-parameters, supports, other queries, global random state."""
+"""What every learner leaves alone: meta-parameters, supports, other queries, global state."""
 
 from __future__ import annotations
 

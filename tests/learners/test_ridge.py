@@ -26,7 +26,9 @@ def test_real_outputs_equal_those_of_scikit_learn(
     queries = torch.randn(10, 8, generator=rng)
     meta_params = {"head.log_lambda": torch.tensor(math.log(strength))}
     features = Examples(inputs, targets, torch.ones(number, dtype=torch.bool))
-    outputs = learner.score(meta_params, learner.fit_head(meta_params, features), queries)
+    root = math.sqrt(learner.net.num_features)  # by which the learner divides features
+    head = learner.fit_head(meta_params, features.with_inputs(root * inputs))
+    outputs = learner.score(meta_params, head, root * queries)
 
     def with_ones(rows: torch.Tensor) -> np.ndarray:  # the intercept is regularised like the rest
         return np.hstack([rows.numpy(), np.ones((len(rows), 1))])
@@ -52,7 +54,9 @@ def test_class_logits_are_scaled_regressions_of_one_hot_labels(new_case: Any) ->
     system = rows.T @ rows + math.exp(0.3) * torch.eye(5)
     weights = torch.linalg.solve(system, rows.T @ torch.eye(3)[labels])
     expected = math.exp(1.2) * torch.cat([queries, torch.ones(3, 1)], -1) @ weights - 0.7
-    outputs = learner.score(meta_params, learner.fit_head(meta_params, features), queries)
+    root = math.sqrt(learner.net.num_features)
+    head = learner.fit_head(meta_params, features.with_inputs(root * inputs))
+    outputs = learner.score(meta_params, head, root * queries)
     torch.testing.assert_close(outputs, expected, atol=1e-5, rtol=1e-5)
 
 

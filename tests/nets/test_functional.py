@@ -97,7 +97,9 @@ def test_dropout_of_a_users_net_acts_in_ordinary_training_only() -> None:
     module = nn.Sequential(nn.Flatten(), nn.Linear(256, 20), nn.Dropout(0.5))
     net = FunctionalNet(FORMAT, module=module)
     tensors = net.init(torch_stream(0, "init"))
-    zeros = {s: int((net(tensors, _images(), s)[0] == 0).sum()) for s in ("running", "task", "batch")}  # type: ignore[arg-type]
+    zeros = {
+        s: int((net(tensors, _images(), s)[0] == 0).sum()) for s in ("running", "task", "batch")
+    }  # type: ignore[arg-type]
     assert zeros["running"] == zeros["task"] == 0
     assert zeros["batch"] > 20
 

@@ -62,7 +62,5 @@ def test_drawing_half_of_many_does_not_take_forever(count: int, num_draws: int) 
 
 
 def test_the_same_seed_draws_the_same_numbers() -> None:
-    first, again = (
-        draw_distinct(np.full(9, 500), 5, np.random.default_rng(3)) for _ in range(2)
-    )
+    first, again = (draw_distinct(np.full(9, 500), 5, np.random.default_rng(3)) for _ in range(2))
     np.testing.assert_array_equal(first, again)

@@ -26,7 +26,9 @@ def test_points_lie_on_sinusoids_of_the_papers_range() -> None:
     assert 4.9 < float(x.abs().max()) <= 5
     amplitudes = []
     for xs, ys in zip(x.double(), y.double(), strict=True):
-        basis = torch.stack([xs.sin(), xs.cos()], -1)  # a sin(x - p) = a cos p sin x - a sin p cos x
+        basis = torch.stack(
+            [xs.sin(), xs.cos()], -1
+        )  # a sin(x - p) = a cos p sin x - a sin p cos x
         a, b = torch.linalg.lstsq(basis, ys[:, None]).solution.flatten().tolist()
         torch.testing.assert_close(basis @ torch.tensor([a, b]).double(), ys, atol=1e-4, rtol=1e-4)
         amplitudes.append(np.hypot(a, b))

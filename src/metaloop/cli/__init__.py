@@ -42,7 +42,6 @@ for _name, _verb in _VERBS.items():
 
 @app.callback(invoke_without_command=True)
 def _metaloop(
-    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Learn learning algorithms: from a family of tasks to a learner of new ones.
@@ -54,9 +53,6 @@ def _metaloop(
     if version:
         print(f"metaloop {__version__}")
         raise typer.Exit
-    if context.invoked_subcommand is None:
-        print(context.get_help())
-        raise typer.Exit
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -64,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
 
     def command() -> object:
         group = get_command(app)
-        with group.make_context("metaloop", list(arguments)) as context:
+        with group.make_context("metaloop", list(arguments) or ["--help"]) as context:
             return group.invoke(context)
 
     return guarded(command)

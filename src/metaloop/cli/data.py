@@ -31,8 +31,8 @@ def data(
         from metaloop.catalogue import open_data
 
         opened = open_data(data, image_size=image_size, split_seed=split_seed, strict=strict)
+        report = describe(opened)
         progress.left_out(opened.left_out)
-    report = describe(opened)
     if as_json:
         print_json(report)
     else:

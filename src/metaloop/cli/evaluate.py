@@ -11,7 +11,7 @@ from metaloop.cli import options
 from metaloop.cli.output import measured, print_json
 from metaloop.cli.progress import Progress
 from metaloop.core.errors import unknown_name
-from metaloop.core.records import PARTS
+from metaloop.core.records import PARTS, Result
 
 
 def evaluate(
@@ -23,18 +23,9 @@ def evaluate(
             metavar="PART", help="train, search, promotion or test; test is kept on record."
         ),
     ] = "test",
-    ways: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Classes of a task. (default: as it was trained for)"),
-    ] = None,
-    shots: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Examples per class. (default: as it was trained for)"),
-    ] = None,
-    queries: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Queries per class. (default: as it was trained for)"),
-    ] = None,
+    ways: options.AskedWays = None,
+    shots: options.AskedShots = None,
+    queries: options.AskedQueries = None,
     episodes: Annotated[int, typer.Option(metavar="N", help="Tasks to average over.")] = 1000,
     archive: Annotated[
         Path | None,
@@ -58,7 +49,6 @@ def evaluate(
         progress.status(f"evaluating {model} on {data}")
         from metaloop.catalogue import load_model
         from metaloop.loop import evaluate_model
-        from metaloop.loop.measuring import protocol_json
         from metaloop.modelfile import file_hash
 
         result = evaluate_model(
@@ -73,17 +63,22 @@ def evaluate(
             subject=file_hash(model),
             strict=strict,
         )
-    protocol = protocol_json(result)
-    report: dict[str, Any] = {
+    report = _report(result)
+    if as_json:
+        print_json(report)
+    else:
+        print(measured(report, report["protocol"]))
+
+
+def _report(result: Result) -> dict[str, Any]:
+    from metaloop.loop.opening import protocol_json
+
+    return {
         "metric": result.metric,
         "value": result.value,
         "ci95": result.ci95,
         "episodes": result.episodes,
         "ways": result.protocol.ways,
         "shots": result.protocol.shots,
-        "protocol": protocol,
+        "protocol": protocol_json(result),
     }
-    if as_json:
-        print_json(report)
-    else:
-        print(measured(report, protocol))

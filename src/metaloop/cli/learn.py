@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metaloop.cli import options
-from metaloop.cli.errors import INTERRUPTED
 from metaloop.cli.output import figure, measured, print_json, print_table
 from metaloop.cli.progress import Progress, clock, joined, result_figure
 from metaloop.cli.stopping import Stopper, say_how_to_go_on
@@ -46,49 +45,44 @@ def learn(
     """Choose and train a learner on DATA, prove it on classes it has never seen."""
     if resume and out is None:
         raise MetaloopError("--resume goes on with a run; name its folder with --out")
+    asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
+    asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size}
     with Stopper() as stop, Progress(quiet) as progress:
         progress.status(f"reading {data}")
-        from metaloop.loop import DataRead, Learned
-        from metaloop.loop import learn as learn_from
-
         folder = _fresh_folder(data) if out is None else out
-        was_empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-        report: dict[str, Any] = {}
-        shown = _Shown(progress)
-        try:
-            for event in learn_from(
-                data,
-                out=folder,
-                budget=budget,
-                ways=ways,
-                shots=shots,
-                queries=queries,
-                seed=seed,
-                split_seed=split_seed,
-                image_size=image_size,
-                strict=strict,
-                resume=resume,
-                stop=stop,
-            ):
-                stop.can_save = stop.can_save or isinstance(event, DataRead)
-                if isinstance(event, Learned):
-                    report = event.report
-                shown.show(event)
-        except MetaloopError:
-            if was_empty:
-                _discard_unused(folder)
-            raise
+        wishes = {**asked, "strict": strict, "resume": resume}
+        report = _learn(data, folder, wishes, stop, progress)
     if as_json:
         print_json(report)
     if report["status"] == "interrupted":
-        given = {"--budget": budget, "--ways": ways, "--shots": shots, "--queries": queries}
-        given |= {"--seed": seed, "--split-seed": split_seed, "--image-size": image_size}
         _say_what_was_saved(report)
-        say_how_to_go_on("learn", data, {"--out": folder, **given})
-        return stop.exit_code if stop() else INTERRUPTED
+        say_how_to_go_on("learn", data, {"out": folder, **asked})
+        return stop.exit_code
     if not as_json:
         _print_report(report)
     return 0
+
+
+def _learn(
+    data: str, folder: Path, wishes: Mapping[str, Any], stop: Stopper, progress: Progress
+) -> dict[str, Any]:
+    """Returns the report of the run; a failed one in which nothing was tried leaves no folder."""
+    from metaloop.loop import DataRead, Learned
+    from metaloop.loop import learn as learn_from
+
+    was_empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    shown = _Shown(progress)
+    try:
+        for event in learn_from(data, out=folder, stop=stop, **wishes):
+            stop.can_save = stop.can_save or isinstance(event, DataRead)
+            shown.show(event)
+            if isinstance(event, Learned):
+                return event.report
+    except MetaloopError:
+        if was_empty:
+            _discard_unused(folder)
+        raise
+    raise AssertionError("learning ended without a report")
 
 
 class _Shown:

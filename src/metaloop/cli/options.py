@@ -27,6 +27,15 @@ Budget = Annotated[
 Ways = Annotated[int, typer.Option(metavar="N", help="Classes of an evaluated task.")]
 Shots = Annotated[int, typer.Option(metavar="N", help="Examples per class to learn a task from.")]
 Queries = Annotated[int, typer.Option(metavar="N", help="Examples per class to be asked about.")]
+AskedWays = Annotated[
+    int | None, typer.Option(metavar="N", help="Classes of a task. (default: the model's own)")
+]
+AskedShots = Annotated[
+    int | None, typer.Option(metavar="N", help="Examples per class. (default: the model's own)")
+]
+AskedQueries = Annotated[
+    int | None, typer.Option(metavar="N", help="Queries per class. (default: the model's own)")
+]
 Seed = Annotated[
     int,
     typer.Option(

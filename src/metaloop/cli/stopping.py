@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from types import FrameType, TracebackType
 from typing import Any
 
-_DEFAULTS = {"--budget": "3m", "--ways": 5, "--shots": 1, "--queries": 15}
-_DEFAULTS |= {"--seed": 0, "--split-seed": 0}
+_DEFAULTS = {"budget": "3m", "ways": 5, "shots": 1, "queries": 15, "seed": 0, "split_seed": 0}
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _NOTICE = b"\nmetaloop: stopping, what was reached is being saved (again: stop at once)\n"
 
@@ -26,7 +25,7 @@ def say_how_to_go_on(verb: str, data: str, given: Mapping[str, Any]) -> None:
     words = ["metaloop", verb, data]
     for name, value in given.items():
         if value is not None and value != _DEFAULTS.get(name):
-            words += [name, str(value)]
+            words += [f"--{name.replace('_', '-')}", str(value)]
     print(f"metaloop: go on with: {shlex.join([*words, '--resume'])}", file=sys.stderr)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,11 +11,10 @@ import typer
 
 from metaloop.cli import options
 from metaloop.cli.destination import check_destination
-from metaloop.cli.errors import INTERRUPTED
 from metaloop.cli.output import print_json
 from metaloop.cli.progress import Progress, clock, joined, result_figure
 from metaloop.cli.stopping import Stopper, say_how_to_go_on
-from metaloop.core.errors import OutputError
+from metaloop.core.errors import DivergenceError, OutputError
 
 if TYPE_CHECKING:
     from metaloop.catalogue import Model
@@ -50,64 +50,55 @@ def train(
     state = out.with_name(out.name + _STATE_SUFFIX)
     _check_unfinished(out, state, resume)
     check_destination(out, overwrite=resume)
+    asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
+    asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
+    asked |= {"image_size": image_size}
     with Stopper() as stop, Progress(quiet) as progress:
         progress.status(f"reading {data}")
-        from metaloop.core.budget import parse_budget
-        from metaloop.loop import train_model
-        from metaloop.loop.single import Trained
-
-        limit = parse_budget(budget)
-        stop.can_save = True
-        search: Result | None = None
-        trained: Trained | None = None
-        for event in train_model(
-            data,
-            learner,
-            budget=limit,
-            net=net,
-            ways=ways,
-            shots=shots,
-            queries=queries,
-            seed=seed,
-            split_seed=split_seed,
-            image_size=image_size,
-            strict=strict,
-            checkpoint=state,
-            resume=resume,
-            stop=stop,
-        ):
-            if isinstance(event, Trained):
-                trained = event
-            else:
-                search = _show(event, progress, limit.wall_seconds) or search
-        assert trained is not None
-        model = trained.model
-        if search is not None and not trained.interrupted:
-            model = model.with_results(search)
+        wishes = {**asked, "strict": strict, "checkpoint": state, "resume": resume}
+        try:
+            model, search, interrupted = _train(data, wishes, stop, progress)
+        except DivergenceError:
+            state.unlink(missing_ok=True)  # to go on from there would diverge again
+            raise
         model.save(out, overwrite=resume)
-    if not trained.interrupted:
+    if not interrupted:
         state.unlink(missing_ok=True)
     if as_json:
-        print_json(_report(out, model, search, trained.interrupted))
-    if trained.interrupted:
-        print(
-            f"metaloop: interrupted after {model.training.steps:,} steps; saved {out}",
-            file=sys.stderr,
-        )
-        given: dict[str, Any] = {
-            "--learner": learner,
-            "--net": net,
-            "--out": out,
-            "--budget": budget,
-        }
-        given |= {"--ways": ways, "--shots": shots, "--queries": queries, "--seed": seed}
-        given |= {"--split-seed": split_seed, "--image-size": image_size}
-        say_how_to_go_on("train", data, given)
-        return stop.exit_code if stop() else INTERRUPTED
+        print_json(_report(out, model, search, interrupted))
+    if interrupted:
+        done = f"after {model.training.steps:,} steps"
+        print(f"metaloop: interrupted {done}; saved {out}", file=sys.stderr)
+        say_how_to_go_on("train", data, {"out": out, **asked})
+        return stop.exit_code
     if not as_json:
         early = f", {result_figure(search)} on {search.episodes} search episodes" if search else ""
         print(f"{model.candidate.label}: {model.training.steps:,} steps{early}\nmodel  {out}")
     return 0
+
+
+def _train(
+    data: str, wishes: Mapping[str, Any], stop: Stopper, progress: Progress
+) -> tuple[Model, Result | None, bool]:
+    """Returns the model, its last early figure if there is one, and whether it was interrupted."""
+    from metaloop.core.budget import parse_budget
+    from metaloop.loop import DataRead, train_model
+    from metaloop.loop.single import Trained
+
+    wall_seconds = parse_budget(wishes["budget"]).wall_seconds
+    search: Result | None = None
+    for event in train_model(data, stop=stop, **wishes):
+        if isinstance(event, Trained):
+            model = event.model
+            if search is not None and not event.interrupted:  # it is of the final weights
+                model = model.with_results(search)
+            return model, search, event.interrupted
+        if isinstance(event, DataRead):
+            stop.can_save = True
+            progress.left_out(event.left_out)
+        else:
+            search = _show(event, progress, wall_seconds) or search
+    raise AssertionError("training ended without a model")
 
 
 def _show(event: Event, progress: Progress, wall_seconds: float | None) -> Result | None:

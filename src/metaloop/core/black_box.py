@@ -35,7 +35,7 @@ class ProbabilisticClassifier(Protocol):
 
 @dataclass(frozen=True)
 class FittedBox:
-    """A fitted classifier, the classes it knows and how many the task has (some may lack support)."""
+    """A fitted classifier, the classes it knows, and how many classes the task has."""
 
     classifier: ProbabilisticClassifier
     classes: np.ndarray

@@ -30,7 +30,8 @@ class Objective:
 
 def _cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     losses = functional.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none")
-    return (losses * mask.flatten()).sum() / mask.sum().clamp(min=1)
+    # Not a product: the loss of padding may be infinite.
+    return torch.where(mask.flatten(), losses, 0.0).sum() / mask.sum().clamp(min=1)
 
 
 def _accuracy(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:

@@ -58,26 +58,25 @@ def fastest_strategy(
     batches: Iterable[Batch],
     plan: Plan,
     budget_seconds: float,
+    seconds_per_step: float,
 ) -> Strategy:
     """Returns the strategy with the quickest training step on these batches.
 
     Where measuring all of them would take too much of the budget, it is the one of
-    `fixed_strategy`.
+    `fixed_strategy`; `seconds_per_step` is about what a step takes.
     """
     batches = list(batches)
-    usual = fixed_strategy(learner, meta_params)
     choices = _choices(learner, batches, plan)
     if len(choices) == 1:
         return choices[0]
-    _time_step(usual, learner, meta_params, batches)  # warms up allocators and kernels
-    once = _time_step(usual, learner, meta_params, batches)
-    rounds = int(_AFFORDABLE * budget_seconds / (len(choices) * once)) - 1
+    affordable = _AFFORDABLE * budget_seconds / (len(choices) * seconds_per_step)
+    rounds = min(int(affordable) - 1, _MOST_ROUNDS)  # one pass warms up allocators and kernels
     if rounds < 1:
-        return usual
+        return fixed_strategy(learner, meta_params)
     for choice in choices:
         _time_step(choice, learner, meta_params, batches)
     seconds = dict.fromkeys(choices, math.inf)
-    for _ in range(min(rounds, _MOST_ROUNDS)):  # in turns, for other work comes and goes
+    for _ in range(rounds):  # in turns, for other work comes and goes
         for choice in choices:
             spent = _time_step(choice, learner, meta_params, batches)
             seconds[choice] = min(seconds[choice], spent)

@@ -216,21 +216,27 @@ class _Run:
         return total
 
     def _choose_strategy(self, batches: list[tuple[float, Batch]]) -> None:
-        """Measures the strategies and counts the floating-point operations of a step."""
-        drawn = [batch for _, batch in batches]
-        if self.budget.steps is not None:  # what is timed differs from run to run
-            chosen = fixed_strategy(self.learner, self.leaves)
-        else:
-            seconds = self.budget.wall_seconds or 0.0
-            chosen = fastest_strategy(self.learner, self.leaves, drawn, self.plan, seconds)
-        before = dict(self.leaves)
-        self.strategy = replace(chosen, tasks="loop")  # operations under vmap are not counted
+        """Counts the operations of a step, then measures which strategy is quickest."""
+        usual = fixed_strategy(self.learner, self.leaves)
+        before, start = dict(self.leaves), time.perf_counter()
+        self.strategy = replace(usual, tasks="loop")  # operations under vmap are not counted
         with FlopCounterMode(display=False) as counter:
             self._backward(batches)
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
-        self.leaves, self.strategy = before, chosen
+        self.leaves = before
         self.flops_per_step = float(counter.get_total_flops())
+        if self.budget.wall_seconds is None:  # what is timed differs from run to run
+            self.strategy = usual
+            return
+        self.strategy = fastest_strategy(
+            self.learner,
+            self.leaves,
+            [batch for _, batch in batches],
+            self.plan,
+            self.budget.wall_seconds,
+            time.perf_counter() - start,
+        )
 
     def _accumulate(self) -> None:
         self.num_averaged += 1

@@ -16,18 +16,18 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from metaloop.core.examples import Batch, Examples, Inputs
-from metaloop.core.learner import EmbeddingLearner, MetaLoss, MetaParams
+from metaloop.core.examples import Examples
+from metaloop.core.learner import MetaParams
 from metaloop.core.spec import TaskSpec
-from metaloop.core.task_map import TaskMap
-from metaloop.nets.classifier import init_classifier, whole_class_loss
+from metaloop.nets.classifier import init_classifier
+from metaloop.nets.embedding import WholeClassLearner
 from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.prototypes import class_means
 
 
 @final
 @dataclass(frozen=True)
-class BaselinePlusPlus(EmbeddingLearner):
+class BaselinePlusPlus(WholeClassLearner):
     """A cosine head fine-tuned on each support; the net stays as it was trained."""
 
     net: FunctionalNet
@@ -38,7 +38,6 @@ class BaselinePlusPlus(EmbeddingLearner):
     scale: float = 10.0
 
     target_kinds: ClassVar[frozenset[str]] = frozenset({"classes"})
-    vmappable: ClassVar[bool] = True
     citation: ClassVar[str] = """@inproceedings{chen2019closer,
   title = {A Closer Look at Few-shot Classification},
   author = {Chen, Wei-Yu and Liu, Yen-Cheng and Kira, Zsolt and Wang, Yu-Chiang Frank and
@@ -48,19 +47,10 @@ class BaselinePlusPlus(EmbeddingLearner):
   eprint = {1904.04232},
 }"""
 
-    @property
-    def norm_policy(self) -> str:
-        """Running statistics, those of meta-training."""
-        return "running" if self.net.has_norms else "none"
-
     def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
         """Returns the net and the whole-class classifier."""
         meta_params = self.net.init(rng)
         return meta_params | init_classifier(self.net.num_features, spec.num_training_classes, rng)
-
-    def embed(self, meta_params: MetaParams, inputs: Inputs) -> Tensor:
-        """Returns features `[N, D]`, not normalised yet."""
-        return self.net(meta_params, inputs)[0]
 
     def fit_head(self, meta_params: MetaParams, features: Examples) -> MetaParams:
         """Returns the fine-tuned weights `[classes, D]` and which classes have any support."""
@@ -88,13 +78,3 @@ class BaselinePlusPlus(EmbeddingLearner):
         directions = torch.nn.functional.normalize(task_state["weights"], dim=-1)
         logits = self.scale * f_ND @ directions.T
         return logits.masked_fill(~task_state["present"], -torch.inf)
-
-    def meta_loss(
-        self,
-        meta_params: MetaParams,
-        batch: Batch,
-        rng: torch.Generator | None,
-        over_tasks: TaskMap,
-    ) -> MetaLoss:
-        """Returns the loss of the whole-class classifier; refuses episodes."""
-        return whole_class_loss(self.net, meta_params, batch)

@@ -15,23 +15,23 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from metaloop.core.examples import Batch, Examples, Inputs
-from metaloop.core.learner import EmbeddingLearner, MetaLoss, MetaParams
+from metaloop.core.examples import Batch, Examples
+from metaloop.core.learner import MetaLoss, MetaParams
 from metaloop.core.spec import TaskSpec
 from metaloop.core.task_map import TaskMap
+from metaloop.nets.embedding import NetLearner
 from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.prototypes import class_means, squared_distances
 
 
 @final
 @dataclass(frozen=True)
-class NearestCentroid(EmbeddingLearner):
+class NearestCentroid(NetLearner):
     """Nearest class mean on the features of an untrained (or already trained) net."""
 
     net: FunctionalNet
 
     target_kinds: ClassVar[frozenset[str]] = frozenset({"classes"})
-    vmappable: ClassVar[bool] = True
     citation: ClassVar[str] = """@inproceedings{vinyals2016matching,
   title = {Matching Networks for One Shot Learning},
   author = {Vinyals, Oriol and Blundell, Charles and Lillicrap, Timothy and Kavukcuoglu, Koray and
@@ -41,18 +41,9 @@ class NearestCentroid(EmbeddingLearner):
   eprint = {1606.04080},
 }"""
 
-    @property
-    def norm_policy(self) -> str:
-        """None on raw inputs, else the net's running statistics."""
-        return "running" if self.net.has_norms else "none"
-
     def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
         """Returns the net's tensors: none for `raw`."""
         return self.net.init(rng)
-
-    def embed(self, meta_params: MetaParams, inputs: Inputs) -> Tensor:
-        """Returns features `[N, D]`."""
-        return self.net(meta_params, inputs)[0]
 
     def fit_head(self, meta_params: MetaParams, features: Examples) -> MetaParams:
         """Returns the centroids `[classes, D]` and which classes have any support."""

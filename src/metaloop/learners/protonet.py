@@ -18,12 +18,13 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from metaloop.core.examples import Batch, EpisodeBatch, Examples, Inputs
-from metaloop.core.learner import EmbeddingLearner, MetaLoss, MetaParams
+from metaloop.core.examples import Batch, EpisodeBatch, Examples
+from metaloop.core.learner import MetaLoss, MetaParams
 from metaloop.core.objective import CLASSIFICATION
 from metaloop.core.spec import TaskSpec
 from metaloop.core.task_map import TaskMap
 from metaloop.nets.classifier import init_classifier, whole_class_loss
+from metaloop.nets.embedding import NetLearner
 from metaloop.nets.episodic import embed_episodes, episode_loss
 from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.prototypes import class_means, squared_distances
@@ -34,14 +35,13 @@ _INITIAL_SCALE = 10.0  # times 1 / D: distances grow with the number of features
 
 @final
 @dataclass(frozen=True)
-class ProtoNet(EmbeddingLearner):
+class ProtoNet(NetLearner):
     """Nearest prototype under squared Euclidean distance; trained by episodes or whole classes."""
 
     net: FunctionalNet
     all_pairs: bool = True
 
     target_kinds: ClassVar[frozenset[str]] = frozenset({"classes"})
-    vmappable: ClassVar[bool] = True
     citation: ClassVar[str] = """@inproceedings{snell2017prototypical,
   title = {Prototypical Networks for Few-shot Learning},
   author = {Snell, Jake and Swersky, Kevin and Zemel, Richard},
@@ -50,11 +50,6 @@ class ProtoNet(EmbeddingLearner):
   eprint = {1703.05175},
 }"""
 
-    @property
-    def norm_policy(self) -> str:
-        """Running statistics, those of meta-training."""
-        return "running" if self.net.has_norms else "none"
-
     def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
         """Returns the net, the logarithm of the scale, and a classifier if there are classes."""
         meta_params = self.net.init(rng)
@@ -62,10 +57,6 @@ class ProtoNet(EmbeddingLearner):
         if spec.num_training_classes:
             meta_params |= init_classifier(self.net.num_features, spec.num_training_classes, rng)
         return meta_params
-
-    def embed(self, meta_params: MetaParams, inputs: Inputs) -> Tensor:
-        """Returns features `[N, D]`."""
-        return self.net(meta_params, inputs)[0]
 
     def fit_head(self, meta_params: MetaParams, features: Examples) -> MetaParams:
         """Returns the prototypes `[classes, D]` and which classes have any support."""

@@ -17,17 +17,17 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from metaloop.core.examples import Batch, Examples, Inputs
-from metaloop.core.learner import EmbeddingLearner, MetaLoss, MetaParams
+from metaloop.core.examples import Examples
+from metaloop.core.learner import MetaParams
 from metaloop.core.spec import TaskSpec
-from metaloop.core.task_map import TaskMap
-from metaloop.nets.classifier import init_classifier, whole_class_loss
+from metaloop.nets.classifier import init_classifier
+from metaloop.nets.embedding import WholeClassLearner
 from metaloop.nets.functional import FunctionalNet
 
 
 @final
 @dataclass(frozen=True)
-class Rfs(EmbeddingLearner):
+class Rfs(WholeClassLearner):
     """Multinomial logistic regression with inverse regularisation `inverse_strength` (C)."""
 
     net: FunctionalNet
@@ -35,7 +35,6 @@ class Rfs(EmbeddingLearner):
     num_iterations: int = 100
 
     target_kinds: ClassVar[frozenset[str]] = frozenset({"classes"})
-    vmappable: ClassVar[bool] = True
     citation: ClassVar[str] = """@inproceedings{tian2020rethinking,
   title = {Rethinking Few-Shot Image Classification: a Good Embedding Is All You Need?},
   author = {Tian, Yonglong and Wang, Yue and Krishnan, Dilip and Tenenbaum, Joshua B. and
@@ -45,19 +44,10 @@ class Rfs(EmbeddingLearner):
   eprint = {2003.11539},
 }"""
 
-    @property
-    def norm_policy(self) -> str:
-        """Running statistics, those of meta-training."""
-        return "running" if self.net.has_norms else "none"
-
     def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
         """Returns the net and the whole-class classifier."""
         meta_params = self.net.init(rng)
         return meta_params | init_classifier(self.net.num_features, spec.num_training_classes, rng)
-
-    def embed(self, meta_params: MetaParams, inputs: Inputs) -> Tensor:
-        """Returns features `[N, D]`, not normalised yet."""
-        return self.net(meta_params, inputs)[0]
 
     def fit_head(self, meta_params: MetaParams, features: Examples) -> MetaParams:
         """Returns the weights `[classes, D + 1]` and which classes have any support."""
@@ -81,16 +71,6 @@ class Rfs(EmbeddingLearner):
         """Returns logits `[N, classes]`; a class without support is impossible."""
         logits = _with_intercept(features) @ task_state["weights"].T
         return logits.masked_fill(~task_state["present"], -torch.inf)
-
-    def meta_loss(
-        self,
-        meta_params: MetaParams,
-        batch: Batch,
-        rng: torch.Generator | None,
-        over_tasks: TaskMap,
-    ) -> MetaLoss:
-        """Returns the loss of the whole-class classifier; refuses episodes."""
-        return whole_class_loss(self.net, meta_params, batch)
 
 
 def _with_intercept(features: Tensor) -> Tensor:

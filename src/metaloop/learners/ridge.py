@@ -2,9 +2,9 @@
 
     W = F^T (F F^T + lambda I)^-1 Y,   outputs = alpha * [f(x), 1] W + beta,
 
-with F the support features and a column of ones, Y the one-hot labels (or real targets), and
-lambda, alpha, beta learned. The system solved is as small as the support or the features,
-whichever is smaller. Regression uses alpha = 1, beta = 0.
+with F the support features, divided by the root of their number, and a column of ones; Y the
+one-hot labels (or real targets); lambda, alpha, beta learned. The system solved is as small as the
+support or the features, whichever is smaller. Regression uses alpha = 1, beta = 0.
 Bertinetto et al. 2019, arXiv:1805.08136, eq. 4-6.
 """
 
@@ -17,12 +17,13 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from metaloop.core.examples import Batch, Examples, Inputs
-from metaloop.core.learner import EmbeddingLearner, MetaLoss, MetaParams
+from metaloop.core.examples import Batch, Examples
+from metaloop.core.learner import MetaLoss, MetaParams
 from metaloop.core.objective import CLASSIFICATION, Objective
 from metaloop.core.spec import TaskSpec
 from metaloop.core.task_map import TaskMap
 from metaloop.nets.classifier import init_classifier, whole_class_loss
+from metaloop.nets.embedding import NetLearner
 from metaloop.nets.episodic import episode_loss
 from metaloop.nets.functional import FunctionalNet
 
@@ -31,15 +32,14 @@ _LOG_LAMBDA, _LOG_ALPHA, _BETA = "head.log_lambda", "head.log_alpha", "head.beta
 
 @final
 @dataclass(frozen=True)
-class Ridge(EmbeddingLearner):
+class Ridge(NetLearner):
     """Closed-form ridge head; classes are regressed as one-hot vectors."""
 
     net: FunctionalNet
     objective: Objective = CLASSIFICATION
-    initial_lambda: float = 1.0  # in units of the mean squared length of a feature vector
+    initial_lambda: float = 1.0
 
     target_kinds: ClassVar[frozenset[str]] = frozenset({"classes", "real"})
-    vmappable: ClassVar[bool] = True
     citation: ClassVar[str] = """@inproceedings{bertinetto2019meta,
   title = {Meta-learning with Differentiable Closed-form Solvers},
   author = {Bertinetto, Luca and Henriques, Jo{\\~a}o F. and Torr, Philip H. S. and
@@ -48,11 +48,6 @@ class Ridge(EmbeddingLearner):
   year = {2019},
   eprint = {1805.08136},
 }"""
-
-    @property
-    def norm_policy(self) -> str:
-        """Running statistics, those of meta-training."""
-        return "running" if self.net.has_norms else "none"
 
     def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
         """Returns the net, lambda, alpha and beta, and a classifier if there are classes."""
@@ -64,14 +59,10 @@ class Ridge(EmbeddingLearner):
             meta_params |= init_classifier(self.net.num_features, spec.num_training_classes, rng)
         return meta_params
 
-    def embed(self, meta_params: MetaParams, inputs: Inputs) -> Tensor:
-        """Returns features `[N, D]`, scaled to a length of about one."""
-        return self.net(meta_params, inputs)[0] / math.sqrt(self.net.num_features)
-
     def fit_head(self, meta_params: MetaParams, features: Examples) -> MetaParams:
         """Returns the weights `[D + 1, outputs]` and which classes have any support."""
         rows = features.mask.to(torch.float32).unsqueeze(-1)
-        f_ND = _with_ones(features.features) * rows
+        f_ND = self._scaled(features.features) * rows
         if self.objective.target_kind == "classes":
             y_NK = features.one_hot()
             present = y_NK.sum(0) > 0
@@ -88,7 +79,7 @@ class Ridge(EmbeddingLearner):
 
     def score(self, meta_params: MetaParams, task_state: MetaParams, features: Tensor) -> Tensor:
         """Returns scaled ridge outputs; a class without support is impossible."""
-        outputs = _with_ones(features) @ task_state["weights"]
+        outputs = self._scaled(features) @ task_state["weights"]
         if self.objective.target_kind != "classes":
             return outputs
         logits = meta_params[_LOG_ALPHA].exp() * outputs + meta_params[_BETA]
@@ -106,9 +97,10 @@ class Ridge(EmbeddingLearner):
             return whole_class_loss(self.net, meta_params, batch)
         return episode_loss(self, self.net, meta_params, batch, self.objective)
 
-
-def _with_ones(features: Tensor) -> Tensor:
-    return torch.cat([features, torch.ones_like(features[:, :1])], dim=-1)
+    def _scaled(self, features: Tensor) -> Tensor:
+        """Returns features scaled to a length of about one, with a column of ones `[N, D + 1]`."""
+        scaled = features / math.sqrt(self.net.num_features)
+        return torch.cat([scaled, torch.ones_like(scaled[:, :1])], dim=-1)
 
 
 def _solve(gram: Tensor, lambda_: Tensor, right: Tensor) -> Tensor:

@@ -15,11 +15,11 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from metaloop.core.examples import Batch, Examples, Inputs
-from metaloop.core.learner import EmbeddingLearner, MetaLoss, MetaParams
+from metaloop.core.examples import Examples
+from metaloop.core.learner import MetaParams
 from metaloop.core.spec import TaskSpec
-from metaloop.core.task_map import TaskMap
-from metaloop.nets.classifier import init_classifier, whole_class_loss
+from metaloop.nets.classifier import init_classifier
+from metaloop.nets.embedding import WholeClassLearner
 from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.prototypes import centred_and_normalised, class_means, squared_distances
 
@@ -28,25 +28,19 @@ _CENTER = "buffers.center"
 
 @final
 @dataclass(frozen=True)
-class SimpleShot(EmbeddingLearner):
+class SimpleShot(WholeClassLearner):
     """Nearest centroid after centring and normalising; `scale` only sharpens probabilities."""
 
     net: FunctionalNet
     scale: float = 10.0
 
     target_kinds: ClassVar[frozenset[str]] = frozenset({"classes"})
-    vmappable: ClassVar[bool] = True
     citation: ClassVar[str] = """@article{wang2019simpleshot,
   title = {SimpleShot: Revisiting Nearest-Neighbor Classification for Few-Shot Learning},
   author = {Wang, Yan and Chao, Wei-Lun and Weinberger, Kilian Q. and van der Maaten, Laurens},
   journal = {arXiv:1911.04623},
   year = {2019},
 }"""
-
-    @property
-    def norm_policy(self) -> str:
-        """Running statistics, those of meta-training."""
-        return "running" if self.net.has_norms else "none"
 
     def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
         """Returns the net, the whole-class classifier and a centre of zero."""
@@ -59,10 +53,6 @@ class SimpleShot(EmbeddingLearner):
         """Returns the meta-parameters with the mean training feature as the centre."""
         return {**meta_params, _CENTER: training_features.mean(0)}
 
-    def embed(self, meta_params: MetaParams, inputs: Inputs) -> Tensor:
-        """Returns features `[N, D]`, neither centred nor normalised yet."""
-        return self.net(meta_params, inputs)[0]
-
     def fit_head(self, meta_params: MetaParams, features: Examples) -> MetaParams:
         """Returns the centroids `[classes, D]` and which classes have any support."""
         directions = centred_and_normalised(features.features, meta_params[_CENTER])
@@ -74,13 +64,3 @@ class SimpleShot(EmbeddingLearner):
         directions = centred_and_normalised(features, meta_params[_CENTER])
         logits = -self.scale * squared_distances(directions, task_state["centroids"])
         return logits.masked_fill(~task_state["present"], -torch.inf)
-
-    def meta_loss(
-        self,
-        meta_params: MetaParams,
-        batch: Batch,
-        rng: torch.Generator | None,
-        over_tasks: TaskMap,
-    ) -> MetaLoss:
-        """Returns the loss of the whole-class classifier; refuses episodes."""
-        return whole_class_loss(self.net, meta_params, batch)

@@ -35,6 +35,7 @@ class Head:
     rung: int = -1
     message: str = ""
     cpu_seconds: float = 0.0
+    seconds_per_episode: float = 0.0  # of measuring it, the last time
     steps: int = 0
 
     @property
@@ -44,6 +45,11 @@ class Head:
             return -np.inf
         higher = self.result.metric == "accuracy"
         return self.result.value if higher else -self.result.value
+
+    @property
+    def merit(self) -> tuple[float, float]:
+        """What heads are ordered by: their figure, and where that is equal, what it cost."""
+        return self.value, -self.cpu_seconds
 
 
 @dataclass
@@ -62,7 +68,7 @@ class Contender:
     @property
     def best(self) -> Head:
         """The head with the best figure."""
-        return max(self.heads, key=lambda head: head.value)
+        return max(self.heads, key=lambda head: head.merit)
 
 
 def choose_contenders(

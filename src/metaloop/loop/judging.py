@@ -12,7 +12,7 @@ from metaloop.loop.choosing import Contender, Head
 from metaloop.loop.recording import measure
 from metaloop.loop.run import Run
 
-PROMOTION_EPISODES = 600
+PROMOTION_EPISODES = 400
 
 
 @dataclass(frozen=True)
@@ -75,4 +75,4 @@ def _compare(run: Run, challenger: Head, baseline: Head) -> Choice:
 
 def _best(contenders: list[Contender]) -> Head | None:
     heads = [h for c in contenders for h in c.heads if h.result is not None]
-    return max(heads, key=lambda head: head.value, default=None)
+    return max(heads, key=lambda head: head.merit, default=None)

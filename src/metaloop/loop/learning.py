@@ -20,9 +20,9 @@ from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.records import Result
 from metaloop.engine.memory import keep_large_blocks
 from metaloop.loop.choosing import Contender, Head, choose_contenders
-from metaloop.loop.events import DataRead, Learned, LoopEvent, Promoted
+from metaloop.loop.events import Learned, LoopEvent, Promoted
 from metaloop.loop.judging import Choice, promote
-from metaloop.loop.opening import open_test
+from metaloop.loop.opening import open_test, protocol_json
 from metaloop.loop.racing import race
 from metaloop.loop.run import (
     ARCHIVE_NAME,
@@ -30,6 +30,7 @@ from metaloop.loop.run import (
     Stopped,
     best_device,
     check_same_run,
+    data_read,
     describe_data,
     remove_states,
     run_folder,
@@ -86,7 +87,7 @@ def learn(
             family = opened.family.to(best_device())
             archive.add_data_set(describe_data(opened))
             run = Run(Path(out), archive, number, limit, seed, family, spec, stop, spent)
-            yield _data_read(opened, time.perf_counter() - start)
+            yield data_read(opened, time.perf_counter() - start)
             report = yield from _learn(run, opened, net, time.perf_counter() - start)
             status = report["status"]
             yield Learned(report)
@@ -109,11 +110,11 @@ def _learn(
     run.restart_clock()
     try:
         yield from race(run, contenders)
-        if run.stop():
+        choice = promote(run, contenders)
+        if run.stop():  # before `test` is opened: nothing is lost, resuming chooses again
             raise Stopped
     except Stopped:
         return _interrupted(run, contenders, reading_seconds)
-    choice = promote(run, contenders)
     cpu, wall = run.cpu_seconds, run.wall_seconds
     winner = choice.winner
     assert winner.promotion is not None
@@ -133,7 +134,12 @@ def _learn(
     model = _model(run, winner, wall).with_results(winner.promotion, test)
     model.save(run.model_path, overwrite=True)
     report = _report(run, contenders, choice, reading_seconds, cpu, wall)
-    report["test"] = {**(_figures(test) or {}), "ways": run.spec.ways, "shots": run.spec.shots}
+    report["test"] = {
+        **(_figures(test) or {}),
+        "ways": run.spec.ways,
+        "shots": run.spec.shots,
+        "protocol": protocol_json(test),
+    }
     if opened.family.name == "glyphs":
         report["digits"] = digits_report(model)
     report["test_seconds"] = time.perf_counter() - start
@@ -143,32 +149,27 @@ def _learn(
 
 def _interrupted(run: Run, contenders: list[Contender], reading_seconds: float) -> dict[str, Any]:
     """Saves the best that was measured so far; the race itself goes on with `resume`."""
-    measured = [  # a head restored from the archive has no weights; a baseline needs none
-        head
-        for contender in contenders
-        for head in contender.heads
-        if head.result is not None and (head.meta_params or not contender.trains)
-    ]
+    heads = [(head, c.trains) for c in contenders for head in c.heads if head.result is not None]
+    best, trains = max(heads, key=lambda pair: pair[0].merit, default=(None, False))
     report: dict[str, Any] = {
         "status": "interrupted",
         "model": None,
         "archive": str(run.folder / ARCHIVE_NAME),
         "best": None,
+        "test": None,
         "leaderboard": _leaderboard(contenders),
         "cpu_seconds": run.cpu_seconds,
         "wall_seconds": run.wall_seconds,
         "reading_seconds": reading_seconds,
     }
-    if measured:
-        best = max(measured, key=lambda head: head.value)
+    if best is None:
+        return report
+    if best.meta_params or not trains:
         _model(run, best, run.wall_seconds).save(run.model_path, overwrite=True)
+    # else it was restored from the archive without weights, and is what an earlier try saved
+    if run.model_path.exists():
         report |= {"model": str(run.model_path), "best": _row(best)}
     return report
-
-
-def _data_read(opened: OpenedData, seconds: float) -> DataRead:
-    parts = {part: len(names) for part, names in class_parts(opened.family).items()}
-    return DataRead(opened.family.name, opened.kind, parts, opened.left_out, seconds)
 
 
 def _model(run: Run, head: Head, wall_seconds: float) -> Model:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from metaloop.archive import Archive
 from metaloop.catalogue.families import open_data
@@ -58,15 +57,3 @@ def evaluate_model(
         return evaluate(learner, meta_params, family, part, spec, episodes)[0]
     with Archive.open_or_create(archive) as record:
         return open_test(record, subject, "evaluate", learner, meta_params, family, spec, episodes)
-
-
-def protocol_json(result: Result) -> dict[str, Any]:
-    """Returns the protocol of a result as a dictionary for `--json`."""
-    protocol = result.protocol
-    return {
-        "part": protocol.part,
-        "queries": protocol.queries,
-        "norm_policy": protocol.norm_policy,
-        "list_hash": protocol.list_hash,
-        "data_hash": protocol.data_hash,
-    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from metaloop.archive import Archive, RunId
 from metaloop.core.learner import Learner, MetaParams
 from metaloop.core.records import Result
@@ -31,3 +33,15 @@ def open_test(
     result, _ = evaluate(learner, meta_params, family, "test", spec, num_episodes)
     archive.finish_opening(opening, result)
     return result
+
+
+def protocol_json(result: Result) -> dict[str, Any]:
+    """Returns the protocol of a result as a dictionary for `--json`."""
+    how = result.protocol
+    return {
+        "part": how.part,
+        "queries": how.queries,
+        "norm_policy": how.norm_policy,
+        "list_hash": how.list_hash,
+        "data_hash": how.data_hash,
+    }

@@ -20,6 +20,7 @@ from metaloop.engine.state import TrainState, load_state
 from metaloop.engine.training import Checkpoints, initial_state, train, training_features
 from metaloop.loop.choosing import Contender, Head
 from metaloop.loop.events import LoopEvent, Trying
+from metaloop.loop.judging import PROMOTION_EPISODES
 from metaloop.loop.recording import Start, measure, record, restore
 from metaloop.loop.run import Run, Stopped
 from metaloop.tasks.family import ClassFamily
@@ -57,8 +58,9 @@ def race(run: Run, contenders: list[Contender]) -> Iterator[LoopEvent]:
             run.raced.append((number, len(racing)))
             yield from _segment(run, contender, number, budget, rung.episodes, contenders)
         racing = [c for c in racing if c.best.status != "diverged"]
-        racing = sorted(racing, key=lambda c: c.best.value, reverse=True)[: rung.keep]
+        racing = sorted(racing, key=lambda c: c.best.merit, reverse=True)[: rung.keep]
     for contender in racing[:1]:
+        run.promotion_seconds = _seconds_to_promote(contender, contenders)
         yield from _segment(run, contender, len(RUNGS), None, FINAL_EPISODES, contenders)
 
 
@@ -185,10 +187,17 @@ def _rest(run: Run, state: TrainState) -> Budget:
         used = sum(_allotted(run.budget, rung, count).steps or 0 for rung, count in run.raced)
         return Budget(steps=max(1, run.budget.steps - used))
     assert run.budget.wall_seconds is not None
-    # What comes after training: the figures of this contender and of the best baseline.
-    reserve = _RESERVE * run.budget.wall_seconds + 2 * run.measuring_seconds
+    reserve = _RESERVE * run.budget.wall_seconds + run.promotion_seconds
     left = run.budget.wall_seconds - reserve - run.wall_seconds
     return Budget(wall_seconds=max(0.5, left + state.wall_seconds - state.base_seconds))
+
+
+def _seconds_to_promote(winner: Contender, contenders: list[Contender]) -> float:
+    """Returns about what the last figures of the winner and the best baseline will take."""
+    baselines = [h for c in contenders if not c.trains for h in c.heads if h.result is not None]
+    baseline = max(baselines, key=lambda head: head.value, default=None)
+    seconds = (FINAL_EPISODES + PROMOTION_EPISODES) * winner.best.seconds_per_episode
+    return seconds + (PROMOTION_EPISODES * baseline.seconds_per_episode if baseline else 0.0)
 
 
 def _allotted(budget: Budget, rung: int, num_racing: int) -> Budget:

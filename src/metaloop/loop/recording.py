@@ -38,7 +38,7 @@ def measure(
     except DivergenceError as error:
         head.status, head.message, head.result = "diverged", str(error), None
         return
-    run.measuring_seconds = time.perf_counter() - start
+    head.seconds_per_episode = (time.perf_counter() - start) / episodes
     head.status = "finished"
     if part == "search":
         head.result, head.scores = result, scores

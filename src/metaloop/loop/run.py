@@ -16,6 +16,7 @@ from metaloop.catalogue.families import OpenedData, class_parts
 from metaloop.core.budget import Budget
 from metaloop.core.errors import MetaloopError, OutputError
 from metaloop.core.spec import TaskSpec
+from metaloop.loop.events import DataRead
 from metaloop.tasks.family import ClassFamily, TaskFamily
 
 MODEL_NAME, ARCHIVE_NAME, STATES_NAME = "model.metaloop", "archive.sqlite", "states"
@@ -35,7 +36,7 @@ class Run:
     stop: Callable[[], bool]
     spent_before: float = 0.0
     raced: list[tuple[int, int]] = field(default_factory=list)  # rung and field of each segment
-    measuring_seconds: float = 0.0  # what the last figure took: the next ones will, too
+    promotion_seconds: float = 0.0  # of the budget, kept back for the choice at its end
     started: float = field(default_factory=time.perf_counter)
     cpu_started: float = field(default_factory=time.process_time)
 
@@ -175,6 +176,12 @@ def describe_data(opened: OpenedData) -> DataSet:
         parts=class_parts(family),
         left_out=left_out,
     )
+
+
+def data_read(opened: OpenedData, seconds: float) -> DataRead:
+    """Returns the event that tells how the data was understood."""
+    parts = {part: len(names) for part, names in class_parts(opened.family).items()}
+    return DataRead(opened.family.name, opened.kind, parts, opened.left_out, seconds)
 
 
 def best_device() -> torch.device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,8 @@ from metaloop.core.spec import TaskSpec
 from metaloop.engine.events import Event, Finished
 from metaloop.engine.state import TrainState, load_state
 from metaloop.engine.training import Checkpoints, initial_state, train
-from metaloop.loop.run import best_device
+from metaloop.loop.events import DataRead
+from metaloop.loop.run import best_device, data_read
 from metaloop.modelfile import TrainingRecord
 from metaloop.tasks.family import TaskFamily
 from metaloop.tasks.store import Reading
@@ -49,17 +51,19 @@ def train_model(
     checkpoint: Path | None = None,
     resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Event | Trained]:
-    """Yields the engine's events and at last `Trained`, with the model.
+) -> Iterator[DataRead | Event | Trained]:
+    """Yields how the data was read, the engine's events and at last `Trained`, with the model.
 
     `learner` is a name of the catalogue or a whole candidate, `net` a name or a module of your own.
     With `checkpoint` the state is kept in that file, and `resume` goes on from it.
     Raises `DivergenceError` if training ends in numbers that are not finite.
     """
     limit = parse_budget(budget) if isinstance(budget, str) else budget
+    start = time.perf_counter()
     opened = open_data(data, image_size=image_size, split_seed=split_seed, strict=strict)
     family = opened.family.to(best_device())
     spec = family.spec(ways, shots, queries)
+    yield data_read(opened, time.perf_counter() - start)
     candidate, method = _chosen(learner, net, family, spec)
     identity = f"{candidate.identity}:{family.digest}:{seed}:{limit}"
     state = _resumed(checkpoint, identity) if resume and checkpoint else None

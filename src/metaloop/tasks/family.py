@@ -227,7 +227,20 @@ def class_family(
         left_out.append(LeftOut("examples", "same content in another part", len(duplicates)))
         keep = np.setdiff1d(np.arange(len(store.inputs)), duplicates)
         store = replace(store, inputs=store.inputs[keep], targets=store.targets[keep])
+        _check_something_left(reading.name, store, split, len(duplicates))
     return ClassFamily(reading.name, store, split, input_format), tuple(left_out)
+
+
+def _check_something_left(
+    name: str, store: Store, split: Mapping[Part, np.ndarray], num_duplicates: int
+) -> None:
+    sizes = np.array([len(examples) for examples in store.examples_of])
+    for part in PARTS:
+        if len(split[part]) and (sizes[split[part]] > 1).sum() < 2:
+            raise DataError(
+                f"{name}: {num_duplicates} examples occur in several parts; without them part "
+                f"'{part}' has fewer than 2 classes of 2 examples; give different examples"
+            )
 
 
 def _stored_parts(store: Store, parts: Mapping[str, Sequence[str]]) -> dict[Part, np.ndarray]:

@@ -1,0 +1,122 @@
+"""The visible tables: every name makes a working candidate; wrong names and options are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from metaloop.catalogue.candidates import (
+    build_learner,
+    catalogue_candidates,
+    make_candidate,
+    trunk_of,
+)
+from metaloop.catalogue.learners import LEARNERS, learner_entry
+from metaloop.catalogue.nets import NETS, build_net, default_net
+from metaloop.core.errors import MetaloopError, UnknownNameError
+from metaloop.core.inputs import InputFormat
+from metaloop.core.records import Candidate, Choice, Plan, candidate_from_json, to_json
+from metaloop.core.spec import TaskSpec
+from metaloop.engine.augmentation import AUGMENTATIONS
+
+IMAGES = InputFormat("image", (1, 28, 28), (0.1,), (0.3,))
+TINY = InputFormat("image", (1, 8, 8), (0.1,), (0.3,))
+VECTORS = InputFormat("vector", (6,), (0.0,) * 6, (1.0,) * 6)
+SPEC = TaskSpec(5, 1, 15, (1, 28, 28))
+REGRESSION = TaskSpec(0, 10, 10, (6,), "regression", (1,))
+
+
+@pytest.mark.parametrize("name", sorted(LEARNERS))
+@pytest.mark.parametrize("inputs", [IMAGES, TINY, VECTORS], ids=["images", "tiny", "vectors"])
+def test_every_learner_makes_a_candidate_that_can_be_built(name: str, inputs: Any) -> None:
+    candidate = make_candidate(name, inputs, SPEC)
+    learner = build_learner(candidate, inputs, "classification")
+    assert isinstance(learner, LEARNERS[name].constructor)  # type: ignore[arg-type]
+    assert (candidate.plan.style == "none") == (learner_entry(name).trunk == "none")
+    assert candidate.plan.augmentation.name in {*AUGMENTATIONS, "none"}
+    assert candidate_from_json(to_json(candidate)) == candidate
+
+
+@pytest.mark.parametrize("name", sorted(LEARNERS))
+def test_every_learner_cites_its_paper_and_says_what_it_is(name: str) -> None:
+    entry = LEARNERS[name]
+    citation = entry.constructor.citation  # type: ignore[attr-defined]
+    assert citation.startswith("@") and citation.rstrip().endswith("}")
+    assert all(field in citation for field in ("title", "author", "year"))
+    assert citation.count("{") == citation.count("}")
+    assert 10 < len(entry.summary) < 70
+
+
+def test_wrong_names_list_near_matches() -> None:
+    with pytest.raises(UnknownNameError, match=r"no learner is called 'protonets'.*'protonet'"):
+        make_candidate("protonets", IMAGES, SPEC)
+    candidate = make_candidate("protonet", IMAGES, SPEC, net="conv5")
+    with pytest.raises(UnknownNameError, match=r"no net is called 'conv5'.*'conv4'"):
+        build_learner(candidate, IMAGES, "classification")
+
+
+def test_regression_has_its_own_candidates_and_refuses_the_others() -> None:
+    names = [c.learner.name for c in catalogue_candidates(VECTORS, REGRESSION)]
+    assert names == ["anil", "fomaml", "maml", "ridge"]
+    for candidate in catalogue_candidates(VECTORS, REGRESSION):
+        build_learner(candidate, VECTORS, "regression")
+    with pytest.raises(MetaloopError, match=r"'protonet' cannot learn regression.*maml, ridge"):
+        make_candidate("protonet", VECTORS, REGRESSION)
+
+
+def test_the_catalogue_holds_every_learner_and_tunes_the_plain_baseline() -> None:
+    candidates = catalogue_candidates(IMAGES, SPEC)
+    assert {c.learner.name for c in candidates} == set(LEARNERS)
+    strengths = [
+        c.learner.options.get("inverse_strength", 1.0)
+        for c in candidates
+        if c.learner.name == "logistic_regression"
+    ]
+    assert len(strengths) == len(set(strengths)) >= 3
+    assert len({c.identity for c in candidates}) == len(candidates)
+    styles = [c.plan.style == "none" for c in candidates]
+    assert styles == sorted(styles, reverse=True)  # baselines first
+
+
+def test_heads_of_one_whole_class_net_share_their_training() -> None:
+    trunks = {name: trunk_of(make_candidate(name, IMAGES, SPEC)) for name in LEARNERS}
+    assert trunks["rfs"] == trunks["simpleshot"] == trunks["baselinepp"]
+    others = [trunks[name] for name in ("protonet", "ridge", "maml", "fomaml", "anil", "rfs")]
+    assert len(set(others)) == 6
+    slow = make_candidate("rfs", IMAGES, SPEC)
+    other = Candidate(slow.learner, slow.net, Plan("classes", batch_size=3))
+    assert trunk_of(other) != trunk_of(slow)
+
+
+def test_default_nets_fit_the_inputs() -> None:
+    assert default_net(IMAGES).name == "strided"
+    assert default_net(TINY).name == default_net(VECTORS).name == "mlp"
+    assert default_net(VECTORS, "real") == Choice("mlp", {"width": 40, "depth": 2})
+
+
+@pytest.mark.parametrize("name", [name for name, entry in NETS.items() if entry.smallest_side])
+def test_nets_for_images_refuse_vectors_and_tiny_images(name: str) -> None:
+    with pytest.raises(MetaloopError, match=r"takes images.*use --net mlp"):
+        build_net(Choice(name), VECTORS)
+    small = InputFormat("image", (1, 7, 7), (0.1,), (0.3,))
+    with pytest.raises(MetaloopError, match=r"pixels or more, the data have 7.*--image-size"):
+        build_net(Choice(name), small)
+
+
+def test_options_that_a_method_does_not_have_are_refused() -> None:
+    with pytest.raises(MetaloopError, match="net 'mlp' does not take these options"):
+        build_net(Choice("mlp", {"channels": 3}), VECTORS)
+    plan = Plan("episodes")
+    wrong = Candidate(Choice("protonet", {"inner_steps": 3}), Choice("mlp"), plan)
+    with pytest.raises(MetaloopError, match="learner 'protonet' does not take these options"):
+        build_learner(wrong, VECTORS, "classification")
+
+
+def test_a_net_of_the_users_own_has_to_be_given() -> None:
+    own = Choice("custom", {"class": "MyNet"})
+    with pytest.raises(MetaloopError, match=r"MyNet.*from Python with net="):
+        build_net(own, VECTORS)
+    net = build_net(own, VECTORS, torch.nn.Linear(6, 3))
+    assert net.num_features == 3

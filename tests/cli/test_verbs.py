@@ -1,0 +1,177 @@
+"""The verbs as a user drives them, from a folder of classes to a model that needs no support."""
+
+from __future__ import annotations
+
+import subprocess
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+
+from metaloop import __version__
+from metaloop.archive import Archive
+from metaloop.cli import app
+
+Command = Callable[..., Any]
+
+FLAGS = {  # they are a contract with scripts: a change here is a change for users
+    "learn": "DATA --budget --ways --shots --queries --out --seed --split-seed --image-size "
+    "--strict --resume --json --quiet",
+    "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
+    "--image-size --strict --resume --json --quiet",
+    "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive --strict --seed "
+    "--json --quiet",
+    "predict": "MODEL INPUT... --support --skip-unreadable --seed --json",
+    "fit": "MODEL --support --out --keep-support --seed --json",
+    "list": "KIND --seed --json",
+    "data": "DATA --image-size --split-seed --strict --seed --json --quiet",
+    "cite": "MODEL|RUN --seed --json",
+}
+
+
+def test_the_flags_are_those_that_scripts_rely_on() -> None:
+    group: Any = typer.main.get_command(app)
+    found = {}
+    for name, verb in group.commands.items():
+        is_option = [parameter.param_type_name == "option" for parameter in verb.params]
+        found[name] = " ".join(
+            parameter.opts[0] if option else (parameter.metavar or parameter.name)
+            for parameter, option in zip(verb.params, is_option, strict=True)
+        )
+    assert found == FLAGS
+
+
+def test_every_verb_has_help_and_takes_a_seed(command: Command) -> None:
+    assert "--version" in command().out
+    assert command("--version").out == f"metaloop {__version__}\n"
+    for verb, flags in FLAGS.items():
+        assert "--seed" in flags
+        outcome = command(verb, "--help")
+        assert outcome.code == 0 and "--seed" in outcome.out and outcome.err == ""
+
+
+@pytest.mark.usefixtures("quick_catalogue")
+def test_from_a_folder_of_classes_to_a_model_that_needs_no_support(
+    command: Command, classes: Path, new_classes: Path, tmp_path: Path
+) -> None:
+    learned = command("learn", classes, "--image-size", "8", "--budget", "60steps")
+    assert learned.code == 0, learned.err
+    folder = Path("runs/shapes-1")
+    model = folder / "model.metaloop"
+    for expected in ("protonet", "search", "promotion", "1,000 episodes, 5-way 1-shot, part test"):
+        assert expected in learned.out
+    assert f"metaloop predict {model} --support" in learned.out
+    assert learned.err.count("tried ") >= 3 and learned.err.count("promoted ") == 1
+
+    evaluated = command("evaluate", model, classes, "--episodes", "50", "--json").json
+    assert {"metric", "value", "ci95", "episodes", "ways", "shots", "protocol"} == set(evaluated)
+    assert evaluated["episodes"] == 50 and evaluated["protocol"]["part"] == "test"
+    assert 0.5 < evaluated["value"] <= 1
+    with Archive.open(folder / "archive.sqlite", read_only=True) as archive:
+        assert len(archive.openings()) == 2  # at the end of learn, and this one
+
+    inputs = sorted(new_classes.rglob("*.png"))
+    lines = command("predict", model, "--support", new_classes, *inputs).out.splitlines()
+    assert [line.split("\t")[2] for line in lines] == [str(path) for path in inputs]
+    right = [line.split("\t")[0] == Path(line.split("\t")[2]).parent.name for line in lines]
+    assert sum(right) >= 10
+    fitted = command("fit", model, "--support", new_classes, "--out", "adapted.metaloop")
+    assert fitted.out == "4 classes from 12 examples\nmodel  adapted.metaloop\n"
+    assert command("predict", "adapted.metaloop", new_classes).out.splitlines() == lines
+
+    again = command("learn", classes, "--image-size", "8", "--budget", "30steps", "--json", "-q")
+    assert again.err == ""
+    report = again.json
+    assert report["model"] == "runs/shapes-2/model.metaloop"
+    expected_keys = {"model", "archive", "best", "test", "leaderboard", "cpu_seconds"}
+    assert expected_keys | {"wall_seconds"} <= set(report)
+    cited = command("cite", "runs/shapes-2", "--json").json["citations"]
+    assert any("snell2017" in entry for entry in cited) and len(cited) == 3
+
+
+def test_train_reports_what_it_made(command: Command, classes: Path, tmp_path: Path) -> None:
+    arguments = ("train", classes, "--learner", "simpleshot", "--net", "mlp", "--image-size", "8")
+    report = command(*arguments, "--budget", "5steps", "--out", "a", "--json").json
+    assert set(report) == {
+        *("status", "model", "learner", "net", "steps", "wall_seconds", "cpu_seconds", "search")
+    }
+    assert report["steps"] == 5 and 0 <= report["search"]["value"] <= 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_predict_json_has_every_probability(
+    command: Command, adapted: Path, new_classes: Path
+) -> None:
+    report = command("predict", adapted, new_classes, "--json").json
+    assert report["classes"] == [f"class{number:02d}" for number in range(4)]
+    first = report["predictions"][0]
+    assert first["input"].endswith("class00/0.png") and first["label"] in report["classes"]
+    assert len(first["probabilities"]) == 4 and max(first["probabilities"]) == first["probability"]
+
+
+def test_a_support_may_be_a_zip_and_hold_one_example_of_a_class(
+    command: Command, model: Path, new_classes: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "support.zip", "w") as archive:
+        for name in ("class00", "class01"):
+            archive.write(new_classes / name / "0.png", f"{name}/0.png")
+    outcome = command("predict", model, "--support", "support.zip", new_classes / "class01")
+    assert outcome.code == 0
+    assert outcome.out.count("class01\t") == 3
+
+
+def test_unreadable_inputs_stop_everything_unless_skipped(
+    command: Command, adapted: Path, new_classes: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    fine = new_classes / "class02" / "0.png"
+    assert "bad.png" in command("predict", adapted, fine, "bad.png").error
+    outcome = command("predict", adapted, "bad.png", fine, "--skip-unreadable")
+    assert outcome.code == 0 and len(outcome.out.splitlines()) == 1
+    assert outcome.err.startswith("metaloop: warning: left out: image 'bad.png'")
+
+
+def test_vectors_come_from_arrays(command: Command, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(0, 5, (24, 6))
+    y = np.repeat(np.arange(24), 8)
+    np.savez("data.npz", X=centres[y] + rng.normal(0, 0.1, (len(y), 6)), y=y)
+    arguments = ("train", "data.npz", "--learner", "protonet", "--budget", "20steps")
+    assert command(*arguments, "--out", "m").code == 0
+    X = rng.normal(0, 5, (3, 6))
+    np.savez("support.npz", X=X, y=np.array(["a", "b", "c"]))
+    np.save("inputs.npy", X[::-1] + 0.01)
+    lines = command("predict", "m", "--support", "support.npz", "inputs.npy").out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["c", "b", "a"]
+    assert [line.split("\t")[2] for line in lines] == [f"inputs.npy[{row}]" for row in range(3)]
+    assert "vectors of 6 numbers" in command("predict", "m", "--support", ".", "x.png").error
+
+
+@pytest.mark.parametrize("kind", ["learners", "nets", "families"])
+def test_lists_are_tables_and_json(kind: str, command: Command) -> None:
+    entries = command("list", kind, "--json").json[kind]
+    assert all(entry["name"] and entry["summary"] for entry in entries)
+    assert kind != "learners" or all(entry["paper"][-4:].isdigit() for entry in entries)
+    text = command("list", kind).out
+    assert all(entry["name"] in text for entry in entries)
+
+
+def test_data_describes_what_it_read(command: Command, classes: Path) -> None:
+    report = command("data", classes, "--json").json
+    assert report["classes"] == 24 and report["examples"] == 144
+    assert report["examples_per_class"] == {"min": 6, "median": 6, "max": 6}
+    assert sum(part["classes"] for part in report["parts"].values()) == 24
+    assert report["largest_ways"] == {"1-shot": 5, "5-shot": 5} and report["left_out"] == []
+    assert command("data", "sinusoid", "--json").json["parts"] == {}
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(start: Callable[..., Any]) -> None:
+    process: subprocess.Popen[str] = start("list", "learners")
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    assert process.stderr.read() == ""
