@@ -55,7 +55,7 @@ def test_a_models_format_replaces_the_measured_one() -> None:
 
 def test_strict_refuses_what_would_be_left_out() -> None:
     rows = np.random.default_rng(0).normal(size=(60, 3))
-    rows[30:] = rows[:30]  # the same content in other classes
+    rows[::5] = rows[0]  # every class has this example
     doubled = read_arrays(rows, np.repeat(np.arange(12), 5), name="table")
     opened = open_data(doubled)
     assert sum(item.count for item in opened.left_out) > 0

@@ -78,9 +78,9 @@ def test_the_archive_holds_every_candidate_trial_and_one_opening(finished: Any) 
 def test_the_model_carries_its_parts_and_results(finished: Any) -> None:
     folder, _, report = finished
     model = load_model(folder / "model.metaloop")
-    assert [len(names) for names in model.parts.values()] == [9, 5, 5, 5] or sum(
-        len(names) for names in model.parts.values()
-    ) == 24
+    names = [name for part in model.parts.values() for name in part]
+    assert len(names) == len(set(names)) == 24
+    assert min(len(part) for part in model.parts.values()) >= 5
     assert [result.protocol.part for result in model.results][-2:] == ["promotion", "test"]
     assert model.results[-1].value == report["test"]["value"]
     assert model.training.budget == "60steps"
