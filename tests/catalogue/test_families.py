@@ -24,7 +24,7 @@ def test_built_in_names_are_families() -> None:
     assert isinstance(open_data("sinusoid").family, SinusoidFamily)
     digits = open_data("digits")
     assert class_parts(digits.family)["train"]
-    assert set(FAMILIES) == {"digits", "glyphs", "sinusoid"}
+    assert set(FAMILIES) == {"digits", "glyphs", "omniglot", "sinusoid"}
 
 
 def test_a_family_stays_what_it_is() -> None:
@@ -71,3 +71,12 @@ def test_parts_are_named_by_their_classes() -> None:
     again = class_parts(open_data(reading(), parts=parts).family)  # type: ignore[arg-type]
     assert again == parts
     assert class_parts(SinusoidFamily()) == {}
+
+
+def test_a_folder_wins_over_a_family_that_would_be_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "omniglot").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="empty"):
+        open_data("omniglot")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -12,18 +12,29 @@ from metaloop.core.errors import DataError, MetaloopError, unknown_name
 from metaloop.core.inputs import InputFormat
 from metaloop.tasks.digits import read_digits
 from metaloop.tasks.family import ClassFamily, TaskFamily, class_family
-from metaloop.tasks.glyphs import read_glyphs
+from metaloop.tasks.glyphs import cache_folder, read_glyphs
 from metaloop.tasks.readers import read
+from metaloop.tasks.readers.download import download_omniglot
 from metaloop.tasks.sinusoid import SinusoidFamily
 from metaloop.tasks.store import LeftOut, Reading
 
 
 @dataclass(frozen=True)
 class FamilyEntry:
-    """A built-in family: a line about it and how it is read (None: it is a function, not data)."""
+    """A built-in family: a line about it and how it is read (None: it is a function, not data).
+
+    A family that is `downloaded` gives way to a file or folder of its name.
+    """
 
     summary: str
     read: Callable[..., Reading] | None
+    downloaded: bool = False
+
+
+def _read_omniglot(image_size: int = 28) -> Reading:
+    """Returns Omniglot from the cache, fetched from its author's repository the first time."""
+    folder = download_omniglot(cache_folder() / "omniglot")
+    return replace(read(folder, image_size=image_size), name="omniglot")
 
 
 FAMILIES: Mapping[str, FamilyEntry] = MappingProxyType(
@@ -32,6 +43,9 @@ FAMILIES: Mapping[str, FamilyEntry] = MappingProxyType(
             "scikit-learn's real handwritten digits, to evaluate on", read_digits
         ),
         "glyphs": FamilyEntry("characters drawn from matplotlib's fonts: the default", read_glyphs),
+        "omniglot": FamilyEntry(
+            "handwritten characters of 50 alphabets; downloaded once", _read_omniglot, True
+        ),
         "sinusoid": FamilyEntry("the regression tasks of the MAML paper", None),
     }
 )
@@ -86,7 +100,7 @@ def _read(
     if input_format is not None and input_format.kind == "image":
         channels, image_size = input_format.shape[0], input_format.shape[1]
         polarity = input_format.polarity
-    if isinstance(data, str) and data in FAMILIES:
+    if isinstance(data, str) and _is_built_in(data):
         options: dict[str, Any] = {} if image_size is None else {"image_size": image_size}
         if channels is not None and data == "digits":
             options["channels"] = channels
@@ -97,6 +111,10 @@ def _read(
         near = unknown_name("family", data, FAMILIES)
         raise DataError(f"there is no file or folder '{data}', and {near}")
     return read(data, image_size=image_size, channels=channels, polarity=polarity, strict=strict)
+
+
+def _is_built_in(name: str) -> bool:
+    return name in FAMILIES and not (FAMILIES[name].downloaded and Path(name).exists())
 
 
 def _check_shape(reading: Reading, input_format: InputFormat | None) -> None:

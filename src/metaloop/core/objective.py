@@ -69,6 +69,14 @@ def objective(name: str) -> Objective:
     return OBJECTIVES[name]
 
 
+def higher_is_better(metric: str) -> bool:
+    """Returns whether more of this metric is better; raises `UnknownNameError`."""
+    for known in OBJECTIVES.values():
+        if known.metric == metric:
+            return known.higher_is_better
+    raise unknown_name("metric", metric, [known.metric for known in OBJECTIVES.values()])
+
+
 def probabilities(logits: Tensor) -> Tensor:
     """Returns class probabilities `[..., classes]` of a classifier's outputs."""
     return torch.softmax(logits, dim=-1)

@@ -7,6 +7,8 @@ resumed run needs no saved generator state to go on bit-equal.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -16,6 +18,24 @@ def derive_seed(seed: int, *names: str | int) -> int:
     """Returns a 63-bit seed that depends on `seed` and on every name, in order."""
     text = "/".join([str(seed), *map(str, names)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
+
+
+@contextmanager
+def seeded_modules(
+    seed: int, *names: str | int, device: str | torch.device = "cpu"
+) -> Iterator[None]:
+    """Lets torch modules that draw from the global generators (dropout, initialisers) be repeated.
+
+    Inside, these generators start from this seed and these names; afterwards they are as before.
+    """
+    device = torch.device(device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        drawn = derive_seed(seed, *names)
+        torch.default_generator.manual_seed(drawn)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(drawn)
+        yield
 
 
 def numpy_stream(seed: int, *names: str | int) -> np.random.Generator:

@@ -23,7 +23,8 @@ from metaloop.tasks.family import TaskFamily, episode_list
 from metaloop.tasks.store import Store
 
 _EMBEDDING_BATCH = 512
-_NUMBERS_AT_ONCE = 1 << 24  # floats of query scores held in memory while heads are fitted
+_NUMBERS_AT_ONCE = 1 << 23  # floats of a stack of tasks: about what a processor's cache holds
+_ACTIVATIONS_PER_INPUT = 16
 
 
 class FeatureCache:
@@ -38,6 +39,11 @@ class FeatureCache:
         self._store: Store | None = None
         self._features = torch.empty(0)
         self._row = torch.empty(0, dtype=torch.int64)  # of an example in _features, or -1
+
+    @property
+    def width(self) -> int:
+        """D, the number of features; 0 before anything is embedded."""
+        return self._features.shape[1] if len(self._features) else 0
 
     def prepare(self, store: Store, examples: np.ndarray, input_format: InputFormat) -> None:
         """Embeds those of the examples that are not known yet, in batches."""
@@ -83,7 +89,7 @@ def score_episodes(
         sides = (episodes.support.examples, episodes.query.examples)
         everything = np.concatenate([side.ravel() for side in sides])
         cache.prepare(episodes.store, everything, input_format)
-    chunk = _tasks_at_once(episodes, cache is not None)
+    chunk = _tasks_at_once(episodes, cache.width if cache is not None else 0)
     scores = []
     for start in range(0, len(episodes), chunk):
         piece = episodes[start : start + chunk]
@@ -137,11 +143,14 @@ def protocol(
     )
 
 
-def _tasks_at_once(episodes: Episodes, embedded: bool) -> int:
-    numbers = int(episodes.query.mask.shape[1]) * max(episodes.num_classes, 1)
-    if not embedded:
-        activations = 16 * episodes.store.inputs[0].numel() * int(episodes.query.mask.shape[1])
-        numbers = max(numbers, activations)
+def _tasks_at_once(episodes: Episodes, feature_width: int) -> int:
+    """Returns how many tasks fit; `feature_width` is 0 where inputs are not embedded beforehand."""
+    queries = int(episodes.query.mask.shape[1])
+    examples = queries + int(episodes.support.mask.shape[1])
+    if feature_width:
+        numbers = examples * feature_width + queries * max(episodes.num_classes, 1)
+    else:
+        numbers = examples * episodes.store.inputs[0].numel() * _ACTIVATIONS_PER_INPUT
     return max(1, min(100, _NUMBERS_AT_ONCE // numbers))
 
 

@@ -29,7 +29,7 @@ from metaloop.core.learner import (
     MetaParams,
     trained,
 )
-from metaloop.core.randomness import numpy_stream, torch_stream
+from metaloop.core.randomness import numpy_stream, seeded_modules, torch_stream
 from metaloop.core.records import CurvePoint, Plan, TrialStatus
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.batches import BatchSource
@@ -174,7 +174,7 @@ class _Run:
         self.steps, self.curve = state.step, list(state.curve)
         self.strategy: Strategy | None = parse_strategy(state.strategy) if state.strategy else None
         self.flops_per_step = state.flops_per_step
-        self.loss = math.nan
+        self.loss, self.device = math.nan, _device_of(family)
         self._wall_start = time.perf_counter() - state.wall_seconds
         self._cpu_start = time.process_time() - state.cpu_seconds
 
@@ -209,7 +209,8 @@ class _Run:
         total = torch.zeros(())
         for index, (weight, batch) in enumerate(batches):
             rng = torch_stream(self.seed, "loss", self.steps, index)
-            outcome = self.strategy.meta_loss(self.learner, self.leaves, batch, rng)
+            with seeded_modules(self.seed, "modules", self.steps, index, device=self.device):
+                outcome = self.strategy.meta_loss(self.learner, self.leaves, batch, rng)
             (weight * outcome.loss).backward()  # type: ignore[no-untyped-call]
             self.leaves.update({name: b.detach() for name, b in outcome.buffers.items()})
             total = total + weight * outcome.loss.detach().cpu()

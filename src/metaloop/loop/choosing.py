@@ -10,7 +10,7 @@ from torch import nn
 
 from metaloop.catalogue.candidates import build_learner, catalogue_candidates, trunk_of, with_module
 from metaloop.core.learner import Learner, MetaParams
-from metaloop.core.objective import objective
+from metaloop.core.objective import higher_is_better, objective
 from metaloop.core.records import Candidate, Result
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.state import TrainState
@@ -43,8 +43,8 @@ class Head:
         """The last figure as a number of which more is better; minus infinity if there is none."""
         if self.result is None:
             return -np.inf
-        higher = self.result.metric == "accuracy"
-        return self.result.value if higher else -self.result.value
+        better = higher_is_better(self.result.metric)
+        return self.result.value if better else -self.result.value
 
     @property
     def merit(self) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from torch import nn
 from metaloop.catalogue.families import OpenedData, class_parts, open_data
 from metaloop.catalogue.model import Model
 from metaloop.core.budget import Budget, parse_budget
+from metaloop.core.objective import higher_is_better
 from metaloop.core.records import Result
 from metaloop.engine.memory import keep_large_blocks
 from metaloop.loop.choosing import Contender, Head, choose_contenders
@@ -26,6 +27,7 @@ from metaloop.loop.opening import open_test, protocol_json
 from metaloop.loop.racing import race
 from metaloop.loop.run import (
     ARCHIVE_NAME,
+    Cost,
     Run,
     Stopped,
     best_device,
@@ -77,7 +79,7 @@ def learn(
         "image_size": image_size,
     }
     with run_folder(Path(out), resume) as archive:
-        spent = check_same_run(archive, arguments) if resume else 0.0
+        spent = check_same_run(archive, arguments) if resume else Cost()
         number = archive.begin_run("learn", arguments=arguments, seed=seed, budget=str(limit))
         status = "failed"
         try:
@@ -86,7 +88,9 @@ def learn(
             spec = opened.family.spec(ways, shots, queries)
             family = opened.family.to(best_device())
             archive.add_data_set(describe_data(opened))
-            run = Run(Path(out), archive, number, limit, seed, family, spec, stop, spent)
+            run = Run(
+                Path(out), archive, number, limit, seed, family, spec, stop, spent.wall, spent.cpu
+            )
             yield data_read(opened, time.perf_counter() - start)
             report = yield from _learn(run, opened, net, time.perf_counter() - start)
             status = report["status"]
@@ -217,8 +221,16 @@ def _report(
 def _leaderboard(contenders: list[Contender]) -> list[dict[str, Any]]:
     """Returns a row per candidate: those that went furthest first, then by their figure."""
     heads = [(c.trains, head) for c in contenders for head in c.heads if head.rung >= 0]
-    heads.sort(key=lambda pair: (pair[1].promotion is None, -pair[1].rung, -pair[1].value))
+    heads.sort(key=lambda pair: (*_place(pair[1]), -pair[1].rung, -pair[1].value))
     return [{**_row(head), "baseline": not trains} for trains, head in heads]
+
+
+def _place(head: Head) -> tuple[bool, float]:
+    """Returns what orders promoted heads, best first, before all others."""
+    if head.promotion is None:
+        return True, 0.0
+    better = higher_is_better(head.promotion.metric)
+    return False, -head.promotion.value if better else head.promotion.value
 
 
 def _row(head: Head) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from metaloop.loop.choosing import Contender, Head
 from metaloop.loop.events import LoopEvent, Trying
 from metaloop.loop.judging import PROMOTION_EPISODES
 from metaloop.loop.recording import Start, measure, record, restore
-from metaloop.loop.run import Run, Stopped
+from metaloop.loop.run import Cost, Run, Stopped
 from metaloop.tasks.family import ClassFamily
 
 _BRANCH_SHARE = 0.3  # of a segment: the decay that makes a trunk measurable
@@ -53,9 +53,9 @@ def race(run: Run, contenders: list[Contender]) -> Iterator[LoopEvent]:
     for number, rung in enumerate(RUNGS):
         if len(racing) <= rung.keep:
             continue
-        budget = _allotted(run.budget, number, len(racing))
+        budget = run.budget.fraction(rung.share / len(racing))
         for contender in racing:
-            run.raced.append((number, len(racing)))
+            run.allotted_steps += budget.steps or 0
             yield from _segment(run, contender, number, budget, rung.episodes, contenders)
         racing = [c for c in racing if c.best.status != "diverged"]
         racing = sorted(racing, key=lambda c: c.best.merit, reverse=True)[: rung.keep]
@@ -171,7 +171,10 @@ def _taken_up(run: Run, contender: Contender, rung: int) -> TrainState:
     if contender.state is None and path.exists():
         saved = load_state(path, run.device)
         if saved.identity == f"{identity}:{rung}":
-            run.spent_before += saved.wall_seconds - saved.base_seconds
+            wall = saved.wall_seconds - saved.base_seconds
+            cpu = wall * saved.cpu_seconds / max(saved.wall_seconds, 1e-9)
+            run.carried = Cost(wall, cpu)
+            run.spent_before, run.cpu_before = run.spent_before + wall, run.cpu_before + cpu
             return saved
         if saved.identity.rpartition(":")[0] == identity:
             contender.state = saved
@@ -184,8 +187,7 @@ def _taken_up(run: Run, contender: Contender, rung: int) -> TrainState:
 def _rest(run: Run, state: TrainState) -> Budget:
     """Returns what is left of the run's budget, of which `state` may have used some already."""
     if run.budget.steps is not None:
-        used = sum(_allotted(run.budget, rung, count).steps or 0 for rung, count in run.raced)
-        return Budget(steps=max(1, run.budget.steps - used))
+        return Budget(steps=max(1, run.budget.steps - run.allotted_steps))
     assert run.budget.wall_seconds is not None
     reserve = _RESERVE * run.budget.wall_seconds + run.promotion_seconds
     left = run.budget.wall_seconds - reserve - run.wall_seconds
@@ -198,10 +200,6 @@ def _seconds_to_promote(winner: Contender, contenders: list[Contender]) -> float
     baseline = max(baselines, key=lambda head: head.value, default=None)
     seconds = (FINAL_EPISODES + PROMOTION_EPISODES) * winner.best.seconds_per_episode
     return seconds + (PROMOTION_EPISODES * baseline.seconds_per_episode if baseline else 0.0)
-
-
-def _allotted(budget: Budget, rung: int, num_racing: int) -> Budget:
-    return budget.fraction(RUNGS[rung].share / num_racing)
 
 
 def _for_head(run: Run, head: Head, trained: MetaParams) -> MetaParams:

@@ -12,7 +12,7 @@ from metaloop.engine.evaluation import FeatureCache, evaluate
 from metaloop.engine.state import TrainState
 from metaloop.loop.choosing import Contender, Head
 from metaloop.loop.events import LoopEvent, Tried
-from metaloop.loop.run import Run
+from metaloop.loop.run import Cost, Run
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ def record(
     run: Run, contender: Contender, state: TrainState, start: Start, contenders: list[Contender]
 ) -> Iterator[LoopEvent]:
     """Writes the heads' trials in one transaction, then tells about them."""
-    cpu, wall = time.process_time() - start.cpu, time.perf_counter() - start.wall
+    cpu = time.process_time() - start.cpu + run.carried.cpu
+    wall = time.perf_counter() - start.wall + run.carried.wall
+    run.carried = Cost()
     trials = []
     with run.archive.transaction():
         for head in contender.heads:

@@ -22,9 +22,17 @@ from metaloop.tasks.family import ClassFamily, TaskFamily
 MODEL_NAME, ARCHIVE_NAME, STATES_NAME = "model.metaloop", "archive.sqlite", "states"
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Wall seconds and CPU-seconds."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+
+
 @dataclass
 class Run:
-    """One run: `spent_before` are the seconds that interrupted earlier tries of it have used."""
+    """One run: `spent_before`, `cpu_before` are what interrupted earlier tries of it have used."""
 
     folder: Path
     archive: Archive
@@ -35,7 +43,9 @@ class Run:
     spec: TaskSpec
     stop: Callable[[], bool]
     spent_before: float = 0.0
-    raced: list[tuple[int, int]] = field(default_factory=list)  # rung and field of each segment
+    cpu_before: float = 0.0
+    carried: Cost = Cost()  # of the segment at hand, by a try that was cut off
+    allotted_steps: int = 0  # to the segments so far, under a budget in steps
     promotion_seconds: float = 0.0  # of the budget, kept back for the choice at its end
     started: float = field(default_factory=time.perf_counter)
     cpu_started: float = field(default_factory=time.process_time)
@@ -56,14 +66,14 @@ class Run:
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU-seconds of this process since training began."""
-        return time.process_time() - self.cpu_started
+        """CPU-seconds since training began, over all tries of this run."""
+        return self.cpu_before + time.process_time() - self.cpu_started
 
     @property
     def spent(self) -> float:
-        """The fraction of the budget that is gone; under a budget in steps: of the segments."""
+        """The fraction of the budget that is gone, or under a budget in steps: is given away."""
         if self.budget.wall_seconds is None:
-            return float("nan")
+            return min(1.0, self.allotted_steps / (self.budget.steps or 1))
         return min(1.0, self.wall_seconds / self.budget.wall_seconds)
 
     @property
@@ -125,12 +135,12 @@ def _nothing_tried(folder: Path) -> bool:
         return not archive.trials()
 
 
-def check_same_run(archive: Archive, arguments: dict[str, Any]) -> float:
-    """Returns the seconds spent in earlier tries.
+def check_same_run(archive: Archive, arguments: dict[str, Any]) -> Cost:
+    """Returns what was spent in earlier tries.
 
     Raises `MetaloopError` if they were asked for something else, or one of them is finished.
     """
-    spent = 0.0
+    wall = cpu = 0.0
     for run in archive.runs():
         if run.command != "learn":
             continue
@@ -154,8 +164,9 @@ def check_same_run(archive: Archive, arguments: dict[str, Any]) -> float:
         for stored in archive.trials(run.id):
             trial = stored.trial  # heads of one trunk share a segment and so its cost
             counted.add((trial.wall_seconds, trial.cpu_seconds, trial.rung))
-        spent += sum(wall for wall, _, _ in counted)
-    return spent
+        wall += sum(trial_wall for trial_wall, _, _ in counted)
+        cpu += sum(trial_cpu for _, trial_cpu, _ in counted)
+    return Cost(wall, cpu)
 
 
 def describe_data(opened: OpenedData) -> DataSet:

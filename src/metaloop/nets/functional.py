@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from metaloop.core.examples import Inputs
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import BUFFER_PREFIX, MetaParams
+from metaloop.core.randomness import seeded_modules
 from metaloop.core.spec import Shape
 from metaloop.nets.norm import BatchNorm, Statistics, with_explicit_norms
 from metaloop.nets.precision import embedding_precision
@@ -95,8 +96,7 @@ class FunctionalNet:
 
     def _fresh(self, seed: int) -> nn.Module:
         assert self._build is not None
-        with torch.random.fork_rng(devices=[]):  # torch initialises from the global generator only
-            torch.manual_seed(seed)  # noqa: TID251 - inside fork_rng: nobody else sees it
+        with seeded_modules(seed):  # torch initialises from the global generator only
             return self._build(self.input_format.shape)
 
     def _count_features(self) -> int:
