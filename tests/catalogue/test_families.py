@@ -78,5 +78,5 @@ def test_a_folder_wins_over_a_family_that_would_be_downloaded(
 ) -> None:
     (tmp_path / "omniglot").mkdir()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="empty"):
+    with pytest.raises(DataError, match="no images found"):
         open_data("omniglot")
