@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: small nets and busy machines
+
 import jaxtyping
 import pytest
 from hypothesis import HealthCheck, settings

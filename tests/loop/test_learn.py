@@ -18,7 +18,7 @@ from metaloop.core.errors import (
     MetaloopError,
     OutputError,
 )
-from metaloop.loop import DataRead, Promoted, Tried, learn
+from metaloop.loop import DataRead, Learned, Promoted, Tried, learn
 
 
 def test_a_run_writes_a_model_and_an_archive_and_nothing_else_of_use(finished: Any) -> None:
@@ -145,3 +145,14 @@ def test_regression_is_learned_without_baselines(tools: Any, tmp_path: Path) -> 
     _, report = tools.run_to_end(events)
     assert report["test"]["metric"] == "mse"
     assert report["test"]["value"] < 5
+
+
+def test_a_reader_that_stops_at_the_last_event_leaves_a_finished_run(
+    reading: Any, tmp_path: Path
+) -> None:
+    for event in learn(reading, out=tmp_path / "run", budget="30steps", queries=5):
+        if isinstance(event, Learned):
+            break
+    with Archive.open(tmp_path / "run" / "archive.sqlite", read_only=True) as archive:
+        assert [run.status for run in archive.runs()] == ["finished"]
+        assert len(archive.openings()) == 1

@@ -36,6 +36,10 @@ def make_candidate(
     _check_targets(name, kind)
     if net is None:
         chosen = Choice("raw") if entry.trunk == "none" else default_net(input_format, kind)
+    elif entry.trunk == "none" and net != "raw":
+        raise MetaloopError(
+            f"learner '{name}' is a plain baseline on raw inputs and has no net; leave --net away"
+        )
     else:
         chosen = Choice(net)
     options: dict[str, Any] = {}

@@ -51,6 +51,9 @@ FAMILIES: Mapping[str, FamilyEntry] = MappingProxyType(
 )
 
 
+_SIDES = (8, 256)  # pixels; larger ones would only be smoother
+
+
 @dataclass(frozen=True)
 class OpenedData:
     """A family with what is known about where it came from."""
@@ -101,6 +104,11 @@ def _read(
         channels, image_size = input_format.shape[0], input_format.shape[1]
         polarity = input_format.polarity
     if isinstance(data, str) and _is_built_in(data):
+        if image_size is not None and not _SIDES[0] <= image_size <= _SIDES[1]:
+            raise DataError(
+                f"the images of '{data}' can be {_SIDES[0]} to {_SIDES[1]} pixels wide, "
+                f"got {image_size}"
+            )
         options: dict[str, Any] = {} if image_size is None else {"image_size": image_size}
         if channels is not None and data == "digits":
             options["channels"] = channels

@@ -139,6 +139,9 @@ def _print_report(report: Mapping[str, Any]) -> None:
         print()
         _print_digits(report["digits"])
     print(f"\nmodel    {model}\narchive  {report['archive']}")
+    if report["test"]["metric"] != "accuracy":
+        print("\nnext, from Python: metaloop.FewShotRegressor.load(model).fit(X, y).predict(X_new)")
+        return
     print("\nnext: give it new classes, a folder of a few images each, and images to tell apart")
     print(f"  metaloop predict {shlex.quote(model)} --support NEW_CLASSES IMAGE...")
 

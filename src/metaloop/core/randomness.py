@@ -26,11 +26,12 @@ def seeded_modules(
 ) -> Iterator[None]:
     """Lets torch modules that draw from the global generators (dropout, initialisers) be repeated.
 
-    Inside, these generators start from this seed and these names; afterwards they are as before.
+    Inside, these generators start from this seed and these names (without names, from the seed
+    itself); afterwards they are as before.
     """
     device = torch.device(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        drawn = derive_seed(seed, *names)
+        drawn = derive_seed(seed, *names) if names else seed
         torch.default_generator.manual_seed(drawn)
         if device.type == "cuda":
             with torch.cuda.device(device):

@@ -132,6 +132,11 @@ def _image_array(X: Any) -> np.ndarray:
         images = images[..., 0]
     if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (3, 4)):
         raise InputError(f"the model takes images: expected {_SHAPES}; {_described(images)}")
+    if images.ndim == 3 and images.shape[2] in (3, 4) and images.shape[1] > 4:
+        raise InputError(
+            f"X looks like one colour image; give X[None] for one image, or {_SHAPES} for several; "
+            f"{_described(images)}"
+        )
     if images.size == 0:
         raise InputError(f"X has no examples or no pixels; {_described(images)}")
     if images.dtype.kind not in "biuf":

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from torch import nn
 
+from metaloop.archive import TrialId
 from metaloop.catalogue.candidates import build_learner, catalogue_candidates, trunk_of, with_module
 from metaloop.core.learner import Learner, MetaParams
 from metaloop.core.objective import higher_is_better, objective
-from metaloop.core.records import Candidate, Result
+from metaloop.core.records import Candidate, Result, TrialStatus
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.state import TrainState
 from metaloop.tasks.family import TaskFamily
@@ -31,12 +33,17 @@ class Head:
     scores: np.ndarray | None = None
     promotion: Result | None = None
     promotion_scores: np.ndarray | None = None
-    status: str = "untried"
+    status: TrialStatus | Literal["untried"] = "untried"
+    trial: TrialId | None = None  # the one under way
     rung: int = -1
     message: str = ""
     cpu_seconds: float = 0.0
     seconds_per_episode: float = 0.0  # of measuring it, the last time
     steps: int = 0
+
+    def fail(self, status: TrialStatus, message: str) -> None:
+        """Notes that the last trial gave no figure, and why."""
+        self.status, self.message, self.result, self.scores = status, message, None, None
 
     @property
     def value(self) -> float:

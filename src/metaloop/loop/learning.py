@@ -94,12 +94,14 @@ def learn(
             yield data_read(opened, time.perf_counter() - start)
             report = yield from _learn(run, opened, net, time.perf_counter() - start)
             status = report["status"]
-            yield Learned(report)
         except (KeyboardInterrupt, GeneratorExit):
             status = "interrupted"
             raise
         finally:
+            if status != "finished":
+                archive.mark_interrupted(number)
             archive.end_run(number, status)  # type: ignore[arg-type]
+    yield Learned(report)  # when all is written: a reader may stop here
 
 
 def _learn(

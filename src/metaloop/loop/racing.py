@@ -13,15 +13,24 @@ from dataclasses import dataclass, replace
 
 from metaloop.core.budget import Budget
 from metaloop.core.learner import AfterTraining, EmbeddingLearner, MetaParams
+from metaloop.core.objective import higher_is_better
 from metaloop.core.records import Plan
 from metaloop.engine.evaluation import FeatureCache
 from metaloop.engine.events import Finished, Progressed
-from metaloop.engine.state import TrainState, load_state
+from metaloop.engine.state import TrainState, load_state, save_state
 from metaloop.engine.training import Checkpoints, initial_state, train, training_features
 from metaloop.loop.choosing import Contender, Head
 from metaloop.loop.events import LoopEvent, Trying
 from metaloop.loop.judging import PROMOTION_EPISODES
-from metaloop.loop.recording import Start, measure, record, restore
+from metaloop.loop.recording import (
+    CANDIDATES_FAULTS,
+    Start,
+    begin,
+    measure,
+    one_line,
+    record,
+    restore,
+)
 from metaloop.loop.run import Cost, Run, Stopped
 from metaloop.tasks.family import ClassFamily
 
@@ -50,6 +59,7 @@ def race(run: Run, contenders: list[Contender]) -> Iterator[LoopEvent]:
     """
     yield from _measure_baselines(run, contenders)
     racing = [contender for contender in contenders if contender.trains]
+    dropped: list[Contender] = []
     for number, rung in enumerate(RUNGS):
         if len(racing) <= rung.keep:
             continue
@@ -57,11 +67,13 @@ def race(run: Run, contenders: list[Contender]) -> Iterator[LoopEvent]:
         for contender in racing:
             run.allotted_steps += budget.steps or 0
             yield from _segment(run, contender, number, budget, rung.episodes, contenders)
-        racing = [c for c in racing if c.best.status != "diverged"]
-        racing = sorted(racing, key=lambda c: c.best.merit, reverse=True)[: rung.keep]
-    for contender in racing[:1]:
+        racing = sorted(racing, key=lambda c: c.best.merit, reverse=True)
+        racing, dropped = racing[: rung.keep], racing[rung.keep :] + dropped
+    for contender in [*racing, *dropped]:  # more than the first only if it fails
         run.promotion_seconds = _seconds_to_promote(contender, contenders)
         yield from _segment(run, contender, len(RUNGS), None, FINAL_EPISODES, contenders)
+        if contender.best.status == "finished":
+            break
 
 
 def _measure_baselines(run: Run, contenders: list[Contender]) -> Iterator[LoopEvent]:
@@ -73,9 +85,10 @@ def _measure_baselines(run: Run, contenders: list[Contender]) -> Iterator[LoopEv
         start = Start()
         for head in contender.heads:
             state = initial_state(head.learner, run.family, run.spec, run.seed)
-            head.meta_params, head.rung = state.meta_params, 0
+            head.meta_params = state.meta_params
         if restore(run, contender, 0):
             continue
+        begin(run, contender, 0)
         for head in contender.heads:
             measure(run, head, "search", _BASELINE_EPISODES)
         yield from record(run, contender, state, start, contenders)
@@ -94,20 +107,50 @@ def _segment(
     final = budget is None
     if not final and restore(run, contender, rung):
         return
-    finished = yield from _train_segment(run, contender, rung, budget)
+    begin(run, contender, rung)
+    try:
+        finished = yield from _train_segment(run, contender, rung, budget)
+    except CANDIDATES_FAULTS as error:
+        state = contender.state or initial_state(
+            contender.heads[0].learner, run.family, run.spec, run.seed
+        )
+        finished = Finished("failed", {}, state, one_line(error))
     if finished.status == "interrupted":
         raise Stopped
+    if finished.status == "finished":
+        _measure_heads(run, contender, finished, episodes)
+    else:
+        for head in contender.heads:
+            head.steps = finished.state.step
+            head.fail(finished.status, finished.message)
+    yield from record(run, contender, finished.state, start, contenders)
+
+
+def _measure_heads(run: Run, contender: Contender, finished: Finished, episodes: int) -> None:
+    """Measures every head on what was trained; one that was better before stays as it was.
+
+    Before: at the end of its last branch, compared on the episodes that both were measured on.
+    """
+    path = run.state_path(contender.trunk + "-branch")
+    before = load_state(path, run.device).meta_params if path.exists() else None
     cache: FeatureCache | None = None
     for head in contender.heads:
-        head.rung, head.steps = rung, finished.state.step
-        if finished.status == "diverged":
-            head.status, head.message, head.result = "diverged", finished.message, None
-        else:
-            head.meta_params = _for_head(run, head, finished.meta_params)
-            if cache is None and isinstance(head.learner, EmbeddingLearner):
-                cache = FeatureCache(head.learner, head.meta_params)
-            measure(run, head, "search", episodes, cache)
-    yield from record(run, contender, finished.state, start, contenders)
+        earlier, earlier_scores, steps = head.result, head.scores, head.steps
+        head.steps, head.message = finished.state.step, ""
+        head.meta_params = _for_head(run, head, finished.meta_params)
+        if cache is None and isinstance(head.learner, EmbeddingLearner):
+            cache = FeatureCache(head.learner, head.meta_params)
+        measure(run, head, "search", episodes, cache)
+        if before is None or earlier is None or earlier_scores is None or head.scores is None:
+            continue
+        common = min(len(head.scores), len(earlier_scores))
+        lost = earlier_scores[:common].mean() - head.scores[:common].mean()
+        if (lost if higher_is_better(earlier.metric) else -lost) > 0:
+            head.meta_params, head.steps = _for_head(run, head, before), steps
+            head.message = f"stays as it was after {steps} steps: more training made it worse"
+            measure(run, head, "search", episodes)
+    kept = max(contender.heads, key=lambda head: head.merit)
+    save_state(TrainState(f"{contender.trunk}:branch", kept.meta_params), path)
 
 
 def _train_segment(

@@ -6,13 +6,23 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from metaloop.core.errors import DivergenceError
-from metaloop.core.records import CurvePoint, Part, Trial, TrialStatus
+from metaloop.core.errors import DivergenceError, EpisodeError
+from metaloop.core.records import CurvePoint, Part, Trial
 from metaloop.engine.evaluation import FeatureCache, evaluate
 from metaloop.engine.state import TrainState
 from metaloop.loop.choosing import Contender, Head
 from metaloop.loop.events import LoopEvent, Tried
 from metaloop.loop.run import Cost, Run
+
+# What a candidate can do wrong; anything else (a full disk, a damaged archive) ends the run.
+CANDIDATES_FAULTS = (
+    EpisodeError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    MemoryError,
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +31,21 @@ class Start:
 
     cpu: float = field(default_factory=time.process_time)
     wall: float = field(default_factory=time.perf_counter)
+
+
+def begin(run: Run, contender: Contender, rung: int) -> None:
+    """Writes that the heads' trials of this rung have begun."""
+    with run.archive.transaction():
+        for head in contender.heads:
+            head.rung = rung
+            head.trial = run.archive.begin_trial(
+                run.id, head.candidate.identity, run.family.digest, seed=run.seed, rung=rung
+            )
+
+
+def one_line(error: BaseException) -> str:
+    """Returns the error's kind and text in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def measure(
@@ -36,7 +61,10 @@ def measure(
             head.learner, head.meta_params, run.family, part, run.spec, episodes, cache
         )
     except DivergenceError as error:
-        head.status, head.message, head.result = "diverged", str(error), None
+        head.fail("diverged", str(error))
+        return
+    except CANDIDATES_FAULTS as error:
+        head.fail("failed", one_line(error))
         return
     head.seconds_per_episode = (time.perf_counter() - start) / episodes
     head.status = "finished"
@@ -58,13 +86,12 @@ def record(
         for head in contender.heads:
             head.cpu_seconds += cpu
             trial = _trial(run, head, state, cpu, wall)
-            number = run.archive.begin_trial(
-                run.id, trial.candidate, run.family.digest, seed=run.seed, rung=head.rung
-            )
             scores = {}
             if head.result is not None and head.scores is not None:
                 scores[head.result.protocol.list_hash] = head.scores
-            run.archive.end_trial(number, trial, scores)
+            assert head.trial is not None
+            run.archive.end_trial(head.trial, trial, scores)
+            head.trial = None
             trials.append((head, trial))
     for head, trial in trials:
         leader = max((h for c in contenders for h in c.heads), key=lambda h: h.value)
@@ -80,7 +107,7 @@ def restore(run: Run, contender: Contender, rung: int) -> bool:
             s
             for s in run.archive.trials(candidate=head.candidate.identity)
             if s.trial.rung == rung
-            and s.trial.status in ("finished", "diverged")
+            and s.trial.status in ("finished", "diverged", "failed")
             and s.data_hash == run.family.digest
             and s.trial.seed == run.seed
         ]
@@ -99,7 +126,7 @@ def restore(run: Run, contender: Contender, rung: int) -> bool:
 
 
 def _trial(run: Run, head: Head, state: TrainState, cpu: float, wall: float) -> Trial:
-    status: TrialStatus = "diverged" if head.status == "diverged" else "finished"
+    assert head.status != "untried"
     flops = state.flops_per_step * state.step if state.flops_per_step is not None else None
     curve = list(state.curve)
     if head.result is not None and state.step:
@@ -107,7 +134,7 @@ def _trial(run: Run, head: Head, state: TrainState, cpu: float, wall: float) -> 
         curve.append(point)
     return Trial(
         candidate=head.candidate.identity,
-        status=status,
+        status=head.status,
         seed=run.seed,
         steps=state.step,
         cpu_seconds=cpu,
