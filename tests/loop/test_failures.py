@@ -42,6 +42,8 @@ def test_learners_that_fail_are_recorded_and_the_baseline_is_returned(
     assert isinstance(events[-1], Learned)
     report: dict[str, Any] = events[-1].report
     assert report["status"] == "finished"
+    tried: list[Trial] = [event.trial for event in events if isinstance(event, Tried)]
+    assert {trial.status for trial in tried} == {"finished", "failed"}
     assert report["best"]["net"] == "raw"
     status = {row["learner"]: row["status"] for row in report["leaderboard"]}
     assert {status[name] for name in ("protonet", "ridge", "simpleshot", "rfs")} == {"failed"}
@@ -51,14 +53,6 @@ def test_learners_that_fail_are_recorded_and_the_baseline_is_returned(
         assert not [s for s in archive.trials() if s.trial.status == "running"]
     assert failed
     assert {trial.message for trial in failed} == {"RuntimeError: this net cannot be trained"}
-
-
-def test_failed_trials_are_told_about(reading: Reading, tmp_path: Path) -> None:
-    events = learn(
-        reading, out=tmp_path / "run", budget="40steps", queries=5, net=BreaksInTraining()
-    )
-    tried: list[Trial] = [event.trial for event in events if isinstance(event, Tried)]
-    assert {trial.status for trial in tried} == {"finished", "failed"}
 
 
 def test_training_that_makes_a_learner_worse_is_not_kept(
