@@ -1,7 +1,7 @@
 """Recipes: for each learner, the complete plan it is trained with, as a function of the data.
 
-The numbers were measured under budgets of 60 to 240 s of two CPU cores (benchmarks/omniglot.py,
-LOG.md), unless a paper is named.
+ProtoNet's were chosen on Omniglot's validation characters (LOG.md, benchmarks/omniglot.py); the
+others follow it untuned, unless a paper is named.
 """
 
 from __future__ import annotations

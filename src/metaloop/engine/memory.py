@@ -1,7 +1,7 @@
 """Keeping large blocks of memory: glibc gives them back to the kernel at every free.
 
-Each training step allocates the same activations again; returning them to the kernel and faulting
-them in anew costs about a quarter of a convolutional step (measured: benchmarks/training_step.py).
+Each training step allocates the same activations again; faulting returned memory in anew costs time
+(benchmarks/training_step.py compares).
 """
 
 from __future__ import annotations

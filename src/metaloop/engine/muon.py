@@ -5,7 +5,7 @@
 
 orth(U) is the nearest semi-orthogonal matrix, approximated by five Newton-Schulz iterations;
 s = sqrt(max(1, rows / columns)). Convolutions are matrices `[out, in * height * width]`. In few
-steps it goes a good deal further than AdamW here (measured: benchmarks/omniglot.py).
+steps it goes a good deal further than AdamW here (LOG.md).
 Jordan et al. 2024, https://kellerjordan.github.io/posts/muon; the coefficients are theirs.
 """
 

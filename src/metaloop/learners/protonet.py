@@ -4,7 +4,7 @@
 
 Differs from the paper: the scale is learned; and with `all_pairs`, each example of a training
 episode is the one-shot support of its class in turn, with all the others as queries, so that one
-forward pass serves many episodes (benchmarks/omniglot.py compares).
+forward pass serves many episodes (its effect: LOG.md).
 Snell et al. 2017, arXiv:1703.05175, eq. 1-2; pairs instead of episodes: Laenen & Bertinetto 2021,
 arXiv:2012.09831.
 """

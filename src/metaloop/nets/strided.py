@@ -2,8 +2,8 @@
 
 A 5x5 stem with stride 2 and four 3x3 convolutions, each with batch norm and ReLU; 2x2 max-pools
 after the first and the third; the result is flattened. Most of a Conv4's time goes into its first
-block at full resolution; here it goes into width at low resolution (benchmarks/omniglot.py
-compares the two).
+block at full resolution; here it goes into width at low resolution (benchmarks/training_step.py
+times the two).
 """
 
 from __future__ import annotations

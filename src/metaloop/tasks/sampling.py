@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-# Measured: up to here sorting a row of random keys is quicker than redrawing its collisions.
+# Up to here a row of random keys is sorted: short rows cost little, and nothing is redrawn.
 _SORT_UP_TO = 64
 
 
