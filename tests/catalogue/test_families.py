@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from metaloop.catalogue.families import FAMILIES, class_parts, open_data
-from metaloop.core.errors import DataError, MetaloopError
+from metaloop.core.errors import DataError, EpisodeError, MetaloopError
 from metaloop.core.inputs import InputFormat
 from metaloop.tasks.readers import read_arrays
 from metaloop.tasks.sinusoid import SinusoidFamily
@@ -80,3 +80,9 @@ def test_a_folder_wins_over_a_family_that_would_be_downloaded(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="no images found"):
         open_data("omniglot")
+
+
+def test_a_part_without_classes_says_where_they_are() -> None:
+    family = open_data(reading(), parts={"train": ("of another data set",)}).family
+    with pytest.raises(EpisodeError, match=r"part 'train' has no classes.*all in part 'test'"):
+        family.spec(5, 1, part="train")

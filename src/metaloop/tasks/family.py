@@ -191,6 +191,11 @@ class ClassFamily(TaskFamily):
         fit: np.ndarray = classes[self._index[1][classes] > shots]
         if len(fit) >= ways:
             return fit
+        if not len(classes):
+            raise EpisodeError(
+                f"{self.name}: part '{part}' has no classes of this data; the classes that a model "
+                f"was not trained on are all in part 'test'"
+            )
         if len(classes) >= ways:
             most = sorted(self._index[1][classes])[-ways] - 1
             raise EpisodeError(
