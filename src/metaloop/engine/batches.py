@@ -6,8 +6,6 @@ the batches it would have seen.
 
 from __future__ import annotations
 
-import numpy as np
-
 from metaloop.core.errors import DataError
 from metaloop.core.examples import Batch, EpisodeBatch
 from metaloop.core.randomness import numpy_stream, torch_stream
@@ -25,11 +23,11 @@ class BatchSource:
         self.plan = plan
         self.seed = seed
         self.episode_spec = self._training_spec()
-        self._examples: tuple[np.ndarray, np.ndarray] | None = None
+        self._classes: ClassFamily | None = None
         if plan.style in ("classes", "both"):
             if not isinstance(family, ClassFamily):
                 raise DataError(f"{family.name} has no classes to train a classifier on")
-            self._examples = family.labelled("train")
+            self._classes = family
 
     def batches(self, step: int) -> list[tuple[float, Batch]]:
         """Returns the batches of this step with the weights of their losses."""
@@ -38,17 +36,10 @@ class BatchSource:
         if self.plan.style in ("episodes", "both"):
             episodes = self.family.sample("train", self.episode_spec, self.plan.num_tasks, rng)
             drawn.append((1.0, episodes.gather(self.family.input_format)))
-        if self._examples is not None:
+        if self._classes is not None:
             weight = self.plan.class_loss_weight if self.plan.style == "both" else 1.0
-            drawn.append((weight, self._labelled(rng)))
+            drawn.append((weight, self._classes.draw_labelled(self.plan.batch_size, rng)))
         return [(weight, self._augmented(batch, step)) for weight, batch in drawn]
-
-    def _labelled(self, rng: np.random.Generator) -> Batch:
-        assert self._examples is not None and isinstance(self.family, ClassFamily)
-        examples, labels = self._examples
-        chosen = rng.integers(0, len(examples), self.plan.batch_size)
-        num_classes = len(self.family.parts["train"])
-        return self.family.labelled_batch(examples[chosen], labels[chosen], num_classes)
 
     def _augmented(self, batch: Batch, step: int) -> Batch:
         if self.plan.augmentation.name == "none":

@@ -301,7 +301,8 @@ class _Run:
 def training_features(
     learner: EmbeddingLearner, meta_params: MetaParams, family: ClassFamily
 ) -> Tensor:
-    """Returns features `[N, D]` of a fixed sample of the training part's examples."""
+    """Returns features `[N, D]` of a fixed sample of the original training examples."""
+    family = family.original
     examples, _ = family.labelled("train")
     if len(examples) > _FINISHING_EXAMPLES:
         rng = numpy_stream(0, "finishing examples")

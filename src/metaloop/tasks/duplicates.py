@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 
 import numpy as np
+from torch import Tensor
 
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.store import Store
@@ -37,8 +38,12 @@ def within_class_duplicates(store: Store) -> int:
 
 def _content_ids(store: Store) -> np.ndarray:
     """One number for every example; equal numbers mean equal bytes."""
-    inputs = store.inputs.cpu().contiguous().numpy()
-    rows = inputs.reshape(len(inputs), -1)
     ids: dict[bytes, int] = {}
-    digests = (hashlib.blake2b(row.data, digest_size=16).digest() for row in rows)
+    digests = content_hashes(store.inputs)
     return np.array([ids.setdefault(digest, len(ids)) for digest in digests], np.int64)
+
+
+def content_hashes(inputs: Tensor) -> list[bytes]:
+    """Returns a hash of the bytes of every example of `inputs [N, ...]`."""
+    rows = inputs.cpu().contiguous().numpy().reshape(len(inputs), -1)
+    return [hashlib.blake2b(row.data, digest_size=16).digest() for row in rows]

@@ -1,7 +1,8 @@
 """`TaskFamily`: a distribution over tasks, in four parts that share no class.
 
 `ClassFamily` makes few-shot classification tasks from the classes of a store. Families whose tasks
-are functions rather than classes (see `sinusoid.py`) implement the same contract.
+are functions rather than classes (see `sinusoid.py`) implement the same contract. A class family
+whose training part was enlarged by generated classes keeps the family it came from.
 """
 
 from __future__ import annotations
@@ -99,13 +100,38 @@ def _key(spec: TaskSpec) -> str:
 
 
 @dataclass(frozen=True)
+class Enlargement:
+    """What a family was before generated classes joined its training part.
+
+    `original_share` of the training episodes (and of the examples of a whole-class batch) are of
+    `base`'s classes alone; the others may be of any training class. `left_out` says what was
+    generated and not used.
+    """
+
+    base: ClassFamily
+    original_share: float
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True)
 class ClassFamily(TaskFamily):
-    """Classification tasks over the classes of a store; `parts` maps each part to its classes."""
+    """Classification tasks over the classes of a store; `parts` maps each part to its classes.
+
+    With an `enlargement` the store begins with the examples and classes of its base, in their
+    order, and the training part with the base's training classes. The other parts' tasks are the
+    base's own, episode for episode.
+    """
 
     name: str
     store: Store
     parts: Mapping[Part, np.ndarray]
     given_format: InputFormat | None = None
+    enlargement: Enlargement | None = None
+
+    @property
+    def original(self) -> ClassFamily:
+        """The family without generated classes: itself where there are none."""
+        return self.enlargement.base if self.enlargement else self
 
     @cached_property
     def digest(self) -> str:
@@ -114,6 +140,8 @@ class ClassFamily(TaskFamily):
         for part in PARTS:
             sha.update(np.ascontiguousarray(self.parts[part], dtype=np.int64).data)
             sha.update(part.encode())
+        if self.enlargement:
+            sha.update(f"{self.original.digest} {self.enlargement.original_share}".encode())
         return sha.hexdigest()[:16]
 
     @cached_property
@@ -123,14 +151,20 @@ class ClassFamily(TaskFamily):
 
     def to(self, device: torch.device | str) -> ClassFamily:
         """Returns the family with its store on `device`."""
-        return replace(self, store=self.store.to(device), given_format=self.input_format)
+        moved = replace(self, store=self.store.to(device), given_format=self.input_format)
+        if self.enlargement is None:
+            return moved
+        return replace(moved, enlargement=replace(self.enlargement, base=self.original.to(device)))
 
     def spec(self, ways: int, shots: int, queries: int = 15, part: Part | None = None) -> TaskSpec:
         """Returns the spec; refuses more ways or shots than `part` (default: all parts) can give.
 
         A class takes part in a task if it has at least `shots` + 1 examples; where it has fewer
-        than `shots` + `queries`, the missing queries are masked.
+        than `shots` + `queries`, the missing queries are masked. Generated classes do not count:
+        episodes without them have the same shape.
         """
+        if self.enlargement:
+            return self.original.spec(ways, shots, queries, part)
         checked: tuple[Part, ...] = (part,) if part else ("search", "promotion", "test")
         for name in checked:
             self._eligible(name, ways, shots)
@@ -139,9 +173,17 @@ class ClassFamily(TaskFamily):
     def sample(
         self, part: Part, spec: TaskSpec, num_tasks: int, rng: np.random.Generator
     ) -> Episodes:
-        """Returns episodes with classes and examples drawn uniformly without replacement."""
+        """Returns episodes with classes and examples drawn uniformly without replacement.
+
+        With an enlargement, its share of the training episodes draw from the original classes.
+        """
+        if self.enlargement and part != "train":
+            return self.original.sample(part, spec, num_tasks, rng)
         classes = self._eligible(part, spec.ways, spec.shots)
         counts = np.array([len(classes)] * num_tasks)
+        if self.enlargement:  # the original classes come first
+            originals = self.original._eligible(part, spec.ways, spec.shots)
+            counts[: _portion(num_tasks, self.enlargement.original_share, rng)] = len(originals)
         members_TW = classes[draw_distinct(counts, spec.ways, rng)]
         starts, sizes, order = self._index
         drawn_TWK = draw_distinct(sizes[members_TW], spec.shots + spec.queries, rng)
@@ -166,6 +208,21 @@ class ClassFamily(TaskFamily):
         examples = np.concatenate([order[starts[c] : starts[c] + sizes[c]] for c in classes])
         return examples, np.repeat(np.arange(len(classes)), sizes[classes])
 
+    def draw_labelled(self, num_examples: int, rng: np.random.Generator) -> Examples:
+        """Returns training examples with labels, drawn with replacement, as `labelled_batch`.
+
+        With an enlargement, its share of them are examples of the original classes.
+        """
+        examples, labels = self._labelled_train
+        limit: int | np.ndarray = len(examples)
+        if self.enlargement:  # the original examples come first
+            limit = np.full(num_examples, limit)
+            originals = self._index[1][self.original.parts["train"]].sum()
+            share = self.enlargement.original_share
+            limit[: _portion(num_examples, share, rng)] = originals
+        chosen = rng.integers(0, limit, num_examples)
+        return self.labelled_batch(examples[chosen], labels[chosen], len(self.parts["train"]))
+
     def labelled_batch(
         self, examples: np.ndarray, labels: np.ndarray, num_classes: int
     ) -> Examples:
@@ -176,8 +233,13 @@ class ClassFamily(TaskFamily):
         return Examples(inputs, targets, torch.ones_like(targets, dtype=torch.bool), num_classes)
 
     def largest_ways(self, part: Part, shots: int) -> int:
-        """Returns how many classes of `part` have at least `shots` + 1 examples."""
-        return int((self._index[1][self.parts[part]] > shots).sum())
+        """Returns how many original classes of `part` have at least `shots` + 1 examples."""
+        family = self.original
+        return int((family._index[1][family.parts[part]] > shots).sum())
+
+    @cached_property
+    def _labelled_train(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.labelled("train")
 
     @cached_property
     def _index(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -207,6 +269,12 @@ class ClassFamily(TaskFamily):
             f"{self.name}: {ways} ways asked for, but part '{part}' has {len(classes)} classes; "
             f"the largest possible --ways is {len(fit)}"
         )
+
+
+def _portion(number: int, share: float, rng: np.random.Generator) -> int:
+    """About `share` of `number`: a whole number next to it, and exactly it in expectation."""
+    exact = share * number
+    return int(exact) + int(rng.random() < exact - int(exact))
 
 
 def class_family(

@@ -1,0 +1,1 @@
+"""Generated learning data: operators that make new training classes out of a family's own."""

@@ -1,0 +1,184 @@
+"""Generated classes that teach nothing are dropped: tasks too easy, or hopeless, for a learner.
+
+The learner is the nearest class mean over given features (of the incumbent's net): tasks are made
+of generated classes alone, and a class is judged by how often its own queries are told right.
+
+Few tasks or one shot are too noisy a judge: on features after 20 s of training, more than a third
+of tiny-imagenet's *original* classes would pass for hopeless with 8 one-shot tasks per class, and a
+tenth with 40 five-shot tasks, the defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metaloop.core.spec import TaskSpec
+from metaloop.generators.classes import Classes, training_classes
+from metaloop.generators.generate import enlarged
+from metaloop.tasks.episodes import Episodes
+from metaloop.tasks.family import ClassFamily
+from metaloop.tasks.store import LeftOut, Store
+
+TOO_EASY = 0.95
+HOPELESS_ABOVE_CHANCE = 0.05
+_EMBEDDED_AT_ONCE = 512
+_TASKS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Useful:
+    """A family with the generated classes that are of use, and what became of the others.
+
+    `accuracy` maps each judged class to the share of its queries that were told right.
+    """
+
+    family: ClassFamily
+    kept: int
+    too_easy: int
+    hopeless: int
+    unjudged: int  # among the kept: beyond the number to judge, or with too few examples
+    accuracy: dict[str, float]
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What was dropped, with reasons."""
+        items = (
+            LeftOut("generated classes", "too easy", self.too_easy),
+            LeftOut("generated classes", "hopeless", self.hopeless),
+        )
+        return tuple(item for item in items if item.count)
+
+    @property
+    def message(self) -> str:
+        """What became of the generated classes, in a line."""
+        dropped = f"{self.too_easy:,} too easy, {self.hopeless:,} hopeless"
+        if not self.kept:
+            return f"no generated class is of use ({dropped}): the original classes remain"
+        return f"kept {self.kept:,} generated classes, dropped {dropped}"
+
+
+def keep_useful(
+    generated: ClassFamily,
+    embed: Callable[[Tensor], Tensor],
+    rng: np.random.Generator,
+    *,
+    ways: int = 5,
+    shots: int = 5,
+    queries: int = 5,
+    examples: int = 15,
+    tasks_per_class: int = 40,
+    classes_judged: int = 200,
+    high: float = TOO_EASY,
+    above_chance: float = HOPELESS_ABOVE_CHANCE,
+) -> Useful:
+    """Returns the family without generated classes that are too easy or hopeless to tell apart.
+
+    `embed(inputs [N, *input]) -> features [N, D]` takes floats in the format of the family. At
+    most `classes_judged` classes are judged, on at most `examples` of each (what is embedded);
+    classes with no more than `shots` examples cannot be, and stay as all others do. Too easy: more
+    than `high` right; hopeless: less than chance + `above_chance`.
+    Original classes always stay; if no generated one does, the family is the one it was made from.
+    """
+    enlargement = generated.enlargement
+    if enlargement is None:
+        return Useful(generated, 0, 0, 0, 0, {})
+    everything = training_classes(generated)
+    first = len(enlargement.base.parts["train"])
+    made = np.arange(first, len(everything))
+    able = made[everything.sizes[made] > shots]
+    judged = np.sort(rng.permutation(able)[:classes_judged])
+    if len(judged) < 2:
+        return Useful(generated, len(made), 0, 0, len(made), {})
+    few = _few_examples(everything.subset(judged), max(examples, shots + 1), rng)
+    ways = min(ways, len(judged))
+    num_tasks = -(-tasks_per_class * len(judged) // ways)
+    accuracy = _accuracy_of_classes(
+        generated, few, embed, TaskSpec(ways, shots, queries, few.inputs.shape[1:]), num_tasks, rng
+    )
+    too_easy, hopeless = accuracy > high, accuracy < 1 / ways + above_chance
+    seen = ~np.isnan(accuracy)
+    kept = np.setdiff1d(made, judged[too_easy | hopeless])
+    family = enlargement.base
+    outcome = Useful(
+        family,
+        kept=len(kept),
+        too_easy=int(too_easy.sum()),
+        hopeless=int(hopeless.sum()),
+        unjudged=len(made) - int(seen.sum()),
+        accuracy={
+            everything.infos[c].name: float(a)
+            for c, a in zip(judged[seen], accuracy[seen], strict=True)
+        },
+    )
+    if not len(kept):
+        return outcome
+    left_out = (*enlargement.left_out, *outcome.left_out)
+    family = enlarged(family, [everything.subset(kept)], enlargement.original_share, left_out)
+    return Useful(**{**vars(outcome), "family": family})
+
+
+def _few_examples(classes: Classes, number: int, rng: np.random.Generator) -> Classes:
+    """Returns the classes with at most `number` examples each, at random."""
+    order = np.lexsort((rng.random(len(classes.labels)), classes.labels))
+    rank = np.arange(len(order)) - classes.starts[classes.labels]
+    chosen = np.sort(order[rank < number])
+    index = torch.from_numpy(chosen).to(classes.inputs.device)
+    return Classes(
+        classes.inputs.index_select(0, index), np.minimum(classes.sizes, number), classes.infos
+    )
+
+
+@torch.no_grad()
+def _accuracy_of_classes(
+    family: ClassFamily,
+    classes: Classes,
+    embed: Callable[[Tensor], Tensor],
+    spec: TaskSpec,
+    num_tasks: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Returns, for each class, the share of its queries nearest to their own class mean `[C]`.
+
+    It is not a number for a class that chance left out of every task.
+    """
+    labels = torch.from_numpy(classes.labels)
+    store = Store(classes.inputs, labels, classes.infos, family.store.polarity)
+    nothing = np.empty(0, np.int64)
+    parts = {"search": nothing, "promotion": nothing, "test": nothing}
+    own = ClassFamily(
+        family.name,
+        store,
+        {"train": np.arange(len(classes)), **parts},  # type: ignore[dict-item]
+        family.input_format,
+    )
+    to_float = family.input_format.to_float
+    pieces = torch.split(classes.inputs, _EMBEDDED_AT_ONCE)
+    features = torch.cat([embed(to_float(piece)) for piece in pieces])
+    right, asked = np.zeros(len(classes)), np.zeros(len(classes))
+    episodes = own.sample("train", spec, num_tasks, rng)
+    for start in range(0, num_tasks, _TASKS_AT_ONCE):
+        piece = episodes[start : start + _TASKS_AT_ONCE]
+        correct, classes_of = _told_right(piece, features, classes.labels)
+        np.add.at(right, classes_of, correct)
+        np.add.at(asked, classes_of, 1)
+    return np.where(asked > 0, right / np.maximum(asked, 1), np.nan)
+
+
+def _told_right(
+    episodes: Episodes, features: Tensor, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns, for every query, whether its nearest class mean is its own, and its class."""
+    support, query = episodes.support, episodes.query
+    one_hot = torch.nn.functional.one_hot(torch.from_numpy(support.labels), episodes.num_classes)
+    weights = (one_hot * torch.from_numpy(support.mask)[..., None]).to(features)
+    support_TSD = features[torch.from_numpy(support.examples)]
+    centres_TWD = torch.einsum("tsw,tsd->twd", weights, support_TSD)
+    centres_TWD = centres_TWD / weights.sum(1)[..., None]
+    distances = torch.cdist(features[torch.from_numpy(query.examples)], centres_TWD)
+    correct = distances.argmin(-1).cpu().numpy() == query.labels
+    return correct[query.mask].astype(float), labels[query.examples[query.mask]]
