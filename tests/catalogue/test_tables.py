@@ -17,6 +17,7 @@ from metaloop.catalogue.learners import LEARNERS, learner_entry
 from metaloop.catalogue.nets import NETS, build_net, default_net
 from metaloop.core.errors import MetaloopError, UnknownNameError
 from metaloop.core.inputs import InputFormat
+from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Candidate, Choice, Plan, candidate_from_json, to_json
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.augmentation import AUGMENTATIONS
@@ -59,7 +60,7 @@ def test_wrong_names_list_near_matches() -> None:
 
 def test_regression_has_its_own_candidates_and_refuses_the_others() -> None:
     names = [c.learner.name for c in catalogue_candidates(VECTORS, REGRESSION)]
-    assert names == ["anil", "fomaml", "maml", "ridge"]
+    assert names == ["anil", "evolved_gradient", "fomaml", "maml", "ridge"]
     for candidate in catalogue_candidates(VECTORS, REGRESSION):
         build_learner(candidate, VECTORS, "regression")
     with pytest.raises(MetaloopError, match=r"'protonet' cannot learn regression.*maml, ridge"):
@@ -94,6 +95,20 @@ def test_default_nets_fit_the_inputs() -> None:
     assert default_net(IMAGES).name == "strided"
     assert default_net(TINY).name == default_net(VECTORS).name == "mlp"
     assert default_net(VECTORS, "real") == Choice("mlp", {"width": 40, "depth": 2})
+
+
+def test_vectors_of_many_features_start_at_their_inputs_and_do_without_muon() -> None:
+    many = InputFormat("vector", (64,), (0.5,) * 64, (2.0,) * 64)
+    net = build_net(default_net(many), many)
+    inputs = torch.rand(4, 64, generator=torch_stream(0, "inputs"))
+    features, _ = net(net.init(torch_stream(0, "init")), inputs)
+    cosine = torch.nn.functional.cosine_similarity(features, many.normalise(inputs))
+    torch.testing.assert_close(cosine, torch.ones(4))
+    assert "residual" not in default_net(VECTORS).options
+    for name, entry in LEARNERS.items():
+        plans = [make_candidate(name, inputs, SPEC).plan for inputs in (VECTORS, many, IMAGES)]
+        if entry.trunk in ("classifier", "protonet", "ridge"):
+            assert [plan.optimiser for plan in plans] == ["adamw", "adamw", "muon"]
 
 
 @pytest.mark.parametrize("name", [name for name, entry in NETS.items() if entry.smallest_side])

@@ -79,6 +79,60 @@ def test_photographs_are_mirrored_half_of_the_time() -> None:
     torch.testing.assert_close(flipped, either)
 
 
+STILL = {"shift": 0.0, "flip": False, "brightness": 0.0, "contrast": 0.0}
+
+
+@pytest.mark.parametrize(
+    "options", [{"crop": 0.6}, {"saturation": 0.8}, {"greyscale": 1.0}, {"cutout": 0.5}]
+)
+def test_what_is_off_by_default_changes_photographs_when_on(options: dict[str, float]) -> None:
+    images = _images()
+    changed = photo(images, torch_stream(0, "a"), **STILL, **options)
+    assert changed.shape == images.shape
+    assert float((changed - images).abs().amax((1, 2, 3)).min()) > 1e-3
+    assert float(changed.min()) > -1 and float(changed.max()) < 2
+    again = photo(images, torch_stream(0, "a"), **STILL, **options)
+    assert torch.equal(changed, again)
+
+
+def test_a_crop_of_a_slope_is_a_flatter_slope_inside_it() -> None:
+    slope = torch.linspace(0, 1, 10).expand(300, 1, 12, 10)
+    cropped = photo(slope, torch_stream(0, "a"), **STILL, crop=0.5)
+    low, high = cropped[:, 0, 0, 0], cropped[:, 0, 0, -1]
+    assert float(low.min()) >= 0 and float(high.max()) <= 1
+    shares = high - low  # of the side that is left: from sqrt(1/2 * 3/4) to all of it
+    assert 0.55 < float(shares.min()) < 0.7 and float(shares.max()) > 0.95
+    straight = torch.diff(cropped[:, 0, 0, 1:-1], n=2)
+    torch.testing.assert_close(straight, torch.zeros_like(straight), atol=1e-5, rtol=0)
+
+
+def test_a_crop_of_nothing_is_a_copy() -> None:
+    images = _images()
+    copied = photo(images, torch_stream(0, "a"))
+    resampled = photo(images, torch_stream(0, "a"), crop=1e-6)
+    torch.testing.assert_close(resampled, copied, atol=1e-4, rtol=1e-4)
+
+
+def test_greyscale_images_have_equal_channels_and_saturation_keeps_the_grey() -> None:
+    images = _images(200)
+    grey = photo(images, torch_stream(0, "a"), **STILL, greyscale=0.5)
+    without_colour = (grey - grey.mean(1, keepdim=True)).abs().amax((1, 2, 3)) < 1e-6
+    assert 0.35 < float(without_colour.double().mean()) < 0.65
+    vivid = photo(images, torch_stream(0, "a"), **STILL, saturation=0.9)
+    torch.testing.assert_close(vivid.mean(1), images.mean(1), atol=1e-5, rtol=1e-5)
+
+
+def test_a_cut_out_square_is_no_larger_than_its_side_and_shows_the_mean() -> None:
+    images = torch.rand(100, 3, 20, 20, generator=torch_stream(0, "images"))
+    changed = photo(images, torch_stream(0, "a"), **STILL, cutout=0.4)
+    hidden = (changed - images).abs().amax(1) > 1e-4
+    assert int(hidden.any(1).sum(-1).max()) == 8 and int(hidden.any(2).sum(-1).max()) == 8
+    for image, mask, before in zip(changed, hidden, images, strict=True):
+        torch.testing.assert_close(
+            image[:, mask], before.mean().expand_as(image[:, mask]), atol=1e-4, rtol=1e-4
+        )
+
+
 def test_both_sides_of_episodes_are_changed_and_labels_stay() -> None:
     def side(number: int) -> Examples:
         inputs = torch.rand(2, number, 3, 12, 10, generator=torch_stream(number, "side"))

@@ -28,6 +28,7 @@ INNER = {"inner_steps": 3, "inner_rate": 0.1}
 OPTIONS: dict[str, dict[str, Any]] = {
     "anil": INNER,
     "baselinepp": {"num_steps": 20},
+    "evolved_gradient": {"inner_steps": 3, "initial_rate": 0.1},
     "fomaml": INNER,
     "logistic_regression": {},
     "maml": INNER,

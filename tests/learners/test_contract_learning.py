@@ -10,6 +10,7 @@ import torch
 
 from metaloop.catalogue.learners import LEARNERS
 from metaloop.core.inner_loop import GradientLearner
+from metaloop.programs.gradient import EvolvedGradient
 
 ENOUGH = {"inner_steps": 30, "inner_rate": 0.3}  # without meta-training, more steps are needed
 
@@ -17,6 +18,7 @@ ENOUGH = {"inner_steps": 30, "inner_rate": 0.3}  # without meta-training, more s
 GOLDEN: dict[str, list[float]] = {
     "anil": [0.11504, -0.09527, -0.15827, -0.0472, -0.12355],
     "baselinepp": [9.81813, 9.63251, 9.88089, 9.07883, 9.50256],
+    "evolved_gradient": [-0.03866, -0.24859, -0.37212, -0.26261, -0.35725],  # MAML, untrained
     "fomaml": [-0.03866, -0.24859, -0.37212, -0.26261, -0.35725],
     "logistic_regression": [-0.00214, -7.43529, -7.80042, -7.67337, -7.29781],
     "maml": [-0.03866, -0.24859, -0.37212, -0.26261, -0.35725],
@@ -30,6 +32,11 @@ GOLDEN: dict[str, list[float]] = {
 
 
 def _able(case: Any) -> Any:
+    if isinstance(case.learner, EvolvedGradient):
+        able = replace(case.learner, inner_steps=30, initial_rate=0.3)
+        spec = replace(case.spec, num_training_classes=0)
+        params = able.init(spec, torch.Generator().manual_seed(0))
+        return replace(case, learner=able, meta_params=params)
     if not isinstance(case.learner, GradientLearner):
         return case
     return replace(case, learner=replace(case.learner, **ENOUGH))

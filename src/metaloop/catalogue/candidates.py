@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from metaloop.catalogue.learners import LEARNERS, learner_entry
+from metaloop.catalogue.learners import EVOLVED, LEARNERS, PROGRAM, learner_entry
 from metaloop.catalogue.nets import CUSTOM, build_net, default_net
 from metaloop.catalogue.recipes import recipe
 from metaloop.core.black_box import BlackBoxLearner
@@ -20,6 +20,7 @@ from metaloop.core.spec import TaskSpec
 # The inner loop of the MAML paper's regression (section A.1) and of classification here.
 _GRADIENT_LEARNERS = ("maml", "fomaml", "anil")
 _REGRESSION_OPTIONS = {"inner_steps": 1, "inner_rate": 0.01}
+_EVOLVED_REGRESSION_OPTIONS = {"inner_steps": 1, "initial_rate": 0.01}
 _LOGISTIC_STRENGTHS = (0.01, 1.0, 100.0)  # the plain baseline is tuned, too
 
 
@@ -45,6 +46,8 @@ def make_candidate(
     options: dict[str, Any] = {}
     if kind == "real" and name in _GRADIENT_LEARNERS:
         options = dict(_REGRESSION_OPTIONS)
+    if kind == "real" and name == EVOLVED:
+        options = dict(_EVOLVED_REGRESSION_OPTIONS)
     return Candidate(Choice(name, options), chosen, recipe(name, input_format, spec))
 
 
@@ -76,6 +79,9 @@ def build_learner(
     constructor = learner_class(candidate.learner.name)
     _check_targets(candidate.learner.name, objective(objective_name).target_kind)
     options = dict(candidate.learner.options)
+    if candidate.learner.name in (PROGRAM, EVOLVED):
+        options.pop("trunk", None)  # who trains its net
+        options["source"] = candidate.program or ""
     if not issubclass(constructor, BlackBoxLearner):
         options["net"] = build_net(candidate.net, input_format, module)
     if "real" in constructor.target_kinds:
@@ -97,9 +103,12 @@ def learner_class(name: str) -> type[Learner]:
 
 def trunk_of(candidate: Candidate) -> str:
     """Returns the identity of the training that a candidate needs; equal ones share a net."""
-    trunk = learner_entry(candidate.learner.name).trunk
-    shared = Choice(trunk, {} if trunk == "classifier" else candidate.learner.options)
-    return Candidate(shared, candidate.net, candidate.plan, candidate.data).identity
+    learner, program = candidate.learner, candidate.program
+    if learner.name == PROGRAM and "trunk" in learner.options:
+        learner, program = Choice(learner.options["trunk"]), None
+    trunk = learner_entry(learner.name).trunk
+    shared = Choice(trunk, {} if trunk == "classifier" else learner.options)
+    return Candidate(shared, candidate.net, candidate.plan, candidate.data, program).identity
 
 
 def with_module(candidate: Candidate, module: nn.Module) -> Candidate:

@@ -19,6 +19,9 @@ from metaloop.learners.protonet import ProtoNet
 from metaloop.learners.rfs import Rfs
 from metaloop.learners.ridge import Ridge
 from metaloop.learners.simpleshot import SimpleShot
+from metaloop.nets.embedding import NetLearner
+from metaloop.programs.gradient import EvolvedGradient
+from metaloop.programs.learner import ProgramLearner
 
 
 @dataclass(frozen=True)
@@ -27,24 +30,41 @@ class LearnerEntry:
 
     `trunk` names what training its net serves: learners with the same trunk (and net and plan)
     share one trained net. `none` needs no training, `classifier` is the whole-class classifier.
+    `starts_slowly`: a few seconds of training on images show nothing of what it can do.
     """
 
     constructor: Callable[..., Learner]
     summary: str
     trunk: str
+    starts_slowly: bool = False
 
 
 LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
     {
-        "anil": LearnerEntry(Anil, "MAML in which only the head adapts", "anil"),
+        "anil": LearnerEntry(
+            Anil, "MAML in which only the head adapts", "anil", starts_slowly=True
+        ),
         "baselinepp": LearnerEntry(
             BaselinePlusPlus, "fine-tuned cosine head on a whole-class net", "classifier"
         ),
-        "fomaml": LearnerEntry(FirstOrderMaml, "MAML without second derivatives", "fomaml"),
+        "evolved_gradient": LearnerEntry(
+            EvolvedGradient,
+            "MAML with learned rates and, as a program, a learned inner loss",
+            "evolved_gradient",
+            starts_slowly=True,
+        ),
+        "fomaml": LearnerEntry(
+            FirstOrderMaml, "MAML without second derivatives", "fomaml", starts_slowly=True
+        ),
         "logistic_regression": LearnerEntry(
             LogisticRegressionLearner, "plain baseline on raw inputs (scikit-learn)", "none"
         ),
-        "maml": LearnerEntry(Maml, "initial weights from which few gradient steps learn", "maml"),
+        "maml": LearnerEntry(
+            Maml,
+            "initial weights from which few gradient steps learn",
+            "maml",
+            starts_slowly=True,
+        ),
         "nearest_centroid": LearnerEntry(
             NearestCentroid, "plain baseline: nearest class mean of raw inputs", "none"
         ),
@@ -61,8 +81,22 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
 )
 
 
+EVOLVED = "evolved_gradient"  # its program, if it has one, is the inner loss
+PROGRAM = "program"  # a learner that a program describes; `catalogue/programs.py` has known ones
+
+_PROGRAM_ENTRY = LearnerEntry(ProgramLearner, "a learning algorithm written as a program", PROGRAM)
+
+
 def learner_entry(name: str) -> LearnerEntry:
     """Returns the entry of this name; raises `UnknownNameError` naming near matches."""
+    if name == PROGRAM:
+        return _PROGRAM_ENTRY
     if name not in LEARNERS:
         raise unknown_name("learner", name, LEARNERS)
     return LEARNERS[name]
+
+
+def embeds(name: str) -> bool:
+    """Whether the learner of this name has a net whose features other heads can use."""
+    constructor = learner_entry(name).constructor
+    return isinstance(constructor, type) and issubclass(constructor, NetLearner)

@@ -1,15 +1,20 @@
 """Recipes: for each learner, the complete plan it is trained with, as a function of the data.
 
-ProtoNet's were chosen on Omniglot's validation characters (LOG.md, benchmarks/omniglot.py); the
-others follow it untuned, unless a paper is named.
+ProtoNet's was chosen on Omniglot's validation characters (LOG.md, benchmarks/omniglot.py), that for
+vectors on intents and on small drawings (LOG.md); the others follow untuned, unless a paper is
+named.
 """
 
 from __future__ import annotations
+
+from typing import Any, Literal
 
 from metaloop.catalogue.learners import learner_entry
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice, Plan
 from metaloop.core.spec import TaskSpec
+
+Style = Literal["episodes", "classes"]
 
 
 def recipe(learner: str, input_format: InputFormat, spec: TaskSpec) -> Plan:
@@ -21,21 +26,21 @@ def recipe(learner: str, input_format: InputFormat, spec: TaskSpec) -> Plan:
     if spec.objective == "regression":
         return _regression_plan(trunk, spec)
     if trunk == "classifier":
-        return Plan(
+        return _optimised(
+            input_format,
             "classes",
             batch_size=128,
-            optimiser="muon",
             precision="fastest",
             augmentation=augmentation,
         )
     if trunk in ("protonet", "ridge"):
-        return Plan(
+        return _optimised(
+            input_format,
             "episodes",
             ways=36 if trunk == "protonet" else 20,
             shots=1 if trunk == "protonet" else spec.shots,
             queries=4,
             num_tasks=1,
-            optimiser="muon",
             precision="fastest",
             augmentation=augmentation,
         )
@@ -61,6 +66,13 @@ def default_augmentation(input_format: InputFormat) -> Choice:
     if input_format.shape[0] == 1:
         return Choice("affine")
     return Choice("photo")
+
+
+def _optimised(input_format: InputFormat, style: Style, **chosen: Any) -> Plan:
+    """Returns the plan with Muon for images; for vectors it is slow and overfits (LOG.md)."""
+    if input_format.kind == "vector":
+        return Plan(style, optimiser="adamw", learning_rate=2e-3, **chosen)
+    return Plan(style, optimiser="muon", **chosen)
 
 
 def _regression_plan(trunk: str, spec: TaskSpec) -> Plan:

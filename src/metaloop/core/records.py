@@ -1,7 +1,9 @@
 """The records of the loop: what was chosen, what happened, what was concluded. No torch here.
 
 All are frozen dataclasses of JSON values, so that an archive can be read anywhere. `to_json` and
-`candidate_from_json` are inverse to each other; an identity is the hash of the canonical JSON.
+`candidate_from_json` are inverse to each other. An identity is the hash of the canonical JSON of
+the fields that differ from their defaults: a new field with a default changes no identity, but a
+default that changes would give old and new candidates of one identity. Defaults here stay.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 Part = Literal["train", "search", "promotion", "test"]
@@ -80,7 +82,7 @@ class Candidate:
     @property
     def identity(self) -> str:
         """A hash of everything that defines the candidate, 16 hexadecimal digits."""
-        return hashlib.sha256(to_json(self).encode()).hexdigest()[:16]
+        return hashlib.sha256(_canonical(_chosen(self)).encode()).hexdigest()[:16]
 
     @property
     def label(self) -> str:
@@ -158,25 +160,50 @@ class Verdict:
 
 def to_json(record: Any) -> str:
     """Returns canonical JSON (sorted keys, no spaces) of a record; raises on values JSON lacks."""
-    return json.dumps(
-        asdict(record), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return _canonical(asdict(record))
 
 
 def candidate_from_json(text: str) -> Candidate:
     """Returns the candidate that `to_json` wrote; raises `ValueError` or `TypeError` if damaged."""
-    fields = json.loads(text)
-    plan = dict(fields["plan"])
+    read = json.loads(text)
+    plan = dict(read["plan"])
     plan["augmentation"] = Choice(**plan["augmentation"])
-    data = fields["data"]
+    data = read["data"]
     return Candidate(
-        learner=Choice(**fields["learner"]),
-        net=Choice(**fields["net"]),
+        learner=Choice(**read["learner"]),
+        net=Choice(**read["net"]),
         plan=Plan(**plan),
         data=DataRecipe(
             families=tuple(data["families"]),
             generators=tuple(Choice(**choice) for choice in data["generators"]),
             original_share=data["original_share"],
         ),
-        program=fields["program"],
+        program=read["program"],
     )
+
+
+def _canonical(values: Any) -> str:
+    return json.dumps(
+        values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def _chosen(record: Any) -> dict[str, Any]:
+    """Returns the fields of a record, and of records in it, that are not at their defaults."""
+    chosen: dict[str, Any] = {}
+    for known in fields(record):
+        value = getattr(record, known.name)
+        default = known.default
+        if known.default_factory is not MISSING:
+            default = known.default_factory()
+        if default is MISSING or value != default:
+            chosen[known.name] = _plain(value)
+    return chosen
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _chosen(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -5,58 +5,93 @@ after each stage, average pooling at the end; widths 64/160/320/640 as in Lee et
 (MetaOptNet, arXiv:1904.03758). DropBlock, which that paper uses, is left out.
 ResNet-10: four stages of one two-convolution block (He et al. 2016, arXiv:1512.03385; the backbone
 of Chen et al. 2019, arXiv:1904.04232), here with a 3x3 stem for small images.
+`widths` has a number for each stage, `depth` is the number of convolutions in one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from metaloop.core.spec import Shape
-from metaloop.nets.norm import BatchNorm
+from metaloop.nets.blocks import (
+    activation_layer,
+    checked_size,
+    checked_widths,
+    convolution,
+    pooling_layers,
+)
+
+FEWEST_STAGES, MOST_STAGES = 1, 6
 
 
 class _Residual(nn.Module):
     """`depth` 3x3 convolutions beside a 1x1 shortcut, then the activation, then the pool."""
 
     def __init__(
-        self, inputs: int, outputs: int, depth: int, activation: nn.Module, pool: nn.Module
+        self, inputs: int, outputs: int, depth: int, normalisation: str, activation: str
     ) -> None:
         super().__init__()
+        self.activation = activation_layer(activation)
         layers: list[nn.Module] = []
         previous = inputs
         for index in range(depth):
-            layers += [nn.Conv2d(previous, outputs, 3, padding=1, bias=False), BatchNorm(outputs)]
+            layers += convolution(previous, outputs, 3, normalisation)
             if index < depth - 1:
-                layers.append(activation)
+                layers.append(self.activation)
             previous = outputs
         self.body = nn.Sequential(*layers)
-        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), BatchNorm(outputs))
-        self.activation = activation
-        self.pool = pool
+        self.shortcut = nn.Sequential(*convolution(inputs, outputs, 1, normalisation))
+        self.pool = nn.MaxPool2d(2, ceil_mode=True)
 
     def forward(self, images: Tensor) -> Tensor:
         outputs: Tensor = self.pool(self.activation(self.body(images) + self.shortcut(images)))
         return outputs
 
 
-def _stages(widths: tuple[int, ...], channels: int, depth: int, slope: float) -> nn.Module:
-    stages: list[nn.Module] = []
-    for width in widths:
-        pool = nn.MaxPool2d(2, ceil_mode=True)
-        stages.append(_Residual(channels, width, depth, nn.LeakyReLU(slope), pool))
-        channels = width
-    return nn.Sequential(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-
-
 def resnet12(
-    input_shape: Shape, widths: tuple[int, int, int, int] = (64, 160, 320, 640)
+    input_shape: Shape,
+    widths: Sequence[int] = (64, 160, 320, 640),
+    depth: int = 3,
+    normalisation: str = "batch",
+    activation: str = "leaky_relu",
+    pooling: str = "mean",
 ) -> nn.Module:
-    """Returns a ResNet-12 for images `[channels, height, width]`; features `[N, widths[-1]]`."""
-    return _stages(tuple(widths), input_shape[0], depth=3, slope=0.1)
+    """Returns a ResNet-12 for images `[channels, height, width]`; features `[N, widths[-1]]`.
+
+    Raises `MetaloopError` for a wrong name, size or number of widths.
+    """
+    return _residual_net(input_shape, widths, depth, normalisation, activation, pooling)
 
 
 def resnet10(
-    input_shape: Shape, widths: tuple[int, int, int, int] = (64, 128, 256, 512)
+    input_shape: Shape,
+    widths: Sequence[int] = (64, 128, 256, 512),
+    depth: int = 2,
+    normalisation: str = "batch",
+    activation: str = "relu",
+    pooling: str = "mean",
 ) -> nn.Module:
-    """Returns a ResNet-10 for images `[channels, height, width]`; features `[N, widths[-1]]`."""
-    return _stages(tuple(widths), input_shape[0], depth=2, slope=0.0)
+    """Returns a ResNet-10 for images `[channels, height, width]`; features `[N, widths[-1]]`.
+
+    Raises `MetaloopError` for a wrong name, size or number of widths.
+    """
+    return _residual_net(input_shape, widths, depth, normalisation, activation, pooling)
+
+
+def _residual_net(
+    input_shape: Shape,
+    widths: Sequence[int],
+    depth: int,
+    normalisation: str,
+    activation: str,
+    pooling: str,
+) -> nn.Module:
+    stages: list[nn.Module] = []
+    channels = input_shape[0]
+    checked_size("depth", depth)
+    for width in checked_widths(widths, FEWEST_STAGES, MOST_STAGES):
+        stages.append(_Residual(channels, width, depth, normalisation, activation))
+        channels = width
+    return nn.Sequential(*stages, *pooling_layers(pooling))

@@ -8,34 +8,43 @@ times the two).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
 from metaloop.core.spec import Shape
-from metaloop.nets.norm import BatchNorm
+from metaloop.nets.blocks import activation_layer, checked_widths, convolution, pooling_layers
 
-
-def _block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-    return nn.Sequential(convolution, BatchNorm(outputs), nn.ReLU())
+FEWEST_WIDTHS, MOST_WIDTHS = 2, 9  # the stem's, and one for each convolution after it
+_POOLED = (0, 2)  # convolutions after the stem that a max-pool follows
 
 
 class Strided(nn.Module):
-    """Stem, body and flattening; `widths` are the channels after each of the five convolutions."""
+    """Stem, body and flattening; `widths` are the channels after each of the convolutions."""
 
-    def __init__(self, channels: int, widths: tuple[int, int, int, int, int]) -> None:
+    def __init__(
+        self,
+        channels: int,
+        widths: Sequence[int],
+        normalisation: str,
+        activation: str,
+        pooling: str,
+    ) -> None:
         super().__init__()
-        stem, first, second, third, last = widths
-        self.stem = _block(channels, stem, kernel=5, stride=2)
-        self.body = nn.Sequential(
-            _block(stem, first),
-            nn.MaxPool2d(2),
-            _block(first, second),
-            _block(second, third),
-            nn.MaxPool2d(2),
-            _block(third, last),
-            nn.Flatten(),
-        )
+
+        def block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Module:
+            layers = convolution(inputs, outputs, kernel, normalisation, stride)
+            return nn.Sequential(*layers, activation_layer(activation))
+
+        self.stem = block(channels, widths[0], kernel=5, stride=2)
+        body: list[nn.Module] = []
+        for index, (inputs, outputs) in enumerate(pairwise(widths)):
+            body.append(block(inputs, outputs))
+            if index in _POOLED:
+                body.append(nn.MaxPool2d(2))
+        self.body = nn.Sequential(*body, *pooling_layers(pooling))
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns features `[N, D]`; the stem, with its one or three channels, stays in float32."""
@@ -46,8 +55,16 @@ class Strided(nn.Module):
 
 
 def strided(
-    input_shape: Shape, widths: tuple[int, int, int, int, int] = (32, 64, 128, 128, 256)
+    input_shape: Shape,
+    widths: Sequence[int] = (32, 64, 128, 128, 256),
+    normalisation: str = "batch",
+    activation: str = "relu",
+    pooling: str = "flatten",
 ) -> nn.Module:
-    """Returns the strided net for images `[channels, height, width]` of at least 16 pixels."""
-    stem, first, second, third, last = widths
-    return Strided(input_shape[0], (stem, first, second, third, last))
+    """Returns the strided net for images `[channels, height, width]` of at least 16 pixels.
+
+    `widths` are the channels of the stem and of 1 to 8 convolutions after it. Raises
+    `MetaloopError` for a wrong name, size or number of widths.
+    """
+    checked = checked_widths(widths, FEWEST_WIDTHS, MOST_WIDTHS)
+    return Strided(input_shape[0], checked, normalisation, activation, pooling)

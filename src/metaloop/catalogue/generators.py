@@ -1,0 +1,73 @@
+"""The table of generators: what data recipes are made of, and which strengths the loop starts from.
+
+How an operator works, and what its arguments may be, is in `generators/operators.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from metaloop.core.inputs import InputFormat
+from metaloop.generators.operators import OPERATORS
+from metaloop.generators.recipes import signature
+
+
+@dataclass(frozen=True)
+class GeneratorEntry:
+    """An operator: how it is written, a line about it, the inputs it takes, recipes to try first.
+
+    `examples_images` and `examples_vectors` are what the loop proposes for such inputs.
+    """
+
+    signature: str
+    summary: str
+    inputs: str  # image, vector or any
+    examples_images: tuple[str, ...] = ()
+    examples_vectors: tuple[str, ...] = ()
+
+
+def _entry(
+    name: str, images: tuple[str, ...] = (), vectors: tuple[str, ...] = ()
+) -> GeneratorEntry:
+    known = OPERATORS[name]
+    return GeneratorEntry(signature(name), known.summary, known.inputs, images, vectors)
+
+
+GENERATORS: Mapping[str, GeneratorEntry] = MappingProxyType(
+    {
+        "affine": _entry("affine", ("affine(0.5)",)),
+        "cutmix": _entry("cutmix", ("cutmix(0.3)",)),
+        "flip": _entry("flip", ("flip(horizontal)", "flip(vertical)")),
+        "invert": _entry("invert", ("invert()",)),
+        "mask": _entry("mask", (), ("mask(0.3)",)),
+        "mix": _entry("mix", ("mix(0.3)", "mix(0.5)"), ("mix(0.3)", "mix(0.5)")),
+        "permute_channels": _entry("permute_channels", ("permute_channels()",)),
+        "permute_features": _entry("permute_features", (), ("permute_features(0.3)",)),
+        "prior": _entry("prior", ("prior(blobs)", "prior(strokes)"), ("prior(gaussian)",)),
+        "rotate": _entry("rotate", ("rotate(90)", "rotate(180)")),
+        "scramble": _entry("scramble", ("scramble(2)",)),
+        "sign": _entry("sign", (), ("sign(0.3)",)),
+    }
+)
+
+
+def generator_arms(input_format: InputFormat) -> tuple[str, ...]:
+    """Returns the operators, as text, that the loop may try on such inputs, in the table's order.
+
+    Those that cannot work are left out: quarter turns of images that are not square, exchanged
+    channels where there are not three, tiles that do not fit.
+    """
+    if input_format.kind == "vector":
+        return tuple(arm for entry in GENERATORS.values() for arm in entry.examples_vectors)
+    channels, height, width = input_format.shape
+    unfit = set()
+    if channels != 3:
+        unfit.add("permute_channels()")
+    if height != width:
+        unfit.add("rotate(90)")
+    if height % 2 or width % 2:
+        unfit.add("scramble(2)")
+    arms = (arm for entry in GENERATORS.values() for arm in entry.examples_images)
+    return tuple(arm for arm in arms if arm not in unfit)

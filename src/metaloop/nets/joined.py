@@ -1,0 +1,60 @@
+"""Several trained nets as one: their features, each centred and normalised, side by side.
+
+    f(x) = [ g_1(x), ..., g_m(x) ] / sqrt(m),   g_i(x) = (f_i(x) - c_i) / |f_i(x) - c_i|,
+
+with c_i the mean feature of the training classes under net i, so that every net has the same say
+in a distance and in a cosine. `join` makes the tensors of the whole from those of its members.
+Nets that were trained from different data recipes err differently; ensembles in few-shot learning:
+Dvornik et al. 2019, arXiv:1903.11341.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from metaloop.core.learner import BUFFER_PREFIX, MetaParams
+from metaloop.core.spec import Shape
+
+_NET = "net."  # what FunctionalNet calls the tensors of its module
+
+
+class Joined(nn.Module):
+    """Member nets on one input; their centred, normalised features `[N, D_1 + ... + D_m]`."""
+
+    def __init__(self, members: Sequence[nn.Module], input_shape: Shape) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        with torch.no_grad():
+            widths = [member.eval()(torch.zeros(1, *input_shape)).shape[1] for member in members]
+        for index, width in enumerate(widths):
+            self.register_buffer(f"center{index}", torch.zeros(width))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Returns the joined features."""
+        directions = [
+            functional.normalize(member(inputs) - getattr(self, f"center{index}"), dim=-1)
+            for index, member in enumerate(self.members)
+        ]
+        return torch.cat(directions, dim=-1) / math.sqrt(len(self.members))
+
+
+def join(members: Sequence[MetaParams], centers: Sequence[Tensor]) -> MetaParams:
+    """Returns a joined net's tensors from those of its members and their mean features.
+
+    Tensors that are not the nets' own (heads, classifiers) are left behind.
+    """
+    tensors: MetaParams = {}
+    for index, (member, center) in enumerate(zip(members, centers, strict=True)):
+        for prefix in (_NET, BUFFER_PREFIX + _NET):
+            tensors |= {
+                f"{prefix}members.{index}.{name.removeprefix(prefix)}": tensor
+                for name, tensor in member.items()
+                if name.startswith(prefix)
+            }
+        tensors[f"{BUFFER_PREFIX}{_NET}center{index}"] = center
+    return tensors
