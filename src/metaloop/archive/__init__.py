@@ -9,7 +9,10 @@ from metaloop.archive.comparing import content
 from metaloop.archive.environment import describe_environment
 from metaloop.archive.lock import run_lock
 from metaloop.archive.stored import (
+    Artefact,
+    ArtefactId,
     DataSet,
+    JobId,
     Opening,
     OpeningId,
     ResultId,
@@ -17,6 +20,7 @@ from metaloop.archive.stored import (
     RunId,
     RunStatus,
     StoredCandidate,
+    StoredJob,
     StoredResult,
     StoredTrial,
     StoredVerdict,
@@ -25,7 +29,10 @@ from metaloop.archive.stored import (
 
 __all__ = [
     "Archive",
+    "Artefact",
+    "ArtefactId",
     "DataSet",
+    "JobId",
     "Opening",
     "OpeningId",
     "ResultId",
@@ -33,6 +40,7 @@ __all__ = [
     "RunId",
     "RunStatus",
     "StoredCandidate",
+    "StoredJob",
     "StoredResult",
     "StoredTrial",
     "StoredVerdict",

@@ -14,12 +14,14 @@ import numpy as np
 
 from metaloop.archive import rows
 from metaloop.archive.stored import (
+    Artefact,
     DataSet,
     Opening,
     ResultId,
     Run,
     RunId,
     StoredCandidate,
+    StoredJob,
     StoredResult,
     StoredTrial,
     StoredVerdict,
@@ -138,6 +140,19 @@ class Reading(ABC):
         where, values = _where({"run": run})
         found = self.query(f"SELECT * FROM openings {where} ORDER BY id", values)
         return self._decoded(rows.opening, found)
+
+    def jobs(self, run: RunId | None = None) -> tuple[StoredJob, ...]:
+        """Returns the pieces of work of one run or all."""
+        where, values = _where({"run": run})
+        return self._decoded(
+            rows.job, self.query(f"SELECT * FROM jobs {where} ORDER BY id", values)
+        )
+
+    def artefacts(self, run: RunId | None = None) -> tuple[Artefact, ...]:
+        """Returns artefacts with what they hold, of one run or all."""
+        where, values = _where({"run": run})
+        found = self.query(f"SELECT * FROM artefacts {where} ORDER BY id", values)
+        return self._decoded(rows.artefact, found)
 
     def _candidates(self, select: str, values: Sequence[Any] = ()) -> tuple[StoredCandidate, ...]:
         parents = defaultdict(list)

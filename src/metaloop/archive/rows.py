@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from metaloop.archive.stored import (
+    Artefact,
     DataSet,
     Opening,
     Run,
     StoredCandidate,
+    StoredJob,
     StoredResult,
     StoredTrial,
     StoredVerdict,
@@ -169,6 +171,7 @@ def trial(row: Row, curve: Iterable[CurvePoint], results: Iterable[Result]) -> S
         id=row["id"],
         run=row["run"],
         data_hash=row["data_hash"],
+        job=row["job"],
         continues=row["continues"],
         started=row["started"],
         ended=row["ended"],
@@ -223,6 +226,19 @@ def opening(row: Row) -> Opening:
         protocol=protocol(row),
         result=None if row["metric"] is None else result(row),
     )
+
+
+def job(row: Row) -> StoredJob:
+    """Returns a piece of work."""
+    values = {name: row[name] for name in StoredJob.__dataclass_fields__}
+    for name in ("asked", "answered"):
+        values[name] = json.loads(values[name])
+    return StoredJob(**values)
+
+
+def artefact(row: Row) -> Artefact:
+    """Returns an artefact."""
+    return Artefact(**{name: row[name] for name in Artefact.__dataclass_fields__})
 
 
 def _figure(value: float | None) -> float:

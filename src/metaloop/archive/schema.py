@@ -55,9 +55,25 @@ CREATE TABLE parents (
     parent TEXT NOT NULL REFERENCES candidates (identity),
     PRIMARY KEY (child, position)
 );
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES runs (id),
+    number INTEGER NOT NULL,              -- in the order in which the loop thought of them
+    work TEXT NOT NULL,                   -- baselines, train, invent, join, judge
+    status TEXT NOT NULL,
+    asked TEXT NOT NULL,                  -- JSON: what was proposed and why
+    answered TEXT NOT NULL DEFAULT '{}',  -- JSON: what came of it, figures of trials apart
+    message TEXT NOT NULL DEFAULT '',
+    cpu_seconds REAL NOT NULL DEFAULT 0,
+    wall_seconds REAL NOT NULL DEFAULT 0,
+    started TEXT NOT NULL,
+    ended TEXT
+);
+CREATE INDEX jobs_run ON jobs (run);
 CREATE TABLE trials (
     id INTEGER PRIMARY KEY,
     run INTEGER NOT NULL REFERENCES runs (id),
+    job INTEGER REFERENCES jobs (id),     -- what was done: heads on one net share it
     candidate TEXT NOT NULL REFERENCES candidates (identity),
     data_hash TEXT NOT NULL REFERENCES data_sets (hash),
     status TEXT NOT NULL,
@@ -132,6 +148,15 @@ CREATE TABLE openings (
     ci95 REAL,
     episodes INTEGER
 );
+CREATE TABLE artefacts (
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES runs (id),
+    name TEXT NOT NULL,
+    media_type TEXT NOT NULL,             -- image/png
+    caption TEXT NOT NULL,
+    content BLOB NOT NULL
+);
+CREATE INDEX artefacts_run ON artefacts (run);
 """
 
 TABLE_NAMES = (
@@ -140,16 +165,19 @@ TABLE_NAMES = (
     "data_sets",
     "candidates",
     "parents",
+    "jobs",
     "trials",
     "curves",
     "results",
     "verdicts",
     "openings",
+    "artefacts",
 )
 
 # What differs between two runs that are otherwise equal: when, how long, where.
 TIME_COLUMNS = {
     "runs": frozenset(("started", "ended", "arguments", "environment")),
+    "jobs": frozenset(("cpu_seconds", "wall_seconds", "started", "ended")),
     "trials": frozenset(("cpu_seconds", "wall_seconds", "started", "ended")),
     "curves": frozenset(("wall_seconds",)),
     "verdicts": frozenset(("decided",)),

@@ -12,6 +12,8 @@ RunId = NewType("RunId", int)
 TrialId = NewType("TrialId", int)
 ResultId = NewType("ResultId", int)
 OpeningId = NewType("OpeningId", int)
+ArtefactId = NewType("ArtefactId", int)
+JobId = NewType("JobId", int)
 
 RunStatus = Literal["running", "finished", "failed", "interrupted"]
 
@@ -64,11 +66,38 @@ class StoredCandidate:
 
 
 @dataclass(frozen=True)
+class StoredJob:
+    """One piece of work of a run: what was asked for, and what came of it.
+
+    `number` counts them within the run. `asked` and `answered` are JSON values, the figures of its
+    trials apart. `status` is `running`, `finished`, `failed`, `timed out`, `crashed` or
+    `interrupted`.
+    """
+
+    id: JobId
+    run: RunId
+    number: int
+    work: str
+    status: str
+    asked: Mapping[str, Any]
+    answered: Mapping[str, Any]
+    message: str
+    cpu_seconds: float
+    wall_seconds: float
+    started: str
+    ended: str | None
+
+
+@dataclass(frozen=True)
 class StoredTrial:
-    """A trial with the run and data it belongs to; `continues` is the trial it went on from."""
+    """A trial with the run and data it belongs to; `continues` is the trial it went on from.
+
+    `job` is the piece of work that it was part of: heads on one net share it.
+    """
 
     id: TrialId
     run: RunId
+    job: JobId | None
     data_hash: str
     continues: TrialId | None
     started: str
@@ -117,3 +146,18 @@ class Opening:
     def part(self) -> Part:
         """The part that was opened."""
         return self.protocol.part
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """Something to look at that a run made, such as a picture of example episodes.
+
+    `content` is what a file of this `media_type` would hold; `caption` says what it shows.
+    """
+
+    id: ArtefactId
+    run: RunId
+    name: str
+    media_type: str
+    caption: str
+    content: bytes

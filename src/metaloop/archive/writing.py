@@ -13,7 +13,16 @@ import numpy as np
 
 from metaloop.archive import rows
 from metaloop.archive.environment import describe_environment, utc_now
-from metaloop.archive.stored import DataSet, OpeningId, ResultId, RunId, RunStatus, TrialId
+from metaloop.archive.stored import (
+    ArtefactId,
+    DataSet,
+    JobId,
+    OpeningId,
+    ResultId,
+    RunId,
+    RunStatus,
+    TrialId,
+)
 from metaloop.core.errors import ArchiveError
 from metaloop.core.records import Candidate, CurvePoint, Protocol, Result, Trial, Verdict, to_json
 
@@ -68,7 +77,7 @@ class Writing(ABC):
         When is unknown, so `ended` stays empty. Runs and trials that have ended stay as they are.
         """
         with self.transaction():
-            for table, column in (("trials", "run"), ("runs", "id")):
+            for table, column in (("trials", "run"), ("jobs", "run"), ("runs", "id")):
                 self.change(
                     f"UPDATE {table} SET status = 'interrupted' "
                     f"WHERE {column} = ? AND status = 'running'",
@@ -127,6 +136,39 @@ class Writing(ABC):
                     self._insert("parents", line)
         return identity
 
+    def begin_job(self, run: RunId, number: int, work: str, asked: Mapping[str, Any]) -> JobId:
+        """Records that a piece of work was handed out; `asked` are JSON values."""
+        values = {
+            "run": run,
+            "number": int(number),
+            "work": work,
+            "status": "running",
+            "asked": rows.to_json_text(asked),
+            "started": utc_now(),
+        }
+        return JobId(self._insert("jobs", values))
+
+    def end_job(
+        self,
+        job: JobId,
+        status: str,
+        answered: Mapping[str, Any],
+        message: str = "",
+        *,
+        cpu_seconds: float = 0.0,
+        wall_seconds: float = 0.0,
+    ) -> None:
+        """Records what came of a piece of work."""
+        values = {
+            "status": status,
+            "answered": rows.to_json_text(answered),
+            "message": rows.to_text(message),
+            "cpu_seconds": float(cpu_seconds),
+            "wall_seconds": float(wall_seconds),
+            "ended": utc_now(),
+        }
+        self._update("jobs", job, values)
+
     def begin_trial(
         self,
         run: RunId,
@@ -136,6 +178,7 @@ class Writing(ABC):
         seed: int,
         rung: int = 0,
         continues: TrialId | None = None,
+        job: JobId | None = None,
     ) -> TrialId:
         """Records that the training of a candidate began, on data added before."""
         values = {
@@ -146,6 +189,7 @@ class Writing(ABC):
             "seed": int(seed),
             "rung": int(rung),
             "continues": continues,
+            "job": job,
             "started": utc_now(),
         }
         return TrialId(self._insert("trials", values))
@@ -234,6 +278,19 @@ class Writing(ABC):
     def finish_opening(self, opening: OpeningId, result: Result) -> None:
         """Adds what was seen to an opening recorded before."""
         self._update("openings", opening, rows.result_columns(result))
+
+    def add_artefact(
+        self, run: RunId, name: str, media_type: str, content: bytes, caption: str = ""
+    ) -> ArtefactId:
+        """Records something to look at; `content` is what a file of `media_type` would hold."""
+        values = {
+            "run": run,
+            "name": rows.to_text(name),
+            "media_type": rows.to_text(media_type),
+            "caption": rows.to_text(caption),
+            "content": content,
+        }
+        return ArtefactId(self._insert("artefacts", values))
 
     def _require_running(self, trial: TrialId, begun: Mapping[str, Any]) -> None:
         known = self.query("SELECT * FROM trials WHERE id = ?", (trial,))
