@@ -36,6 +36,14 @@ MISTAKES = {  # arguments, with what the line must say
     "absurd image size": (["data", "CLASSES", "--image-size", "99999"], "4 to 1024"),
     "resume without a folder": (["learn", "CLASSES", "--resume"], "--out"),
     "resume nothing": (["learn", "CLASSES", "--resume", "--out", "new"], "no run to resume"),
+    "no worker": (["learn", "CLASSES", "--workers", "0"], "--workers"),
+    "further data that are missing": (["learn", "CLASSES", "--also", "nowhere"], "nowhere"),
+    "further data without classes": (
+        ["learn", "CLASSES", "--also", "sinusoid"],
+        "sinusoid has no classes to share; leave --also away",
+    ),
+    "no archive": (["learn", "CLASSES", "--archive", "nothing.sqlite"], "nothing.sqlite"),
+    "a model as an archive": (["learn", "CLASSES", "--archive", "MODEL"], "archive"),
     "unknown learner": (
         ["train", "CLASSES", "--learner", "protonte", "--out", "x"],
         "did you mean 'protonet'",

@@ -15,18 +15,22 @@ import typer
 from metaloop import __version__
 from metaloop.archive import Archive
 from metaloop.cli import app
+from metaloop.loop import finishing
 
 Command = Callable[..., Any]
 
 FLAGS = {  # they are a contract with scripts: a change here is a change for users
     "learn": "DATA --budget --ways --shots --queries --out --seed --split-seed --image-size "
-    "--strict --resume --json --quiet",
+    "--also --archive --workers --strict --resume --json --quiet",
     "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
     "--image-size --strict --resume --json --quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive --strict --seed "
     "--json --quiet",
     "predict": "MODEL INPUT... --support --skip-unreadable --seed --json",
     "fit": "MODEL --support --out --keep-support --seed --json",
+    "report": "RUN --out --seed --json",
+    "show": "RUN CANDIDATE --seed --json",
+    "export": "RUN --to --out --seed --json",
     "list": "KIND --seed --json",
     "data": "DATA --image-size --split-seed --strict --seed --json --quiet",
     "cite": "MODEL|RUN --seed --json",
@@ -91,6 +95,40 @@ def test_from_a_folder_of_classes_to_a_model_that_needs_no_support(
     assert expected_keys | {"wall_seconds"} <= set(report)
     cited = command("cite", "runs/shapes-2", "--json").json["citations"]
     assert any("snell2017" in entry for entry in cited) and len(cited) == 3
+
+
+@pytest.mark.usefixtures("quick_catalogue")
+def test_where_labels_mean_nothing_the_last_lines_say_so(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finishing, "_TEST_EPISODES", 200)
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(24), 8)
+    np.savez("noise.npz", X=rng.normal(size=(len(y), 5)), y=y)
+    learned = command("learn", "noise.npz", "--budget", "20steps", "--workers", "1", "-q")
+    assert learned.code == 0, learned.err
+    assert "\nno better than chance (20.0%)\n" in learned.out
+
+
+@pytest.mark.usefixtures("quick_catalogue")
+def test_further_data_and_an_earlier_archive_may_be_given(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finishing, "_TEST_EPISODES", 100)
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(24), 8)
+    for name in ("target", "other"):
+        centres = rng.normal(size=(24, 5))[y]
+        np.savez(f"{name}.npz", X=centres + 0.3 * rng.normal(size=centres.shape), y=y)
+    quick = ("--budget", "20steps", "--workers", "1", "--json", "-q")
+    first = command("learn", "other.npz", *quick).json
+    known = ("--also", "other.npz", "--archive", first["archive"])
+    report = command("learn", "target.npz", *known, *quick).json
+    assert report["status"] == "finished" and report["test"]["better_than_chance"] is True
+    with Archive.open(report["archive"], read_only=True) as archive:
+        (run,) = archive.runs()
+        assert {data.name for data in archive.data_sets()} == {"target", "other"}
+    assert (run.arguments["also"], run.arguments["workers"]) == (["other.npz"], 1)
 
 
 def test_train_reports_what_it_made(command: Command, classes: Path, tmp_path: Path) -> None:

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from metaloop.loop import Learned, learn
+from metaloop.archive import Archive
+from metaloop.catalogue import candidates
+from metaloop.catalogue.families import OpenedData
+from metaloop.core.budget import parse_budget
+from metaloop.core.records import Candidate
+from metaloop.loop import Learned, choosing, finishing, learn, repeating
 from metaloop.loop.events import LoopEvent
+from metaloop.loop.run import Run, describe_data
+from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read_arrays
 from metaloop.tasks.store import Reading
 
-BUDGET = "60steps"
+BUDGET = "160steps"
+QUICK = ("nearest_centroid", "protonet", "simpleshot")  # others take seconds to measure
+TEST_EPISODES = 300
 
 
-def make_reading(side: int = 8, shuffled: bool = False) -> Reading:
+def make_reading(side: int = 8, shuffled: bool = False, seed: int = 0) -> Reading:
     """Returns 24 classes x 12 images; `shuffled`: labels mean nothing.
 
     Patterns that all classes share drown the prototypes: raw pixels do badly, nets can learn.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     prototypes = rng.normal(size=(24, 1, side, side))
     patterns = rng.normal(size=(4, side * side))
     nuisance = (rng.normal(size=(24 * 12, 4)) @ patterns).reshape(24, 12, side, side)
@@ -47,11 +58,52 @@ def stop_after(polls: int) -> Callable[[], bool]:
     return lambda: next(left, None) is None
 
 
+def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets runs choose among few learners, and test on fewer episodes: all else is as it is."""
+
+    def quick(*arguments: Any) -> list[Candidate]:
+        every = candidates.catalogue_candidates(*arguments)
+        return [candidate for candidate in every if candidate.learner.name in QUICK]
+
+    monkeypatch.setattr(choosing, "catalogue_candidates", quick)
+    monkeypatch.setattr(finishing, "_TEST_EPISODES", TEST_EPISODES)
+    monkeypatch.setattr(repeating, "EPISODES", 100)
+    monkeypatch.setattr(repeating, "FINAL_EPISODES", 200)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shortens the runs of a test, as `finished` was."""
+    shorten(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[LoopEvent], Any]:
-    """A run that was never interrupted: its folder, its events, its report."""
+    """A run that was never interrupted, on one worker process: folder, events, report."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    return folder, *run_to_end(learn(make_reading(), out=folder, budget=BUDGET, queries=5))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        shorten(monkeypatch)
+        events = learn(make_reading(), out=folder, budget=BUDGET, queries=5, workers=1)
+        return folder, *run_to_end(events)
+
+
+@pytest.fixture(scope="session")
+def make_short() -> Callable[[], AbstractContextManager[None]]:
+    """A context in which runs are as short as `finished`: for fixtures of modules."""
+
+    @contextmanager
+    def shortened() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            shorten(monkeypatch)
+            yield
+
+    return shortened
+
+
+@pytest.fixture(scope="session")
+def make() -> Callable[..., Reading]:
+    """Makes readings: see `make_reading`."""
+    return make_reading
 
 
 @pytest.fixture
@@ -60,11 +112,35 @@ def reading() -> Reading:
     return make_reading()
 
 
+@pytest.fixture(scope="session")
+def family() -> ClassFamily:
+    """The family of `finished`."""
+    return class_family(make_reading())[0]
+
+
+@pytest.fixture
+def make_run(tmp_path: Path, family: ClassFamily) -> Iterator[Callable[..., Run]]:
+    """Returns runs of `family` in the folder of the test, with an archive of their own."""
+    opened: list[Archive] = []
+
+    def make(name: str = "run", budget: str = BUDGET, queries: int = 5) -> Run:
+        folder = tmp_path / name
+        folder.mkdir()
+        archive = Archive.create(folder / "archive.sqlite")
+        opened.append(archive)
+        number = archive.begin_run("learn", arguments={"workers": 1}, seed=0, budget=budget)
+        archive.add_data_set(describe_data(OpenedData(family, "images")))
+        limit, spec = parse_budget(budget), family.spec(5, 1, queries)
+        return Run(folder, archive, number, limit, 0, family, spec, lambda: False, tries=(number,))
+
+    yield make
+    for archive in opened:
+        archive.close()
+
+
 @pytest.fixture
 def tools() -> Any:
-    """`make_reading`, `run_to_end` and `stop_after`."""
-    from types import SimpleNamespace
-
+    """`make_reading`, `run_to_end` and `stop_after`, and the budget of `finished`."""
     return SimpleNamespace(
         make_reading=make_reading, run_to_end=run_to_end, stop_after=stop_after, budget=BUDGET
     )

@@ -1,7 +1,11 @@
-"""A run that was stopped or killed goes on and ends with the very same model."""
+"""A run that was stopped or left goes on: nothing that had ended is done again or lost."""
 
 from __future__ import annotations
 
+import itertools
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,14 @@ import torch
 from metaloop.archive import Archive, content
 from metaloop.catalogue.model import load_model
 from metaloop.core.errors import MetaloopError
-from metaloop.loop import learn
+from metaloop.core.records import Candidate, Choice, Plan, Trial
+from metaloop.loop import Tried, learn
+from metaloop.loop.population import Node, Population
+from metaloop.loop.proposing import Proposal
+from metaloop.loop.recording import begin
+from metaloop.loop.run import Run, check_same_run, run_folder
+
+OPTIONS: dict[str, Any] = {"budget": "60steps", "queries": 5, "workers": 1}
 
 
 def same_weights(first: Path, second: Path) -> bool:
@@ -21,71 +32,103 @@ def same_weights(first: Path, second: Path) -> bool:
     return all(torch.equal(mine.meta_params[n], other.meta_params[n]) for n in mine.meta_params)
 
 
-@pytest.mark.parametrize("polls", [[17], [9, 4, 30]], ids=["once", "three times"])
-def test_an_interrupted_run_goes_on_to_the_same_model(
-    finished: Any, reading: Any, tools: Any, tmp_path: Path, polls: list[int]
-) -> None:
-    folder, options = tmp_path / "run", {"budget": tools.budget, "queries": 5}
-    for number, count in enumerate(polls):
-        events = learn(
-            reading, out=folder, resume=number > 0, stop=tools.stop_after(count), **options
-        )
-        _, report = tools.run_to_end(events)
-        assert report["status"] == "interrupted"
-        assert report.get("test") is None
-        if report["model"]:
-            load_model(report["model"])
-    _, report = tools.run_to_end(learn(reading, out=folder, resume=True, **options))
-    assert report["status"] == "finished"
-    assert same_weights(finished[0], folder)
-    assert report["test"] == finished[2]["test"]
-    assert report["best"]["promotion"] == finished[2]["best"]["promotion"]
-    assert len(report["leaderboard"]) == len(finished[2]["leaderboard"])
+def ended(folder: Path) -> dict[int, Trial]:
     with Archive.open(folder / "archive.sqlite", read_only=True) as archive:
-        statuses = [run.status for run in archive.runs()]
-        assert statuses == ["interrupted"] * len(polls) + ["finished"]
-        assert len(archive.openings()) == 1
+        unfinished = ("running", "interrupted")
+        return {t.id: t.trial for t in archive.trials() if t.trial.status not in unfinished}
 
 
-def test_a_run_that_is_left_in_the_middle_can_go_on(
-    finished: Any, reading: Any, tools: Any, tmp_path: Path
+def assert_kept(before: dict[int, Trial], after: dict[int, Trial]) -> None:
+    """Trials that had ended are as they were; judgements may have added figures."""
+    for number, was in before.items():
+        results = after[number].results[: len(was.results)]
+        assert replace(after[number], results=results) == was
+
+
+def learn_until(tries: int, folder: Path, reading: Any, **options: Any) -> dict[str, Any]:
+    """Runs until so many trials were told of, then asks it to stop; returns the report."""
+    told = 0
+    events = learn(reading, out=folder, stop=lambda: told >= tries, **OPTIONS, **options)
+    for event in events:
+        told += isinstance(event, Tried)
+        last = event
+    report: dict[str, Any] = last.report  # type: ignore[union-attr]
+    return report
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory, make_short: Any, make: Any) -> Path:
+    """The folder of a run that its reader left in the middle, as by an exception or Ctrl-C."""
+    folder = tmp_path_factory.mktemp("left") / "run"
+    with make_short():
+        events = learn(make(), out=folder, **OPTIONS)
+        for _ in range(3):
+            while not isinstance(next(events), Tried):
+                pass
+        events.close()  # type: ignore[attr-defined]
+    return folder
+
+
+@pytest.mark.usefixtures("short")
+def test_a_run_that_was_left_and_then_stopped_goes_on_to_its_end(
+    left: Path, reading: Any, tools: Any, tmp_path: Path
 ) -> None:
-    options = {"out": tmp_path / "run", "budget": tools.budget, "queries": 5}
-    events = learn(reading, **options)
-    for _ in range(12):
-        next(events)
-    events.close()  # as by an exception or Ctrl-C in the reader of the events
-    _, report = tools.run_to_end(learn(reading, resume=True, **options))
-    assert report["test"] == finished[2]["test"]
-    assert same_weights(finished[0], tmp_path / "run")
+    folder = tmp_path / "run"
+    shutil.copytree(left, folder)
+    first = ended(folder)
+    assert len(first) >= 3
+    report = learn_until(2, folder, reading, resume=True)
+    assert (report["status"], report["test"]) == ("interrupted", None)
+    figures = [row["search"]["value"] for row in report["leaderboard"] if row["search"]]
+    assert report["best"]["search"]["value"] <= max(figures)
+    assert load_model(report["model"]).candidate.identity == report["best"]["candidate"]
+    second = ended(folder)
+    assert_kept(first, second)
+    assert len(second) > len(first)
+
+    _, report = tools.run_to_end(learn(reading, out=folder, resume=True, **OPTIONS))
+    assert report["status"] == "finished" and report["test"]["better_than_chance"] is True
+    third = ended(folder)
+    assert_kept(second, third)
+    with Archive.open(folder / "archive.sqlite", read_only=True) as archive:
+        runs, jobs, openings = archive.runs(), archive.jobs(), archive.openings()
+    assert [run.status for run in runs] == ["interrupted", "interrupted", "finished"]
+    assert [opening.run for opening in openings] == [runs[-1].id]
+    assert sum(job.work == "baselines" and job.status == "finished" for job in jobs) == 1
+    assert not any(job.status == "running" for job in jobs)
+    numbers = [job.number for job in jobs]
+    assert len(set(numbers)) == len(numbers)
+    shares = sum(j.asked["share"] for j in jobs if j.work != "judge" and j.status == "finished")
+    assert 1 - 1e-9 <= shares < 1.15
+    ranges = [(j.asked["first"], j.asked["episodes"]) for j in jobs if j.work == "judge"]
+    assert all(a[0] + a[1] == b[0] for a, b in itertools.pairwise(ranges))
 
 
-def test_stopping_early_saves_the_best_so_far(reading: Any, tools: Any, tmp_path: Path) -> None:
-    events = learn(
-        reading, out=tmp_path / "run", budget=tools.budget, queries=5, stop=tools.stop_after(4)
-    )
-    _, report = tools.run_to_end(events)
-    assert report["status"] == "interrupted"
-    assert report["best"] is not None
-    values = [row["search"]["value"] for row in report["leaderboard"] if row["search"]]
-    assert report["best"]["search"]["value"] == max(values)
-    assert load_model(report["model"]).candidate.learner.name == report["best"]["learner"]
+def test_other_arguments_than_those_of_the_run_are_named(left: Path, reading: Any) -> None:
+    before = (left / "archive.sqlite").stat().st_mtime_ns
+    options = {**OPTIONS, "queries": 4, "seed": 1}
+    with pytest.raises(MetaloopError, match=r"other values of --queries, --seed"):
+        next(learn(reading, out=left, resume=True, **options))
+    assert (left / "archive.sqlite").stat().st_mtime_ns == before
 
 
-def test_other_arguments_than_those_of_the_run_are_named(
+@pytest.mark.usefixtures("short")
+def test_stopping_before_anything_was_measured_saves_nothing_and_can_go_on(
     reading: Any, tools: Any, tmp_path: Path
 ) -> None:
-    options = {"out": tmp_path / "run", "budget": tools.budget, "stop": tools.stop_after(1)}
-    tools.run_to_end(learn(reading, queries=5, **options))
-    with pytest.raises(MetaloopError, match=r"other values of --queries, --seed"):
-        next(learn(reading, queries=4, seed=1, resume=True, **options))
+    events = learn(reading, out=tmp_path / "run", stop=lambda: True, **OPTIONS)
+    _, report = tools.run_to_end(events)
+    assert (report["status"], report["best"], report["model"]) == ("interrupted", None, None)
+    assert learn_until(1, tmp_path / "run", reading, resume=True)["best"] is not None
 
 
-def test_one_seed_gives_one_archive(
+@pytest.mark.usefixtures("short")
+def test_one_seed_and_one_worker_give_one_archive(
     finished: Any, reading: Any, tools: Any, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    _, report = tools.run_to_end(learn(reading, out=folder, budget=tools.budget, queries=5))
+    events = learn(reading, out=folder, budget=tools.budget, queries=5, workers=1)
+    _, report = tools.run_to_end(events)
     assert same_weights(finished[0], folder)
     assert report["test"] == finished[2]["test"]
     contents = []
@@ -95,3 +138,52 @@ def test_one_seed_gives_one_archive(
     assert contents[0].keys() == contents[1].keys()
     for table, rows in contents[0].items():
         assert rows == contents[1][table], table
+
+
+def job_of(run: Run, number: int) -> Any:
+    candidate = Candidate(Choice("protonet"), Choice("mlp"), Plan("episodes"))
+    node = Node(number, "train", candidate)
+    return begin(run, Population(), node, Proposal("train", (candidate,), "catalogue"))
+
+
+def test_earlier_tries_are_charged_what_their_ended_jobs_took(
+    make_run: Callable[..., Run],
+) -> None:
+    run = make_run(budget="60s")
+    for number in range(2):
+        spent = {"cpu_seconds": 3.0, "wall_seconds": 4.0}
+        run.archive.end_job(job_of(run, number), "finished", {}, **spent)
+    job_of(run, 2)  # runs when the process is killed
+    second = run.archive.begin_run("learn", arguments={"workers": 2}, seed=0, budget="60s")
+    for number in (3, 4):
+        job = run.archive.begin_job(second, number, "judge", {"episodes": 9, "first": 0})
+        run.archive.end_job(job, "finished", {}, cpu_seconds=1.0, wall_seconds=2.0)
+    earlier = check_same_run(run.archive, {"workers": 8})
+    assert earlier.tries == (run.id, second)
+    assert earlier.cpu == pytest.approx(3 + 3 + 1 + 1)
+    assert earlier.wall == pytest.approx((4 + 4) / 1 + (2 + 2) / 2)  # by the workers of each try
+    assert [stored.status for stored in run.archive.runs()] == ["interrupted", "interrupted"]
+
+
+def test_a_try_that_was_killed_before_its_first_job_is_not_called_running_for_ever(
+    make_run: Callable[..., Run],
+) -> None:
+    run = make_run()
+    assert check_same_run(run.archive, {}).tries == ()
+    assert [stored.status for stored in run.archive.runs()] == ["interrupted"]
+
+
+def test_a_folder_of_a_run_that_was_killed_before_it_had_an_archive_is_fresh(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "run"
+    (folder / "states").mkdir(parents=True)
+    (folder / "run.lock").write_text("1234")
+    (folder / ".0123456789ab.archive.tmp").write_text("")
+    with run_folder(folder, resume=False) as archive:
+        assert archive.runs() == ()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("do not touch")
+    with pytest.raises(MetaloopError, match="already holds something"), \
+            run_folder(tmp_path / "other", resume=False):  # fmt: skip
+        pass

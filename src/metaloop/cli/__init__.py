@@ -14,7 +14,19 @@ import typer
 from typer.main import get_command
 
 from metaloop import __version__
-from metaloop.cli import cite, data, evaluate, fit, learn, listing, predict, train
+from metaloop.cli import (
+    cite,
+    data,
+    evaluate,
+    export,
+    fit,
+    learn,
+    listing,
+    predict,
+    report,
+    show,
+    train,
+)
 from metaloop.cli.errors import guarded
 
 _VERBS: dict[str, Callable[..., object]] = {
@@ -24,6 +36,9 @@ _VERBS: dict[str, Callable[..., object]] = {
     "data": data.data,
     "train": train.train,
     "evaluate": evaluate.evaluate,
+    "report": report.report,
+    "show": show.show,
+    "export": export.export,
     "list": listing.list_names,
     "cite": cite.cite,
 }

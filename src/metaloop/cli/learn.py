@@ -14,7 +14,7 @@ import typer
 
 from metaloop.cli import options
 from metaloop.cli.output import figure, measured, print_json, print_table
-from metaloop.cli.progress import Progress, clock, joined, result_figure
+from metaloop.cli.progress import Progress, clock, gain, joined, result_figure
 from metaloop.cli.stopping import Stopper, say_how_to_go_on
 from metaloop.core.errors import MetaloopError, OutputError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from metaloop.loop import LoopEvent
 
 _RUNS = Path("runs")
+_ROWS_SHOWN = 12  # `metaloop show` has them all
 
 
 def learn(
@@ -37,6 +38,20 @@ def learn(
     seed: options.Seed = 0,
     split_seed: options.SplitSeed = 0,
     image_size: options.ImageSize = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
+    ] = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The archive of earlier runs, to start from what they found."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Worker processes, a thread each. (default: one per core)"),
+    ] = None,
     strict: options.Strict = False,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -47,6 +62,7 @@ def learn(
         raise MetaloopError("--resume goes on with a run; name its folder with --out")
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size}
+    asked |= {"also": also or [], "archive": archive, "workers": workers}
     with Stopper() as stop, Progress(quiet) as progress:
         progress.status(f"reading {data}")
         folder = _fresh_folder(data) if out is None else out
@@ -103,8 +119,9 @@ class _Shown:
         elif isinstance(event, Trying):
             self.progress.status(
                 joined(
-                    event.stage,
+                    f"round {event.round}",
                     event.label,
+                    event.stage,
                     f"step {event.step:,}",
                     f"loss {event.loss:.3f}",
                     self.best,
@@ -116,7 +133,10 @@ class _Shown:
             said = result_figure(result) if result else f"{event.trial.status}"
             if event.best == event.label and result and result.value == event.best_value:
                 self.best = f"best {event.label} {said}"
-            self.progress.line(joined(f"tried {event.label}", said, event.trial.message))
+            gained = "" if event.progress is None else gain(event.progress)
+            operator = "" if event.operator == "catalogue" else event.operator
+            said = joined(f"tried {event.label}", operator, said, gained, event.trial.message)
+            self.progress.line(said)
         elif isinstance(event, Promoted):
             self.progress.line(
                 joined(f"promoted {event.label}", result_figure(event.result), event.reason)
@@ -128,13 +148,15 @@ def _print_report(report: Mapping[str, Any]) -> None:
     from metaloop.modelfile import read_model
 
     print_table(
-        ("learner", "net", "search", "promotion", "steps", "CPU s", "status"),
-        [_row(row) for row in report["leaderboard"]],
+        ("learner", "net", "how", "search", "promotion", "steps", "CPU s", "status"),
+        [_row(row) for row in _worth_showing(report["leaderboard"])],
         numbers=("search", "promotion", "steps", "CPU s"),
     )
     result = read_model(report["model"]).results[-1]
     best, model = report["best"], report["model"]
     print(f"\n{best['learner']} / {best['net']}: {measured(report['test'], vars(result.protocol))}")
+    if report["test"]["better_than_chance"] is False:
+        print(f"no better than chance ({report['test']['chance']:.1%})")
     if "digits" in report:
         print()
         _print_digits(report["digits"])
@@ -146,11 +168,17 @@ def _print_report(report: Mapping[str, Any]) -> None:
     print(f"  metaloop predict {shlex.quote(model)} --support NEW_CLASSES IMAGE...")
 
 
+def _worth_showing(leaderboard: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Returns the best rows and all baselines."""
+    return [row for place, row in enumerate(leaderboard) if place < _ROWS_SHOWN or row["baseline"]]
+
+
 def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
     options = ", ".join(f"{name} {value}" for name, value in row["options"].items())
     return (
         row["learner"] + (f" ({options})" if options else ""),
         row["net"],
+        "baseline" if row["baseline"] else row["operator"],
         figure(row["search"]),
         figure(row["promotion"]),
         f"{row['steps']:,}",

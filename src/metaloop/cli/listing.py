@@ -14,11 +14,14 @@ from metaloop.core.errors import unknown_name
 
 
 def list_names(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="learners, nets or families.")],
+    kind: Annotated[
+        str,
+        typer.Argument(metavar="KIND", help="learners, nets, families, generators or programs."),
+    ],
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """List the learners, nets or built-in families."""
+    """List learners, nets, built-in families, generators of data or programs."""
     if kind not in _KINDS:
         raise unknown_name("list", kind, _KINDS)
     entries = _KINDS[kind]()
@@ -51,10 +54,30 @@ def _families() -> list[dict[str, str]]:
     return [{"name": name, "summary": entry.summary} for name, entry in FAMILIES.items()]
 
 
+def _generators() -> list[dict[str, str]]:
+    from metaloop.catalogue.generators import GENERATORS
+
+    return [
+        {"name": name, "written": e.signature, "inputs": e.inputs, "summary": e.summary}
+        for name, e in GENERATORS.items()
+    ]
+
+
+def _programs() -> list[dict[str, str]]:
+    from metaloop.catalogue.programs import PROGRAMS
+
+    return [
+        {"name": name, "summary": entry.summary, "paper": entry.paper}
+        for name, entry in PROGRAMS.items()
+    ]
+
+
 _KINDS: dict[str, Callable[[], list[dict[str, str]]]] = {
     "learners": _learners,
     "nets": _nets,
     "families": _families,
+    "generators": _generators,
+    "programs": _programs,
 }
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from metaloop.core.records import Result
+    from metaloop.core.statistics import Estimate
     from metaloop.tasks.store import LeftOut
 
 _SECONDS_BETWEEN_LINES = 5.0  # where there is no terminal to overwrite a line on
@@ -86,6 +87,11 @@ class Progress:
 def result_figure(result: Result | None) -> str:
     """Returns the figure of a result with its interval, or `-`."""
     return "-" if result is None else figure(vars(result))
+
+
+def gain(progress: Estimate) -> str:
+    """Returns a paired difference in points, `+1.2 +/- 0.4 over its parent`."""
+    return f"{100 * progress.value:+.1f} +/- {100 * progress.ci95:.1f} over its parent"
 
 
 def clock(seconds: float | None) -> str:

@@ -1,18 +1,43 @@
-"""The loop: choose, train, judge; and its single steps for those who choose by themselves."""
+"""The loop: choose, train, judge; and its single steps for those who choose by themselves.
 
-from metaloop.loop.events import DataRead, Learned, LoopEvent, Promoted, Tried, Trying
-from metaloop.loop.learning import learn
-from metaloop.loop.measuring import evaluate_model
-from metaloop.loop.single import train_model
+Names are loaded when they are used: a worker process takes hold of its pipes before torch loads.
+"""
 
-__all__ = [
-    "DataRead",
-    "Learned",
-    "LoopEvent",
-    "Promoted",
-    "Tried",
-    "Trying",
-    "evaluate_model",
-    "learn",
-    "train_model",
-]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from metaloop.loop.events import DataRead as DataRead
+    from metaloop.loop.events import Learned as Learned
+    from metaloop.loop.events import LoopEvent as LoopEvent
+    from metaloop.loop.events import Promoted as Promoted
+    from metaloop.loop.events import Tried as Tried
+    from metaloop.loop.events import Trying as Trying
+    from metaloop.loop.learning import learn as learn
+    from metaloop.loop.measuring import evaluate_model as evaluate_model
+    from metaloop.loop.proposing import Generates as Generates
+    from metaloop.loop.single import train_model as train_model
+
+_MODULE_OF = {  # public name -> the module that defines it
+    "DataRead": "metaloop.loop.events",
+    "Generates": "metaloop.loop.proposing",
+    "Learned": "metaloop.loop.events",
+    "LoopEvent": "metaloop.loop.events",
+    "Promoted": "metaloop.loop.events",
+    "Tried": "metaloop.loop.events",
+    "Trying": "metaloop.loop.events",
+    "evaluate_model": "metaloop.loop.measuring",
+    "learn": "metaloop.loop.learning",
+    "train_model": "metaloop.loop.single",
+}
+
+__all__ = list(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    """Returns a public name, loading its module (PEP 562); raises `AttributeError`."""
+    if name in _MODULE_OF:
+        return getattr(import_module(_MODULE_OF[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,104 +1,180 @@
-"""Step 1, choose learning algorithms: the catalogue's candidates, grouped by what trains them."""
+"""Step 1, choose learning algorithms: what starts the race, best guess first.
+
+With an archive of earlier runs the first contenders are a greedy portfolio: candidates of which
+each helps where those before it do not, over the families that were learned before. All of the
+catalogue follows. Candidates that share a trained net are one contender with several heads.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import nn
 
-from metaloop.archive import TrialId
+from metaloop.archive import Archive
 from metaloop.catalogue.candidates import build_learner, catalogue_candidates, trunk_of, with_module
-from metaloop.core.learner import Learner, MetaParams
+from metaloop.catalogue.generators import generator_arms
+from metaloop.catalogue.learners import learner_entry
+from metaloop.catalogue.programs import PROGRAMS, on_trunk
+from metaloop.catalogue.ranges import Among
+from metaloop.catalogue.recipes import default_augmentation
+from metaloop.catalogue.space import space_of
+from metaloop.core.errors import MetaloopError
+from metaloop.core.inputs import InputFormat
 from metaloop.core.objective import higher_is_better, objective
-from metaloop.core.records import Candidate, Result, TrialStatus
+from metaloop.core.records import Candidate, Choice, DataRecipe
 from metaloop.core.spec import TaskSpec
-from metaloop.engine.state import TrainState
+from metaloop.generators.recipes import operators_of, parse_recipe
+from metaloop.loop.portfolio import portfolio
+from metaloop.nets.embedding import NetLearner
 from metaloop.tasks.family import TaskFamily
 
-
-@dataclass
-class Head:
-    """One candidate: its learner, what it measured last, and its cost so far.
-
-    Heads of one contender share its training, and each is charged all of it.
-    """
-
-    candidate: Candidate
-    learner: Learner
-    meta_params: MetaParams = field(default_factory=dict)
-    result: Result | None = None
-    scores: np.ndarray | None = None
-    promotion: Result | None = None
-    promotion_scores: np.ndarray | None = None
-    status: TrialStatus | Literal["untried"] = "untried"
-    trial: TrialId | None = None  # the one under way
-    rung: int = -1
-    message: str = ""
-    cpu_seconds: float = 0.0
-    seconds_per_episode: float = 0.0  # of measuring it, the last time
-    steps: int = 0
-
-    def fail(self, status: TrialStatus, message: str) -> None:
-        """Notes that the last trial gave no figure, and why."""
-        self.status, self.message, self.result, self.scores = status, message, None, None
-
-    @property
-    def value(self) -> float:
-        """The last figure as a number of which more is better; minus infinity if there is none."""
-        if self.result is None:
-            return -np.inf
-        better = higher_is_better(self.result.metric)
-        return self.result.value if better else -self.result.value
-
-    @property
-    def merit(self) -> tuple[float, float]:
-        """What heads are ordered by: their figure, and where that is equal, what it cost."""
-        return self.value, -self.cpu_seconds
+PORTFOLIO_SIZE = 4
+SLOW_START_SECONDS = 15.0  # of one core: gradient learners were near chance after less (LOG.md)
+_CATALOGUE_PROGRAMS = ("centred", "power", "ridge")  # heads worth measuring on every net
 
 
-@dataclass
-class Contender:
-    """Candidates that share one training (or need none: then `trunk` is that of a baseline)."""
+@dataclass(frozen=True)
+class Field:
+    """What there is to begin with: plain baselines, and contenders with their heads, in order."""
 
-    trunk: str
-    heads: list[Head]
-    state: TrainState | None = None
-
-    @property
-    def trains(self) -> bool:
-        """Whether there is anything to train."""
-        return self.heads[0].candidate.plan.style != "none"
-
-    @property
-    def best(self) -> Head:
-        """The head with the best figure."""
-        return max(self.heads, key=lambda head: head.merit)
+    baselines: tuple[Candidate, ...]
+    contenders: tuple[tuple[Candidate, ...], ...]
 
 
-def choose_contenders(
+def choose_field(
     family: TaskFamily,
     spec: TaskSpec,
     module: nn.Module | None = None,
-    candidates: Sequence[Candidate] | None = None,
-) -> list[Contender]:
-    """Returns the contenders among `candidates` (default: all the catalogue has), baselines first.
+    archive: Archive | None = None,
+    race_seconds: float | None = None,
+    own: Sequence[Candidate] | None = None,
+) -> Field:
+    """Returns the contenders for such a family.
 
-    `module` is a net of the user's own: the trained candidates then use it.
+    `module` is a net of the user's own: all contenders then use it. `archive`: earlier runs.
+    `race_seconds`: worker seconds for the first segments of all; where that is too little for
+    those that start slowly, they are left out (None: a budget in steps). `own`: candidates to
+    race instead of the catalogue's.
     """
-    if candidates is None:
-        candidates = catalogue_candidates(family.input_format, spec)
+    candidates = catalogue_candidates(family.input_format, spec)
+    baselines = tuple(c for c in candidates if c.plan.style == "none")
+    trained = [c for c in candidates if c.plan.style != "none"]
+    if own is not None:
+        trained = [candidate for candidate in own if candidate.plan.style != "none"]
+    elif race_seconds is not None and family.input_format.kind == "image":
+        quick = [c for c in trained if not learner_entry(c.learner.name).starts_slowly]
+        if race_seconds / max(1, len(trained)) < SLOW_START_SECONDS:
+            trained = quick
     if module is not None:
-        candidates = [
-            with_module(candidate, module) if candidate.plan.style != "none" else candidate
-            for candidate in candidates
-        ]
-    contenders: dict[str, Contender] = {}
-    for candidate in candidates:
-        name = objective(spec.objective).name
-        head = Head(candidate, build_learner(candidate, family.input_format, name, module))
-        trunk = trunk_of(candidate)
-        contenders.setdefault(trunk, Contender(trunk, [])).heads.append(head)
-    return sorted(contenders.values(), key=lambda contender: contender.trains)
+        trained = [with_module(candidate, module) for candidate in trained]
+    elif archive is not None:
+        trained = [*_proven(archive, family, spec), *trained]
+    contenders: dict[str, list[Candidate]] = {}
+    for candidate in trained:
+        heads = contenders.setdefault(trunk_of(candidate), [])
+        if candidate not in heads:
+            heads.append(candidate)
+    for heads in contenders.values():
+        known = _programs(heads[0], family, spec, module)
+        heads += [program for program in known if program not in heads]
+    return Field(baselines, tuple(map(tuple, contenders.values())))
+
+
+def known_programs(archive: Archive) -> list[str]:
+    """Returns the sources of programs that were invented in the archive's runs, oldest first."""
+    catalogue = {entry.source for entry in PROGRAMS.values()}
+    sources = [stored.candidate.program for stored in archive.candidates()]
+    return list(dict.fromkeys(s for s in sources if s is not None and s not in catalogue))
+
+
+def errors_of(archive: Archive) -> tuple[np.ndarray, list[Candidate]]:
+    """Returns errors `[families, candidates]` on `search`, NaN where unmeasured, less is better.
+
+    A family is a data set under one task; of several figures the one of the highest rung counts.
+    Candidates that need no training, or were put together from others, are left out.
+    """
+    stored = {c.identity: c.candidate for c in archive.candidates()}
+    rungs = {trial.id: trial.trial.rung for trial in archive.trials()}
+    best: dict[tuple[tuple[str, int, int, str], str], tuple[int, float]] = {}
+    for result in archive.results(part="search"):
+        candidate = stored.get(result.candidate)
+        if candidate is None or candidate.plan.style == "none":
+            continue
+        how = result.result.protocol
+        row = (how.data_hash, how.ways, how.shots, result.result.metric)
+        value = result.result.value
+        error = 1 - value if higher_is_better(result.result.metric) else value
+        rung = rungs[result.trial]
+        if rung >= best.get((row, result.candidate), (-1, 0.0))[0]:
+            best[row, result.candidate] = (rung, error)
+    rows = list(dict.fromkeys(row for row, _ in best))
+    identities = list(dict.fromkeys(identity for _, identity in best))
+    errors = np.full((len(rows), len(identities)), np.nan)
+    for (row, identity), (_, error) in best.items():
+        errors[rows.index(row), identities.index(identity)] = error
+    return errors, [stored[identity] for identity in identities]
+
+
+def _proven(archive: Archive, family: TaskFamily, spec: TaskSpec) -> list[Candidate]:
+    """Returns the archive's portfolio, of candidates that can be built for this family."""
+    errors, stored = errors_of(archive)
+    kind = objective(spec.objective).target_kind
+    candidates = [_suited(candidate, family.input_format, kind) for candidate in stored]
+    able = [k for k, candidate in enumerate(candidates) if _fits(candidate, family, spec)]
+    if not able:
+        return []
+    errors = errors[:, able]
+    errors = errors[~np.isnan(errors).all(axis=1)]
+    chosen = portfolio(errors, min(PORTFOLIO_SIZE, len(able)))
+    return [candidates[able[k]] for k in chosen]
+
+
+def _suited(candidate: Candidate, input_format: InputFormat, target_kind: str) -> Candidate:
+    """Returns the candidate without what is for other inputs: further data, operators, noise."""
+    data, plan = candidate.data, candidate.plan
+    suiting = {
+        _operator(choice)
+        for arm in generator_arms(input_format)
+        for choice in operators_of(parse_recipe(arm))
+    }
+    if data.families or not {_operator(choice) for choice in operators_of(data)} <= suiting:
+        data = DataRecipe()
+    names = {
+        value
+        for dimension in space_of(candidate, input_format, target_kind)
+        if (dimension.place, dimension.name) == ("plan", "augmentation")
+        and isinstance(dimension.values, Among)
+        for value in dimension.values.values
+    }
+    if plan.augmentation.name not in names:
+        plan = replace(plan, augmentation=default_augmentation(input_format))
+    return replace(candidate, data=data, plan=plan)
+
+
+def _operator(choice: Choice) -> tuple[str, str | None]:
+    """Returns what decides which inputs an operator takes: its name, and of a prior its kind."""
+    return choice.name, choice.options.get("kind")
+
+
+def _fits(candidate: Candidate, family: TaskFamily, spec: TaskSpec) -> bool:
+    """Whether a candidate of other data can learn this: its net takes such inputs and targets."""
+    try:
+        build_learner(candidate, family.input_format, spec.objective)
+    except MetaloopError:
+        return False
+    return True
+
+
+def _programs(
+    recipe: Candidate, family: TaskFamily, spec: TaskSpec, module: nn.Module | None
+) -> Sequence[Candidate]:
+    """Returns programs of the catalogue as further heads, where the net embeds on its own."""
+    if objective(spec.objective).target_kind != "classes":
+        return ()
+    learner = build_learner(recipe, family.input_format, spec.objective, module)
+    if not isinstance(learner, NetLearner):
+        return ()
+    return [on_trunk(recipe, PROGRAMS[name].source) for name in _CATALOGUE_PROGRAMS]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metaloop.core.records import Result, Trial
+from metaloop.core.statistics import Estimate
 from metaloop.tasks.store import LeftOut
 
 
@@ -30,16 +31,23 @@ class Trying:
     seconds_left: float | None  # None under a budget in steps
     step: int
     loss: float
+    round: int = 1
 
 
 @dataclass(frozen=True)
 class Tried:
-    """A trial ended; `best` is the label and the value of the best one so far."""
+    """A trial ended; `best` is the label and the value of the best one so far.
+
+    `operator`: how the candidate came about; `progress`: what it gained over its parent, paired.
+    Of heads on one net this is the best one.
+    """
 
     label: str
     trial: Trial
     best: str
     best_value: float | None
+    operator: str = "catalogue"
+    progress: Estimate | None = None
 
 
 @dataclass(frozen=True)

@@ -1,78 +1,201 @@
-"""The final choice, on episodes that nothing was chosen on before."""
+"""Step 5, judge: who is promoted, on episodes that nothing was chosen on before.
+
+Fitness on `search` is optimistic, for the best of many was chosen by it. A challenger takes the
+incumbent's place only if the lower end of the 95 % interval of their paired difference on fresh
+`promotion` episodes is above zero; the incumbent is tested again every time.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from metaloop.core.errors import MetaloopError
-from metaloop.core.objective import objective
-from metaloop.core.records import Verdict
-from metaloop.core.statistics import paired_difference
-from metaloop.loop.choosing import Contender, Head
-from metaloop.loop.recording import measure
+from metaloop.core.records import Verdict, to_json
+from metaloop.loop.population import Head, Node, Population, difference
+from metaloop.loop.recording import result_from_json
 from metaloop.loop.run import Run
 
-PROMOTION_EPISODES = 400
+ROUND_EPISODES = 100
+FINAL_EPISODES = 600
+
+Contestant = tuple[Node, Head]
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The head that was promoted, against which, and the verdict (None without a rival)."""
+@dataclass
+class Judge:
+    """The incumbent, and how many episodes of `promotion` have been used up."""
 
-    winner: Head
-    verdict: Verdict | None
-    reason: str
+    incumbent: Contestant | None = None
+    used: int = 0
+    rounds: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """What is recorded of a judgement: which node and candidate is the incumbent, and why."""
+        if self.incumbent is None:
+            return {}
+        node, head = self.incumbent
+        reasons = list(self.reasons)
+        return {"node": node.number, "incumbent": head.candidate.identity, "reasons": reasons}
+
+    def arguments(self, contestants: list[Contestant], episodes: int, seed: int) -> dict[str, Any]:
+        """Returns a judging job's arguments: all contestants on the same fresh episodes."""
+        return {
+            "contestants": [
+                {
+                    "candidate": to_json(head.candidate),
+                    "node": None if node.kind == "baselines" else net_node(node),
+                }
+                for node, head in contestants
+            ],
+            "first": self.used,
+            "episodes": episodes,
+            "seed": seed,
+        }
+
+    def conclude(
+        self, run: Run, contestants: list[Contestant], value: Mapping[str, Any], episodes: int
+    ) -> None:
+        """Compares challengers with the incumbent, one after the other, and records verdicts.
+
+        The first contestant is the incumbent where there is none yet.
+        """
+        self.used += episodes
+        self.rounds += 1
+        able: list[Contestant] = []
+        for (node, head), figures in zip(contestants, value["heads"], strict=True):
+            head.promotion = head.promotion_scores = None
+            if "result" in figures:
+                head.promotion = result_from_json(figures["result"])
+                head.promotion_scores = np.array(figures["scores"])
+                assert head.trial is not None
+                run.archive.add_result(head.trial, head.promotion, head.promotion_scores)
+                able.append((node, head))
+        if not able:
+            return
+        if self.incumbent is None or self.incumbent not in able:
+            self.incumbent = able[0]
+        for challenger in able:
+            if challenger[1] is not self.incumbent[1]:
+                self._compare(run, challenger)
+
+    def _compare(self, run: Run, challenger: Contestant) -> None:
+        assert self.incumbent is not None
+        new, old = challenger[1], self.incumbent[1]
+        change = difference(_on_promotion(new), _on_promotion(old))
+        assert change is not None
+        surely = change.low > 0
+        winner, loser = (new, old) if surely else (old, new)
+        reason = (
+            f"paired difference {change.value:+.3f} +/- {change.ci95:.3f} of "
+            f"{new.candidate.label} over {old.candidate.label}"
+        )
+        value, low = change.value, change.low
+        if not surely:  # the same interval, seen from the other side
+            value, low = -change.value, -(change.value + change.ci95)
+        verdict = Verdict(
+            winner=winner.candidate.identity,
+            loser=loser.candidate.identity,
+            part="promotion",
+            difference=value,
+            low=low,
+            episodes=change.episodes,
+            reason=reason,
+        )
+        if verdict.winner != verdict.loser:  # else one candidate, trained more and less
+            run.archive.add_verdict(run.id, verdict)
+        self.reasons.append(reason)
+        if surely:
+            self.incumbent = challenger
 
 
-def promote(run: Run, contenders: list[Contender]) -> Choice:
-    """Returns the best trained head if it is surely better than the best baseline, else that.
+def resumed_judge(run: Run, population: Population) -> Judge:
+    """Returns the judge as an interrupted try of the run has left it."""
+    judge = Judge()
+    for job in run.archive.jobs():
+        if job.run in run.tries and job.work == "judge":
+            judge.used += int(job.asked["episodes"])
+            judge.rounds += job.status not in ("running", "interrupted")
+            judge.incumbent = _contestant(population, job.answered) or judge.incumbent
+            judge.reasons = list(job.answered.get("reasons", judge.reasons))
+    return judge
 
-    "Surely" is the lower end of the 95 % interval of the paired difference on `promotion`.
+
+def round_contestants(population: Population, judge: Judge) -> list[Contestant]:
+    """Returns the incumbent (at first the best baseline) and the best on `search`, if another."""
+    first = judge.incumbent or _best(population, baselines=True)
+    best = _best(population, baselines=False)
+    return _distinct([first, best])
+
+
+def final_contestants(population: Population, judge: Judge) -> list[Contestant]:
+    """Returns the incumbent, the best single nets and the best joined ones; simple ones first.
+
+    With the head that leads on `search`, the best head that is a catalogue's and the best that was
+    generated compete, too: the simpler one stays where the other is not surely better.
     """
-    baseline = _best([c for c in contenders if not c.trains])
-    rung = max((h.rung for c in contenders if c.trains for h in c.heads), default=-1)
-    finalists = [c for c in contenders if c.trains and c.heads[0].rung == rung]
-    challenger = _best(finalists)
-    for head in (baseline, challenger):
-        if head is not None:
-            measure(run, head, "promotion", PROMOTION_EPISODES)
-    if challenger is None or challenger.promotion is None:
-        if baseline is None:
-            raise MetaloopError("every candidate diverged; see the trials in the archive")
-        return Choice(baseline, None, "no trained candidate reached the end")
-    if baseline is None or baseline.promotion is None:
-        return Choice(challenger, None, "there is no baseline for such tasks")
-    return _compare(run, challenger, baseline)
+    # An incumbent has surely beaten the best baseline before: the slow one is not run again.
+    found = [judge.incumbent or _best(population, baselines=True)]
+    for kinds in (("train", "invent"), ("join",)):
+        for generated in (False, True):
+            found.append(_best(population, baselines=False, kinds=kinds, generated=generated))
+    chosen = _distinct(found)
+    if not chosen:
+        raise MetaloopError("every candidate failed; see the trials in the archive")
+    return chosen
 
 
-def _compare(run: Run, challenger: Head, baseline: Head) -> Choice:
-    assert challenger.promotion_scores is not None and baseline.promotion_scores is not None
-    sign = 1 if objective(run.spec.objective).higher_is_better else -1
-    difference = paired_difference(
-        sign * challenger.promotion_scores, sign * baseline.promotion_scores
-    )
-    surely = difference.low > 0
-    winner, loser = (challenger, baseline) if surely else (baseline, challenger)
-    reason = (
-        f"paired difference {difference.value:+.3f} +/- {difference.ci95:.3f} of "
-        f"{challenger.candidate.label} over {baseline.candidate.label}"
-    )
-    value, low = difference.value, difference.low
-    if not surely:  # the same interval, seen from the other side
-        value, low = -difference.value, -(difference.value + difference.ci95)
-    verdict = Verdict(
-        winner=winner.candidate.identity,
-        loser=loser.candidate.identity,
-        part="promotion",
-        difference=value,
-        low=low,
-        episodes=difference.episodes,
-        reason=reason,
-    )
-    run.archive.add_verdict(run.id, verdict)
-    return Choice(winner, verdict, reason)
+def net_node(node: Node) -> int:
+    """Returns the number of the node that holds the net which a node's heads are on."""
+    if node.kind == "invent":
+        assert node.parent is not None
+        return node.parent
+    return node.number
 
 
-def _best(contenders: list[Contender]) -> Head | None:
-    heads = [h for c in contenders for h in c.heads if h.result is not None]
-    return max(heads, key=lambda head: head.merit, default=None)
+def _same(one: Contestant, other: Contestant) -> bool:
+    return net_node(one[0]) == net_node(other[0]) and one[1].candidate == other[1].candidate
+
+
+def _contestant(population: Population, answer: Mapping[str, Any]) -> Contestant | None:
+    """Returns what `Judge.answer` names."""
+    node = population.nodes.get(answer.get("node", -1))
+    heads = [] if node is None else node.heads
+    found = [head for head in heads if head.candidate.identity == answer["incumbent"]]
+    return (node, found[0]) if node is not None and found else None
+
+
+def _on_promotion(head: Head) -> Head:
+    """Returns the head with its promotion figures in the place that `difference` looks at."""
+    return Head(head.candidate, head.status, head.trial, head.promotion, head.promotion_scores)
+
+
+def _best(
+    population: Population,
+    *,
+    baselines: bool,
+    kinds: tuple[str, ...] = ("train", "invent", "join"),
+    generated: bool | None = None,
+) -> Contestant | None:
+    wanted = ("baselines",) if baselines else kinds
+    measured = [
+        (node, head)
+        for node, head in population.heads()
+        if head.result is not None
+        and node.kind in wanted
+        and (generated is None or head.generated == generated)
+    ]
+    return max(measured, key=lambda pair: pair[1].merit, default=None)
+
+
+def _distinct(contestants: list[Contestant | None]) -> list[Contestant]:
+    chosen: list[Contestant] = []
+    for contestant in contestants:
+        if contestant is not None and all(not _same(contestant, other) for other in chosen):
+            chosen.append(contestant)
+    return chosen

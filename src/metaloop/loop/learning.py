@@ -1,33 +1,43 @@
 """`learn`: from a family of tasks to a learner of new ones, and the record that proves it.
 
-Choose learning algorithms, train them in a race under one budget, choose the winner on episodes
-that decided nothing before, and open `test` once. Everything is written to the run's archive on the
-way; a killed run goes on with `resume`.
+One loop under one budget: choose learning algorithms and learning data, train, generate new data
+and new learning algorithms from the results, judge, repeat; then open `test` once. Everything is
+written to the run's archive on the way; a killed run goes on with `resume`.
 """
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
-from metaloop.catalogue.families import OpenedData, class_parts, open_data
-from metaloop.catalogue.model import Model
+from metaloop.archive import Archive
+from metaloop.catalogue.families import OpenedData, open_data
 from metaloop.core.budget import Budget, parse_budget
-from metaloop.core.objective import higher_is_better
-from metaloop.core.records import Result
+from metaloop.core.errors import DataError
+from metaloop.core.records import Candidate
 from metaloop.engine.memory import keep_large_blocks
-from metaloop.loop.choosing import Contender, Head, choose_contenders
-from metaloop.loop.events import Learned, LoopEvent, Promoted
-from metaloop.loop.judging import Choice, promote
-from metaloop.loop.opening import open_test, protocol_json
-from metaloop.loop.racing import race
+from metaloop.loop.arms import arm_of
+from metaloop.loop.choosing import choose_field, known_programs
+from metaloop.loop.credit import Use, uses_in
+from metaloop.loop.events import Learned, LoopEvent
+from metaloop.loop.executor import Executor, InProcess
+from metaloop.loop.finishing import finish, interrupted
+from metaloop.loop.judging import resumed_judge
+from metaloop.loop.local_pool import LocalPool
+from metaloop.loop.population import Population
+from metaloop.loop.proposing import EVERYTHING, RACE_SHARE, Generates, Proposer
+from metaloop.loop.recording import restore
+from metaloop.loop.repeating import Loop, repeat
 from metaloop.loop.run import (
-    ARCHIVE_NAME,
-    Cost,
+    Earlier,
     Run,
     Stopped,
     best_device,
@@ -37,11 +47,46 @@ from metaloop.loop.run import (
     remove_states,
     run_folder,
 )
-from metaloop.loop.transfer import digits_report
-from metaloop.modelfile import TrainingRecord
+from metaloop.loop.work import WORK
+from metaloop.loop.workplace import prepare
+from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.store import Reading
 
-_TEST_EPISODES = 1000
+_MOST_WORKERS = 16
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run was asked for: the arguments of `learn`."""
+
+    data: str | Path | Reading
+    out: Path
+    budget: Budget
+    ways: int
+    shots: int
+    queries: int
+    seed: int
+    split_seed: int
+    image_size: int | None
+    strict: bool
+    resume: bool
+    module: nn.Module | None
+    also: tuple[str | Path, ...]
+    archive: Path | None
+    workers: int
+    candidates: tuple[Candidate, ...] | None
+    generates: Generates
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the archive keeps, and a resumed run must be asked for again."""
+        same = ("ways", "shots", "queries", "seed", "split_seed", "image_size", "workers")
+        return {
+            "data": self.data.name if isinstance(self.data, Reading) else str(self.data),
+            "budget": str(self.budget),
+            "also": [str(path) for path in self.also],
+            **{name: getattr(self, name) for name in same},
+        }
 
 
 def learn(
@@ -58,204 +103,176 @@ def learn(
     strict: bool = False,
     resume: bool = False,
     net: nn.Module | None = None,
+    also: Sequence[str | Path] = (),
+    archive: str | Path | None = None,
+    workers: int | None = None,
+    candidates: Sequence[Candidate] | None = None,
+    generates: Generates = EVERYTHING,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[LoopEvent]:
     """Yields what happens; the last event, `Learned`, holds the report that `--json` prints.
 
-    Writes `out/model.metaloop` and `out/archive.sqlite`. The budget covers racing, training and
+    `also`: further data sets to learn from, if they turn out to help. `archive`: that of earlier
+    runs, on any data, to start from what was found there. `workers`: processes of one thread each
+    (default: one per core); a net of your own is trained in this process. `candidates`: what the
+    race starts with instead of the catalogue's. `generates` leaves parts of the loop out, for
+    experiments.
+    Writes `out/model.metaloop` and `out/archive.sqlite`. The budget covers choosing, training and
     promotion; reading and the final test are reported apart. When `stop()` becomes true, the best
     model so far is saved and the report's `status` is `interrupted`.
     Raises `MetaloopError` in one line for everything that the caller can mend.
     """
-    limit = parse_budget(budget) if isinstance(budget, str) else budget
-    arguments = {
-        "data": data.name if isinstance(data, Reading) else str(data),
-        "budget": str(limit),
-        "ways": ways,
-        "shots": shots,
-        "queries": queries,
-        "seed": seed,
-        "split_seed": split_seed,
-        "image_size": image_size,
-    }
-    with run_folder(Path(out), resume) as archive:
-        spent = check_same_run(archive, arguments) if resume else Cost()
-        number = archive.begin_run("learn", arguments=arguments, seed=seed, budget=str(limit))
+    asked = Asked(
+        data, Path(out), parse_budget(budget) if isinstance(budget, str) else budget,
+        ways, shots, queries, seed, split_seed, image_size, strict, resume, net, tuple(also),
+        Path(archive) if archive else None,
+        1 if _is_in_process(net) else workers or _default_workers(),
+        None if candidates is None else tuple(candidates), generates,
+    )  # fmt: skip
+    yield from _recorded(asked, stop)
+
+
+def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
+    """Yields the events of a run that its archive knows of from before data is read to its end."""
+    with run_folder(asked.out, asked.resume) as records:
+        earlier = check_same_run(records, asked.arguments) if asked.resume else Earlier()
+        number = records.begin_run(
+            "learn", arguments=asked.arguments, seed=asked.seed, budget=str(asked.budget)
+        )
         status = "failed"
         try:
             start = time.perf_counter()
-            opened = open_data(data, image_size=image_size, split_seed=split_seed, strict=strict)
-            spec = opened.family.spec(ways, shots, queries)
-            family = opened.family.to(best_device())
-            archive.add_data_set(describe_data(opened))
-            run = Run(
-                Path(out), archive, number, limit, seed, family, spec, stop, spent.wall, spent.cpu
+            opened = open_data(
+                asked.data,
+                image_size=asked.image_size,
+                split_seed=asked.split_seed,
+                strict=asked.strict,
             )
+            others = _open_others(asked, opened)
+            spec = opened.family.spec(asked.ways, asked.shots, asked.queries)
+            family = opened.family.to(best_device())
+            for each in (opened, *others.values()):
+                records.add_data_set(describe_data(each))
+            run = Run(
+                asked.out, records, number, asked.budget, asked.seed, family, spec, stop,
+                (*earlier.tries, number), earlier.wall, earlier.cpu,
+            )  # fmt: skip
             yield data_read(opened, time.perf_counter() - start)
-            report = yield from _learn(run, opened, net, time.perf_counter() - start)
+            report = yield from _learn(run, opened, others, asked, time.perf_counter() - start)
             status = report["status"]
         except (KeyboardInterrupt, GeneratorExit):
             status = "interrupted"
             raise
         finally:
             if status != "finished":
-                archive.mark_interrupted(number)
-            archive.end_run(number, status)  # type: ignore[arg-type]
+                records.mark_interrupted(number)
+            records.end_run(number, status)  # type: ignore[arg-type]
+        if status == "finished":  # only now: a run that was killed before still needs them
+            remove_states(asked.out)
     yield Learned(report)  # when all is written: a reader may stop here
 
 
 def _learn(
-    run: Run, opened: OpenedData, net: nn.Module | None, reading_seconds: float
+    run: Run, opened: OpenedData, others: dict[str, OpenedData], asked: Asked, seconds: float
 ) -> Any:  # a generator of events that returns the report
     keep_large_blocks()
-    contenders = choose_contenders(run.family, run.spec, net)
-    with run.archive.transaction():
-        for contender in contenders:
-            for head in contender.heads:
-                run.archive.add_candidate(head.candidate, run=run.id)
-    run.restart_clock()
-    try:
-        yield from race(run, contenders)
-        choice = promote(run, contenders)
-        if run.stop():  # before `test` is opened: nothing is lost, resuming chooses again
-            raise Stopped
-    except Stopped:
-        return _interrupted(run, contenders, reading_seconds)
-    cpu, wall = run.cpu_seconds, run.wall_seconds
-    winner = choice.winner
-    assert winner.promotion is not None
-    yield Promoted(winner.candidate.label, winner.promotion, choice.reason)
-    start = time.perf_counter()
-    test = open_test(
-        run.archive,
-        winner.candidate.identity,
-        "the end of a learn run",
-        winner.learner,
-        winner.meta_params,
-        run.family,
-        run.spec,
-        _TEST_EPISODES,
-        run.id,
-    )
-    model = _model(run, winner, wall).with_results(winner.promotion, test)
-    model.save(run.model_path, overwrite=True)
-    report = _report(run, contenders, choice, reading_seconds, cpu, wall)
-    report["test"] = {
-        **(_figures(test) or {}),
-        "ways": run.spec.ways,
-        "shots": run.spec.shots,
-        "protocol": protocol_json(test),
-    }
-    if opened.family.name == "glyphs":
-        report["digits"] = digits_report(model)
-    report["test_seconds"] = time.perf_counter() - start
-    remove_states(run.folder)
-    return report
+    with ExitStack() as stack:
+        earlier = None
+        if asked.archive is not None:
+            earlier = stack.enter_context(Archive.open(asked.archive, read_only=True))
+        families = {n: o.family for n, o in others.items() if isinstance(o.family, ClassFamily)}
+        prepare(run.states, run.family, run.spec, families, asked.module)
+        run.restart_clock()
+        executor = stack.enter_context(_executor(run, asked))
+        loop = _loop(run, executor, asked, tuple(families), earlier)
+        try:
+            yield from repeat(loop)
+            if run.stop():  # before `test` is opened: nothing is lost, resuming judges again
+                raise Stopped
+        except Stopped:
+            executor.close()
+            return interrupted(run, loop, seconds)
+    return (yield from finish(run, opened, loop, seconds))
 
 
-def _interrupted(run: Run, contenders: list[Contender], reading_seconds: float) -> dict[str, Any]:
-    """Saves the best that was measured so far; the race itself goes on with `resume`."""
-    heads = [(head, c.trains) for c in contenders for head in c.heads if head.result is not None]
-    best, trains = max(heads, key=lambda pair: pair[0].merit, default=(None, False))
-    report: dict[str, Any] = {
-        "status": "interrupted",
-        "model": None,
-        "archive": str(run.folder / ARCHIVE_NAME),
-        "best": None,
-        "test": None,
-        "leaderboard": _leaderboard(contenders),
-        "cpu_seconds": run.cpu_seconds,
-        "wall_seconds": run.wall_seconds,
-        "reading_seconds": reading_seconds,
-    }
-    if best is None:
-        return report
-    if best.meta_params or not trains:
-        _model(run, best, run.wall_seconds).save(run.model_path, overwrite=True)
-    # else it was restored from the archive without weights, and is what an earlier try saved
-    if run.model_path.exists():
-        report |= {"model": str(run.model_path), "best": _row(best)}
-    return report
-
-
-def _model(run: Run, head: Head, wall_seconds: float) -> Model:
-    results = (head.result,) if head.result is not None else ()
-    return Model(
-        learner=head.learner,
-        meta_params=head.meta_params,
-        candidate=head.candidate,
-        spec=run.spec,
-        input_format=run.family.input_format,
-        parts=class_parts(run.family),
-        training=TrainingRecord(
-            seed=run.seed,
-            budget=str(run.budget),
-            steps=head.steps,
-            wall_seconds=wall_seconds,
-            cpu_seconds=head.cpu_seconds,
-            data_hash=run.family.digest,
-            data_name=run.family.name,
-        ),
-        results=results,
-    )
-
-
-def _report(
+def _loop(
     run: Run,
-    contenders: list[Contender],
-    choice: Choice,
-    reading_seconds: float,
-    cpu_seconds: float,
-    wall_seconds: float,
-) -> dict[str, Any]:
-    return {
-        "status": "finished",
-        "model": str(run.model_path),
-        "archive": str(run.folder / ARCHIVE_NAME),
-        "best": {**_row(choice.winner), "reason": choice.reason},
-        "leaderboard": _leaderboard(contenders),
-        "cpu_seconds": cpu_seconds,
-        "wall_seconds": wall_seconds,
-        "reading_seconds": reading_seconds,
-    }
+    executor: Executor,
+    asked: Asked,
+    families: tuple[str, ...],
+    earlier: Archive | None,
+) -> Loop:
+    """Returns the loop at its start, or where an interrupted try of the run has left it."""
+    seconds = None
+    if run.budget.wall_seconds is not None:
+        seconds = RACE_SHARE * run.budget.wall_seconds * executor.num_workers
+    field = choose_field(run.family, run.spec, asked.module, earlier, seconds, asked.candidates)
+    proposer = Proposer(
+        Population(),
+        field.contenders,
+        field.baselines,
+        run.family.input_format,
+        run.spec,
+        run.seed,
+        asked.generates,
+        families,
+        _earlier_uses(earlier),
+    )
+    programs = tuple(known_programs(earlier)) if earlier is not None else ()
+    number, ended = restore(run, proposer.population)
+    for node, progress in ended:
+        proposer.credit(node, progress)
+    judge = resumed_judge(run, proposer.population)
+    return Loop(run, executor, proposer, programs, judge, number)
 
 
-def _leaderboard(contenders: list[Contender]) -> list[dict[str, Any]]:
-    """Returns a row per candidate: those that went furthest first, then by their figure."""
-    heads = [(c.trains, head) for c in contenders for head in c.heads if head.rung >= 0]
-    heads.sort(key=lambda pair: (*_place(pair[1]), -pair[1].rung, -pair[1].value))
-    return [{**_row(head), "baseline": not trains} for trains, head in heads]
+def _is_in_process(module: nn.Module | None) -> bool:
+    """Whether this process does all work: a user's net is only here, and a GPU is used by one."""
+    return module is not None or torch.cuda.is_available()
 
 
-def _place(head: Head) -> tuple[bool, float]:
-    """Returns what orders promoted heads, best first, before all others."""
-    if head.promotion is None:
-        return True, 0.0
-    better = higher_is_better(head.promotion.metric)
-    return False, -head.promotion.value if better else head.promotion.value
+def _executor(run: Run, asked: Asked) -> Executor:
+    if _is_in_process(asked.module):
+        return InProcess(WORK, run.states)
+    assert asked.workers is not None
+    return LocalPool(run.states, asked.workers)
 
 
-def _row(head: Head) -> dict[str, Any]:
-    return {
-        "candidate": head.candidate.identity,
-        "learner": head.candidate.learner.name,
-        "net": head.candidate.net.name,
-        "options": dict(head.candidate.learner.options),
-        "status": head.status,
-        "rung": head.rung,
-        "steps": head.steps,
-        "cpu_seconds": head.cpu_seconds,
-        "search": _figures(head.result),
-        "promotion": _figures(head.promotion),
-    }
+def _default_workers() -> int:
+    """Returns one worker for each core that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(_MOST_WORKERS, cores or 1))
 
 
-def _figures(result: Result | None) -> dict[str, Any] | None:
-    if result is None:
-        return None
-    return {
-        "metric": result.metric,
-        "value": result.value,
-        "ci95": result.ci95,
-        "episodes": result.episodes,
-    }
+def _earlier_uses(earlier: Archive | None) -> list[Use]:
+    """Returns what the archive's runs tell of arms."""
+    return [] if earlier is None else uses_in(earlier, arm_of)
+
+
+def _open_others(asked: Asked, opened: OpenedData) -> dict[str, OpenedData]:
+    """Opens further data sets in the shape of the target's inputs; names are made different."""
+    others: dict[str, OpenedData] = {}
+    shape = opened.family.input_format.shape
+    size = shape[-1] if opened.family.input_format.kind == "image" else None
+    for path in asked.also:
+        other = open_data(path, image_size=size, split_seed=asked.split_seed, strict=asked.strict)
+        _check_other(other, opened)
+        name = other.family.name
+        while name in others:
+            name += "'"
+        assert isinstance(other.family, ClassFamily)
+        others[name] = replace(other, family=replace(other.family, name=name))
+    return others
+
+
+def _check_other(other: OpenedData, opened: OpenedData) -> None:
+    name, target = other.family.name, opened.family.name
+    for family in (opened.family, other.family):
+        if not isinstance(family, ClassFamily):
+            raise DataError(f"{family.name} has no classes to share; leave --also away")
+    came, wanted = other.family.input_format, opened.family.input_format
+    if (came.kind, came.shape) != (wanted.kind, wanted.shape):
+        raise DataError(
+            f"{name}: {came.kind}s of shape {came.shape} cannot be learned from for {target}, "
+            f"whose {wanted.kind}s have shape {wanted.shape}; leave --also {name} away"
+        )

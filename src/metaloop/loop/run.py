@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 
 from metaloop.archive import Archive, DataSet, RunId, run_lock
+from metaloop.archive.lock import LOCK_NAME
 from metaloop.catalogue.families import OpenedData, class_parts
 from metaloop.core.budget import Budget
 from metaloop.core.errors import MetaloopError, OutputError
@@ -23,16 +25,20 @@ MODEL_NAME, ARCHIVE_NAME, STATES_NAME = "model.metaloop", "archive.sqlite", "sta
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Wall seconds and CPU-seconds."""
+class Earlier:
+    """Interrupted tries of a run, and the wall seconds and CPU-seconds that they have used."""
 
+    tries: tuple[RunId, ...] = ()
     wall: float = 0.0
     cpu: float = 0.0
 
 
 @dataclass
 class Run:
-    """One run: `spent_before`, `cpu_before` are what interrupted earlier tries of it have used."""
+    """One run: `spent_before`, `cpu_before` are what interrupted earlier tries of it have used.
+
+    CPU-seconds are those of the coordinator and of all workers.
+    """
 
     folder: Path
     archive: Archive
@@ -42,11 +48,10 @@ class Run:
     family: TaskFamily
     spec: TaskSpec
     stop: Callable[[], bool]
+    tries: tuple[RunId, ...] = ()  # earlier ones of this run, and this one
     spent_before: float = 0.0
     cpu_before: float = 0.0
-    carried: Cost = Cost()  # of the segment at hand, by a try that was cut off
-    allotted_steps: int = 0  # to the segments so far, under a budget in steps
-    promotion_seconds: float = 0.0  # of the budget, kept back for the choice at its end
+    worker_cpu: float = 0.0  # CPU-seconds of workers, in this try
     started: float = field(default_factory=time.perf_counter)
     cpu_started: float = field(default_factory=time.process_time)
 
@@ -55,9 +60,10 @@ class Run:
         """Where the model goes."""
         return self.folder / MODEL_NAME
 
-    def state_path(self, trunk: str) -> Path:
-        """Where the training state of a trunk is kept between segments."""
-        return self.folder / STATES_NAME / f"{trunk}.safetensors"
+    @property
+    def states(self) -> Path:
+        """Where workers find data and leave what they trained."""
+        return self.folder / STATES_NAME
 
     @property
     def wall_seconds(self) -> float:
@@ -67,14 +73,7 @@ class Run:
     @property
     def cpu_seconds(self) -> float:
         """CPU-seconds since training began, over all tries of this run."""
-        return self.cpu_before + time.process_time() - self.cpu_started
-
-    @property
-    def spent(self) -> float:
-        """The fraction of the budget that is gone, or under a budget in steps: is given away."""
-        if self.budget.wall_seconds is None:
-            return min(1.0, self.allotted_steps / (self.budget.steps or 1))
-        return min(1.0, self.wall_seconds / self.budget.wall_seconds)
+        return self.cpu_before + self.worker_cpu + time.process_time() - self.cpu_started
 
     @property
     def seconds_left(self) -> float | None:
@@ -82,13 +81,6 @@ class Run:
         if self.budget.wall_seconds is None:
             return None
         return max(0.0, self.budget.wall_seconds - self.wall_seconds)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the family's data are and training runs."""
-        if isinstance(self.family, ClassFamily):
-            return self.family.store.inputs.device
-        return torch.device("cpu")
 
     def restart_clock(self) -> None:
         """Starts the budget: what came before (reading data) is not charged."""
@@ -129,18 +121,22 @@ def run_folder(folder: Path, resume: bool) -> Iterator[Archive]:
 
 def _nothing_tried(folder: Path) -> bool:
     known = folder / ARCHIVE_NAME
-    if not known.exists() or (folder / MODEL_NAME).exists():
+    if (folder / MODEL_NAME).exists():
         return False
+    if not known.exists():  # killed before there was an archive
+        ours = {STATES_NAME, LOCK_NAME}
+        return all(path.name in ours or ".archive.tmp" in path.name for path in folder.iterdir())
     with Archive.open(known, read_only=True) as archive:
         return not archive.trials()
 
 
-def check_same_run(archive: Archive, arguments: dict[str, Any]) -> Cost:
-    """Returns what was spent in earlier tries.
+def check_same_run(archive: Archive, arguments: dict[str, Any]) -> Earlier:
+    """Returns the earlier tries of this run and what they have spent.
 
     Raises `MetaloopError` if they were asked for something else, or one of them is finished.
     """
     wall = cpu = 0.0
+    tries: list[RunId] = []
     for run in archive.runs():
         if run.command != "learn":
             continue
@@ -149,10 +145,14 @@ def check_same_run(archive: Archive, arguments: dict[str, Any]) -> Cost:
                 f"the run in '{archive.path.parent}' is finished; choose another --out to learn "
                 f"again"
             )
-        if not archive.trials(run.id):
+        jobs = archive.jobs(run.id)
+        if not jobs:
+            archive.mark_interrupted(run.id)
             continue
         differing = {
-            key for key, value in arguments.items() if dict(run.arguments).get(key) != value
+            key
+            for key, value in arguments.items()
+            if key != "workers" and dict(run.arguments).get(key) != value
         }
         if differing:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(differing))
@@ -160,13 +160,11 @@ def check_same_run(archive: Archive, arguments: dict[str, Any]) -> Cost:
                 f"the run to resume was started with other values of {names}; give the same ones"
             )
         archive.mark_interrupted(run.id)
-        counted: set[tuple[float, float, int]] = set()
-        for stored in archive.trials(run.id):
-            trial = stored.trial  # heads of one trunk share a segment and so its cost
-            counted.add((trial.wall_seconds, trial.cpu_seconds, trial.rung))
-        wall += sum(trial_wall for trial_wall, _, _ in counted)
-        cpu += sum(trial_cpu for _, trial_cpu, _ in counted)
-    return Cost(wall, cpu)
+        tries.append(run.id)
+        workers = max(1, int(run.arguments["workers"]))
+        wall += sum(job.wall_seconds for job in jobs) / workers
+        cpu += sum(job.cpu_seconds for job in jobs)
+    return Earlier(tuple(tries), wall, cpu)
 
 
 def describe_data(opened: OpenedData) -> DataSet:
@@ -202,8 +200,4 @@ def best_device() -> torch.device:
 
 def remove_states(folder: Path) -> None:
     """Removes the training states of a finished run: the model is what stays."""
-    states = folder / STATES_NAME
-    with suppress(OSError):
-        for path in states.glob("*"):
-            path.unlink()
-        states.rmdir()
+    shutil.rmtree(folder / STATES_NAME, ignore_errors=True)

@@ -1,0 +1,334 @@
+"""The proof: does the loop pay? The whole loop against single algorithms and random search.
+
+    .venv/bin/python benchmarks/loop.py DATA [--families omniglot30,...] [--arms loop,single,...]
+        [--seeds 0,1,2,3,4] [--budget 120s] [--results runs/benchmark-loop] [--summary] [--json]
+
+DATA holds `omniglot/`, `tiny_imagenet_fewshot/` and `clinc150/` as their owners publish them. Every
+run has the same budget on the same two cores and ends with 1,000 test episodes at 5-way 1-shot and
+as many at 5-shot, of one model. Arms:
+
+    loop           all of it
+    single         (a) the best catalogue algorithm with its default recipe, chosen on `promotion`
+                   among all of them (each given the whole budget, the choice not charged)
+    tuned          (b) that algorithm with hyper-parameters drawn at random and raced
+    random         (c) random search over the loop's whole space, nets joined at its end, too
+    no-algorithms  (d) the loop without programs, nets, plans and joined nets
+    no-data        (e) the loop without generated data
+    all-data       (f) every operator on in every candidate, nothing chosen
+
+A run that is finished is kept in the results folder, with the score of every episode, and not run
+again. Differences are paired; their intervals come from a hierarchical bootstrap: seeds, then
+episodes. Nothing else should run meanwhile: the budget is in wall seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from metaloop.catalogue.candidates import catalogue_candidates, trunk_of
+from metaloop.catalogue.families import open_data
+from metaloop.catalogue.generators import generator_arms
+from metaloop.catalogue.model import Model, load_model
+from metaloop.catalogue.space import random_candidate
+from metaloop.core.records import Candidate
+from metaloop.engine.evaluation import evaluate
+from metaloop.generators.recipes import extended
+from metaloop.loop import Generates, Learned, learn
+from metaloop.tasks.family import ClassFamily, class_family
+from metaloop.tasks.store import PublishedPart, Reading, Store
+
+WAYS, SHOTS, EPISODES = 5, (1, 5), 1000
+RESAMPLES = 10_000
+FEW = ("omniglot30", "photos20", "intents20")
+ARMS = ("loop", "single", "tuned", "random", "no-algorithms", "no-data", "all-data")
+RANDOM_CANDIDATES = 10  # of arm `tuned`: each has a tenth of the budget
+_PUBLISHED: dict[str, PublishedPart] = {
+    "train": "train", "search": "val", "promotion": "val", "test": "test",
+}  # fmt: skip
+
+
+def omniglot(data: Path, number: int) -> Reading:
+    """Upright characters only; `number` of the meta-training ones."""
+    family = open_data(data / "omniglot").family
+    upright = [i for i, c in enumerate(family.store.classes) if c.name.endswith("rot000")]
+    return subset(f"omniglot{number}", family, number, np.array(upright))
+
+
+def photos(data: Path, number: int) -> Reading:
+    """Photographs at 32 pixels."""
+    path = data / "tiny_imagenet_fewshot" / "tiny_imagenet_fewshot.npz"
+    return subset(f"photos{number}", open_data(path, image_size=32).family, number)
+
+
+def intents(data: Path, number: int) -> Reading:
+    """Intents of CLINC150 as vectors: TF-IDF of words, 256 singular directions of `train` alone."""
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    texts, labels = clinc(data / "clinc150")
+    names = sorted(set(labels))
+    order = np.random.default_rng(0).permutation(len(names))
+    parts = dict.fromkeys(range(75), "train") | dict.fromkeys(range(75, 112), "val")
+    part_of = {names[k]: parts.get(place, "test") for place, k in enumerate(order)}
+    learned = [text for text, label in zip(texts, labels, strict=True) if part_of[label] == "train"]
+    vectoriser = TfidfVectorizer(sublinear_tf=True, min_df=2).fit(learned)
+    directions = TruncatedSVD(256, random_state=0).fit(vectoriser.transform(learned))
+    vectors = directions.transform(vectoriser.transform(texts)).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "intents.npz"
+        np.savez(path, X=vectors, y=np.array(labels), split=np.array([part_of[n] for n in labels]))
+        return subset(f"intents{number}", open_data(path).family, number)
+
+
+def clinc(folder: Path) -> tuple[list[str], list[str]]:
+    """Returns the sentences of CLINC150 with their intents, out-of-scope ones left out."""
+    path = next(folder.rglob("*full*.json*"))
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        import gzip
+
+        content = gzip.decompress(content)
+    splits = json.loads(content)
+    pairs = [pair for name in ("train", "val", "test") for pair in splits[name]]
+    return [text for text, _ in pairs], [label for _, label in pairs]
+
+
+FAMILIES: dict[str, Callable[[Path], Reading]] = {
+    "omniglot30": lambda data: omniglot(data, 30),
+    "photos20": lambda data: photos(data, 20),
+    "intents20": lambda data: intents(data, 20),
+    "photos100": lambda data: photos(data, 100),
+}
+
+
+def subset(name: str, family: Any, number: int, among: np.ndarray | None = None) -> Reading:
+    """Returns the family with `number` of its meta-training classes, drawn once and for all."""
+    assert isinstance(family, ClassFamily)
+    parts = {
+        part: classes if among is None else np.intersect1d(classes, among)
+        for part, classes in family.parts.items()
+    }
+    rng = np.random.default_rng(0)
+    parts["train"] = np.sort(rng.choice(parts["train"], number, replace=False))
+    order = np.concatenate([parts[part] for part in _PUBLISHED])
+    store = family.store
+    rows = np.flatnonzero(np.isin(store.targets.numpy(), order))
+    place = {int(old): new for new, old in enumerate(order)}
+    targets = torch.tensor([place[int(t)] for t in store.targets[torch.from_numpy(rows)]])
+    published = {int(c): _PUBLISHED[part] for part, members in parts.items() for c in members}
+    classes = tuple(replace(store.classes[c], part=published[int(c)]) for c in order)
+    inputs = store.inputs[torch.from_numpy(rows)]
+    return Reading(name, "subset", Store(inputs, targets, classes, store.polarity))
+
+
+def run(reading: Reading, out: Path, budget: str, seed: int, **options: Any) -> Model:
+    """Returns the model that one run of the loop ends with."""
+    shutil.rmtree(out, ignore_errors=True)
+    for event in learn(reading, out=out, budget=budget, seed=seed, **options):
+        if isinstance(event, Learned):
+            return load_model(event.report["model"])
+    raise AssertionError("no report")
+
+
+def arm_model(
+    arm: str, reading: Reading, results: Path, budget: str, seed: int
+) -> tuple[Model, dict[str, Any]]:
+    """Returns the model of an arm, and facts about how it came to be."""
+    out = results / "runs" / f"{reading.name}-{arm}-{seed}"
+    if arm == "loop":
+        return run(reading, out, budget, seed), {}
+    if arm == "random":
+        return run(reading, out, budget, seed, generates=Generates(chance=True)), {}
+    if arm == "no-algorithms":
+        return run(reading, out, budget, seed, generates=Generates(algorithms=False)), {}
+    if arm == "no-data":
+        return run(reading, out, budget, seed, generates=Generates(data=False)), {}
+    if arm == "all-data":
+        candidates = [with_everything(c, reading) for c in trained(reading)]
+        generates = Generates(data=False)
+        return run(reading, out, budget, seed, candidates=candidates, generates=generates), {}
+    name = best_single(reading, results, budget)
+    if arm == "single":
+        return single(reading, name, results, budget, seed)[0], {"learner": name}
+    return tuned(reading, name, out, budget, seed), {"learner": name}
+
+
+def trained(reading: Reading) -> list[Candidate]:
+    """Returns the catalogue's candidates that are trained."""
+    family, _ = class_family(reading)
+    candidates = catalogue_candidates(family.input_format, family.spec(WAYS, 1))
+    return [candidate for candidate in candidates if candidate.plan.style != "none"]
+
+
+def with_everything(candidate: Candidate, reading: Reading) -> Candidate:
+    """Returns the candidate with every operator that suits such inputs on."""
+    data, used = candidate.data, set()
+    for text in generator_arms(class_family(reading)[0].input_format):
+        name = text.partition("(")[0]
+        if name not in used:
+            data = extended(data, text)
+            used.add(name)
+    return replace(candidate, data=data)
+
+
+def single(
+    reading: Reading, learner: str, results: Path, budget: str, seed: int
+) -> tuple[Model, float]:
+    """Returns one algorithm trained with all of the budget, and its `promotion` figure."""
+    from metaloop.loop import train_model
+    from metaloop.loop.single import Trained
+
+    path = results / "singles" / f"{reading.name}-{learner}-{budget}-{seed}.metaloop"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for event in train_model(reading, learner, budget=budget, ways=WAYS, shots=1, seed=seed):
+            if isinstance(event, Trained):
+                event.model.save(path)
+    model = load_model(path)
+    family, _ = class_family(reading)
+    value = evaluate(
+        model.learner, model.meta_params, family, "promotion", family.spec(WAYS, 1), 600
+    )[0].value
+    return model, value
+
+
+def best_single(reading: Reading, results: Path, budget: str) -> str:
+    """Returns the catalogue algorithm that is best on `promotion` after the whole budget."""
+    kept = results / f"{reading.name}-{budget}-best-single.json"
+    if not kept.exists():
+        names, done = [], {}
+        for candidate in trained(reading):
+            if trunk_of(candidate) not in done or candidate.plan.style == "classes":
+                names.append(candidate.learner.name)
+                done[trunk_of(candidate)] = True
+        values = {name: single(reading, name, results, budget, 0)[1] for name in names}
+        kept.write_text(json.dumps(values, indent=1))
+    values = json.loads(kept.read_text())
+    return max(values, key=values.__getitem__)
+
+
+def tuned(reading: Reading, name: str, out: Path, budget: str, seed: int) -> Model:
+    """Returns the best of one method with random hyper-parameters: the loop races them, no more."""
+    family, _ = class_family(reading)
+    rng = np.random.default_rng(seed)
+    drawn = [
+        random_candidate(name, family.input_format, family.spec(WAYS, 1), rng)
+        for _ in range(RANDOM_CANDIDATES)
+    ]
+    generates = Generates(algorithms=False, data=False)
+    return run(reading, out, budget, seed, candidates=drawn, generates=generates)
+
+
+def measure(arm: str, name: str, data: Path, results: Path, budget: str, seed: int) -> None:
+    """Runs an arm on a family with a seed, unless its results are there."""
+    path = results / f"{name}-{arm}-{budget}-{seed}.npz"
+    if path.exists():
+        return
+    reading = FAMILIES[name](data)
+    model, facts = arm_model(arm, reading, results, budget, seed)
+    family, _ = class_family(reading)
+    scores = {}
+    for shots in SHOTS:
+        spec = family.spec(WAYS, shots)
+        result, values = evaluate(model.learner, model.meta_params, family, "test", spec, EPISODES)
+        scores[f"{shots}-shot"] = values
+        print(f"{name} {arm} {seed}: {shots}-shot {100 * result.value:.2f}", file=sys.stderr)
+    facts |= {"candidate": model.candidate.label, "cpu_seconds": model.training.cpu_seconds}
+    temporary = path.with_suffix(".part")
+    with open(temporary, "wb") as file:
+        np.savez(file, facts=json.dumps(facts), **scores)
+    temporary.replace(path)
+
+
+def kept(results: Path, name: str, arm: str, budget: str) -> list[Path]:
+    """Returns the results of an arm, one file for each seed."""
+    return sorted(results.glob(f"{name}-{arm}-{budget}-[0-9]*.npz"))
+
+
+def difference(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:
+    """Returns the mean difference of `[seeds, episodes]` and its 95 % interval, in points.
+
+    Resampled: seeds of either side on their own, and the episodes that all share.
+    """
+    rng = np.random.default_rng(0)
+    means = np.empty(RESAMPLES)
+    for index in range(RESAMPLES):
+        episodes = rng.integers(0, ours.shape[1], ours.shape[1])
+        counts = np.bincount(episodes, minlength=ours.shape[1]) / ours.shape[1]
+        one, other = ours @ counts, theirs @ counts
+        means[index] = (
+            one[rng.integers(0, len(one), len(one))].mean()
+            - other[rng.integers(0, len(other), len(other))].mean()
+        )
+    low, high = np.percentile(means, [2.5, 97.5])
+    return 100 * float(ours.mean() - theirs.mean()), 100 * float(low), 100 * float(high)
+
+
+def summary(results: Path, budget: str, names: list[str], arms: list[str]) -> dict[str, Any]:
+    """Returns for each family and number of shots the means, and the loop's lead over each arm."""
+    table: dict[str, Any] = {}
+    for name in names:
+        for shots in SHOTS:
+            found = {
+                arm: [np.load(path)[f"{shots}-shot"] for path in kept(results, name, arm, budget)]
+                for arm in arms
+            }
+            rows = {arm: np.array(scores) for arm, scores in found.items() if scores}
+            entry: dict[str, Any] = {}
+            for arm, scores in rows.items():
+                entry[arm] = {"value": 100 * float(scores.mean()), "seeds": len(scores)}
+                if arm != "loop" and "loop" in rows:
+                    lead, low, high = difference(rows["loop"], scores)
+                    entry[arm] |= {"lead": lead, "low": low, "high": high}
+            table[f"{name} {shots}-shot"] = entry
+    return table
+
+
+def main() -> None:
+    """Reads the arguments, runs what is missing, prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--families", default=",".join(FAMILIES))
+    parser.add_argument("--arms", default=",".join(ARMS))
+    parser.add_argument("--seeds", default="0,1,2,3,4")
+    parser.add_argument("--budget", default="120s")
+    parser.add_argument("--results", type=Path, default=Path("runs/benchmark-loop"))
+    parser.add_argument("--summary", action="store_true", help="run nothing")
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    names, arms = asked.families.split(","), asked.arms.split(",")
+    asked.results.mkdir(parents=True, exist_ok=True)
+    if not asked.summary:
+        for seed in map(int, asked.seeds.split(",")):
+            for name in names:
+                for arm in arms:
+                    if name in FEW or arm in ("loop", "single", "random"):
+                        measure(arm, name, asked.data, asked.results, asked.budget, seed)
+    table = summary(asked.results, asked.budget, names, arms)
+    if asked.json:
+        print(json.dumps(table))
+        return
+    for title, entry in table.items():
+        print(f"\n{title}")
+        for arm, row in entry.items():
+            lead = (
+                f"   loop {row['lead']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
+                if "lead" in row
+                else ""
+            )
+            print(f"  {arm:14s} {row['value']:6.2f}  ({row['seeds']} seeds){lead}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The end of a run: the winner becomes a model, `test` is opened once, the report is made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import Any
+
+from metaloop.catalogue.families import OpenedData, class_parts
+from metaloop.catalogue.model import Model
+from metaloop.core.errors import MetaloopError
+from metaloop.loop.events import LoopEvent, Promoted
+from metaloop.loop.illustrating import illustrate
+from metaloop.loop.judging import net_node
+from metaloop.loop.opening import open_test, protocol_json
+from metaloop.loop.repeating import Loop
+from metaloop.loop.run import Run
+from metaloop.loop.summary import chance_of, figures, summary, write_program
+from metaloop.loop.transfer import digits_report
+from metaloop.loop.workplace import TrainedNet, assemble, net_of
+from metaloop.modelfile import TrainingRecord
+
+_TEST_EPISODES = 1000
+
+
+def finish(
+    run: Run, opened: OpenedData, loop: Loop, reading_seconds: float
+) -> Generator[LoopEvent, None, dict[str, Any]]:
+    """Yields who was promoted; opens `test`, writes the model, returns the report.
+
+    Raises `MetaloopError` if the last judgement failed.
+    """
+    winner = loop.judge.incumbent
+    if winner is None or winner[1].promotion is None:
+        raise MetaloopError(
+            "the last judgement came to no result, its job in the archive says why; --resume "
+            "judges again"
+        )
+    cpu, wall = run.cpu_seconds, run.wall_seconds
+    reason = loop.judge.reasons[-1] if loop.judge.reasons else ""
+    yield Promoted(winner[1].candidate.label, winner[1].promotion, reason)
+    start = time.perf_counter()
+    model = _model(run, loop, wall)
+    test = open_test(
+        run.archive,
+        winner[1].candidate.identity,
+        "the end of a learn run",
+        model.learner,
+        model.meta_params,
+        run.family,
+        run.spec,
+        _TEST_EPISODES,
+        run.id,
+    )
+    model = model.with_results(winner[1].promotion, test)
+    model.save(run.model_path, overwrite=True)
+    illustrate(run, model)
+    program = write_program(run, loop.population, loop.judge)
+    report = summary(run, loop.population, loop.judge, "finished", reading_seconds)
+    report |= {"cpu_seconds": cpu, "wall_seconds": wall}
+    chance = chance_of(run)
+    report["test"] = {
+        **(figures(test) or {}),
+        "ways": run.spec.ways,
+        "shots": run.spec.shots,
+        "chance": chance,
+        "better_than_chance": None if chance is None else test.value - test.ci95 > chance,
+        "protocol": protocol_json(test),
+    }
+    if opened.family.name == "glyphs":
+        report["digits"] = digits_report(model)
+    report["program"] = str(program) if program else None
+    report["test_seconds"] = time.perf_counter() - start
+    return report
+
+
+def interrupted(run: Run, loop: Loop, reading_seconds: float) -> dict[str, Any]:
+    """Saves the best that was measured so far; the loop itself goes on with `resume`."""
+    best = loop.judge.incumbent or loop.population.best
+    if best is not None:
+        loop.judge.incumbent = best
+        model = _model(run, loop, run.wall_seconds)
+        if best[1].result is not None:
+            model = model.with_results(best[1].result)
+        model.save(run.model_path, overwrite=True)
+    return summary(run, loop.population, loop.judge, "interrupted", reading_seconds)
+
+
+def _model(run: Run, loop: Loop, wall_seconds: float) -> Model:
+    assert loop.judge.incumbent is not None
+    node, head = loop.judge.incumbent
+    net = TrainedNet({}) if node.kind == "baselines" else net_of(run.states, net_node(node))
+    learner, meta_params = assemble(run.states, head.candidate, net, run.seed)
+    return Model(
+        learner=learner,
+        meta_params=meta_params,
+        candidate=head.candidate,
+        spec=run.spec,
+        input_format=run.family.input_format,
+        parts=class_parts(run.family),
+        training=TrainingRecord(
+            seed=run.seed,
+            budget=str(run.budget),
+            steps=head.steps,
+            wall_seconds=wall_seconds,
+            cpu_seconds=head.cpu_seconds,
+            data_hash=run.family.digest,
+            data_name=run.family.name,
+        ),
+        results=(),
+    )

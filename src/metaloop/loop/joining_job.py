@@ -1,0 +1,148 @@
+"""What a worker does to join trained nets: greedy selection on `search`, then every head on it.
+
+Beginning with the best net, the net is added that raises the figure of one plain head most, as long
+as one does (Caruana et al. 2004, forward selection without replacement). Nets trained on different
+data err differently, and features are joined without training anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from metaloop.core.learner import EmbeddingLearner
+from metaloop.core.records import Candidate, Choice, DataRecipe, Plan, candidate_from_json, to_json
+from metaloop.engine.evaluation import FeatureCache
+from metaloop.loop.executor import Report
+from metaloop.loop.training_job import measure_heads
+from metaloop.loop.workplace import assemble, family_of, net_of, save_net, spec_of
+from metaloop.nets.joined import join
+from metaloop.tasks.episodes import Episodes
+from metaloop.tasks.family import ClassFamily, episode_list
+
+MOST_MEMBERS = 4
+_LEAST_GAIN = 1e-4  # of the accuracy: below it a net only costs time
+
+
+def join_nets(folder: Path, arguments: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
+    """Selects among `nodes`, keeps the joined net as node `node`, measures every head on it.
+
+    Returns `members` (node numbers, best first) and figures of the heads; one member is a finding,
+    too: nothing is gained by joining, and no heads are measured.
+    """
+    family, spec = family_of(folder), spec_of(folder)
+    assert isinstance(family, ClassFamily)
+    seed, episodes = arguments["seed"], arguments["episodes"]
+    nodes: list[int] = arguments["nodes"]
+    recipes = [candidate_from_json(text) for text in arguments["recipes"]]
+    listed = episode_list(family, "search", spec, episodes)
+    directions, centers = [], []
+    for node, recipe in zip(nodes, recipes, strict=True):
+        features, center = _directions(folder, node, recipe, family, seed, listed)
+        directions.append(features)
+        centers.append(center)
+        report({"node": arguments["node"], "step": len(directions), "loss": 0.0})
+    chosen = select(directions, listed)
+    members = [nodes[index] for index in chosen]
+    if len(chosen) < 2:
+        return {"status": "finished", "message": "", "members": members, "heads": [], "steps": 0}
+    trained = join(
+        [net_of(folder, node).meta_params for node in members], [centers[i] for i in chosen]
+    )
+    save_net(folder, arguments["node"], trained)
+    net = joined_net([recipes[index] for index in chosen])
+    heads = tuple(on_net(candidate_from_json(text), net) for text in arguments["heads"])
+    figures = measure_heads(folder, heads, trained, seed, episodes)
+    return {
+        "status": "finished",
+        "message": "",
+        "members": members,
+        "candidates": [to_json(head) for head in heads],
+        "heads": figures,
+        "steps": 0,
+    }
+
+
+def select(directions: list[Tensor], episodes: Episodes, most: int = MOST_MEMBERS) -> list[int]:
+    """Returns which of the nets to join, in the order of their choice.
+
+    `directions`: for each net the unit features of the whole store `[N, D_i]`, zero where unused.
+    """
+    cosines = [_cosines(features, episodes) for features in directions]
+    labels = torch.from_numpy(episodes.query.labels)
+    mask = torch.from_numpy(episodes.query.mask)
+    chosen: list[int] = []
+    total, best = torch.zeros(()), -1.0
+    while len(chosen) < min(most, len(cosines)):
+        left = [index for index in range(len(cosines)) if index not in chosen]
+        values = [_accuracy(total + cosines[index], labels, mask) for index in left]
+        leader = max(range(len(left)), key=values.__getitem__)
+        if values[leader] < best + _LEAST_GAIN:
+            break
+        best = values[leader]
+        total = total + cosines[left[leader]]
+        chosen.append(left[leader])
+    return chosen
+
+
+def joined_net(recipes: list[Candidate]) -> Choice:
+    """Returns the net that joins those of these candidates."""
+    members = [
+        {"name": r.net.name, "options": dict(r.net.options), "candidate": r.identity}
+        for r in recipes
+    ]
+    return Choice("joined", {"members": members})
+
+
+def on_net(head: Candidate, net: Choice) -> Candidate:
+    """Returns a head's candidate on a joined net: nothing of it is trained."""
+    options = {name: value for name, value in head.learner.options.items() if name != "trunk"}
+    learner = replace(head.learner, options=options)
+    return Candidate(learner, net, Plan("none"), DataRecipe(), head.program)
+
+
+def _directions(
+    folder: Path,
+    node: int,
+    recipe: Candidate,
+    family: ClassFamily,
+    seed: int,
+    episodes: Episodes,
+) -> tuple[Tensor, Tensor]:
+    """Returns unit features of the store's rows that the episodes use, and the mean feature."""
+    net = net_of(folder, node)
+    learner, meta_params = assemble(folder, recipe, net, seed)
+    assert isinstance(learner, EmbeddingLearner)
+    center = net.training_features(learner, meta_params, family).mean(0)
+    used = np.union1d(episodes.support.examples, episodes.query.examples)
+    cache = FeatureCache(learner, meta_params)
+    features = cache.features(family.store, used, family.input_format)
+    unit = functional.normalize(features - center.to(features), dim=-1)
+    whole = torch.zeros(len(family.store.inputs), unit.shape[1])
+    whole[torch.from_numpy(used)] = unit.cpu()
+    return whole, center
+
+
+def _cosines(features: Tensor, episodes: Episodes) -> Tensor:
+    """Returns `[tasks, queries, classes]`: inner products of queries with class means."""
+    support = features[torch.from_numpy(episodes.support.examples)]
+    labels = torch.from_numpy(episodes.support.labels)
+    mask = torch.from_numpy(episodes.support.mask)
+    one_hot = functional.one_hot(labels, episodes.num_classes).float() * mask.unsqueeze(-1)
+    sums = torch.einsum("tsc,tsd->tcd", one_hot, support)
+    means = sums / one_hot.sum(1).clamp(min=1).unsqueeze(-1)
+    query = features[torch.from_numpy(episodes.query.examples)]
+    squared = means.square().sum(-1).unsqueeze(1)
+    return 2 * torch.einsum("tqd,tcd->tqc", query, means) - squared
+
+
+def _accuracy(logits: Tensor, labels: Tensor, mask: Tensor) -> float:
+    right = (logits.argmax(-1) == labels) & mask
+    return float(right.sum() / mask.sum())

@@ -1,0 +1,189 @@
+"""The population: every state that a run has trained or put together, and who it came from.
+
+A *node* is what one job made: a trained net with the heads measured on it, nets joined, invented
+programs, or the plain baselines. Nodes that go on from each other's weights form a *line*. The
+population is a fold over what jobs brought back, so that an archive can bring it back as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from metaloop.archive import TrialId
+from metaloop.core.objective import higher_is_better
+from metaloop.core.records import Candidate, Result, TrialStatus
+from metaloop.core.statistics import Estimate, paired_difference
+
+NodeKind = Literal["baselines", "train", "invent", "join"]
+
+
+@dataclass
+class Head:
+    """One candidate as it was measured in one node.
+
+    `cpu_seconds` is all that its training has cost so far, and `cost` the same in the unit of
+    `Node.cost`; heads on one net are each charged it.
+    """
+
+    candidate: Candidate
+    status: TrialStatus
+    trial: TrialId | None = None
+    result: Result | None = None
+    scores: np.ndarray | None = None
+    promotion: Result | None = None
+    promotion_scores: np.ndarray | None = None
+    seconds_per_episode: float = 0.0
+    cpu_seconds: float = 0.0
+    cost: float = 0.0
+    steps: int = 0
+    message: str = ""
+    generated: bool = False  # its program was invented in this run or an earlier one
+
+    @property
+    def value(self) -> float:
+        """The figure on `search`, of which more is better; minus infinity if there is none."""
+        if self.result is None:
+            return -np.inf
+        better = higher_is_better(self.result.metric)
+        return self.result.value if better else -self.result.value
+
+    @property
+    def merit(self) -> tuple[float, float]:
+        """What heads are ordered by: their figure, and where that is equal, what it cost."""
+        return self.value, -self.cost
+
+
+@dataclass
+class Node:
+    """What one job made.
+
+    `recipe` is the candidate that was trained; the heads share its net. `operator` says in words
+    how it came about from `parent`, `arm` what was tried in the bandit's terms. `cost` is what the
+    job took (CPU-seconds, or counted operations under a budget in steps), `share` its part of the
+    budget, and `trained` the sum of shares along its line.
+    """
+
+    number: int
+    kind: NodeKind
+    recipe: Candidate
+    operator: str = "catalogue"
+    arm: str = ""
+    parent: int | None = None
+    continues: bool = False
+    rung: int = 0
+    share: float = 0.0
+    trained: float = 0.0
+    heads: list[Head] = field(default_factory=list)
+    cost: float = 0.0
+    line: int = 0
+    filtered_by: int | None = None  # node whose net told which generated classes are of use
+    members: tuple[int, ...] = ()  # of joined nets: the nodes they come from
+
+    @property
+    def best(self) -> Head | None:
+        """The head with the best figure; None where nothing could be measured."""
+        measured = [head for head in self.heads if head.result is not None]
+        return max(measured, key=lambda head: head.merit, default=None)
+
+    @property
+    def value(self) -> float:
+        """The best head's figure, of which more is better."""
+        return self.best.value if self.best else -np.inf
+
+
+class Population:
+    """All nodes of a run, and for each line the node that it goes on from."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[int, Node] = {}
+        self.pending: dict[int, Node] = {}
+        self.current: dict[int, int] = {}  # line -> node that it stands at
+        self.stalls: dict[int, int] = {}  # line -> continuations in a row that brought nothing
+
+    def begin(self, node: Node) -> None:
+        """Notes that a job for this node is under way."""
+        self.pending[node.number] = node
+
+    def end(self, node: Node) -> Estimate | None:
+        """Takes a node in; returns its paired progress over the parent, if there is one to tell.
+
+        A line moves on to a continuation unless that is surely worse than where it stands; one that
+        brought nothing is counted. What was best is kept in any case: nodes do not go away.
+        """
+        self.pending.pop(node.number, None)
+        self.nodes[node.number] = node
+        progress = self.progress(node)
+        if node.kind != "train":
+            return progress
+        if not node.continues:
+            if node.best is not None:
+                self.current[node.line] = node.number
+                self.stalls[node.line] = 0
+        else:
+            standing = self.nodes.get(self.current.get(node.line, -1))
+            change = difference(node.best, standing.best if standing else None)
+            if change is not None and change.value + change.ci95 > 0:
+                self.current[node.line] = node.number
+            paid = change is not None and change.value > 0
+            self.stalls[node.line] = 0 if paid else self.stalls.get(node.line, 0) + 1
+        return progress
+
+    def progress(self, node: Node) -> Estimate | None:
+        """Returns how much better a node is than its parent, paired on the episodes of both."""
+        if node.parent is None or node.parent not in self.nodes:
+            return None
+        return difference(node.best, self.nodes[node.parent].best)
+
+    @property
+    def lines(self) -> list[Node]:
+        """The node where each line stands, best first."""
+        return sorted(
+            (self.nodes[number] for number in self.current.values()), key=_merit, reverse=True
+        )
+
+    @property
+    def peaks(self) -> list[Node]:
+        """The best node of each line, best first."""
+        best: dict[int, Node] = {}
+        for node in self.of_kind("train"):
+            if node.best is not None and (
+                node.line not in best or _merit(node) > _merit(best[node.line])
+            ):
+                best[node.line] = node
+        return sorted(best.values(), key=_merit, reverse=True)
+
+    def of_kind(self, kind: NodeKind) -> Iterator[Node]:
+        """Yields the finished nodes of that kind in the order of their numbers."""
+        for number in sorted(self.nodes):
+            if self.nodes[number].kind == kind:
+                yield self.nodes[number]
+
+    def heads(self) -> Iterator[tuple[Node, Head]]:
+        """Yields every head that was measured or failed, with its node."""
+        for number in sorted(self.nodes):
+            for head in self.nodes[number].heads:
+                yield self.nodes[number], head
+
+    @property
+    def best(self) -> tuple[Node, Head] | None:
+        """The best head so far by its figure on `search`; None where there is none."""
+        measured = [(node, head) for node, head in self.heads() if head.result is not None]
+        return max(measured, key=lambda pair: pair[1].merit, default=None)
+
+
+def difference(better: Head | None, worse: Head | None) -> Estimate | None:
+    """Returns the paired difference of two heads on the episodes that both were measured on."""
+    if better is None or worse is None or better.scores is None or worse.scores is None:
+        return None
+    assert better.result is not None
+    common = min(len(better.scores), len(worse.scores))
+    sign = 1 if higher_is_better(better.result.metric) else -1
+    return paired_difference(sign * better.scores[:common], sign * worse.scores[:common])
+
+
+def _merit(node: Node) -> tuple[float, float]:
+    return node.best.merit if node.best else (-np.inf, 0.0)

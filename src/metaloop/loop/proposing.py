@@ -1,0 +1,396 @@
+"""Steps 1, 2 and 4 of the loop: which learning algorithm, which learning data, what new ones.
+
+Whenever a worker is free, `Proposer.propose` says what it should do, from what is known by then:
+
+    choose an algorithm   contenders start in the order of the portfolio; the best of them become
+                          lines; the line that was trained least goes on, one that has stalled rests
+    choose data           a line goes on as it is, or with an operator on its data or a change of
+                          its plan: the bandit decides, by what each brought per cost before
+    generate              new lines are bred from the best one (data, plan, net, crossover), and
+                          programs are invented on the features of the best net
+
+A line keeps what it had where a continuation brings nothing, so a bad idea costs its segment only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from metaloop.catalogue.candidates import trunk_of
+from metaloop.catalogue.generators import generator_arms
+from metaloop.catalogue.learners import EVOLVED, PROGRAM, embeds
+from metaloop.catalogue.nets import CUSTOM
+from metaloop.catalogue.space import random_candidate
+from metaloop.core.inputs import InputFormat
+from metaloop.core.objective import objective
+from metaloop.core.randomness import numpy_stream
+from metaloop.core.records import Candidate
+from metaloop.core.spec import TaskSpec
+from metaloop.core.statistics import Estimate
+from metaloop.generators.recipes import extended, operators_of
+from metaloop.loop.arms import (
+    CONTINUE,
+    CROSSOVER,
+    DATA,
+    END_TO_END,
+    INNER_LOSS,
+    LEAST_COST,
+    NET,
+    PLAN,
+    SEED,
+    SEED_WORDS,
+    STANDARD_ERRORS_OF_INTERVAL,
+    adds_operator,
+    guessing_bandit,
+)
+from metaloop.loop.credit import Bandit, Use
+from metaloop.loop.evolving import end_to_end, other_inner_loss
+from metaloop.loop.population import Node, NodeKind, Population
+from metaloop.loop.variation import Variation, crossover, vary_net, vary_plan
+
+RACE_SHARE = 0.15  # of the budget, for the first segment of all contenders together
+SEGMENT_SHARE = 0.06  # of the budget: one continuation
+LONGEST_START = 0.15  # of the budget: the first segment of a bred line
+LAST_START = 0.75  # spent share of the budget after which no line is begun any more
+INVENT_AT = 0.5  # spent share of the budget at which programs are invented
+INVENT_SHARE = 0.05
+NUM_LINES = 4
+SURVIVORS = 2  # of the race
+LEARNING = 0.01  # of the metric in one continuation: about what joining another net brings
+RANDOM_SHARE = 0.1  # of the budget, for each candidate of a random search
+_REST_AFTER = 2  # continuations in a row that brought nothing
+_MOST_OPERATORS = 3  # in a data recipe
+
+# Heads that fit by many steps take as long to measure as a segment to train: they are measured in
+# the race and again when all is trained.
+SLOW_HEADS = ("baselinepp", "rfs")
+
+
+@dataclass(frozen=True)
+class Generates:
+    """What a loop may generate; all of it unless an experiment leaves something out.
+
+    `algorithms`: programs, nets, plans, joined nets. `data`: operators on the training data.
+    `chance`: whole candidates are drawn at random from the same space instead, each trained once:
+    the baseline that a search has to beat.
+    """
+
+    algorithms: bool = True
+    data: bool = True
+    chance: bool = False
+
+
+EVERYTHING = Generates()
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a worker should do next: a node that is not there yet."""
+
+    kind: NodeKind
+    heads: tuple[Candidate, ...]
+    operator: str
+    arm: str = ""
+    parent: int | None = None
+    continues: bool = False
+    rung: int = 0
+    share: float = 0.0
+    filtered_by: int | None = None  # node whose net says which generated classes are of use
+
+    @property
+    def recipe(self) -> Candidate:
+        """The candidate to be trained."""
+        return self.heads[0]
+
+
+@dataclass
+class Proposer:
+    """Proposes from a population; `seed` and the number of the proposal decide all chance."""
+
+    population: Population
+    contenders: Sequence[tuple[Candidate, ...]]  # heads on one training each, best guess first
+    baselines: tuple[Candidate, ...]
+    input_format: InputFormat
+    spec: TaskSpec
+    seed: int
+    generates: Generates = EVERYTHING
+    families: tuple[str, ...] = ()  # further data to learn from
+    earlier: Sequence[Use] = ()  # of operators, in the runs of an archive
+    num_lines: int = NUM_LINES
+    going_on: Bandit = field(init=False)  # what a line goes on with
+    breeding: Bandit = field(init=False)  # what a new line differs by
+
+    def __post_init__(self) -> None:
+        data = self._data_arms()
+        algorithms = [PLAN] if self.generates.algorithms else []
+        nets = [NET, CROSSOVER] if self.generates.algorithms else []
+        programs = [INNER_LOSS, END_TO_END] if self.generates.algorithms else []
+        self.going_on = guessing_bandit([CONTINUE, *data, *algorithms, *programs], self.earlier)
+        self.breeding = guessing_bandit([SEED, *data, *algorithms, *nets], self.earlier)
+
+    @property
+    def target_kind(self) -> str:
+        """Kind of targets of the task: `classes` or `real`."""
+        return objective(self.spec.objective).target_kind
+
+    def credit(self, node: Node, progress: Estimate | None) -> None:
+        """Lets the bandits learn from what a node was against its parent."""
+        if not node.arm or node.kind != "train":
+            return
+        bandit = self.going_on if node.continues else self.breeding
+        if progress is None or not np.isfinite(progress.ci95):
+            bandit.passed()
+            return
+        error = progress.ci95 / STANDARD_ERRORS_OF_INTERVAL
+        bandit.credit(node.arm, progress.value, error, max(node.cost, LEAST_COST))
+
+    def _data_arms(self) -> list[str]:
+        if not self.generates.data or self.target_kind != "classes":
+            return []
+        suiting = generator_arms(self.input_format)
+        names = [f"family {name}" for name in self.families]
+        return [f"{DATA}add {what}" for what in (*suiting, *names)]
+
+    def propose(self, number: int, spent: float) -> Proposal | None:
+        """Returns what to do next; None if there is nothing worth doing before something ends.
+
+        `spent`: the share of the budget that is used or given away.
+        """
+        rng = numpy_stream(self.seed, "proposal", number)
+        known = [*self.population.nodes.values(), *self.population.pending.values()]
+        if self.baselines and not any(node.kind == "baselines" for node in known):
+            return Proposal("baselines", self.baselines, "catalogue")
+        if self.generates.chance:
+            return self._drawn(rng)
+        contender = self._next_contender(known)
+        if contender is not None:
+            return contender
+        if self._is_time_to_invent(known, spent):
+            return self._invention()
+        return self._continue_or_breed(rng, spent)
+
+    def _drawn(self, rng: np.random.Generator) -> Proposal:
+        """Returns a candidate of which everything is random: method, net, plan and data."""
+        model = self.contenders[int(rng.integers(len(self.contenders)))]
+        name = model[0].learner.name
+        candidate = random_candidate(name, self.input_format, self.spec, rng)
+        arms = self._data_arms()
+        number = int(rng.integers(0, 1 + min(_MOST_OPERATORS - 1, len(arms))))
+        for arm in rng.permutation(arms)[:number]:
+            changed = self._with_data(str(arm), candidate)
+            candidate = changed.candidate if self._applies(str(arm), candidate) else candidate
+        heads = [candidate, *(_as_head(head, candidate) for head in model[1:])]
+        same = {h.identity: h for h in heads if trunk_of(h) == trunk_of(candidate)}
+        words = "random: drawn from the whole space"
+        return Proposal("train", tuple(same.values()), words, share=RANDOM_SHARE)
+
+    def _next_contender(self, known: list[Node]) -> Proposal | None:
+        """Step 1, first half: every contender has a short first segment."""
+        begun = {trunk_of(node.recipe) for node in known if node.kind == "train"}
+        for heads in self.contenders:
+            if trunk_of(heads[0]) not in begun:
+                share = RACE_SHARE / len(self.contenders)
+                return Proposal("train", heads, "catalogue", share=share)
+        return None
+
+    def _continue_or_breed(self, rng: np.random.Generator, spent: float) -> Proposal | None:
+        """Steps 1, 2 and 4: the line that is behind goes on, or a new one begins.
+
+        A line that still learns is worth more than a new one; new ones begin when all are slow, or
+        when workers would have nothing to do.
+        """
+        population = self.population
+        busy = {node.line for node in population.pending.values() if node.kind == "train"}
+        begun = sum(
+            node.kind == "train" and not node.continues and node.parent is not None
+            for node in population.pending.values()
+        )
+        survivors = self._race_survivors(population.lines)
+        awake = [n for n in survivors if population.stalls.get(n.line, 0) < _REST_AFTER]
+        awake = awake[: self.num_lines]
+        idle = [line for line in awake if line.line not in busy]
+        room = spent < LAST_START and bool(survivors) and len(awake) + begun < self.num_lines
+        if room and (not idle or not any(self._still_learns(line) for line in awake)):
+            return self._breed(survivors, rng)
+        if not idle:
+            idle = [line for line in survivors if line.line not in busy]
+        for line in sorted(idle, key=lambda line: line.trained):
+            continuation = self._continuation(line, rng)
+            if continuation is not None:
+                return continuation
+        return self._breed(survivors, rng) if survivors and room else None
+
+    def _still_learns(self, line: Node) -> bool:
+        """Whether a line's last continuation paid, or it has had none."""
+        if line.rung == 0:
+            return line.line in self.population.stalls and not self.population.stalls[line.line]
+        progress = self.population.progress(line)
+        return progress is not None and progress.value >= LEARNING
+
+    def _race_survivors(self, alive: list[Node]) -> list[Node]:
+        """Returns the lines worth going on with: bred ones, and the best two contenders.
+
+        Contenders have had one short segment; those that are behind stay there.
+        """
+        nodes = self.population.nodes
+        contenders = [line for line in alive if nodes[line.line].parent is None]
+        bred = [line for line in alive if nodes[line.line].parent is not None]
+        return [*contenders[:SURVIVORS], *bred]
+
+    def _continuation(self, line: Node, rng: np.random.Generator) -> Proposal | None:
+        """Step 2: the line goes on as it is, or with other data, or by another plan.
+
+        Nothing is tried twice from the same place; None if nothing is left to try.
+        """
+        known = [*self.population.nodes.values(), *self.population.pending.values()]
+        tried = {node.arm for node in known if node.parent == line.number and node.continues}
+        tried.discard(PLAN)  # never the same again
+        possible = [
+            arm
+            for arm in self.going_on.arms
+            if arm not in tried and self._applies(arm, line.recipe)
+        ]
+        if not possible:
+            return None
+        arm = self.going_on.choose(rng, possible)
+        if arm is None:
+            arm = CONTINUE if CONTINUE in possible else possible[0]
+        variation = self._varied(arm, line, rng)
+        if variation is None:
+            if CONTINUE in tried:
+                return None
+            arm, variation = CONTINUE, Variation(line.recipe, CONTINUE)
+        return Proposal(
+            "train",
+            _heads_for(variation.candidate, line),
+            variation.operator,
+            arm=arm,
+            parent=line.number,
+            continues=True,
+            rung=line.rung + 1,
+            share=SEGMENT_SHARE,
+            filtered_by=line.number if adds_operator(arm) else line.filtered_by,
+        )
+
+    def _breed(self, lines: list[Node], rng: np.random.Generator) -> Proposal:
+        """Step 4: a new line from the best one, as long as its parent was trained by then."""
+        parent = self._ancestor(lines[0])
+        possible = [arm for arm in self.breeding.arms if self._applies(arm, parent.recipe)]
+        arm = self.breeding.choose(rng, possible) or SEED
+        variation = self._varied(arm, parent, rng)
+        if variation is None:
+            arm, variation = SEED, Variation(parent.recipe, SEED_WORDS)
+        return Proposal(
+            "train",
+            _heads_for(variation.candidate, parent),
+            variation.operator,
+            arm=arm,
+            parent=parent.number,
+            share=float(np.clip(parent.trained, SEGMENT_SHARE, LONGEST_START)),
+            filtered_by=parent.number if adds_operator(arm) else parent.filtered_by,
+        )
+
+    def _ancestor(self, line: Node) -> Node:
+        """Returns the node of a line that had been trained as long as a new line will be."""
+        nodes = self.population.nodes
+        while line.continues and line.trained > LONGEST_START and line.parent in nodes:
+            line = nodes[line.parent]
+        return line
+
+    def _varied(self, arm: str, node: Node, rng: np.random.Generator) -> Variation | None:
+        """Returns the node's recipe changed by an arm; None where it stays as it is."""
+        recipe = node.recipe
+        if arm == PLAN:
+            return vary_plan(recipe, self.input_format, rng, self.target_kind)
+        if arm == NET:
+            return vary_net(recipe, self.input_format, rng, self.target_kind)
+        if arm == CROSSOVER:
+            others = [line for line in self.population.lines if line.line != node.line]
+            return crossover(recipe, others[0].recipe, rng) if others else None
+        if arm == INNER_LOSS:
+            return other_inner_loss(recipe, rng)
+        if arm == END_TO_END:
+            source = self._invention_source()
+            return end_to_end(recipe, source) if source else None
+        if not arm.startswith(DATA):
+            return None
+        return self._with_data(arm, recipe)
+
+    def _applies(self, arm: str, recipe: Candidate) -> bool:
+        """Whether an arm would change such a recipe, or is to leave it as it is."""
+        if arm == NET:
+            return recipe.net.name != CUSTOM
+        if arm == INNER_LOSS:
+            return recipe.learner.name == EVOLVED
+        if arm == END_TO_END:
+            fresh = recipe.learner.name != PROGRAM and embeds(recipe.learner.name)
+            return fresh and self._invention_source() is not None
+        if not arm.startswith(DATA):
+            return True
+        what = arm.removeprefix(f"{DATA}add ")
+        if what.startswith("family "):
+            return what.removeprefix("family ") not in recipe.data.families
+        if len(operators_of(recipe.data)) >= _MOST_OPERATORS:
+            return False
+        return what.partition("(")[0] not in {choice.name for choice in recipe.data.generators}
+
+    def _invention_source(self) -> str | None:
+        """Returns the text of the best program that was invented so far."""
+        invented = [
+            head
+            for node in self.population.of_kind("invent")
+            for head in node.heads
+            if head.generated and head.result is not None
+        ]
+        best = max(invented, key=lambda head: head.merit, default=None)
+        return best.candidate.program if best else None
+
+    def _with_data(self, arm: str, recipe: Candidate) -> Variation:
+        what = arm.removeprefix(f"{DATA}add ")
+        if what.startswith("family "):
+            name = what.removeprefix("family ")
+            data = replace(recipe.data, families=(*recipe.data.families, name))
+        else:
+            data = extended(recipe.data, what)
+        return Variation(replace(recipe, data=data), arm)
+
+    def _is_time_to_invent(self, known: list[Node], spent: float) -> bool:
+        if not self.generates.algorithms or self.target_kind != "classes" or spent < INVENT_AT:
+            return False
+        if any(node.kind == "invent" for node in known):
+            return False
+        return any(_has_features(line) for line in self.population.lines)
+
+    def _invention(self) -> Proposal:
+        line = next(line for line in self.population.lines if _has_features(line))
+        heads = tuple(head.candidate for head in line.heads if head.result is not None)
+        return Proposal(
+            "invent", heads, "program: invented", parent=line.number, share=INVENT_SHARE
+        )
+
+
+def _heads_for(candidate: Candidate, parent: Node) -> tuple[Candidate, ...]:
+    """Returns the candidate as it is trained, and with the other heads that its parent has."""
+    heads = [candidate]
+    for head in parent.heads:
+        if head.result is None or head.candidate.learner.name in SLOW_HEADS:
+            continue
+        other = _as_head(head.candidate, candidate)
+        if trunk_of(other) == trunk_of(candidate) and other.identity not in {
+            known.identity for known in heads
+        }:
+            heads.append(other)
+    return tuple(heads)
+
+
+def _as_head(head: Candidate, recipe: Candidate) -> Candidate:
+    """Returns the recipe with the head of another candidate on its net."""
+    return replace(recipe, learner=head.learner, program=head.program)
+
+
+def _has_features(line: Node) -> bool:
+    """Whether the line's net embeds inputs on its own: programs can work on that."""
+    return embeds(line.recipe.learner.name)

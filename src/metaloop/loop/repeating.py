@@ -1,0 +1,371 @@
+"""The loop itself: as long as there is budget, propose, train, learn from it, judge, repeat.
+
+Workers are kept busy one by one, in no common step: whenever one is free it is given the next
+proposal, made from all that is known by then. All decisions and all records are made here, in the
+coordinator; workers only compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from metaloop.archive import JobId
+from metaloop.catalogue.learners import embeds
+from metaloop.core.budget import Budget
+from metaloop.core.records import Candidate, candidate_from_json, to_json
+from metaloop.generators.recipes import recipe_text
+from metaloop.loop.events import LoopEvent, Tried, Trying
+from metaloop.loop.executor import Executor, Job, Outcome
+from metaloop.loop.judging import (
+    FINAL_EPISODES,
+    ROUND_EPISODES,
+    Contestant,
+    Judge,
+    final_contestants,
+    round_contestants,
+)
+from metaloop.loop.population import Head, Node, Population
+from metaloop.loop.proposing import Proposal, Proposer
+from metaloop.loop.recording import add_node, begin, end, is_generated, take_figures
+from metaloop.loop.run import Run, Stopped
+from metaloop.loop.training_job import Segment
+from metaloop.loop.workplace import TrainingData
+
+BASELINE_EPISODES = 50  # they are slow, and far behind or not needed exactly
+RACE_EPISODES = 100
+EPISODES = 400
+ROUNDS_AT = (0.35, 0.65)  # spent shares of the budget at which the incumbent is tested again
+FINISH_SHARE = 0.1  # of a budget in seconds, for joining and the last judgement
+_LEAST_SEGMENT = 0.4  # of what was planned: a shorter one is not worth starting
+_WAIT_SECONDS = 0.5
+_PATIENCE, _GRACE_SECONDS = 4.0, 60.0  # a job may take so many times its budget, and this on top
+_SECONDS_ALLOWED = 1800.0  # of a job whose budget is in steps, or that has none
+_MOST_JOINED_FROM = 6
+_MOST_HEADS = 8
+
+
+@dataclass
+class Loop:
+    """What the loop goes on with; a resumed run brings its population, judge and next number."""
+
+    run: Run
+    executor: Executor
+    proposer: Proposer
+    known_programs: tuple[str, ...] = ()
+    judge: Judge = field(default_factory=Judge)
+    number: int = 0
+    jobs: dict[int, tuple[Node, JobId, Any]] = field(default_factory=dict)
+
+    @property
+    def population(self) -> Population:
+        """Everything trained so far."""
+        return self.proposer.population
+
+
+def repeat(loop: Loop) -> Iterator[LoopEvent]:
+    """Yields what happens until the budget is spent; the judge then holds who won.
+
+    Raises `Stopped` when the run is asked to stop.
+    """
+    yield from _evolve(loop)
+    yield from _join(loop)
+    yield from _judge(loop, final_contestants(loop.population, loop.judge), FINAL_EPISODES)
+
+
+def _evolve(loop: Loop) -> Iterator[LoopEvent]:
+    run = loop.run
+    while True:
+        if run.stop():
+            raise Stopped
+        due = len([at for at in ROUNDS_AT if _spent(loop) >= at])
+        if loop.judge.rounds < due and loop.executor.free and not _is_judging(loop):
+            contestants = round_contestants(loop.population, loop.judge)
+            if len(contestants) > 1:
+                _submit_judgement(loop, contestants, ROUND_EPISODES)
+            else:
+                loop.judge.rounds += 1
+        began = True
+        while loop.executor.free and began:
+            began = _begin_next(loop)
+        if not loop.jobs:
+            return
+        yield from _wait(loop)
+
+
+def _is_judging(loop: Loop) -> bool:
+    """Whether a judgement is under way: the next one needs to know its episodes and its winner."""
+    return any("contestants of" in extra for _, _, extra in loop.jobs.values())
+
+
+def _begin_next(loop: Loop) -> bool:
+    """Gives a free worker the next proposal; returns False if there is nothing to do."""
+    if _spent(loop) > 1 - 1e-6:  # shares are added up: ten tenths are a little less than 1
+        return False
+    proposal = loop.proposer.propose(loop.number, _spent(loop))
+    if proposal is None:
+        return False
+    budget = _budget(loop, proposal)
+    if budget is None:
+        return False
+    population = loop.population
+    node = Node(
+        loop.number, proposal.kind, proposal.recipe, proposal.operator, proposal.arm,
+        proposal.parent, proposal.continues, proposal.rung, proposal.share,
+        filtered_by=proposal.filtered_by,
+    )  # fmt: skip
+    parent = population.nodes.get(proposal.parent) if proposal.parent is not None else None
+    node.line = parent.line if parent is not None and proposal.continues else loop.number
+    node.trained = proposal.share + (parent.trained if parent and proposal.continues else 0.0)
+    job = begin(loop.run, population, node, proposal)
+    _submit(loop, node, job, proposal.kind, _arguments(loop, node, proposal, budget), budget)
+    return True
+
+
+def _arguments(loop: Loop, node: Node, proposal: Proposal, budget: Budget) -> dict[str, Any]:
+    population, run = loop.population, loop.run
+    parent = population.nodes.get(proposal.parent) if proposal.parent is not None else None
+    if proposal.kind == "baselines":
+        return {
+            "heads": [to_json(head) for head in proposal.heads],
+            "seed": run.seed,
+            "episodes": BASELINE_EPISODES,
+        }
+    if proposal.kind == "invent":
+        assert parent is not None
+        evaluations = None if budget.steps is None else max(20, 5 * budget.steps)
+        return {
+            "node": node.number,
+            "on": parent.number,
+            "recipe": to_json(parent.recipe),
+            "heads": [to_json(head) for head in proposal.heads],
+            "known": list(loop.known_programs),
+            "wall_seconds": budget.wall_seconds,
+            "evaluations": evaluations,
+            "seed": run.seed,
+            "episodes": EPISODES,
+        }
+    first = not proposal.continues and proposal.parent is None
+    return Segment(
+        node=node.number,
+        heads=proposal.heads,
+        budget=budget,
+        seed=run.seed + node.line,
+        episodes=RACE_EPISODES if first else EPISODES,
+        data=_training_data(loop, node),
+        start=parent.number if parent is not None and proposal.continues else None,
+        start_recipe=parent.recipe if parent is not None and proposal.continues else None,
+        start_data=_training_data(loop, parent) if parent and proposal.continues else None,
+    ).to_arguments()
+
+
+def _training_data(loop: Loop, node: Node) -> TrainingData:
+    judge = loop.population.nodes.get(-1 if node.filtered_by is None else node.filtered_by)
+    return TrainingData(
+        families=node.recipe.data.families,
+        text=recipe_text(node.recipe.data),
+        seed=loop.run.seed + node.line,
+        judge=judge.number if judge is not None else None,
+        judge_recipe=to_json(judge.recipe) if judge is not None else "",
+    )
+
+
+def _submit(
+    loop: Loop,
+    node: Node,
+    job: JobId,
+    work: str,
+    arguments: dict[str, Any],
+    budget: Budget | None = None,
+) -> None:
+    allowed = _SECONDS_ALLOWED
+    if budget is not None and budget.wall_seconds is not None:
+        allowed = _PATIENCE * budget.wall_seconds + _GRACE_SECONDS
+    loop.executor.submit(Job(loop.number, work, arguments, allowed))
+    loop.jobs[loop.number] = (node, job, arguments)
+    loop.number += 1
+
+
+def _wait(loop: Loop) -> Iterator[LoopEvent]:
+    """Waits a moment, tells of progress, takes in what has ended."""
+    outcomes = loop.executor.wait(_WAIT_SECONDS)
+    loop.run.worker_cpu = loop.executor.cpu_seconds
+    said = {progress.job.number: progress.content for progress in loop.executor.events()}
+    for number, content in said.items():
+        if number in loop.jobs:
+            node = loop.jobs[number][0]
+            yield Trying(
+                label=node.recipe.label,
+                stage=_stage(node),
+                spent=_spent(loop),
+                seconds_left=loop.run.seconds_left,
+                step=int(content.get("step", 0)),
+                loss=float(content.get("loss", 0.0)),
+                round=loop.judge.rounds + 1,
+            )
+    for outcome in outcomes:
+        yield from _absorb(loop, outcome)
+
+
+def _absorb(loop: Loop, outcome: Outcome) -> Iterator[LoopEvent]:
+    node, job, extra = loop.jobs.pop(outcome.job.number)
+    if outcome.job.work == "judge":
+        _conclude(loop, job, extra["contestants of"], outcome)
+        return
+    if outcome.status == "done" and outcome.job.work in ("invent", "join"):
+        _take_inventions(loop, node, job, outcome)
+    trials, progress = end(loop.run, loop.population, node, job, outcome)
+    loop.proposer.credit(node, progress)
+    best = loop.population.best
+    leader = best[1] if best else None
+    if node.best is not None or not trials:
+        trials = [trial for trial in trials if node.best and trial.results] or trials
+        trials = sorted(
+            trials,
+            key=lambda trial: (
+                node.best is not None and trial.candidate != node.best.candidate.identity
+            ),
+        )[:1]
+    for trial in trials[:1]:
+        yield Tried(
+            label=_label_of(node, trial.candidate),
+            trial=trial,
+            best=leader.candidate.label if leader else "",
+            best_value=leader.result.value if leader and leader.result else None,
+            operator=node.operator,
+            progress=progress,
+        )
+
+
+def _take_inventions(loop: Loop, node: Node, job: JobId, outcome: Outcome) -> None:
+    """Records the candidates that a job came back with as heads of its node."""
+    value = outcome.value or {}
+    node.members = tuple(value.get("members", ()))
+    candidates = value.get("candidates", [])
+    parents = _parents_of(loop, node)
+    for entry, figures in zip(candidates, value.get("heads", []), strict=True):
+        invented = isinstance(entry, dict)
+        candidate = candidate_from_json(entry["candidate"] if invented else entry)
+        operator = entry["operator"] if invented else f"committee: {len(node.members)} nets joined"
+        head = Head(candidate, "running")
+        head.generated = is_generated(loop.population, candidate, operator)
+        behaviour = entry.get("behaviour") if invented else None
+        add_node(loop.run, job, head, operator, parents, behaviour)
+        take_figures(head, figures)
+        node.heads.append(head)
+
+
+def _parents_of(loop: Loop, node: Node) -> tuple[str, ...]:
+    nodes = loop.population.nodes
+    numbers = node.members or ((node.parent,) if node.parent is not None else ())
+    return tuple(dict.fromkeys(nodes[number].recipe.identity for number in numbers))
+
+
+def _join(loop: Loop) -> Iterator[LoopEvent]:
+    """Joins the nets of the lines, where there are several; every good head is tried on them."""
+    if not loop.proposer.generates.algorithms:
+        return
+    lines = [
+        line
+        for line in loop.population.peaks
+        if embeds(line.recipe.learner.name) and line.recipe.net.name not in ("custom", "raw")
+    ][:_MOST_JOINED_FROM]
+    if loop.run.spec.objective != "classification" or len(lines) < 2:
+        return
+    heads = _heads_to_join(loop, lines)
+    node = Node(loop.number, "join", lines[0].recipe, "committee: nets joined")
+    proposal = Proposal("join", heads, node.operator)
+    job = begin(loop.run, loop.population, node, proposal)
+    arguments = {
+        "node": node.number,
+        "nodes": [line.number for line in lines],
+        "recipes": [to_json(line.recipe) for line in lines],
+        "heads": [to_json(head) for head in heads],
+        "seed": loop.run.seed,
+        "episodes": EPISODES,
+    }
+    _submit(loop, node, job, "join", arguments)
+    while loop.jobs:
+        if loop.run.stop():
+            raise Stopped
+        yield from _wait(loop)
+
+
+def _heads_to_join(loop: Loop, lines: list[Node]) -> tuple[Candidate, ...]:
+    """Returns the best heads of the lines and of what was invented, different methods only."""
+    nodes = [*lines, *loop.population.of_kind("invent")]
+    measured = [head for node in nodes for head in node.heads if head.result is not None]
+    chosen: dict[tuple[str, str | None], Candidate] = {}
+    for head in sorted(measured, key=lambda head: head.merit, reverse=True):
+        key = (head.candidate.learner.name, head.candidate.program)
+        chosen.setdefault(key, head.candidate)
+    return tuple(chosen.values())[:_MOST_HEADS]
+
+
+def _judge(loop: Loop, contestants: list[Contestant], episodes: int) -> Iterator[LoopEvent]:
+    _submit_judgement(loop, contestants, episodes)
+    while loop.jobs:
+        if loop.run.stop():
+            raise Stopped
+        yield from _wait(loop)
+
+
+def _submit_judgement(loop: Loop, contestants: list[Contestant], episodes: int) -> None:
+    arguments = loop.judge.arguments(contestants, episodes, loop.run.seed)
+    asked = {name: value for name, value in arguments.items() if name != "contestants"}
+    asked["contestants"] = [head.candidate.identity for _, head in contestants]
+    job = loop.run.archive.begin_job(loop.run.id, loop.number, "judge", asked)
+    node = contestants[0][0]
+    number = loop.number
+    _submit(loop, node, job, "judge", arguments)
+    loop.jobs[number] = (node, job, {"contestants of": contestants})
+
+
+def _conclude(loop: Loop, job: JobId, contestants: list[Contestant], outcome: Outcome) -> None:
+    run = loop.run
+    with run.archive.transaction():
+        episodes = int(outcome.job.arguments["episodes"])
+        if outcome.value is not None:
+            loop.judge.conclude(run, contestants, outcome.value, episodes)
+        else:
+            loop.judge.used += episodes
+            loop.judge.rounds += 1
+        status = "finished" if outcome.status == "done" else outcome.status
+        run.archive.end_job(
+            job, status, loop.judge.answer, outcome.message,
+            cpu_seconds=outcome.cpu_seconds, wall_seconds=outcome.wall_seconds,
+        )  # fmt: skip
+
+
+def _spent(loop: Loop) -> float:
+    """Returns the share of the budget that is gone; under one in steps, that is given away."""
+    run, population = loop.run, loop.population
+    if run.budget.wall_seconds is not None:
+        return run.wall_seconds / (run.budget.wall_seconds * (1 - FINISH_SHARE))
+    nodes = [*population.nodes.values(), *population.pending.values()]
+    return sum((node.share for node in nodes), 0.0)
+
+
+def _budget(loop: Loop, proposal: Proposal) -> Budget | None:
+    """Returns a proposal's part of the budget; None if what is left is not worth starting."""
+    run = loop.run
+    if run.budget.steps is not None:
+        return Budget(steps=max(2, round(proposal.share * run.budget.steps)))
+    assert run.budget.wall_seconds is not None
+    planned = proposal.share * run.budget.wall_seconds * loop.executor.num_workers
+    left = run.budget.wall_seconds * (1 - FINISH_SHARE) - run.wall_seconds
+    if proposal.kind != "baselines" and left < _LEAST_SEGMENT * planned:
+        return None
+    return Budget(wall_seconds=max(0.2, min(planned, left)))
+
+
+def _stage(node: Node) -> str:
+    return node.operator if node.kind == "train" else node.kind
+
+
+def _label_of(node: Node, identity: str) -> str:
+    for head in node.heads:
+        if head.candidate.identity == identity:
+            return head.candidate.label
+    return node.recipe.label

@@ -1,0 +1,143 @@
+"""The report that `learn` ends with and `--json` prints: who won, by how much, beside whom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from metaloop.catalogue.programs import program_name
+from metaloop.core.objective import higher_is_better
+from metaloop.core.records import Result
+from metaloop.generators.recipes import recipe_text
+from metaloop.loop.judging import Judge
+from metaloop.loop.population import Head, Node, Population, difference
+from metaloop.loop.run import ARCHIVE_NAME, Run
+from metaloop.programs.parsing import parse
+from metaloop.programs.standalone import standalone_module
+
+_LONGEST_LEADERBOARD = 40
+PROGRAM_NAME = "program.py"
+
+
+def summary(
+    run: Run, population: Population, judge: Judge, status: str, reading_seconds: float
+) -> dict[str, Any]:
+    """Returns the report without what `test` said: JSON values."""
+    report: dict[str, Any] = {
+        "status": status,
+        "model": str(run.model_path) if run.model_path.exists() else None,
+        "archive": str(run.folder / ARCHIVE_NAME),
+        "best": None,
+        "test": None,
+        "leaderboard": leaderboard(population),
+        "rounds": judge.rounds,
+        "cpu_seconds": run.cpu_seconds,
+        "wall_seconds": run.wall_seconds,
+        "reading_seconds": reading_seconds,
+    }
+    if judge.incumbent is not None:
+        reason = judge.reasons[-1] if judge.reasons else "it had no rival"
+        report["best"] = {**row(*judge.incumbent), "reason": reason}
+    return report
+
+
+def leaderboard(population: Population) -> list[dict[str, Any]]:
+    """Returns a row per candidate, as it was measured last; promoted ones first, then by figure.
+
+    All baselines are in it, and the best of the others.
+    """
+    last: dict[str, tuple[Node, Head]] = {}
+    for node, head in population.heads():
+        before = last.get(head.candidate.identity)
+        if before is None or head.promotion is not None or before[1].promotion is None:
+            last[head.candidate.identity] = (node, head)
+    rows = sorted(last.values(), key=lambda pair: _place(pair[1]))
+    kept = [pair for pair in rows if pair[0].kind == "baselines"]
+    others = [pair for pair in rows if pair[0].kind != "baselines"][:_LONGEST_LEADERBOARD]
+    return [row(*pair) for pair in sorted([*kept, *others], key=lambda pair: _place(pair[1]))]
+
+
+def row(node: Node, head: Head) -> dict[str, Any]:
+    """Returns what a table says of a candidate."""
+    candidate = head.candidate
+    return {
+        "candidate": candidate.identity,
+        "learner": candidate.learner.name,
+        "net": candidate.net.name,
+        "options": {k: v for k, v in candidate.learner.options.items() if k != "trunk"},
+        "data": recipe_text(candidate.data),
+        "operator": node.operator,
+        "generated": head.generated,
+        "baseline": node.kind == "baselines",
+        "status": head.status,
+        "message": head.message,
+        "rung": node.rung,
+        "steps": head.steps,
+        "cpu_seconds": head.cpu_seconds,
+        "search": figures(head.result),
+        "promotion": figures(head.promotion),
+    }
+
+
+def figures(result: Result | None) -> dict[str, Any] | None:
+    """Returns value, interval and number of episodes."""
+    if result is None:
+        return None
+    return {
+        "metric": result.metric,
+        "value": result.value,
+        "ci95": result.ci95,
+        "episodes": result.episodes,
+    }
+
+
+def write_program(run: Run, population: Population, judge: Judge) -> Path | None:
+    """Writes the best program that was invented as a Python module; None if there is none.
+
+    The promoted one if it is a program, else the one with the best figure on `search`.
+    """
+    invented = [(node, head) for node, head in population.heads() if head.generated]
+    invented = [pair for pair in invented if pair[1].result is not None]
+    chosen = judge.incumbent
+    if chosen is None or not chosen[1].generated:
+        chosen = max(invented, key=lambda pair: pair[1].merit, default=None)
+    source = chosen[1].candidate.program if chosen else None
+    if chosen is None or source is None:
+        return None
+    title = f"A learning algorithm that metaloop invented on {run.family.name}."
+    path = run.folder / PROGRAM_NAME
+    path.write_text(standalone_module(parse(source), title, _measured(*chosen)))
+    return path
+
+
+def _measured(node: Node, head: Head) -> str:
+    """Returns what was measured of a program and of the best catalogue head on the same net."""
+    assert head.result is not None
+    how, value = head.result.protocol, head.result
+    said = (
+        f"{value.metric} {100 * value.value:.1f} +/- {100 * value.ci95:.1f} "
+        f"({value.episodes} episodes of `{how.part}`, {how.ways}-way {how.shots}-shot, inductive)"
+    )
+    rivals = [other for other in node.heads if not other.generated and other.result is not None]
+    rival = max(rivals, key=lambda other: other.merit, default=None)
+    gained = difference(head, rival)
+    if rival is None or gained is None:
+        return said
+    name = program_name(rival.candidate.program) or rival.candidate.learner.name
+    return (
+        f"{said}; {100 * gained.value:+.2f} +/- {100 * gained.ci95:.2f} points over {name}, "
+        f"the best known one on the same features"
+    )
+
+
+def chance_of(run: Run) -> float | None:
+    """Returns the accuracy of guessing; None where a task has no such thing."""
+    return 1 / run.spec.ways if run.spec.objective == "classification" else None
+
+
+def _place(head: Head) -> tuple[bool, float]:
+    """Returns what orders promoted heads, best first, before all others."""
+    if head.promotion is None:
+        return True, -head.value
+    better = higher_is_better(head.promotion.metric)
+    return False, -head.promotion.value if better else head.promotion.value

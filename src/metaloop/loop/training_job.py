@@ -1,0 +1,309 @@
+"""Step 3, train: what a worker does with a candidate.
+
+A segment of training goes on from a trunk (or starts one) at a constant rate; a *branch* of it then
+decays the rate to zero and is what gets measured and used. Whoever goes on from this node goes on
+from its trunk, so nothing that was trained is thrown away.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metaloop.core.budget import Budget
+from metaloop.core.errors import DivergenceError, EpisodeError
+from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams
+from metaloop.core.records import Candidate, Plan, candidate_from_json, to_json
+from metaloop.core.spec import TaskSpec
+from metaloop.engine.evaluation import FeatureCache, evaluate
+from metaloop.engine.events import Finished, Progressed
+from metaloop.engine.state import TrainState, load_state, save_state
+from metaloop.engine.training import initial_state, train
+from metaloop.generators.recipes import shaped
+from metaloop.loop.executor import Report, one_line
+from metaloop.loop.workplace import (
+    TrainedNet,
+    TrainingData,
+    assemble,
+    family_of,
+    learner_of,
+    save_net,
+    spec_of,
+    training_family,
+    trunk_path,
+)
+from metaloop.programs.inference import CONSTANT_PREFIX
+from metaloop.tasks.family import ClassFamily, TaskFamily
+
+BRANCH_SHARE = 0.3  # of a segment: the decay that makes a trunk measurable
+
+# What a candidate can do wrong; anything else (a full disk) is the run's business.
+CANDIDATES_FAULTS = (
+    EpisodeError,
+    DivergenceError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    MemoryError,
+)
+
+_CLASSIFIER = "classifier.weight"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What to train: `heads` share one training, the first of them is trained.
+
+    `data` is what to train on, as the first head's data recipe says. `start`: the node whose trunk
+    to go on from, None to start anew; `start_recipe`, `start_data`: how and on what it was trained.
+    `budget` covers trunk and branch.
+    """
+
+    node: int
+    heads: tuple[Candidate, ...]
+    budget: Budget
+    seed: int
+    episodes: int
+    data: TrainingData
+    start: int | None = None
+    start_recipe: Candidate | None = None
+    start_data: TrainingData | None = None
+
+    def to_arguments(self) -> dict[str, Any]:
+        """Returns the segment as JSON values."""
+        return {
+            "node": self.node,
+            "heads": [to_json(candidate) for candidate in self.heads],
+            "steps": self.budget.steps,
+            "wall_seconds": self.budget.wall_seconds,
+            "seed": self.seed,
+            "episodes": self.episodes,
+            "data": asdict(self.data),
+            "start": self.start,
+            "start_recipe": to_json(self.start_recipe) if self.start_recipe else None,
+            "start_data": asdict(self.start_data) if self.start_data else None,
+        }
+
+    @staticmethod
+    def from_arguments(arguments: Mapping[str, Any]) -> Segment:
+        """Returns the segment that `to_arguments` wrote."""
+        start_recipe, start_data = arguments["start_recipe"], arguments["start_data"]
+        return Segment(
+            arguments["node"],
+            tuple(candidate_from_json(text) for text in arguments["heads"]),
+            Budget(wall_seconds=arguments["wall_seconds"], steps=arguments["steps"]),
+            arguments["seed"],
+            arguments["episodes"],
+            _data(arguments["data"]),
+            arguments["start"],
+            candidate_from_json(start_recipe) if start_recipe else None,
+            _data(start_data) if start_data else None,
+        )
+
+
+def train_node(folder: Path, arguments: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
+    """Trains one segment, measures every head on `search`, keeps trunk and net; returns figures.
+
+    The heads' figures are a list in their order; see `measured`.
+    """
+    segment = Segment.from_arguments(arguments)
+    spec, recipe = spec_of(folder), segment.heads[0]
+    family = training_family(folder, segment.data)
+    learner = learner_of(folder, recipe, family)
+    state = _starting_state(folder, segment, learner, family)
+    plan = shaped(recipe.plan, recipe.data)
+    trunk_plan = replace(plan, schedule="constant", averaging=0.0)
+    branch_plan = replace(plan, schedule="linear", averaging=0.0)
+    clock = _Clock(state)
+    trunk = _trained(
+        learner, family, trunk_plan, segment.budget.fraction(1 - BRANCH_SHARE), spec, segment,
+        state, report,
+    )  # fmt: skip
+    if trunk.status == "finished":
+        save_state(trunk.state, trunk_path(folder, segment.node))
+        ended = _trained(
+            learner, family, branch_plan, segment.budget.fraction(BRANCH_SHARE), spec, segment,
+            trunk.state.segment(), report,
+        )  # fmt: skip
+    else:
+        ended = trunk
+    facts = clock.facts(trunk.state, ended.state)
+    if ended.status != "finished":
+        return {**facts, "status": ended.status, "message": ended.message, "heads": []}
+    save_net(folder, segment.node, ended.meta_params)
+    heads = measure_heads(folder, segment.heads, ended.meta_params, segment.seed, segment.episodes)
+    return {**facts, "status": "finished", "message": "", "heads": heads}
+
+
+def measure_baselines(
+    folder: Path, arguments: Mapping[str, Any], report: Report
+) -> Mapping[str, Any]:
+    """Measures candidates that need no training; returns their figures."""
+    heads = tuple(candidate_from_json(text) for text in arguments["heads"])
+    start = time.perf_counter()
+    figures = [
+        measure_heads(folder, (head,), {}, arguments["seed"], arguments["episodes"])[0]
+        for head in heads
+    ]
+    return {
+        "status": "finished",
+        "message": "",
+        "heads": figures,
+        "steps": 0,
+        "train_wall_seconds": time.perf_counter() - start,
+        "flops": 0.0,
+    }
+
+
+def measure_heads(
+    folder: Path,
+    heads: tuple[Candidate, ...],
+    trained: MetaParams,
+    seed: int,
+    episodes: int,
+) -> list[dict[str, Any]]:
+    """Returns figures of every head on the first `episodes` of `search`, features shared.
+
+    A figure: `status`, `message`, and where it could be measured `result`, `scores`,
+    `seconds_per_episode`.
+    """
+    family, spec = family_of(folder), spec_of(folder)
+    cache: FeatureCache | None = None
+    net = TrainedNet(trained)
+    figures: list[dict[str, Any]] = []
+    for candidate in heads:
+        start = time.perf_counter()
+        try:
+            learner, meta_params = assemble(folder, candidate, net, seed)
+            if cache is None and trained and isinstance(learner, EmbeddingLearner):
+                cache = FeatureCache(learner, meta_params)
+            result, scores = evaluate(learner, meta_params, family, "search", spec, episodes, cache)
+        except CANDIDATES_FAULTS as error:
+            diverged = isinstance(error, DivergenceError)
+            message = str(error) if diverged else one_line(f"{type(error).__name__}: {error}")
+            status = "diverged" if diverged else "failed"
+            figures.append({"status": status, "message": message})
+            continue
+        figures.append(
+            {
+                "status": "finished",
+                "message": "",
+                "result": json.loads(to_json(result)),
+                "scores": scores.tolist(),
+                "seconds_per_episode": (time.perf_counter() - start) / episodes,
+            }
+        )
+    return figures
+
+
+def _trained(
+    learner: Learner,
+    family: TaskFamily,
+    plan: Plan,
+    budget: Budget,
+    spec: TaskSpec,
+    segment: Segment,
+    state: TrainState,
+    report: Report,
+) -> Finished:
+    events = train(
+        learner, family, plan, budget, spec, seed=segment.seed, state=state, evaluations=0
+    )
+    for event in events:
+        if isinstance(event, Progressed):
+            report({"node": segment.node, "step": event.step, "loss": event.loss})
+        if isinstance(event, Finished):
+            return event
+    raise AssertionError("training ended without a result")
+
+
+def _starting_state(
+    folder: Path, segment: Segment, learner: Learner, family: TaskFamily
+) -> TrainState:
+    """Returns a fresh state, or the trunk of the node to go on from, made to fit the candidate."""
+    spec, recipe = spec_of(folder), segment.heads[0]
+    fresh = initial_state(learner, family, spec, segment.seed, f"node {segment.node}")
+    if segment.start is None:
+        return fresh
+    state = load_state(trunk_path(folder, segment.start)).segment()
+    earlier = segment.start_recipe
+    assert earlier is not None and segment.start_data is not None
+    before = training_family(folder, segment.start_data)
+    old = state.meta_params
+    if earlier.program != recipe.program:  # constants are numbered: theirs are others
+        old = {n: t for n, t in old.items() if not n.startswith(CONSTANT_PREFIX)}
+    meta_params = _taken_over(old, fresh.meta_params, before, family)
+    same_shapes = _shapes(meta_params) == _shapes(state.meta_params)
+    same_optimiser = earlier.plan.optimiser == recipe.plan.optimiser
+    unchanged = earlier == recipe and segment.start_data == segment.data
+    return replace(
+        state,
+        identity=f"node {segment.node}",
+        meta_params=meta_params,
+        optimiser=state.optimiser if same_shapes and same_optimiser else {},
+        flops_per_step=state.flops_per_step if unchanged else None,
+        strategy=state.strategy if unchanged else None,
+    )
+
+
+def _taken_over(
+    old: MetaParams, fresh: MetaParams, before: TaskFamily, now: TaskFamily
+) -> MetaParams:
+    """Returns the fresh tensors with all that the old ones have: a classifier's row by class name.
+
+    Raises `ValueError` where a net of another shape would have to take over weights.
+    """
+    taken = dict(fresh)
+    for name, tensor in old.items():
+        if name == _CLASSIFIER and name in fresh and fresh[name].shape != tensor.shape:
+            taken[name] = _rows_by_class(tensor, fresh[name], before, now)
+        elif name in fresh:
+            if fresh[name].shape != tensor.shape:
+                raise ValueError(f"'{name}' has shape {tuple(tensor.shape)}, another is needed")
+            taken[name] = tensor
+    return taken
+
+
+def _rows_by_class(old: Any, fresh: Any, before: TaskFamily, now: TaskFamily) -> Any:
+    assert isinstance(before, ClassFamily) and isinstance(now, ClassFamily)
+    place = {before.store.classes[c].name: row for row, c in enumerate(before.parts["train"])}
+    names = [now.store.classes[c].name for c in now.parts["train"]]
+    rows = np.array([place.get(name, -1) for name in names])
+    known = np.flatnonzero(rows >= 0)
+    taken = fresh.clone()
+    taken[known] = old[rows[known]]
+    return taken
+
+
+def _data(fields: Mapping[str, Any]) -> TrainingData:
+    return TrainingData(**{**fields, "families": tuple(fields["families"])})
+
+
+def _shapes(meta_params: MetaParams) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in meta_params.items()}
+
+
+class _Clock:
+    """What a segment has cost: counted from the state that it started from."""
+
+    def __init__(self, state: TrainState) -> None:
+        self.steps = state.step
+        self.start = time.perf_counter()
+
+    def facts(self, trunk: TrainState, branch: TrainState) -> dict[str, Any]:
+        """Returns steps taken (of the net that is used), seconds, operations and last losses."""
+        trained = max(trunk.step, branch.step) - self.steps
+        per_step = branch.flops_per_step or trunk.flops_per_step
+        return {
+            "steps": branch.step,
+            "train_wall_seconds": time.perf_counter() - self.start,
+            "flops": per_step * trained if per_step is not None else None,
+            "loss": branch.loss if np.isfinite(branch.loss) else None,
+        }

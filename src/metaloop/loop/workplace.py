@@ -1,0 +1,211 @@
+"""What every job finds in the folder of a run's states: the data, the task, and trained tensors.
+
+data/                   the family, as `shipping.py` writes it
+also/NAME/              further families to learn from
+task.json               the evaluated task
+N.trunk.safetensors     the training state of node N, to go on from
+N.net.safetensors       the meta-parameters of node N, to measure and to use
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from metaloop.catalogue.candidates import build_learner
+from metaloop.core.learner import AfterTraining, EmbeddingLearner, Learner, MetaParams
+from metaloop.core.randomness import numpy_stream
+from metaloop.core.records import Candidate, candidate_from_json
+from metaloop.core.spec import TaskSpec
+from metaloop.engine.state import TrainState, load_state, save_state
+from metaloop.engine.training import initial_state, training_features
+from metaloop.generators.filtering import keep_useful
+from metaloop.generators.generate import generate
+from metaloop.generators.recipes import (
+    NOTHING_GENERATED,
+    USUAL_ORIGINAL_SHARE,
+    operators_of,
+    parse_recipe,
+)
+from metaloop.loop.run import best_device
+from metaloop.loop.shipping import load_shipped, ship_family
+from metaloop.tasks.family import ClassFamily, Enlargement, TaskFamily
+from metaloop.tasks.merging import merge
+
+_DATA, _ALSO, _TASK = "data", "also", "task.json"
+_RECIPES_KEPT = 2  # generated families in a worker's memory
+_FILTER_WAYS = 20
+
+
+# Nets of the user's own, by the folder of the run: they exist in this process only.
+_own_nets: dict[Path, nn.Module] = {}
+
+
+def prepare(
+    folder: Path,
+    family: TaskFamily,
+    spec: TaskSpec,
+    also: Mapping[str, ClassFamily] | None = None,
+    module: nn.Module | None = None,
+) -> None:
+    """Writes the data and the task for the workers; `module` is a net of the user's own."""
+    for remembered in (family_of, spec_of, training_family, net_of):
+        remembered.cache_clear()
+    if module is not None:
+        _own_nets[folder] = module
+    else:
+        _own_nets.pop(folder, None)
+    folder.mkdir(parents=True, exist_ok=True)
+    ship_family(family, folder / _DATA)
+    for name, other in (also or {}).items():
+        ship_family(other, folder / _ALSO / name)
+    (folder / _TASK).write_text(json.dumps(asdict(spec)))
+
+
+@lru_cache(maxsize=2)
+def family_of(folder: Path) -> TaskFamily:
+    """Returns the family that the run is about, on the best device."""
+    return load_shipped(folder / _DATA).to(best_device())
+
+
+@lru_cache(maxsize=2)
+def spec_of(folder: Path) -> TaskSpec:
+    """Returns the evaluated task."""
+    fields = json.loads((folder / _TASK).read_text())
+    fields["input_shape"] = tuple(fields["input_shape"])
+    fields["target_shape"] = tuple(fields["target_shape"])
+    return TaskSpec(**fields)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a node is trained on: families and a data recipe as text, with their seed.
+
+    `judge`: the node by whose net generated classes are filtered, with its recipe as JSON; None
+    keeps them all.
+    """
+
+    families: tuple[str, ...] = ()
+    text: str = NOTHING_GENERATED
+    seed: int = 0
+    judge: int | None = None
+    judge_recipe: str = ""
+
+
+@lru_cache(maxsize=_RECIPES_KEPT)
+def training_family(folder: Path, data: TrainingData) -> TaskFamily:
+    """Returns the family that a data recipe makes of the run's: what a candidate is trained on."""
+    recipe, family = parse_recipe(data.text, data.families), family_of(folder)
+    if not isinstance(family, ClassFamily):
+        return family
+    target = family
+    if recipe.families:
+        others = [load_shipped(folder / _ALSO / name) for name in recipe.families]
+        family, _ = merge(family, [other for other in others if isinstance(other, ClassFamily)])
+        if not operators_of(recipe):
+            return replace(family, enlargement=Enlargement(target, USUAL_ORIGINAL_SHARE))
+    generated = generate(family, recipe, data.seed)
+    if data.judge is not None:
+        generated = _useful(folder, data, generated)
+    if generated.enlargement is not None and recipe.families:
+        enlargement = replace(generated.enlargement, base=target)  # the share means the target's
+        generated = replace(generated, enlargement=enlargement)
+    return generated
+
+
+def _useful(folder: Path, data: TrainingData, generated: ClassFamily) -> ClassFamily:
+    """Returns the family without classes that are too easy or hopeless for the judge's net.
+
+    Tasks have as many classes as in training: of five, all but a few would be too easy.
+    """
+    assert data.judge is not None
+    candidate = candidate_from_json(data.judge_recipe)
+    learner, meta_params = assemble(folder, candidate, net_of(folder, data.judge), data.seed)
+    if not isinstance(learner, EmbeddingLearner):
+        return generated
+
+    def embed(inputs: Tensor) -> Tensor:
+        with torch.no_grad():
+            return learner.embed(meta_params, inputs)
+
+    rng = numpy_stream(data.seed, "filter", data.text)
+    return keep_useful(generated, embed, rng, ways=_FILTER_WAYS, shots=1).family
+
+
+def trunk_path(folder: Path, node: int) -> Path:
+    """Where the training state of a node is."""
+    return folder / f"{node}.trunk.safetensors"
+
+
+def net_path(folder: Path, node: int) -> Path:
+    """Where the meta-parameters of a node are."""
+    return folder / f"{node}.net.safetensors"
+
+
+def save_net(folder: Path, node: int, meta_params: MetaParams) -> None:
+    """Keeps the meta-parameters of a node."""
+    save_state(TrainState(f"node {node}", meta_params), net_path(folder, node))
+
+
+class TrainedNet:
+    """The meta-parameters of a node, and what heads on its net need to know of training data."""
+
+    def __init__(self, meta_params: MetaParams) -> None:
+        self.meta_params = meta_params
+        self._features: Tensor | None = None
+
+    def training_features(
+        self, learner: EmbeddingLearner, meta_params: MetaParams, family: ClassFamily
+    ) -> Tensor:
+        """Returns features of original training examples, embedded once for all heads."""
+        if not self.meta_params:  # no net that heads could share
+            return training_features(learner, meta_params, family)
+        if self._features is None:
+            self._features = training_features(learner, meta_params, family)
+        return self._features
+
+
+@lru_cache(maxsize=16)
+def net_of(folder: Path, node: int) -> TrainedNet:
+    """Returns what was trained in a node."""
+    return TrainedNet(load_state(net_path(folder, node), best_device()).meta_params)
+
+
+def learner_of(folder: Path, candidate: Candidate, family: TaskFamily) -> Learner:
+    """Returns the candidate's learner, for the run's task."""
+    objective = spec_of(folder).objective
+    return build_learner(candidate, family.input_format, objective, _own_nets.get(folder))
+
+
+def assemble(
+    folder: Path, candidate: Candidate, net: TrainedNet, seed: int
+) -> tuple[Learner, MetaParams]:
+    """Returns a candidate's learner, with the tensors of a trained net and those of its own.
+
+    What a learner sets from the training data (a mean feature) is set here, on original classes.
+    """
+    family = family_of(folder)
+    learner = learner_of(folder, candidate, family)
+    own = initial_state(learner, family, spec_of(folder), seed).meta_params
+    merged = {name: _fitting(net.meta_params.get(name), tensor) for name, tensor in own.items()}
+    if (
+        isinstance(learner, AfterTraining)
+        and isinstance(learner, EmbeddingLearner)
+        and isinstance(family, ClassFamily)
+    ):
+        merged = learner.finish(merged, net.training_features(learner, merged, family))
+    return learner, merged
+
+
+def _fitting(trained: Tensor | None, own: Tensor) -> Tensor:
+    """Returns the trained tensor where there is one of that shape.
+
+    The classifier of a net that was trained on generated classes has other rows.
+    """
+    return own if trained is None or trained.shape != own.shape else trained

@@ -1,0 +1,120 @@
+"""What changed from parent to child: fields of the recipe, and lines of a program.
+
+The ancestors of a program are followed through first parents; each step is a unified diff.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from metaloop.archive import StoredCandidate
+from metaloop.core.records import Candidate, to_json
+from metaloop.report.figures import value_text
+from metaloop.report.reading import Records
+from metaloop.report.standing import operator_kind
+
+_CONTEXT_LINES = 3
+_MAKES_PROGRAMS = "program"  # the kind of the operators that change programs
+
+
+@dataclass(frozen=True)
+class Step:
+    """One generation: the child, its parent, changed fields, and the diff of their programs."""
+
+    child: StoredCandidate
+    parent: StoredCandidate
+    changes: tuple[str, ...]
+    diff: tuple[str, ...]
+
+
+def ancestry(records: Records, identity: str) -> tuple[Step, ...]:
+    """Returns the steps from a candidate back to its oldest ancestor, the latest step first."""
+    steps: list[Step] = []
+    seen = {identity}
+    child = records.candidates.get(identity)
+    while child is not None and child.parents and child.parents[0] not in seen:
+        parent = records.candidates.get(child.parents[0])
+        if parent is None:
+            break
+        seen.add(parent.identity)
+        changes = changed_fields(parent.candidate, child.candidate)
+        steps.append(Step(child, parent, changes, program_diff(parent, child)))
+        child = parent
+    return tuple(steps)
+
+
+def oldest_program(records: Records, identity: str) -> StoredCandidate | None:
+    """Returns the oldest ancestor that is a program too; None if there is none."""
+    older = [step.parent for step in ancestry(records, identity)]
+    return next((stored for stored in reversed(older) if stored.candidate.program), None)
+
+
+def is_generated(records: Records, identity: str) -> bool:
+    """Returns whether a candidate's program was made by an operator, its own or an ancestor's."""
+    line = [records.candidates[identity], *(step.parent for step in ancestry(records, identity))]
+    return any(
+        stored.candidate.program is not None and operator_kind(stored) == _MAKES_PROGRAMS
+        for stored in line
+    )
+
+
+def changed_fields(parent: Candidate, child: Candidate) -> tuple[str, ...]:
+    """Returns `plan.learning_rate 0.003 → 0.01` for each field that differs but the program."""
+    before, after = choices_of(parent), choices_of(child)
+    return tuple(
+        f"{name} {value_text(before.get(name))} → {value_text(after.get(name))}"
+        for name in sorted(before | after)
+        if before.get(name) != after.get(name)
+    )
+
+
+def choices_of(candidate: Candidate) -> dict[str, Any]:
+    """Returns every choice but the program by its place: `plan.learning_rate`, `net.width`.
+
+    The name of a learner, net or augmentation stands at its own place, its options below.
+    """
+    return dict(_leaves(_fields(candidate)))
+
+
+def program_diff(parent: StoredCandidate, child: StoredCandidate) -> tuple[str, ...]:
+    """Returns the unified diff of two programs as lines, without its two lines of file names."""
+    before, after = parent.candidate.program or "", child.candidate.program or ""
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), n=_CONTEXT_LINES, lineterm=""
+    )
+    return tuple(lines)[2:]
+
+
+def recipe(candidate: Candidate) -> Mapping[str, str]:
+    """Returns the parts of a candidate in words: learner, net, plan and data."""
+    fields = _fields(candidate)
+    plan, data = fields.pop("plan"), fields.pop("data")
+    return {
+        **{name: value_text(value) for name, value in fields.items()},
+        "plan": ", ".join(f"{name} {value_text(value)}" for name, value in plan.items()),
+        "data": " . ".join(map(value_text, data["generators"])) or "as it is",
+        "families": value_text(data["families"]),
+        "original share": value_text(data["original_share"]),
+    }
+
+
+def _fields(candidate: Candidate) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(to_json(candidate))
+    fields.pop("program", None)
+    return fields
+
+
+def _leaves(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields `(plan.learning_rate, 0.003)`; the options of a choice stand below its name."""
+    for name, value in fields.items():
+        if isinstance(value, dict) and set(value) == {"name", "options"}:
+            yield f"{prefix}{name}", value["name"]
+            yield from _leaves(value["options"], f"{prefix}{name}.")
+        elif isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

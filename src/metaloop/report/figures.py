@@ -1,0 +1,142 @@
+"""How numbers and names are printed: `94.1 ± 0.4 %`, `+2.1 ± 0.3 points`, text without surprises.
+
+An interval is printed to the same place as its value. Names and messages come from data and
+programs that may be hostile: what would steer a terminal or turn text around is written as an
+escape, `\\x1b`.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from metaloop.core.records import Choice, Protocol, Result
+
+# Of a metric that is not here more is better; tests compare this with core.objective, which needs
+# torch.
+LOWER_IS_BETTER = frozenset(("mse",))
+_POLICIES = {
+    "none": "inductive: no batch norm",
+    "running": "inductive: batch norm by running statistics",
+    "support": "inductive: batch norm by support statistics",
+    "query batch": "transductive: batch norm by the query batch",
+}
+_STEERING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))  # categories of Unicode that draw nothing
+_JOINERS = "\u200c\u200d"  # they are of that kind too, and needed to write Persian or Hindi
+
+
+def better(metric: str, value: float) -> float:
+    """Returns the value as a number of which more is better."""
+    return -value if metric in LOWER_IS_BETTER else value
+
+
+def figure(result: Result | None) -> str:
+    """Returns `94.1 ± 0.4 %` for an accuracy, `0.113 ± 0.004 mse` otherwise, `-` for none."""
+    return "-" if result is None else estimate(result.metric, result.value, result.ci95)
+
+
+def estimate(metric: str, value: float, ci95: float = math.nan) -> str:
+    """Returns a value with the half-width of its interval, where that is finite."""
+    if not math.isfinite(value):
+        return "not finite"
+    if metric == "accuracy":
+        return f"{_with_interval(100 * value, 100 * ci95, places=1)} %"
+    return f"{_with_interval(value, ci95, _places(value, ci95))} {printable(metric)}"
+
+
+def gain(metric: str, difference: float, ci95: float = math.nan) -> str:
+    """Returns `+2.1 ± 0.3 points`: an advantage, more is better whatever the metric."""
+    if not math.isfinite(difference):
+        return "not finite"
+    if metric == "accuracy":
+        return f"{_with_interval(100 * difference, 100 * ci95, 1, sign='+')} points"
+    text = _with_interval(difference, ci95, _places(difference, ci95), sign="+")
+    return f"{text} {printable(metric)}"
+
+
+def seconds(value: float) -> str:
+    """Returns seconds to a sensible place: `0.31`, `4.2`, `1,234`."""
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:.2f}" if value < 1 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def task_name(protocol: Protocol) -> str:
+    """Returns `5-way 1-shot`, or `10-shot` where targets are not classes."""
+    return (
+        f"{protocol.ways}-way {protocol.shots}-shot"
+        if protocol.ways
+        else (f"{protocol.shots}-shot")
+    )
+
+
+def policy_name(protocol: Protocol) -> str:
+    """Returns whether queries were judged one by one, and by whose statistics."""
+    return _POLICIES.get(protocol.norm_policy, printable(protocol.norm_policy))
+
+
+def protocol_text(result: Result) -> str:
+    """Returns what a figure needs to mean something: episodes, task, part, batch norm."""
+    how = result.protocol
+    return f"{result.episodes:,} episodes, {task_name(how)}, part {how.part}, {policy_name(how)}"
+
+
+def choice_text(choice: Choice) -> str:
+    """Returns `ridge(strength=0.1)`: a name with the options that differ from its defaults."""
+    options = ", ".join(f"{name}={value_text(value)}" for name, value in choice.options.items())
+    return printable(f"{choice.name}({options})" if options else choice.name)
+
+
+def value_text(value: Any) -> str:
+    """Returns a value of JSON as a person would write it."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        if set(value) == {"name", "options"} and isinstance(value["options"], Mapping):
+            return choice_text(Choice(str(value["name"]), value["options"]))
+        return ", ".join(f"{printable(str(k))}={value_text(v)}" for k, v in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(value_text, value)) or "none"
+    return printable(str(value))
+
+
+def when(time: str) -> str:
+    """Returns `2024-05-01 12:03:55 UTC` of a time in ISO form."""
+    return printable(f"{time[:10]} {time[11:19]} UTC")
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """Returns `1 trial`, `1,200 trials`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Returns the text with all that is unseen (but may steer) as escapes, save those in `keep`."""
+    keep += _JOINERS
+    return "".join(
+        character
+        if character in keep or unicodedata.category(character) not in _STEERING
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+def shortened(text: str, length: int) -> str:
+    """Returns the printable text in at most `length` characters, on one line."""
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= length else f"{line[: length - 1].rstrip()}…"
+
+
+def _with_interval(value: float, ci95: float, places: int, sign: str = "") -> str:
+    text = f"{value:{sign}.{places}f}".replace("-", "−")
+    return f"{text} ± {ci95:.{places}f}" if math.isfinite(ci95) else text
+
+
+def _places(value: float, ci95: float) -> int:
+    """Returns how many decimals show two digits of the interval, or else three of the value."""
+    known = ci95 if math.isfinite(ci95) and ci95 > 0 else abs(value) / 10
+    return 3 if known == 0 else min(8, max(0, 1 - math.floor(math.log10(known))))

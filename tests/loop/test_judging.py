@@ -1,0 +1,382 @@
+"""Judging: promotion by the lower bound of a paired difference, on episodes used only once."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metaloop.archive import Archive
+from metaloop.catalogue.candidates import build_learner, catalogue_candidates
+from metaloop.core.errors import MetaloopError
+from metaloop.core.records import Candidate, Choice, Plan, Protocol, Result, to_json
+from metaloop.core.statistics import mean_with_interval
+from metaloop.engine.evaluation import protocol
+from metaloop.loop import Learned, learn, learning, repeating
+from metaloop.loop.executor import Executor, Job, Outcome, Progress, perform
+from metaloop.loop.judging import (
+    Judge,
+    final_contestants,
+    net_node,
+    resumed_judge,
+    round_contestants,
+)
+from metaloop.loop.judging_job import judge as judging_job
+from metaloop.loop.population import Head, Node, NodeKind, Population
+from metaloop.loop.proposing import Generates
+from metaloop.loop.recording import asked
+from metaloop.loop.run import Run
+from metaloop.loop.work import WORK
+from metaloop.loop.workplace import prepare
+from metaloop.tasks.family import ClassFamily, episode_list
+
+RunMaker = Callable[..., Run]
+
+
+def figures(scores: np.ndarray, part: str = "promotion") -> dict[str, Any]:
+    """Returns what a worker says of a contestant with these scores."""
+    estimate = mean_with_interval(scores)
+    how = Protocol(part, 5, 1, 5, "none", f"list {part}", "data")  # type: ignore[arg-type]
+    result = Result("accuracy", estimate.value, estimate.ci95, estimate.episodes, how)
+    return {
+        "status": "finished", "message": "", "result": json.loads(to_json(result)),
+        "scores": scores.tolist(), "seconds_per_episode": 0.0,
+    }  # fmt: skip
+
+
+FAILED = {"status": "failed", "message": "RuntimeError: no"}
+
+
+class Bench:
+    """A population in a real archive: contestants are added with a figure on `search`."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.population = run, Population()
+
+    def add(self, value: float, name: str = "protonet", kind: NodeKind = "train",
+            parent: int | None = None, program: str | None = None,
+            generated: bool = False) -> tuple[Node, Head]:  # fmt: skip
+        number = len(self.population.nodes)
+        plan = Plan("none") if kind in ("baselines", "join") else Plan("episodes")
+        candidate = Candidate(Choice(name, {"of": number}), Choice("mlp"), plan, program=program)
+        node = Node(number, kind, candidate, parent=parent, line=number)
+        job = self.run.archive.begin_job(self.run.id, number, kind, asked(node))
+        self.run.archive.add_candidate(candidate, run=self.run.id)
+        trial = self.run.archive.begin_trial(
+            self.run.id, candidate.identity, self.run.family.digest, seed=0, job=job
+        )
+        scores = np.full(50, value)
+        head = Head(candidate, "finished", trial, scores=scores, generated=generated)
+        how = Protocol("search", 5, 1, 5, "none", "list search", "data")
+        head.result = Result("accuracy", value, 0.01, 50, how)
+        node.heads.append(head)
+        self.run.archive.end_job(job, "finished", {})
+        self.population.end(node)
+        return node, head
+
+    def judge(self, judge: Judge, contestants: list[Any], *scores: np.ndarray | None) -> None:
+        """Lets the judge conclude from these scores, None for a contestant that failed."""
+        said = [FAILED if each is None else figures(each) for each in scores]
+        episodes = max(len(each) for each in scores if each is not None)
+        number = 100 + judge.rounds
+        what = {"episodes": episodes, "first": judge.used}
+        job = self.run.archive.begin_job(self.run.id, number, "judge", what)
+        judge.conclude(self.run, contestants, {"heads": said}, episodes)
+        self.run.archive.end_job(job, "finished", judge.answer)
+
+    @property
+    def verdicts(self) -> list[Any]:
+        return [stored.verdict for stored in self.run.archive.verdicts()]
+
+
+@pytest.fixture
+def bench(make_run: RunMaker) -> Bench:
+    return Bench(make_run())
+
+
+def scores(value: float, noise: float = 0.1, seed: int = 0, episodes: int = 100) -> np.ndarray:
+    return value + noise * np.random.default_rng(seed).normal(size=episodes)
+
+
+def test_only_a_difference_that_is_surely_positive_promotes(bench: Bench) -> None:
+    old, new = bench.add(0.3, "nearest_centroid", "baselines"), bench.add(0.6)
+    judge = Judge()
+    bench.judge(judge, [old, new], scores(0.5), scores(0.51, seed=1))
+    assert judge.incumbent is not None and judge.incumbent[1] is old[1]
+    (verdict,) = bench.verdicts
+    assert (verdict.winner, verdict.loser) == (old[1].candidate.identity, new[1].candidate.identity)
+    assert verdict.part == "promotion" and verdict.low < 0
+    bench.judge(judge, [old, new], scores(0.5, seed=2), scores(0.6, seed=3))
+    assert judge.incumbent[1] is new[1]
+    assert bench.verdicts[-1].low > 0 and bench.verdicts[-1].winner == new[1].candidate.identity
+    assert (judge.used, judge.rounds) == (200, 2)
+
+
+def test_a_difference_is_paired_so_a_small_one_on_noisy_episodes_can_promote(bench: Bench) -> None:
+    old, new = bench.add(0.5), bench.add(0.6)
+    judge = Judge()
+    bench.judge(judge, [old, new], scores(0.5, 0.3), scores(0.52, 0.3) + scores(0, 0.02, seed=1))
+    assert judge.incumbent is not None and judge.incumbent[1] is new[1]
+
+
+@pytest.mark.parametrize("difference", [-0.1, 0.0, 0.004])
+def test_the_first_stays_where_a_later_one_is_not_surely_better(
+    bench: Bench, difference: float
+) -> None:
+    first, second = bench.add(0.5), bench.add(0.9)
+    judge = Judge()
+    bench.judge(judge, [first, second], scores(0.5), scores(0.5 + difference, seed=4))
+    assert judge.incumbent is not None and judge.incumbent[1] is first[1]
+
+
+def test_an_incumbent_is_tested_again_and_can_lose_its_place(bench: Bench) -> None:
+    first, second = bench.add(0.3), bench.add(0.6)
+    judge = Judge()
+    bench.judge(judge, [first, second], scores(0.3), scores(0.6))
+    assert judge.incumbent is not None and judge.incumbent[1] is second[1]
+    third = bench.add(0.7)
+    contestants = round_contestants(bench.population, judge)
+    assert [head for _, head in contestants] == [second[1], third[1]]
+    bench.judge(judge, contestants, scores(0.5, seed=5), scores(0.8, seed=6))
+    assert judge.incumbent[1] is third[1]
+    assert second[1].promotion is not None and second[1].promotion.value < 0.55  # the new figure
+
+
+def test_nobody_is_compared_with_itself(bench: Bench) -> None:
+    first, second = bench.add(0.3), bench.add(0.6)
+    judge = Judge()
+    for seed in range(3):
+        contestants = round_contestants(bench.population, judge) if seed else [first, second]
+        values = [scores(0.6, seed=seed)] * len(contestants)
+        bench.judge(judge, contestants, *values)
+    assert all(verdict.winner != verdict.loser for verdict in bench.verdicts)
+
+
+def test_a_candidate_that_was_trained_on_may_replace_its_earlier_self(bench: Bench) -> None:
+    node, head = bench.add(0.5)
+    more = Node(9, "train", node.recipe, parent=node.number, continues=True, line=node.line)
+    more.heads = [replace(head)]
+    bench.population.end(more)
+    judge = Judge(incumbent=(node, head))
+    later = (more, more.heads[0])
+    bench.judge(judge, [(node, head), later], scores(0.5), scores(0.7))
+    assert judge.incumbent is not None and judge.incumbent[0].number == 9
+    assert bench.verdicts == [] and len(judge.reasons) == 1  # nobody beats itself, on record
+    resumed = resumed_judge(bench.run, bench.population)
+    assert resumed.incumbent is not None and resumed.incumbent[0].number == 9
+    assert resumed.reasons == judge.reasons
+
+
+def test_an_incumbent_that_fails_its_new_test_gives_way(bench: Bench) -> None:
+    first, second = bench.add(0.6), bench.add(0.5)
+    judge = Judge()
+    bench.judge(judge, [first, second], scores(0.6), scores(0.5))
+    bench.judge(judge, [first, second], None, scores(0.5, seed=1))
+    assert judge.incumbent is not None and judge.incumbent[1] is second[1]
+    assert first[1].promotion is None
+
+
+def test_where_all_fail_nothing_is_concluded_but_the_episodes_are_used_up(bench: Bench) -> None:
+    first = bench.add(0.6)
+    judge = Judge()
+    judge.conclude(bench.run, [first], {"heads": [FAILED]}, 100)
+    assert judge.incumbent is None and (judge.used, judge.rounds) == (100, 1)
+
+
+def test_final_contestants_are_simple_before_joined_and_known_before_generated(
+    bench: Bench,
+) -> None:
+    baseline = bench.add(0.2, "nearest_centroid", "baselines")
+    single = bench.add(0.5)
+    bench.add(0.45)
+    invented = bench.add(0.6, "program", "invent", parent=1, program="new", generated=True)
+    joined = bench.add(0.7, "protonet", "join")
+    both = bench.add(0.8, "program", "join", program="new", generated=True)
+    found = final_contestants(bench.population, Judge())
+    heads = [baseline[1], single[1], invented[1], joined[1], both[1]]
+    assert [head for _, head in found] == heads
+    judge = Judge(incumbent=single)
+    assert [head for _, head in final_contestants(bench.population, judge)] == heads[1:]
+    assert net_node(invented[0]) == 1 and net_node(joined[0]) == joined[0].number
+
+
+def test_without_any_measured_candidate_there_is_an_error_that_says_so() -> None:
+    with pytest.raises(MetaloopError, match="every candidate failed"):
+        final_contestants(Population(), Judge())
+
+
+def test_a_resumed_judge_goes_on_where_the_run_was_left(bench: Bench) -> None:
+    first, second, third = bench.add(0.3), bench.add(0.6), bench.add(0.6)
+    judge = Judge()
+    bench.judge(judge, [first, second], scores(0.3), scores(0.6))
+    bench.judge(judge, [second, third], scores(0.6, seed=1), scores(0.6, seed=2))
+    resumed = resumed_judge(bench.run, bench.population)
+    assert resumed.incumbent is not None and judge.incumbent is not None
+    assert resumed.incumbent[0].number == judge.incumbent[0].number
+    assert resumed.incumbent[1] is judge.incumbent[1]
+    assert (resumed.used, resumed.rounds) == (judge.used, judge.rounds) == (200, 2)
+    assert resumed.reasons == judge.reasons
+
+
+def test_a_resumed_judge_knows_which_node_of_a_line_won(bench: Bench) -> None:
+    first, second = bench.add(0.3), bench.add(0.6)
+    judge = Judge()
+    bench.judge(judge, [first, second], scores(0.3), scores(0.6))
+    later = Node(9, "train", second[1].candidate, parent=second[0].number, continues=True)
+    later.heads = [Head(second[1].candidate, "finished", result=second[1].result)]
+    bench.population.end(later)  # the same candidate, trained on, and not judged
+    resumed = resumed_judge(bench.run, bench.population)
+    assert resumed.incumbent is not None and resumed.incumbent[0].number == second[0].number
+
+
+def test_episodes_of_a_judgement_that_was_broken_off_are_not_fresh_any_more(bench: Bench) -> None:
+    archive, run = bench.run.archive, bench.run
+    archive.begin_job(run.id, 7, "judge", {"episodes": 600, "first": 0})
+    archive.mark_interrupted(run.id)
+    resumed = resumed_judge(run, bench.population)
+    assert (resumed.used, resumed.rounds, resumed.incumbent) == (600, 0, None)
+
+
+@given(st.lists(st.integers(1, 250), min_size=2, max_size=5))
+@settings(max_examples=10)
+def test_rounds_are_disjoint_ranges_of_the_frozen_list(
+    family: ClassFamily, rounds: list[int]
+) -> None:
+    judge, spec, seen = Judge(), family.spec(5, 1, 5), 0
+    whole = episode_list(family, "promotion", spec, sum(rounds))
+    for episodes in rounds:
+        first = judge.arguments([], episodes, 0)["first"]
+        assert first == seen
+        own = episode_list(family, "promotion", spec, first + episodes)[first:]
+        assert len(own) == episodes
+        assert own.list_hash == whole[first : first + episodes].list_hash
+        seen, judge.used = seen + episodes, judge.used + episodes
+
+
+def test_a_job_measures_all_contestants_on_the_same_fresh_episodes(
+    family: ClassFamily, tmp_path: Path
+) -> None:
+    spec = family.spec(5, 1, 5)
+    prepare(tmp_path, family, spec)
+    plain = [c for c in catalogue_candidates(family.input_format, spec) if c.plan.style == "none"]
+    chosen = [c for c in plain if c.learner.name in ("nearest_centroid", "nearest_neighbour")]
+    arguments = {
+        "contestants": [{"candidate": to_json(candidate), "node": None} for candidate in chosen],
+        "first": 100, "episodes": 40, "seed": 0,
+    }  # fmt: skip
+    said = [each["result"] for each in judging_job(tmp_path, arguments, lambda _: None)["heads"]]
+    episodes = episode_list(family, "promotion", spec, 140)[100:]
+    learner = build_learner(chosen[0], family.input_format, "classification")
+    assert {each["protocol"]["list_hash"] for each in said} == {
+        protocol(learner, family, "promotion", spec, episodes).list_hash
+    }
+    assert {each["protocol"]["part"] for each in said} == {"promotion"}
+    assert [each["episodes"] for each in said] == [40, 40]
+
+
+def test_a_contestant_that_fails_leaves_the_others_their_figures(
+    family: ClassFamily, tmp_path: Path
+) -> None:
+    spec = family.spec(5, 1, 5)
+    prepare(tmp_path, family, spec)
+    good = catalogue_candidates(family.input_format, spec)
+    centroid = next(c for c in good if c.learner.name == "nearest_centroid")
+    bad = Candidate(Choice("logistic_regression", {"inverse_strength": -1.0}), Choice("raw"),
+                    Plan("none"))  # fmt: skip
+    arguments = {
+        "contestants": [{"candidate": to_json(c), "node": None} for c in (bad, centroid)],
+        "first": 0, "episodes": 3, "seed": 0,
+    }  # fmt: skip
+    first, second = judging_job(tmp_path, arguments, lambda _: None)["heads"]
+    assert first["status"] == "failed" and "result" not in first and "-1.0" in first["message"]
+    assert second["status"] == "finished"
+
+
+class JudgesAreSlow(Executor):
+    """Two workers in this process; a judgement ends only when nothing else is left to do."""
+
+    num_workers = 2
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.jobs = folder, list[Job]()
+
+    @property
+    def free(self) -> int:
+        return self.num_workers - len(self.jobs)
+
+    @property
+    def cpu_seconds(self) -> float:
+        return 0.0
+
+    def submit(self, job: Job) -> None:
+        assert self.free
+        self.jobs.append(job)
+
+    def wait(self, timeout_seconds: float) -> list[Outcome]:
+        if not self.jobs:
+            return []
+        job = min(self.jobs, key=lambda job: job.work == "judge")
+        self.jobs.remove(job)
+        return [perform(WORK, self.folder, job, lambda content: None)]
+
+    def events(self) -> list[Progress]:
+        return []
+
+    def close(self) -> None:
+        self.jobs.clear()
+
+
+class LastJudgementCrashes(JudgesAreSlow):
+    """Its workers die when they judge."""
+
+    def wait(self, timeout_seconds: float) -> list[Outcome]:
+        ended = super().wait(timeout_seconds)
+        return [
+            Outcome(o.job, "crashed", None, "its worker was killed", 1.0, 1.0)
+            if o.job.work == "judge"
+            else o
+            for o in ended
+        ]
+
+
+def test_no_judgement_begins_while_another_is_under_way(
+    reading: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: None
+) -> None:
+    monkeypatch.setattr(learning, "_executor", lambda run, wishes: JudgesAreSlow(run.states))
+    monkeypatch.setattr(repeating, "EPISODES", 100)
+    events = learn(
+        reading, out=tmp_path / "run", budget="60steps", queries=5, workers=2,
+        generates=Generates(algorithms=False),
+    )  # fmt: skip
+    last = list(events)[-1]
+    assert isinstance(last, Learned) and last.report["status"] == "finished"
+    with Archive.open(tmp_path / "run" / "archive.sqlite", read_only=True) as archive:
+        asked_of = [job.asked for job in archive.jobs() if job.work == "judge"]
+    ranges = [(ask["first"], ask["first"] + ask["episodes"]) for ask in asked_of]
+    assert len(ranges) >= 2
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(ranges))
+
+
+def test_a_last_judgement_that_crashes_is_an_error_of_one_line_and_can_be_resumed(
+    reading: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: None
+) -> None:
+    executor: list[type[Executor]] = [LastJudgementCrashes]
+    monkeypatch.setattr(learning, "_executor", lambda run, wishes: executor[-1](run.states))  # type: ignore[call-arg]
+    monkeypatch.setattr(repeating, "EPISODES", 100)
+    options: dict[str, Any] = {
+        "out": tmp_path / "run", "budget": "60steps", "queries": 5, "workers": 2,
+        "generates": Generates(algorithms=False, data=False),
+    }  # fmt: skip
+    with pytest.raises(MetaloopError, match="last judgement came to no result"):
+        list(learn(reading, **options))
+    executor.append(JudgesAreSlow)
+    *_, last = learn(reading, resume=True, **options)
+    assert isinstance(last, Learned) and last.report["status"] == "finished"

@@ -1,0 +1,297 @@
+"""What is proposed: laws that hold over whole searches, played with figures drawn at random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metaloop.catalogue.candidates import build_learner, trunk_of
+from metaloop.core.records import Candidate, Choice, DataRecipe, Protocol, Result
+from metaloop.core.spec import TaskSpec
+from metaloop.core.statistics import mean_with_interval
+from metaloop.generators.generate import generate
+from metaloop.generators.recipes import operators_of, parse_recipe, recipe_text
+from metaloop.loop.arms import CONTINUE, CROSSOVER, DATA, NET, PLAN, SEED, arm_of
+from metaloop.loop.choosing import Field, choose_field
+from metaloop.loop.population import Head, Node, Population
+from metaloop.loop.proposing import INVENT_AT, LAST_START, Generates, Proposal, Proposer
+from metaloop.tasks.family import ClassFamily, class_family
+from metaloop.tasks.readers import read_arrays
+
+SHAPES = {"grey": (8, 8), "odd": (9, 9), "colour": (8, 8, 3), "vectors": (6,)}
+
+
+def make_family(kind: str) -> ClassFamily:
+    """Returns 24 classes of 4 noise examples."""
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(96, *SHAPES[kind]))
+    size = {} if kind == "vectors" else {"image_size": SHAPES[kind][0]}
+    return class_family(read_arrays(inputs, np.repeat(np.arange(24), 4), name=kind, **size))[0]
+
+
+FAMILIES = {kind: make_family(kind) for kind in SHAPES}
+SPEC = TaskSpec(5, 1, 3, (1, 8, 8))
+FIELDS = {
+    kind: choose_field(family, replace(SPEC, input_shape=family.input_format.shape))
+    for kind, family in FAMILIES.items()
+}
+kinds = st.sampled_from(sorted(SHAPES))
+
+
+def make_proposer(kind: str = "grey", seed: int = 0, **options: Any) -> Proposer:
+    field: Field = FIELDS[kind]
+    spec = replace(SPEC, input_shape=FAMILIES[kind].input_format.shape)
+    return Proposer(
+        Population(), field.contenders, field.baselines, FAMILIES[kind].input_format, spec, seed,
+        **options,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """A proposal, what was spent by then, and the lines that were busy."""
+
+    proposal: Proposal
+    spent: float
+    busy: tuple[int, ...]
+    line: int
+
+
+def measured(candidate: Candidate, value: float, rng: np.random.Generator) -> Head:
+    scores = value + rng.normal(0, 0.05, 50)
+    estimate = mean_with_interval(scores)
+    how = Protocol("search", 5, 1, 3, "none", "list", "data")
+    result = Result("accuracy", estimate.value, estimate.ci95, 50, how)
+    return Head(candidate, "finished", result=result, scores=scores, cpu_seconds=1.0, cost=1.0)
+
+
+def play(proposer: Proposer, seed: int = 0, workers: int = 1, failing: float = 0.1) -> list[Step]:
+    """Returns the steps of a search to its end; figures drawn at random, some nodes fail."""
+    rng = np.random.default_rng(seed)
+    population, steps, number = proposer.population, [], 0
+    while True:
+        nodes = [*population.nodes.values(), *population.pending.values()]
+        spent = sum((node.share for node in nodes), 0.0)
+        proposal = proposer.propose(number, spent) if spent < 0.999 else None
+        if proposal is not None and len(population.pending) < workers:
+            busy = tuple(node.line for node in population.pending.values() if node.kind == "train")
+            node = begun(population, proposal, number)
+            steps.append(Step(proposal, spent, busy, node.line))
+            number += 1
+        elif population.pending:
+            numbers = sorted(population.pending)
+            end_one(proposer, population.pending[numbers[rng.integers(len(numbers))]], rng, failing)
+        else:
+            return steps
+
+
+def begun(population: Population, proposal: Proposal, number: int) -> Node:
+    parent = population.nodes.get(-1 if proposal.parent is None else proposal.parent)
+    node = Node(
+        number, proposal.kind, proposal.recipe, proposal.operator, proposal.arm, proposal.parent,
+        proposal.continues, proposal.rung, proposal.share, line=number,
+        heads=[Head(candidate, "running") for candidate in proposal.heads],
+    )  # fmt: skip
+    node.trained = proposal.share
+    if parent is not None and proposal.continues:
+        node.line, node.trained = parent.line, parent.trained + proposal.share
+    population.begin(node)
+    return node
+
+
+def end_one(proposer: Proposer, node: Node, rng: np.random.Generator, failing: float) -> None:
+    fails = rng.random() < failing and node.kind == "train"
+    value = rng.uniform(0.2, 0.9)
+    node.cost = float(rng.uniform(0.5, 2.0))
+    node.heads = [
+        Head(head.candidate, "failed", message="no")
+        if fails
+        else measured(head.candidate, value, rng)
+        for head in node.heads
+    ]
+    proposer.credit(node, proposer.population.end(node))
+
+
+def operators(candidate: Candidate) -> Sequence[Choice]:
+    return operators_of(candidate.data)
+
+
+@given(kinds, st.integers(0, 10**6), st.integers(1, 3))
+@settings(max_examples=6)
+def test_a_search_begins_with_baselines_and_every_contender_in_order(
+    kind: str, seed: int, workers: int
+) -> None:
+    steps = play(make_proposer(kind, seed), seed, workers)
+    field = FIELDS[kind]
+    assert steps[0].proposal.kind == "baselines"
+    assert steps[0].proposal.heads == field.baselines
+    race = steps[1 : 1 + len(field.contenders)]
+    assert [step.proposal.heads for step in race] == list(field.contenders)
+    assert all(step.proposal.operator == "catalogue" for step in race)
+    later = steps[1 + len(field.contenders) :]
+    assert later and all(step.proposal.operator != "catalogue" or step.proposal.continues
+                         for step in later)  # fmt: skip
+
+
+@given(kinds, st.integers(0, 10**6), st.integers(1, 3))
+@settings(max_examples=6)
+def test_what_is_proposed_can_be_built_and_shares_one_training(
+    kind: str, seed: int, workers: int
+) -> None:
+    input_format = FAMILIES[kind].input_format
+    for step in play(make_proposer(kind, seed), seed, workers):
+        proposal = step.proposal
+        build_learner(proposal.recipe, input_format, "classification")
+        assert len({head.identity for head in proposal.heads}) == len(proposal.heads)
+        if proposal.kind == "train":
+            assert len({trunk_of(head) for head in proposal.heads}) == 1
+            assert 0 < proposal.share <= 0.2
+            assert len(operators(proposal.recipe)) <= 3
+            names = [choice.name for choice in operators(proposal.recipe)]
+            assert len(set(names)) == len(names)
+            assert proposal.recipe.data.original_share >= 0.25
+
+
+@given(st.integers(0, 10**6), st.integers(1, 3))
+@settings(max_examples=3)
+def test_a_search_is_a_function_of_its_seed_and_results(seed: int, workers: int) -> None:
+    first, second = (play(make_proposer(seed=seed), 7, workers) for _ in range(2))
+    assert first == second
+
+
+def test_another_seed_searches_elsewhere() -> None:
+    assert play(make_proposer(seed=0)) != play(make_proposer(seed=1))
+
+
+@given(kinds, st.integers(0, 10**6), st.integers(1, 4))
+@settings(max_examples=6)
+def test_no_line_begins_late_and_none_is_continued_twice_at_once(
+    kind: str, seed: int, workers: int
+) -> None:
+    steps = play(make_proposer(kind, seed), seed, workers)
+    for step in steps:
+        if step.proposal.kind == "train" and step.proposal.continues:
+            assert step.line not in step.busy
+        elif step.proposal.kind == "train":
+            assert step.spent < LAST_START
+
+
+@given(kinds, st.integers(0, 10**6), st.integers(1, 3))
+@settings(max_examples=6)
+def test_programs_are_invented_once_on_the_best_net_after_half_the_budget(
+    kind: str, seed: int, workers: int
+) -> None:
+    proposer = make_proposer(kind, seed)
+    invented = [s for s in play(proposer, seed, workers) if s.proposal.kind == "invent"]
+    assert len(invented) == 1
+    assert invented[0].spent >= INVENT_AT and invented[0].proposal.parent is not None
+
+
+@given(kinds, st.integers(0, 10**6))
+@settings(max_examples=6)
+def test_without_generated_data_nothing_is_learned_from_but_the_original(
+    kind: str, seed: int
+) -> None:
+    proposer = make_proposer(kind, seed, generates=Generates(data=False), families=("other",))
+    for step in play(proposer, seed):
+        assert step.proposal.recipe.data == DataRecipe()
+        assert not step.proposal.arm.startswith(DATA)
+
+
+@given(kinds, st.integers(0, 10**6))
+@settings(max_examples=6)
+def test_without_generated_algorithms_only_data_and_seeds_change(kind: str, seed: int) -> None:
+    known = {
+        replace(candidate, data=DataRecipe()).identity
+        for heads in (FIELDS[kind].baselines, *FIELDS[kind].contenders)
+        for candidate in heads
+    }
+    for step in play(make_proposer(kind, seed, generates=Generates(algorithms=False)), seed):
+        assert step.proposal.kind != "invent"
+        for head in step.proposal.heads:
+            assert replace(head, data=DataRecipe()).identity in known
+
+
+def test_a_search_changes_data_and_plans_and_breeds_nets_and_crossovers() -> None:
+    proposer = make_proposer()
+    data = {arm for arm in proposer.going_on.arms if arm.startswith(DATA)}
+    assert {CONTINUE, PLAN, *data} <= set(proposer.going_on.arms)
+    assert {SEED, PLAN, NET, CROSSOVER, *data} <= set(proposer.breeding.arms)
+    arms = {step.proposal.arm for seed in range(3) for step in play(make_proposer(seed=seed))}
+    assert CONTINUE in arms and len(arms & data) > 4
+
+
+def test_an_operator_in_words_belongs_to_the_arm_that_made_it() -> None:
+    for seed in range(3):
+        for step in play(make_proposer(seed=seed), seed):
+            if step.proposal.arm and step.proposal.operator != "catalogue":
+                assert arm_of(step.proposal.operator) == step.proposal.arm
+
+
+def test_further_families_are_arms_that_a_recipe_takes_up_once() -> None:
+    proposer = make_proposer(families=("one", "two"))
+    for bandit in (proposer.going_on, proposer.breeding):
+        assert {f"{DATA}add family one", f"{DATA}add family two"} <= set(bandit.arms)
+    taken = set()
+    for seed in range(6):
+        for step in play(make_proposer(seed=seed, families=("one", "two")), seed):
+            families = step.proposal.recipe.data.families
+            assert len(set(families)) == len(families) and set(families) <= {"one", "two"}
+            taken |= set(families)
+    assert taken == {"one", "two"}
+
+
+@pytest.mark.parametrize("kind", sorted(SHAPES))
+def test_every_data_arm_works_on_such_inputs(kind: str) -> None:
+    arms = [arm for arm in make_proposer(kind).going_on.arms if arm.startswith(DATA)]
+    assert len(arms) >= 4
+    for arm in arms:
+        recipe = parse_recipe(arm.removeprefix(f"{DATA}add "))
+        generated = generate(FAMILIES[kind], recipe, 0)
+        assert len(generated.parts["train"]) > len(FAMILIES[kind].parts["train"]), arm
+        assert parse_recipe(recipe_text(recipe)) == recipe
+
+
+def test_a_line_that_brought_nothing_twice_rests_while_others_are_idle() -> None:
+    proposer = make_proposer(generates=Generates(data=False))
+    population, rng = proposer.population, np.random.default_rng(0)
+    contenders = FIELDS["grey"].contenders
+    for number, heads in enumerate(contenders):
+        node = Node(number, "train", heads[0], share=0.01, trained=0.01, line=number)
+        node.heads = [measured(heads[0], 0.9 - 0.1 * number, rng)]
+        population.end(node)
+    population.nodes[100] = Node(100, "baselines", FIELDS["grey"].baselines[0])
+    late = 0.95  # no line begins any more, and programs are invented already
+    population.nodes[101] = Node(101, "invent", FIELDS["grey"].contenders[0][0])
+    assert going_on_with(proposer, late) in (0, 1)
+    population.stalls[0] = 2
+    assert going_on_with(proposer, late) == 1
+    population.stalls[1] = 1
+    assert going_on_with(proposer, late) == 1
+    population.stalls |= dict.fromkeys(range(len(contenders)), 2)  # somebody has to go on
+    assert going_on_with(proposer, late) in range(len(contenders))
+
+
+def going_on_with(proposer: Proposer, spent: float) -> int | None:
+    proposal = proposer.propose(200, spent)
+    assert proposal is not None and proposal.continues
+    return proposal.parent
+
+
+def test_without_a_single_measured_candidate_nothing_is_proposed() -> None:
+    steps = play(make_proposer(), failing=1.0)
+    assert len(steps) == 1 + len(FIELDS["grey"].contenders)
+
+
+def test_random_search_trains_whole_candidates_of_the_same_space() -> None:
+    steps = play(make_proposer(generates=Generates(chance=True)), 3)
+    trained = [step.proposal for step in steps if step.proposal.kind == "train"]
+    assert len(trained) == 10 and not any(proposal.continues for proposal in trained)
+    assert len({proposal.recipe.identity for proposal in trained}) == 10
+    assert {proposal.parent for proposal in trained} == {None}

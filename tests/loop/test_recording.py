@@ -1,0 +1,226 @@
+"""What the archive keeps of a run is enough to make its population again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from metaloop.archive import Archive
+from metaloop.catalogue.families import OpenedData
+from metaloop.core.budget import parse_budget
+from metaloop.core.records import Candidate, Choice, Plan
+from metaloop.loop import repeating
+from metaloop.loop.choosing import choose_field
+from metaloop.loop.executor import InProcess, Job, Outcome, perform
+from metaloop.loop.judging import Judge, resumed_judge
+from metaloop.loop.population import Head, Node, Population
+from metaloop.loop.proposing import Proposal, Proposer
+from metaloop.loop.recording import begin, end, restore
+from metaloop.loop.repeating import Loop, repeat
+from metaloop.loop.run import Run, describe_data
+from metaloop.loop.work import WORK
+from metaloop.loop.workplace import prepare
+
+RunMaker = Callable[..., Run]
+
+
+class Accidents(InProcess):
+    """Does the work, but its third and fifth training end as if a worker had died or hung."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(WORK, folder)
+        self.trained: list[int] = []
+
+    def wait(self, timeout_seconds: float) -> list[Outcome]:
+        job = self._job
+        if job is not None and job.work == "train":
+            self.trained.append(job.number)
+        place = len(self.trained)
+        if job is None or job.work != "train" or place not in (3, 5):
+            return super().wait(timeout_seconds)
+        self._job = None
+        if place == 3:
+            return [Outcome(job, "crashed", None, "its worker was killed", 1.0, 0.5)]
+        return [Outcome(job, "timed out", None, "ended after 9 s", 9.0, 8.5)]
+
+
+@pytest.fixture(scope="module")
+def lived(
+    family: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Run, Loop, list[Any]]]:
+    """A run to its end in this process: the run, its loop, the progress of every node."""
+    folder = tmp_path_factory.mktemp("lived")
+    with pytest.MonkeyPatch.context() as patch, Archive.create(folder / "a.sqlite") as archive:
+        patch.setattr(repeating, "EPISODES", 100)
+        patch.setattr(repeating, "FINAL_EPISODES", 100)
+        number = archive.begin_run("learn", arguments={"workers": 1}, seed=0, budget="60steps")
+        archive.add_data_set(describe_data(OpenedData(family, "images")))
+        spec = family.spec(5, 1, 5)
+        limit = parse_budget("60steps")
+        run = Run(folder, archive, number, limit, 0, family, spec, lambda: False, tries=(number,))
+        prepare(run.states, family, spec)
+        field = choose_field(family, spec)
+        heads = {c.learner.name: c for contender in field.contenders for c in contender}
+        contenders = [(heads["protonet"],), (heads["simpleshot"],)]
+        centroid = [c for c in field.baselines if c.learner.name == "nearest_centroid"]
+        proposer = Proposer(Population(), contenders, tuple(centroid), family.input_format, spec, 0)
+        loop = Loop(run, Accidents(run.states), proposer)
+        credited: list[Any] = []
+        kept = proposer.credit
+        patch.setattr(
+            proposer, "credit", lambda node, said: (credited.append((node, said)), kept(node, said))
+        )
+        assert list(repeat(loop))
+        yield run, loop, credited
+
+
+def facts(node: Node) -> dict[str, Any]:
+    """Returns all that is known of a node, what judgements added to its heads apart."""
+    said = asdict(replace(node, heads=[]))
+    heads = []
+    for head in node.heads:
+        own = asdict(replace(head, promotion=None, promotion_scores=None))
+        own["scores"] = None if head.scores is None else head.scores.tolist()
+        del own["seconds_per_episode"]
+        heads.append(own)
+    return {**said, "heads": heads}
+
+
+def test_a_restored_population_is_that_of_the_live_run(
+    lived: tuple[Run, Loop, list[Any]],
+) -> None:
+    run, loop, credited = lived
+    population = Population()
+    number, ended = restore(run, population)
+    assert number == loop.number
+    assert set(population.nodes) == set(loop.population.nodes)
+    for place, node in loop.population.nodes.items():
+        mine, other = facts(population.nodes[place]), facts(node)
+        for key, value in other.items():
+            assert mine[key] == value, (place, key)
+    assert population.current == loop.population.current
+    assert population.stalls == loop.population.stalls
+    assert [node.number for node, _ in ended] == [node.number for node, _ in credited]
+    for (_, mine_said), (_, said) in zip(ended, credited, strict=True):
+        assert mine_said == said
+
+
+def test_the_live_run_had_all_kinds_of_nodes_and_accidents(
+    lived: tuple[Run, Loop, list[Any]],
+) -> None:
+    nodes = lived[1].population.nodes.values()
+    assert {"baselines", "train", "invent"} <= {node.kind for node in nodes}
+    assert any(head.generated for node in nodes for head in node.heads)
+    assert any(node.continues for node in nodes)
+    statuses = {head.status for node in nodes for head in node.heads}
+    assert statuses == {"finished", "failed", "timed out"}
+
+
+def test_accidents_are_recorded_failures_without_a_figure(
+    lived: tuple[Run, Loop, list[Any]],
+) -> None:
+    run, loop, _ = lived
+    jobs = {job.status: job for job in run.archive.jobs() if job.status != "finished"}
+    assert set(jobs) == {"crashed", "timed out"}
+    for ending, status in (("crashed", "failed"), ("timed out", "timed out")):
+        job = jobs[ending]
+        trials = [t.trial for t in run.archive.trials() if t.job == job.id]
+        assert trials and {trial.status for trial in trials} == {status}
+        assert all(trial.message == job.message for trial in trials)
+        assert all(not trial.results for trial in trials)
+        node = loop.population.nodes[job.number]
+        assert node.best is None and node.value == -np.inf
+        assert job.number not in loop.population.current.values()
+    assert not [t for t in run.archive.trials() if t.trial.status == "running"]
+
+
+def test_the_judge_comes_back_with_its_incumbent(lived: tuple[Run, Loop, list[Any]]) -> None:
+    run, loop, _ = lived
+    population = Population()
+    restore(run, population)
+    judge = resumed_judge(run, population)
+    live = loop.judge
+    assert judge.incumbent is not None and live.incumbent is not None
+    assert judge.incumbent[0].number == live.incumbent[0].number
+    assert judge.incumbent[1].candidate == live.incumbent[1].candidate
+    assert (judge.used, judge.rounds, judge.reasons) == (live.used, live.rounds, live.reasons)
+
+
+def test_a_proposer_that_was_resumed_proposes_what_the_live_one_does(
+    lived: tuple[Run, Loop, list[Any]],
+) -> None:
+    run, loop, _ = lived
+    live = loop.proposer
+    resumed = Proposer(
+        Population(), live.contenders, live.baselines, live.input_format, live.spec, live.seed
+    )
+    number, ended = restore(run, resumed.population)
+    for node, progress in ended:
+        resumed.credit(node, progress)
+    for ahead in range(5):
+        for spent in (0.2, 0.55, 0.9):
+            assert resumed.propose(number + ahead, spent) == live.propose(number + ahead, spent)
+
+
+def test_figures_of_heads_add_up_along_a_line(lived: tuple[Run, Loop, list[Any]]) -> None:
+    population = lived[1].population
+    for node in population.nodes.values():
+        if node.kind == "train" and node.continues and node.best is not None:
+            assert node.parent is not None
+            parent = population.nodes[node.parent]
+            assert node.heads[0].cost == pytest.approx(node.cost + parent.heads[0].cost)
+            assert node.heads[0].steps > parent.heads[0].steps
+
+
+def test_a_job_that_never_ended_is_not_restored(make_run: RunMaker) -> None:
+    run = make_run()
+    candidate = Candidate(Choice("protonet"), Choice("mlp"), Plan("episodes"))
+    node = Node(3, "train", candidate, line=3)
+    begin(run, Population(), node, Proposal("train", (candidate,), "catalogue"))
+    run.archive.mark_interrupted(run.id)
+    population = Population()
+    assert restore(run, population) == (4, [])
+    assert not population.nodes and not population.pending
+    (trial,) = run.archive.trials()
+    assert trial.trial.status == "interrupted"
+
+
+def test_what_an_exception_said_is_in_the_archive(make_run: RunMaker) -> None:
+    run = make_run()
+    candidate = Candidate(Choice("protonet"), Choice("mlp"), Plan("episodes"))
+    node = Node(0, "train", candidate)
+    population = Population()
+    job = begin(run, population, node, Proposal("train", (candidate,), "catalogue"))
+
+    def breaks(folder: Path, arguments: Any, report: Any) -> dict[str, Any]:
+        raise FloatingPointError("too\nlarge")
+
+    outcome = perform({"train": breaks}, run.folder, Job(0, "train", {}), lambda content: None)
+    trials, progress = end(run, population, node, job, outcome)
+    assert progress is None and [trial.status for trial in trials] == ["failed"]
+    (stored,) = run.archive.trials()
+    assert stored.trial.message == "FloatingPointError: too large"
+    assert run.archive.jobs()[0].status == "failed"
+
+
+def test_training_that_diverges_is_a_record_of_its_own_kind(make_run: RunMaker) -> None:
+    run = make_run()
+    candidate = Candidate(Choice("protonet"), Choice("mlp"), Plan("episodes"))
+    node = Node(0, "train", candidate)
+    population = Population()
+    job = begin(run, population, node, Proposal("train", (candidate,), "catalogue"))
+    said = {"status": "diverged", "message": "loss is nan", "heads": [], "steps": 7, "flops": 5.0}
+    outcome = Outcome(Job(0, "train", {}), "done", said, "", 1.0, 1.0)
+    (trial,), _ = end(run, population, node, job, outcome)
+    assert (trial.status, trial.message, trial.steps) == ("diverged", "loss is nan", 7)
+    assert population.best is None and not population.current
+    assert isinstance(node.heads[0], Head) and node.heads[0].result is None
+
+
+def test_a_judge_without_records_is_a_new_one(make_run: RunMaker) -> None:
+    assert resumed_judge(make_run(), Population()) == Judge()
