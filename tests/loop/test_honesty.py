@@ -128,7 +128,7 @@ def test_a_search_is_the_same_whatever_the_sealed_parts_hold(
     found = []
     noisy = sealed_noise(family, ("promotion", "test")).store
     for name, store in (("a", reading.store), ("b", noisy)):
-        options: dict[str, Any] = {"budget": "40steps", "queries": 5, "generates": DATA_ALONE}
+        options: dict[str, Any] = {"budget": "20steps", "queries": 5, "generates": DATA_ALONE}
         *_, last = learn(replace(reading, store=store), out=tmp_path / name, **options)
         assert isinstance(last, Learned)
         found.append(searched(tmp_path / name))

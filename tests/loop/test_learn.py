@@ -191,7 +191,14 @@ def test_a_run_over_the_whole_catalogue_takes_every_learner_into_the_race(
 ) -> None:
     events = learn(reading, out=tmp_path / "run", budget="60steps", queries=5, workers=2)
     _, report = tools.run_to_end(events)
-    assert set(LEARNERS) <= {row["learner"] for row in report["leaderboard"]}
+    with Archive.open(tmp_path / "run" / "archive.sqlite", read_only=True) as archive:
+        measured = {result.candidate for result in archive.results(part="search")}
+        learners = {
+            stored.candidate.learner.name
+            for stored in archive.candidates()
+            if stored.identity in measured
+        }
+    assert set(LEARNERS) <= learners
     assert report["test"]["episodes"] == 1000
 
 

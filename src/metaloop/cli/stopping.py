@@ -24,8 +24,10 @@ def say_how_to_go_on(verb: str, data: str, given: Mapping[str, Any]) -> None:
     """Writes, on stderr, the command that goes on with an interrupted run."""
     words = ["metaloop", verb, data]
     for name, value in given.items():
-        if value is not None and value != _DEFAULTS.get(name):
-            words += [f"--{name.replace('_', '-')}", str(value)]
+        values = value if isinstance(value, list) else [value]  # a repeated option
+        for each in values:
+            if each is not None and each != _DEFAULTS.get(name):
+                words += [f"--{name.replace('_', '-')}", str(each)]
     print(f"metaloop: go on with: {shlex.join([*words, '--resume'])}", file=sys.stderr)
 
 

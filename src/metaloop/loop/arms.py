@@ -29,7 +29,8 @@ _GUESSES = {
     "crossover": 0.0,
     "seed": 0.0,
 }
-_GUESS_OF_ANOTHER, _GUESS_ERROR, _GUESS_COST, _GUESS_TIMES = -0.01, 0.01, 10.0, 4
+_GUESS_OF_ANOTHER, _GUESS_ERROR, _GUESS_TIMES = -0.01, 0.01, 4
+SEGMENT_COST = 10.0  # of one usual segment, whatever the budget: rates are gains per segment / 10
 STANDARD_ERRORS_OF_INTERVAL = 1.96
 LEAST_COST = 1e-3
 
@@ -37,7 +38,7 @@ LEAST_COST = 1e-3
 def guessing_bandit(arms: Sequence[str], earlier: Sequence[Use]) -> Bandit:
     """Returns a bandit over these arms that starts from the guesses and from earlier runs."""
     guesses = [
-        Use(arm, _GUESSES.get(arm, _GUESS_OF_ANOTHER), _GUESS_ERROR, _GUESS_COST)
+        Use(arm, _GUESSES.get(arm, _GUESS_OF_ANOTHER), _GUESS_ERROR, SEGMENT_COST)
         for arm in arms
         for _ in range(_GUESS_TIMES)
     ]

@@ -28,6 +28,7 @@ from metaloop.core.records import Candidate, Choice, DataRecipe
 from metaloop.core.spec import TaskSpec
 from metaloop.generators.recipes import operators_of, parse_recipe
 from metaloop.loop.portfolio import portfolio
+from metaloop.loop.proposing import SLOW_HEADS
 from metaloop.nets.embedding import NetLearner
 from metaloop.tasks.family import TaskFamily
 
@@ -78,6 +79,7 @@ def choose_field(
         if candidate not in heads:
             heads.append(candidate)
     for heads in contenders.values():
+        heads.sort(key=lambda head: head.learner.name in SLOW_HEADS)  # the first is always measured
         known = _programs(heads[0], family, spec, module)
         heads += [program for program in known if program not in heads]
     return Field(baselines, tuple(map(tuple, contenders.values())))

@@ -29,7 +29,7 @@ from metaloop.programs.checking import check
 from metaloop.programs.crossover import recombine
 from metaloop.programs.editing import live_size
 from metaloop.programs.errors import ProgramError
-from metaloop.programs.fitness import Features, Fitness, fingerprint, fitness
+from metaloop.programs.fitness import Features, Fitness, affordable, fingerprint, fitness
 from metaloop.programs.inference import infer_types
 from metaloop.programs.mutation import Variant, canonical_form, vary
 from metaloop.programs.syntax import Program
@@ -39,12 +39,11 @@ _MOST_FLOPS = 2e7  # of learning and predicting one task: beyond it a rule is no
 _CHANGES = (0.65, 0.25, 0.10)  # chances of one, two and three mutations at once
 _TUNING_SHARE = 0.2  # of wall seconds
 _TRIES_PER_EVALUATION = 20  # before a search that finds nothing new ends
-_STRIDES = (1, 2, 3)  # of queries that are looked at
-_NUMBERS_AT_ONCE = 1 << 22  # floats of the features of a full measurement
 _NOTHING = ""  # the fingerprint of programs that say nothing
 _COST_OF_GRADIENT = 4.0  # of a step of tuning, in the time that predicting takes
 _LEAST_STEPS = 5
-_NUMBER_OF_SHOWN = 32  # best members that are remembered for the end
+_NUMBER_OF_SHOWN = 100  # best members that are remembered for the end
+_LEAST_DIFFERENCE = 0.01  # of the predictions, between two that are tuned in the end
 
 Value = TypeVar("Value")
 
@@ -177,7 +176,7 @@ class _Search:
         self.rng = numpy_stream(self.seed, "inventing")
         self.began = time.perf_counter()
         quick, full = self.settings.quick, self.settings.full
-        self.features, number = _affordable(self.features, quick, full)
+        self.features, number = affordable(self.features, quick, full)
         self.quick_features = self.features[:quick]
         self.full_features = self.features[quick:number]
         self.islands = [[] for _ in range(self.settings.islands)]
@@ -262,7 +261,7 @@ class _Search:
         """Tunes the constants of the best, measures them on all episodes, and ends."""
         members: list[Member] = []
         limit = self.budget.wall_seconds
-        for member in self.best[: self.settings.tuned]:
+        for member in _different(self.best, self.settings.tuned):
             if limit is not None and members and self.seconds > limit:
                 break
             finished = self._tuned(member)
@@ -369,18 +368,15 @@ class _Search:
         return replace(member, fitness=figures, merit=merit, fingerprint=seen)
 
 
-def _affordable(features: Features, quick: int, full: int) -> tuple[Features, int]:
-    """Returns the features and how many episodes are `full`.
-
-    Fewer queries of each episode, then fewer episodes, where features are wide.
-    """
-    for stride in _STRIDES:
-        thinner = features.every(stride)
-        sizes = thinner.sizes
-        numbers = (sizes["S"] + sizes["Q"]) * sizes["D"]
-        if numbers * full <= _NUMBERS_AT_ONCE:
-            break
-    return thinner, min(full, max(2 * quick, _NUMBERS_AT_ONCE // numbers))
+def _different(best: Iterable[Member], number: int) -> list[Member]:
+    """Returns the best members that predict differently, not variations of one rule."""
+    chosen: list[Member] = []
+    for member in best:
+        ours = member.fitness.predictions
+        shares = [(ours != other.fitness.predictions).float().mean() for other in chosen]
+        if len(chosen) < number and all(share >= _LEAST_DIFFERENCE for share in shares):
+            chosen.append(member)
+    return chosen
 
 
 def _guarded(function: Callable[[], Value]) -> Value | None:

@@ -24,7 +24,7 @@ from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DataError
 from metaloop.core.records import Candidate
 from metaloop.engine.memory import keep_large_blocks
-from metaloop.loop.arms import arm_of
+from metaloop.loop.arms import SEGMENT_COST, arm_of
 from metaloop.loop.choosing import choose_field, known_programs
 from metaloop.loop.credit import Use, uses_in
 from metaloop.loop.events import Learned, LoopEvent
@@ -33,7 +33,7 @@ from metaloop.loop.finishing import finish, interrupted
 from metaloop.loop.judging import resumed_judge
 from metaloop.loop.local_pool import LocalPool
 from metaloop.loop.population import Population
-from metaloop.loop.proposing import EVERYTHING, RACE_SHARE, Generates, Proposer
+from metaloop.loop.proposing import EVERYTHING, RACE_SHARE, SEGMENT_SHARE, Generates, Proposer
 from metaloop.loop.recording import restore
 from metaloop.loop.repeating import Loop, repeat
 from metaloop.loop.run import (
@@ -217,6 +217,7 @@ def _loop(
         asked.generates,
         families,
         _earlier_uses(earlier),
+        None if seconds is None else seconds * SEGMENT_SHARE / RACE_SHARE,
     )
     programs = tuple(known_programs(earlier)) if earlier is not None else ()
     number, ended = restore(run, proposer.population)
@@ -246,7 +247,10 @@ def _default_workers() -> int:
 
 def _earlier_uses(earlier: Archive | None) -> list[Use]:
     """Returns what the archive's runs tell of arms."""
-    return [] if earlier is None else uses_in(earlier, arm_of)
+    if earlier is None:
+        return []
+    # Budgets and machines differ: each counts as one usual segment.
+    return [replace(use, cpu_seconds=SEGMENT_COST) for use in uses_in(earlier, arm_of)]
 
 
 def _open_others(asked: Asked, opened: OpenedData) -> dict[str, OpenedData]:

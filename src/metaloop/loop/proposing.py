@@ -42,6 +42,7 @@ from metaloop.loop.arms import (
     PLAN,
     SEED,
     SEED_WORDS,
+    SEGMENT_COST,
     STANDARD_ERRORS_OF_INTERVAL,
     adds_operator,
     guessing_bandit,
@@ -65,7 +66,7 @@ _REST_AFTER = 2  # continuations in a row that brought nothing
 _MOST_OPERATORS = 3  # in a data recipe
 
 # Heads that fit by many steps take as long to measure as a segment to train: they are measured in
-# the race and again when all is trained.
+# the race only, and on joined nets if they led there.
 SLOW_HEADS = ("baselinepp", "rfs")
 
 
@@ -119,6 +120,7 @@ class Proposer:
     generates: Generates = EVERYTHING
     families: tuple[str, ...] = ()  # further data to learn from
     earlier: Sequence[Use] = ()  # of operators, in the runs of an archive
+    segment_seconds: float | None = None  # CPU-seconds of a usual one; None: a budget in steps
     num_lines: int = NUM_LINES
     going_on: Bandit = field(init=False)  # what a line goes on with
     breeding: Bandit = field(init=False)  # what a new line differs by
@@ -145,7 +147,10 @@ class Proposer:
             bandit.passed()
             return
         error = progress.ci95 / STANDARD_ERRORS_OF_INTERVAL
-        bandit.credit(node.arm, progress.value, error, max(node.cost, LEAST_COST))
+        usual = self.segment_seconds
+        segments = node.cost / usual if usual is not None else node.share / SEGMENT_SHARE
+        cost = max(SEGMENT_COST * segments, LEAST_COST)
+        bandit.credit(node.arm, progress.value, error, cost)
 
     def _data_arms(self) -> list[str]:
         if not self.generates.data or self.target_kind != "classes":
@@ -362,10 +367,10 @@ class Proposer:
             return False
         if any(node.kind == "invent" for node in known):
             return False
-        return any(_has_features(line) for line in self.population.lines)
+        return any(embeds(line.recipe.learner.name) for line in self.population.lines)
 
     def _invention(self) -> Proposal:
-        line = next(line for line in self.population.lines if _has_features(line))
+        line = next(line for line in self.population.lines if embeds(line.recipe.learner.name))
         heads = tuple(head.candidate for head in line.heads if head.result is not None)
         return Proposal(
             "invent", heads, "program: invented", parent=line.number, share=INVENT_SHARE
@@ -389,8 +394,3 @@ def _heads_for(candidate: Candidate, parent: Node) -> tuple[Candidate, ...]:
 def _as_head(head: Candidate, recipe: Candidate) -> Candidate:
     """Returns the recipe with the head of another candidate on its net."""
     return replace(recipe, learner=head.learner, program=head.program)
-
-
-def _has_features(line: Node) -> bool:
-    """Whether the line's net embeds inputs on its own: programs can work on that."""
-    return embeds(line.recipe.learner.name)

@@ -14,6 +14,7 @@ from typing import Any
 from metaloop.archive import JobId
 from metaloop.catalogue.learners import embeds
 from metaloop.core.budget import Budget
+from metaloop.core.randomness import derive_seed
 from metaloop.core.records import Candidate, candidate_from_json, to_json
 from metaloop.generators.recipes import recipe_text
 from metaloop.loop.events import LoopEvent, Tried, Trying
@@ -151,7 +152,7 @@ def _arguments(loop: Loop, node: Node, proposal: Proposal, budget: Budget) -> di
         node=node.number,
         heads=proposal.heads,
         budget=budget,
-        seed=run.seed + node.line,
+        seed=_line_seed(run, node),
         episodes=RACE_EPISODES if first else EPISODES,
         data=_training_data(loop, node),
         start=parent.number if parent is not None and proposal.continues else None,
@@ -160,12 +161,17 @@ def _arguments(loop: Loop, node: Node, proposal: Proposal, budget: Budget) -> di
     ).to_arguments()
 
 
+def _line_seed(run: Run, node: Node) -> int:
+    """Returns the seed of a line: those of two runs have nothing in common."""
+    return derive_seed(run.seed, "line", node.line) % 2**31
+
+
 def _training_data(loop: Loop, node: Node) -> TrainingData:
     judge = loop.population.nodes.get(-1 if node.filtered_by is None else node.filtered_by)
     return TrainingData(
         families=node.recipe.data.families,
         text=recipe_text(node.recipe.data),
-        seed=loop.run.seed + node.line,
+        seed=_line_seed(loop.run, node),
         judge=judge.number if judge is not None else None,
         judge_recipe=to_json(judge.recipe) if judge is not None else "",
     )

@@ -26,6 +26,8 @@ _SCALES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # of logits whose deviation is one
 _LEAST_DEVIATION = 1e-6  # relative to the size of the logits: below it they are all the same
 _FINGERPRINT_TASKS = 1
 _FINGERPRINT_QUERIES = 12
+_STRIDES = (1, 2, 3)  # of queries that are looked at
+_NUMBERS_AT_ONCE = 1 << 22  # floats of the features of a full measurement
 _STEPS = 1e3  # equal to about 3 digits
 _OFFSET = 0.31830989  # keeps simple fractions away from where rounding changes
 
@@ -150,6 +152,20 @@ def fingerprint(program: TypedProgram, features: Features) -> str | None:
         standard = torch.where(possible, (logits - _row_means(logits, possible)) / deviation, 0.0)
         digest.update((standard * _STEPS + _OFFSET).floor().long().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def affordable(features: Features, quick: int, full: int) -> tuple[Features, int]:
+    """Returns the features and how many episodes are `full`.
+
+    Fewer queries of each episode, then fewer episodes, where features are wide.
+    """
+    for stride in _STRIDES:
+        thinner = features.every(stride)
+        sizes = thinner.sizes
+        numbers = (sizes["S"] + sizes["Q"]) * sizes["D"]
+        if numbers * full <= _NUMBERS_AT_ONCE:
+            break
+    return thinner, min(full, max(2 * quick, _NUMBERS_AT_ONCE // numbers))
 
 
 def _part(side: Examples, chosen: slice | tuple[slice, slice]) -> Examples:
