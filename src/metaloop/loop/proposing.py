@@ -68,6 +68,7 @@ _MOST_OPERATORS = 3  # in a data recipe
 # Heads that fit by many steps take as long to measure as a segment to train: they are measured in
 # the race only, and on joined nets if they led there.
 SLOW_HEADS = ("baselinepp", "rfs")
+OTHER_HEADS = 2  # measured on a net beside the one that it is trained with
 
 
 @dataclass(frozen=True)
@@ -378,17 +379,19 @@ class Proposer:
 
 
 def _heads_for(candidate: Candidate, parent: Node) -> tuple[Candidate, ...]:
-    """Returns the candidate as it is trained, and with the other heads that its parent has."""
+    """Returns the candidate as it is trained, and with the best other heads that its parent has.
+
+    Measuring a head on wide features takes as long as many steps of training.
+    """
     heads = [candidate]
-    for head in parent.heads:
+    for head in sorted(parent.heads, key=lambda head: head.merit, reverse=True):
         if head.result is None or head.candidate.learner.name in SLOW_HEADS:
             continue
         other = _as_head(head.candidate, candidate)
-        if trunk_of(other) == trunk_of(candidate) and other.identity not in {
-            known.identity for known in heads
-        }:
+        known = {head.identity for head in heads}
+        if trunk_of(other) == trunk_of(candidate) and other.identity not in known:
             heads.append(other)
-    return tuple(heads)
+    return tuple(heads[: 1 + OTHER_HEADS])
 
 
 def _as_head(head: Candidate, recipe: Candidate) -> Candidate:
