@@ -42,19 +42,26 @@ def summary(
 
 
 def leaderboard(population: Population) -> list[dict[str, Any]]:
-    """Returns a row per candidate, as it was measured last; promoted ones first, then by figure.
+    """Returns a row per candidate, promoted ones first, then by figure.
 
-    All baselines are in it, and the best of the others.
+    A candidate that was measured in several nodes stands as it was promoted, else at its best. All
+    baselines are in it, and the best of the others.
     """
-    last: dict[str, tuple[Node, Head]] = {}
+    standing: dict[str, tuple[Node, Head]] = {}
     for node, head in population.heads():
-        before = last.get(head.candidate.identity)
-        if before is None or head.promotion is not None or before[1].promotion is None:
-            last[head.candidate.identity] = (node, head)
-    rows = sorted(last.values(), key=lambda pair: _place(pair[1]))
+        before = standing.get(head.candidate.identity)
+        if before is None or _stands_before(head, before[1]):
+            standing[head.candidate.identity] = (node, head)
+    rows = sorted(standing.values(), key=lambda pair: _place(pair[1]))
     kept = [pair for pair in rows if pair[0].kind == "baselines"]
     others = [pair for pair in rows if pair[0].kind != "baselines"][:_LONGEST_LEADERBOARD]
     return [row(*pair) for pair in sorted([*kept, *others], key=lambda pair: _place(pair[1]))]
+
+
+def _stands_before(head: Head, other: Head) -> bool:
+    if (head.promotion is None) != (other.promotion is None):
+        return head.promotion is not None
+    return head.merit >= other.merit
 
 
 def row(node: Node, head: Head) -> dict[str, Any]:
