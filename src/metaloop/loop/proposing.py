@@ -60,14 +60,13 @@ INVENT_AT = 0.5  # spent share of the budget at which programs are invented
 INVENT_SHARE = 0.05
 NUM_LINES = 4
 SURVIVORS = 2  # of the race
+REACH = 0.03  # of the metric behind the best line, after a continuation: further is out
 LEARNING = 0.01  # of the metric in one continuation: about what joining another net brings
 RANDOM_SHARE = 0.1  # of the budget, for each candidate of a random search
 _REST_AFTER = 2  # continuations in a row that brought nothing
 _MOST_OPERATORS = 3  # in a data recipe
 
-# Heads that fit by many steps take as long to measure as a segment to train: they are measured in
-# the race only, and on joined nets if they led there.
-SLOW_HEADS = ("baselinepp", "rfs")
+SLOW_HEADS = ("baselinepp", "rfs")  # fitted by many steps: measured in the race, and when joined
 OTHER_HEADS = 2  # measured on a net beside the one that it is trained with
 
 
@@ -237,14 +236,16 @@ class Proposer:
         return progress is not None and progress.value >= LEARNING
 
     def _race_survivors(self, alive: list[Node]) -> list[Node]:
-        """Returns the lines worth going on with: bred ones, and the best two contenders.
+        """Returns the lines worth going on with: bred ones, and the best contenders in reach.
 
-        Contenders have had one short segment; those that are behind stay there.
+        A contender that has fallen back stays there: a new line from the best one is worth more.
         """
         nodes = self.population.nodes
         contenders = [line for line in alive if nodes[line.line].parent is None]
         bred = [line for line in alive if nodes[line.line].parent is not None]
-        return [*contenders[:SURVIVORS], *bred]
+        best = max((line.value for line in alive), default=-np.inf)
+        near = [line for line in contenders if not line.rung or line.value >= best - REACH]
+        return [*near[:SURVIVORS], *bred]
 
     def _continuation(self, line: Node, rng: np.random.Generator) -> Proposal | None:
         """Step 2: the line goes on as it is, or with other data, or by another plan.
