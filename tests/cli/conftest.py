@@ -85,8 +85,8 @@ def command(
 def quick_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets `learn` choose among quick learners only."""
 
-    def quick(*arguments: Any) -> list[Any]:
-        every = candidates.catalogue_candidates(*arguments)
+    def quick(*arguments: Any, **options: Any) -> list[Any]:
+        every = candidates.catalogue_candidates(*arguments, **options)
         return [candidate for candidate in every if candidate.learner.name in QUICK]
 
     monkeypatch.setattr(choosing, "catalogue_candidates", quick)

@@ -15,7 +15,7 @@ from metaloop.engine.optimisation import descend, make_optimisers, rate_factor
 
 @pytest.mark.parametrize(
     ("schedule", "middle", "end"),
-    [("cosine", 0.5, 1e-3), ("linear", 0.5, 1e-3), ("constant", 1, 1)],
+    [("cosine", 0.5, 1e-3), ("linear", 0.5, 1e-3), ("constant", 1, 1), ("trapezoid", 1, 1e-3)],
 )
 def test_rates_warm_up_and_then_follow_the_schedule(
     schedule: Any, middle: float, end: float

@@ -61,8 +61,8 @@ def stop_after(polls: int) -> Callable[[], bool]:
 def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets runs choose among few learners, and test on fewer episodes: all else is as it is."""
 
-    def quick(*arguments: Any) -> list[Candidate]:
-        every = candidates.catalogue_candidates(*arguments)
+    def quick(*arguments: Any, **options: Any) -> list[Candidate]:
+        every = candidates.catalogue_candidates(*arguments, **options)
         return [candidate for candidate in every if candidate.learner.name in QUICK]
 
     monkeypatch.setattr(choosing, "catalogue_candidates", quick)

@@ -20,9 +20,9 @@ from metaloop.loop import Learned, Tried, choosing, finishing, learn, repeating
 QUICK = ("nearest_centroid", "protonet", "simpleshot")
 
 
-def quick(*arguments: Any) -> list[Candidate]:
+def quick(*arguments: Any, **options: Any) -> list[Candidate]:
     """Returns the few candidates that are measured in no time."""
-    every = candidates.catalogue_candidates(*arguments)
+    every = candidates.catalogue_candidates(*arguments, **options)
     return [candidate for candidate in every if candidate.learner.name in QUICK]
 
 

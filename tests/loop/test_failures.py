@@ -13,7 +13,7 @@ from metaloop.archive import Archive
 from metaloop.core.errors import DataError, MetaloopError
 from metaloop.core.records import Trial
 from metaloop.loop import Learned, Tried, learn
-from metaloop.loop.proposing import Generates
+from metaloop.loop.proposal import Generates
 from metaloop.tasks.store import Reading
 
 OPTIONS: dict[str, Any] = {"budget": "40steps", "queries": 5}

@@ -26,7 +26,7 @@ from metaloop.loop.choosing import choose_field
 from metaloop.loop.executor import Executor, InProcess
 from metaloop.loop.inventing_job import invent_programs
 from metaloop.loop.opening import open_test
-from metaloop.loop.proposing import Generates
+from metaloop.loop.proposal import Generates
 from metaloop.loop.run import Run
 from metaloop.loop.work import WORK
 from metaloop.loop.workplace import TrainedNet, assemble, net_of, prepare, save_net

@@ -34,7 +34,7 @@ from metaloop.loop.workplace import learner_of, net_of, prepare, save_net
 from metaloop.programs.blank import blank_program, random_program
 from metaloop.programs.canonical import canonical
 from metaloop.programs.checking import check
-from metaloop.programs.fitness import Features, fitness
+from metaloop.programs.fitness import Features, fingerprint, fitness
 from metaloop.programs.library import LIBRARY
 from metaloop.programs.parsing import parse
 from metaloop.programs.syntax import Program
@@ -276,6 +276,32 @@ def test_the_search_never_sees_the_episodes_that_decide(
     with torch.no_grad():
         expected = learner.embed(net_of(folder, 3).meta_params, inputs)
     torch.testing.assert_close(seen[0].episodes.query.features[0], expected)
+
+
+def test_the_search_sees_tasks_of_one_and_of_several_shots_in_turn(
+    place: tuple[Path, Candidate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else class sums would pass for class means: at one shot they are the same."""
+    folder, recipe = place
+    seen: list[Features] = []
+
+    def spy(features: Features, *others: Any) -> Any:
+        seen.append(features)
+        return invent(features, *others)
+
+    monkeypatch.setattr("metaloop.loop.inventing_job.invent", spy)
+    invent_programs(folder, arguments(recipe, evaluations=20), lambda content: None)
+    support = seen[0].episodes.support
+    assert support.mask.sum(1)[:4].tolist() == [5, 25, 5, 25]
+    means = LIBRARY["prototypes"].source
+    sums = means.replace("divide(sums, counts, axis=0)", "sums")
+    assert sums != means
+    programs = [check(source) for source in (means, sums)]
+    assert len({fingerprint(program, seen[0]) for program in programs}) == 2
+    better, worse = (fitness(program, seen[0]) for program in programs)
+    assert better is not None and worse is not None
+    torch.testing.assert_close(better.accuracy[::2], worse.accuracy[::2])
+    assert better.accuracy[1::2].mean() > worse.accuracy[1::2].mean()
 
 
 def test_what_is_measured_already_is_left_out(place: tuple[Path, Candidate]) -> None:

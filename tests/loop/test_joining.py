@@ -18,11 +18,11 @@ from metaloop.catalogue.candidates import build_learner, make_candidate
 from metaloop.catalogue.families import class_parts
 from metaloop.catalogue.model import Model, load_model
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
-from metaloop.core.learner import EmbeddingLearner, MetaParams
+from metaloop.core.learner import CENTER, EmbeddingLearner, MetaParams
 from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Candidate, Choice, candidate_from_json, to_json
 from metaloop.engine.evaluation import evaluate
-from metaloop.engine.training import training_features
+from metaloop.engine.training import mean_feature
 from metaloop.loop.joining_job import join_nets, on_net, select
 from metaloop.loop.workplace import assemble, net_of, prepare, save_net
 from metaloop.modelfile import TrainingRecord
@@ -32,6 +32,7 @@ from metaloop.tasks.readers import read_arrays
 from metaloop.tasks.store import ClassInfo, Store
 
 EPISODES = 60
+ROWS = np.arange(36)  # of the made-up store
 NODES = {3: 5, 5: 6, 8: 7}  # node -> width of its net: so few features that others can add
 
 
@@ -81,7 +82,7 @@ def member_features(
     learner, params = assemble(folder, recipe_of(node, family), net_of(folder, node), 0)
     assert isinstance(learner, EmbeddingLearner)
     with torch.no_grad():
-        center = training_features(learner, params, family).mean(0)
+        center = mean_feature(learner, params, family)
         return learner.embed(params, inputs), center
 
 
@@ -210,7 +211,7 @@ def nets(tell_apart: Sequence[Sequence[int]], noise: Sequence[float]) -> list[Te
 def test_selection_begins_with_the_best_and_adds_what_it_lacks() -> None:
     _, episodes = made_up()
     features = nets([[0], [0, 1, 2], [3, 2], [0]], [0.05, 0.05, 0.05, 0.05])
-    chosen = select(features, episodes)
+    chosen = select(features, ROWS, episodes)
     assert chosen[0] == 1 and len(set(chosen)) == len(chosen)
     known = [[0], [0, 1, 2], [3, 2], [0]]
     assert len(set().union(*(known[index] for index in chosen))) >= 3
@@ -219,14 +220,14 @@ def test_selection_begins_with_the_best_and_adds_what_it_lacks() -> None:
 def test_selection_stops_where_nothing_is_gained() -> None:
     _, episodes = made_up()
     perfect = nets([[0, 1, 2, 3]] * 3, [0.0] * 3)
-    assert select(perfect, episodes) == [0]
+    assert select(perfect, ROWS, episodes) == [0]
 
 
 def test_selection_takes_no_more_than_it_may() -> None:
     _, episodes = made_up()
     features = nets([[0, 1, 2, 3]] * 5, [0.6] * 5)
-    assert len(select(features, episodes, most=2)) <= 2
-    assert len(select(features, episodes)) <= 4
+    assert len(select(features, ROWS, episodes, most=2)) <= 2
+    assert len(select(features, ROWS, episodes)) <= 4
 
 
 def test_selection_ignores_rows_that_episodes_do_not_use() -> None:
@@ -238,7 +239,7 @@ def test_selection_ignores_rows_that_episodes_do_not_use() -> None:
     changed = [piece.clone() for piece in features]
     for piece in changed:
         piece[unused] = 0.0
-    assert select(changed, episodes) == select(features, episodes)
+    assert select(changed, ROWS, episodes) == select(features, ROWS, episodes)
 
 
 def test_the_episodes_of_selection_are_those_that_heads_are_measured_on(
@@ -252,5 +253,6 @@ def test_the_episodes_of_selection_are_those_that_heads_are_measured_on(
 def test_tensors_of_heads_do_not_travel_into_the_joined_net(
     joined: tuple[Path, dict[str, Any]],
 ) -> None:
-    tensors: MetaParams = net_of(joined[0], 9).meta_params
+    tensors: MetaParams = dict(net_of(joined[0], 9).meta_params)
+    assert len(tensors.pop(CENTER)) == sum(NODES[node] for node in joined[1]["members"])
     assert all(name.startswith(("net.", "buffers.net.")) for name in tensors)

@@ -31,7 +31,7 @@ from metaloop.loop.judging import (
 )
 from metaloop.loop.judging_job import judge as judging_job
 from metaloop.loop.population import Head, Node, NodeKind, Population
-from metaloop.loop.proposing import Generates
+from metaloop.loop.proposal import Generates
 from metaloop.loop.recording import asked
 from metaloop.loop.run import Run
 from metaloop.loop.work import WORK
@@ -196,12 +196,13 @@ def test_final_contestants_are_simple_before_joined_and_known_before_generated(
 ) -> None:
     baseline = bench.add(0.2, "nearest_centroid", "baselines")
     single = bench.add(0.5)
-    bench.add(0.45)
+    second = bench.add(0.45)
+    bench.add(0.4)
     invented = bench.add(0.6, "program", "invent", parent=1, program="new", generated=True)
     joined = bench.add(0.7, "protonet", "join")
     both = bench.add(0.8, "program", "join", program="new", generated=True)
     found = final_contestants(bench.population, Judge())
-    heads = [baseline[1], single[1], invented[1], joined[1], both[1]]
+    heads = [baseline[1], single[1], second[1], invented[1], joined[1], both[1]]
     assert [head for _, head in found] == heads
     judge = Judge(incumbent=single)
     assert [head for _, head in final_contestants(bench.population, judge)] == heads[1:]

@@ -20,7 +20,7 @@ from metaloop.core.errors import (
 )
 from metaloop.loop import DataRead, Learned, Promoted, Tried, finishing, learn
 from metaloop.loop.events import Trying
-from metaloop.loop.proposing import Generates
+from metaloop.loop.proposal import Generates
 
 BUDGET = "160steps"  # of `finished`
 

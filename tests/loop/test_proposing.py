@@ -20,7 +20,8 @@ from metaloop.generators.recipes import operators_of, parse_recipe, recipe_text
 from metaloop.loop.arms import CONTINUE, CROSSOVER, DATA, NET, PLAN, SEED, arm_of
 from metaloop.loop.choosing import Field, choose_field
 from metaloop.loop.population import Head, Node, Population
-from metaloop.loop.proposing import INVENT_AT, LAST_START, Generates, Proposal, Proposer
+from metaloop.loop.proposal import Generates, Proposal
+from metaloop.loop.proposing import INVENT_AT, LAST_START, Proposer
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read_arrays
 
@@ -239,7 +240,7 @@ def test_further_families_are_arms_that_a_recipe_takes_up_once() -> None:
     for bandit in (proposer.going_on, proposer.breeding):
         assert {f"{DATA}add family one", f"{DATA}add family two"} <= set(bandit.arms)
     taken = set()
-    for seed in range(6):
+    for seed in range(15):
         for step in play(make_proposer(seed=seed, families=("one", "two")), seed):
             families = step.proposal.recipe.data.families
             assert len(set(families)) == len(families) and set(families) <= {"one", "two"}
@@ -264,7 +265,7 @@ def test_a_line_that_brought_nothing_twice_rests_while_others_are_idle() -> None
     contenders = FIELDS["grey"].contenders
     for number, heads in enumerate(contenders):
         node = Node(number, "train", heads[0], share=0.01, trained=0.01, line=number)
-        node.heads = [measured(heads[0], 0.9 - 0.1 * number, rng)]
+        node.heads = [measured(heads[0], 0.9 - 0.03 * number, rng)]
         population.end(node)
     population.nodes[100] = Node(100, "baselines", FIELDS["grey"].baselines[0])
     late = 0.95  # no line begins any more, and programs are invented already

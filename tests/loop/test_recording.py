@@ -19,7 +19,8 @@ from metaloop.loop.choosing import choose_field
 from metaloop.loop.executor import InProcess, Job, Outcome, perform
 from metaloop.loop.judging import Judge, resumed_judge
 from metaloop.loop.population import Head, Node, Population
-from metaloop.loop.proposing import Proposal, Proposer
+from metaloop.loop.proposal import Proposal
+from metaloop.loop.proposing import Proposer
 from metaloop.loop.recording import begin, end, restore
 from metaloop.loop.repeating import Loop, repeat
 from metaloop.loop.run import Run, describe_data

@@ -18,7 +18,7 @@ from metaloop.core.errors import MetaloopError
 from metaloop.core.records import Candidate, Choice, Plan, Trial
 from metaloop.loop import Tried, learn
 from metaloop.loop.population import Node, Population
-from metaloop.loop.proposing import Proposal
+from metaloop.loop.proposal import Proposal
 from metaloop.loop.recording import begin
 from metaloop.loop.run import Run, check_same_run, run_folder
 

@@ -17,7 +17,8 @@ from metaloop.loop import Learned, Tried, learn, learning
 from metaloop.loop.arms import DATA
 from metaloop.loop.choosing import choose_field, errors_of, known_programs
 from metaloop.loop.executor import Executor, InProcess
-from metaloop.loop.proposing import Generates, Proposer
+from metaloop.loop.proposal import Generates
+from metaloop.loop.proposing import Proposer
 from metaloop.loop.run import Run
 from metaloop.loop.shipping import load_shipped
 from metaloop.loop.work import WORK

@@ -25,10 +25,16 @@ _LOGISTIC_STRENGTHS = (0.01, 1.0, 100.0)  # the plain baseline is tuned, too
 
 
 def make_candidate(
-    name: str, input_format: InputFormat, spec: TaskSpec, net: str | None = None
+    name: str,
+    input_format: InputFormat,
+    spec: TaskSpec,
+    net: str | None = None,
+    *,
+    quick: bool = False,
 ) -> Candidate:
     """Returns the candidate that a learner's name stands for on such data.
 
+    `quick`: its net should be of use after seconds, where none is named.
     Raises `UnknownNameError` for unknown names and `MetaloopError` where the method cannot learn
     this kind of target.
     """
@@ -36,7 +42,8 @@ def make_candidate(
     kind = objective(spec.objective).target_kind
     _check_targets(name, kind)
     if net is None:
-        chosen = Choice("raw") if entry.trunk == "none" else default_net(input_format, kind)
+        usual = default_net(input_format, kind, quick=quick or entry.starts_slowly)
+        chosen = Choice("raw") if entry.trunk == "none" else usual
     elif entry.trunk == "none" and net != "raw":
         raise MetaloopError(
             f"learner '{name}' is a plain baseline on raw inputs and has no net; leave --net away"
@@ -51,12 +58,17 @@ def make_candidate(
     return Candidate(Choice(name, options), chosen, recipe(name, input_format, spec))
 
 
-def catalogue_candidates(input_format: InputFormat, spec: TaskSpec) -> list[Candidate]:
-    """Returns every candidate of the catalogue that can learn such tasks, baselines first."""
+def catalogue_candidates(
+    input_format: InputFormat, spec: TaskSpec, *, quick: bool = False
+) -> list[Candidate]:
+    """Returns every candidate of the catalogue that can learn such tasks, baselines first.
+
+    `quick`: with nets that are of use after seconds.
+    """
     kind = objective(spec.objective).target_kind
     fitting = [name for name in LEARNERS if kind in learner_class(name).target_kinds]
     fitting.sort(key=lambda name: (learner_entry(name).trunk != "none", name))
-    candidates = [make_candidate(name, input_format, spec) for name in fitting]
+    candidates = [make_candidate(name, input_format, spec, quick=quick) for name in fitting]
     tuned = [
         Candidate(
             Choice("logistic_regression", {"inverse_strength": strength}), c.net, c.plan, c.data

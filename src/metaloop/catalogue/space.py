@@ -2,7 +2,8 @@
 
 `PLAN_SPACE`, `AUGMENTATION_SPACE` and `NET_SPACE` are all of it, for random search and for local
 variation alike. What is missing there stays as the recipe has it: the learner and its options
-(generated programs vary those), the data recipe (generators do), clipping, the number format.
+(generated programs vary those), the data recipe (generators do), the schedule (the loop trains in
+segments of its own), clipping, the number format.
 The ranges lie around the recipes' values and are chosen by experience, not tuned.
 """
 
@@ -95,7 +96,6 @@ PLAN_SPACE: tuple[tuple[str, Range, Callable[[Setting], bool]], ...] = (
     ("matrix_rate", Between(3e-3, 0.1), _by_muon),
     ("weight_decay", Between(1e-5, 0.1, zero=0.2), _always),
     ("warmup", Between(0.01, 0.3, "linear", zero=0.1), _always),
-    ("schedule", Among(("cosine", "linear", "constant")), _always),
     ("averaging", Between(0.05, 0.5, "linear", zero=0.4), _always),
     ("batch_size", Between(32, 512, multiple=1), _labelled),
     ("class_loss_weight", Between(0.1, 10.0), _joint),

@@ -27,6 +27,7 @@ MetaParams = dict[str, Tensor]
 TaskState = Any  # opaque: a dictionary of tensors, or a fitted object of a black-box learner
 
 BUFFER_PREFIX = "buffers."
+CENTER = f"{BUFFER_PREFIX}center"  # the mean feature of the training classes
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,10 @@ class EmbeddingLearner(Learner):
 
 @runtime_checkable
 class AfterTraining(Protocol):
-    """A learner that sets buffers from the training data once training ends (feature means)."""
+    """A learner that keeps the mean feature of the training classes, set once training ends."""
 
-    def finish(self, meta_params: MetaParams, training_features: Tensor) -> MetaParams:
-        """Returns the meta-parameters with those buffers set from features `[N, D]`."""
+    def finish(self, meta_params: MetaParams, mean_feature: Tensor) -> MetaParams:
+        """Returns the meta-parameters with that mean `[D]` in the entry `CENTER`."""
 
 
 def trained(meta_params: MetaParams) -> MetaParams:

@@ -50,7 +50,7 @@ class Plan:
     matrix_rate: float = 0.03  # for the matrices of the net that `muon` moves; AdamW does the rest
     weight_decay: float = 1e-4
     warmup: float = 0.05
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    schedule: Literal["cosine", "linear", "constant", "trapezoid"] = "cosine"
     averaging: float = 0.0  # share of the budget, at its end, over which weights are averaged
     gradient_clip: float = 0.0  # largest global norm; 0 = off
     augmentation: Choice = Choice("none")

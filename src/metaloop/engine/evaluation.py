@@ -22,7 +22,8 @@ from metaloop.tasks.episodes import Episodes, Indices
 from metaloop.tasks.family import TaskFamily, episode_list
 from metaloop.tasks.store import Store
 
-_EMBEDDING_BATCH = 512
+# Inputs embedded at once: what a processor's cache holds (benchmarks/embedding.py), or a GPU fills.
+_AT_ONCE_ON_CPU, _AT_ONCE_ELSEWHERE = 64, 2048
 _NUMBERS_AT_ONCE = 1 << 23  # floats of a stack of tasks: about what a processor's cache holds
 _ACTIVATIONS_PER_INPUT = 16
 
@@ -55,12 +56,19 @@ class FeatureCache:
         missing = wanted[self._row[wanted] < 0]
         pieces = [self._features] if len(self._features) else []
         known = len(self._features)
-        for chunk in torch.split(missing, _EMBEDDING_BATCH):
+        on_cpu = store.inputs.device.type == "cpu"
+        for chunk in torch.split(missing, _AT_ONCE_ON_CPU if on_cpu else _AT_ONCE_ELSEWHERE):
             rows = store.inputs.index_select(0, chunk.to(store.inputs.device))
             pieces.append(self.learner.embed(self.meta_params, input_format.to_float(rows)))
         if len(missing):
             self._features = torch.cat(pieces)
             self._row[missing] = torch.arange(known, known + len(missing))
+
+    def add(self, store: Store, examples: np.ndarray, features: Tensor) -> None:
+        """Takes in features `[N, D]` of different examples, computed elsewhere, for all others."""
+        self._store, self._features = store, features
+        self._row = torch.full((len(store.inputs),), -1)
+        self._row[torch.from_numpy(examples)] = torch.arange(len(examples))
 
     def features(self, store: Store, examples: np.ndarray, input_format: InputFormat) -> Tensor:
         """Returns features `[*examples.shape, D]`."""

@@ -13,6 +13,7 @@ from metaloop.core.records import Plan
 from metaloop.engine.muon import Muon
 
 _FINAL_SHARE = 1e-3  # of the peak rate, where a schedule ends
+_DECAY_SHARE = 0.3  # of the budget, over which a trapezoid falls to zero
 
 
 def make_optimisers(plan: Plan, meta_params: MetaParams) -> list[torch.optim.Optimizer]:
@@ -69,8 +70,11 @@ def rate_factor(plan: Plan, spent: float) -> float:
         factor = 1 - after
     elif plan.schedule == "cosine":
         factor = 0.5 * (1 + math.cos(math.pi * after))
+    elif plan.schedule == "trapezoid":
+        factor = min(1.0, (1 - spent) / _DECAY_SHARE)
     else:
-        raise unknown_name("schedule", plan.schedule, ["constant", "cosine", "linear"])
+        known = ["constant", "cosine", "linear", "trapezoid"]
+        raise unknown_name("schedule", plan.schedule, known)
     return max(factor, _FINAL_SHARE)
 
 

@@ -47,7 +47,7 @@ from metaloop.engine.strategy import Strategy, fastest_strategy, fixed_strategy,
 from metaloop.tasks.family import ClassFamily, TaskFamily
 
 _SECONDS_BETWEEN_EVENTS = 0.5
-_FINISHING_EXAMPLES = 4096  # of the training part, for the feature statistics a learner asks for
+_TYPICAL_EXAMPLES = 2048  # of the training part, whose mean feature a learner may ask for
 
 
 @dataclass(frozen=True)
@@ -275,8 +275,7 @@ class _Run:
             and isinstance(learner, EmbeddingLearner)
             and isinstance(family, ClassFamily)
         ):
-            features = training_features(learner, meta_params, family)
-            meta_params = learner.finish(meta_params, features)
+            meta_params = learner.finish(meta_params, mean_feature(learner, meta_params, family))
         return meta_params
 
     def snapshot(self) -> TrainState:
@@ -298,17 +297,19 @@ class _Run:
 
 
 @torch.no_grad()
-def training_features(
-    learner: EmbeddingLearner, meta_params: MetaParams, family: ClassFamily
-) -> Tensor:
-    """Returns features `[N, D]` of a fixed sample of the original training examples."""
-    family = family.original
+def mean_feature(learner: EmbeddingLearner, meta_params: MetaParams, family: ClassFamily) -> Tensor:
+    """Returns the mean feature `[D]` of `typical_examples`."""
+    family, cache = family.original, FeatureCache(learner, meta_params)
+    return cache.features(family.store, typical_examples(family), family.input_format).mean(0)
+
+
+def typical_examples(family: ClassFamily) -> np.ndarray:
+    """Returns a fixed sample of the training examples, as row numbers of the store."""
     examples, _ = family.labelled("train")
-    if len(examples) > _FINISHING_EXAMPLES:
-        rng = numpy_stream(0, "finishing examples")
-        examples = np.sort(rng.choice(examples, _FINISHING_EXAMPLES, replace=False))
-    cache = FeatureCache(learner, meta_params)
-    return cache.features(family.store, examples, family.input_format)
+    if len(examples) > _TYPICAL_EXAMPLES:
+        rng = numpy_stream(0, "typical examples")
+        examples = np.sort(rng.choice(examples, _TYPICAL_EXAMPLES, replace=False))
+    return examples
 
 
 def _device_of(family: TaskFamily) -> torch.device:

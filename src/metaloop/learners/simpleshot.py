@@ -16,14 +16,12 @@ import torch
 from torch import Tensor
 
 from metaloop.core.examples import Examples
-from metaloop.core.learner import MetaParams
+from metaloop.core.learner import CENTER, MetaParams
 from metaloop.core.spec import TaskSpec
 from metaloop.nets.classifier import init_classifier
 from metaloop.nets.embedding import WholeClassLearner
 from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.prototypes import centred_and_normalised, class_means, squared_distances
-
-_CENTER = "buffers.center"
 
 
 @final
@@ -46,21 +44,21 @@ class SimpleShot(WholeClassLearner):
         """Returns the net, the whole-class classifier and a centre of zero."""
         meta_params = self.net.init(rng)
         meta_params |= init_classifier(self.net.num_features, spec.num_training_classes, rng)
-        meta_params[_CENTER] = torch.zeros(self.net.num_features)
+        meta_params[CENTER] = torch.zeros(self.net.num_features)
         return meta_params
 
-    def finish(self, meta_params: MetaParams, training_features: Tensor) -> MetaParams:
+    def finish(self, meta_params: MetaParams, mean_feature: Tensor) -> MetaParams:
         """Returns the meta-parameters with the mean training feature as the centre."""
-        return {**meta_params, _CENTER: training_features.mean(0)}
+        return {**meta_params, CENTER: mean_feature}
 
     def fit_head(self, meta_params: MetaParams, features: Examples) -> MetaParams:
         """Returns the centroids `[classes, D]` and which classes have any support."""
-        directions = centred_and_normalised(features.features, meta_params[_CENTER])
+        directions = centred_and_normalised(features.features, meta_params[CENTER])
         means, present = class_means(features.with_inputs(directions))
         return {"centroids": means, "present": present}
 
     def score(self, meta_params: MetaParams, task_state: MetaParams, features: Tensor) -> Tensor:
         """Returns `-scale * squared distance`; a class without support is impossible."""
-        directions = centred_and_normalised(features, meta_params[_CENTER])
+        directions = centred_and_normalised(features, meta_params[CENTER])
         logits = -self.scale * squared_distances(directions, task_state["centroids"])
         return logits.masked_fill(~task_state["present"], -torch.inf)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from metaloop.loop.events import Trying as Trying
     from metaloop.loop.learning import learn as learn
     from metaloop.loop.measuring import evaluate_model as evaluate_model
-    from metaloop.loop.proposing import Generates as Generates
+    from metaloop.loop.proposal import Generates as Generates
     from metaloop.loop.single import train_model as train_model
 
 _MODULE_OF = {  # public name -> the module that defines it

@@ -28,7 +28,7 @@ from metaloop.core.records import Candidate, Choice, DataRecipe
 from metaloop.core.spec import TaskSpec
 from metaloop.generators.recipes import operators_of, parse_recipe
 from metaloop.loop.portfolio import portfolio
-from metaloop.loop.proposing import SLOW_HEADS
+from metaloop.loop.proposal import SLOW_HEADS
 from metaloop.nets.embedding import NetLearner
 from metaloop.tasks.family import TaskFamily
 
@@ -52,23 +52,22 @@ def choose_field(
     archive: Archive | None = None,
     race_seconds: float | None = None,
     own: Sequence[Candidate] | None = None,
+    quick: bool = False,
 ) -> Field:
     """Returns the contenders for such a family.
 
     `module` is a net of the user's own: all contenders then use it. `archive`: earlier runs.
     `race_seconds`: worker seconds for the first segments of all; where that is too little for
     those that start slowly, they are left out (None: a budget in steps). `own`: candidates to
-    race instead of the catalogue's.
+    race instead of the catalogue's. `quick`: with nets that tell methods apart after seconds.
     """
-    candidates = catalogue_candidates(family.input_format, spec)
+    candidates = catalogue_candidates(family.input_format, spec, quick=quick)
     baselines = tuple(c for c in candidates if c.plan.style == "none")
     trained = [c for c in candidates if c.plan.style != "none"]
     if own is not None:
         trained = [candidate for candidate in own if candidate.plan.style != "none"]
-    elif race_seconds is not None and family.input_format.kind == "image":
-        quick = [c for c in trained if not learner_entry(c.learner.name).starts_slowly]
-        if race_seconds / max(1, len(trained)) < SLOW_START_SECONDS:
-            trained = quick
+    elif family.input_format.kind == "image" and _is_short(race_seconds, len(trained)):
+        trained = [c for c in trained if not learner_entry(c.learner.name).starts_slowly]
     if module is not None:
         trained = [with_module(candidate, module) for candidate in trained]
     elif archive is not None:
@@ -83,6 +82,11 @@ def choose_field(
         known = _programs(heads[0], family, spec, module)
         heads += [program for program in known if program not in heads]
     return Field(baselines, tuple(map(tuple, contenders.values())))
+
+
+def _is_short(race_seconds: float | None, contenders: int) -> bool:
+    """Whether a first segment is too short for those that start slowly."""
+    return race_seconds is not None and race_seconds < SLOW_START_SECONDS * contenders
 
 
 def known_programs(archive: Archive) -> list[str]:

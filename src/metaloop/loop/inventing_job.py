@@ -18,9 +18,9 @@ import torch
 
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.core.budget import Budget
-from metaloop.core.errors import DivergenceError, MetaloopError
+from metaloop.core.errors import DivergenceError, EpisodeError, MetaloopError
 from metaloop.core.examples import EpisodeBatch, Examples
-from metaloop.core.learner import EmbeddingLearner, MetaParams
+from metaloop.core.learner import CENTER, EmbeddingLearner, MetaParams
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import Candidate, candidate_from_json, to_json
 from metaloop.core.spec import TaskSpec
@@ -40,11 +40,12 @@ from metaloop.programs.interpreter import initial_constants
 from metaloop.programs.learner import ProgramLearner
 from metaloop.programs.parsing import parse
 from metaloop.programs.syntax import Program
-from metaloop.tasks.episodes import Episodes, Indices
+from metaloop.tasks.episodes import Episodes, Indices, in_turn
 from metaloop.tasks.family import ClassFamily, episode_list
 
 NUM_INVENTED = 3  # programs that are brought back
-_SEARCH_EPISODES = 400  # at most, to search on
+_SEARCH_EPISODES = 200  # at most, of each number of shots, to search on
+SEVERAL = 5  # shots
 _MOST_NUMBERS = 1 << 25  # floats of stacked features: 128 MiB
 _NUM_RANDOM = 2  # random programs among the first
 _LEAST_SHARE = 0.3  # of the wall seconds, for the search, however slow the net is
@@ -121,12 +122,28 @@ class _Net:
         return _Net(folder, family, spec, own, FeatureCache(learner, meta_params))
 
     def features(self, after: int) -> Features:
-        """Returns stacked features of the episodes of `search` after so many."""
-        listed = episode_list(self.family, "search", self.spec, after + _SEARCH_EPISODES)[after:]
+        """Returns stacked features of the episodes of `search` after so many.
+
+        Tasks of one and of several shots take turns: rules that are the same at one shot (a sum and
+        a mean) are to be told apart, for the learner will be given either.
+        """
+        number = after + _SEARCH_EPISODES
+        specs = [self.spec, *self._other_shots()]
+        listed = in_turn(
+            [episode_list(self.family, "search", spec, number)[after:] for spec in specs]
+        )
         first = self._stacked(listed[:1])
         sizes = first.sizes
         most = _MOST_NUMBERS // ((sizes["S"] + sizes["Q"]) * sizes["D"])
         return self._stacked(listed[: max(40, most)])
+
+    def _other_shots(self) -> list[TaskSpec]:
+        """Returns the task with several shots, or one; none where there are too few examples."""
+        ways, shots, queries = self.spec.ways, self.spec.shots, self.spec.queries
+        try:
+            return [self.family.spec(ways, SEVERAL if shots < SEVERAL else 1, queries, "search")]
+        except EpisodeError:
+            return []
 
     def figures(self, entry: Mapping[str, Any], episodes: int) -> dict[str, Any]:
         """Returns what `measure_heads` does, on the features that are known by now."""
@@ -164,7 +181,7 @@ class _Net:
             return Examples(rows, labels, mask, episodes.num_classes, padded)
 
         batch = EpisodeBatch(side(episodes.support), side(episodes.query))
-        return Features(batch, self.meta_params["buffers.center"])
+        return Features(batch, self.meta_params[CENTER])
 
 
 def _budget(arguments: Mapping[str, Any], seconds_spent: float) -> Budget:

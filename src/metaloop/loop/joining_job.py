@@ -17,13 +17,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from metaloop.core.learner import EmbeddingLearner
+from metaloop.core.learner import CENTER, EmbeddingLearner, MetaParams
 from metaloop.core.records import Candidate, Choice, DataRecipe, Plan, candidate_from_json, to_json
 from metaloop.engine.evaluation import FeatureCache
+from metaloop.engine.training import typical_examples
 from metaloop.loop.executor import Report
 from metaloop.loop.training_job import measure_heads
-from metaloop.loop.workplace import assemble, family_of, net_of, save_net, spec_of
-from metaloop.nets.joined import join
+from metaloop.loop.workplace import (
+    TrainedNet,
+    assemble,
+    family_of,
+    net_of,
+    save_net,
+    spec_of,
+)
+from metaloop.nets.joined import beside, join
 from metaloop.tasks.episodes import Episodes
 from metaloop.tasks.family import ClassFamily, episode_list
 
@@ -43,23 +51,28 @@ def join_nets(folder: Path, arguments: Mapping[str, Any], report: Report) -> Map
     nodes: list[int] = arguments["nodes"]
     recipes = [candidate_from_json(text) for text in arguments["recipes"]]
     listed = episode_list(family, "search", spec, episodes)
+    used = np.union1d(listed.support.examples, listed.query.examples)
+    typical = typical_examples(family)
+    rows = np.union1d(used, typical)
     directions, centers = [], []
     for node, recipe in zip(nodes, recipes, strict=True):
-        features, center = _directions(folder, node, recipe, family, seed, listed)
+        features, center = _directions(folder, node, recipe, family, seed, rows)
         directions.append(features)
         centers.append(center)
         report({"node": arguments["node"], "step": len(directions), "loss": 0.0})
-    chosen = select(directions, listed)
+    chosen = select(directions, rows, listed)
     members = [nodes[index] for index in chosen]
     if len(chosen) < 2:
         return {"status": "finished", "message": "", "members": members, "heads": [], "steps": 0}
     trained = join(
         [net_of(folder, node).meta_params for node in members], [centers[i] for i in chosen]
     )
+    features = beside([directions[index] for index in chosen])
+    trained[CENTER] = features[torch.from_numpy(np.searchsorted(rows, typical))].mean(0)
     save_net(folder, arguments["node"], trained)
     net = joined_net([recipes[index] for index in chosen])
     heads = tuple(on_net(candidate_from_json(text), net) for text in arguments["heads"])
-    figures = measure_heads(folder, heads, trained, seed, episodes)
+    figures = _figures(folder, heads, trained, seed, episodes, rows, features)
     return {
         "status": "finished",
         "message": "",
@@ -70,12 +83,15 @@ def join_nets(folder: Path, arguments: Mapping[str, Any], report: Report) -> Map
     }
 
 
-def select(directions: list[Tensor], episodes: Episodes, most: int = MOST_MEMBERS) -> list[int]:
+def select(
+    directions: list[Tensor], rows: np.ndarray, episodes: Episodes, most: int = MOST_MEMBERS
+) -> list[int]:
     """Returns which of the nets to join, in the order of their choice.
 
-    `directions`: for each net the unit features of the whole store `[N, D_i]`, zero where unused.
+    `directions`: for each net the unit features `[N, D_i]` of the store's `rows` (sorted), all that
+    the episodes use among them.
     """
-    cosines = [_cosines(features, episodes) for features in directions]
+    cosines = [_cosines(features, rows, episodes) for features in directions]
     labels = torch.from_numpy(episodes.query.labels)
     mask = torch.from_numpy(episodes.query.mask)
     chosen: list[int] = []
@@ -109,36 +125,45 @@ def on_net(head: Candidate, net: Choice) -> Candidate:
 
 
 def _directions(
-    folder: Path,
-    node: int,
-    recipe: Candidate,
-    family: ClassFamily,
-    seed: int,
-    episodes: Episodes,
+    folder: Path, node: int, recipe: Candidate, family: ClassFamily, seed: int, rows: np.ndarray
 ) -> tuple[Tensor, Tensor]:
-    """Returns unit features of the store's rows that the episodes use, and the mean feature."""
+    """Returns the centred features of the store's rows, at unit length `[N, D]`, and the centre."""
     net = net_of(folder, node)
     learner, meta_params = assemble(folder, recipe, net, seed)
     assert isinstance(learner, EmbeddingLearner)
-    center = net.training_features(learner, meta_params, family).mean(0)
-    used = np.union1d(episodes.support.examples, episodes.query.examples)
+    features = FeatureCache(learner, meta_params).features(family.store, rows, family.input_format)
+    center = net.center(learner, meta_params, family)
+    return functional.normalize(features - center.to(features), dim=-1), center
+
+
+def _figures(
+    folder: Path,
+    heads: tuple[Candidate, ...],
+    trained: MetaParams,
+    seed: int,
+    episodes: int,
+    rows: np.ndarray,
+    features: Tensor,
+) -> list[dict[str, Any]]:
+    """Returns the heads' figures on the joined features of these rows: none is embedded again."""
+    family = family_of(folder)
+    learner, meta_params = assemble(folder, heads[0], TrainedNet(trained), seed)
+    assert isinstance(family, ClassFamily) and isinstance(learner, EmbeddingLearner)
     cache = FeatureCache(learner, meta_params)
-    features = cache.features(family.store, used, family.input_format)
-    unit = functional.normalize(features - center.to(features), dim=-1)
-    whole = torch.zeros(len(family.store.inputs), unit.shape[1])
-    whole[torch.from_numpy(used)] = unit.cpu()
-    return whole, center
+    cache.add(family.store, rows, features)
+    return measure_heads(folder, heads, trained, seed, episodes, cache)
 
 
-def _cosines(features: Tensor, episodes: Episodes) -> Tensor:
+def _cosines(features: Tensor, rows: np.ndarray, episodes: Episodes) -> Tensor:
     """Returns `[tasks, queries, classes]`: inner products of queries with class means."""
-    support = features[torch.from_numpy(episodes.support.examples)]
+    places = np.searchsorted(rows, episodes.support.examples)
+    support = features[torch.from_numpy(places)]
     labels = torch.from_numpy(episodes.support.labels)
     mask = torch.from_numpy(episodes.support.mask)
     one_hot = functional.one_hot(labels, episodes.num_classes).float() * mask.unsqueeze(-1)
     sums = torch.einsum("tsc,tsd->tcd", one_hot, support)
     means = sums / one_hot.sum(1).clamp(min=1).unsqueeze(-1)
-    query = features[torch.from_numpy(episodes.query.examples)]
+    query = features[torch.from_numpy(np.searchsorted(rows, episodes.query.examples))]
     squared = means.square().sum(-1).unsqueeze(1)
     return 2 * torch.einsum("tqd,tcd->tqc", query, means) - squared
 

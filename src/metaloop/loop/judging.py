@@ -21,6 +21,7 @@ from metaloop.loop.run import Run
 
 ROUND_EPISODES = 100
 FINAL_EPISODES = 600
+CATALOGUE_HEADS = 2  # in the last judgement: what leads on `search` by a hair may not on others
 
 Contestant = tuple[Node, Head]
 
@@ -136,14 +137,15 @@ def round_contestants(population: Population, judge: Judge) -> list[Contestant]:
 def final_contestants(population: Population, judge: Judge) -> list[Contestant]:
     """Returns the incumbent, the best single nets and the best joined ones; simple ones first.
 
-    With the head that leads on `search`, the best head that is a catalogue's and the best that was
-    generated compete, too: the simpler one stays where the other is not surely better.
+    Of each, the best two heads of the catalogue and the best that was generated compete: what is
+    simpler stays where the other is not surely better.
     """
     # An incumbent has surely beaten the best baseline before: the slow one is not run again.
-    found = [judge.incumbent or _best(population, baselines=True)]
+    found: list[Contestant | None] = [judge.incumbent or _best(population, baselines=True)]
     for kinds in (("train", "invent"), ("join",)):
         for generated in (False, True):
-            found.append(_best(population, baselines=False, kinds=kinds, generated=generated))
+            number = 1 if generated else CATALOGUE_HEADS
+            found += _leaders(population, kinds, generated)[:number]
     chosen = _distinct(found)
     if not chosen:
         raise MetaloopError("every candidate failed; see the trials in the archive")
@@ -175,22 +177,23 @@ def _on_promotion(head: Head) -> Head:
     return Head(head.candidate, head.status, head.trial, head.promotion, head.promotion_scores)
 
 
-def _best(
-    population: Population,
-    *,
-    baselines: bool,
-    kinds: tuple[str, ...] = ("train", "invent", "join"),
-    generated: bool | None = None,
-) -> Contestant | None:
-    wanted = ("baselines",) if baselines else kinds
+def _best(population: Population, *, baselines: bool) -> Contestant | None:
+    kinds = ("baselines",) if baselines else ("train", "invent", "join")
+    return next(iter(_leaders(population, kinds)), None)
+
+
+def _leaders(
+    population: Population, kinds: tuple[str, ...], generated: bool | None = None
+) -> list[Contestant]:
+    """Returns the measured heads of nodes of these kinds, best first."""
     measured = [
         (node, head)
         for node, head in population.heads()
         if head.result is not None
-        and node.kind in wanted
+        and node.kind in kinds
         and (generated is None or head.generated == generated)
     ]
-    return max(measured, key=lambda pair: pair[1].merit, default=None)
+    return sorted(measured, key=lambda pair: pair[1].merit, reverse=True)
 
 
 def _distinct(contestants: list[Contestant | None]) -> list[Contestant]:

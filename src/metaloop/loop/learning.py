@@ -33,7 +33,8 @@ from metaloop.loop.finishing import finish, interrupted
 from metaloop.loop.judging import resumed_judge
 from metaloop.loop.local_pool import LocalPool
 from metaloop.loop.population import Population
-from metaloop.loop.proposing import EVERYTHING, RACE_SHARE, SEGMENT_SHARE, Generates, Proposer
+from metaloop.loop.proposal import EVERYTHING, Generates
+from metaloop.loop.proposing import RACE_SHARE, SEGMENT_SHARE, Proposer
 from metaloop.loop.recording import restore
 from metaloop.loop.repeating import Loop, repeat
 from metaloop.loop.run import (
@@ -53,6 +54,7 @@ from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.store import Reading
 
 _MOST_WORKERS = 16
+_QUICK_RACE_SECONDS = 90.0  # of one core: in less, a net for minutes tells nothing of methods
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,10 @@ def _loop(
     seconds = None
     if run.budget.wall_seconds is not None:
         seconds = RACE_SHARE * run.budget.wall_seconds * executor.num_workers
-    field = choose_field(run.family, run.spec, asked.module, earlier, seconds, asked.candidates)
+    quick = asked.generates.algorithms and seconds is not None and seconds < _QUICK_RACE_SECONDS
+    field = choose_field(
+        run.family, run.spec, asked.module, earlier, seconds, asked.candidates, quick
+    )
     proposer = Proposer(
         Population(),
         field.contenders,
@@ -218,6 +223,7 @@ def _loop(
         families,
         _earlier_uses(earlier),
         None if seconds is None else seconds * SEGMENT_SHARE / RACE_SHARE,
+        len(run.family.parts["train"]) if isinstance(run.family, ClassFamily) else 0,
     )
     programs = tuple(known_programs(earlier)) if earlier is not None else ()
     number, ended = restore(run, proposer.population)

@@ -22,7 +22,7 @@ import numpy as np
 from metaloop.catalogue.candidates import trunk_of
 from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.learners import EVOLVED, PROGRAM, embeds
-from metaloop.catalogue.nets import CUSTOM
+from metaloop.catalogue.nets import CUSTOM, companions
 from metaloop.catalogue.space import random_candidate
 from metaloop.core.inputs import InputFormat
 from metaloop.core.objective import objective
@@ -49,62 +49,24 @@ from metaloop.loop.arms import (
 )
 from metaloop.loop.credit import Bandit, Use
 from metaloop.loop.evolving import end_to_end, other_inner_loss
-from metaloop.loop.population import Node, NodeKind, Population
+from metaloop.loop.population import Node, Population
+from metaloop.loop.proposal import EVERYTHING, Generates, Proposal, as_head, heads_for
 from metaloop.loop.variation import Variation, crossover, vary_net, vary_plan
 
-RACE_SHARE = 0.15  # of the budget, for the first segment of all contenders together
-SEGMENT_SHARE = 0.06  # of the budget: one continuation
+RACE_SHARE = 0.07  # of the budget, for the first segment of all contenders together
+SEGMENT_SHARE = 0.1  # of the budget: one continuation
 LONGEST_START = 0.15  # of the budget: the first segment of a bred line
 LAST_START = 0.75  # spent share of the budget after which no line is begun any more
 INVENT_AT = 0.5  # spent share of the budget at which programs are invented
-INVENT_SHARE = 0.05
+INVENT_SHARE = 0.04
 NUM_LINES = 4
-SURVIVORS = 2  # of the race
-REACH = 0.03  # of the metric behind the best line, after a continuation: further is out
+FEWEST_LINES = 2  # as many nets, of different kinds, there should be to join at the end
+SURVIVORS = 2  # of the race, where no net of another kind could be a line's companion
+REACH = 0.05  # of the metric behind the best line: further is out
 LEARNING = 0.01  # of the metric in one continuation: about what joining another net brings
 RANDOM_SHARE = 0.1  # of the budget, for each candidate of a random search
 _REST_AFTER = 2  # continuations in a row that brought nothing
 _MOST_OPERATORS = 3  # in a data recipe
-
-SLOW_HEADS = ("baselinepp", "rfs")  # fitted by many steps: measured in the race, and when joined
-OTHER_HEADS = 2  # measured on a net beside the one that it is trained with
-
-
-@dataclass(frozen=True)
-class Generates:
-    """What a loop may generate; all of it unless an experiment leaves something out.
-
-    `algorithms`: programs, nets, plans, joined nets. `data`: operators on the training data.
-    `chance`: whole candidates are drawn at random from the same space instead, each trained once:
-    the baseline that a search has to beat.
-    """
-
-    algorithms: bool = True
-    data: bool = True
-    chance: bool = False
-
-
-EVERYTHING = Generates()
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What a worker should do next: a node that is not there yet."""
-
-    kind: NodeKind
-    heads: tuple[Candidate, ...]
-    operator: str
-    arm: str = ""
-    parent: int | None = None
-    continues: bool = False
-    rung: int = 0
-    share: float = 0.0
-    filtered_by: int | None = None  # node whose net says which generated classes are of use
-
-    @property
-    def recipe(self) -> Candidate:
-        """The candidate to be trained."""
-        return self.heads[0]
 
 
 @dataclass
@@ -121,6 +83,7 @@ class Proposer:
     families: tuple[str, ...] = ()  # further data to learn from
     earlier: Sequence[Use] = ()  # of operators, in the runs of an archive
     segment_seconds: float | None = None  # CPU-seconds of a usual one; None: a budget in steps
+    num_classes: int = 0  # to learn from, where targets are classes
     num_lines: int = NUM_LINES
     going_on: Bandit = field(init=False)  # what a line goes on with
     breeding: Bandit = field(init=False)  # what a new line differs by
@@ -130,8 +93,11 @@ class Proposer:
         algorithms = [PLAN] if self.generates.algorithms else []
         nets = [NET, CROSSOVER] if self.generates.algorithms else []
         programs = [INNER_LOSS, END_TO_END] if self.generates.algorithms else []
-        self.going_on = guessing_bandit([CONTINUE, *data, *algorithms, *programs], self.earlier)
-        self.breeding = guessing_bandit([SEED, *data, *algorithms, *nets], self.earlier)
+        continuing = [CONTINUE, *data, *algorithms, *programs]
+        self.going_on = guessing_bandit(continuing, self.earlier, self.num_classes)
+        self.breeding = guessing_bandit(
+            [SEED, *data, *algorithms, *nets], self.earlier, self.num_classes
+        )
 
     @property
     def target_kind(self) -> str:
@@ -187,7 +153,7 @@ class Proposer:
         for arm in rng.permutation(arms)[:number]:
             changed = self._with_data(str(arm), candidate)
             candidate = changed.candidate if self._applies(str(arm), candidate) else candidate
-        heads = [candidate, *(_as_head(head, candidate) for head in model[1:])]
+        heads = [candidate, *(as_head(head, candidate) for head in model[1:])]
         same = {h.identity: h for h in heads if trunk_of(h) == trunk_of(candidate)}
         words = "random: drawn from the whole space"
         return Proposal("train", tuple(same.values()), words, share=RANDOM_SHARE)
@@ -204,8 +170,8 @@ class Proposer:
     def _continue_or_breed(self, rng: np.random.Generator, spent: float) -> Proposal | None:
         """Steps 1, 2 and 4: the line that is behind goes on, or a new one begins.
 
-        A line that still learns is worth more than a new one; new ones begin when all are slow, or
-        when workers would have nothing to do.
+        A line that still learns is worth more than a new one; new ones begin when there are too few
+        to join, when all are slow, or when workers would have nothing to do.
         """
         population = self.population
         busy = {node.line for node in population.pending.values() if node.kind == "train"}
@@ -218,7 +184,8 @@ class Proposer:
         awake = awake[: self.num_lines]
         idle = [line for line in awake if line.line not in busy]
         room = spent < LAST_START and bool(survivors) and len(awake) + begun < self.num_lines
-        if room and (not idle or not any(self._still_learns(line) for line in awake)):
+        too_few = len(awake) + begun < FEWEST_LINES
+        if room and (too_few or not idle or not any(self._still_learns(line) for line in awake)):
             return self._breed(survivors, rng)
         if not idle:
             idle = [line for line in survivors if line.line not in busy]
@@ -236,16 +203,25 @@ class Proposer:
         return progress is not None and progress.value >= LEARNING
 
     def _race_survivors(self, alive: list[Node]) -> list[Node]:
-        """Returns the lines worth going on with: bred ones, and the best contenders in reach.
+        """Returns the lines worth going on with: the best contenders, and bred ones.
 
-        A contender that has fallen back stays there: a new line from the best one is worth more.
+        One that has fallen back stays there: a new line from the best one is worth more. A line
+        that was not continued yet is compared with those of its age only.
         """
         nodes = self.population.nodes
-        contenders = [line for line in alive if nodes[line.line].parent is None]
-        bred = [line for line in alive if nodes[line.line].parent is not None]
         best = max((line.value for line in alive), default=-np.inf)
-        near = [line for line in contenders if not line.rung or line.value >= best - REACH]
-        return [*near[:SURVIVORS], *bred]
+        contenders = [line for line in alive if nodes[line.line].parent is None]
+        contenders.sort(key=lambda line: nodes[line.line].value, reverse=True)
+        first = nodes[contenders[0].line].value if contenders else -np.inf
+        others = self.generates.algorithms and companions(self.input_format)
+        ahead = {line.line for line in contenders[: 1 if others else SURVIVORS]}
+
+        def is_near(line: Node) -> bool:
+            if nodes[line.line].parent is not None:
+                return not line.rung or line.value >= best - REACH
+            return line.line in ahead and line.value >= (best if line.rung else first) - REACH
+
+        return [line for line in alive if is_near(line)]
 
     def _continuation(self, line: Node, rng: np.random.Generator) -> Proposal | None:
         """Step 2: the line goes on as it is, or with other data, or by another plan.
@@ -272,7 +248,7 @@ class Proposer:
             arm, variation = CONTINUE, Variation(line.recipe, CONTINUE)
         return Proposal(
             "train",
-            _heads_for(variation.candidate, line),
+            heads_for(variation.candidate, line),
             variation.operator,
             arm=arm,
             parent=line.number,
@@ -286,13 +262,15 @@ class Proposer:
         """Step 4: a new line from the best one, as long as its parent was trained by then."""
         parent = self._ancestor(lines[0])
         possible = [arm for arm in self.breeding.arms if self._applies(arm, parent.recipe)]
-        arm = self.breeding.choose(rng, possible) or SEED
+        if len(lines) < FEWEST_LINES and NET in possible and self._companion(parent.recipe):
+            possible = [NET]
+        arm = self.breeding.choose(rng, possible) or (NET if possible == [NET] else SEED)
         variation = self._varied(arm, parent, rng)
         if variation is None:
             arm, variation = SEED, Variation(parent.recipe, SEED_WORDS)
         return Proposal(
             "train",
-            _heads_for(variation.candidate, parent),
+            heads_for(variation.candidate, parent),
             variation.operator,
             arm=arm,
             parent=parent.number,
@@ -313,7 +291,9 @@ class Proposer:
         if arm == PLAN:
             return vary_plan(recipe, self.input_format, rng, self.target_kind)
         if arm == NET:
-            return vary_net(recipe, self.input_format, rng, self.target_kind)
+            return self._companion(recipe) or vary_net(
+                recipe, self.input_format, rng, self.target_kind
+            )
         if arm == CROSSOVER:
             others = [line for line in self.population.lines if line.line != node.line]
             return crossover(recipe, others[0].recipe, rng) if others else None
@@ -325,6 +305,16 @@ class Proposer:
         if not arm.startswith(DATA):
             return None
         return self._with_data(arm, recipe)
+
+    def _companion(self, recipe: Candidate) -> Variation | None:
+        """Returns the recipe with a net of another kind that no line has yet; None without one."""
+        known = [*self.population.nodes.values(), *self.population.pending.values()]
+        names = {node.recipe.net.name for node in known if node.kind == "train"}
+        for net in companions(self.input_format):
+            if net.name not in names:
+                words = f"{NET}: {recipe.net.name} -> {net.name}"
+                return Variation(replace(recipe, net=net), words)
+        return None
 
     def _applies(self, arm: str, recipe: Candidate) -> bool:
         """Whether an arm would change such a recipe, or is to leave it as it is."""
@@ -377,24 +367,3 @@ class Proposer:
         return Proposal(
             "invent", heads, "program: invented", parent=line.number, share=INVENT_SHARE
         )
-
-
-def _heads_for(candidate: Candidate, parent: Node) -> tuple[Candidate, ...]:
-    """Returns the candidate as it is trained, and with the best other heads that its parent has.
-
-    Measuring a head on wide features takes as long as many steps of training.
-    """
-    heads = [candidate]
-    for head in sorted(parent.heads, key=lambda head: head.merit, reverse=True):
-        if head.result is None or head.candidate.learner.name in SLOW_HEADS:
-            continue
-        other = _as_head(head.candidate, candidate)
-        known = {head.identity for head in heads}
-        if trunk_of(other) == trunk_of(candidate) and other.identity not in known:
-            heads.append(other)
-    return tuple(heads[: 1 + OTHER_HEADS])
-
-
-def _as_head(head: Candidate, recipe: Candidate) -> Candidate:
-    """Returns the recipe with the head of another candidate on its net."""
-    return replace(recipe, learner=head.learner, program=head.program)

@@ -28,7 +28,7 @@ from metaloop.core.records import (
 from metaloop.core.statistics import Estimate
 from metaloop.loop.executor import Outcome
 from metaloop.loop.population import Head, Node, Population
-from metaloop.loop.proposing import Proposal
+from metaloop.loop.proposal import Proposal
 from metaloop.loop.run import Run
 
 _OPERATIONS_PER_SECOND = 1e11  # of a core, about: makes counted operations comparable to seconds

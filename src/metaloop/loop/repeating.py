@@ -28,7 +28,8 @@ from metaloop.loop.judging import (
     round_contestants,
 )
 from metaloop.loop.population import Head, Node, Population
-from metaloop.loop.proposing import Proposal, Proposer
+from metaloop.loop.proposal import Proposal
+from metaloop.loop.proposing import Proposer
 from metaloop.loop.recording import add_node, begin, end, is_generated, take_figures
 from metaloop.loop.run import Run, Stopped
 from metaloop.loop.training_job import Segment
@@ -38,13 +39,14 @@ BASELINE_EPISODES = 50  # they are slow, and far behind or not needed exactly
 RACE_EPISODES = 100
 EPISODES = 400
 ROUNDS_AT = (0.35, 0.65)  # spent shares of the budget at which the incumbent is tested again
-FINISH_SHARE = 0.1  # of a budget in seconds, for joining and the last judgement
-_LEAST_SEGMENT = 0.4  # of what was planned: a shorter one is not worth starting
+FINISH_SHARE = 0.12  # of a budget in seconds, for joining and the last judgement
+_LEAST_SEGMENT = 0.25  # of what was planned: a shorter one is not worth starting
 _WAIT_SECONDS = 0.5
 _PATIENCE, _GRACE_SECONDS = 4.0, 60.0  # a job may take so many times its budget, and this on top
 _SECONDS_ALLOWED = 1800.0  # of a job whose budget is in steps, or that has none
 _MOST_JOINED_FROM = 6
-_MOST_HEADS = 8
+_JOINING_REACH = 0.06  # of the metric behind the best line: others add nothing, and cost time
+_MOST_HEADS = 4
 
 
 @dataclass
@@ -275,7 +277,9 @@ def _join(loop: Loop) -> Iterator[LoopEvent]:
     lines = [
         line
         for line in loop.population.peaks
-        if embeds(line.recipe.learner.name) and line.recipe.net.name not in ("custom", "raw")
+        if embeds(line.recipe.learner.name)
+        and line.recipe.net.name not in ("custom", "raw")
+        and line.value >= loop.population.peaks[0].value - _JOINING_REACH
     ][:_MOST_JOINED_FROM]
     if loop.run.spec.objective != "classification" or len(lines) < 2:
         return

@@ -1,8 +1,8 @@
 """Step 3, train: what a worker does with a candidate.
 
-A segment of training goes on from a trunk (or starts one) at a constant rate; a *branch* of it then
-decays the rate to zero and is what gets measured and used. Whoever goes on from this node goes on
-from its trunk, so nothing that was trained is thrown away.
+A segment of training keeps the rate and lets it fall to zero at the end, so that the net can be
+measured and used. Whoever goes on from this node starts at its state at the full rate again, so
+nothing that was trained is thrown away (WSD-S: Wen et al. 2024, arXiv:2410.05192; in LOG.md).
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from metaloop.core.budget import Budget
 from metaloop.core.errors import DivergenceError, EpisodeError
 from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams
 from metaloop.core.records import Candidate, Plan, candidate_from_json, to_json
-from metaloop.core.spec import TaskSpec
 from metaloop.engine.evaluation import FeatureCache, evaluate
 from metaloop.engine.events import Finished, Progressed
 from metaloop.engine.state import TrainState, load_state, save_state
@@ -35,13 +34,12 @@ from metaloop.loop.workplace import (
     learner_of,
     save_net,
     spec_of,
+    state_path,
     training_family,
-    trunk_path,
+    with_center,
 )
 from metaloop.programs.inference import CONSTANT_PREFIX
 from metaloop.tasks.family import ClassFamily, TaskFamily
-
-BRANCH_SHARE = 0.3  # of a segment: the decay that makes a trunk measurable
 
 # What a candidate can do wrong; anything else (a full disk) is the run's business.
 CANDIDATES_FAULTS = (
@@ -61,9 +59,8 @@ _CLASSIFIER = "classifier.weight"
 class Segment:
     """What to train: `heads` share one training, the first of them is trained.
 
-    `data` is what to train on, as the first head's data recipe says. `start`: the node whose trunk
+    `data` is what to train on, as the first head's data recipe says. `start`: the node whose state
     to go on from, None to start anew; `start_recipe`, `start_data`: how and on what it was trained.
-    `budget` covers trunk and branch.
     """
 
     node: int
@@ -114,31 +111,22 @@ def train_node(folder: Path, arguments: Mapping[str, Any], report: Report) -> Ma
     The heads' figures are a list in their order; see `measured`.
     """
     segment = Segment.from_arguments(arguments)
-    spec, recipe = spec_of(folder), segment.heads[0]
     family = training_family(folder, segment.data)
-    learner = learner_of(folder, recipe, family)
-    state = _starting_state(folder, segment, learner, family)
-    plan = shaped(recipe.plan, recipe.data)
-    trunk_plan = replace(plan, schedule="constant", averaging=0.0)
-    branch_plan = replace(plan, schedule="linear", averaging=0.0)
-    clock = _Clock(state)
-    trunk = _trained(
-        learner, family, trunk_plan, segment.budget.fraction(1 - BRANCH_SHARE), spec, segment,
-        state, report,
-    )  # fmt: skip
-    if trunk.status == "finished":
-        save_state(trunk.state, trunk_path(folder, segment.node))
-        ended = _trained(
-            learner, family, branch_plan, segment.budget.fraction(BRANCH_SHARE), spec, segment,
-            trunk.state.segment(), report,
-        )  # fmt: skip
-    else:
-        ended = trunk
-    facts = clock.facts(trunk.state, ended.state)
+    learner = learner_of(folder, segment.heads[0], family)
+    start = time.perf_counter()
+    ended = _trained(folder, segment, learner, family, report)
+    facts = {
+        "steps": ended.state.step,
+        "train_wall_seconds": time.perf_counter() - start,
+        "flops": _operations(ended.state),
+        "loss": ended.state.loss if np.isfinite(ended.state.loss) else None,
+    }
     if ended.status != "finished":
         return {**facts, "status": ended.status, "message": ended.message, "heads": []}
-    save_net(folder, segment.node, ended.meta_params)
-    heads = measure_heads(folder, segment.heads, ended.meta_params, segment.seed, segment.episodes)
+    save_state(ended.state, state_path(folder, segment.node))
+    meta_params = with_center(learner, ended.meta_params, family)
+    save_net(folder, segment.node, meta_params)
+    heads = measure_heads(folder, segment.heads, meta_params, segment.seed, segment.episodes)
     return {**facts, "status": "finished", "message": "", "heads": heads}
 
 
@@ -168,14 +156,14 @@ def measure_heads(
     trained: MetaParams,
     seed: int,
     episodes: int,
+    cache: FeatureCache | None = None,
 ) -> list[dict[str, Any]]:
     """Returns figures of every head on the first `episodes` of `search`, features shared.
 
-    A figure: `status`, `message`, and where it could be measured `result`, `scores`,
-    `seconds_per_episode`.
+    `cache`: features of the net that are known by now. A figure: `status`, `message`, and where it
+    could be measured `result`, `scores`, `seconds_per_episode`.
     """
     family, spec = family_of(folder), spec_of(folder)
-    cache: FeatureCache | None = None
     net = TrainedNet(trained)
     figures: list[dict[str, Any]] = []
     for candidate in heads:
@@ -204,17 +192,18 @@ def measure_heads(
 
 
 def _trained(
-    learner: Learner,
-    family: TaskFamily,
-    plan: Plan,
-    budget: Budget,
-    spec: TaskSpec,
-    segment: Segment,
-    state: TrainState,
-    report: Report,
+    folder: Path, segment: Segment, learner: Learner, family: TaskFamily, report: Report
 ) -> Finished:
+    recipe = segment.heads[0]
     events = train(
-        learner, family, plan, budget, spec, seed=segment.seed, state=state, evaluations=0
+        learner,
+        family,
+        _plan(recipe),
+        segment.budget,
+        spec_of(folder),
+        seed=segment.seed,
+        state=_starting_state(folder, segment, learner, family),
+        evaluations=0,
     )
     for event in events:
         if isinstance(event, Progressed):
@@ -224,15 +213,21 @@ def _trained(
     raise AssertionError("training ended without a result")
 
 
+def _plan(recipe: Candidate) -> Plan:
+    """Returns the plan of one segment."""
+    return replace(shaped(recipe.plan, recipe.data), schedule="trapezoid")
+
+
 def _starting_state(
     folder: Path, segment: Segment, learner: Learner, family: TaskFamily
 ) -> TrainState:
-    """Returns a fresh state, or the trunk of the node to go on from, made to fit the candidate."""
+    """Returns a fresh state, or that of the node to go on from, made to fit the candidate."""
     spec, recipe = spec_of(folder), segment.heads[0]
     fresh = initial_state(learner, family, spec, segment.seed, f"node {segment.node}")
     if segment.start is None:
         return fresh
-    state = load_state(trunk_path(folder, segment.start)).segment()
+    ended = load_state(state_path(folder, segment.start))
+    was_first, state = not ended.base_steps, ended.segment()
     earlier = segment.start_recipe
     assert earlier is not None and segment.start_data is not None
     before = training_family(folder, segment.start_data)
@@ -242,14 +237,15 @@ def _starting_state(
     meta_params = _taken_over(old, fresh.meta_params, before, family)
     same_shapes = _shapes(meta_params) == _shapes(state.meta_params)
     same_optimiser = earlier.plan.optimiser == recipe.plan.optimiser
-    unchanged = earlier == recipe and segment.start_data == segment.data
+    same_net = replace(earlier, data=recipe.data, plan=recipe.plan) == recipe
+    same_step = same_net and _plan(earlier) == _plan(recipe)
     return replace(
         state,
         identity=f"node {segment.node}",
         meta_params=meta_params,
         optimiser=state.optimiser if same_shapes and same_optimiser else {},
-        flops_per_step=state.flops_per_step if unchanged else None,
-        strategy=state.strategy if unchanged else None,
+        flops_per_step=state.flops_per_step if same_step else None,
+        strategy=state.strategy if same_step and not was_first else None,  # that may be a guess
     )
 
 
@@ -290,20 +286,8 @@ def _shapes(meta_params: MetaParams) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in meta_params.items()}
 
 
-class _Clock:
-    """What a segment has cost: counted from the state that it started from."""
-
-    def __init__(self, state: TrainState) -> None:
-        self.steps = state.step
-        self.start = time.perf_counter()
-
-    def facts(self, trunk: TrainState, branch: TrainState) -> dict[str, Any]:
-        """Returns steps taken (of the net that is used), seconds, operations and last losses."""
-        trained = max(trunk.step, branch.step) - self.steps
-        per_step = branch.flops_per_step or trunk.flops_per_step
-        return {
-            "steps": branch.step,
-            "train_wall_seconds": time.perf_counter() - self.start,
-            "flops": per_step * trained if per_step is not None else None,
-            "loss": branch.loss if np.isfinite(branch.loss) else None,
-        }
+def _operations(state: TrainState) -> float | None:
+    """Returns the counted operations of the segment that ended in this state."""
+    if state.flops_per_step is None:
+        return None
+    return state.flops_per_step * (state.step - state.base_steps)

@@ -3,7 +3,7 @@
 data/                   the family, as `shipping.py` writes it
 also/NAME/              further families to learn from
 task.json               the evaluated task
-N.trunk.safetensors     the training state of node N, to go on from
+N.state.safetensors     the training state of node N, to go on from
 N.net.safetensors       the meta-parameters of node N, to measure and to use
 """
 
@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from metaloop.catalogue.candidates import build_learner
-from metaloop.core.learner import AfterTraining, EmbeddingLearner, Learner, MetaParams
+from metaloop.core.learner import CENTER, AfterTraining, EmbeddingLearner, Learner, MetaParams
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import Candidate, candidate_from_json
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.state import TrainState, load_state, save_state
-from metaloop.engine.training import initial_state, training_features
+from metaloop.engine.training import initial_state, mean_feature
 from metaloop.generators.filtering import keep_useful
 from metaloop.generators.generate import generate
 from metaloop.generators.recipes import (
@@ -138,9 +138,9 @@ def _useful(folder: Path, data: TrainingData, generated: ClassFamily) -> ClassFa
     return keep_useful(generated, embed, rng, ways=_FILTER_WAYS, shots=1).family
 
 
-def trunk_path(folder: Path, node: int) -> Path:
+def state_path(folder: Path, node: int) -> Path:
     """Where the training state of a node is."""
-    return folder / f"{node}.trunk.safetensors"
+    return folder / f"{node}.state.safetensors"
 
 
 def net_path(folder: Path, node: int) -> Path:
@@ -153,22 +153,27 @@ def save_net(folder: Path, node: int, meta_params: MetaParams) -> None:
     save_state(TrainState(f"node {node}", meta_params), net_path(folder, node))
 
 
+def with_center(learner: Learner, meta_params: MetaParams, family: TaskFamily) -> MetaParams:
+    """Returns the meta-parameters with the mean training feature, that any head may ask for."""
+    if isinstance(learner, AfterTraining) or not isinstance(learner, EmbeddingLearner):
+        return meta_params
+    if not isinstance(family, ClassFamily):
+        return meta_params
+    return {**meta_params, CENTER: mean_feature(learner, meta_params, family)}
+
+
 class TrainedNet:
-    """The meta-parameters of a node, and what heads on its net need to know of training data."""
+    """The meta-parameters of a node; heads on its net need to know of training data, too."""
 
     def __init__(self, meta_params: MetaParams) -> None:
         self.meta_params = meta_params
-        self._features: Tensor | None = None
 
-    def training_features(
+    def center(
         self, learner: EmbeddingLearner, meta_params: MetaParams, family: ClassFamily
     ) -> Tensor:
-        """Returns features of original training examples, embedded once for all heads."""
-        if not self.meta_params:  # no net that heads could share
-            return training_features(learner, meta_params, family)
-        if self._features is None:
-            self._features = training_features(learner, meta_params, family)
-        return self._features
+        """Returns the mean feature of training examples: it is kept with a net that has any."""
+        known = self.meta_params.get(CENTER)
+        return mean_feature(learner, meta_params, family) if known is None else known
 
 
 @lru_cache(maxsize=16)
@@ -199,7 +204,7 @@ def assemble(
         and isinstance(learner, EmbeddingLearner)
         and isinstance(family, ClassFamily)
     ):
-        merged = learner.finish(merged, net.training_features(learner, merged, family))
+        merged = learner.finish(merged, net.center(learner, merged, family))
     return learner, merged
 
 

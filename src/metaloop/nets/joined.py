@@ -40,7 +40,12 @@ class Joined(nn.Module):
             functional.normalize(member(inputs) - getattr(self, f"center{index}"), dim=-1)
             for index, member in enumerate(self.members)
         ]
-        return torch.cat(directions, dim=-1) / math.sqrt(len(self.members))
+        return beside(directions)
+
+
+def beside(directions: Sequence[Tensor]) -> Tensor:
+    """Returns features `[N, D_i]` of several nets, each at unit length, as one `[N, sum D_i]`."""
+    return torch.cat(list(directions), dim=-1) / math.sqrt(len(directions))
 
 
 def join(members: Sequence[MetaParams], centers: Sequence[Tensor]) -> MetaParams:

@@ -24,7 +24,7 @@ from metaloop.programs.rules import Sizes
 
 _SCALES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # of logits whose deviation is one
 _LEAST_DEVIATION = 1e-6  # relative to the size of the logits: below it they are all the same
-_FINGERPRINT_TASKS = 1
+_FINGERPRINT_TASKS = 2  # the first may have one shot, where a sum is a mean
 _FINGERPRINT_QUERIES = 12
 _STRIDES = (1, 2, 3)  # of queries that are looked at
 _NUMBERS_AT_ONCE = 1 << 22  # floats of the features of a full measurement

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from metaloop.core.examples import Batch, EpisodeBatch, Examples
-from metaloop.core.learner import MetaLoss, MetaParams
+from metaloop.core.learner import CENTER, MetaLoss, MetaParams
 from metaloop.core.objective import CLASSIFICATION
 from metaloop.core.spec import TaskSpec
 from metaloop.core.task_map import TaskMap
@@ -30,7 +30,6 @@ from metaloop.programs.episodes import episode_losses, fit, logits_of, without_a
 from metaloop.programs.inference import TypedProgram
 from metaloop.programs.interpreter import initial_constants
 
-_CENTER = "buffers.center"
 _MASK, _STATE = "mask.", "state."
 _CENTER_MOMENTUM = 0.1  # as batch norm's
 
@@ -62,16 +61,16 @@ class ProgramLearner(NetLearner):
         if spec.num_training_classes:
             meta_params |= init_classifier(self.net.num_features, spec.num_training_classes, rng)
         meta_params |= initial_constants(self.typed, self.net.num_features)
-        meta_params[_CENTER] = torch.zeros(self.net.num_features)
+        meta_params[CENTER] = torch.zeros(self.net.num_features)
         return meta_params
 
-    def finish(self, meta_params: MetaParams, training_features: Tensor) -> MetaParams:
+    def finish(self, meta_params: MetaParams, mean_feature: Tensor) -> MetaParams:
         """Returns the meta-parameters with the mean training feature as the centre."""
-        return {**meta_params, _CENTER: training_features.mean(0)}
+        return {**meta_params, CENTER: mean_feature}
 
     def fit_head(self, meta_params: MetaParams, features: Examples) -> MetaParams:
         """Returns the program's state, and which classes (and examples) are there."""
-        state, masks = fit(self.typed, meta_params, meta_params[_CENTER], features)
+        state, masks = fit(self.typed, meta_params, meta_params[CENTER], features)
         values = {f"{_STATE}{place}": value for place, value in enumerate(state)}
         return values | {f"{_MASK}{axis}": mask for axis, mask in masks.items()}
 
@@ -81,7 +80,7 @@ class ProgramLearner(NetLearner):
         state = tuple(
             task_state[f"{_STATE}{place}"] for place in range(len(self.typed.state_types))
         )
-        center = meta_params[_CENTER]
+        center = meta_params[CENTER]
         logits = logits_of(self.typed, meta_params, center, state, masks, features)
         return without_absent(logits, masks)
 
@@ -96,11 +95,11 @@ class ProgramLearner(NetLearner):
         if not isinstance(batch, EpisodeBatch):
             return whole_class_loss(self.net, meta_params, batch)
         support, query, buffers = embed_episodes(self.net, meta_params, batch)
-        center = meta_params[_CENTER]
+        center = meta_params[CENTER]
         losses, logits = episode_losses(
             self.typed, meta_params, center, EpisodeBatch(support, query)
         )
         accuracy = CLASSIFICATION.score(logits.detach(), query.targets, query.mask).mean()
         seen = support.features[support.mask].detach().mean(0)
-        buffers = {**buffers, _CENTER: center + _CENTER_MOMENTUM * (seen - center)}
+        buffers = {**buffers, CENTER: center + _CENTER_MOMENTUM * (seen - center)}
         return MetaLoss(losses.mean(), {"accuracy": accuracy}, buffers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,12 @@ class Indices:
 
     def __getitem__(self, tasks: slice) -> Indices:
         return Indices(self.examples[tasks], self.labels[tasks], self.mask[tasks])
+
+    def padded(self, number: int) -> Indices:
+        """Returns the same tasks with `number` examples each, those that were added masked."""
+        width = ((0, 0), (0, number - self.examples.shape[1]))
+        arrays = (self.examples, self.labels, self.mask)
+        return Indices(*(np.pad(array, width) for array in arrays))
 
 
 @dataclass(frozen=True)
@@ -73,3 +80,24 @@ class Episodes:
         mask = torch.from_numpy(side.mask).to(device)
         padded = not bool(side.mask.all())
         return Examples(input_format.to_float(inputs), targets, mask, self.num_classes, padded)
+
+
+def in_turn(lists: Sequence[Episodes]) -> Episodes:
+    """Returns episodes of equally long lists over one store, one of each in turn, padded alike."""
+    first = lists[0]
+
+    def side(of: Sequence[Indices]) -> Indices:
+        longest = max(indices.examples.shape[1] for indices in of)
+        padded = [indices.padded(longest) for indices in of]
+
+        def stacked(arrays: list[np.ndarray]) -> np.ndarray:
+            return np.stack(arrays, 1).reshape(-1, longest)
+
+        return Indices(
+            stacked([indices.examples for indices in padded]),
+            stacked([indices.labels for indices in padded]),
+            stacked([indices.mask for indices in padded]),
+        )
+
+    support, query = side([each.support for each in lists]), side([each.query for each in lists])
+    return Episodes(first.store, support, query, first.num_classes)
