@@ -29,6 +29,7 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -130,14 +131,14 @@ def as_json(estimate: Estimate) -> dict[str, float]:
     }
 
 
-def figures(errors: np.ndarray, repeats: int, seed: int) -> dict:
+def figures(errors: np.ndarray, repeats: int, seed: int) -> dict[str, Any]:
     """Returns all that is reported, as `--json` prints it."""
     regret = regrets(errors, repeats, seed)
     everything = np.arange(len(errors))
     designed_on = np.random.default_rng(DESIGN_SEED).permutation(len(errors))[: len(errors) // 2]
     untouched = np.setdiff1d(everything, designed_on)
-    table: dict = {}
-    intervals: dict = {}
+    table: dict[str, Any] = {}
+    intervals: dict[str, Any] = {}
     for name, values in regret.items():
         estimates = [mean_with_interval(column) for column in values.T]
         pairs = list(zip(map(str, TRIED), estimates, strict=True))
@@ -181,7 +182,7 @@ def adaptive_order(picks: AdaptivePicks, errors: np.ndarray) -> Iterator[int]:
         tried[pick] = float(errors[pick])
 
 
-def figures_at_equal_time(errors: np.ndarray, seconds: np.ndarray, seed: int) -> dict:
+def figures_at_equal_time(errors: np.ndarray, seconds: np.ndarray, seed: int) -> dict[str, Any]:
     """Returns mean regrets in points for each of `TIMES`, and paired differences."""
     names = ("portfolio", "adaptive", "adaptive per second")
     best = {name: np.empty((len(errors), len(TIMES))) for name in names}
@@ -211,7 +212,7 @@ def figures_at_equal_time(errors: np.ndarray, seconds: np.ndarray, seed: int) ->
     return {**means, "paired": paired}
 
 
-def print_table(result: dict) -> None:
+def print_table(result: dict[str, Any]) -> None:
     """Prints the regrets and the comparisons as Markdown."""
     protocol = result["protocol"]
     print(
@@ -231,7 +232,7 @@ def print_table(result: dict) -> None:
         print(f"| {name} | {' | '.join(cells)} |")
 
 
-def print_times(result: dict) -> None:
+def print_times(result: dict[str, Any]) -> None:
     """Prints the regrets at equal time, and the comparisons, as Markdown."""
     print("| regret in points, at time x | " + " | ".join(map(str, TIMES)) + " |")
     print("|---" * (len(TIMES) + 1) + "|")

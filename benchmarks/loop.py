@@ -36,13 +36,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from metaloop.catalogue.candidates import catalogue_candidates, trunk_of
+from metaloop.catalogue.candidates import build_learner, catalogue_candidates, trunk_of
 from metaloop.catalogue.families import open_data
 from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.model import Model, load_model
 from metaloop.catalogue.space import random_candidate
-from metaloop.core.records import Candidate
+from metaloop.core.learner import AfterTraining, EmbeddingLearner
+from metaloop.core.records import Candidate, Part
 from metaloop.engine.evaluation import evaluate
+from metaloop.engine.training import initial_state, mean_feature
 from metaloop.generators.recipes import extended
 from metaloop.loop import Generates, Learned, learn
 from metaloop.tasks.family import ClassFamily, class_family
@@ -53,7 +55,7 @@ RESAMPLES = 10_000
 FEW = ("omniglot30", "photos20", "intents20")
 ARMS = ("loop", "single", "tuned", "random", "no-algorithms", "no-data", "all-data")
 RANDOM_CANDIDATES = 10  # of arm `tuned`: each has a tenth of the budget
-_PUBLISHED: dict[str, PublishedPart] = {
+_PUBLISHED: dict[Part, PublishedPart] = {
     "train": "train", "search": "val", "promotion": "val", "test": "test",
 }  # fmt: skip
 
@@ -61,6 +63,7 @@ _PUBLISHED: dict[str, PublishedPart] = {
 def omniglot(data: Path, number: int) -> Reading:
     """Upright characters only; `number` of the meta-training ones."""
     family = open_data(data / "omniglot").family
+    assert isinstance(family, ClassFamily)
     upright = [i for i, c in enumerate(family.store.classes) if c.name.endswith("rot000")]
     return subset(f"omniglot{number}", family, number, np.array(upright))
 
@@ -189,32 +192,41 @@ def single(
     from metaloop.loop import train_model
     from metaloop.loop.single import Trained
 
-    path = results / "singles" / f"{reading.name}-{learner}-{budget}-{seed}.metaloop"
+    candidate = next(c for c in trained(reading) if c.learner.name == learner)
+    first = next(c for c in trained(reading) if trunk_of(c) == trunk_of(candidate))
+    path = results / "singles" / f"{reading.name}-{first.learner.name}-{budget}-{seed}.metaloop"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        for event in train_model(reading, learner, budget=budget, ways=WAYS, shots=1, seed=seed):
+        for event in train_model(reading, first, budget=budget, ways=WAYS, shots=1, seed=seed):
             if isinstance(event, Trained):
                 event.model.save(path)
-    model = load_model(path)
     family, _ = class_family(reading)
+    model = with_head(load_model(path), candidate, family)
     value = evaluate(
         model.learner, model.meta_params, family, "promotion", family.spec(WAYS, 1), 600
     )[0].value
     return model, value
 
 
+def with_head(model: Model, candidate: Candidate, family: ClassFamily) -> Model:
+    """Returns another learner on the net of a model: both would have trained it alike."""
+    spec = family.spec(WAYS, 1)
+    learner = build_learner(candidate, family.input_format, spec.objective)
+    own = initial_state(learner, family, spec, seed=0).meta_params
+    known = {name: model.meta_params.get(name, tensor) for name, tensor in own.items()}
+    if isinstance(learner, AfterTraining) and isinstance(learner, EmbeddingLearner):
+        known = learner.finish(known, mean_feature(learner, known, family))
+    return replace(model, learner=learner, meta_params=known, candidate=candidate)
+
+
 def best_single(reading: Reading, results: Path, budget: str) -> str:
     """Returns the catalogue algorithm that is best on `promotion` after the whole budget."""
     kept = results / f"{reading.name}-{budget}-best-single.json"
     if not kept.exists():
-        names, done = [], {}
-        for candidate in trained(reading):
-            if trunk_of(candidate) not in done or candidate.plan.style == "classes":
-                names.append(candidate.learner.name)
-                done[trunk_of(candidate)] = True
-        values = {name: single(reading, name, results, budget, 0)[1] for name in names}
-        kept.write_text(json.dumps(values, indent=1))
-    values = json.loads(kept.read_text())
+        names = [candidate.learner.name for candidate in trained(reading)]
+        measured = {name: single(reading, name, results, budget, 0)[1] for name in names}
+        kept.write_text(json.dumps(measured, indent=1))
+    values: dict[str, float] = json.loads(kept.read_text())
     return max(values, key=values.__getitem__)
 
 
@@ -247,7 +259,7 @@ def measure(arm: str, name: str, data: Path, results: Path, budget: str, seed: i
     facts |= {"candidate": model.candidate.label, "cpu_seconds": model.training.cpu_seconds}
     temporary = path.with_suffix(".part")
     with open(temporary, "wb") as file:
-        np.savez(file, facts=json.dumps(facts), **scores)
+        np.savez(file, allow_pickle=False, facts=json.dumps(facts), **scores)
     temporary.replace(path)
 
 

@@ -17,6 +17,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 TASKS = ((5, 1), (5, 5), (20, 1), (20, 5))
 PUBLISHED = {  # ProtoNet paper (Snell et al. 2017, table 1), in percent
@@ -27,22 +28,24 @@ PUBLISHED = {  # ProtoNet paper (Snell et al. 2017, table 1), in percent
 }
 
 
-def metaloop(*arguments: str) -> dict:
+def metaloop(*arguments: str) -> dict[str, Any]:
     """Returns the JSON that one command prints; stops with its message if it fails."""
     command = [sys.executable, "-m", "metaloop", *arguments, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stderr}")
-    return json.loads(done.stdout)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
-def measure(data: str, learner: str, seed: int, budget: str, folder: Path) -> dict:
+def measure(data: str, learner: str, seed: int, budget: str, folder: Path) -> dict[str, Any]:
     """Returns the figures of one learner and seed, from the results folder if they are there."""
     kept = folder / f"{learner}-{budget}-seed{seed}.json"
     if kept.exists():
-        return json.loads(kept.read_text())
+        known: dict[str, Any] = json.loads(kept.read_text())
+        return known
     model = folder / f"{learner}-{budget}-seed{seed}.metaloop"
-    figures: dict = {"learner": learner, "seed": seed, "budget": budget, "tests": {}}
+    figures: dict[str, Any] = {"learner": learner, "seed": seed, "budget": budget, "tests": {}}
     if not model.exists():
         arguments = ["--learner", learner, "--budget", budget, "--seed", str(seed)]
         trained = metaloop("train", data, *arguments, "--out", str(model))
@@ -55,7 +58,7 @@ def measure(data: str, learner: str, seed: int, budget: str, folder: Path) -> di
     return figures
 
 
-def summary(runs: list[dict]) -> dict[str, dict[str, float]]:
+def summary(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Returns mean over seeds and half-width of its interval: episodes and seeds together.
 
     Every seed is measured on the same episodes, so the interval of one run is kept, widened by the

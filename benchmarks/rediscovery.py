@@ -39,10 +39,10 @@ from metaloop.core.budget import Budget
 from metaloop.core.examples import EpisodeBatch, Examples
 from metaloop.core.learner import EmbeddingLearner
 from metaloop.core.randomness import numpy_stream, torch_stream
-from metaloop.core.records import Choice
+from metaloop.core.records import Choice, Part
 from metaloop.core.statistics import mean_with_interval
 from metaloop.engine.evaluation import FeatureCache
-from metaloop.engine.training import train, train_to_end, training_features
+from metaloop.engine.training import mean_feature, train, train_to_end
 from metaloop.loop.inventing import Invented, Settings, Start, invent
 from metaloop.programs.blank import blank_program, random_program
 from metaloop.programs.checking import check
@@ -119,15 +119,14 @@ class Embeddings:
         )
         self.family = family
         self.cache = FeatureCache(learner, trained.meta_params)
-        center = training_features(learner, trained.meta_params, family).mean(0)
+        center = mean_feature(learner, trained.meta_params, family)
         width = len(center)
         gaussian = torch.randn(width, width, generator=torch_stream(0, "rotation"))
         self.rotation = torch.linalg.qr(gaussian).Q
         self.center = center @ self.rotation
 
-    def features(self, part: str, shots: int, episodes: int) -> Features:
+    def features(self, part: Part, shots: int, episodes: int) -> Features:
         """Returns the first episodes of the frozen list of `part`."""
-        assert part in ("search", "promotion")
         listed = episode_list(self.family, part, self.family.spec(5, shots), episodes)
 
         def side(indices: Indices) -> Examples:

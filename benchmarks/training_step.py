@@ -35,11 +35,12 @@ def time_case(name: str, steps: int) -> float:
     from metaloop.catalogue import build_learner, make_candidate, open_data
     from metaloop.core.budget import Budget
     from metaloop.engine import training
+    from metaloop.engine.memory import keep_large_blocks
     from metaloop.engine.strategy import Strategy
 
     learner_name, net, tasks, precision, keep = CASES[name]
     if keep:
-        training.keep_large_blocks()
+        keep_large_blocks()
     family = open_data("glyphs").family
     spec = family.spec(5, 1)
     candidate = make_candidate(learner_name, family.input_format, spec, net)

@@ -26,6 +26,7 @@ from metaloop.loop.training_job import Segment
 from metaloop.loop.workplace import TrainingData, prepare
 from metaloop.tasks.family import class_family
 from metaloop.tasks.readers import read_arrays
+from metaloop.tasks.store import Reading
 
 
 def steps_per_second(folder: Path, workers: int, threads: int, seconds: float) -> float:
@@ -48,7 +49,7 @@ def steps_per_second(folder: Path, workers: int, threads: int, seconds: float) -
     return steps / seconds
 
 
-def _reading():
+def _reading() -> Reading:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (60 * 20, 32, 32, 3)).astype(np.uint8)
     return read_arrays(images, np.repeat(np.arange(60), 20), name="noise", image_size=32)

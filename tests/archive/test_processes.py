@@ -199,12 +199,13 @@ def test_a_second_run_in_one_directory_is_refused_until_the_first_ends(tmp_path:
 
 def test_the_lock_of_a_killed_run_is_free_though_its_workers_live(tmp_path: Path) -> None:
     program = """
-import multiprocessing, sys, time
+import multiprocessing, os, sys, time
 from metaloop.archive import run_lock
+def work():
+    print(os.getpid(), flush=True)  # by now the fork is complete
+    time.sleep(60)
 with run_lock(sys.argv[1]):
-    worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
-    worker.start()
-    print(worker.pid, flush=True)
+    multiprocessing.get_context("fork").Process(target=work).start()
     time.sleep(60)
 """
     process = start(program, tmp_path)

@@ -14,7 +14,7 @@ from metaloop.catalogue.candidates import (
     trunk_of,
 )
 from metaloop.catalogue.learners import LEARNERS, learner_entry
-from metaloop.catalogue.nets import NETS, build_net, default_net
+from metaloop.catalogue.nets import NETS, build_net, companions, default_net
 from metaloop.core.errors import MetaloopError, UnknownNameError
 from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import torch_stream
@@ -23,6 +23,7 @@ from metaloop.core.spec import TaskSpec
 from metaloop.engine.augmentation import AUGMENTATIONS
 
 IMAGES = InputFormat("image", (1, 28, 28), (0.1,), (0.3,))
+PHOTOGRAPHS = InputFormat("image", (3, 32, 32), (0.5,) * 3, (0.2,) * 3)
 TINY = InputFormat("image", (1, 8, 8), (0.1,), (0.3,))
 VECTORS = InputFormat("vector", (6,), (0.0,) * 6, (1.0,) * 6)
 SPEC = TaskSpec(5, 1, 15, (1, 28, 28))
@@ -91,8 +92,27 @@ def test_heads_of_one_whole_class_net_share_their_training() -> None:
     assert trunk_of(other) != trunk_of(slow)
 
 
+def test_companions_differ_in_kind_and_can_be_built_for_the_inputs() -> None:
+    for images in (IMAGES, PHOTOGRAPHS):
+        names = [net.name for net in companions(images)]
+        assert len(set(names)) == len(names) >= 3
+        assert default_net(images) in companions(images)
+        assert all(build_net(net, images).num_features for net in companions(images))
+    assert companions(TINY) == companions(VECTORS) == ()
+
+
+def test_learners_that_start_slowly_have_a_quick_net() -> None:
+    spec = TaskSpec(5, 1, 15, PHOTOGRAPHS.shape)
+    assert make_candidate("maml", PHOTOGRAPHS, spec).net.name == "strided"
+    assert make_candidate("protonet", PHOTOGRAPHS, spec).net.name == "resnet10"
+    assert make_candidate("protonet", PHOTOGRAPHS, spec, quick=True).net.name == "strided"
+    assert make_candidate("protonet", PHOTOGRAPHS, spec, "conv4", quick=True).net.name == "conv4"
+
+
 def test_default_nets_fit_the_inputs() -> None:
     assert default_net(IMAGES).name == "strided"
+    assert default_net(PHOTOGRAPHS).name == "resnet10"
+    assert default_net(PHOTOGRAPHS, quick=True).name == "strided"
     assert default_net(TINY).name == default_net(VECTORS).name == "mlp"
     assert default_net(VECTORS, "real") == Choice("mlp", {"width": 40, "depth": 2})
 

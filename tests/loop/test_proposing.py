@@ -12,20 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaloop.catalogue.candidates import build_learner, trunk_of
+from metaloop.catalogue.nets import companions
 from metaloop.core.records import Candidate, Choice, DataRecipe, Protocol, Result
 from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import mean_with_interval
 from metaloop.generators.generate import generate
 from metaloop.generators.recipes import operators_of, parse_recipe, recipe_text
-from metaloop.loop.arms import CONTINUE, CROSSOVER, DATA, NET, PLAN, SEED, arm_of
+from metaloop.loop.arms import CONTINUE, CROSSOVER, DATA, NET, PLAN, SEED, arm_of, guess
 from metaloop.loop.choosing import Field, choose_field
 from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposal import Generates, Proposal
-from metaloop.loop.proposing import INVENT_AT, LAST_START, Proposer
+from metaloop.loop.proposing import INVENT_AT, LAST_START, SURVIVORS, Proposer
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read_arrays
 
-SHAPES = {"grey": (8, 8), "odd": (9, 9), "colour": (8, 8, 3), "vectors": (6,)}
+SHAPES = {"grey": (8, 8), "odd": (9, 9), "colour": (8, 8, 3), "large": (16, 16), "vectors": (6,)}
 
 
 def make_family(kind: str) -> ClassFamily:
@@ -283,6 +284,32 @@ def going_on_with(proposer: Proposer, spent: float) -> int | None:
     proposal = proposer.propose(200, spent)
     assert proposal is not None and proposal.continues
     return proposal.parent
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_first_line_that_is_bred_has_a_net_of_another_kind(seed: int) -> None:
+    steps = play(make_proposer("large", seed), seed, workers=2, failing=0.0)
+    bred = [step.proposal for step in steps if step.proposal.parent is not None]
+    first = next(p for p in bred if p.kind == "train" and not p.continues)
+    raced = [step.proposal.recipe.net for step in steps if step.proposal.parent is None]
+    assert first.recipe.net in companions(FAMILIES["large"].input_format)
+    assert first.arm == NET and first.recipe.net not in raced
+
+
+def test_only_the_best_contender_goes_on_where_it_can_have_a_companion() -> None:
+    for kind, most in (("large", 1), ("grey", SURVIVORS)):
+        for seed in range(5):
+            steps = play(make_proposer(kind, seed), seed, failing=0.0)
+            first = [step.proposal for step in steps if step.proposal.rung == 1]
+            number = len(FIELDS[kind].contenders)
+            assert len({p.parent for p in first if p.parent <= number}) <= most
+
+
+def test_more_classes_are_guessed_to_help_where_there_are_few() -> None:
+    arm = f"{DATA}add rotate(90)"
+    few, some, many = (guess(arm, number) for number in (5, 55, 1000))
+    assert few > guess(CONTINUE, 5) > some > many and many < 0
+    assert guess(f"{DATA}add family other", 1000) > 0 > guess(f"{DATA}add flip", 5)
 
 
 def test_without_a_single_measured_candidate_nothing_is_proposed() -> None:

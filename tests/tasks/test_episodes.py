@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaloop.core.records import PARTS, Part
+from metaloop.tasks.episodes import in_turn
 from metaloop.tasks.family import ClassFamily, concatenate, episode_list
 from metaloop.tasks.store import ClassInfo, Store
 
@@ -113,14 +114,15 @@ def test_stores_that_differ_are_joined() -> None:
         assert torch.equal(gathered.query.inputs[task], alone.query.inputs[0])  # type: ignore[index]
 
 
-def test_sampling_is_quick() -> None:
-    import time
-
-    family = make_family([20] * 100)
-    spec = family.spec(5, 1, 15)
-    rng = np.random.default_rng(0)
-    family.sample("train", spec, 32, rng)
-    start = time.perf_counter()
-    for _ in range(20):
-        family.sample("train", spec, 32, rng)
-    assert time.perf_counter() - start < 20 / 200  # 200 batches a second, gathering apart
+def test_lists_take_turns_and_the_shorter_tasks_are_padded() -> None:
+    family = make_family([12] * 6)
+    lists = [episode_list(family, "search", family.spec(3, shots, 2), 4) for shots in (1, 5)]
+    turns = in_turn(lists)
+    assert len(turns) == 8
+    assert turns.support.mask.sum(1).tolist() == [3, 15] * 4
+    for place, each in enumerate(lists):
+        for side, alone in ((turns.support, each.support), (turns.query, each.query)):
+            number = alone.examples.shape[1]
+            np.testing.assert_array_equal(side.examples[place::2, :number], alone.examples)
+            np.testing.assert_array_equal(side.labels[place::2, :number], alone.labels)
+            assert not side.mask[place::2, number:].any()

@@ -126,15 +126,26 @@ class GradientLearner(Learner):
         over_tasks: TaskMap,
     ) -> MetaLoss:
         """Returns the mean query loss after adaptation; needs episodes."""
-        if not isinstance(batch, EpisodeBatch):
-            raise TypeError(f"{type(self).__name__} is trained on episodes, got labelled examples")
-        support, query = batch.support, batch.query
+        return loss_after_adapting(self, self.objective, meta_params, batch, over_tasks)
 
-        def one_task(inputs: Inputs, targets: Tensor, mask: Tensor, query_inputs: Inputs) -> Tensor:
-            examples = Examples(inputs, targets, mask, support.num_classes, support.padded)
-            return self.predict(meta_params, self.adapt(meta_params, examples), query_inputs)
 
-        outputs = over_tasks(one_task, support.inputs, support.targets, support.mask, query.inputs)
-        loss = self.objective.loss(outputs, query.targets, query.mask)
-        score = self.objective.score(outputs.detach(), query.targets, query.mask).mean()
-        return MetaLoss(loss, {self.objective.metric: score})
+def loss_after_adapting(
+    learner: Learner,
+    objective: Objective,
+    meta_params: MetaParams,
+    batch: Batch,
+    over_tasks: TaskMap,
+) -> MetaLoss:
+    """Returns the mean query loss of what a learner becomes on each support; needs episodes."""
+    if not isinstance(batch, EpisodeBatch):
+        raise TypeError(f"{type(learner).__name__} is trained on episodes, got labelled examples")
+    support, query = batch.support, batch.query
+
+    def one_task(inputs: Inputs, targets: Tensor, mask: Tensor, query_inputs: Inputs) -> Tensor:
+        examples = Examples(inputs, targets, mask, support.num_classes, support.padded)
+        return learner.predict(meta_params, learner.adapt(meta_params, examples), query_inputs)
+
+    outputs = over_tasks(one_task, support.inputs, support.targets, support.mask, query.inputs)
+    loss = objective.loss(outputs, query.targets, query.mask)
+    score = objective.score(outputs.detach(), query.targets, query.mask).mean()
+    return MetaLoss(loss, {objective.metric: score})

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from metaloop.core.errors import MetaloopError
-from metaloop.core.examples import Batch, EpisodeBatch, Examples, Inputs
-from metaloop.core.inner_loop import NormPolicy
+from metaloop.core.examples import Batch, Examples, Inputs
+from metaloop.core.inner_loop import NormPolicy, loss_after_adapting
 from metaloop.core.learner import Learner, MetaLoss, MetaParams, trained
 from metaloop.core.objective import CLASSIFICATION, Objective
 from metaloop.core.spec import TaskSpec
@@ -133,18 +133,7 @@ class EvolvedGradient(Learner):
         over_tasks: TaskMap,
     ) -> MetaLoss:
         """Returns the mean query loss after adaptation; needs episodes."""
-        if not isinstance(batch, EpisodeBatch):
-            raise TypeError(f"{type(self).__name__} is trained on episodes, got labelled examples")
-        support, query = batch.support, batch.query
-
-        def one_task(inputs: Inputs, targets: Tensor, mask: Tensor, query_inputs: Inputs) -> Tensor:
-            examples = Examples(inputs, targets, mask, support.num_classes, support.padded)
-            return self.predict(meta_params, self.adapt(meta_params, examples), query_inputs)
-
-        outputs = over_tasks(one_task, support.inputs, support.targets, support.mask, query.inputs)
-        loss = self.objective.loss(outputs, query.targets, query.mask)
-        score = self.objective.score(outputs.detach(), query.targets, query.mask).mean()
-        return MetaLoss(loss, {self.objective.metric: score})
+        return loss_after_adapting(self, self.objective, meta_params, batch, over_tasks)
 
     def _labels(self, support: Examples) -> Tensor:
         """Returns what `inner_loss` is given as `y`: one-hot labels, or real targets."""

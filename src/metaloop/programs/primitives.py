@@ -58,12 +58,11 @@ def _pair(name: str, summary: str, function: Callable[..., Tensor], commutative:
     )
 
 
-def _reduction(name: str, summary: str, function: Callable[..., Tensor]) -> Primitive:
-    return Primitive(name, summary, 1, rules.reduction, function, axis="always")
-
-
-def _along(name: str, summary: str, function: Callable[..., Tensor]) -> Primitive:
-    return Primitive(name, summary, 1, rules.along, function, axis="always")
+def _over_axis(
+    name: str, summary: str, function: Callable[..., Tensor], keeps_axis: bool = False
+) -> Primitive:
+    rule = rules.along if keeps_axis else rules.reduction
+    return Primitive(name, summary, 1, rule, function, axis="always")
 
 
 _WITH_FEATURES = frozenset({"embed_map", "adapt", "predict"})
@@ -86,13 +85,13 @@ _TABLE = (
     _entrywise("tanh", "hyperbolic tangent", operations.tanh),
     _entrywise("sigmoid", "logistic function", operations.sigmoid),
     Primitive("power", "sign(x) |x|^exponent", 2, rules.powers, operations.power),
-    _reduction("sum", "sum over an axis", operations.sum),
-    _reduction("mean", "mean over an axis", operations.mean),
-    _reduction("max", "largest entry along an axis", operations.max),
-    _reduction("norm", "Euclidean length along an axis", operations.norm),
-    _reduction("logsumexp", "smooth maximum along an axis", operations.logsumexp),
-    _along("softmax", "positive shares that sum to one along an axis", operations.softmax),
-    _along("log_softmax", "logarithm of softmax", operations.log_softmax),
+    _over_axis("sum", "sum over an axis", operations.sum),
+    _over_axis("mean", "mean over an axis", operations.mean),
+    _over_axis("max", "largest entry along an axis", operations.max),
+    _over_axis("norm", "Euclidean length along an axis", operations.norm),
+    _over_axis("logsumexp", "smooth maximum along an axis", operations.logsumexp),
+    _over_axis("softmax", "shares that sum to one along an axis", operations.softmax, True),
+    _over_axis("log_softmax", "logarithm of softmax", operations.log_softmax, True),
     Primitive("matmul", "product", 2, rules.product, operations.matmul, rules.product_cost),
     Primitive("transpose", "rows become columns", 1, rules.exchange, operations.transpose),
     Primitive("solve", "a^-1 b", 2, rules.system, operations.solve, rules.system_cost),
