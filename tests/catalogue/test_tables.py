@@ -14,7 +14,7 @@ from metaloop.catalogue.candidates import (
     trunk_of,
 )
 from metaloop.catalogue.learners import LEARNERS, learner_entry
-from metaloop.catalogue.nets import NETS, build_net, companions, default_net
+from metaloop.catalogue.nets import NETS, build_net, coarse, companions, default_net, finer
 from metaloop.core.errors import MetaloopError, UnknownNameError
 from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import torch_stream
@@ -92,10 +92,10 @@ def test_heads_of_one_whole_class_net_share_their_training() -> None:
     assert trunk_of(other) != trunk_of(slow)
 
 
-def test_companions_differ_in_kind_and_can_be_built_for_the_inputs() -> None:
+def test_companions_differ_and_can_be_built_for_the_inputs() -> None:
     for images in (IMAGES, PHOTOGRAPHS):
-        names = [net.name for net in companions(images)]
-        assert len(set(names)) == len(names) >= 3
+        nets = [(net.name, net.options.get("activation")) for net in companions(images)]
+        assert len(set(nets)) == len(nets) >= 3
         assert default_net(images) in companions(images)
         assert all(build_net(net, images).num_features for net in companions(images))
     assert companions(TINY) == companions(VECTORS) == ()
@@ -105,8 +105,27 @@ def test_learners_that_start_slowly_have_a_quick_net() -> None:
     spec = TaskSpec(5, 1, 15, PHOTOGRAPHS.shape)
     assert make_candidate("maml", PHOTOGRAPHS, spec).net.name == "strided"
     assert make_candidate("protonet", PHOTOGRAPHS, spec).net.name == "resnet10"
-    assert make_candidate("protonet", PHOTOGRAPHS, spec, quick=True).net.name == "strided"
-    assert make_candidate("protonet", PHOTOGRAPHS, spec, "conv4", quick=True).net.name == "conv4"
+    assert make_candidate("maml", PHOTOGRAPHS, spec, shrunk=True).net.name == "strided"
+
+
+def test_nets_begin_on_shrunk_images_where_their_tensors_stay_the_same() -> None:
+    spec = TaskSpec(5, 1, 15, PHOTOGRAPHS.shape)
+    whole = default_net(PHOTOGRAPHS)
+    begun = make_candidate("protonet", PHOTOGRAPHS, spec, shrunk=True).net
+    assert begun == coarse(whole, PHOTOGRAPHS) != whole == finer(begun)
+    assert finer(whole) is None
+    for net in (Choice("strided"), Choice("conv4"), Choice("resnet10", {"pooling": "flatten"})):
+        assert coarse(net, PHOTOGRAPHS) == net
+    large = InputFormat("image", (3, 84, 84), (0.5,) * 3, (0.25,) * 3)
+    assert coarse(whole, large).options["shrink"] == 4  # 21 pixels
+    again = finer(coarse(whole, large))
+    assert again is not None and again.options["shrink"] == 2 and finer(again) == whole
+    shapes = [
+        {name: tensor.shape for name, tensor in build_net(net, large).init(generator).items()}
+        for net in (whole, again)
+        for generator in (torch_stream(0, "init"),)
+    ]
+    assert shapes[0] == shapes[1]
 
 
 def test_default_nets_fit_the_inputs() -> None:

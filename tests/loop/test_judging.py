@@ -35,21 +35,23 @@ from metaloop.loop.proposal import Generates
 from metaloop.loop.recording import asked
 from metaloop.loop.run import Run
 from metaloop.loop.work import WORK
-from metaloop.loop.workplace import prepare
-from metaloop.tasks.family import ClassFamily, episode_list
+from metaloop.loop.workplace import prepare, with_several_shots
+from metaloop.tasks.family import ClassFamily, class_family, episode_list
+from metaloop.tasks.readers import read_arrays
 
 RunMaker = Callable[..., Run]
+Scores = np.ndarray | tuple[np.ndarray, np.ndarray] | None
 
 
-def figures(scores: np.ndarray, part: str = "promotion") -> dict[str, Any]:
-    """Returns what a worker says of a contestant with these scores."""
-    estimate = mean_with_interval(scores)
-    how = Protocol(part, 5, 1, 5, "none", f"list {part}", "data")  # type: ignore[arg-type]
-    result = Result("accuracy", estimate.value, estimate.ci95, estimate.episodes, how)
-    return {
-        "status": "finished", "message": "", "result": json.loads(to_json(result)),
-        "scores": scores.tolist(), "seconds_per_episode": 0.0,
-    }  # fmt: skip
+def figures(*scores: np.ndarray) -> dict[str, Any]:
+    """Returns what a worker says of a contestant with these scores, with 1 shot, then with 5."""
+    results = []
+    for shots, each in zip((1, 5), scores, strict=False):
+        estimate = mean_with_interval(each)
+        how = Protocol("promotion", 5, shots, 5, "none", f"list of {shots}", "data")
+        result = Result("accuracy", estimate.value, estimate.ci95, estimate.episodes, how)
+        results.append({"result": json.loads(to_json(result)), "scores": each.tolist()})
+    return {"status": "finished", "message": "", "results": results}
 
 
 FAILED = {"status": "failed", "message": "RuntimeError: no"}
@@ -82,10 +84,11 @@ class Bench:
         self.population.end(node)
         return node, head
 
-    def judge(self, judge: Judge, contestants: list[Any], *scores: np.ndarray | None) -> None:
+    def judge(self, judge: Judge, contestants: list[Any], *scores: Scores) -> None:
         """Lets the judge conclude from these scores, None for a contestant that failed."""
-        said = [FAILED if each is None else figures(each) for each in scores]
-        episodes = max(len(each) for each in scores if each is not None)
+        lists = [each if isinstance(each, tuple) else (each,) for each in scores]
+        said = [FAILED if each[0] is None else figures(*each) for each in lists]
+        episodes = max(len(each[0]) for each in lists if each[0] is not None)
         number = 100 + judge.rounds
         what = {"episodes": episodes, "first": judge.used}
         job = self.run.archive.begin_job(self.run.id, number, "judge", what)
@@ -125,6 +128,21 @@ def test_a_difference_is_paired_so_a_small_one_on_noisy_episodes_can_promote(ben
     judge = Judge()
     bench.judge(judge, [old, new], scores(0.5, 0.3), scores(0.52, 0.3) + scores(0, 0.02, seed=1))
     assert judge.incumbent is not None and judge.incumbent[1] is new[1]
+
+
+def test_what_is_better_with_one_shot_and_worse_with_several_is_not_promoted(bench: Bench) -> None:
+    old, new = bench.add(0.5), bench.add(0.6)
+    judge = Judge()
+    a, b = scores(0.5), scores(0.7, seed=1)
+    bench.judge(judge, [old, new], (a, b), (a + 0.03, b - 0.04))
+    assert judge.incumbent is not None and judge.incumbent[1] is old[1]
+    assert bench.verdicts[-1].difference == pytest.approx(0.005)
+    bench.judge(judge, [old, new], (a, b), (a + 0.03, b - 0.01))
+    assert judge.incumbent[1] is new[1]
+    assert bench.verdicts[-1].difference == pytest.approx(0.01)
+    kept = bench.run.archive.results(trial=new[1].trial, part="promotion")
+    assert [stored.result.protocol.shots for stored in kept] == [1, 5, 1, 5]
+    assert new[1].promotion is not None and new[1].promotion.protocol.shots == 1
 
 
 @pytest.mark.parametrize("difference", [-0.1, 0.0, 0.004])
@@ -273,14 +291,26 @@ def test_a_job_measures_all_contestants_on_the_same_fresh_episodes(
         "contestants": [{"candidate": to_json(candidate), "node": None} for candidate in chosen],
         "first": 100, "episodes": 40, "seed": 0,
     }  # fmt: skip
-    said = [each["result"] for each in judging_job(tmp_path, arguments, lambda _: None)["heads"]]
-    episodes = episode_list(family, "promotion", spec, 140)[100:]
+    heads = judging_job(tmp_path, arguments, lambda _: None)["heads"]
     learner = build_learner(chosen[0], family.input_format, "classification")
-    assert {each["protocol"]["list_hash"] for each in said} == {
-        protocol(learner, family, "promotion", spec, episodes).list_hash
-    }
-    assert {each["protocol"]["part"] for each in said} == {"promotion"}
-    assert [each["episodes"] for each in said] == [40, 40]
+    for place, shots in enumerate((1, 5)):
+        said = [head["results"][place]["result"] for head in heads]
+        task = family.spec(5, shots, 5)
+        episodes = episode_list(family, "promotion", task, 140)[100:]
+        assert {each["protocol"]["list_hash"] for each in said} == {
+            protocol(learner, family, "promotion", task, episodes).list_hash
+        }
+        assert {each["protocol"]["part"] for each in said} == {"promotion"}
+        assert [each["episodes"] for each in said] == [40, 40]
+
+
+def test_a_task_of_several_shots_or_of_few_examples_is_judged_alone() -> None:
+    rng = np.random.default_rng(0)
+    for each, shots, tasks in ((12, 5, [5]), (12, 7, [7]), (12, 1, [1, 5]), (5, 1, [1])):
+        labels = np.repeat(np.arange(24), each)
+        family = class_family(read_arrays(rng.normal(size=(len(labels), 4)), labels, name="few"))[0]
+        specs = with_several_shots(family, family.spec(5, shots, 3), "promotion")
+        assert [spec.shots for spec in specs] == tasks
 
 
 def test_a_contestant_that_fails_leaves_the_others_their_figures(
@@ -297,7 +327,7 @@ def test_a_contestant_that_fails_leaves_the_others_their_figures(
         "first": 0, "episodes": 3, "seed": 0,
     }  # fmt: skip
     first, second = judging_job(tmp_path, arguments, lambda _: None)["heads"]
-    assert first["status"] == "failed" and "result" not in first and "-1.0" in first["message"]
+    assert first["status"] == "failed" and "results" not in first and "-1.0" in first["message"]
     assert second["status"] == "finished"
 
 

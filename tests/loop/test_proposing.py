@@ -12,21 +12,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaloop.catalogue.candidates import build_learner, trunk_of
-from metaloop.catalogue.nets import companions
+from metaloop.catalogue.nets import coarse, companions, finer, on_whole_images
 from metaloop.core.records import Candidate, Choice, DataRecipe, Protocol, Result
 from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import mean_with_interval
 from metaloop.generators.generate import generate
 from metaloop.generators.recipes import operators_of, parse_recipe, recipe_text
-from metaloop.loop.arms import CONTINUE, CROSSOVER, DATA, NET, PLAN, SEED, arm_of, guess
+from metaloop.loop.arms import (
+    CONTINUE,
+    CROSSOVER,
+    DATA,
+    NET,
+    PLAN,
+    RESOLUTION,
+    SEED,
+    arm_of,
+    guess,
+)
 from metaloop.loop.choosing import Field, choose_field
 from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposal import Generates, Proposal
-from metaloop.loop.proposing import INVENT_AT, LAST_START, SURVIVORS, Proposer
+from metaloop.loop.proposing import FINER_AT, INVENT_AT, LAST_START, SURVIVORS, Proposer
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read_arrays
 
-SHAPES = {"grey": (8, 8), "odd": (9, 9), "colour": (8, 8, 3), "large": (16, 16), "vectors": (6,)}
+SHAPES = {
+    "grey": (8, 8), "odd": (9, 9), "colour": (8, 8, 3), "vectors": (6,),
+    "drawings": (28, 28), "photographs": (32, 32, 3),
+}  # fmt: skip
+WITH_COMPANIONS = ("drawings", "photographs")
 
 
 def make_family(kind: str) -> ClassFamily:
@@ -40,7 +54,7 @@ def make_family(kind: str) -> ClassFamily:
 FAMILIES = {kind: make_family(kind) for kind in SHAPES}
 SPEC = TaskSpec(5, 1, 3, (1, 8, 8))
 FIELDS = {
-    kind: choose_field(family, replace(SPEC, input_shape=family.input_format.shape))
+    kind: choose_field(family, replace(SPEC, input_shape=family.input_format.shape), shrunk=True)
     for kind, family in FAMILIES.items()
 }
 kinds = st.sampled_from(sorted(SHAPES))
@@ -286,18 +300,46 @@ def going_on_with(proposer: Proposer, spent: float) -> int | None:
     return proposal.parent
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_the_first_line_that_is_bred_has_a_net_of_another_kind(seed: int) -> None:
-    steps = play(make_proposer("large", seed), seed, workers=2, failing=0.0)
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", WITH_COMPANIONS)
+def test_the_first_line_that_is_bred_has_another_net(kind: str, seed: int) -> None:
+    steps = play(make_proposer(kind, seed), seed, workers=2, failing=0.0)
     bred = [step.proposal for step in steps if step.proposal.parent is not None]
     first = next(p for p in bred if p.kind == "train" and not p.continues)
-    raced = [step.proposal.recipe.net for step in steps if step.proposal.parent is None]
-    assert first.recipe.net in companions(FAMILIES["large"].input_format)
-    assert first.arm == NET and first.recipe.net not in raced
+    images = FAMILIES[kind].input_format
+    begun = [coarse(net, images) for net in companions(images)]
+    assert first.recipe.net in begun
+    survivor = next(p for p in bred if p.continues).recipe.net
+    assert first.arm == NET and on_whole_images(first.recipe.net) != on_whole_images(survivor)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_images_grow_once_their_time_has_come_and_before_all_else(seed: int) -> None:
+    steps = play(make_proposer("photographs", seed), seed, workers=2, failing=0.0)
+    recipes = {number: step.proposal.recipe for number, step in enumerate(steps)}
+    grown = set()
+    for step in steps:
+        proposal = step.proposal
+        if not proposal.continues or proposal.parent is None:
+            continue
+        before = recipes[proposal.parent]
+        if proposal.arm == RESOLUTION:
+            assert step.spent >= FINER_AT
+            assert proposal.recipe == replace(before, net=finer(before.net) or before.net)
+            assert proposal.operator == "resolution: shrink 2 -> 1"
+            grown.add(proposal.parent)
+        elif step.spent >= FINER_AT:  # whole by now, or larger images have been tried from there
+            assert finer(before.net) is None or proposal.parent in grown
+    assert grown
+
+
+def test_without_new_algorithms_images_do_not_grow() -> None:
+    steps = play(make_proposer("photographs", generates=Generates(algorithms=False)), failing=0.0)
+    assert RESOLUTION not in {step.proposal.arm for step in steps}
 
 
 def test_only_the_best_contender_goes_on_where_it_can_have_a_companion() -> None:
-    for kind, most in (("large", 1), ("grey", SURVIVORS)):
+    for kind, most in (("drawings", 1), ("photographs", 1), ("grey", SURVIVORS)):
         for seed in range(5):
             steps = play(make_proposer(kind, seed), seed, failing=0.0)
             first = [step.proposal for step in steps if step.proposal.rung == 1]

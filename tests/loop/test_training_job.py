@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import torch
 
 from metaloop.catalogue.candidates import make_candidate
 from metaloop.core.budget import Budget
-from metaloop.core.learner import CENTER
-from metaloop.core.records import Candidate, Choice
+from metaloop.core.learner import BUFFER_PREFIX, CENTER
+from metaloop.core.records import Candidate, Choice, Plan
 from metaloop.engine.state import load_state
 from metaloop.generators.recipes import extended, recipe_text
 from metaloop.loop.training_job import Segment, train_node
@@ -84,3 +85,24 @@ def test_a_line_goes_on_with_more_classes_and_keeps_the_rows_of_the_old_ones(
     assert first["status"] == second["status"] == "finished"
     rows = [len(net_of(folder, node).meta_params["classifier.weight"]) for node in (1, 2)]
     assert rows[1] > rows[0] == len(family.parts["train"])
+
+
+def test_a_line_goes_on_with_larger_images_and_keeps_what_it_had(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(24), 12)
+    images = rng.random((len(labels), 16, 16, 3))
+    family = class_family(read_arrays(images, labels, name="images", image_size=16))[0]
+    prepare(tmp_path, family, family.spec(5, 1, 5))
+    made = make_candidate("simpleshot", family.input_format, family.spec(5, 1, 5))
+    small = replace(made, net=Choice("resnet10", {"widths": [4, 8], "shrink": 2}))
+    trained(tmp_path, 1, small)
+    still = Plan("classes", optimiser="sgd", learning_rate=0.0, weight_decay=0.0)
+    whole = Candidate(small.learner, Choice("resnet10", {"widths": [4, 8]}), still)
+    data = TrainingData(text=recipe_text(small.data))
+    second = trained(tmp_path, 2, whole, start=1, start_recipe=small, start_data=data)
+    assert (second["status"], second["steps"]) == ("finished", 2 * STEPS)
+    before, after = (net_of(tmp_path, node).meta_params for node in (1, 2))
+    weights = [name for name in before if not name.startswith(BUFFER_PREFIX)]
+    assert len(weights) > 5
+    for name in weights:
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=0)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,12 +19,10 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import trained
 from metaloop.core.records import Candidate, Choice, DataRecipe, candidate_from_json, to_json
 from metaloop.core.spec import TaskSpec
-from metaloop.engine.training import initial_state, train, train_to_end
+from metaloop.engine.training import train, train_to_end
 from metaloop.loop.variation import (
     Variation,
     crossover,
-    is_net_tensor,
-    tensors_kept,
     vary_net,
     vary_plan,
 )
@@ -223,29 +220,3 @@ def test_crossover_keeps_plans_that_the_learner_can_be_trained_by(name: str) -> 
             child = crossover(first, second, rng)
             if child is not None:
                 _one_step(child.candidate, family)
-
-
-def test_kept_tensors_fit_the_child() -> None:
-    """The parent's shapes are the child's wherever `tensors_kept` says that they can be used."""
-    rng, family = np.random.default_rng(0), FAMILIES[False]
-    inputs, spec = family.input_format, family.spec(3, 1, 2)
-
-    def shapes(candidate: Candidate) -> dict[str, torch.Size]:
-        learner = build_learner(candidate, inputs, "classification")
-        state = initial_state(learner, family, spec, 0)
-        return {name: tensor.shape for name, tensor in state.meta_params.items()}
-
-    parent = make_candidate("protonet", inputs, spec)
-    plan, net = vary_plan(parent, inputs, rng), vary_net(parent, inputs, rng)
-    assert plan is not None and net is not None
-    assert tensors_kept(parent, plan.candidate) == "all"
-    assert shapes(parent) == shapes(plan.candidate)
-    assert tensors_kept(parent, net.candidate) == "none"
-    ridge = replace(make_candidate("ridge", inputs, spec), net=parent.net)
-    recipe = replace(parent, data=DataRecipe(generators=(Choice("rotate"),)))
-    for child in (ridge, recipe, replace(parent, program="text")):
-        assert tensors_kept(parent, child) == "net"
-    own, others = shapes(parent), shapes(ridge)
-    kept = {name for name in own if is_net_tensor(name)}
-    assert kept == {name for name in others if is_net_tensor(name)}
-    assert all(own[name] == others[name] for name in kept) and kept

@@ -47,6 +47,21 @@ def test_features_have_the_known_width(name: str, channels: int, side: int) -> N
     assert net.has_norms == (name not in ("mlp", "raw"))
 
 
+@pytest.mark.parametrize("name", ["resnet10", "resnet12"])
+def test_a_net_that_shrinks_images_is_the_same_net_on_smaller_ones(name: str) -> None:
+    inputs = InputFormat("image", (3, 18, 18), (0.1,) * 3, (0.5,) * 3)
+    whole, shrinking = (
+        FunctionalNet(inputs, build=partial(NETS[name].constructor, **SMALL[name], shrink=shrink))
+        for shrink in (1, 2)
+    )
+    images = torch.rand(5, 3, 18, 18, generator=torch_stream(0, "images"))
+    tensors = whole.init(torch_stream(0, "init"))
+    smaller = torch.nn.functional.avg_pool2d(images, 2)
+    features, _ = shrinking(tensors, images)
+    torch.testing.assert_close(features, whole(tensors, smaller)[0])
+    assert not torch.allclose(features, whole(tensors, images)[0])
+
+
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_initial_weights_depend_on_the_generator_alone(name: str) -> None:
     net = _net(name, 1, 16)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from metaloop.report import claim_of
@@ -62,6 +64,21 @@ def test_lower_is_better_for_an_error(bench: Any) -> None:
     assert claim.best is not None and claim.best.identity == best != worse
     assert claim.headline == "0.100 ± 0.010 mse"
     assert not any("chance" in said or "Guessing" in said for said in claim.sentences)
+
+
+def test_what_was_judged_with_several_numbers_of_shots_is_said_to_be_so(
+    small: Any, result: Any
+) -> None:
+    """The figure shown is that of the task that was asked for."""
+    (trial,) = small.archive.trials(candidate=small.names["child"])
+    for value, shots in ((0.73, 1), (0.85, 5)):
+        seen = result(value, "promotion")
+        protocol = replace(seen.protocol, shots=shots, list_hash=f"with {shots}")
+        small.archive.add_result(trial.id, replace(seen, protocol=protocol), np.full(200, value))
+    claim = claim_of(small.records())
+    assert claim.best is not None and claim.best.promotion is not None
+    assert claim.best.promotion.value == 0.73
+    assert "(paired, 400 episodes each with 1 and 5 shots)." in " ".join(claim.sentences)
 
 
 def test_a_promotion_that_was_not_sure_is_said_to_be_so(bench: Any) -> None:

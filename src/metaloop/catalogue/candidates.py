@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from metaloop.catalogue.learners import EVOLVED, LEARNERS, PROGRAM, learner_entry
-from metaloop.catalogue.nets import CUSTOM, build_net, default_net
+from metaloop.catalogue.nets import CUSTOM, build_net, coarse, default_net
 from metaloop.catalogue.recipes import recipe
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import MetaloopError
@@ -30,11 +30,11 @@ def make_candidate(
     spec: TaskSpec,
     net: str | None = None,
     *,
-    quick: bool = False,
+    shrunk: bool = False,
 ) -> Candidate:
     """Returns the candidate that a learner's name stands for on such data.
 
-    `quick`: its net should be of use after seconds, where none is named.
+    `shrunk`: its net is to begin on shrunk images, where none is named and it can.
     Raises `UnknownNameError` for unknown names and `MetaloopError` where the method cannot learn
     this kind of target.
     """
@@ -42,8 +42,9 @@ def make_candidate(
     kind = objective(spec.objective).target_kind
     _check_targets(name, kind)
     if net is None:
-        usual = default_net(input_format, kind, quick=quick or entry.starts_slowly)
+        usual = default_net(input_format, kind, quick=entry.starts_slowly)
         chosen = Choice("raw") if entry.trunk == "none" else usual
+        chosen = coarse(chosen, input_format) if shrunk else chosen
     elif entry.trunk == "none" and net != "raw":
         raise MetaloopError(
             f"learner '{name}' is a plain baseline on raw inputs and has no net; leave --net away"
@@ -59,16 +60,16 @@ def make_candidate(
 
 
 def catalogue_candidates(
-    input_format: InputFormat, spec: TaskSpec, *, quick: bool = False
+    input_format: InputFormat, spec: TaskSpec, *, shrunk: bool = False
 ) -> list[Candidate]:
     """Returns every candidate of the catalogue that can learn such tasks, baselines first.
 
-    `quick`: with nets that are of use after seconds.
+    `shrunk`: with nets that begin on shrunk images, where they can.
     """
     kind = objective(spec.objective).target_kind
     fitting = [name for name in LEARNERS if kind in learner_class(name).target_kinds]
     fitting.sort(key=lambda name: (learner_entry(name).trunk != "none", name))
-    candidates = [make_candidate(name, input_format, spec, quick=quick) for name in fitting]
+    candidates = [make_candidate(name, input_format, spec, shrunk=shrunk) for name in fitting]
     tuned = [
         Candidate(
             Choice("logistic_regression", {"inverse_strength": strength}), c.net, c.plan, c.data

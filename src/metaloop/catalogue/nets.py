@@ -36,7 +36,13 @@ _FOR_MANY_FEATURES: Mapping[str, Any] = MappingProxyType(
 # A narrow residual net: on photographs it is above the literature's width, and after half a minute
 # of one core above the strided net (LOG.md).
 _FOR_PHOTOGRAPHS = Choice("resnet10", {"widths": [32, 64, 128, 160]})
-_COMPANIONS = (Choice("strided"), _FOR_PHOTOGRAPHS, Choice("conv4"))
+_RESIZABLE = ("resnet10", "resnet12")
+_COARSEST_SIDE = 14  # pixels
+_OTHER_ACTIVATION = Choice(
+    _FOR_PHOTOGRAPHS.name, {**_FOR_PHOTOGRAPHS.options, "activation": "silu"}
+)
+_COMPANIONS_OF_DRAWINGS = (Choice("strided"), _FOR_PHOTOGRAPHS, Choice("conv4"))
+_COMPANIONS_OF_PHOTOGRAPHS = (_FOR_PHOTOGRAPHS, _OTHER_ACTIVATION, Choice("strided"))
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ def default_net(
 ) -> Choice:
     """Returns the net that suits these inputs under a small budget.
 
-    `quick`: for learners whose steps take long with any net, and for less than half a minute.
+    `quick`: for learners whose steps take long with any net.
     """
     if _suits_convolutions(input_format):
         drawing = input_format.shape[0] == 1
@@ -80,12 +86,47 @@ def default_net(
     return Choice("mlp", {"width": 256, "depth": 2})
 
 
+def coarse(net: Choice, input_format: InputFormat) -> Choice:
+    """Returns the net on shrunk images, its tensors the same; itself where it cannot be.
+
+    It takes several steps in the time of one, so it is further where there is little time.
+    """
+    if not _is_resizable(net) or input_format.kind != "image":
+        return net
+    shrink = 1
+    while min(input_format.shape[1:]) // (2 * shrink) >= _COARSEST_SIDE:
+        shrink *= 2
+    return Choice(net.name, {**net.options, "shrink": shrink}) if shrink > 1 else net
+
+
+def finer(net: Choice) -> Choice | None:
+    """Returns the net on images of twice the side, its tensors the same; None if they are whole."""
+    shrink = net.options.get("shrink", 1)
+    if shrink == 1 or not _is_resizable(net):
+        return None
+    options = {name: value for name, value in net.options.items() if name != "shrink"}
+    return Choice(net.name, options if shrink == 2 else {**options, "shrink": shrink // 2})
+
+
+def _is_resizable(net: Choice) -> bool:
+    return net.name in _RESIZABLE and net.options.get("pooling", "mean") == "mean"
+
+
 def companions(input_format: InputFormat) -> tuple[Choice, ...]:
-    """Returns nets that differ in kind and can all be trained in a minute: good ones to join.
+    """Returns nets that differ and can all be trained in a minute: good ones to join.
 
     Of vectors and of the smallest images there is one kind only.
     """
-    return _COMPANIONS if _suits_convolutions(input_format) else ()
+    if not _suits_convolutions(input_format):
+        return ()
+    drawing = input_format.shape[0] == 1
+    return _COMPANIONS_OF_DRAWINGS if drawing else _COMPANIONS_OF_PHOTOGRAPHS
+
+
+def on_whole_images(net: Choice) -> Choice:
+    """Returns the net as it will be when nothing is shrunk any more."""
+    larger = finer(net)
+    return net if larger is None else on_whole_images(larger)
 
 
 def _suits_convolutions(input_format: InputFormat) -> bool:

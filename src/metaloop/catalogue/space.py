@@ -142,6 +142,7 @@ _SHARED: Mapping[str, Range] = {
     "activation": Among(tuple(ACTIVATIONS)),
 }
 _CONVOLUTIONAL: Mapping[str, Range] = {**_SHARED, "pooling": Among(tuple(POOLINGS))}
+_RESIDUAL: Mapping[str, Range] = {**_CONVOLUTIONAL, "shrink": Among((1, 2))}
 
 # net -> option -> values. Images of `smallest_side` pixels or more take the nets that have one.
 NET_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
@@ -155,12 +156,12 @@ NET_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
         "resnet10": {
             "widths": Widths(16, 512, 2, 5),
             "depth": Between(1, 3, "linear", multiple=1),
-            **_CONVOLUTIONAL,
+            **_RESIDUAL,
         },
         "resnet12": {
             "widths": Widths(16, 640, 2, 5),
             "depth": Between(2, 4, "linear", multiple=1),
-            **_CONVOLUTIONAL,
+            **_RESIDUAL,
         },
         "mlp": {
             "width": Between(16, 1024, multiple=8),

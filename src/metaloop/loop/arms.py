@@ -13,7 +13,7 @@ import numpy as np
 from metaloop.loop.credit import Bandit, Use
 
 CONTINUE, SEED, PLAN, NET, CROSSOVER = "continue", "seed", "plan", "net", "crossover"
-INNER_LOSS, END_TO_END = "inner loss", "end to end"
+INNER_LOSS, END_TO_END, RESOLUTION = "inner loss", "end to end", "resolution"
 DATA = "data: "
 SEED_WORDS = "seed: a fresh start"
 
@@ -26,6 +26,7 @@ _GUESSES = {
     NET: 0.04,
     INNER_LOSS: 0.0,
     END_TO_END: 0.01,
+    RESOLUTION: 0.05,
     CROSSOVER: 0.0,
     SEED: 0.0,
 }

@@ -52,16 +52,17 @@ def choose_field(
     archive: Archive | None = None,
     race_seconds: float | None = None,
     own: Sequence[Candidate] | None = None,
-    quick: bool = False,
+    shrunk: bool = False,
 ) -> Field:
     """Returns the contenders for such a family.
 
     `module` is a net of the user's own: all contenders then use it. `archive`: earlier runs.
     `race_seconds`: worker seconds for the first segments of all; where that is too little for
     those that start slowly, they are left out (None: a budget in steps). `own`: candidates to
-    race instead of the catalogue's. `quick`: with nets that tell methods apart after seconds.
+    race instead of the catalogue's. `shrunk`: their nets begin on shrunk images, where they
+    can: methods can be told apart sooner.
     """
-    candidates = catalogue_candidates(family.input_format, spec, quick=quick)
+    candidates = catalogue_candidates(family.input_format, spec, shrunk=shrunk)
     baselines = tuple(c for c in candidates if c.plan.style == "none")
     trained = [c for c in candidates if c.plan.style != "none"]
     if own is not None:

@@ -18,7 +18,7 @@ import torch
 
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.core.budget import Budget
-from metaloop.core.errors import DivergenceError, EpisodeError, MetaloopError
+from metaloop.core.errors import DivergenceError, MetaloopError
 from metaloop.core.examples import EpisodeBatch, Examples
 from metaloop.core.learner import CENTER, EmbeddingLearner, MetaParams
 from metaloop.core.randomness import numpy_stream
@@ -28,7 +28,14 @@ from metaloop.engine.evaluation import FeatureCache, evaluate
 from metaloop.loop.executor import Report, one_line
 from metaloop.loop.inventing import Invented, Member, Settings, Start, invent
 from metaloop.loop.training_job import CANDIDATES_FAULTS
-from metaloop.loop.workplace import assemble, family_of, learner_of, net_of, spec_of
+from metaloop.loop.workplace import (
+    assemble,
+    family_of,
+    learner_of,
+    net_of,
+    spec_of,
+    with_several_shots,
+)
 from metaloop.programs.behaviour import behaviour
 from metaloop.programs.blank import blank_program, random_program
 from metaloop.programs.canonical import canonical
@@ -45,7 +52,6 @@ from metaloop.tasks.family import ClassFamily, episode_list
 
 NUM_INVENTED = 3  # programs that are brought back
 _SEARCH_EPISODES = 200  # at most, of each number of shots, to search on
-SEVERAL = 5  # shots
 _MOST_NUMBERS = 1 << 25  # floats of stacked features: 128 MiB
 _NUM_RANDOM = 2  # random programs among the first
 _LEAST_SHARE = 0.3  # of the wall seconds, for the search, however slow the net is
@@ -128,7 +134,7 @@ class _Net:
         a mean) are to be told apart, for the learner will be given either.
         """
         number = after + _SEARCH_EPISODES
-        specs = [self.spec, *self._other_shots()]
+        specs = with_several_shots(self.family, self.spec, "search", otherwise=1)
         listed = in_turn(
             [episode_list(self.family, "search", spec, number)[after:] for spec in specs]
         )
@@ -136,14 +142,6 @@ class _Net:
         sizes = first.sizes
         most = _MOST_NUMBERS // ((sizes["S"] + sizes["Q"]) * sizes["D"])
         return self._stacked(listed[: max(40, most)])
-
-    def _other_shots(self) -> list[TaskSpec]:
-        """Returns the task with several shots, or one; none where there are too few examples."""
-        ways, shots, queries = self.spec.ways, self.spec.shots, self.spec.queries
-        try:
-            return [self.family.spec(ways, SEVERAL if shots < SEVERAL else 1, queries, "search")]
-        except EpisodeError:
-            return []
 
     def figures(self, entry: Mapping[str, Any], episodes: int) -> dict[str, Any]:
         """Returns what `measure_heads` does, on the features that are known by now."""

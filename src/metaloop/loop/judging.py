@@ -2,7 +2,8 @@
 
 Fitness on `search` is optimistic, for the best of many was chosen by it. A challenger takes the
 incumbent's place only if the lower end of the 95 % interval of their paired difference on fresh
-`promotion` episodes is above zero; the incumbent is tested again every time.
+`promotion` episodes is above zero; the incumbent is tested again every time. What is compared is
+the mean over the task that is asked for and the same with several shots.
 """
 
 from __future__ import annotations
@@ -71,11 +72,14 @@ class Judge:
         able: list[Contestant] = []
         for (node, head), figures in zip(contestants, value["heads"], strict=True):
             head.promotion = head.promotion_scores = None
-            if "result" in figures:
-                head.promotion = result_from_json(figures["result"])
-                head.promotion_scores = np.array(figures["scores"])
+            if "results" in figures:
+                measured = figures["results"]
+                results = [result_from_json(one["result"]) for one in measured]
+                head.promotion = results[0]
+                head.promotion_scores = np.mean([one["scores"] for one in measured], axis=0)
                 assert head.trial is not None
-                run.archive.add_result(head.trial, head.promotion, head.promotion_scores)
+                for result, one in zip(results, measured, strict=True):
+                    run.archive.add_result(head.trial, result, np.array(one["scores"]))
                 able.append((node, head))
         if not able:
             return

@@ -54,7 +54,6 @@ from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.store import Reading
 
 _MOST_WORKERS = 16
-_QUICK_RACE_SECONDS = 90.0  # of one core: in less, a net for minutes tells nothing of methods
 
 
 @dataclass(frozen=True)
@@ -208,9 +207,9 @@ def _loop(
     seconds = None
     if run.budget.wall_seconds is not None:
         seconds = RACE_SHARE * run.budget.wall_seconds * executor.num_workers
-    quick = asked.generates.algorithms and seconds is not None and seconds < _QUICK_RACE_SECONDS
+    shrunk = asked.generates.algorithms  # nets that begin so go on with larger images
     field = choose_field(
-        run.family, run.spec, asked.module, earlier, seconds, asked.candidates, quick
+        run.family, run.spec, asked.module, earlier, seconds, asked.candidates, shrunk
     )
     proposer = Proposer(
         Population(),

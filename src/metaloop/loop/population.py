@@ -35,7 +35,7 @@ class Head:
     result: Result | None = None
     scores: np.ndarray | None = None
     promotion: Result | None = None
-    promotion_scores: np.ndarray | None = None
+    promotion_scores: np.ndarray | None = None  # means over the tasks that are judged
     seconds_per_episode: float = 0.0
     cpu_seconds: float = 0.0
     cost: float = 0.0

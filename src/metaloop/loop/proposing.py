@@ -22,12 +22,12 @@ import numpy as np
 from metaloop.catalogue.candidates import trunk_of
 from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.learners import EVOLVED, PROGRAM, embeds
-from metaloop.catalogue.nets import CUSTOM, companions
+from metaloop.catalogue.nets import CUSTOM, coarse, companions, finer, on_whole_images
 from metaloop.catalogue.space import random_candidate
 from metaloop.core.inputs import InputFormat
 from metaloop.core.objective import objective
 from metaloop.core.randomness import numpy_stream
-from metaloop.core.records import Candidate
+from metaloop.core.records import Candidate, Choice
 from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import Estimate
 from metaloop.generators.recipes import extended, operators_of
@@ -40,6 +40,7 @@ from metaloop.loop.arms import (
     LEAST_COST,
     NET,
     PLAN,
+    RESOLUTION,
     SEED,
     SEED_WORDS,
     SEGMENT_COST,
@@ -53,12 +54,13 @@ from metaloop.loop.population import Node, Population
 from metaloop.loop.proposal import EVERYTHING, Generates, Proposal, as_head, heads_for
 from metaloop.loop.variation import Variation, crossover, vary_net, vary_plan
 
-RACE_SHARE = 0.07  # of the budget, for the first segment of all contenders together
+RACE_SHARE = 0.05  # of the budget, for the first segment of all contenders together
 SEGMENT_SHARE = 0.1  # of the budget: one continuation
 LONGEST_START = 0.15  # of the budget: the first segment of a bred line
 LAST_START = 0.75  # spent share of the budget after which no line is begun any more
+FINER_AT = 0.35  # spent share of the budget after which lines go on with larger images
 INVENT_AT = 0.5  # spent share of the budget at which programs are invented
-INVENT_SHARE = 0.04
+INVENT_SHARE = 0.03
 NUM_LINES = 4
 FEWEST_LINES = 2  # as many nets, of different kinds, there should be to join at the end
 SURVIVORS = 2  # of the race, where no net of another kind could be a line's companion
@@ -92,8 +94,8 @@ class Proposer:
         data = self._data_arms()
         algorithms = [PLAN] if self.generates.algorithms else []
         nets = [NET, CROSSOVER] if self.generates.algorithms else []
-        programs = [INNER_LOSS, END_TO_END] if self.generates.algorithms else []
-        continuing = [CONTINUE, *data, *algorithms, *programs]
+        others = [RESOLUTION, INNER_LOSS, END_TO_END] if self.generates.algorithms else []
+        continuing = [CONTINUE, *data, *algorithms, *others]
         self.going_on = guessing_bandit(continuing, self.earlier, self.num_classes)
         self.breeding = guessing_bandit(
             [SEED, *data, *algorithms, *nets], self.earlier, self.num_classes
@@ -190,7 +192,7 @@ class Proposer:
         if not idle:
             idle = [line for line in survivors if line.line not in busy]
         for line in sorted(idle, key=lambda line: line.trained):
-            continuation = self._continuation(line, rng)
+            continuation = self._continuation(line, rng, spent)
             if continuation is not None:
                 return continuation
         return self._breed(survivors, rng) if survivors and room else None
@@ -223,10 +225,11 @@ class Proposer:
 
         return [line for line in alive if is_near(line)]
 
-    def _continuation(self, line: Node, rng: np.random.Generator) -> Proposal | None:
+    def _continuation(self, line: Node, rng: np.random.Generator, spent: float) -> Proposal | None:
         """Step 2: the line goes on as it is, or with other data, or by another plan.
 
-        Nothing is tried twice from the same place; None if nothing is left to try.
+        Nothing is tried twice from the same place; None if nothing is left to try. Larger images
+        come when their time has come: their steps take longer, and pay late.
         """
         known = [*self.population.nodes.values(), *self.population.pending.values()]
         tried = {node.arm for node in known if node.parent == line.number and node.continues}
@@ -238,7 +241,9 @@ class Proposer:
         ]
         if not possible:
             return None
-        arm = self.going_on.choose(rng, possible)
+        due = spent >= FINER_AT
+        possible = [arm for arm in possible if due or arm != RESOLUTION]
+        arm = RESOLUTION if RESOLUTION in possible else self.going_on.choose(rng, possible)
         if arm is None:
             arm = CONTINUE if CONTINUE in possible else possible[0]
         variation = self._varied(arm, line, rng)
@@ -294,6 +299,12 @@ class Proposer:
             return self._companion(recipe) or vary_net(
                 recipe, self.input_format, rng, self.target_kind
             )
+        if arm == RESOLUTION:
+            net = finer(recipe.net)
+            assert net is not None
+            words = f"{RESOLUTION}: shrink {recipe.net.options['shrink']} -> "
+            words += str(net.options.get("shrink", 1))
+            return Variation(replace(recipe, net=net), words)
         if arm == CROSSOVER:
             others = [line for line in self.population.lines if line.line != node.line]
             return crossover(recipe, others[0].recipe, rng) if others else None
@@ -307,19 +318,22 @@ class Proposer:
         return self._with_data(arm, recipe)
 
     def _companion(self, recipe: Candidate) -> Variation | None:
-        """Returns the recipe with a net of another kind that no line has yet; None without one."""
-        known = [*self.population.nodes.values(), *self.population.pending.values()]
-        names = {node.recipe.net.name for node in known if node.kind == "train"}
+        """Returns the recipe with a good other net that no line has yet; None without one."""
+        lines = self._race_survivors(self.population.lines)
+        begun = [node for node in self.population.pending.values() if node.parent is not None]
+        nets = [on_whole_images(node.recipe.net) for node in [*lines, *begun]]
         for net in companions(self.input_format):
-            if net.name not in names:
-                words = f"{NET}: {recipe.net.name} -> {net.name}"
-                return Variation(replace(recipe, net=net), words)
+            if net not in nets:
+                words = f"{NET}: {_described(recipe.net)} -> {_described(net)}"
+                return Variation(replace(recipe, net=coarse(net, self.input_format)), words)
         return None
 
     def _applies(self, arm: str, recipe: Candidate) -> bool:
         """Whether an arm would change such a recipe, or is to leave it as it is."""
         if arm == NET:
             return recipe.net.name != CUSTOM
+        if arm == RESOLUTION:
+            return finer(recipe.net) is not None
         if arm == INNER_LOSS:
             return recipe.learner.name == EVOLVED
         if arm == END_TO_END:
@@ -367,3 +381,8 @@ class Proposer:
         return Proposal(
             "invent", heads, "program: invented", parent=line.number, share=INVENT_SHARE
         )
+
+
+def _described(net: Choice) -> str:
+    """Returns a net's name with the activation, if it has one of its own: `resnet10 by silu`."""
+    return net.name + (f" by {net.options['activation']}" if "activation" in net.options else "")

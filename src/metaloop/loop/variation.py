@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -23,13 +23,9 @@ from metaloop.catalogue.space import (
     with_value,
 )
 from metaloop.core.inputs import InputFormat
-from metaloop.core.learner import BUFFER_PREFIX
 from metaloop.core.records import Candidate
 
 _CHANCES = (0.6, 0.3, 0.1)  # of one, two and three changes at once
-_NET_TENSORS = ("net.", f"{BUFFER_PREFIX}net.")
-
-Kept = Literal["all", "net", "none"]
 
 
 @dataclass(frozen=True)
@@ -94,24 +90,6 @@ def crossover(
     if not found:
         return None
     return list(found.values())[rng.integers(len(found))]
-
-
-def tensors_kept(parent: Candidate, child: Candidate) -> Kept:
-    """Returns which trained tensors of the parent a child can go on from.
-
-    `all`: only the plan differs (an optimiser's own state is of use only if its name is the same).
-    `net`: the tensors that `is_net_tensor` names; the head and the classifier start anew, for the
-    learner or the classes differ. `none`: the net differs.
-    """
-    if parent.net != child.net:
-        return "none"
-    same_method = (parent.learner, parent.program) == (child.learner, child.program)
-    return "all" if same_method and parent.data == child.data else "net"
-
-
-def is_net_tensor(name: str) -> bool:
-    """Whether a meta-parameter of this name belongs to the net, statistics included."""
-    return name.startswith(_NET_TENSORS)
 
 
 def _varied(

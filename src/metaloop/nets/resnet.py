@@ -5,7 +5,10 @@ after each stage, average pooling at the end; widths 64/160/320/640 as in Lee et
 (MetaOptNet, arXiv:1904.03758). DropBlock, which that paper uses, is left out.
 ResNet-10: four stages of one two-convolution block (He et al. 2016, arXiv:1512.03385; the backbone
 of Chen et al. 2019, arXiv:1904.04232), here with a 3x3 stem for small images.
-`widths` has a number for each stage, `depth` is the number of convolutions in one.
+`widths` has a number for each stage, `depth` is the number of convolutions in one. `shrink`: blocks
+of so many pixels a side are averaged before all else; with `mean` pooling the tensors stay the
+same, so a net can begin on small images and go on with large ones (Tan and Le 2021,
+arXiv:2104.00298).
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from metaloop.core.spec import Shape
 from metaloop.nets.blocks import (
@@ -50,6 +54,21 @@ class _Residual(nn.Module):
         return outputs
 
 
+class _ResidualNet(nn.Sequential):
+    """The stages and the pooling, on images that were shrunk."""
+
+    def __init__(self, shrink: int, layers: Sequence[nn.Module]) -> None:
+        super().__init__(*layers)
+        self.shrink = shrink
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.shrink > 1:
+            images = functional.avg_pool2d(images, self.shrink, ceil_mode=True)
+        for layer in self:
+            images = layer(images)
+        return images
+
+
 def resnet12(
     input_shape: Shape,
     widths: Sequence[int] = (64, 160, 320, 640),
@@ -57,12 +76,13 @@ def resnet12(
     normalisation: str = "batch",
     activation: str = "leaky_relu",
     pooling: str = "mean",
+    shrink: int = 1,
 ) -> nn.Module:
     """Returns a ResNet-12 for images `[channels, height, width]`; features `[N, widths[-1]]`.
 
     Raises `MetaloopError` for a wrong name, size or number of widths.
     """
-    return _residual_net(input_shape, widths, depth, normalisation, activation, pooling)
+    return _residual_net(input_shape, widths, depth, normalisation, activation, pooling, shrink)
 
 
 def resnet10(
@@ -72,12 +92,13 @@ def resnet10(
     normalisation: str = "batch",
     activation: str = "relu",
     pooling: str = "mean",
+    shrink: int = 1,
 ) -> nn.Module:
     """Returns a ResNet-10 for images `[channels, height, width]`; features `[N, widths[-1]]`.
 
     Raises `MetaloopError` for a wrong name, size or number of widths.
     """
-    return _residual_net(input_shape, widths, depth, normalisation, activation, pooling)
+    return _residual_net(input_shape, widths, depth, normalisation, activation, pooling, shrink)
 
 
 def _residual_net(
@@ -87,6 +108,7 @@ def _residual_net(
     normalisation: str,
     activation: str,
     pooling: str,
+    shrink: int,
 ) -> nn.Module:
     stages: list[nn.Module] = []
     channels = input_shape[0]
@@ -94,4 +116,5 @@ def _residual_net(
     for width in checked_widths(widths, FEWEST_STAGES, MOST_STAGES):
         stages.append(_Residual(channels, width, depth, normalisation, activation))
         channels = width
-    return nn.Sequential(*stages, *pooling_layers(pooling))
+    layers = [*stages, *pooling_layers(pooling)]
+    return _ResidualNet(checked_size("shrink", shrink), layers)

@@ -201,8 +201,15 @@ def _promotion_sentence(claim: Claim, records: Records) -> str:
     sure = "" if verdict.low > 0 else ", which is not surely a difference"
     return (
         f"On the episodes of promotion it was {amount} against {against} "
-        f"(paired, {verdict.episodes:,} episodes){sure}."
+        f"(paired, {verdict.episodes:,} episodes{_shots_judged(records, verdict.winner)}){sure}."
     )
+
+
+def _shots_judged(records: Records, candidate: str) -> str:
+    """Returns the numbers of shots where it was judged by several: ` each with 1 and 5 shots`."""
+    results = records.results_of(candidate, "promotion")
+    shots = sorted({result.protocol.shots for result in results})
+    return f" each with {' and '.join(map(str, shots))} shots" if len(shots) > 1 else ""
 
 
 def _baseline_sentence(claim: Claim) -> str:
