@@ -32,7 +32,15 @@ from metaloop.loop.arms import (
 from metaloop.loop.choosing import Field, choose_field
 from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposal import Generates, Proposal
-from metaloop.loop.proposing import FINER_AT, INVENT_AT, LAST_START, SURVIVORS, Proposer
+from metaloop.loop.proposing import (
+    FINER_AT,
+    INVENT_AT,
+    LAST_START,
+    SEGMENT_SHARE,
+    SHORTEST_SHARE,
+    SURVIVORS,
+    Proposer,
+)
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read_arrays
 
@@ -124,6 +132,9 @@ def begun(population: Population, proposal: Proposal, number: int) -> Node:
 def end_one(proposer: Proposer, node: Node, rng: np.random.Generator, failing: float) -> None:
     fails = rng.random() < failing and node.kind == "train"
     value = rng.uniform(0.2, 0.9)
+    parent = proposer.population.nodes.get(-1 if node.parent is None else node.parent)
+    if parent is not None and node.continues:
+        value = parent.value + rng.uniform(-0.03, 0.06)
     node.cost = float(rng.uniform(0.5, 2.0))
     node.heads = [
         Head(head.candidate, "failed", message="no")
@@ -204,7 +215,8 @@ def test_programs_are_invented_once_on_the_best_net_after_half_the_budget(
     kind: str, seed: int, workers: int
 ) -> None:
     proposer = make_proposer(kind, seed)
-    invented = [s for s in play(proposer, seed, workers) if s.proposal.kind == "invent"]
+    steps = play(proposer, seed, workers, failing=0.0)  # else there may be no net to do it on
+    invented = [step for step in steps if step.proposal.kind == "invent"]
     assert len(invented) == 1
     assert invented[0].spent >= INVENT_AT and invented[0].proposal.parent is not None
 
@@ -331,6 +343,22 @@ def test_images_grow_once_their_time_has_come_and_before_all_else(seed: int) -> 
         elif step.spent >= FINER_AT:  # whole by now, or larger images have been tried from there
             assert finer(before.net) is None or proposal.parent in grown
     assert grown
+
+
+def test_continuations_are_shorter_where_long_ones_made_lines_worse() -> None:
+    for change, shortest in ((-0.1, SHORTEST_SHARE), (0.05, SEGMENT_SHARE)):
+        proposer, number, rng = make_proposer("vectors"), 0, np.random.default_rng(0)
+        shares = []
+        while proposal := proposer.propose(number, number / 60) if number < 60 else None:
+            node = begun(proposer.population, proposal, number)
+            parent = proposer.population.nodes.get(-1 if node.parent is None else node.parent)
+            value = parent.value + change if parent and node.continues else 0.6
+            node.heads = [measured(head.candidate, value, rng) for head in node.heads]
+            proposer.credit(node, proposer.population.end(node))
+            shares += [node.share] if node.continues else []
+            number += 1
+        assert shares[0] == SEGMENT_SHARE and min(shares) == shortest
+        assert shares == sorted(shares, reverse=True)
 
 
 def test_without_new_algorithms_images_do_not_grow() -> None:

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 Part = Literal["train", "search", "promotion", "test"]
@@ -79,7 +80,7 @@ class Candidate:
     data: DataRecipe = DataRecipe()
     program: str | None = None  # source of a generated learner, parsed and never executed
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """A hash of everything that defines the candidate, 16 hexadecimal digits."""
         return hashlib.sha256(_canonical(_chosen(self)).encode()).hexdigest()[:16]

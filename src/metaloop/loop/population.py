@@ -103,6 +103,7 @@ class Population:
         self.pending: dict[int, Node] = {}
         self.current: dict[int, int] = {}  # line -> node that it stands at
         self.stalls: dict[int, int] = {}  # line -> continuations in a row that brought nothing
+        self.by_share: dict[float, tuple[int, int]] = {}  # continuations, those surely worse
 
     def begin(self, node: Node) -> None:
         """Notes that a job for this node is under way."""
@@ -119,6 +120,10 @@ class Population:
         progress = self.progress(node)
         if node.kind != "train":
             return progress
+        if node.continues and progress is not None:
+            ended, worse = self.by_share.get(node.share, (0, 0))
+            surely = progress.value + progress.ci95 < 0
+            self.by_share[node.share] = (ended + 1, worse + surely)
         if not node.continues:
             if node.best is not None:
                 self.current[node.line] = node.number
@@ -137,6 +142,11 @@ class Population:
         if node.parent is None or node.parent not in self.nodes:
             return None
         return difference(node.best, self.nodes[node.parent].best)
+
+    def is_harmed_by(self, share: float) -> bool:
+        """Whether most continuations of this share of the budget made their lines surely worse."""
+        ended, worse = self.by_share.get(share, (0, 0))
+        return ended > 1 and 2 * worse > ended
 
     @property
     def lines(self) -> list[Node]:

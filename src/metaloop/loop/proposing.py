@@ -56,6 +56,8 @@ from metaloop.loop.variation import Variation, crossover, vary_net, vary_plan
 
 RACE_SHARE = 0.05  # of the budget, for the first segment of all contenders together
 SEGMENT_SHARE = 0.1  # of the budget: one continuation
+SHORTER = 4  # times, where most continuations made lines surely worse
+SHORTEST_SHARE = SEGMENT_SHARE / SHORTER**2
 LONGEST_START = 0.15  # of the budget: the first segment of a bred line
 LAST_START = 0.75  # spent share of the budget after which no line is begun any more
 FINER_AT = 0.35  # spent share of the budget after which lines go on with larger images
@@ -162,7 +164,10 @@ class Proposer:
 
     def _next_contender(self, known: list[Node]) -> Proposal | None:
         """Step 1, first half: every contender has a short first segment."""
-        begun = {trunk_of(node.recipe) for node in known if node.kind == "train"}
+        raced = [node for node in known if node.kind == "train" and node.parent is None]
+        if len(raced) >= len(self.contenders):
+            return None
+        begun = {trunk_of(node.recipe) for node in raced}
         for heads in self.contenders:
             if trunk_of(heads[0]) not in begun:
                 share = RACE_SHARE / len(self.contenders)
@@ -205,7 +210,7 @@ class Proposer:
         return progress is not None and progress.value >= LEARNING
 
     def _race_survivors(self, alive: list[Node]) -> list[Node]:
-        """Returns the lines worth going on with: the best contenders, and bred ones.
+        """Returns the lines worth going on with: the best contenders, and bred ones; one at least.
 
         One that has fallen back stays there: a new line from the best one is worth more. A line
         that was not continued yet is compared with those of its age only.
@@ -223,7 +228,7 @@ class Proposer:
                 return not line.rung or line.value >= best - REACH
             return line.line in ahead and line.value >= (best if line.rung else first) - REACH
 
-        return [line for line in alive if is_near(line)]
+        return [line for line in alive if is_near(line)] or alive[:1]
 
     def _continuation(self, line: Node, rng: np.random.Generator, spent: float) -> Proposal | None:
         """Step 2: the line goes on as it is, or with other data, or by another plan.
@@ -259,7 +264,7 @@ class Proposer:
             parent=line.number,
             continues=True,
             rung=line.rung + 1,
-            share=SEGMENT_SHARE,
+            share=self._segment_share(),
             filtered_by=line.number if adds_operator(arm) else line.filtered_by,
         )
 
@@ -279,9 +284,16 @@ class Proposer:
             variation.operator,
             arm=arm,
             parent=parent.number,
-            share=float(np.clip(parent.trained, SEGMENT_SHARE, LONGEST_START)),
+            share=float(np.clip(parent.trained, self._segment_share(), LONGEST_START)),
             filtered_by=parent.number if adds_operator(arm) else parent.filtered_by,
         )
+
+    def _segment_share(self) -> float:
+        """Returns the share of a continuation: what is learned by heart soon needs short ones."""
+        share = SEGMENT_SHARE
+        while share > SHORTEST_SHARE and self.population.is_harmed_by(share):
+            share /= SHORTER
+        return share
 
     def _ancestor(self, line: Node) -> Node:
         """Returns the node of a line that had been trained as long as a new line will be."""
