@@ -9,8 +9,9 @@ as many at 5-shot, of one model. Arms:
 
     loop           all of it
     single         (a) the best catalogue algorithm with its default recipe, chosen on `promotion`
-                   among all of them (each given the whole budget, the choice not charged)
-    tuned          (b) that algorithm with hyper-parameters drawn at random and raced
+                   among all of them (each given the whole budget, the choice not charged);
+                   plain baselines on raw inputs are among them
+    tuned          (b) the best trained one with hyper-parameters drawn at random and raced
     random         (c) random search over the loop's whole space, nets joined at its end, too
     no-algorithms  (d) the loop without programs, nets, plans and joined nets
     no-data        (e) the loop without generated data
@@ -161,17 +162,27 @@ def arm_model(
         candidates = [with_everything(c, reading) for c in trained(reading)]
         generates = Generates(data=False)
         return run(reading, out, budget, seed, candidates=candidates, generates=generates), {}
-    name = best_single(reading, results, budget)
     if arm == "single":
+        name = best_single(reading, list(catalogue(reading)), results, budget)
         return single(reading, name, results, budget, seed)[0], {"learner": name}
+    names = [candidate.learner.name for candidate in trained(reading)]
+    name = best_single(reading, names, results, budget)  # there is nothing to draw of a plain one
     return tuned(reading, name, out, budget, seed), {"learner": name}
+
+
+def catalogue(reading: Reading) -> dict[str, Candidate]:
+    """Returns the catalogue's candidates, plain baselines too, by their names and options."""
+    family, _ = class_family(reading)
+    candidates = catalogue_candidates(family.input_format, family.spec(WAYS, 1))
+    return {
+        " ".join([c.learner.name, *(f"{k}={v}" for k, v in c.learner.options.items())]): c
+        for c in candidates
+    }
 
 
 def trained(reading: Reading) -> list[Candidate]:
     """Returns the catalogue's candidates that are trained."""
-    family, _ = class_family(reading)
-    candidates = catalogue_candidates(family.input_format, family.spec(WAYS, 1))
-    return [candidate for candidate in candidates if candidate.plan.style != "none"]
+    return [c for c in catalogue(reading).values() if c.plan.style != "none"]
 
 
 def with_everything(candidate: Candidate, reading: Reading) -> Candidate:
@@ -192,9 +203,11 @@ def single(
     from metaloop.loop import train_model
     from metaloop.loop.single import Trained
 
-    candidate = next(c for c in trained(reading) if c.learner.name == learner)
-    first = next(c for c in trained(reading) if trunk_of(c) == trunk_of(candidate))
-    path = results / "singles" / f"{reading.name}-{first.learner.name}-{budget}-{seed}.metaloop"
+    known = catalogue(reading)
+    candidate = known[learner]
+    name = next(name for name, c in known.items() if trunk_of(c) == trunk_of(candidate))
+    first = known[name]
+    path = results / "singles" / f"{reading.name}-{name}-{budget}-{seed}.metaloop"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         for event in train_model(reading, first, budget=budget, ways=WAYS, shots=1, seed=seed):
@@ -219,15 +232,15 @@ def with_head(model: Model, candidate: Candidate, family: ClassFamily) -> Model:
     return replace(model, learner=learner, meta_params=known, candidate=candidate)
 
 
-def best_single(reading: Reading, results: Path, budget: str) -> str:
-    """Returns the catalogue algorithm that is best on `promotion` after the whole budget."""
+def best_single(reading: Reading, names: list[str], results: Path, budget: str) -> str:
+    """Returns the algorithm of these that is best on `promotion` after the whole budget."""
     kept = results / f"{reading.name}-{budget}-best-single.json"
-    if not kept.exists():
-        names = [candidate.learner.name for candidate in trained(reading)]
-        measured = {name: single(reading, name, results, budget, 0)[1] for name in names}
-        kept.write_text(json.dumps(measured, indent=1))
-    values: dict[str, float] = json.loads(kept.read_text())
-    return max(values, key=values.__getitem__)
+    values: dict[str, float] = json.loads(kept.read_text()) if kept.exists() else {}
+    for name in names:
+        if name not in values:
+            values[name] = single(reading, name, results, budget, 0)[1]
+            kept.write_text(json.dumps(values, indent=1))
+    return max(names, key=values.__getitem__)
 
 
 def tuned(reading: Reading, name: str, out: Path, budget: str, seed: int) -> Model:
