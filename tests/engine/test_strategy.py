@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from metaloop.core.budget import Budget
 from metaloop.core.learner import trained
 from metaloop.core.randomness import torch_stream
 from metaloop.core.task_map import in_chunks, loop_over_tasks, vmap_over_tasks
 from metaloop.engine.batches import BatchSource
-from metaloop.engine.strategy import Strategy, fastest_strategy, fixed_strategy, parse_strategy
-from metaloop.engine.training import initial_state
+from metaloop.engine.strategy import (
+    Strategy,
+    Timing,
+    fixed_strategy,
+    parse_strategy,
+    possible_strategies,
+)
+from metaloop.engine.training import initial_state, train, train_to_end
 
 
 def _step(job: Any, strategy: Strategy) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -50,34 +60,57 @@ def test_bfloat16_is_close_to_float32(new_job: Any, name: str) -> None:
     assert float(torch.cosine_similarity(mine, theirs, dim=0)) > 0.75  # of a tiny net
 
 
-def test_the_measured_strategy_is_one_of_those_that_fit(new_job: Any) -> None:
-    for name, tasks in (("protonet", {"vmap"}), ("maml", {"loop", "vmap"})):
-        job = new_job(name, precision="float32")
-        meta_params = initial_state(job.learner, job.family, job.spec, 0).meta_params
-        before = {key: tensor.clone() for key, tensor in meta_params.items()}
-        ((_, batch),) = BatchSource(job.family, job.plan, 0).batches(0)
-        chosen = fastest_strategy(
-            job.learner,
-            meta_params,
-            [batch],
-            job.plan,
-            budget_seconds=1e3,
-            seconds_per_step=1e-2,
-        )
-        assert chosen.tasks in tasks
-        assert chosen.precision == "float32"
-        assert all(torch.equal(meta_params[key], before[key]) for key in before)
-        assert not any(tensor.requires_grad for tensor in meta_params.values())
-
-
-def test_what_cannot_be_measured_in_time_is_not(new_job: Any) -> None:
-    job = new_job("maml", precision="fastest")
-    meta_params = initial_state(job.learner, job.family, job.spec, 0).meta_params
+@pytest.mark.parametrize(("name", "maps"), [("protonet", {"vmap"}), ("maml", {"loop", "vmap"})])
+def test_strategies_that_make_no_difference_are_not_compared(
+    new_job: Any, name: str, maps: set[str]
+) -> None:
+    job = new_job(name, precision="float32")
     ((_, batch),) = BatchSource(job.family, job.plan, 0).batches(0)
-    chosen = fastest_strategy(
-        job.learner, meta_params, [batch], job.plan, budget_seconds=0.1, seconds_per_step=1e-2
-    )
-    assert chosen == fixed_strategy(job.learner, meta_params)
+    possible = possible_strategies(job.learner, [batch], job.plan)
+    assert {strategy.tasks for strategy in possible} == maps
+    assert {strategy.precision for strategy in possible} == {"float32"}
+    both = possible_strategies(job.learner, [batch], replace(job.plan, precision="fastest"))
+    assert {strategy.precision for strategy in both} == {"float32", "bfloat16"}
+
+
+EVERY = [Strategy(tasks, precision) for tasks in ("loop", "vmap")
+         for precision in ("float32", "bfloat16")]  # fmt: skip
+
+
+def timed(seconds: dict[Strategy, list[float]]) -> tuple[Strategy, list[Strategy]]:
+    """Returns the quickest strategy and whose turns there were, if steps take so long."""
+    timing, turns = Timing(list(seconds)), list[Strategy]()
+    while timing.quickest is None:
+        turns.append(timing.next)
+        said = seconds[turns[-1]]
+        timing.took(turns[-1], said[min(turns.count(turns[-1]), len(said)) - 1])
+    return timing.quickest, turns
+
+
+@given(st.permutations(EVERY), st.data())
+def test_the_quickest_is_found_though_it_warms_up_slowly(
+    order: list[Strategy], data: st.DataObject
+) -> None:
+    """A step is slow at first, and now and then; every second one is not."""
+    usual = {strategy: 1.0 + 0.1 * place for place, strategy in enumerate(order)}
+    noise = {s: data.draw(st.lists(st.floats(0, 9), min_size=3, max_size=3)) for s in EVERY}
+    seconds = {
+        s: [50.0, usual[s], *(each for extra in noise[s] for each in (usual[s] + extra, usual[s]))]
+        for s in EVERY
+    }
+    quickest, turns = timed(seconds)
+    assert quickest == order[0]
+    assert max(turns.count(strategy) for strategy in EVERY) <= 5
+
+
+def test_one_that_is_far_behind_has_no_more_turns() -> None:
+    fast, slow = EVERY[:2]
+    quickest, turns = timed({fast: [9.0, 1.0], slow: [9.0, 4.0]})
+    assert quickest == fast and turns == [fast, slow, fast, slow]
+
+
+def test_a_single_strategy_needs_no_turns() -> None:
+    assert timed({EVERY[0]: [1.0]}) == (EVERY[0], [])
 
 
 @pytest.mark.parametrize(
@@ -87,6 +120,16 @@ def test_under_steps_the_strategy_is_fixed(new_job: Any, name: str, side: int, t
     job = new_job(name, side=side)
     meta_params = initial_state(job.learner, job.family, job.spec, 0).meta_params
     assert fixed_strategy(job.learner, meta_params) == Strategy(tasks, "float32")
+
+
+def test_training_in_seconds_ends_with_the_strategy_that_it_found(new_job: Any) -> None:
+    job = new_job("protonet", side=16)
+    plan = replace(job.plan, precision="fastest")
+    state = initial_state(job.learner, job.family, job.spec, 0)
+    budget = Budget(wall_seconds=1.0)
+    ended = train_to_end(train(job.learner, job.family, plan, budget, job.spec, state=state))
+    assert ended.state.step > 12  # one is counted, and both have had their turns
+    assert parse_strategy(ended.state.strategy or "") in EVERY[2:]
 
 
 def test_a_strategy_is_read_as_it_was_written() -> None:

@@ -170,11 +170,14 @@ def test_inventions_are_measured_on_other_episodes_than_they_were_searched_on(
         "wall_seconds": None, "evaluations": 5, "seed": 0, "episodes": 50,
     }  # fmt: skip
     said = invent_programs(tmp_path, arguments, lambda content: None)
-    measured = episode_list(family, "search", spec, 50)
-    listed = {row.tobytes().hex() for row in np.sort(measured.query.examples, axis=1)}
-    assert stacked and not listed & set(stacked)
-    figures = [each["result"]["protocol"] for each in said["heads"] if "result" in each]
-    assert {how["list_hash"] for how in figures} == {measured.list_hash}
+    measured = [
+        episode_list(family, "search", family.spec(spec.ways, shots, spec.queries), 50)
+        for shots in (spec.shots, 5)
+    ]
+    rows = [row for listed in measured for row in np.sort(listed.query.examples, axis=1)]
+    assert stacked and not {row.tobytes().hex() for row in rows} & set(stacked)
+    tasks = [task["result"]["protocol"] for each in said["heads"] for task in each["tasks"]]
+    assert {how["list_hash"] for how in tasks} == {listed.list_hash for listed in measured}
 
 
 def test_a_look_at_test_is_on_record_before_it_is_taken(

@@ -29,7 +29,7 @@ from metaloop.loop.inventing import (
     size_of,
 )
 from metaloop.loop.inventing_job import NUM_INVENTED, invent_programs
-from metaloop.loop.training_job import measure_heads
+from metaloop.loop.scoring import score_heads
 from metaloop.loop.workplace import learner_of, net_of, prepare, save_net
 from metaloop.programs.blank import blank_program, random_program
 from metaloop.programs.canonical import canonical
@@ -234,20 +234,19 @@ def test_inventions_and_the_library_come_back_with_figures_best_first(
     assert operators.count("catalogue") == len(PROGRAMS)
     assert 1 <= len(operators) - len(PROGRAMS) <= NUM_INVENTED
     assert all(text == "catalogue" or text.startswith("program: ") for text in operators)
-    values = [figures["result"]["value"] for figures in said["heads"]]
+    values = [sum(each["result"]["value"] for each in f["tasks"]) for f in said["heads"]]
     assert values == sorted(values, reverse=True)
 
 
-def test_inventions_are_candidates_whose_figures_measure_heads_repeats(
+def test_inventions_are_candidates_whose_figures_score_heads_repeats(
     said: dict[str, Any], place: tuple[Path, Candidate]
 ) -> None:
     folder, _ = place
     heads = tuple(candidate_from_json(entry["candidate"]) for entry in said["candidates"])
     assert all(head.learner == Choice("program", {"trunk": "protonet"}) for head in heads)
-    repeated = measure_heads(folder, heads, net_of(folder, 3).meta_params, 0, 40)
+    repeated = score_heads(folder, heads, net_of(folder, 3).meta_params, 0, 40)
     for mine, theirs in zip(said["heads"], repeated, strict=True):
-        assert mine["result"] == theirs["result"]
-        assert mine["scores"] == theirs["scores"]
+        assert mine["tasks"] == theirs["tasks"]
 
 
 def test_inventions_differ_in_behaviour_from_the_library(said: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,12 @@ def test_figures_are_those_of_the_heads_on_the_joined_net_on_search(
     assert [c.learner.name for c in as_candidates(said)] == ["protonet", "program"]
     for candidate, figures in zip(as_candidates(said), said["heads"], strict=True):
         assert candidate.net.name == "joined" and candidate.plan.style == "none"
-        assert figures["result"]["protocol"]["part"] == "search"
         learner, params = assemble(folder, candidate, net_of(folder, 9), 0)
-        result, _ = evaluate(learner, params, family, "search", family.spec(5, 1, 5), EPISODES)
-        assert result.value == pytest.approx(figures["result"]["value"], abs=1e-6)
+        for shots, task in zip((1, 5), figures["tasks"], strict=True):
+            assert task["result"]["protocol"]["part"] == "search"
+            spec = family.spec(5, shots, 5)
+            result, _ = evaluate(learner, params, family, "search", spec, EPISODES)
+            assert result.value == pytest.approx(task["result"]["value"], abs=1e-6)
 
 
 def test_joining_never_reads_a_sealed_part(
@@ -140,7 +143,8 @@ def test_joining_never_reads_a_sealed_part(
     }  # fmt: skip
     again = join_nets(tmp_path, arguments, lambda content: None)
     assert again["members"] == said["members"]
-    assert again["heads"][0]["scores"] == said["heads"][0]["scores"]
+    for mine, theirs in zip(again["heads"][0]["tasks"], said["heads"][0]["tasks"], strict=True):
+        assert mine["scores"] == theirs["scores"]
 
 
 @pytest.mark.parametrize("head", [0, 1], ids=["prototypes", "program"])
@@ -211,7 +215,7 @@ def nets(tell_apart: Sequence[Sequence[int]], noise: Sequence[float]) -> list[Te
 def test_selection_begins_with_the_best_and_adds_what_it_lacks() -> None:
     _, episodes = made_up()
     features = nets([[0], [0, 1, 2], [3, 2], [0]], [0.05, 0.05, 0.05, 0.05])
-    chosen = select(features, ROWS, episodes)
+    chosen = select(features, ROWS, [episodes])
     assert chosen[0] == 1 and len(set(chosen)) == len(chosen)
     known = [[0], [0, 1, 2], [3, 2], [0]]
     assert len(set().union(*(known[index] for index in chosen))) >= 3
@@ -220,14 +224,25 @@ def test_selection_begins_with_the_best_and_adds_what_it_lacks() -> None:
 def test_selection_stops_where_nothing_is_gained() -> None:
     _, episodes = made_up()
     perfect = nets([[0, 1, 2, 3]] * 3, [0.0] * 3)
-    assert select(perfect, ROWS, episodes) == [0]
+    assert select(perfect, ROWS, [episodes]) == [0]
+
+
+def test_selection_looks_at_every_list_of_episodes() -> None:
+    """Of two nets each is the better one for the classes that one list asks about."""
+    _, episodes = made_up()
+    asked = [np.isin(episodes.query.labels, classes) for classes in ((0, 1), (2, 3))]
+    lists = [replace(episodes, query=replace(episodes.query, mask=mask)) for mask in asked]
+    features = nets([[0, 1], [2, 3]], [0.05, 0.05])
+    assert [select(features, ROWS, [listed], most=1) for listed in lists] == [[0], [1]]
+    assert select(features, ROWS, [lists[0], lists[1], lists[1]], most=1) == [1]
+    assert select(features, ROWS, [lists[0], lists[0], lists[1]], most=1) == [0]
 
 
 def test_selection_takes_no_more_than_it_may() -> None:
     _, episodes = made_up()
     features = nets([[0, 1, 2, 3]] * 5, [0.6] * 5)
-    assert len(select(features, ROWS, episodes, most=2)) <= 2
-    assert len(select(features, ROWS, episodes)) <= 4
+    assert len(select(features, ROWS, [episodes], most=2)) <= 2
+    assert len(select(features, ROWS, [episodes])) <= 4
 
 
 def test_selection_ignores_rows_that_episodes_do_not_use() -> None:
@@ -239,15 +254,15 @@ def test_selection_ignores_rows_that_episodes_do_not_use() -> None:
     changed = [piece.clone() for piece in features]
     for piece in changed:
         piece[unused] = 0.0
-    assert select(changed, ROWS, episodes) == select(features, ROWS, episodes)
+    assert select(changed, ROWS, [episodes]) == select(features, ROWS, [episodes])
 
 
 def test_the_episodes_of_selection_are_those_that_heads_are_measured_on(
     joined: tuple[Path, dict[str, Any]], family: ClassFamily
 ) -> None:
-    listed = episode_list(family, "search", family.spec(5, 1, 5), EPISODES)
-    said = joined[1]
-    assert said["heads"][0]["result"]["protocol"]["list_hash"] == listed.list_hash
+    for shots, task in zip((1, 5), joined[1]["heads"][0]["tasks"], strict=True):
+        listed = episode_list(family, "search", family.spec(5, shots, 5), EPISODES)
+        assert task["result"]["protocol"]["list_hash"] == listed.list_hash
 
 
 def test_tensors_of_heads_do_not_travel_into_the_joined_net(

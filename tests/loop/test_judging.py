@@ -30,12 +30,13 @@ from metaloop.loop.judging import (
     round_contestants,
 )
 from metaloop.loop.judging_job import judge as judging_job
-from metaloop.loop.population import Head, Node, NodeKind, Population
+from metaloop.loop.population import Head, Measured, Node, NodeKind, Population
 from metaloop.loop.proposal import Generates
 from metaloop.loop.recording import asked
 from metaloop.loop.run import Run
+from metaloop.loop.scoring import task_lists
 from metaloop.loop.work import WORK
-from metaloop.loop.workplace import prepare, with_several_shots
+from metaloop.loop.workplace import prepare
 from metaloop.tasks.family import ClassFamily, class_family, episode_list
 from metaloop.tasks.readers import read_arrays
 
@@ -45,13 +46,13 @@ Scores = np.ndarray | tuple[np.ndarray, np.ndarray] | None
 
 def figures(*scores: np.ndarray) -> dict[str, Any]:
     """Returns what a worker says of a contestant with these scores, with 1 shot, then with 5."""
-    results = []
+    tasks = []
     for shots, each in zip((1, 5), scores, strict=False):
         estimate = mean_with_interval(each)
         how = Protocol("promotion", 5, shots, 5, "none", f"list of {shots}", "data")
         result = Result("accuracy", estimate.value, estimate.ci95, estimate.episodes, how)
-        results.append({"result": json.loads(to_json(result)), "scores": each.tolist()})
-    return {"status": "finished", "message": "", "results": results}
+        tasks.append({"result": json.loads(to_json(result)), "scores": each.tolist()})
+    return {"status": "finished", "message": "", "tasks": tasks}
 
 
 FAILED = {"status": "failed", "message": "RuntimeError: no"}
@@ -75,10 +76,9 @@ class Bench:
         trial = self.run.archive.begin_trial(
             self.run.id, candidate.identity, self.run.family.digest, seed=0, job=job
         )
-        scores = np.full(50, value)
-        head = Head(candidate, "finished", trial, scores=scores, generated=generated)
         how = Protocol("search", 5, 1, 5, "none", "list search", "data")
-        head.result = Result("accuracy", value, 0.01, 50, how)
+        search = Measured((Result("accuracy", value, 0.01, 50, how),), np.full((1, 50), value))
+        head = Head(candidate, "finished", trial, search, generated=generated)
         node.heads.append(head)
         self.run.archive.end_job(job, "finished", {})
         self.population.end(node)
@@ -142,7 +142,7 @@ def test_what_is_better_with_one_shot_and_worse_with_several_is_not_promoted(ben
     assert bench.verdicts[-1].difference == pytest.approx(0.01)
     kept = bench.run.archive.results(trial=new[1].trial, part="promotion")
     assert [stored.result.protocol.shots for stored in kept] == [1, 5, 1, 5]
-    assert new[1].promotion is not None and new[1].promotion.protocol.shots == 1
+    assert new[1].promotion is not None and new[1].promotion.result.protocol.shots == 1
 
 
 @pytest.mark.parametrize("difference", [-0.1, 0.0, 0.004])
@@ -214,13 +214,12 @@ def test_final_contestants_are_simple_before_joined_and_known_before_generated(
 ) -> None:
     baseline = bench.add(0.2, "nearest_centroid", "baselines")
     single = bench.add(0.5)
-    second = bench.add(0.45)
-    bench.add(0.4)
+    bench.add(0.45)
     invented = bench.add(0.6, "program", "invent", parent=1, program="new", generated=True)
     joined = bench.add(0.7, "protonet", "join")
     both = bench.add(0.8, "program", "join", program="new", generated=True)
     found = final_contestants(bench.population, Judge())
-    heads = [baseline[1], single[1], second[1], invented[1], joined[1], both[1]]
+    heads = [baseline[1], single[1], invented[1], joined[1], both[1]]
     assert [head for _, head in found] == heads
     judge = Judge(incumbent=single)
     assert [head for _, head in final_contestants(bench.population, judge)] == heads[1:]
@@ -250,7 +249,7 @@ def test_a_resumed_judge_knows_which_node_of_a_line_won(bench: Bench) -> None:
     judge = Judge()
     bench.judge(judge, [first, second], scores(0.3), scores(0.6))
     later = Node(9, "train", second[1].candidate, parent=second[0].number, continues=True)
-    later.heads = [Head(second[1].candidate, "finished", result=second[1].result)]
+    later.heads = [Head(second[1].candidate, "finished", search=second[1].search)]
     bench.population.end(later)  # the same candidate, trained on, and not judged
     resumed = resumed_judge(bench.run, bench.population)
     assert resumed.incumbent is not None and resumed.incumbent[0].number == second[0].number
@@ -294,7 +293,7 @@ def test_a_job_measures_all_contestants_on_the_same_fresh_episodes(
     heads = judging_job(tmp_path, arguments, lambda _: None)["heads"]
     learner = build_learner(chosen[0], family.input_format, "classification")
     for place, shots in enumerate((1, 5)):
-        said = [head["results"][place]["result"] for head in heads]
+        said = [head["tasks"][place]["result"] for head in heads]
         task = family.spec(5, shots, 5)
         episodes = episode_list(family, "promotion", task, 140)[100:]
         assert {each["protocol"]["list_hash"] for each in said} == {
@@ -309,8 +308,9 @@ def test_a_task_of_several_shots_or_of_few_examples_is_judged_alone() -> None:
     for each, shots, tasks in ((12, 5, [5]), (12, 7, [7]), (12, 1, [1, 5]), (5, 1, [1])):
         labels = np.repeat(np.arange(24), each)
         family = class_family(read_arrays(rng.normal(size=(len(labels), 4)), labels, name="few"))[0]
-        specs = with_several_shots(family, family.spec(5, shots, 3), "promotion")
-        assert [spec.shots for spec in specs] == tasks
+        lists = task_lists(family, family.spec(5, shots, 3), "promotion", 10)
+        assert [spec.shots for spec, _ in lists] == tasks
+        assert [len(episodes) for _, episodes in lists] == [10] * len(tasks)
 
 
 def test_a_contestant_that_fails_leaves_the_others_their_figures(
@@ -327,7 +327,7 @@ def test_a_contestant_that_fails_leaves_the_others_their_figures(
         "first": 0, "episodes": 3, "seed": 0,
     }  # fmt: skip
     first, second = judging_job(tmp_path, arguments, lambda _: None)["heads"]
-    assert first["status"] == "failed" and "results" not in first and "-1.0" in first["message"]
+    assert first["status"] == "failed" and "tasks" not in first and "-1.0" in first["message"]
     assert second["status"] == "finished"
 
 

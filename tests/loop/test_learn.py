@@ -88,8 +88,7 @@ def test_events_come_in_order(finished: Any) -> None:
     tried = [event for event in finished[1] if isinstance(event, Tried)]
     assert max(i for i, kind in enumerate(kinds) if kind is Tried) < kinds.index(Promoted)
     assert {event.trial.status for event in tried} == {"finished"}
-    values = [event.best_value for event in tried if event.best_value is not None]
-    assert values == sorted(values)  # the best so far
+    assert all(event.best and event.best_value is not None for event in tried)
     for event in finished[1]:
         if isinstance(event, Trying):
             assert event.seconds_left is None and event.spent >= 0 and event.stage
@@ -111,7 +110,7 @@ def test_the_archive_holds_every_candidate_trial_and_one_opening(finished: Any) 
     told = {event.trial.candidate for event in events if isinstance(event, Tried)}
     assert told <= {stored.trial.candidate for stored in trials}
     assert {stored.trial.status for stored in trials} == {"finished"}
-    assert len(searched) == len(trials)
+    assert len(searched) == 2 * len(trials)  # with one shot, and with five
     assert promoted and all(result.has_scores for result in (*promoted, *searched))
     for stored in verdicts:
         assert stored.verdict.winner != stored.verdict.loser

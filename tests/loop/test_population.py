@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from metaloop.core.records import Candidate, Choice, Plan, Protocol, Result
 from metaloop.core.statistics import mean_with_interval
-from metaloop.loop.population import Head, Node, NodeKind, Population, difference
+from metaloop.loop.population import Head, Measured, Node, NodeKind, Population, difference
 
 RECIPE = Candidate(Choice("protonet"), Choice("mlp"), Plan("episodes"))
 NOISE = np.random.default_rng(0).normal(0, 0.1, 400)
@@ -21,7 +21,7 @@ def head(value: float, episodes: int = 100, metric: str = "accuracy", cost: floa
     estimate = mean_with_interval(scores)
     how = Protocol("search", 5, 1, 5, "none", f"list of {episodes}", "data")
     result = Result(metric, estimate.value, estimate.ci95, episodes, how)
-    return Head(RECIPE, "finished", result=result, scores=scores, cost=cost)
+    return Head(RECIPE, "finished", search=Measured((result,), scores[None]), cost=cost)
 
 
 def node(number: int, *heads: Head, line: int | None = None, parent: int | None = None,
@@ -103,10 +103,22 @@ def test_joined_and_invented_nodes_are_no_lines_but_may_be_best(population: Popu
 
 
 def test_differences_are_paired_on_the_episodes_that_both_were_measured_on() -> None:
-    change = difference(head(0.5, episodes=400), head(0.4, episodes=100))
+    change = difference(head(0.5, episodes=400).search, head(0.4, episodes=100).search)
     assert change is not None and change.episodes == 100
     assert change.value == pytest.approx(0.1) and change.ci95 == pytest.approx(0.0, abs=1e-9)
-    assert difference(head(0.5), FAILED) is None and difference(None, head(0.5)) is None
+    measured = head(0.5).search
+    assert difference(measured, FAILED.search) is None and difference(None, measured) is None
+
+
+def test_tasks_of_several_shots_count_as_much_as_those_asked_for() -> None:
+    """A head that is level with one shot and behind with five is behind."""
+    how = Protocol("search", 5, 1, 5, "none", "list", "data")
+    results = (Result("accuracy", 0.5, 0.01, 100, how), Result("accuracy", 0.7, 0.01, 100, how))
+    one = Head(RECIPE, "finished", search=Measured(results, np.array([[0.4, 0.6], [0.7, 0.7]])))
+    two = Head(RECIPE, "finished", search=Measured(results, np.array([[0.4, 0.6], [0.6, 0.6]])))
+    assert one.value == pytest.approx(0.6) and two.value == pytest.approx(0.55)
+    change = difference(one.search, two.search)
+    assert change is not None and change.value == pytest.approx(0.05) and change.episodes == 2
 
 
 def test_where_less_is_better_less_is_progress() -> None:

@@ -30,12 +30,15 @@ from metaloop.loop.arms import (
     guess,
 )
 from metaloop.loop.choosing import Field, choose_field
-from metaloop.loop.population import Head, Node, Population
+from metaloop.loop.population import Head, Measured, Node, Population
 from metaloop.loop.proposal import Generates, Proposal
 from metaloop.loop.proposing import (
     FINER_AT,
     INVENT_AT,
+    LAST_AT,
+    LAST_SEGMENT,
     LAST_START,
+    LONGEST_START,
     SEGMENT_SHARE,
     SHORTEST_SHARE,
     SURVIVORS,
@@ -92,7 +95,8 @@ def measured(candidate: Candidate, value: float, rng: np.random.Generator) -> He
     estimate = mean_with_interval(scores)
     how = Protocol("search", 5, 1, 3, "none", "list", "data")
     result = Result("accuracy", estimate.value, estimate.ci95, 50, how)
-    return Head(candidate, "finished", result=result, scores=scores, cpu_seconds=1.0, cost=1.0)
+    search = Measured((result,), scores[None])
+    return Head(candidate, "finished", search=search, cpu_seconds=1.0, cost=1.0)
 
 
 def play(proposer: Proposer, seed: int = 0, workers: int = 1, failing: float = 0.1) -> list[Step]:
@@ -178,7 +182,8 @@ def test_what_is_proposed_can_be_built_and_shares_one_training(
         assert len({head.identity for head in proposal.heads}) == len(proposal.heads)
         if proposal.kind == "train":
             assert len({trunk_of(head) for head in proposal.heads}) == 1
-            assert 0 < proposal.share <= 0.2
+            longest = LAST_SEGMENT * SEGMENT_SHARE if proposal.continues else LONGEST_START
+            assert 0 < proposal.share <= longest
             assert len(operators(proposal.recipe)) <= 3
             names = [choice.name for choice in operators(proposal.recipe)]
             assert len(set(names)) == len(names)
@@ -349,7 +354,7 @@ def test_continuations_are_shorter_where_long_ones_made_lines_worse() -> None:
     for change, shortest in ((-0.1, SHORTEST_SHARE), (0.05, SEGMENT_SHARE)):
         proposer, number, rng = make_proposer("vectors"), 0, np.random.default_rng(0)
         shares = []
-        while proposal := proposer.propose(number, number / 60) if number < 60 else None:
+        while proposal := proposer.propose(number, number / 121) if number < 60 else None:
             node = begun(proposer.population, proposal, number)
             parent = proposer.population.nodes.get(-1 if node.parent is None else node.parent)
             value = parent.value + change if parent and node.continues else 0.6
@@ -359,6 +364,21 @@ def test_continuations_are_shorter_where_long_ones_made_lines_worse() -> None:
             number += 1
         assert shares[0] == SEGMENT_SHARE and min(shares) == shortest
         assert shares == sorted(shares, reverse=True)
+
+
+@given(kinds, st.integers(0, 10**6), st.integers(1, 4))
+@settings(max_examples=6)
+def test_the_last_continuation_of_a_line_takes_what_is_left(
+    kind: str, seed: int, workers: int
+) -> None:
+    """Once it has begun, no other continuation of the line has a share of that size."""
+    last: dict[int, float] = {}
+    for step in play(make_proposer(kind, seed), seed, workers, failing=0.0):
+        if step.proposal.continues and step.proposal.share > SEGMENT_SHARE:
+            assert step.line not in last
+            last[step.line] = step.proposal.share
+            assert step.proposal.share <= 1 - step.spent <= 1 - LAST_AT
+    assert last
 
 
 def test_without_new_algorithms_images_do_not_grow() -> None:

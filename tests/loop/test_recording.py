@@ -85,9 +85,9 @@ def facts(node: Node) -> dict[str, Any]:
     said = asdict(replace(node, heads=[]))
     heads = []
     for head in node.heads:
-        own = asdict(replace(head, promotion=None, promotion_scores=None))
-        own["scores"] = None if head.scores is None else head.scores.tolist()
-        del own["seconds_per_episode"]
+        own = asdict(replace(head, promotion=None))
+        if head.search is not None:
+            own["search"]["scores"] = head.search.scores.tolist()
         heads.append(own)
     return {**said, "heads": heads}
 
@@ -220,7 +220,7 @@ def test_training_that_diverges_is_a_record_of_its_own_kind(make_run: RunMaker) 
     (trial,), _ = end(run, population, node, job, outcome)
     assert (trial.status, trial.message, trial.steps) == ("diverged", "loss is nan", 7)
     assert population.best is None and not population.current
-    assert isinstance(node.heads[0], Head) and node.heads[0].result is None
+    assert isinstance(node.heads[0], Head) and node.heads[0].search is None
 
 
 def test_a_judge_without_records_is_a_new_one(make_run: RunMaker) -> None:

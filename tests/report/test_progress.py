@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ from metaloop.report.failures import failures_of
 from metaloop.report.page.axis import axis, tick_text
 from metaloop.report.page.progress_figure import progress_figure
 from metaloop.report.progress import progress_of
+from metaloop.report.standing import standings
 
 
 def test_heads_of_one_training_cost_it_once(bench: Any) -> None:
@@ -53,6 +56,19 @@ def test_a_lucky_figure_with_a_wide_interval_does_not_lead(bench: Any, result: A
     progress = progress_of(bench.records())
     assert [dot.candidate for dot in progress.leaders] == [sure]
     assert len(progress.dots) == 2
+
+
+def test_figures_with_other_shots_than_were_asked_for_stay_out(bench: Any, result: Any) -> None:
+    first = bench.add("protonet", 0.6)
+    seen = result(0.85)
+    how = replace(seen.protocol, shots=5, list_hash="with 5")
+    (trial,) = bench.archive.trials(candidate=first)
+    bench.archive.add_result(trial.id, replace(seen, protocol=how), np.full(200, 0.85))
+    records = bench.records()
+    assert [dot.result.value for dot in progress_of(records).dots] == [0.6]
+    (entry,) = standings(records)
+    assert entry.search is not None and entry.search.value == 0.6
+    assert [one.value for one in records.results_of(first, "search")] == [0.6, 0.85]
 
 
 def test_the_lower_ends_of_the_leaders_rise(large_folder: Path) -> None:

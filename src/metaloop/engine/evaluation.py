@@ -127,6 +127,19 @@ def evaluate(
 ) -> tuple[Result, np.ndarray]:
     """Returns the result on the frozen list of `part`, and the score of every episode `[T]`."""
     episodes = episode_list(family, part, spec, num_episodes)
+    return evaluate_on(episodes, learner, meta_params, family, part, spec, cache)
+
+
+def evaluate_on(
+    episodes: Episodes,
+    learner: Learner,
+    meta_params: MetaParams,
+    family: TaskFamily,
+    part: Part,
+    spec: TaskSpec,
+    cache: FeatureCache | None = None,
+) -> tuple[Result, np.ndarray]:
+    """Returns the result on these episodes of `part`, and the score of every one `[T]`."""
     scores = score_episodes(
         learner, meta_params, episodes, family.input_format, spec.objective, cache
     )

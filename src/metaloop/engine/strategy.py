@@ -1,29 +1,28 @@
 """How a training step is computed: all ways give equal results, the fastest is measured.
 
 Tasks run in a loop or under `vmap`, and the net embeds in float32 or bfloat16 (equal up to that
-format's rounding). Which is faster depends on net and machine, so each is timed on the first batch;
-the choice is kept in the checkpoint.
+format's rounding). Which is faster depends on net and machine, so they take turns in the first
+steps of training and are timed; the choice is kept in the checkpoint.
 """
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from metaloop.core.examples import Batch, EpisodeBatch
-from metaloop.core.learner import EmbeddingLearner, Learner, MetaLoss, MetaParams, trained
+from metaloop.core.learner import EmbeddingLearner, Learner, MetaLoss, MetaParams
 from metaloop.core.records import Plan
 from metaloop.core.task_map import loop_over_tasks, vmap_over_tasks
 from metaloop.nets.precision import embedding_in
 
 _TASK_MAPS = {"loop": loop_over_tasks, "vmap": vmap_over_tasks}
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-_AFFORDABLE = 0.06  # of the budget may go into measuring
-_MOST_ROUNDS = 5  # the first warms up allocators and kernels
+_TURNS = 5  # of a strategy; the first warms up allocators and kernels
+_FAR = 1.5  # times the quickest
 
 
 @dataclass(frozen=True)
@@ -52,32 +51,43 @@ def parse_strategy(text: str) -> Strategy:
     return Strategy(tasks, precision)
 
 
-def fastest_strategy(
-    learner: Learner,
-    meta_params: MetaParams,
-    batches: Iterable[Batch],
-    plan: Plan,
-    budget_seconds: float,
-    seconds_per_step: float,
-) -> Strategy:
-    """Returns the strategy with the quickest training step on these batches.
+class Timing:
+    """Finds the quickest of several strategies on training steps that are taken anyhow.
 
-    Where measuring all of them would take too much of the budget, it is the one of
-    `fixed_strategy`; `seconds_per_step` is about what a step takes.
+    They have turns, for other work on the machine comes and goes; the first turn of each is to get
+    warm, and one that turns out far behind has no more.
     """
-    batches = list(batches)
-    choices = _choices(learner, batches, plan)
-    if len(choices) == 1:
-        return choices[0]
-    affordable = int(_AFFORDABLE * budget_seconds / (len(choices) * seconds_per_step))
-    if affordable < 1:
-        return fixed_strategy(learner, meta_params)
-    seconds = dict.fromkeys(choices, math.inf)
-    for _ in range(min(affordable, _MOST_ROUNDS)):  # in turns, for other work comes and goes
-        for choice in choices:
-            spent = _time_step(choice, learner, meta_params, batches)
-            seconds[choice] = min(seconds[choice], spent)
-    return min(seconds, key=lambda choice: seconds[choice])
+
+    def __init__(self, strategies: Sequence[Strategy]) -> None:
+        self._seconds: dict[Strategy, list[float]] = {strategy: [] for strategy in strategies}
+
+    @property
+    def next(self) -> Strategy:
+        """Whose turn it is."""
+        return min(self._left, key=lambda strategy: len(self._seconds[strategy]))
+
+    def took(self, strategy: Strategy, seconds: float) -> None:
+        """Notes what a step took."""
+        self._seconds[strategy].append(seconds)
+
+    @property
+    def quickest(self) -> Strategy | None:
+        """The quickest one; None before all that are left have had their turns."""
+        left = self._left
+        if len(left) > 1 and any(len(self._seconds[strategy]) < _TURNS for strategy in left):
+            return None
+        return min(left, key=self._best)
+
+    @property
+    def _left(self) -> list[Strategy]:
+        best = min(map(self._best, self._seconds))
+        return [s for s in self._seconds if not self._is_warm(s) or self._best(s) <= _FAR * best]
+
+    def _best(self, strategy: Strategy) -> float:
+        return min(self._seconds[strategy][1:], default=math.inf)
+
+    def _is_warm(self, strategy: Strategy) -> bool:
+        return len(self._seconds[strategy]) > 1
 
 
 def fixed_strategy(learner: Learner, meta_params: MetaParams) -> Strategy:
@@ -91,7 +101,8 @@ def fixed_strategy(learner: Learner, meta_params: MetaParams) -> Strategy:
     return Strategy("loop" if convolves and not isinstance(learner, EmbeddingLearner) else "vmap")
 
 
-def _choices(learner: Learner, batches: list[Batch], plan: Plan) -> list[Strategy]:
+def possible_strategies(learner: Learner, batches: Sequence[Batch], plan: Plan) -> list[Strategy]:
+    """Returns the strategies that make a difference for these batches."""
     episodes = [batch for batch in batches if isinstance(batch, EpisodeBatch)]
     if isinstance(learner, EmbeddingLearner) or not episodes:  # these flatten tasks by themselves
         maps = ["vmap"]
@@ -101,17 +112,3 @@ def _choices(learner: Learner, batches: list[Batch], plan: Plan) -> list[Strateg
         maps = ["loop", "vmap"]
     precisions = list(_PRECISIONS) if plan.precision == "fastest" else [plan.precision]
     return [Strategy(tasks, precision) for tasks in maps for precision in precisions]
-
-
-def _time_step(
-    strategy: Strategy, learner: Learner, meta_params: MetaParams, batches: list[Batch]
-) -> float:
-    leaves = {key: tensor.detach().clone() for key, tensor in meta_params.items()}
-    moving = [tensor.requires_grad_() for tensor in trained(leaves).values()]
-    start = time.perf_counter()
-    for batch in batches:
-        loss = strategy.meta_loss(learner, leaves, batch, None).loss
-        torch.autograd.grad(loss, moving, allow_unused=True)
-    if moving[0].device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start

@@ -43,11 +43,17 @@ from metaloop.engine.state import (
     restore_optimisers,
     save_state,
 )
-from metaloop.engine.strategy import Strategy, fastest_strategy, fixed_strategy, parse_strategy
+from metaloop.engine.strategy import (
+    Strategy,
+    Timing,
+    fixed_strategy,
+    parse_strategy,
+    possible_strategies,
+)
 from metaloop.tasks.family import ClassFamily, TaskFamily
 
 _SECONDS_BETWEEN_EVENTS = 0.5
-_TYPICAL_EXAMPLES = 2048  # of the training part, whose mean feature a learner may ask for
+_TYPICAL_EXAMPLES = 1024  # of the training part, whose mean feature a learner may ask for
 
 
 @dataclass(frozen=True)
@@ -173,6 +179,7 @@ class _Run:
         self.average, self.num_averaged = dict(state.average), state.num_averaged
         self.steps, self.curve = state.step, list(state.curve)
         self.strategy: Strategy | None = parse_strategy(state.strategy) if state.strategy else None
+        self.timing: Timing | None = None  # while strategies are compared
         self.flops_per_step = state.flops_per_step
         self.loss, self.device = math.nan, _device_of(family)
         self._wall_start = time.perf_counter() - state.wall_seconds
@@ -193,10 +200,7 @@ class _Run:
         """Takes one step; raises `DivergenceError` on a loss that is not finite."""
         factor = rate_factor(self.plan, self.spent)
         batches = self.source.batches(self.steps)
-        if self.strategy is None:
-            self._choose_strategy(batches)
-        total = self._backward(batches)
-        self.loss = float(total)
+        self.loss = self._counted(batches) if self.flops_per_step is None else self._timed(batches)
         if not math.isfinite(self.loss):
             raise DivergenceError(f"the loss became {self.loss} at step {self.steps}")
         descend(self.optimisers, factor, self.plan)
@@ -204,40 +208,43 @@ class _Run:
         if self.plan.averaging and self.spent >= 1 - self.plan.averaging:
             self._accumulate()
 
-    def _backward(self, batches: list[tuple[float, Batch]]) -> Tensor:
-        assert self.strategy is not None
+    def _backward(self, batches: list[tuple[float, Batch]], strategy: Strategy) -> float:
         total = torch.zeros(())
         for index, (weight, batch) in enumerate(batches):
             rng = torch_stream(self.seed, "loss", self.steps, index)
             with seeded_modules(self.seed, "modules", self.steps, index, device=self.device):
-                outcome = self.strategy.meta_loss(self.learner, self.leaves, batch, rng)
+                outcome = strategy.meta_loss(self.learner, self.leaves, batch, rng)
             (weight * outcome.loss).backward()  # type: ignore[no-untyped-call]
             self.leaves.update({name: b.detach() for name, b in outcome.buffers.items()})
             total = total + weight * outcome.loss.detach().cpu()
-        return total
+        return float(total)
 
-    def _choose_strategy(self, batches: list[tuple[float, Batch]]) -> None:
-        """Counts the operations of a step, then measures which strategy is quickest."""
-        usual = fixed_strategy(self.learner, self.leaves)
-        before, start = dict(self.leaves), time.perf_counter()
-        self.strategy = replace(usual, tasks="loop")  # operations under vmap are not counted
+    def _counted(self, batches: list[tuple[float, Batch]]) -> float:
+        """Counts the operations of a step while it is taken, in a loop: not so under `vmap`."""
+        usual = self.strategy or fixed_strategy(self.learner, self.leaves)
         with FlopCounterMode(display=False) as counter:
-            self._backward(batches)
-        for optimiser in self.optimisers:
-            optimiser.zero_grad(set_to_none=True)
-        self.leaves = before
+            loss = self._backward(batches, replace(usual, tasks="loop"))
         self.flops_per_step = float(counter.get_total_flops())
-        if self.budget.wall_seconds is None:  # what is timed differs from run to run
-            self.strategy = usual
-            return
-        self.strategy = fastest_strategy(
-            self.learner,
-            self.leaves,
-            [batch for _, batch in batches],
-            self.plan,
-            self.budget.wall_seconds,
-            time.perf_counter() - start,
-        )
+        return loss
+
+    def _timed(self, batches: list[tuple[float, Batch]]) -> float:
+        """Takes a step, by the quickest strategy as soon as that is known."""
+        if self.strategy is None and self.timing is None:
+            if self.budget.wall_seconds is None:  # what is timed differs from run to run
+                self.strategy = fixed_strategy(self.learner, self.leaves)
+            else:
+                every = possible_strategies(self.learner, [b for _, b in batches], self.plan)
+                self.timing = Timing(every)
+        if self.timing is None:
+            assert self.strategy is not None
+            return self._backward(batches, self.strategy)
+        strategy, start = self.timing.next, time.perf_counter()
+        loss = self._backward(batches, strategy)
+        self.timing.took(strategy, time.perf_counter() - start)
+        self.strategy = self.timing.quickest
+        if self.strategy is not None:
+            self.timing = None
+        return loss
 
     def _accumulate(self) -> None:
         self.num_averaged += 1

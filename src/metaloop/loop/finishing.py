@@ -38,7 +38,7 @@ def finish(
         )
     cpu, wall = run.cpu_seconds, run.wall_seconds
     reason = loop.judge.reasons[-1] if loop.judge.reasons else ""
-    yield Promoted(winner[1].candidate.label, winner[1].promotion, reason)
+    yield Promoted(winner[1].candidate.label, winner[1].promotion.result, reason)
     start = time.perf_counter()
     model = _model(run, loop, wall)
     test = open_test(
@@ -52,7 +52,7 @@ def finish(
         _TEST_EPISODES,
         run.id,
     )
-    model = model.with_results(winner[1].promotion, test)
+    model = model.with_results(winner[1].promotion.result, test)
     model.save(run.model_path, overwrite=True)
     illustrate(run, model)
     program = write_program(run, loop.population, loop.judge)
@@ -80,8 +80,8 @@ def interrupted(run: Run, loop: Loop, reading_seconds: float) -> dict[str, Any]:
     if best is not None:
         loop.judge.incumbent = best
         model = _model(run, loop, run.wall_seconds)
-        if best[1].result is not None:
-            model = model.with_results(best[1].result)
+        if best[1].search is not None:
+            model = model.with_results(best[1].search.result)
         model.save(run.model_path, overwrite=True)
     return summary(run, loop.population, loop.judge, "interrupted", reading_seconds)
 

@@ -7,34 +7,33 @@ found earlier, and from a few that know nothing.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.core.budget import Budget
-from metaloop.core.errors import DivergenceError, MetaloopError
 from metaloop.core.examples import EpisodeBatch, Examples
-from metaloop.core.learner import CENTER, EmbeddingLearner, MetaParams
+from metaloop.core.learner import CENTER, EmbeddingLearner, Learner, MetaParams
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import Candidate, candidate_from_json, to_json
 from metaloop.core.spec import TaskSpec
-from metaloop.engine.evaluation import FeatureCache, evaluate
+from metaloop.engine.evaluation import FeatureCache
 from metaloop.loop.executor import Report, one_line
 from metaloop.loop.inventing import Invented, Member, Settings, Start, invent
-from metaloop.loop.training_job import CANDIDATES_FAULTS
+from metaloop.loop.scoring import Scorer, task_lists
 from metaloop.loop.workplace import (
     assemble,
     family_of,
     learner_of,
     net_of,
     spec_of,
-    with_several_shots,
 )
 from metaloop.programs.behaviour import behaviour
 from metaloop.programs.blank import blank_program, random_program
@@ -48,7 +47,7 @@ from metaloop.programs.learner import ProgramLearner
 from metaloop.programs.parsing import parse
 from metaloop.programs.syntax import Program
 from metaloop.tasks.episodes import Episodes, Indices, in_turn
-from metaloop.tasks.family import ClassFamily, episode_list
+from metaloop.tasks.family import ClassFamily
 
 NUM_INVENTED = 3  # programs that are brought back
 _SEARCH_EPISODES = 200  # at most, of each number of shots, to search on
@@ -92,11 +91,13 @@ def invent_programs(
     assert ended is not None
     entries = [_entry(member, recipe, start) for member in _new(ended.members, features)]
     entries += _catalogue(recipe, arguments["heads"])
+    scorer = Scorer(folder, "search", arguments["episodes"], cache=net.cache)
     figures: list[dict[str, Any]] = []
     for entry in entries:
         late = len(figures) >= NUM_INVENTED and _late(arguments, time.perf_counter() - began)
         if not late:
-            figures.append(net.figures(entry, arguments["episodes"]))
+            candidate = candidate_from_json(entry["candidate"])
+            figures.append(scorer.figures(partial(net.made, candidate)))
     best_first = sorted(range(len(figures)), key=lambda place: -_value(figures[place]))
     return {
         "status": "finished",
@@ -133,40 +134,23 @@ class _Net:
         Tasks of one and of several shots take turns: rules that are the same at one shot (a sum and
         a mean) are to be told apart, for the learner will be given either.
         """
-        number = after + _SEARCH_EPISODES
-        specs = with_several_shots(self.family, self.spec, "search", otherwise=1)
-        listed = in_turn(
-            [episode_list(self.family, "search", spec, number)[after:] for spec in specs]
+        lists = task_lists(
+            self.family, self.spec, "search", _SEARCH_EPISODES, first=after, otherwise=1
         )
+        listed = in_turn([episodes for _, episodes in lists])
         first = self._stacked(listed[:1])
         sizes = first.sizes
         most = _MOST_NUMBERS // ((sizes["S"] + sizes["Q"]) * sizes["D"])
         return self._stacked(listed[: max(40, most)])
 
-    def figures(self, entry: Mapping[str, Any], episodes: int) -> dict[str, Any]:
-        """Returns what `measure_heads` does, on the features that are known by now."""
-        candidate = candidate_from_json(entry["candidate"])
-        start = time.perf_counter()
-        try:
-            learner = learner_of(self.folder, candidate, self.family)
-            assert isinstance(learner, ProgramLearner)
-            constants = initial_constants(learner.typed, learner.net.num_features)
-            device = self.family.store.inputs.device
-            constants = {name: tensor.to(device) for name, tensor in constants.items()}
-            result, scores = evaluate(
-                learner, {**self.meta_params, **constants}, self.family, "search", self.spec,
-                episodes, self.cache,
-            )  # fmt: skip
-        except (MetaloopError, *CANDIDATES_FAULTS) as error:
-            status = "diverged" if isinstance(error, DivergenceError) else "failed"
-            return {"status": status, "message": one_line(f"{type(error).__name__}: {error}")}
-        return {
-            "status": "finished",
-            "message": "",
-            "result": json.loads(to_json(result)),
-            "scores": scores.tolist(),
-            "seconds_per_episode": (time.perf_counter() - start) / episodes,
-        }
+    def made(self, candidate: Candidate) -> tuple[Learner, MetaParams]:
+        """Returns a candidate's learner and meta-parameters, a program's constants among them."""
+        learner = learner_of(self.folder, candidate, self.family)
+        assert isinstance(learner, ProgramLearner)
+        constants = initial_constants(learner.typed, learner.net.num_features)
+        device = self.family.store.inputs.device
+        constants = {name: tensor.to(device) for name, tensor in constants.items()}
+        return learner, {**self.meta_params, **constants}
 
     def _stacked(self, episodes: Episodes) -> Features:
         def side(indices: Indices) -> Examples:
@@ -269,4 +253,6 @@ def _behaviour(program: Program) -> str | None:
 
 
 def _value(figures: Mapping[str, Any]) -> float:
-    return float(figures["result"]["value"]) if "result" in figures else -1.0
+    """Returns the mean figure over the tasks; minus one where there is none."""
+    values = [task["result"]["value"] for task in figures.get("tasks", ())]
+    return float(np.mean(values)) if values else -1.0

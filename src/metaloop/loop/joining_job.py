@@ -7,8 +7,9 @@ data err differently, and features are joined without training anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from metaloop.core.records import Candidate, Choice, DataRecipe, Plan, candidate
 from metaloop.engine.evaluation import FeatureCache
 from metaloop.engine.training import typical_examples
 from metaloop.loop.executor import Report
-from metaloop.loop.training_job import measure_heads
+from metaloop.loop.scoring import score_heads, task_lists
 from metaloop.loop.workplace import (
     TrainedNet,
     assemble,
@@ -33,7 +34,7 @@ from metaloop.loop.workplace import (
 )
 from metaloop.nets.joined import beside, join
 from metaloop.tasks.episodes import Episodes
-from metaloop.tasks.family import ClassFamily, episode_list
+from metaloop.tasks.family import ClassFamily
 
 MOST_MEMBERS = 4
 _LEAST_GAIN = 1e-4  # of the accuracy: below it a net only costs time
@@ -45,22 +46,23 @@ def join_nets(folder: Path, arguments: Mapping[str, Any], report: Report) -> Map
     Returns `members` (node numbers, best first) and figures of the heads; one member is a finding,
     too: nothing is gained by joining, and no heads are measured.
     """
-    family, spec = family_of(folder), spec_of(folder)
+    family = family_of(folder)
     assert isinstance(family, ClassFamily)
     seed, episodes = arguments["seed"], arguments["episodes"]
     nodes: list[int] = arguments["nodes"]
     recipes = [candidate_from_json(text) for text in arguments["recipes"]]
-    listed = episode_list(family, "search", spec, episodes)
-    used = np.union1d(listed.support.examples, listed.query.examples)
+    lists = [listed for _, listed in task_lists(family, spec_of(folder), "search", episodes)]
     typical = typical_examples(family)
-    rows = np.union1d(used, typical)
+    rows = typical
+    for listed in lists:
+        rows = reduce(np.union1d, (rows, listed.support.examples, listed.query.examples))
     directions, centers = [], []
     for node, recipe in zip(nodes, recipes, strict=True):
         features, center = _directions(folder, node, recipe, family, seed, rows)
         directions.append(features)
         centers.append(center)
         report({"node": arguments["node"], "step": len(directions), "loss": 0.0})
-    chosen = select(directions, rows, listed)
+    chosen = select(directions, rows, lists)
     members = [nodes[index] for index in chosen]
     if len(chosen) < 2:
         return {"status": "finished", "message": "", "members": members, "heads": [], "steps": 0}
@@ -84,26 +86,34 @@ def join_nets(folder: Path, arguments: Mapping[str, Any], report: Report) -> Map
 
 
 def select(
-    directions: list[Tensor], rows: np.ndarray, episodes: Episodes, most: int = MOST_MEMBERS
+    directions: list[Tensor],
+    rows: np.ndarray,
+    lists: Sequence[Episodes],
+    most: int = MOST_MEMBERS,
 ) -> list[int]:
     """Returns which of the nets to join, in the order of their choice.
 
     `directions`: for each net the unit features `[N, D_i]` of the store's `rows` (sorted), all that
-    the episodes use among them.
+    the episodes use among them; each of the `lists` of episodes counts the same.
     """
-    cosines = [_cosines(features, rows, episodes) for features in directions]
-    labels = torch.from_numpy(episodes.query.labels)
-    mask = torch.from_numpy(episodes.query.mask)
+    cosines = [[_cosines(features, rows, listed) for features in directions] for listed in lists]
+
+    def value(members: list[int]) -> float:
+        figures = [
+            _accuracy(sum((of_net[index] for index in members), torch.zeros(())), listed)
+            for of_net, listed in zip(cosines, lists, strict=True)
+        ]
+        return float(np.mean(figures))
+
     chosen: list[int] = []
-    total, best = torch.zeros(()), -1.0
-    while len(chosen) < min(most, len(cosines)):
-        left = [index for index in range(len(cosines)) if index not in chosen]
-        values = [_accuracy(total + cosines[index], labels, mask) for index in left]
+    best = -1.0
+    while len(chosen) < min(most, len(directions)):
+        left = [index for index in range(len(directions)) if index not in chosen]
+        values = [value([*chosen, index]) for index in left]
         leader = max(range(len(left)), key=values.__getitem__)
         if values[leader] < best + _LEAST_GAIN:
             break
         best = values[leader]
-        total = total + cosines[left[leader]]
         chosen.append(left[leader])
     return chosen
 
@@ -151,7 +161,7 @@ def _figures(
     assert isinstance(family, ClassFamily) and isinstance(learner, EmbeddingLearner)
     cache = FeatureCache(learner, meta_params)
     cache.add(family.store, rows, features)
-    return measure_heads(folder, heads, trained, seed, episodes, cache)
+    return score_heads(folder, heads, trained, seed, episodes, cache)
 
 
 def _cosines(features: Tensor, rows: np.ndarray, episodes: Episodes) -> Tensor:
@@ -168,6 +178,8 @@ def _cosines(features: Tensor, rows: np.ndarray, episodes: Episodes) -> Tensor:
     return 2 * torch.einsum("tqd,tcd->tqc", query, means) - squared
 
 
-def _accuracy(logits: Tensor, labels: Tensor, mask: Tensor) -> float:
+def _accuracy(logits: Tensor, episodes: Episodes) -> float:
+    labels = torch.from_numpy(episodes.query.labels)
+    mask = torch.from_numpy(episodes.query.mask)
     right = (logits.argmax(-1) == labels) & mask
     return float(right.sum() / mask.sum())

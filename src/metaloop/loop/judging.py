@@ -12,16 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from metaloop.core.errors import MetaloopError
 from metaloop.core.records import Verdict, to_json
 from metaloop.loop.population import Head, Node, Population, difference
-from metaloop.loop.recording import result_from_json
+from metaloop.loop.recording import measured
 from metaloop.loop.run import Run
 
 ROUND_EPISODES = 100
-FINAL_EPISODES = 600
+FINAL_EPISODES = 400
 CATALOGUE_HEADS = 2  # in the last judgement: what leads on `search` by a hair may not on others
 
 Contestant = tuple[Node, Head]
@@ -71,15 +69,13 @@ class Judge:
         self.rounds += 1
         able: list[Contestant] = []
         for (node, head), figures in zip(contestants, value["heads"], strict=True):
-            head.promotion = head.promotion_scores = None
-            if "results" in figures:
-                measured = figures["results"]
-                results = [result_from_json(one["result"]) for one in measured]
-                head.promotion = results[0]
-                head.promotion_scores = np.mean([one["scores"] for one in measured], axis=0)
+            head.promotion = measured(figures)
+            if head.promotion is not None:
                 assert head.trial is not None
-                for result, one in zip(results, measured, strict=True):
-                    run.archive.add_result(head.trial, result, np.array(one["scores"]))
+                for result, scores in zip(
+                    head.promotion.results, head.promotion.scores, strict=True
+                ):
+                    run.archive.add_result(head.trial, result, scores)
                 able.append((node, head))
         if not able:
             return
@@ -92,7 +88,7 @@ class Judge:
     def _compare(self, run: Run, challenger: Contestant) -> None:
         assert self.incumbent is not None
         new, old = challenger[1], self.incumbent[1]
-        change = difference(_on_promotion(new), _on_promotion(old))
+        change = difference(new.promotion, old.promotion)
         assert change is not None
         surely = change.low > 0
         winner, loser = (new, old) if surely else (old, new)
@@ -141,14 +137,16 @@ def round_contestants(population: Population, judge: Judge) -> list[Contestant]:
 def final_contestants(population: Population, judge: Judge) -> list[Contestant]:
     """Returns the incumbent, the best single nets and the best joined ones; simple ones first.
 
-    Of each, the best two heads of the catalogue and the best that was generated compete: what is
-    simpler stays where the other is not surely better.
+    Of each, the best heads of the catalogue and the best that was generated compete, two and one,
+    of single nets beside joined ones one of each: what is simpler stays where the other is not
+    surely better.
     """
     # An incumbent has surely beaten the best baseline before: the slow one is not run again.
     found: list[Contestant | None] = [judge.incumbent or _best(population, baselines=True)]
     for kinds in (("train", "invent"), ("join",)):
         for generated in (False, True):
-            number = 1 if generated else CATALOGUE_HEADS
+            beside = kinds != ("join",) and any(population.of_kind("join"))
+            number = 1 if generated or beside else CATALOGUE_HEADS
             found += _leaders(population, kinds, generated)[:number]
     chosen = _distinct(found)
     if not chosen:
@@ -176,11 +174,6 @@ def _contestant(population: Population, answer: Mapping[str, Any]) -> Contestant
     return (node, found[0]) if node is not None and found else None
 
 
-def _on_promotion(head: Head) -> Head:
-    """Returns the head with its promotion figures in the place that `difference` looks at."""
-    return Head(head.candidate, head.status, head.trial, head.promotion, head.promotion_scores)
-
-
 def _best(population: Population, *, baselines: bool) -> Contestant | None:
     kinds = ("baselines",) if baselines else ("train", "invent", "join")
     return next(iter(_leaders(population, kinds)), None)
@@ -190,14 +183,14 @@ def _leaders(
     population: Population, kinds: tuple[str, ...], generated: bool | None = None
 ) -> list[Contestant]:
     """Returns the measured heads of nodes of these kinds, best first."""
-    measured = [
+    found = [
         (node, head)
         for node, head in population.heads()
-        if head.result is not None
+        if head.search is not None
         and node.kind in kinds
         and (generated is None or head.generated == generated)
     ]
-    return sorted(measured, key=lambda pair: pair[1].merit, reverse=True)
+    return sorted(found, key=lambda pair: pair[1].merit, reverse=True)
 
 
 def _distinct(contestants: list[Contestant | None]) -> list[Contestant]:

@@ -223,6 +223,7 @@ def _loop(
         _earlier_uses(earlier),
         None if seconds is None else seconds * SEGMENT_SHARE / RACE_SHARE,
         len(run.family.parts["train"]) if isinstance(run.family, ClassFamily) else 0,
+        workers=executor.num_workers,
     )
     programs = tuple(known_programs(earlier)) if earlier is not None else ()
     number, ended = restore(run, proposer.population)

@@ -21,6 +21,40 @@ from metaloop.core.statistics import Estimate, paired_difference
 NodeKind = Literal["baselines", "train", "invent", "join"]
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What was measured of a candidate on one part, on the same number of episodes of each task.
+
+    `results`: of the task that is asked for, then of the same with several shots, if there is such.
+    `scores`: of every episode `[tasks, episodes]`.
+    """
+
+    results: tuple[Result, ...]
+    scores: np.ndarray
+
+    @property
+    def result(self) -> Result:
+        """The result on the task that is asked for."""
+        return self.results[0]
+
+    @property
+    def goodness(self) -> np.ndarray:
+        """Means over the tasks `[episodes]`, signed so that more is better."""
+        sign = 1 if higher_is_better(self.result.metric) else -1
+        return np.asarray(sign * self.scores.mean(0))
+
+    @property
+    def value(self) -> float:
+        """The mean over all tasks and episodes, of which more is better."""
+        return float(self.goodness.mean())
+
+    @property
+    def asked_value(self) -> float:
+        """The figure on the task that is asked for, of which more is better."""
+        value = self.result.value
+        return value if higher_is_better(self.result.metric) else -value
+
+
 @dataclass
 class Head:
     """One candidate as it was measured in one node.
@@ -32,11 +66,8 @@ class Head:
     candidate: Candidate
     status: TrialStatus
     trial: TrialId | None = None
-    result: Result | None = None
-    scores: np.ndarray | None = None
-    promotion: Result | None = None
-    promotion_scores: np.ndarray | None = None  # means over the tasks that are judged
-    seconds_per_episode: float = 0.0
+    search: Measured | None = None
+    promotion: Measured | None = None
     cpu_seconds: float = 0.0
     cost: float = 0.0
     steps: int = 0
@@ -46,10 +77,7 @@ class Head:
     @property
     def value(self) -> float:
         """The figure on `search`, of which more is better; minus infinity if there is none."""
-        if self.result is None:
-            return -np.inf
-        better = higher_is_better(self.result.metric)
-        return self.result.value if better else -self.result.value
+        return -np.inf if self.search is None else self.search.value
 
     @property
     def merit(self) -> tuple[float, float]:
@@ -86,7 +114,7 @@ class Node:
     @property
     def best(self) -> Head | None:
         """The head with the best figure; None where nothing could be measured."""
-        measured = [head for head in self.heads if head.result is not None]
+        measured = [head for head in self.heads if head.search is not None]
         return max(measured, key=lambda head: head.merit, default=None)
 
     @property
@@ -130,7 +158,7 @@ class Population:
                 self.stalls[node.line] = 0
         else:
             standing = self.nodes.get(self.current.get(node.line, -1))
-            change = difference(node.best, standing.best if standing else None)
+            change = _change(node.best, standing.best if standing else None)
             if change is not None and change.value + change.ci95 > 0:
                 self.current[node.line] = node.number
             paid = change is not None and change.value > 0
@@ -141,7 +169,7 @@ class Population:
         """Returns how much better a node is than its parent, paired on the episodes of both."""
         if node.parent is None or node.parent not in self.nodes:
             return None
-        return difference(node.best, self.nodes[node.parent].best)
+        return _change(node.best, self.nodes[node.parent].best)
 
     def is_harmed_by(self, share: float) -> bool:
         """Whether most continuations of this share of the budget made their lines surely worse."""
@@ -181,18 +209,20 @@ class Population:
     @property
     def best(self) -> tuple[Node, Head] | None:
         """The best head so far by its figure on `search`; None where there is none."""
-        measured = [(node, head) for node, head in self.heads() if head.result is not None]
+        measured = [(node, head) for node, head in self.heads() if head.search is not None]
         return max(measured, key=lambda pair: pair[1].merit, default=None)
 
 
-def difference(better: Head | None, worse: Head | None) -> Estimate | None:
-    """Returns the paired difference of two heads on the episodes that both were measured on."""
-    if better is None or worse is None or better.scores is None or worse.scores is None:
+def difference(better: Measured | None, worse: Measured | None) -> Estimate | None:
+    """Returns the paired difference on the episodes that both were measured on, more is better."""
+    if better is None or worse is None:
         return None
-    assert better.result is not None
-    common = min(len(better.scores), len(worse.scores))
-    sign = 1 if higher_is_better(better.result.metric) else -1
-    return paired_difference(sign * better.scores[:common], sign * worse.scores[:common])
+    common = min(better.scores.shape[1], worse.scores.shape[1])
+    return paired_difference(better.goodness[:common], worse.goodness[:common])
+
+
+def _change(new: Head | None, old: Head | None) -> Estimate | None:
+    return None if new is None or old is None else difference(new.search, old.search)
 
 
 def _merit(node: Node) -> tuple[float, float]:

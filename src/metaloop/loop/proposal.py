@@ -56,7 +56,7 @@ def heads_for(candidate: Candidate, parent: Node) -> tuple[Candidate, ...]:
     """
     heads = [candidate]
     for head in sorted(parent.heads, key=lambda head: head.merit, reverse=True):
-        if head.result is None or head.candidate.learner.name in SLOW_HEADS:
+        if head.search is None or head.candidate.learner.name in SLOW_HEADS:
             continue
         other = as_head(head.candidate, candidate)
         known = {head.identity for head in heads}

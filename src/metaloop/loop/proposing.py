@@ -15,22 +15,21 @@ A line keeps what it had where a continuation brings nothing, so a bad idea cost
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from metaloop.catalogue.candidates import trunk_of
 from metaloop.catalogue.generators import generator_arms
-from metaloop.catalogue.learners import EVOLVED, PROGRAM, embeds
-from metaloop.catalogue.nets import CUSTOM, coarse, companions, finer, on_whole_images
+from metaloop.catalogue.learners import embeds
+from metaloop.catalogue.nets import companions
 from metaloop.catalogue.space import random_candidate
 from metaloop.core.inputs import InputFormat
 from metaloop.core.objective import objective
 from metaloop.core.randomness import numpy_stream
-from metaloop.core.records import Candidate, Choice
+from metaloop.core.records import Candidate
 from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import Estimate
-from metaloop.generators.recipes import extended, operators_of
 from metaloop.loop.arms import (
     CONTINUE,
     CROSSOVER,
@@ -48,19 +47,21 @@ from metaloop.loop.arms import (
     adds_operator,
     guessing_bandit,
 )
+from metaloop.loop.changes import MOST_OPERATORS, Changes
 from metaloop.loop.credit import Bandit, Use
-from metaloop.loop.evolving import end_to_end, other_inner_loss
 from metaloop.loop.population import Node, Population
 from metaloop.loop.proposal import EVERYTHING, Generates, Proposal, as_head, heads_for
-from metaloop.loop.variation import Variation, crossover, vary_net, vary_plan
+from metaloop.loop.variation import Variation
 
 RACE_SHARE = 0.05  # of the budget, for the first segment of all contenders together
 SEGMENT_SHARE = 0.1  # of the budget: one continuation
 SHORTER = 4  # times, where most continuations made lines surely worse
 SHORTEST_SHARE = SEGMENT_SHARE / SHORTER**2
+LAST_SEGMENT = 2.5  # times a usual one, at most: a line's last continuation takes what is left
+LAST_AT = 0.5  # spent share of the budget after which a line may have its last continuation
 LONGEST_START = 0.15  # of the budget: the first segment of a bred line
 LAST_START = 0.75  # spent share of the budget after which no line is begun any more
-FINER_AT = 0.35  # spent share of the budget after which lines go on with larger images
+FINER_AT = 0.2  # spent share of the budget after which lines go on with larger images
 INVENT_AT = 0.5  # spent share of the budget at which programs are invented
 INVENT_SHARE = 0.03
 NUM_LINES = 4
@@ -70,7 +71,6 @@ REACH = 0.05  # of the metric behind the best line: further is out
 LEARNING = 0.01  # of the metric in one continuation: about what joining another net brings
 RANDOM_SHARE = 0.1  # of the budget, for each candidate of a random search
 _REST_AFTER = 2  # continuations in a row that brought nothing
-_MOST_OPERATORS = 3  # in a data recipe
 
 
 @dataclass
@@ -89,10 +89,13 @@ class Proposer:
     segment_seconds: float | None = None  # CPU-seconds of a usual one; None: a budget in steps
     num_classes: int = 0  # to learn from, where targets are classes
     num_lines: int = NUM_LINES
+    workers: int = 1
+    changes: Changes = field(init=False)
     going_on: Bandit = field(init=False)  # what a line goes on with
     breeding: Bandit = field(init=False)  # what a new line differs by
 
     def __post_init__(self) -> None:
+        self.changes = Changes(self.population, self.input_format, self.target_kind)
         data = self._data_arms()
         algorithms = [PLAN] if self.generates.algorithms else []
         nets = [NET, CROSSOVER] if self.generates.algorithms else []
@@ -153,10 +156,11 @@ class Proposer:
         name = model[0].learner.name
         candidate = random_candidate(name, self.input_format, self.spec, rng)
         arms = self._data_arms()
-        number = int(rng.integers(0, 1 + min(_MOST_OPERATORS - 1, len(arms))))
+        number = int(rng.integers(0, 1 + min(MOST_OPERATORS - 1, len(arms))))
         for arm in rng.permutation(arms)[:number]:
-            changed = self._with_data(str(arm), candidate)
-            candidate = changed.candidate if self._applies(str(arm), candidate) else candidate
+            changed = self.changes.with_data(str(arm), candidate)
+            fits = self.changes.applies(str(arm), candidate)
+            candidate = changed.candidate if fits else candidate
         heads = [candidate, *(as_head(head, candidate) for head in model[1:])]
         same = {h.identity: h for h in heads if trunk_of(h) == trunk_of(candidate)}
         words = "random: drawn from the whole space"
@@ -218,15 +222,17 @@ class Proposer:
         nodes = self.population.nodes
         best = max((line.value for line in alive), default=-np.inf)
         contenders = [line for line in alive if nodes[line.line].parent is None]
-        contenders.sort(key=lambda line: nodes[line.line].value, reverse=True)
-        first = nodes[contenders[0].line].value if contenders else -np.inf
+        contenders.sort(key=lambda line: _promise(nodes[line.line]), reverse=True)
+        first = _promise(nodes[contenders[0].line]) if contenders else -np.inf
         others = self.generates.algorithms and companions(self.input_format)
         ahead = {line.line for line in contenders[: 1 if others else SURVIVORS]}
 
         def is_near(line: Node) -> bool:
             if nodes[line.line].parent is not None:
                 return not line.rung or line.value >= best - REACH
-            return line.line in ahead and line.value >= (best if line.rung else first) - REACH
+            if line.line not in ahead:
+                return False
+            return line.value >= best - REACH if line.rung else _promise(line) >= first - REACH
 
         return [line for line in alive if is_near(line)] or alive[:1]
 
@@ -242,7 +248,7 @@ class Proposer:
         possible = [
             arm
             for arm in self.going_on.arms
-            if arm not in tried and self._applies(arm, line.recipe)
+            if arm not in tried and self.changes.applies(arm, line.recipe)
         ]
         if not possible:
             return None
@@ -251,7 +257,7 @@ class Proposer:
         arm = RESOLUTION if RESOLUTION in possible else self.going_on.choose(rng, possible)
         if arm is None:
             arm = CONTINUE if CONTINUE in possible else possible[0]
-        variation = self._varied(arm, line, rng)
+        variation = self.changes.varied(arm, line, rng, self._race_survivors(self.population.lines))
         if variation is None:
             if CONTINUE in tried:
                 return None
@@ -264,18 +270,19 @@ class Proposer:
             parent=line.number,
             continues=True,
             rung=line.rung + 1,
-            share=self._segment_share(),
+            share=self._last_share(line, spent) or self._segment_share(),
             filtered_by=line.number if adds_operator(arm) else line.filtered_by,
         )
 
     def _breed(self, lines: list[Node], rng: np.random.Generator) -> Proposal:
         """Step 4: a new line from the best one, as long as its parent was trained by then."""
         parent = self._ancestor(lines[0])
-        possible = [arm for arm in self.breeding.arms if self._applies(arm, parent.recipe)]
-        if len(lines) < FEWEST_LINES and NET in possible and self._companion(parent.recipe):
+        possible = [arm for arm in self.breeding.arms if self.changes.applies(arm, parent.recipe)]
+        companion = self.changes.companion(parent.recipe, lines)
+        if len(lines) < FEWEST_LINES and NET in possible and companion:
             possible = [NET]
         arm = self.breeding.choose(rng, possible) or (NET if possible == [NET] else SEED)
-        variation = self._varied(arm, parent, rng)
+        variation = self.changes.varied(arm, parent, rng, lines)
         if variation is None:
             arm, variation = SEED, Variation(parent.recipe, SEED_WORDS)
         return Proposal(
@@ -287,6 +294,27 @@ class Proposer:
             share=float(np.clip(parent.trained, self._segment_share(), LONGEST_START)),
             filtered_by=parent.number if adds_operator(arm) else parent.filtered_by,
         )
+
+    def _last_share(self, line: Node, spent: float) -> float | None:
+        """Returns the share of a line's last continuation; None if there will be others.
+
+        The rate falls to zero once instead of twice: a short segment at the end ruins what it began
+        with, and has no time to mend it.
+        """
+        if spent < LAST_AT or self._segment_share() < SEGMENT_SHARE:
+            return None
+        population = self.population
+        last = {
+            node.line
+            for node in [*population.lines, *population.pending.values()]
+            if node.continues and node.share > SEGMENT_SHARE
+        }
+        going_on = {each.line for each in self._race_survivors(population.lines)} | {line.line}
+        lines = len(going_on - last | {line.line})
+        if self.segment_seconds is not None:  # others go on at the same time
+            lines = max(lines, self.workers)
+        left = (1 - spent) / lines
+        return left if SEGMENT_SHARE < left < LAST_SEGMENT * SEGMENT_SHARE else None
 
     def _segment_share(self) -> float:
         """Returns the share of a continuation: what is learned by heart soon needs short ones."""
@@ -302,84 +330,6 @@ class Proposer:
             line = nodes[line.parent]
         return line
 
-    def _varied(self, arm: str, node: Node, rng: np.random.Generator) -> Variation | None:
-        """Returns the node's recipe changed by an arm; None where it stays as it is."""
-        recipe = node.recipe
-        if arm == PLAN:
-            return vary_plan(recipe, self.input_format, rng, self.target_kind)
-        if arm == NET:
-            return self._companion(recipe) or vary_net(
-                recipe, self.input_format, rng, self.target_kind
-            )
-        if arm == RESOLUTION:
-            net = finer(recipe.net)
-            assert net is not None
-            words = f"{RESOLUTION}: shrink {recipe.net.options['shrink']} -> "
-            words += str(net.options.get("shrink", 1))
-            return Variation(replace(recipe, net=net), words)
-        if arm == CROSSOVER:
-            others = [line for line in self.population.lines if line.line != node.line]
-            return crossover(recipe, others[0].recipe, rng) if others else None
-        if arm == INNER_LOSS:
-            return other_inner_loss(recipe, rng)
-        if arm == END_TO_END:
-            source = self._invention_source()
-            return end_to_end(recipe, source) if source else None
-        if not arm.startswith(DATA):
-            return None
-        return self._with_data(arm, recipe)
-
-    def _companion(self, recipe: Candidate) -> Variation | None:
-        """Returns the recipe with a good other net that no line has yet; None without one."""
-        lines = self._race_survivors(self.population.lines)
-        begun = [node for node in self.population.pending.values() if node.parent is not None]
-        nets = [on_whole_images(node.recipe.net) for node in [*lines, *begun]]
-        for net in companions(self.input_format):
-            if net not in nets:
-                words = f"{NET}: {_described(recipe.net)} -> {_described(net)}"
-                return Variation(replace(recipe, net=coarse(net, self.input_format)), words)
-        return None
-
-    def _applies(self, arm: str, recipe: Candidate) -> bool:
-        """Whether an arm would change such a recipe, or is to leave it as it is."""
-        if arm == NET:
-            return recipe.net.name != CUSTOM
-        if arm == RESOLUTION:
-            return finer(recipe.net) is not None
-        if arm == INNER_LOSS:
-            return recipe.learner.name == EVOLVED
-        if arm == END_TO_END:
-            fresh = recipe.learner.name != PROGRAM and embeds(recipe.learner.name)
-            return fresh and self._invention_source() is not None
-        if not arm.startswith(DATA):
-            return True
-        what = arm.removeprefix(f"{DATA}add ")
-        if what.startswith("family "):
-            return what.removeprefix("family ") not in recipe.data.families
-        if len(operators_of(recipe.data)) >= _MOST_OPERATORS:
-            return False
-        return what.partition("(")[0] not in {choice.name for choice in recipe.data.generators}
-
-    def _invention_source(self) -> str | None:
-        """Returns the text of the best program that was invented so far."""
-        invented = [
-            head
-            for node in self.population.of_kind("invent")
-            for head in node.heads
-            if head.generated and head.result is not None
-        ]
-        best = max(invented, key=lambda head: head.merit, default=None)
-        return best.candidate.program if best else None
-
-    def _with_data(self, arm: str, recipe: Candidate) -> Variation:
-        what = arm.removeprefix(f"{DATA}add ")
-        if what.startswith("family "):
-            name = what.removeprefix("family ")
-            data = replace(recipe.data, families=(*recipe.data.families, name))
-        else:
-            data = extended(recipe.data, what)
-        return Variation(replace(recipe, data=data), arm)
-
     def _is_time_to_invent(self, known: list[Node], spent: float) -> bool:
         if not self.generates.algorithms or self.target_kind != "classes" or spent < INVENT_AT:
             return False
@@ -389,12 +339,17 @@ class Proposer:
 
     def _invention(self) -> Proposal:
         line = next(line for line in self.population.lines if embeds(line.recipe.learner.name))
-        heads = tuple(head.candidate for head in line.heads if head.result is not None)
+        heads = tuple(head.candidate for head in line.heads if head.search is not None)
         return Proposal(
             "invent", heads, "program: invented", parent=line.number, share=INVENT_SHARE
         )
 
 
-def _described(net: Choice) -> str:
-    """Returns a net's name with the activation, if it has one of its own: `resnet10 by silu`."""
-    return net.name + (f" by {net.options['activation']}" if "activation" in net.options else "")
+def _promise(first: Node) -> float:
+    """Returns what a contender's first segment promises: its figure on the task asked for alone.
+
+    With several shots nets that hardly differ from fresh ones do well, too (LOG.md).
+    """
+    if first.best is None or first.best.search is None:
+        return -np.inf
+    return first.best.search.asked_value

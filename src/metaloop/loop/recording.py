@@ -27,7 +27,7 @@ from metaloop.core.records import (
 )
 from metaloop.core.statistics import Estimate
 from metaloop.loop.executor import Outcome
-from metaloop.loop.population import Head, Node, Population
+from metaloop.loop.population import Head, Measured, Node, Population
 from metaloop.loop.proposal import Proposal
 from metaloop.loop.run import Run
 
@@ -177,9 +177,10 @@ def _node(run: Run, population: Population, job: StoredJob, trials: list[StoredT
         head.steps = trial.steps
         if node.kind in ("invent", "join"):
             head.generated = is_generated(population, known.candidate, known.operator)
-        for result in run.archive.results(trial=stored.id, part="search"):
-            head.result = result.result
-            head.scores = run.archive.scores(result.id) if result.has_scores else None
+        found = list(run.archive.results(trial=stored.id, part="search"))
+        if found:
+            scores = np.stack([run.archive.scores(one.id) for one in found])
+            head.search = Measured(tuple(one.result for one in found), scores)
         node.heads.append(head)
     return node
 
@@ -199,26 +200,29 @@ def _take_figures(node: Node, outcome: Outcome) -> None:
 def take_figures(head: Head, figures: Mapping[str, Any]) -> None:
     """Puts what a worker measured into a head."""
     head.status, head.message = figures["status"], figures["message"]
-    if "result" in figures:
-        head.result = result_from_json(figures["result"])
-        head.scores = np.array(figures["scores"])
-        head.seconds_per_episode = figures["seconds_per_episode"]
+    head.search = measured(figures)
 
 
-def result_from_json(fields: Mapping[str, Any]) -> Result:
-    """Returns the result that `to_json` wrote, read as JSON."""
-    return Result(**{**fields, "protocol": Protocol(**fields["protocol"])})
+def measured(figures: Mapping[str, Any]) -> Measured | None:
+    """Returns what `Scorer.figures` wrote; None of a candidate that failed."""
+    tasks = figures.get("tasks")
+    if not tasks:
+        return None
+    results = [
+        Result(**{**task["result"], "protocol": Protocol(**task["result"]["protocol"])})
+        for task in tasks
+    ]
+    return Measured(tuple(results), np.array([task["scores"] for task in tasks]))
 
 
 def _trial(run: Run, node: Node, head: Head, outcome: Outcome) -> Trial:
     value: Mapping[str, Any] = outcome.value or {}
     curve: tuple[CurvePoint, ...] = ()
-    if head.result is not None and head.steps:
+    if head.search is not None and head.steps:
         loss = value.get("loss")
         seconds = float(value.get("train_wall_seconds", 0.0))
-        curve = (
-            CurvePoint(head.steps, seconds, np.nan if loss is None else loss, head.result.value),
-        )
+        value_then = head.search.result.value
+        curve = (CurvePoint(head.steps, seconds, np.nan if loss is None else loss, value_then),)
     return Trial(
         candidate=head.candidate.identity,
         status=head.status,
@@ -229,15 +233,16 @@ def _trial(run: Run, node: Node, head: Head, outcome: Outcome) -> Trial:
         flops=value.get("flops"),
         rung=node.rung,
         curve=curve,
-        results=(head.result,) if head.result is not None else (),
+        results=() if head.search is None else head.search.results,
         message=head.message,
     )
 
 
 def _scores(head: Head) -> dict[str, np.ndarray]:
-    if head.result is None or head.scores is None:
+    if head.search is None:
         return {}
-    return {head.result.protocol.list_hash: head.scores}
+    lists = [result.protocol.list_hash for result in head.search.results]
+    return dict(zip(lists, head.search.scores, strict=True))
 
 
 def _charge(population: Population, node: Node, cpu_seconds: float) -> None:

@@ -38,8 +38,10 @@ from metaloop.loop.workplace import TrainingData
 BASELINE_EPISODES = 50  # they are slow, and far behind or not needed exactly
 RACE_EPISODES = 100
 EPISODES = 400
+JOIN_EPISODES = 200  # for many features there are many numbers to go through
 ROUNDS_AT = (0.35, 0.65)  # spent shares of the budget at which the incumbent is tested again
-FINISH_SHARE = 0.12  # of a budget in seconds, for joining and the last judgement
+FINISH_SHARE = 0.12  # of a budget in seconds, at most, for joining and the last judgement
+_MEASUREMENTS_TO_FINISH = 8  # what they take, in times that a node takes to be measured
 _LEAST_SEGMENT = 0.25  # of what was planned: a shorter one is not worth starting
 _WAIT_SECONDS = 0.5
 _PATIENCE, _GRACE_SECONDS = 4.0, 60.0  # a job may take so many times its budget, and this on top
@@ -60,6 +62,7 @@ class Loop:
     judge: Judge = field(default_factory=Judge)
     number: int = 0
     jobs: dict[int, tuple[Node, JobId, Any]] = field(default_factory=dict)
+    slowest_measurement: float = 0.0  # seconds that a trained node took beside its training
 
     @property
     def population(self) -> Population:
@@ -223,6 +226,9 @@ def _absorb(loop: Loop, outcome: Outcome) -> Iterator[LoopEvent]:
         return
     if outcome.status == "done" and outcome.job.work in ("invent", "join"):
         _take_inventions(loop, node, job, outcome)
+    if outcome.value and node.kind == "train":
+        beside = outcome.wall_seconds - outcome.value["train_wall_seconds"]
+        loop.slowest_measurement = max(loop.slowest_measurement, beside)
     trials, progress = end(loop.run, loop.population, node, job, outcome)
     loop.proposer.credit(node, progress)
     best = loop.population.best
@@ -240,7 +246,7 @@ def _absorb(loop: Loop, outcome: Outcome) -> Iterator[LoopEvent]:
             label=_label_of(node, trial.candidate),
             trial=trial,
             best=leader.candidate.label if leader else "",
-            best_value=leader.result.value if leader and leader.result else None,
+            best_value=leader.search.result.value if leader and leader.search else None,
             operator=node.operator,
             progress=progress,
         )
@@ -293,7 +299,7 @@ def _join(loop: Loop) -> Iterator[LoopEvent]:
         "recipes": [to_json(line.recipe) for line in lines],
         "heads": [to_json(head) for head in heads],
         "seed": loop.run.seed,
-        "episodes": EPISODES,
+        "episodes": JOIN_EPISODES,
     }
     _submit(loop, node, job, "join", arguments)
     while loop.jobs:
@@ -305,7 +311,7 @@ def _join(loop: Loop) -> Iterator[LoopEvent]:
 def _heads_to_join(loop: Loop, lines: list[Node]) -> tuple[Candidate, ...]:
     """Returns the best heads of the lines and of what was invented, different methods only."""
     nodes = [*lines, *loop.population.of_kind("invent")]
-    measured = [head for node in nodes for head in node.heads if head.result is not None]
+    measured = [head for node in nodes for head in node.heads if head.search is not None]
     chosen: dict[tuple[str, str | None], Candidate] = {}
     for head in sorted(measured, key=lambda head: head.merit, reverse=True):
         key = (head.candidate.learner.name, head.candidate.program)
@@ -352,7 +358,7 @@ def _spent(loop: Loop) -> float:
     """Returns the share of the budget that is gone; under one in steps, that is given away."""
     run, population = loop.run, loop.population
     if run.budget.wall_seconds is not None:
-        return run.wall_seconds / (run.budget.wall_seconds * (1 - FINISH_SHARE))
+        return run.wall_seconds / (run.budget.wall_seconds - _finish_seconds(loop))
     nodes = [*population.nodes.values(), *population.pending.values()]
     return sum((node.share for node in nodes), 0.0)
 
@@ -364,10 +370,17 @@ def _budget(loop: Loop, proposal: Proposal) -> Budget | None:
         return Budget(steps=max(2, round(proposal.share * run.budget.steps)))
     assert run.budget.wall_seconds is not None
     planned = proposal.share * run.budget.wall_seconds * loop.executor.num_workers
-    left = run.budget.wall_seconds * (1 - FINISH_SHARE) - run.wall_seconds
+    left = run.budget.wall_seconds - _finish_seconds(loop) - run.wall_seconds
     if proposal.kind != "baselines" and left < _LEAST_SEGMENT * planned:
         return None
     return Budget(wall_seconds=max(0.2, min(planned, left)))
+
+
+def _finish_seconds(loop: Loop) -> float:
+    """Returns what is kept of a budget in seconds for joining and the last judgement."""
+    assert loop.run.budget.wall_seconds is not None
+    most = FINISH_SHARE * loop.run.budget.wall_seconds
+    return min(most, _MEASUREMENTS_TO_FINISH * loop.slowest_measurement or most)
 
 
 def _stage(node: Node) -> str:

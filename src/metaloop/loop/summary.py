@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from metaloop.catalogue.programs import program_name
-from metaloop.core.objective import higher_is_better
 from metaloop.core.records import Result
 from metaloop.generators.recipes import recipe_text
 from metaloop.loop.judging import Judge
@@ -81,8 +80,8 @@ def row(node: Node, head: Head) -> dict[str, Any]:
         "rung": node.rung,
         "steps": head.steps,
         "cpu_seconds": head.cpu_seconds,
-        "search": figures(head.result),
-        "promotion": figures(head.promotion),
+        "search": figures(head.search.result if head.search else None),
+        "promotion": figures(head.promotion.result if head.promotion else None),
     }
 
 
@@ -104,7 +103,7 @@ def write_program(run: Run, population: Population, judge: Judge) -> Path | None
     The promoted one if it is a program, else the one with the best figure on `search`.
     """
     invented = [(node, head) for node, head in population.heads() if head.generated]
-    invented = [pair for pair in invented if pair[1].result is not None]
+    invented = [pair for pair in invented if pair[1].search is not None]
     chosen = judge.incumbent
     if chosen is None or not chosen[1].generated:
         chosen = max(invented, key=lambda pair: pair[1].merit, default=None)
@@ -119,21 +118,22 @@ def write_program(run: Run, population: Population, judge: Judge) -> Path | None
 
 def _measured(node: Node, head: Head) -> str:
     """Returns what was measured of a program and of the best catalogue head on the same net."""
-    assert head.result is not None
-    how, value = head.result.protocol, head.result
+    assert head.search is not None
+    how, value = head.search.result.protocol, head.search.result
     said = (
         f"{value.metric} {100 * value.value:.1f} +/- {100 * value.ci95:.1f} "
         f"({value.episodes} episodes of `{how.part}`, {how.ways}-way {how.shots}-shot, inductive)"
     )
-    rivals = [other for other in node.heads if not other.generated and other.result is not None]
+    rivals = [other for other in node.heads if not other.generated and other.search is not None]
     rival = max(rivals, key=lambda other: other.merit, default=None)
-    gained = difference(head, rival)
+    gained = difference(head.search, rival.search) if rival is not None else None
     if rival is None or gained is None:
         return said
     name = program_name(rival.candidate.program) or rival.candidate.learner.name
+    shots = " and ".join(str(each.protocol.shots) for each in head.search.results)
     return (
         f"{said}; {100 * gained.value:+.2f} +/- {100 * gained.ci95:.2f} points over {name}, "
-        f"the best known one on the same features"
+        f"the best known one on the same features ({shots}-shot)"
     )
 
 
@@ -146,5 +146,4 @@ def _place(head: Head) -> tuple[bool, float]:
     """Returns what orders promoted heads, best first, before all others."""
     if head.promotion is None:
         return True, -head.value
-    better = higher_is_better(head.promotion.metric)
-    return False, -head.promotion.value if better else head.promotion.value
+    return False, -head.promotion.value

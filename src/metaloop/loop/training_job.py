@@ -7,7 +7,6 @@ nothing that was trained is thrown away (WSD-S: Wen et al. 2024, arXiv:2410.0519
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -17,20 +16,16 @@ from typing import Any
 import numpy as np
 
 from metaloop.core.budget import Budget
-from metaloop.core.errors import DivergenceError, EpisodeError
-from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams
+from metaloop.core.learner import Learner, MetaParams
 from metaloop.core.records import Candidate, Plan, candidate_from_json, to_json
-from metaloop.engine.evaluation import FeatureCache, evaluate
 from metaloop.engine.events import Finished, Progressed
 from metaloop.engine.state import TrainState, load_state, save_state
 from metaloop.engine.training import initial_state, train
 from metaloop.generators.recipes import shaped
-from metaloop.loop.executor import Report, one_line
+from metaloop.loop.executor import Report
+from metaloop.loop.scoring import score_heads
 from metaloop.loop.workplace import (
-    TrainedNet,
     TrainingData,
-    assemble,
-    family_of,
     learner_of,
     save_net,
     spec_of,
@@ -40,17 +35,6 @@ from metaloop.loop.workplace import (
 )
 from metaloop.programs.inference import CONSTANT_PREFIX
 from metaloop.tasks.family import ClassFamily, TaskFamily
-
-# What a candidate can do wrong; anything else (a full disk) is the run's business.
-CANDIDATES_FAULTS = (
-    EpisodeError,
-    DivergenceError,
-    RuntimeError,
-    ValueError,
-    TypeError,
-    ArithmeticError,
-    MemoryError,
-)
 
 _CLASSIFIER = "classifier.weight"
 
@@ -108,7 +92,7 @@ class Segment:
 def train_node(folder: Path, arguments: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
     """Trains one segment, measures every head on `search`, keeps trunk and net; returns figures.
 
-    The heads' figures are a list in their order; see `measured`.
+    The heads' figures are a list in their order, as `Scorer.figures` returns them.
     """
     segment = Segment.from_arguments(arguments)
     family = training_family(folder, segment.data)
@@ -126,7 +110,7 @@ def train_node(folder: Path, arguments: Mapping[str, Any], report: Report) -> Ma
     save_state(ended.state, state_path(folder, segment.node))
     meta_params = with_center(learner, ended.meta_params, family)
     save_net(folder, segment.node, meta_params)
-    heads = measure_heads(folder, segment.heads, meta_params, segment.seed, segment.episodes)
+    heads = score_heads(folder, segment.heads, meta_params, segment.seed, segment.episodes)
     return {**facts, "status": "finished", "message": "", "heads": heads}
 
 
@@ -137,7 +121,7 @@ def measure_baselines(
     heads = tuple(candidate_from_json(text) for text in arguments["heads"])
     start = time.perf_counter()
     figures = [
-        measure_heads(folder, (head,), {}, arguments["seed"], arguments["episodes"])[0]
+        score_heads(folder, (head,), {}, arguments["seed"], arguments["episodes"])[0]
         for head in heads
     ]
     return {
@@ -148,47 +132,6 @@ def measure_baselines(
         "train_wall_seconds": time.perf_counter() - start,
         "flops": 0.0,
     }
-
-
-def measure_heads(
-    folder: Path,
-    heads: tuple[Candidate, ...],
-    trained: MetaParams,
-    seed: int,
-    episodes: int,
-    cache: FeatureCache | None = None,
-) -> list[dict[str, Any]]:
-    """Returns figures of every head on the first `episodes` of `search`, features shared.
-
-    `cache`: features of the net that are known by now. A figure: `status`, `message`, and where it
-    could be measured `result`, `scores`, `seconds_per_episode`.
-    """
-    family, spec = family_of(folder), spec_of(folder)
-    net = TrainedNet(trained)
-    figures: list[dict[str, Any]] = []
-    for candidate in heads:
-        start = time.perf_counter()
-        try:
-            learner, meta_params = assemble(folder, candidate, net, seed)
-            if cache is None and trained and isinstance(learner, EmbeddingLearner):
-                cache = FeatureCache(learner, meta_params)
-            result, scores = evaluate(learner, meta_params, family, "search", spec, episodes, cache)
-        except CANDIDATES_FAULTS as error:
-            diverged = isinstance(error, DivergenceError)
-            message = str(error) if diverged else one_line(f"{type(error).__name__}: {error}")
-            status = "diverged" if diverged else "failed"
-            figures.append({"status": status, "message": message})
-            continue
-        figures.append(
-            {
-                "status": "finished",
-                "message": "",
-                "result": json.loads(to_json(result)),
-                "scores": scores.tolist(),
-                "seconds_per_episode": (time.perf_counter() - start) / episodes,
-            }
-        )
-    return figures
 
 
 def _trained(
@@ -227,7 +170,7 @@ def _starting_state(
     if segment.start is None:
         return fresh
     ended = load_state(state_path(folder, segment.start))
-    was_first, state = not ended.base_steps, ended.segment()
+    state = ended.segment()
     earlier = segment.start_recipe
     assert earlier is not None and segment.start_data is not None
     before = training_family(folder, segment.start_data)
@@ -245,7 +188,7 @@ def _starting_state(
         meta_params=meta_params,
         optimiser=state.optimiser if same_shapes and same_optimiser else {},
         flops_per_step=state.flops_per_step if same_step else None,
-        strategy=state.strategy if same_step and not was_first else None,  # that may be a guess
+        strategy=state.strategy if same_step else None,
     )
 
 

@@ -19,10 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from metaloop.catalogue.candidates import build_learner
-from metaloop.core.errors import EpisodeError
 from metaloop.core.learner import CENTER, AfterTraining, EmbeddingLearner, Learner, MetaParams
 from metaloop.core.randomness import numpy_stream
-from metaloop.core.records import Candidate, Part, candidate_from_json
+from metaloop.core.records import Candidate, candidate_from_json
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.state import TrainState, load_state, save_state
 from metaloop.engine.training import initial_state, mean_feature
@@ -42,7 +41,6 @@ from metaloop.tasks.merging import merge
 _DATA, _ALSO, _TASK = "data", "also", "task.json"
 _RECIPES_KEPT = 2  # generated families in a worker's memory
 _FILTER_WAYS = 20
-SEVERAL = 5  # shots
 
 
 # Nets of the user's own, by the folder of the run: they exist in this process only.
@@ -182,23 +180,6 @@ class TrainedNet:
 def net_of(folder: Path, node: int) -> TrainedNet:
     """Returns what was trained in a node."""
     return TrainedNet(load_state(net_path(folder, node), best_device()).meta_params)
-
-
-def with_several_shots(
-    family: TaskFamily, spec: TaskSpec, part: Part, otherwise: int | None = None
-) -> list[TaskSpec]:
-    """Returns the task, and after it the same with several shots if it has fewer.
-
-    One that has several already is followed by one with `otherwise` shots, if that is given.
-    Nothing follows where classes have too few examples, and for targets that are no classes.
-    """
-    shots = SEVERAL if spec.shots < SEVERAL else otherwise
-    if not isinstance(family, ClassFamily) or shots is None:
-        return [spec]
-    try:
-        return [spec, family.spec(spec.ways, shots, spec.queries, part)]
-    except EpisodeError:
-        return [spec]
 
 
 def learner_of(folder: Path, candidate: Candidate, family: TaskFamily) -> Learner:

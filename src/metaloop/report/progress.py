@@ -49,9 +49,8 @@ def progress_of(records: Records) -> Progress:
         if stored is None:
             continue
         candidate = records.candidates.get(stored.trial.candidate)
-        for result in stored.trial.results:
-            how = result.protocol
-            if how.part != "search" or how.data_hash != records.target or candidate is None:
+        for result in records.results_in(stored, "search", asked=True):
+            if candidate is None:
                 continue
             metric = metric or result.metric
             if result.metric != metric or not math.isfinite(result.value):

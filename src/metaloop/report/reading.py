@@ -107,14 +107,31 @@ class Records:
             if identity in self.trials_of or stored.run in own
         )
 
-    def results_of(self, candidate: str, part: Part) -> list[Result]:
-        """Returns a candidate's results on a part of the target data, oldest first."""
+    def results_of(self, candidate: str, part: Part, asked: bool = False) -> list[Result]:
+        """Returns a candidate's results on a part of the target data, oldest first.
+
+        `asked`: only those of the task that was asked for, not of the same with other shots.
+        """
+        trials = self.trials_of.get(candidate, ())
+        return [one for trial in trials for one in self.results_in(trial, part, asked)]
+
+    def results_in(self, trial: StoredTrial, part: Part, asked: bool = False) -> list[Result]:
+        """Returns a trial's results, as `results_of` does."""
         return [
             result
-            for stored in self.trials_of.get(candidate, ())
-            for result in stored.trial.results
-            if result.protocol.part == part and result.protocol.data_hash == self.target
+            for result in trial.trial.results
+            if result.protocol.part == part
+            and result.protocol.data_hash == self.target
+            and (not asked or result.protocol.shots == self.shots)
         ]
+
+    @cached_property
+    def shots(self) -> int | None:
+        """The shots of the task that was asked for: it is measured first."""
+        results = (result for stored in self.trials for result in stored.trial.results)
+        return next(
+            (r.protocol.shots for r in results if r.protocol.data_hash == self.target), None
+        )
 
     @cached_property
     def last_record(self) -> str | None:

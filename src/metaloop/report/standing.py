@@ -66,9 +66,8 @@ def standings(records: Records) -> tuple[Standing, ...]:
 def standing(records: Records, stored: StoredCandidate) -> Standing:
     """Returns where one candidate stands."""
     trials = records.trials_of.get(stored.identity, ())
-    search = records.results_of(stored.identity, "search")
-    promotion = records.results_of(stored.identity, "promotion")  # the task that was asked first
-    promotion = [one for one in promotion if one.protocol.shots == promotion[0].protocol.shots]
+    search = records.results_of(stored.identity, "search", asked=True)
+    promotion = records.results_of(stored.identity, "promotion", asked=True)
     last = trials[-1].trial if trials else None
     return Standing(
         stored=stored,

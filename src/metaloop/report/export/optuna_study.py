@@ -139,11 +139,7 @@ def _attributes(records: Records, stored: StoredTrial) -> dict[str, Any]:
 
 def _value(records: Records, stored: StoredTrial) -> float | None:
     """The trial's latest figure on `search` of the target data, if there is one."""
-    values = [
-        result.value
-        for result in stored.trial.results
-        if result.protocol.part == "search" and result.protocol.data_hash == records.target
-    ]
+    values = [result.value for result in records.results_in(stored, "search", asked=True)]
     return values[-1] if values and math.isfinite(values[-1]) else None
 
 

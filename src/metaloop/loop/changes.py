@@ -1,0 +1,116 @@
+"""What the arms of the bandits make of a recipe: other data, another plan, another net."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from metaloop.catalogue.learners import EVOLVED, PROGRAM, embeds
+from metaloop.catalogue.nets import CUSTOM, coarse, companions, finer, on_whole_images
+from metaloop.core.inputs import InputFormat
+from metaloop.core.records import Candidate, Choice
+from metaloop.generators.recipes import extended, operators_of
+from metaloop.loop.arms import CROSSOVER, DATA, END_TO_END, INNER_LOSS, NET, PLAN, RESOLUTION
+from metaloop.loop.evolving import end_to_end, other_inner_loss
+from metaloop.loop.population import Node, Population
+from metaloop.loop.variation import Variation, crossover, vary_net, vary_plan
+
+MOST_OPERATORS = 3  # in a data recipe
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Changes recipes of a population's nodes; inputs and targets are those of its family."""
+
+    population: Population
+    input_format: InputFormat
+    target_kind: str  # `classes` or `real`
+
+    def varied(
+        self, arm: str, node: Node, rng: np.random.Generator, lines: list[Node]
+    ) -> Variation | None:
+        """Returns the node's recipe changed by an arm; None where it stays as it is.
+
+        `lines`: those that are worth going on with.
+        """
+        recipe = node.recipe
+        if arm == PLAN:
+            return vary_plan(recipe, self.input_format, rng, self.target_kind)
+        if arm == NET:
+            return self.companion(recipe, lines) or vary_net(
+                recipe, self.input_format, rng, self.target_kind
+            )
+        if arm == RESOLUTION:
+            net = finer(recipe.net)
+            assert net is not None
+            words = f"{RESOLUTION}: shrink {recipe.net.options['shrink']} -> "
+            words += str(net.options.get("shrink", 1))
+            return Variation(replace(recipe, net=net), words)
+        if arm == CROSSOVER:
+            others = [line for line in self.population.lines if line.line != node.line]
+            return crossover(recipe, others[0].recipe, rng) if others else None
+        if arm == INNER_LOSS:
+            return other_inner_loss(recipe, rng)
+        if arm == END_TO_END:
+            source = self._invention_source()
+            return end_to_end(recipe, source) if source else None
+        if not arm.startswith(DATA):
+            return None
+        return self.with_data(arm, recipe)
+
+    def companion(self, recipe: Candidate, lines: list[Node]) -> Variation | None:
+        """Returns the recipe with a good other net that no line has yet; None without one."""
+        begun = [node for node in self.population.pending.values() if node.parent is not None]
+        nets = [on_whole_images(node.recipe.net) for node in [*lines, *begun]]
+        for net in companions(self.input_format):
+            if net not in nets:
+                words = f"{NET}: {_described(recipe.net)} -> {_described(net)}"
+                return Variation(replace(recipe, net=coarse(net, self.input_format)), words)
+        return None
+
+    def applies(self, arm: str, recipe: Candidate) -> bool:
+        """Whether an arm would change such a recipe, or is to leave it as it is."""
+        if arm == NET:
+            return recipe.net.name != CUSTOM
+        if arm == RESOLUTION:
+            return finer(recipe.net) is not None
+        if arm == INNER_LOSS:
+            return recipe.learner.name == EVOLVED
+        if arm == END_TO_END:
+            fresh = recipe.learner.name != PROGRAM and embeds(recipe.learner.name)
+            return fresh and self._invention_source() is not None
+        if not arm.startswith(DATA):
+            return True
+        what = arm.removeprefix(f"{DATA}add ")
+        if what.startswith("family "):
+            return what.removeprefix("family ") not in recipe.data.families
+        if len(operators_of(recipe.data)) >= MOST_OPERATORS:
+            return False
+        return what.partition("(")[0] not in {choice.name for choice in recipe.data.generators}
+
+    def _invention_source(self) -> str | None:
+        """Returns the text of the best program that was invented so far."""
+        invented = [
+            head
+            for node in self.population.of_kind("invent")
+            for head in node.heads
+            if head.generated and head.search is not None
+        ]
+        best = max(invented, key=lambda head: head.merit, default=None)
+        return best.candidate.program if best else None
+
+    def with_data(self, arm: str, recipe: Candidate) -> Variation:
+        """Returns the recipe that learns from an operator's classes or another family, too."""
+        what = arm.removeprefix(f"{DATA}add ")
+        if what.startswith("family "):
+            name = what.removeprefix("family ")
+            data = replace(recipe.data, families=(*recipe.data.families, name))
+        else:
+            data = extended(recipe.data, what)
+        return Variation(replace(recipe, data=data), arm)
+
+
+def _described(net: Choice) -> str:
+    """Returns a net's name with the activation, if it has one of its own: `resnet10 by silu`."""
+    return net.name + (f" by {net.options['activation']}" if "activation" in net.options else "")

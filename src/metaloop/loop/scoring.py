@@ -1,0 +1,119 @@
+"""How a worker scores candidates: on frozen episodes of a part, features of a net shared.
+
+On the task that is asked for and on as many with several shots: a learner is given either in use,
+two heads that are equal with one shot may be points apart with five, and with five shots a net that
+was trained longer is told from the others sooner.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from metaloop.core.errors import DivergenceError, EpisodeError, MetaloopError
+from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams
+from metaloop.core.records import Candidate, Part, to_json
+from metaloop.core.spec import TaskSpec
+from metaloop.engine.evaluation import FeatureCache, evaluate_on
+from metaloop.loop.executor import one_line
+from metaloop.loop.workplace import TrainedNet, assemble, family_of, spec_of
+from metaloop.tasks.episodes import Episodes
+from metaloop.tasks.family import ClassFamily, TaskFamily, episode_list
+
+SEVERAL = 5  # shots
+
+# What a candidate can do wrong; anything else (a full disk) is the run's business.
+CANDIDATES_FAULTS = (
+    MetaloopError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    MemoryError,
+)
+
+
+class Scorer:
+    """Scores candidates that share a trained net on the same episodes of a part.
+
+    `first`, `episodes`: where in the part's frozen list to begin, and how many to take. `cache`:
+    features of the net that are known by now.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        part: Part,
+        episodes: int,
+        first: int = 0,
+        cache: FeatureCache | None = None,
+    ) -> None:
+        self.family: TaskFamily = family_of(folder)
+        self.part: Part = part
+        self.lists = task_lists(self.family, spec_of(folder), part, episodes, first)
+        self.cache = cache
+
+    def figures(self, make: Callable[[], tuple[Learner, MetaParams]]) -> dict[str, Any]:
+        """Returns `status`, `message` and `tasks`: `result` and `scores` of each task.
+
+        A candidate that fails while it is made or scored has no `tasks`.
+        """
+        try:
+            learner, meta_params = make()
+            if self.cache is None and isinstance(learner, EmbeddingLearner):
+                self.cache = FeatureCache(learner, meta_params)
+            tasks = [
+                self._task(learner, meta_params, spec, episodes) for spec, episodes in self.lists
+            ]
+        except CANDIDATES_FAULTS as error:
+            diverged = isinstance(error, DivergenceError)
+            message = str(error) if diverged else f"{type(error).__name__}: {error}"
+            status = "diverged" if diverged else "failed"
+            return {"status": status, "message": one_line(message)}
+        return {"status": "finished", "message": "", "tasks": tasks}
+
+    def _task(
+        self, learner: Learner, meta_params: MetaParams, spec: TaskSpec, episodes: Episodes
+    ) -> dict[str, Any]:
+        result, scores = evaluate_on(
+            episodes, learner, meta_params, self.family, self.part, spec, self.cache
+        )
+        return {"result": json.loads(to_json(result)), "scores": scores.tolist()}
+
+
+def score_heads(
+    folder: Path,
+    heads: tuple[Candidate, ...],
+    trained: MetaParams,
+    seed: int,
+    episodes: int,
+    cache: FeatureCache | None = None,
+) -> list[dict[str, Any]]:
+    """Returns figures of every head on the first `episodes` of `search`, as `Scorer.figures`."""
+    scorer, net = Scorer(folder, "search", episodes, cache=cache), TrainedNet(trained)
+    return [scorer.figures(partial(assemble, folder, head, net, seed)) for head in heads]
+
+
+def task_lists(
+    family: TaskFamily,
+    spec: TaskSpec,
+    part: Part,
+    episodes: int,
+    first: int = 0,
+    otherwise: int | None = None,
+) -> list[tuple[TaskSpec, Episodes]]:
+    """Returns the task with its frozen episodes, then the same with several shots if it has fewer.
+
+    One that has several already is followed by one with `otherwise` shots, if that is given.
+    Nothing follows where classes have too few examples, and for targets that are no classes.
+    """
+    specs = [spec]
+    shots = SEVERAL if spec.shots < SEVERAL else otherwise
+    if isinstance(family, ClassFamily) and shots is not None:
+        with suppress(EpisodeError):
+            specs.append(family.spec(spec.ways, shots, spec.queries, part))
+    return [(one, episode_list(family, part, one, first + episodes)[first:]) for one in specs]
