@@ -13,6 +13,7 @@ import numpy as np
 
 from metaloop.catalogue.learners import EVOLVED, PROGRAM
 from metaloop.core.records import Candidate, Choice
+from metaloop.loop.arms import END_TO_END, INNER_LOSS
 from metaloop.loop.variation import Variation
 from metaloop.programs.errors import ProgramError
 from metaloop.programs.library import library_program
@@ -20,7 +21,6 @@ from metaloop.programs.mutation import mutate
 from metaloop.programs.parsing import parse
 from metaloop.programs.syntax import to_text
 
-END_TO_END_WORDS = "program: trained end to end"
 _FIRST = "gradient_step"  # its inner loss is cross-entropy, written out
 
 
@@ -32,7 +32,7 @@ def end_to_end(recipe: Candidate, source: str) -> Variation:
     style = "both" if recipe.plan.style == "classes" else recipe.plan.style
     plan = replace(recipe.plan, style=style)
     candidate = replace(recipe, learner=Choice(PROGRAM), plan=plan, program=source)
-    return Variation(candidate, END_TO_END_WORDS)
+    return Variation(candidate, f"{END_TO_END}: trained by the program's own loss")
 
 
 def other_inner_loss(recipe: Candidate, rng: np.random.Generator) -> Variation | None:
@@ -47,4 +47,4 @@ def other_inner_loss(recipe: Candidate, rng: np.random.Generator) -> Variation |
     if variant is None:
         return None
     candidate = replace(recipe, program=to_text(variant.program))
-    return Variation(candidate, f"program: inner loss: {variant.words}")
+    return Variation(candidate, f"{INNER_LOSS}: {variant.words}")

@@ -174,7 +174,7 @@ class Population:
     def is_harmed_by(self, share: float) -> bool:
         """Whether most continuations of this share of the budget made their lines surely worse."""
         ended, worse = self.by_share.get(share, (0, 0))
-        return ended > 1 and 2 * worse > ended
+        return 2 * worse > ended
 
     @property
     def lines(self) -> list[Node]:
