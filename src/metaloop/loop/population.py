@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -37,13 +38,13 @@ class Measured:
         """The result on the task that is asked for."""
         return self.results[0]
 
-    @property
+    @cached_property
     def goodness(self) -> np.ndarray:
         """Means over the tasks `[episodes]`, signed so that more is better."""
         sign = 1 if higher_is_better(self.result.metric) else -1
         return np.asarray(sign * self.scores.mean(0))
 
-    @property
+    @cached_property
     def value(self) -> float:
         """The mean over all tasks and episodes, of which more is better."""
         return float(self.goodness.mean())
