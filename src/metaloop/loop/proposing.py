@@ -285,9 +285,9 @@ class Proposer:
         variation = self.changes.varied(arm, parent, rng, lines)
         if variation is None:
             arm, variation = SEED, Variation(parent.recipe, SEED_WORDS)
+        generates = adds_operator(arm)
         if possible == [NET]:
-            variation = self._with_promising_data(variation, rng)
-        generated = adds_operator(arm) or variation.candidate.data != parent.recipe.data
+            variation, generates = self._with_promising_data(variation, rng)
         return Proposal(
             "train",
             heads_for(variation.candidate, parent),
@@ -295,11 +295,13 @@ class Proposer:
             arm=arm,
             parent=parent.number,
             share=float(np.clip(parent.trained, self._segment_share(), LONGEST_START)),
-            filtered_by=parent.number if generated else parent.filtered_by,
+            filtered_by=parent.number if generates else parent.filtered_by,
         )
 
-    def _with_promising_data(self, variation: Variation, rng: np.random.Generator) -> Variation:
-        """Returns a companion that learns from more classes at once, where they promise more.
+    def _with_promising_data(
+        self, variation: Variation, rng: np.random.Generator
+    ) -> tuple[Variation, bool]:
+        """Returns a companion, and whether it learns from generated classes: where they promise more.
 
         It has few segments in which to find out, and a net that was trained on too little is of no
         use beside another.
@@ -311,9 +313,9 @@ class Proposer:
         ]
         arm = self.going_on.choose(rng, [CONTINUE, *possible])
         if arm is None or arm == CONTINUE:
-            return variation
+            return variation, False
         candidate = self.changes.with_data(arm, variation.candidate).candidate
-        return Variation(candidate, f"{variation.operator}, {arm}")
+        return Variation(candidate, f"{variation.operator}, {arm}"), True
 
     def _last_share(self, line: Node, spent: float) -> float | None:
         """Returns the share of a line's last continuation; None if there will be others.
