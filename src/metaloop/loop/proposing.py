@@ -301,7 +301,7 @@ class Proposer:
     def _with_promising_data(
         self, variation: Variation, rng: np.random.Generator
     ) -> tuple[Variation, bool]:
-        """Returns a companion, and whether it learns from generated classes: where they promise more.
+        """Returns a companion; with generated classes, and True, where these promise more.
 
         It has few segments in which to find out, and a net that was trained on too little is of no
         use beside another.
