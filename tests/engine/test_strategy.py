@@ -91,11 +91,16 @@ def timed(seconds: dict[Strategy, list[float]]) -> tuple[Strategy, list[Strategy
 def test_the_quickest_is_found_though_it_warms_up_slowly(
     order: list[Strategy], data: st.DataObject
 ) -> None:
-    """A step is slow at first, and now and then; every second one is not."""
+    """A step is slow at first, and now and then; at least two of a strategy's turns are not."""
     usual = {strategy: 1.0 + 0.1 * place for place, strategy in enumerate(order)}
     noise = {s: data.draw(st.lists(st.floats(0, 9), min_size=3, max_size=3)) for s in EVERY}
     seconds = {
-        s: [50.0, usual[s], *(each for extra in noise[s] for each in (usual[s] + extra, usual[s]))]
+        s: [
+            4.0,
+            *(usual[s] + extra / 3 for extra in noise[s][:1]),
+            usual[s],
+            usual[s] + noise[s][1],
+        ]
         for s in EVERY
     }
     quickest, turns = timed(seconds)
@@ -106,7 +111,18 @@ def test_the_quickest_is_found_though_it_warms_up_slowly(
 def test_one_that_is_far_behind_has_no_more_turns() -> None:
     fast, slow = EVERY[:2]
     quickest, turns = timed({fast: [9.0, 1.0], slow: [9.0, 4.0]})
-    assert quickest == fast and turns == [fast, slow, fast, slow]
+    assert quickest == fast and turns == [fast, slow] * 3
+
+
+def test_one_that_is_hopeless_when_it_is_warm_has_no_second_turn() -> None:
+    fast, slow = EVERY[:2]
+    quickest, turns = timed({fast: [2.0, 1.0], slow: [30.0, 6.0]})
+    assert quickest == fast and turns == [fast, slow] * 2
+
+
+def test_one_that_was_disturbed_once_has_another_turn() -> None:
+    slow, fast = EVERY[:2]
+    assert timed({slow: [2.0, 1.2], fast: [9.0, 3.0, 1.0]})[0] == fast
 
 
 def test_a_single_strategy_needs_no_turns() -> None:

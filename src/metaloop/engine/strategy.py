@@ -22,7 +22,8 @@ from metaloop.nets.precision import embedding_in
 _TASK_MAPS = {"loop": loop_over_tasks, "vmap": vmap_over_tasks}
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _TURNS = 5  # of a strategy; the first warms up allocators and kernels
-_FAR = 1.5  # times the quickest
+_FAR, _WARM_TURNS = 1.5, 2  # times the quickest, after so many turns: one may have been disturbed
+_HOPELESS = 5.0  # times the quickest, after one turn
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Timing:
     """Finds the quickest of several strategies on training steps that are taken anyhow.
 
     They have turns, for other work on the machine comes and goes; the first turn of each is to get
-    warm, and one that turns out far behind has no more.
+    warm, and one that turns out far behind twice, or hopelessly once, has no more.
     """
 
     def __init__(self, strategies: Sequence[Strategy]) -> None:
@@ -81,13 +82,15 @@ class Timing:
     @property
     def _left(self) -> list[Strategy]:
         best = min(map(self._best, self._seconds))
-        return [s for s in self._seconds if not self._is_warm(s) or self._best(s) <= _FAR * best]
+        return [strategy for strategy in self._seconds if not self._is_out(strategy, best)]
 
     def _best(self, strategy: Strategy) -> float:
         return min(self._seconds[strategy][1:], default=math.inf)
 
-    def _is_warm(self, strategy: Strategy) -> bool:
-        return len(self._seconds[strategy]) > 1
+    def _is_out(self, strategy: Strategy, best: float) -> bool:
+        seconds = self._seconds[strategy]
+        least = _FAR if len(seconds) > _WARM_TURNS else _HOPELESS
+        return len(seconds) > 1 and min(seconds) > least * best
 
 
 def fixed_strategy(learner: Learner, meta_params: MetaParams) -> Strategy:
