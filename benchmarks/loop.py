@@ -11,11 +11,12 @@ as many at 5-shot, of one model. Arms:
     single         (a) the best catalogue algorithm with its default recipe, chosen on `promotion`
                    among all of them (each given the whole budget, the choice not charged);
                    plain baselines on raw inputs are among them
-    tuned          (b) the best trained one with hyper-parameters drawn at random and raced
+    tuned          (b) the best trained one: its default hyper-parameters and random ones get a
+                   twelfth of the budget each, what is best on `promotion` then has the rest
     random         (c) random search over the loop's whole space, nets joined at its end, too
     no-algorithms  (d) the loop without programs, nets, plans and joined nets
     no-data        (e) the loop without generated data
-    all-data       (f) every operator on in every candidate, nothing chosen
+    all-data       (f) the loop with every operator on from the start, and never chosen
 
 A run that is finished is kept in the results folder, with the score of every episode, and not run
 again. Differences are paired; their intervals come from a hierarchical bootstrap: seeds, then
@@ -42,12 +43,17 @@ from metaloop.catalogue.families import open_data
 from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.model import Model, load_model
 from metaloop.catalogue.space import random_candidate
+from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.learner import AfterTraining, EmbeddingLearner
 from metaloop.core.records import Candidate, Part
 from metaloop.engine.evaluation import evaluate
 from metaloop.engine.training import initial_state, mean_feature
 from metaloop.generators.recipes import extended
-from metaloop.loop import Generates, Learned, learn
+from metaloop.loop import Generates, Learned, learn, train_model
+from metaloop.loop.choosing import choose_field
+from metaloop.loop.learning import default_workers
+from metaloop.loop.proposing import RACE_SHARE
+from metaloop.loop.single import Trained
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.store import PublishedPart, Reading, Store
 
@@ -55,7 +61,7 @@ WAYS, SHOTS, EPISODES = 5, (1, 5), 1000
 RESAMPLES = 10_000
 FEW = ("omniglot30", "photos20", "intents20")
 ARMS = ("loop", "single", "tuned", "random", "no-algorithms", "no-data", "all-data")
-RANDOM_CANDIDATES = 10  # of arm `tuned`: each has a tenth of the budget
+TRIED, TRIED_SHARE = 4, 1 / 12  # hyper-parameters of arm `tuned`, and of the budget for each
 _PUBLISHED: dict[Part, PublishedPart] = {
     "train": "train", "search": "val", "promotion": "val", "test": "test",
 }  # fmt: skip
@@ -159,15 +165,15 @@ def arm_model(
     if arm == "no-data":
         return run(reading, out, budget, seed, generates=Generates(data=False)), {}
     if arm == "all-data":
-        candidates = [with_everything(c, reading) for c in trained(reading)]
+        candidates = [with_everything(c, reading) for c in contenders(reading, budget)]
         generates = Generates(data=False)
         return run(reading, out, budget, seed, candidates=candidates, generates=generates), {}
     if arm == "single":
         name = best_single(reading, list(catalogue(reading)), results, budget)
         return single(reading, name, results, budget, seed)[0], {"learner": name}
-    names = [candidate.learner.name for candidate in trained(reading)]
+    names = [name for name, c in catalogue(reading).items() if c.plan.style != "none"]
     name = best_single(reading, names, results, budget)  # there is nothing to draw of a plain one
-    return tuned(reading, name, out, budget, seed), {"learner": name}
+    return tuned(reading, name, budget, seed), {"learner": name}
 
 
 def catalogue(reading: Reading) -> dict[str, Candidate]:
@@ -180,9 +186,14 @@ def catalogue(reading: Reading) -> dict[str, Candidate]:
     }
 
 
-def trained(reading: Reading) -> list[Candidate]:
-    """Returns the catalogue's candidates that are trained."""
-    return [c for c in catalogue(reading).values() if c.plan.style != "none"]
+def contenders(reading: Reading, budget: str) -> list[Candidate]:
+    """Returns what the loop's race would start with under such a budget."""
+    family, _ = class_family(reading)
+    wall = parse_budget(budget).wall_seconds
+    assert wall is not None, "the proof is about seconds"
+    seconds = RACE_SHARE * wall * default_workers()
+    field = choose_field(family, family.spec(WAYS, 1), race_seconds=seconds, shrunk=True)
+    return [head for heads in field.contenders for head in heads]
 
 
 def with_everything(candidate: Candidate, reading: Reading) -> Candidate:
@@ -200,9 +211,6 @@ def single(
     reading: Reading, learner: str, results: Path, budget: str, seed: int
 ) -> tuple[Model, float]:
     """Returns one algorithm trained with all of the budget, and its `promotion` figure."""
-    from metaloop.loop import train_model
-    from metaloop.loop.single import Trained
-
     known = catalogue(reading)
     candidate = known[learner]
     name = next(name for name, c in known.items() if trunk_of(c) == trunk_of(candidate))
@@ -210,15 +218,21 @@ def single(
     path = results / "singles" / f"{reading.name}-{name}-{budget}-{seed}.metaloop"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        for event in train_model(reading, first, budget=budget, ways=WAYS, shots=1, seed=seed):
-            if isinstance(event, Trained):
-                event.model.save(path)
+        train_single(reading, first, parse_budget(budget), seed).save(path)
     family, _ = class_family(reading)
     model = with_head(load_model(path), candidate, family)
     value = evaluate(
         model.learner, model.meta_params, family, "promotion", family.spec(WAYS, 1), 600
     )[0].value
     return model, value
+
+
+def train_single(reading: Reading, candidate: Candidate, budget: Budget, seed: int) -> Model:
+    """Returns the model of one algorithm on all cores."""
+    for event in train_model(reading, candidate, budget=budget, ways=WAYS, shots=1, seed=seed):
+        if isinstance(event, Trained):
+            return event.model
+    raise AssertionError("no model")
 
 
 def with_head(model: Model, candidate: Candidate, family: ClassFamily) -> Model:
@@ -243,16 +257,26 @@ def best_single(reading: Reading, names: list[str], results: Path, budget: str) 
     return max(names, key=values.__getitem__)
 
 
-def tuned(reading: Reading, name: str, out: Path, budget: str, seed: int) -> Model:
-    """Returns the best of one method with random hyper-parameters: the loop races them, no more."""
+def tuned(reading: Reading, name: str, budget: str, seed: int) -> Model:
+    """Returns one method trained with the best of several hyper-parameters."""
     family, _ = class_family(reading)
+    spec = family.spec(WAYS, 1)
     rng = np.random.default_rng(seed)
-    drawn = [
-        random_candidate(name, family.input_format, family.spec(WAYS, 1), rng)
-        for _ in range(RANDOM_CANDIDATES)
-    ]
-    generates = Generates(algorithms=False, data=False)
-    return run(reading, out, budget, seed, candidates=drawn, generates=generates)
+    default = catalogue(reading)[name]
+    learner = default.learner.name
+    tried = [default]
+    tried += [random_candidate(learner, family.input_format, spec, rng) for _ in range(TRIED - 1)]
+    wall = parse_budget(budget).wall_seconds
+    assert wall is not None, "the proof is about seconds"
+
+    def trained(candidate: Candidate, share: float) -> tuple[float, Model]:
+        seconds = Budget(wall_seconds=share * wall)
+        model = train_single(reading, candidate, seconds, seed)
+        learner, phi = model.learner, model.meta_params
+        return evaluate(learner, phi, family, "promotion", spec, 600)[0].value, model
+
+    best = max(tried, key=lambda candidate: trained(candidate, TRIED_SHARE)[0])
+    return trained(best, 1 - TRIED * TRIED_SHARE)[1]
 
 
 def measure(arm: str, name: str, data: Path, results: Path, budget: str, seed: int) -> None:

@@ -39,7 +39,7 @@ out = options.out or temporary / "run"
 
 for event in learn(folder, budget=options.budget, out=out):
     if isinstance(event, Tried):
-        print(f"{event.label}: best so far {event.best} {event.best_value:.1%}")
+        print(f"{event.label}: best so far {event.best} {event.best_result.value:.1%}")
     if isinstance(event, Learned):
         test = event.report["test"]
         print(f"test: {test['value']:.1%} ± {test['ci95']:.1%} ({test['episodes']} episodes)")

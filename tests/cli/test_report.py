@@ -42,6 +42,9 @@ def test_a_learned_run_is_reported_shown_and_exported(command: Command, learned:
         "lineage",
         "operator credits",
         "openings of test",
+        "the best so far by CPU-seconds",
+        "the best generated program",
+        "def adapt(",
         "metaloop learn",
     ):
         assert part in shown.out
@@ -62,6 +65,8 @@ def test_a_learned_run_is_reported_shown_and_exported(command: Command, learned:
     exported = command("export", learned, "--to", "csv", "--out", "tables", "--json").json
     assert exported == {"format": "csv", "out": "tables"}
     assert (Path("tables") / "trials.csv").read_text().count("\n") > 3
+    jobs = (Path("tables") / "jobs.csv").read_text()
+    assert all(f",{work},finished," in jobs for work in ("baselines", "train", "invent", "judge"))
 
 
 def test_what_is_wrong_is_said_in_one_line(command: Command, tmp_path: Path) -> None:

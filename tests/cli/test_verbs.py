@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import typer
 
 from metaloop import __version__
 from metaloop.archive import Archive
-from metaloop.cli import app
+from metaloop.cli import app, progress
 from metaloop.loop import finishing
 
 Command = Callable[..., Any]
@@ -60,8 +61,9 @@ def test_every_verb_has_help_and_takes_a_seed(command: Command) -> None:
 
 @pytest.mark.usefixtures("quick_catalogue")
 def test_from_a_folder_of_classes_to_a_model_that_needs_no_support(
-    command: Command, classes: Path, new_classes: Path, tmp_path: Path
+    command: Command, classes: Path, new_classes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
     learned = command("learn", classes, "--image-size", "8", "--budget", "60steps")
     assert learned.code == 0, learned.err
     folder = Path("runs/shapes-1")
@@ -69,7 +71,15 @@ def test_from_a_folder_of_classes_to_a_model_that_needs_no_support(
     for expected in ("protonet", "search", "promotion", "1,000 episodes, 5-way 1-shot, part test"):
         assert expected in learned.out
     assert f"metaloop predict {model} --support" in learned.out
-    assert learned.err.count("tried ") >= 3 and learned.err.count("promoted ") == 1
+    said = learned.err.splitlines()
+    tried = [line for line in said if line.startswith("tried ")]
+    assert len(tried) >= 3 and learned.err.count("promoted ") == 1
+    assert any(line.endswith(" over its parent (1 and 5 shots)") for line in tried)
+    doing = [line for line in said if line.startswith("round ")]
+    assert doing and re.fullmatch(
+        r"round [123] · [^·]+ · [^·]+ · step [\d,]+ · loss [\d.]+ · best [^·]+ [\d.]+ ± [\d.]+ %",
+        doing[-1],
+    )
 
     evaluated = command("evaluate", model, classes, "--episodes", "50", "--json").json
     assert {"metric", "value", "ci95", "episodes", "ways", "shots", "protocol"} == set(evaluated)

@@ -322,5 +322,5 @@ def test_known_programs_join_the_start_and_damaged_ones_are_passed_over(
     given = arguments(recipe, known=["def adapt(", known], evaluations=20)
     said = invent_programs(folder, given, lambda content: None)
     assert said["status"] == "finished"
-    parents = {entry["parent_program"] for entry in said["candidates"]}
-    assert parents <= {*PROGRAMS, known, "blank", "random"}
+    ancestors = {entry["ancestor"] for entry in said["candidates"]} - {None}
+    assert ancestors and ancestors <= {known, *(entry.source for entry in PROGRAMS.values())}

@@ -168,6 +168,21 @@ def test_an_incumbent_is_tested_again_and_can_lose_its_place(bench: Bench) -> No
     assert second[1].promotion is not None and second[1].promotion.value < 0.55  # the new figure
 
 
+def test_an_incumbent_that_leads_is_tested_again_beside_the_next_best(bench: Bench) -> None:
+    first, second, third = bench.add(0.9), bench.add(0.6), bench.add(0.7)
+    judge = Judge()
+    bench.judge(judge, [first, second], scores(0.8), scores(0.5))
+    contestants = round_contestants(bench.population, judge)
+    assert [head for _, head in contestants] == [first[1], third[1]]
+
+
+def test_without_any_baseline_the_best_two_are_compared(bench: Bench) -> None:
+    bench.add(0.5)
+    second, third = bench.add(0.6), bench.add(0.7)
+    contestants = round_contestants(bench.population, Judge())
+    assert [head for _, head in contestants] == [third[1], second[1]]
+
+
 def test_nobody_is_compared_with_itself(bench: Bench) -> None:
     first, second = bench.add(0.3), bench.add(0.6)
     judge = Judge()

@@ -48,6 +48,10 @@ def test_the_report_is_json_with_all_keys(finished: Any) -> None:
     assert report["best"]["candidate"] in {row["candidate"] for row in rows}
     assert len({row["candidate"] for row in rows}) == len(rows)
     assert "digits" not in report
+    arms = {row["arm"]: row for row in report["operators"]["going on"]}
+    assert arms["continue"]["uses"] >= 1 and arms["continue"]["cpu_seconds"] > 0
+    assert sum(row["chance"] for row in arms.values()) <= 1 + 1e-9
+    assert {"seed", "net"} <= {row["arm"] for row in report["operators"]["breeding"]}
 
 
 def test_the_final_test_has_a_thousand_episodes_unless_a_test_says_otherwise() -> None:
@@ -88,7 +92,7 @@ def test_events_come_in_order(finished: Any) -> None:
     tried = [event for event in finished[1] if isinstance(event, Tried)]
     assert max(i for i, kind in enumerate(kinds) if kind is Tried) < kinds.index(Promoted)
     assert {event.trial.status for event in tried} == {"finished"}
-    assert all(event.best and event.best_value is not None for event in tried)
+    assert all(event.best and event.best_result is not None for event in tried)
     for event in finished[1]:
         if isinstance(event, Trying):
             assert event.seconds_left is None and event.spent >= 0 and event.stage

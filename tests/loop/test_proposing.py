@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +33,7 @@ from metaloop.loop.choosing import Field, choose_field
 from metaloop.loop.population import Head, Measured, Node, Population
 from metaloop.loop.proposal import Generates, Proposal
 from metaloop.loop.proposing import (
+    AGAIN_FROM,
     FINER_AT,
     INVENT_AT,
     LAST_AT,
@@ -99,8 +100,17 @@ def measured(candidate: Candidate, value: float, rng: np.random.Generator) -> He
     return Head(candidate, "finished", search=search, cpu_seconds=1.0, cost=1.0)
 
 
-def play(proposer: Proposer, seed: int = 0, workers: int = 1, failing: float = 0.1) -> list[Step]:
-    """Returns the steps of a search to its end; figures drawn at random, some nodes fail."""
+def play(
+    proposer: Proposer,
+    seed: int = 0,
+    workers: int = 1,
+    failing: float = 0.1,
+    worth: Mapping[str, float] | None = None,
+) -> list[Step]:
+    """Returns the steps of a search to its end; figures drawn at random, some nodes fail.
+
+    `worth`: what a net gains that learns from these families for a segment more.
+    """
     rng = np.random.default_rng(seed)
     population, steps, number = proposer.population, [], 0
     while True:
@@ -114,7 +124,8 @@ def play(proposer: Proposer, seed: int = 0, workers: int = 1, failing: float = 0
             number += 1
         elif population.pending:
             numbers = sorted(population.pending)
-            end_one(proposer, population.pending[numbers[rng.integers(len(numbers))]], rng, failing)
+            ended = population.pending[numbers[rng.integers(len(numbers))]]
+            end_one(proposer, ended, rng, failing, worth or {})
         else:
             return steps
 
@@ -133,12 +144,19 @@ def begun(population: Population, proposal: Proposal, number: int) -> Node:
     return node
 
 
-def end_one(proposer: Proposer, node: Node, rng: np.random.Generator, failing: float) -> None:
+def end_one(
+    proposer: Proposer,
+    node: Node,
+    rng: np.random.Generator,
+    failing: float,
+    worth: Mapping[str, float],
+) -> None:
     fails = rng.random() < failing and node.kind == "train"
     value = rng.uniform(0.2, 0.9)
     parent = proposer.population.nodes.get(-1 if node.parent is None else node.parent)
     if parent is not None and node.continues:
         value = parent.value + rng.uniform(-0.03, 0.06)
+    value += sum(worth[name] for name in node.recipe.data.families if name in worth)
     node.cost = float(rng.uniform(0.5, 2.0))
     node.heads = [
         Head(head.candidate, "failed", message="no")
@@ -223,7 +241,31 @@ def test_programs_are_invented_once_on_the_best_net_after_half_the_budget(
     steps = play(proposer, seed, workers, failing=0.0)  # else there may be no net to do it on
     invented = [step for step in steps if step.proposal.kind == "invent"]
     assert len(invented) == 1
-    assert invented[0].spent >= INVENT_AT and invented[0].proposal.parent is not None
+    assert invented[0].spent >= INVENT_AT[0] and invented[0].proposal.parent is not None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_in_long_runs_programs_are_invented_again_once_there_is_another_net(seed: int) -> None:
+    proposer = make_proposer("drawings", seed, segment_seconds=AGAIN_FROM)
+    steps = play(proposer, seed, workers=2, failing=0.0)
+    invented = [step for step in steps if step.proposal.kind == "invent"]
+    assert 1 <= len(invented) <= 2
+    assert all(step.spent >= at for step, at in zip(invented, INVENT_AT, strict=False))
+    nets = [step.proposal.parent for step in invented]
+    assert len(set(nets)) == len(nets)
+    last = proposer.population.lines[0].number
+    again = [n for n, step in enumerate(steps) if step.proposal.kind == "invent"]
+    assert len(invented) == 2 or last in nets or last > again[0]
+
+
+@pytest.mark.parametrize(("name", "kept"), [("good", True), ("bad", False)])
+def test_data_that_helps_is_kept_and_data_that_hurts_is_not(name: str, kept: bool) -> None:
+    found = []
+    for seed in range(8):
+        proposer = make_proposer("vectors", seed, families=(name,))
+        play(proposer, seed, failing=0.0, worth={"good": 0.06, "bad": -0.06})
+        found.append(name in proposer.population.peaks[0].recipe.data.families)
+    assert sum(found) >= 7 if kept else sum(found) == 0
 
 
 @given(kinds, st.integers(0, 10**6))

@@ -12,7 +12,7 @@ import pytest
 
 from metaloop.archive import Archive
 from metaloop.catalogue.families import OpenedData
-from metaloop.core.budget import parse_budget
+from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.records import Candidate, Choice, Plan
 from metaloop.loop import repeating
 from metaloop.loop.choosing import choose_field
@@ -81,13 +81,14 @@ def lived(
 
 
 def facts(node: Node) -> dict[str, Any]:
-    """Returns all that is known of a node, what judgements added to its heads apart."""
+    """Returns all that is known of a node."""
     said = asdict(replace(node, heads=[]))
     heads = []
     for head in node.heads:
-        own = asdict(replace(head, promotion=None))
-        if head.search is not None:
-            own["search"]["scores"] = head.search.scores.tolist()
+        own = asdict(head)
+        for part in ("search", "promotion"):
+            if own[part] is not None:
+                own[part]["scores"] = own[part]["scores"].tolist()
         heads.append(own)
     return {**said, "heads": heads}
 
@@ -116,6 +117,8 @@ def test_the_live_run_had_all_kinds_of_nodes_and_accidents(
 ) -> None:
     nodes = lived[1].population.nodes.values()
     assert {"baselines", "train", "invent"} <= {node.kind for node in nodes}
+    assert any(head.promotion is not None for node in nodes for head in node.heads)
+    assert any(node.beside > 0 for node in nodes)
     assert any(head.generated for node in nodes for head in node.heads)
     assert any(node.continues for node in nodes)
     statuses = {head.status for node in nodes for head in node.heads}
@@ -225,3 +228,20 @@ def test_training_that_diverges_is_a_record_of_its_own_kind(make_run: RunMaker) 
 
 def test_a_judge_without_records_is_a_new_one(make_run: RunMaker) -> None:
     assert resumed_judge(make_run(), Population()) == Judge()
+
+
+@pytest.mark.parametrize(
+    ("whole", "own", "allowed"),
+    [("100s", Budget(wall_seconds=5.0), 80.0), ("100s", None, 108.0), ("60steps", None, 1800.0)],
+)
+def test_every_job_is_ended_in_proportion_to_the_budget(
+    make_run: RunMaker, whole: str, own: Budget | None, allowed: float
+) -> None:
+    """Joining and judging, too, have no budget of their own: what is kept for them counts."""
+    run = make_run(budget=whole)
+    candidate = Candidate(Choice("protonet"), Choice("mlp"), Plan("episodes"))
+    proposer = Proposer(Population(), [], (), run.family.input_format, run.spec, 0)
+    executor = InProcess(WORK, run.folder)
+    loop = Loop(run, executor, proposer)
+    repeating._submit(loop, Node(0, "join", candidate), 1, "join", {}, own)  # type: ignore[arg-type]
+    assert executor._job is not None and executor._job.seconds_allowed == allowed

@@ -16,7 +16,7 @@ from metaloop.archive import Archive, content
 from metaloop.catalogue.model import load_model
 from metaloop.core.errors import MetaloopError
 from metaloop.core.records import Candidate, Choice, Plan, Trial
-from metaloop.loop import Tried, learn
+from metaloop.loop import Tried, finishing, learn, opening
 from metaloop.loop.population import Node, Population
 from metaloop.loop.proposal import Proposal
 from metaloop.loop.recording import begin
@@ -104,10 +104,59 @@ def test_a_run_that_was_left_and_then_stopped_goes_on_to_its_end(
     assert all(a[0] + a[1] == b[0] for a, b in itertools.pairwise(ranges))
 
 
+@pytest.mark.usefixtures("short")
+def test_once_test_was_opened_nothing_is_judged_or_opened_again(
+    left: Path, reading: Any, tools: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(left, folder)
+
+    def fails(*arguments: Any) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finishing, "illustrate", fails)  # after the look at `test`
+        with pytest.raises(OSError, match="no space"):
+            list(learn(reading, out=folder, resume=True, **OPTIONS))
+    with Archive.open(folder / "archive.sqlite", read_only=True) as archive:
+        (seen,), judged = archive.openings(), archive.jobs()
+    assert seen.result is not None
+
+    _, report = tools.run_to_end(learn(reading, out=folder, resume=True, **OPTIONS))
+    assert report["status"] == "finished" and report["test"]["value"] == seen.result.value
+    assert report["best"]["candidate"] == seen.subject
+    assert load_model(folder / "model.metaloop").results[-1] == seen.result
+    with Archive.open(folder / "archive.sqlite", read_only=True) as archive:
+        assert archive.openings() == (seen,)
+        assert [job.number for job in archive.jobs()] == [job.number for job in judged]
+
+
+@pytest.mark.usefixtures("short")
+def test_a_look_that_was_broken_off_is_taken_by_the_same_candidate(
+    left: Path, reading: Any, tools: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(left, folder)
+
+    def fails(*arguments: Any) -> None:
+        raise OSError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "evaluate", fails)
+        with pytest.raises(OSError, match="killed"):
+            list(learn(reading, out=folder, resume=True, **OPTIONS))
+    _, report = tools.run_to_end(learn(reading, out=folder, resume=True, **OPTIONS))
+    with Archive.open(folder / "archive.sqlite", read_only=True) as archive:
+        broken, seen = archive.openings()
+        assert sum(job.work == "judge" for job in archive.jobs()) == report["rounds"]
+    assert broken.result is None and seen.result is not None
+    assert broken.subject == seen.subject == report["best"]["candidate"]
+
+
 def test_other_arguments_than_those_of_the_run_are_named(left: Path, reading: Any) -> None:
     before = (left / "archive.sqlite").stat().st_mtime_ns
-    options = {**OPTIONS, "queries": 4, "seed": 1}
-    with pytest.raises(MetaloopError, match=r"other values of --queries, --seed"):
+    options = {**OPTIONS, "queries": 4, "seed": 1, "archive": left / "archive.sqlite"}
+    with pytest.raises(MetaloopError, match=r"other values of --archive, --queries, --seed"):
         next(learn(reading, out=left, resume=True, **options))
     assert (left / "archive.sqlite").stat().st_mtime_ns == before
 

@@ -40,8 +40,9 @@ def test_csv_files_hold_every_record(large: Records, tmp_path: Path) -> None:
     assert len(rows(folder, "curves")) == sum(len(t.trial.curve) for t in large.trials)
     assert {path.stem for path in folder.iterdir()} == {
         *("candidates", "trials", "results", "curves", "verdicts", "comparisons", "openings"),
-        "progress",
+        *("progress", "jobs"),
     }
+    assert [int(row["job"]) for row in rows(folder, "jobs")] == [job.id for job in large.jobs]
 
 
 def test_cells_are_no_formulas_and_steer_nothing(bench: Any, tmp_path: Path) -> None:

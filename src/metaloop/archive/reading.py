@@ -27,7 +27,7 @@ from metaloop.archive.stored import (
     StoredVerdict,
     TrialId,
 )
-from metaloop.core.errors import ArchiveError, unknown_name
+from metaloop.core.errors import ArchiveError, UnknownNameError, unknown_name
 from metaloop.core.records import Part
 
 Record = TypeVar("Record")
@@ -58,6 +58,13 @@ class Reading(ABC):
         """Returns all candidates."""
         return self._candidates("SELECT * FROM candidates ORDER BY id")
 
+    def candidate(self, identity: str) -> StoredCandidate:
+        """Returns one candidate; `UnknownNameError` for an identity that is not in the archive."""
+        found = self._candidates("SELECT * FROM candidates WHERE identity = ?", (identity,))
+        if not found:
+            raise self._unknown_candidate(identity)
+        return found[0]
+
     def lineage(self, candidate: str) -> tuple[StoredCandidate, ...]:
         """Returns a candidate and all its ancestors, every one before its own parents.
 
@@ -70,8 +77,7 @@ class Reading(ABC):
             (candidate,),
         )
         if not found:
-            known = [row["identity"] for row in self.query("SELECT identity FROM candidates")]
-            raise unknown_name("candidate", candidate, known)
+            raise self._unknown_candidate(candidate)
         return found
 
     def trials(
@@ -153,6 +159,10 @@ class Reading(ABC):
         where, values = _where({"run": run})
         found = self.query(f"SELECT * FROM artefacts {where} ORDER BY id", values)
         return self._decoded(rows.artefact, found)
+
+    def _unknown_candidate(self, identity: str) -> UnknownNameError:
+        known = [row["identity"] for row in self.query("SELECT identity FROM candidates")]
+        return unknown_name("candidate", identity, known)
 
     def _candidates(self, select: str, values: Sequence[Any] = ()) -> tuple[StoredCandidate, ...]:
         parents = defaultdict(list)

@@ -131,9 +131,10 @@ class _Shown:
         elif isinstance(event, Tried):
             result = event.trial.results[0] if event.trial.results else None
             said = result_figure(result) if result else f"{event.trial.status}"
-            if event.best == event.label and result and result.value == event.best_value:
-                self.best = f"best {event.label} {said}"
-            gained = "" if event.progress is None else gain(event.progress)
+            if event.best_result is not None:
+                self.best = f"best {event.best} {result_figure(event.best_result)}"
+            shots = sorted({each.protocol.shots for each in event.trial.results})
+            gained = "" if event.progress is None else gain(event.progress, shots)
             operator = "" if event.operator == "catalogue" else event.operator
             said = joined(f"tried {event.label}", operator, said, gained, event.trial.message)
             self.progress.line(said)

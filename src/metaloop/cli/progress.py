@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -89,9 +89,10 @@ def result_figure(result: Result | None) -> str:
     return "-" if result is None else figure(vars(result))
 
 
-def gain(progress: Estimate) -> str:
-    """Returns a paired difference in points, `+1.2 +/- 0.4 over its parent`."""
-    return f"{100 * progress.value:+.1f} +/- {100 * progress.ci95:.1f} over its parent"
+def gain(progress: Estimate, shots: Sequence[int]) -> str:
+    """Returns a paired difference in points: `+1.2 +/- 0.4 over its parent (1 and 5 shots)`."""
+    said = f"{100 * progress.value:+.1f} +/- {100 * progress.ci95:.1f} over its parent"
+    return f"{said} ({' and '.join(map(str, shots))} shots)" if len(shots) > 1 else said
 
 
 def clock(seconds: float | None) -> str:

@@ -53,8 +53,8 @@ class Changes:
         if arm == INNER_LOSS:
             return other_inner_loss(recipe, rng)
         if arm == END_TO_END:
-            source = self._invention_source()
-            return end_to_end(recipe, source) if source else None
+            invented = self.population.inventions
+            return end_to_end(recipe, invented[0].candidate) if invented else None
         if not arm.startswith(DATA):
             return None
         return self.with_data(arm, recipe)
@@ -79,7 +79,7 @@ class Changes:
             return recipe.learner.name == EVOLVED
         if arm == END_TO_END:
             fresh = recipe.learner.name != PROGRAM and embeds(recipe.learner.name)
-            return fresh and self._invention_source() is not None
+            return fresh and bool(self.population.inventions)
         if not arm.startswith(DATA):
             return True
         what = arm.removeprefix(f"{DATA}add ")
@@ -88,17 +88,6 @@ class Changes:
         if len(operators_of(recipe.data)) >= MOST_OPERATORS:
             return False
         return what.partition("(")[0] not in {choice.name for choice in recipe.data.generators}
-
-    def _invention_source(self) -> str | None:
-        """Returns the text of the best program that was invented so far."""
-        invented = [
-            head
-            for node in self.population.of_kind("invent")
-            for head in node.heads
-            if head.generated and head.search is not None
-        ]
-        best = max(invented, key=lambda head: head.merit, default=None)
-        return best.candidate.program if best else None
 
     def with_data(self, arm: str, recipe: Candidate) -> Variation:
         """Returns the recipe that learns from an operator's classes or another family, too."""

@@ -7,8 +7,8 @@ catalogue follows. Candidates that share a trained net are one contender with se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import nn
@@ -34,15 +34,20 @@ from metaloop.tasks.family import TaskFamily
 
 PORTFOLIO_SIZE = 4
 SLOW_START_SECONDS = 15.0  # of one core: gradient learners were near chance after less (LOG.md)
+PROVEN, GIVEN = "archive: proven in earlier runs", "given: asked for"
 _CATALOGUE_PROGRAMS = ("centred", "power", "ridge")  # heads worth measuring on every net
 
 
 @dataclass(frozen=True)
 class Field:
-    """What there is to begin with: plain baselines, and contenders with their heads, in order."""
+    """What there is to begin with: plain baselines, and contenders with their heads, in order.
+
+    `origins`: in words, where contenders are from that are not of the catalogue, by identity.
+    """
 
     baselines: tuple[Candidate, ...]
     contenders: tuple[tuple[Candidate, ...], ...]
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 def choose_field(
@@ -65,6 +70,7 @@ def choose_field(
     candidates = catalogue_candidates(family.input_format, spec, shrunk=shrunk)
     baselines = tuple(c for c in candidates if c.plan.style == "none")
     trained = [c for c in candidates if c.plan.style != "none"]
+    catalogue = {candidate.identity for candidate in trained}
     if own is not None:
         trained = [candidate for candidate in own if candidate.plan.style != "none"]
     elif family.input_format.kind == "image" and _is_short(race_seconds, len(trained)):
@@ -80,9 +86,12 @@ def choose_field(
             heads.append(candidate)
     for heads in contenders.values():
         heads.sort(key=lambda head: head.learner.name in SLOW_HEADS)  # the first is always measured
-        known = _programs(heads[0], family, spec, module)
-        heads += [program for program in known if program not in heads]
-    return Field(baselines, tuple(map(tuple, contenders.values())))
+        programs = _programs(heads[0], family, spec, module)
+        heads += [program for program in programs if program not in heads]
+    words = GIVEN if own is not None else PROVEN
+    first = [heads[0].identity for heads in contenders.values()] if module is None else []
+    origins = {identity: words for identity in first if identity not in catalogue}
+    return Field(baselines, tuple(map(tuple, contenders.values())), origins)
 
 
 def _is_short(race_seconds: float | None, contenders: int) -> bool:

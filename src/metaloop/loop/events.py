@@ -36,16 +36,17 @@ class Trying:
 
 @dataclass(frozen=True)
 class Tried:
-    """A trial ended; `best` is the label and the value of the best one so far.
+    """A trial ended; `best` is the label of the best one so far, with its result on `search`.
 
-    `operator`: how the candidate came about; `progress`: what it gained over its parent, paired.
+    `operator`: how the candidate came about; `progress`: what it gained over its parent, paired,
+    in the mean over the tasks of the trial's results.
     Of heads on one net this is the best one.
     """
 
     label: str
     trial: Trial
     best: str
-    best_value: float | None
+    best_result: Result | None
     operator: str = "catalogue"
     progress: Estimate | None = None
 

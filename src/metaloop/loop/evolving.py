@@ -24,15 +24,16 @@ from metaloop.programs.syntax import to_text
 _FIRST = "gradient_step"  # its inner loss is cross-entropy, written out
 
 
-def end_to_end(recipe: Candidate, source: str) -> Variation:
-    """Returns the recipe with its net trained by the program's own loss of queries.
+def end_to_end(recipe: Candidate, invented: Candidate) -> Variation:
+    """Returns the recipe with its net trained by an invented program's own loss of queries.
 
     A whole-class classifier goes on beside the episodes.
     """
     style = "both" if recipe.plan.style == "classes" else recipe.plan.style
     plan = replace(recipe.plan, style=style)
-    candidate = replace(recipe, learner=Choice(PROGRAM), plan=plan, program=source)
-    return Variation(candidate, f"{END_TO_END}: trained by the program's own loss")
+    candidate = replace(recipe, learner=Choice(PROGRAM), plan=plan, program=invented.program)
+    words = f"{END_TO_END}: trained by the program's own loss"
+    return Variation(candidate, words, (invented.identity,))
 
 
 def other_inner_loss(recipe: Candidate, rng: np.random.Generator) -> Variation | None:

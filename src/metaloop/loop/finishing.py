@@ -9,13 +9,14 @@ from typing import Any
 from metaloop.catalogue.families import OpenedData, class_parts
 from metaloop.catalogue.model import Model
 from metaloop.core.errors import MetaloopError
+from metaloop.core.records import Result
 from metaloop.loop.events import LoopEvent, Promoted
 from metaloop.loop.illustrating import illustrate
 from metaloop.loop.judging import net_node
 from metaloop.loop.opening import open_test, protocol_json
 from metaloop.loop.repeating import Loop
 from metaloop.loop.run import Run
-from metaloop.loop.summary import chance_of, figures, summary, write_program
+from metaloop.loop.summary import chance_of, figures, operators, summary, write_program
 from metaloop.loop.transfer import digits_report
 from metaloop.loop.workplace import TrainedNet, assemble, net_of
 from metaloop.modelfile import TrainingRecord
@@ -41,17 +42,7 @@ def finish(
     yield Promoted(winner[1].candidate.label, winner[1].promotion.result, reason)
     start = time.perf_counter()
     model = _model(run, loop, wall)
-    test = open_test(
-        run.archive,
-        winner[1].candidate.identity,
-        "the end of a learn run",
-        model.learner,
-        model.meta_params,
-        run.family,
-        run.spec,
-        _TEST_EPISODES,
-        run.id,
-    )
+    test = _test_result(run, model)
     model = model.with_results(winner[1].promotion.result, test)
     model.save(run.model_path, overwrite=True)
     illustrate(run, model)
@@ -70,8 +61,36 @@ def finish(
     if opened.family.name == "glyphs":
         report["digits"] = digits_report(model)
     report["program"] = str(program) if program else None
+    report["operators"] = operators(loop.proposer)
     report["test_seconds"] = time.perf_counter() - start
     return report
+
+
+def is_test_open(run: Run) -> bool:
+    """Whether an earlier try has looked at `test`: nothing may be chosen any more."""
+    return any(opening.run in run.tries for opening in run.archive.openings())
+
+
+def _test_result(run: Run, model: Model) -> Result:
+    """Returns what the model has on `test`, which is looked at unless an earlier try has done so.
+
+    A look that was broken off, of which nothing was seen, stays on record.
+    """
+    subject = model.candidate.identity
+    for opening in run.archive.openings():
+        if opening.run in run.tries and opening.subject == subject and opening.result is not None:
+            return opening.result
+    return open_test(
+        run.archive,
+        subject,
+        "the end of a learn run",
+        model.learner,
+        model.meta_params,
+        run.family,
+        run.spec,
+        _TEST_EPISODES,
+        run.id,
+    )
 
 
 def interrupted(run: Run, loop: Loop, reading_seconds: float) -> dict[str, Any]:

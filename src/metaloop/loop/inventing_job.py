@@ -216,14 +216,14 @@ def _entry(member: Member, recipe: Candidate, start: Iterable[Start]) -> dict[st
         "candidate": to_json(on_trunk(recipe, str(member.program))),
         "operator": f"program: {_difference(ancestor, member.program)}",
         "behaviour": _behaviour(member.program),
-        "parent_program": member.ancestor,
+        "ancestor": _source(ancestor),
     }
 
 
 def _catalogue(recipe: Candidate, heads: Iterable[str]) -> list[dict[str, Any]]:
     measured = set(heads)
     entries = []
-    for name, program in PROGRAMS.items():
+    for program in PROGRAMS.values():
         candidate = to_json(on_trunk(recipe, program.source))
         if candidate not in measured:
             hashed = _behaviour(parse(program.source))
@@ -232,7 +232,7 @@ def _catalogue(recipe: Candidate, heads: Iterable[str]) -> list[dict[str, Any]]:
                     "candidate": candidate,
                     "operator": "catalogue",
                     "behaviour": hashed,
-                    "parent_program": name,
+                    "ancestor": None,
                 }
             )
     return entries
@@ -242,9 +242,16 @@ def _difference(ancestor: Start | None, program: Program) -> str:
     if ancestor is None or ancestor.name in (_BLANK, _RANDOM):
         return "grown from the primitives alone"
     if ancestor.program == program:
-        return "found in an earlier run"
+        return "found earlier"
     name = ancestor.name if ancestor.name in PROGRAMS else "an earlier program"
     return one_line(f"{name}, " + "; ".join(explain(ancestor.program, program)))
+
+
+def _source(ancestor: Start | None) -> str | None:
+    """Returns the text that a program came from; None if it was grown from nothing."""
+    if ancestor is None or ancestor.name in (_BLANK, _RANDOM):
+        return None
+    return PROGRAMS[ancestor.name].source if ancestor.name in PROGRAMS else ancestor.name
 
 
 def _behaviour(program: Program) -> str | None:

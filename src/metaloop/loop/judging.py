@@ -128,10 +128,9 @@ def resumed_judge(run: Run, population: Population) -> Judge:
 
 
 def round_contestants(population: Population, judge: Judge) -> list[Contestant]:
-    """Returns the incumbent (at first the best baseline) and the best on `search`, if another."""
-    first = judge.incumbent or _best(population, baselines=True)
-    best = _best(population, baselines=False)
-    return _distinct([first, best])
+    """Returns the incumbent (at first the best baseline) and the best other on `search`."""
+    first = judge.incumbent or _best_baseline(population)
+    return _distinct([first, *_leaders(population, ("train", "invent", "join"))])[:2]
 
 
 def final_contestants(population: Population, judge: Judge) -> list[Contestant]:
@@ -142,10 +141,10 @@ def final_contestants(population: Population, judge: Judge) -> list[Contestant]:
     surely better.
     """
     # An incumbent has surely beaten the best baseline before: the slow one is not run again.
-    found: list[Contestant | None] = [judge.incumbent or _best(population, baselines=True)]
+    found: list[Contestant | None] = [judge.incumbent or _best_baseline(population)]
     for kinds in (("train", "invent"), ("join",)):
         for generated in (False, True):
-            beside = kinds != ("join",) and any(population.of_kind("join"))
+            beside = kinds != ("join",) and bool(_leaders(population, ("join",)))
             number = 1 if generated or beside else CATALOGUE_HEADS
             found += _leaders(population, kinds, generated)[:number]
     chosen = _distinct(found)
@@ -174,9 +173,8 @@ def _contestant(population: Population, answer: Mapping[str, Any]) -> Contestant
     return (node, found[0]) if node is not None and found else None
 
 
-def _best(population: Population, *, baselines: bool) -> Contestant | None:
-    kinds = ("baselines",) if baselines else ("train", "invent", "join")
-    return next(iter(_leaders(population, kinds)), None)
+def _best_baseline(population: Population) -> Contestant | None:
+    return next(iter(_leaders(population, ("baselines",))), None)
 
 
 def _leaders(

@@ -29,7 +29,7 @@ from metaloop.loop.choosing import choose_field, known_programs
 from metaloop.loop.credit import Use, uses_in
 from metaloop.loop.events import Learned, LoopEvent
 from metaloop.loop.executor import Executor, InProcess
-from metaloop.loop.finishing import finish, interrupted
+from metaloop.loop.finishing import finish, interrupted, is_test_open
 from metaloop.loop.judging import resumed_judge
 from metaloop.loop.local_pool import LocalPool
 from metaloop.loop.population import Population
@@ -86,6 +86,7 @@ class Asked:
             "data": self.data.name if isinstance(self.data, Reading) else str(self.data),
             "budget": str(self.budget),
             "also": [str(path) for path in self.also],
+            "archive": None if self.archive is None else str(self.archive),
             **{name: getattr(self, name) for name in same},
         }
 
@@ -127,7 +128,7 @@ def learn(
         data, Path(out), parse_budget(budget) if isinstance(budget, str) else budget,
         ways, shots, queries, seed, split_seed, image_size, strict, resume, net, tuple(also),
         Path(archive) if archive else None,
-        1 if _is_in_process(net) else workers or _default_workers(),
+        1 if _is_in_process(net) else workers or default_workers(),
         None if candidates is None else tuple(candidates), generates,
     )  # fmt: skip
     yield from _recorded(asked, stop)
@@ -187,9 +188,10 @@ def _learn(
         executor = stack.enter_context(_executor(run, asked))
         loop = _loop(run, executor, asked, tuple(families), earlier)
         try:
-            yield from repeat(loop)
-            if run.stop():  # before `test` is opened: nothing is lost, resuming judges again
-                raise Stopped
+            if not is_test_open(run):
+                yield from repeat(loop)
+                if run.stop():  # nothing is lost, resuming judges again
+                    raise Stopped
         except Stopped:
             executor.close()
             return interrupted(run, loop, seconds)
@@ -219,6 +221,7 @@ def _loop(
         run.spec,
         run.seed,
         asked.generates,
+        field.origins,
         families,
         _earlier_uses(earlier),
         None if seconds is None else seconds * SEGMENT_SHARE / RACE_SHARE,
@@ -245,7 +248,7 @@ def _executor(run: Run, asked: Asked) -> Executor:
     return LocalPool(run.states, asked.workers)
 
 
-def _default_workers() -> int:
+def default_workers() -> int:
     """Returns one worker for each core that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(_MOST_WORKERS, cores or 1))

@@ -73,7 +73,7 @@ class Head:
     cost: float = 0.0
     steps: int = 0
     message: str = ""
-    generated: bool = False  # its program was invented in this run or an earlier one
+    generated: bool = False  # its program was invented, in this run or an earlier one
 
     @property
     def value(self) -> float:
@@ -111,6 +111,7 @@ class Node:
     line: int = 0
     filtered_by: int | None = None  # node whose net told which generated classes are of use
     members: tuple[int, ...] = ()  # of joined nets: the nodes they come from
+    beside: float = 0.0  # wall seconds of its job beside training: what measuring took
 
     @property
     def best(self) -> Head | None:
@@ -208,6 +209,13 @@ class Population:
                 yield self.nodes[number], head
 
     @property
+    def inventions(self) -> list[Head]:
+        """The programs that were invented and measured, best first."""
+        found = [head for node in self.of_kind("invent") for head in node.heads if head.generated]
+        measured = [head for head in found if head.search is not None]
+        return sorted(measured, key=lambda head: head.merit, reverse=True)
+
+    @property
     def best(self) -> tuple[Node, Head] | None:
         """The best head so far by its figure on `search`; None where there is none."""
         measured = [(node, head) for node, head in self.heads() if head.search is not None]
@@ -215,8 +223,11 @@ class Population:
 
 
 def difference(better: Measured | None, worse: Measured | None) -> Estimate | None:
-    """Returns the paired difference on the episodes that both were measured on, more is better."""
-    if better is None or worse is None:
+    """Returns the paired difference on the episodes that both were measured on, more is better.
+
+    None where one of them was not measured, or not on the same tasks.
+    """
+    if better is None or worse is None or len(better.results) != len(worse.results):
         return None
     common = min(better.scores.shape[1], worse.scores.shape[1])
     return paired_difference(better.goodness[:common], worse.goodness[:common])

@@ -27,6 +27,7 @@ class Generates:
 
 
 EVERYTHING = Generates()
+CATALOGUE = "catalogue"  # the operator of what the loop begins with
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Proposal:
     rung: int = 0
     share: float = 0.0
     filtered_by: int | None = None  # node whose net says which generated classes are of use
+    further_parents: tuple[str, ...] = ()  # identities of candidates, beside that of `parent`
 
     @property
     def recipe(self) -> Candidate:

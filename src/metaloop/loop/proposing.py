@@ -14,7 +14,7 @@ A line keeps what it had where a continuation brings nothing, so a bad idea cost
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,7 +50,14 @@ from metaloop.loop.arms import (
 from metaloop.loop.changes import MOST_OPERATORS, Changes
 from metaloop.loop.credit import Bandit, Use
 from metaloop.loop.population import Node, Population
-from metaloop.loop.proposal import EVERYTHING, Generates, Proposal, as_head, heads_for
+from metaloop.loop.proposal import (
+    CATALOGUE,
+    EVERYTHING,
+    Generates,
+    Proposal,
+    as_head,
+    heads_for,
+)
 from metaloop.loop.variation import Variation
 
 RACE_SHARE = 0.05  # of the budget, for the first segment of all contenders together
@@ -62,7 +69,8 @@ LAST_AT = 0.5  # spent share of the budget after which a line may have its last 
 LONGEST_START = 0.15  # of the budget: the first segment of a bred line
 LAST_START = 0.75  # spent share of the budget after which no line is begun any more
 FINER_AT = 0.2  # spent share of the budget after which lines go on with larger images
-INVENT_AT = 0.5  # spent share of the budget at which programs are invented
+INVENT_AT = (0.5, 0.8)  # spent shares of the budget at which programs are invented on the best net
+AGAIN_FROM = 30.0  # CPU-seconds of a usual segment: a second invention has as long as is worth it
 INVENT_SHARE = 0.03
 NUM_LINES = 4
 FEWEST_LINES = 2  # as many nets, of different kinds, there should be to join at the end
@@ -84,6 +92,7 @@ class Proposer:
     spec: TaskSpec
     seed: int
     generates: Generates = EVERYTHING
+    origins: Mapping[str, str] = field(default_factory=dict)  # of contenders, by identity
     families: tuple[str, ...] = ()  # further data to learn from
     earlier: Sequence[Use] = ()  # of operators, in the runs of an archive
     segment_seconds: float | None = None  # CPU-seconds of a usual one; None: a budget in steps
@@ -140,7 +149,7 @@ class Proposer:
         rng = numpy_stream(self.seed, "proposal", number)
         known = [*self.population.nodes.values(), *self.population.pending.values()]
         if self.baselines and not any(node.kind == "baselines" for node in known):
-            return Proposal("baselines", self.baselines, "catalogue")
+            return Proposal("baselines", self.baselines, CATALOGUE)
         if self.generates.chance:
             return self._drawn(rng)
         contender = self._next_contender(known)
@@ -168,14 +177,12 @@ class Proposer:
 
     def _next_contender(self, known: list[Node]) -> Proposal | None:
         """Step 1, first half: every contender has a short first segment."""
-        raced = [node for node in known if node.kind == "train" and node.parent is None]
-        if len(raced) >= len(self.contenders):
-            return None
-        begun = {trunk_of(node.recipe) for node in raced}
+        begun = {node.recipe.identity for node in known if node.parent is None}
         for heads in self.contenders:
-            if trunk_of(heads[0]) not in begun:
+            if heads[0].identity not in begun:
+                operator = self.origins.get(heads[0].identity, CATALOGUE)
                 share = RACE_SHARE / len(self.contenders)
-                return Proposal("train", heads, "catalogue", share=share)
+                return Proposal("train", heads, operator, share=share)
         return None
 
     def _continue_or_breed(self, rng: np.random.Generator, spent: float) -> Proposal | None:
@@ -272,6 +279,7 @@ class Proposer:
             rung=line.rung + 1,
             share=self._last_share(line, spent) or self._segment_share(),
             filtered_by=line.number if adds_operator(arm) else line.filtered_by,
+            further_parents=variation.further_parents,
         )
 
     def _breed(self, lines: list[Node], rng: np.random.Generator) -> Proposal:
@@ -296,6 +304,7 @@ class Proposer:
             parent=parent.number,
             share=float(np.clip(parent.trained, self._segment_share(), LONGEST_START)),
             filtered_by=parent.number if generates else parent.filtered_by,
+            further_parents=variation.further_parents,
         )
 
     def _with_promising_data(
@@ -353,14 +362,23 @@ class Proposer:
         return line
 
     def _is_time_to_invent(self, known: list[Node], spent: float) -> bool:
-        if not self.generates.algorithms or self.target_kind != "classes" or spent < INVENT_AT:
+        if not self.generates.algorithms or self.target_kind != "classes":
             return False
-        if any(node.kind == "invent" for node in known):
+        inventions = [node for node in known if node.kind == "invent"]
+        times = INVENT_AT if (self.segment_seconds or 0) >= AGAIN_FROM else INVENT_AT[:1]
+        if len(inventions) >= len(times) or spent < times[len(inventions)]:
             return False
-        return any(embeds(line.recipe.learner.name) for line in self.population.lines)
+        line = self._best_embedding()
+        return line is not None and all(node.parent != line.number for node in inventions)
+
+    def _best_embedding(self) -> Node | None:
+        """Returns the best line whose net embeds: programs work on its features."""
+        lines = self.population.lines
+        return next((line for line in lines if embeds(line.recipe.learner.name)), None)
 
     def _invention(self) -> Proposal:
-        line = next(line for line in self.population.lines if embeds(line.recipe.learner.name))
+        line = self._best_embedding()
+        assert line is not None
         heads = tuple(head.candidate for head in line.heads if head.search is not None)
         return Proposal(
             "invent", heads, "program: invented", parent=line.number, share=INVENT_SHARE

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from metaloop.archive import JobId, StoredJob, StoredTrial, TrialId
-from metaloop.catalogue.programs import program_name
+from metaloop.catalogue.programs import on_trunk, program_name
 from metaloop.core.records import (
     Candidate,
     CurvePoint,
+    Part,
     Protocol,
     Result,
     Trial,
@@ -26,11 +27,13 @@ from metaloop.core.records import (
     to_json,
 )
 from metaloop.core.statistics import Estimate
+from metaloop.loop.arms import CONTINUE
 from metaloop.loop.executor import Outcome
 from metaloop.loop.population import Head, Measured, Node, Population
-from metaloop.loop.proposal import Proposal
+from metaloop.loop.proposal import CATALOGUE, Proposal
 from metaloop.loop.run import Run
 
+EARLIER_PROGRAM = "archive: a program of an earlier run"
 _OPERATIONS_PER_SECOND = 1e11  # of a core, about: makes counted operations comparable to seconds
 
 _ENDED: Mapping[str, TrialStatus] = {
@@ -44,13 +47,13 @@ _ENDED: Mapping[str, TrialStatus] = {
 def begin(run: Run, population: Population, node: Node, proposal: Proposal) -> JobId:
     """Records candidates, job and trials of a proposal; the population knows it is under way."""
     parent = population.nodes.get(node.parent) if node.parent is not None else None
-    parents = () if parent is None else (parent.recipe.identity,)
     with run.archive.transaction():
         job = run.archive.begin_job(run.id, node.number, node.kind, asked(node))
         for candidate in proposal.heads if node.kind in ("train", "baselines") else ():
-            from_others = tuple(p for p in parents if p != candidate.identity)
-            operator = node.operator if from_others else _origin(candidate)
-            run.archive.add_candidate(candidate, from_others, operator, run=run.id)
+            parents = _parents(candidate, parent, proposal)
+            plain = not parents and node.operator in (CATALOGUE, CONTINUE)
+            operator = _origin(candidate) if plain else node.operator
+            run.archive.add_candidate(candidate, parents, operator, run=run.id)
             trial = run.archive.begin_trial(
                 run.id,
                 candidate.identity,
@@ -60,7 +63,8 @@ def begin(run: Run, population: Population, node: Node, proposal: Proposal) -> J
                 continues=_trunk_trial(parent) if node.continues else None,
                 job=job,
             )
-            node.heads.append(Head(candidate, "running", trial))
+            head = Head(candidate, "running", trial, generated=is_generated(candidate))
+            node.heads.append(head)
     population.begin(node)
     return job
 
@@ -99,16 +103,29 @@ def end(
     return trials, progress
 
 
-def add_node(run: Run, job: JobId, head: Head, operator: str, parents: tuple[str, ...],
-             behaviour: str | None = None) -> None:  # fmt: skip
-    """Records a candidate that a job came back with, and begins its trial."""
+def add_head(
+    run: Run,
+    population: Population,
+    node: Node,
+    job: JobId,
+    head: Head,
+    operator: str,
+    behaviour: str | None = None,
+    ancestor: str | None = None,
+) -> None:
+    """Records a candidate that a job came back with, begins its trial, makes it the node's.
+
+    `ancestor`: the source of the program that an invention came from.
+    """
     with run.archive.transaction():
+        parents = _givers(run, population, node, head.candidate, ancestor)
         run.archive.add_candidate(
             head.candidate, parents, operator, run=run.id, behaviour=behaviour
         )
         head.trial = run.archive.begin_trial(
             run.id, head.candidate.identity, run.family.digest, seed=run.seed, job=job
         )
+    node.heads.append(head)
 
 
 def asked(node: Node) -> dict[str, Any]:
@@ -149,18 +166,53 @@ def restore(run: Run, population: Population) -> tuple[int, list[tuple[Node, Est
     return following, ended
 
 
-def is_generated(population: Population, candidate: Candidate, operator: str) -> bool:
-    """Whether a head that a job came back with is of a program that was invented."""
-    if candidate.program is None:
-        return False
-    known = {head.candidate.program for _, head in population.heads() if head.generated}
-    return operator.startswith("program:") or candidate.program in known
+def is_generated(candidate: Candidate) -> bool:
+    """Whether a candidate's program was invented, in this run or an earlier one."""
+    return candidate.program is not None and program_name(candidate.program) is None
+
+
+def _parents(candidate: Candidate, parent: Node | None, proposal: Proposal) -> tuple[str, ...]:
+    """Returns who a head came from: the same head on the parent's net, if that was measured."""
+    if parent is None:
+        return ()
+    method = (candidate.learner, candidate.program)
+    measured = [head.candidate for head in parent.heads]
+    same = [c for c in measured if (c.learner, c.program) == method] or [parent.recipe]
+    found = dict.fromkeys((same[0].identity, *proposal.further_parents))
+    return tuple(identity for identity in found if identity != candidate.identity)
+
+
+def _givers(
+    run: Run, population: Population, node: Node, candidate: Candidate, ancestor: str | None
+) -> list[str]:
+    """Returns whose nets a job has put together, and which candidate gave the program."""
+    numbers = node.members or ((node.parent,) if node.parent is not None else ())
+    nets = [population.nodes[number].recipe for number in numbers]
+    found = list(dict.fromkeys(net.identity for net in nets))
+    if ancestor is not None and ancestor != candidate.program:
+        found += _inventors(population, ancestor) or [_ancestor(run, nets[0], ancestor)]
+    elif is_generated(candidate):
+        found += _inventors(population, candidate.program)
+    return [identity for identity in found if identity != candidate.identity]
+
+
+def _inventors(population: Population, program: str | None) -> list[str]:
+    """Returns the best candidate of this run that was invented with this program, if any."""
+    invented = [head.candidate for head in population.inventions]
+    return [one.identity for one in invented if one.program == program][:1]
+
+
+def _ancestor(run: Run, net: Candidate, program: str) -> str:
+    """Records the program that another came from as one on the same net; returns its identity."""
+    older = on_trunk(net, program)
+    operator = _origin(older) if program_name(program) else EARLIER_PROGRAM
+    return run.archive.add_candidate(older, [net.identity], operator, run=run.id)
 
 
 def _origin(candidate: Candidate) -> str:
     """Returns how a candidate without parents came about; a known program by its name."""
     name = program_name(candidate.program)
-    return "catalogue" if name is None else f"catalogue: {name}"
+    return CATALOGUE if name is None else f"{CATALOGUE}: {name}"
 
 
 def _node(run: Run, population: Population, job: StoredJob, trials: list[StoredTrial]) -> Node:
@@ -168,6 +220,9 @@ def _node(run: Run, population: Population, job: StoredJob, trials: list[StoredT
     recipe = candidate_from_json(asked.pop("recipe"))
     node = Node(number=job.number, kind=job.work, recipe=recipe, **asked)  # type: ignore[arg-type]
     node.members = tuple(job.answered.get("members") or ())
+    if node.kind == "train":
+        trained = [point.wall_seconds for one in trials for point in one.trial.curve[-1:]]
+        node.beside = job.wall_seconds - max(trained) if trained else 0.0
     node.cost = _cost(run, job.cpu_seconds, job.answered.get("flops"))
     candidates = {c.identity: c for c in run.archive.candidates()}
     for stored in trials:
@@ -175,14 +230,22 @@ def _node(run: Run, population: Population, job: StoredJob, trials: list[StoredT
         known = candidates[trial.candidate]
         head = Head(known.candidate, trial.status, stored.id, message=trial.message)
         head.steps = trial.steps
-        if node.kind in ("invent", "join"):
-            head.generated = is_generated(population, known.candidate, known.operator)
-        found = list(run.archive.results(trial=stored.id, part="search"))
-        if found:
-            scores = np.stack([run.archive.scores(one.id) for one in found])
-            head.search = Measured(tuple(one.result for one in found), scores)
+        head.generated = is_generated(known.candidate)
+        head.search = _last_measured(run, stored, "search")
+        head.promotion = _last_measured(run, stored, "promotion")
         node.heads.append(head)
     return node
+
+
+def _last_measured(run: Run, trial: StoredTrial, part: Part) -> Measured | None:
+    """Returns the latest figures of a trial on a part: of `promotion` there may be older ones."""
+    found = list(run.archive.results(trial=trial.id, part=part))
+    tasks = list(dict.fromkeys(one.result.protocol.shots for one in found))
+    if not found:
+        return None
+    latest = found[-len(tasks) :]
+    scores = np.stack([run.archive.scores(one.id) for one in latest])
+    return Measured(tuple(one.result for one in latest), scores)
 
 
 def _take_figures(node: Node, outcome: Outcome) -> None:
@@ -193,6 +256,8 @@ def _take_figures(node: Node, outcome: Outcome) -> None:
             head.status = status
             head.message = outcome.message or value.get("message", "")
         return
+    if node.kind == "train":
+        node.beside = outcome.wall_seconds - value["train_wall_seconds"]
     for head, figures in zip(node.heads, value["heads"], strict=True):
         take_figures(head, figures)
 
@@ -217,12 +282,12 @@ def measured(figures: Mapping[str, Any]) -> Measured | None:
 
 def _trial(run: Run, node: Node, head: Head, outcome: Outcome) -> Trial:
     value: Mapping[str, Any] = outcome.value or {}
-    curve: tuple[CurvePoint, ...] = ()
+    curve = [CurvePoint(*point) for point in value.get("curve", ())]
     if head.search is not None and head.steps:
         loss = value.get("loss")
         seconds = float(value.get("train_wall_seconds", 0.0))
         value_then = head.search.result.value
-        curve = (CurvePoint(head.steps, seconds, np.nan if loss is None else loss, value_then),)
+        curve.append(CurvePoint(head.steps, seconds, np.nan if loss is None else loss, value_then))
     return Trial(
         candidate=head.candidate.identity,
         status=head.status,
@@ -232,7 +297,7 @@ def _trial(run: Run, node: Node, head: Head, outcome: Outcome) -> Trial:
         wall_seconds=outcome.wall_seconds,
         flops=value.get("flops"),
         rung=node.rung,
-        curve=curve,
+        curve=tuple(curve),
         results=() if head.search is None else head.search.results,
         message=head.message,
     )
@@ -290,6 +355,13 @@ def _add_verdict(run: Run, population: Population, node: Node, progress: Estimat
             difference=value,
             low=value - progress.ci95,
             episodes=progress.episodes,
-            reason=node.operator,
+            reason=_operator(run, node, child),
         ),
     )
+
+
+def _operator(run: Run, node: Node, candidate: str) -> str:
+    """Returns what made a candidate; of several from one job each has a change of its own."""
+    if node.kind == "train":
+        return node.operator
+    return run.archive.candidate(candidate).operator

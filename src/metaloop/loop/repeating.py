@@ -30,7 +30,7 @@ from metaloop.loop.judging import (
 from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposal import Proposal
 from metaloop.loop.proposing import Proposer
-from metaloop.loop.recording import add_node, begin, end, is_generated, take_figures
+from metaloop.loop.recording import add_head, begin, end, is_generated, take_figures
 from metaloop.loop.run import Run, Stopped
 from metaloop.loop.training_job import Segment
 from metaloop.loop.workplace import TrainingData
@@ -45,7 +45,7 @@ _MEASUREMENTS_TO_FINISH = 8  # what they take, in times that a node takes to be 
 _LEAST_SEGMENT = 0.25  # of what was planned: a shorter one is not worth starting
 _WAIT_SECONDS = 0.5
 _PATIENCE, _GRACE_SECONDS = 4.0, 60.0  # a job may take so many times its budget, and this on top
-_SECONDS_ALLOWED = 1800.0  # of a job whose budget is in steps, or that has none
+_SECONDS_ALLOWED = 1800.0  # of a job, where the budget is in steps
 _MOST_JOINED_FROM = 6
 _JOINING_REACH = 0.06  # of the metric behind the best line: others add nothing, and cost time
 _MOST_HEADS = 4
@@ -62,7 +62,6 @@ class Loop:
     judge: Judge = field(default_factory=Judge)
     number: int = 0
     jobs: dict[int, tuple[Node, JobId, Any]] = field(default_factory=dict)
-    slowest_measurement: float = 0.0  # seconds that a trained node took beside its training
 
     @property
     def population(self) -> Population:
@@ -146,7 +145,7 @@ def _arguments(loop: Loop, node: Node, proposal: Proposal, budget: Budget) -> di
             "on": parent.number,
             "recipe": to_json(parent.recipe),
             "heads": [to_json(head) for head in proposal.heads],
-            "known": list(loop.known_programs),
+            "known": _known_programs(loop),
             "wall_seconds": budget.wall_seconds,
             "evaluations": evaluations,
             "seed": run.seed,
@@ -164,6 +163,12 @@ def _arguments(loop: Loop, node: Node, proposal: Proposal, budget: Budget) -> di
         start_recipe=parent.recipe if parent is not None and proposal.continues else None,
         start_data=_training_data(loop, parent) if parent and proposal.continues else None,
     ).to_arguments()
+
+
+def _known_programs(loop: Loop) -> list[str]:
+    """Returns the sources of programs that were invented before, in earlier runs or this one."""
+    here = [head.candidate.program for head in loop.population.inventions]
+    return list(dict.fromkeys([*loop.known_programs, *(text for text in here if text is not None)]))
 
 
 def _line_seed(run: Run, node: Node) -> int:
@@ -190,9 +195,11 @@ def _submit(
     arguments: dict[str, Any],
     budget: Budget | None = None,
 ) -> None:
-    allowed = _SECONDS_ALLOWED
-    if budget is not None and budget.wall_seconds is not None:
-        allowed = _PATIENCE * budget.wall_seconds + _GRACE_SECONDS
+    allowed, whole = _SECONDS_ALLOWED, loop.run.budget.wall_seconds
+    if whole is not None:  # joining and judging have what is kept for them
+        seconds = FINISH_SHARE * whole if budget is None else budget.wall_seconds
+        assert seconds is not None
+        allowed = _PATIENCE * seconds + _GRACE_SECONDS
     loop.executor.submit(Job(loop.number, work, arguments, allowed))
     loop.jobs[loop.number] = (node, job, arguments)
     loop.number += 1
@@ -226,9 +233,6 @@ def _absorb(loop: Loop, outcome: Outcome) -> Iterator[LoopEvent]:
         return
     if outcome.status == "done" and outcome.job.work in ("invent", "join"):
         _take_inventions(loop, node, job, outcome)
-    if outcome.value and node.kind == "train":
-        beside = outcome.wall_seconds - outcome.value["train_wall_seconds"]
-        loop.slowest_measurement = max(loop.slowest_measurement, beside)
     trials, progress = end(loop.run, loop.population, node, job, outcome)
     loop.proposer.credit(node, progress)
     best = loop.population.best
@@ -246,7 +250,7 @@ def _absorb(loop: Loop, outcome: Outcome) -> Iterator[LoopEvent]:
             label=_label_of(node, trial.candidate),
             trial=trial,
             best=leader.candidate.label if leader else "",
-            best_value=leader.search.result.value if leader and leader.search else None,
+            best_result=leader.search.result if leader and leader.search else None,
             operator=node.operator,
             progress=progress,
         )
@@ -257,23 +261,15 @@ def _take_inventions(loop: Loop, node: Node, job: JobId, outcome: Outcome) -> No
     value = outcome.value or {}
     node.members = tuple(value.get("members", ()))
     candidates = value.get("candidates", [])
-    parents = _parents_of(loop, node)
     for entry, figures in zip(candidates, value.get("heads", []), strict=True):
         invented = isinstance(entry, dict)
         candidate = candidate_from_json(entry["candidate"] if invented else entry)
         operator = entry["operator"] if invented else f"committee: {len(node.members)} nets joined"
-        head = Head(candidate, "running")
-        head.generated = is_generated(loop.population, candidate, operator)
+        head = Head(candidate, "running", generated=is_generated(candidate))
         behaviour = entry.get("behaviour") if invented else None
-        add_node(loop.run, job, head, operator, parents, behaviour)
+        ancestor = entry["ancestor"] if invented else None
+        add_head(loop.run, loop.population, node, job, head, operator, behaviour, ancestor)
         take_figures(head, figures)
-        node.heads.append(head)
-
-
-def _parents_of(loop: Loop, node: Node) -> tuple[str, ...]:
-    nodes = loop.population.nodes
-    numbers = node.members or ((node.parent,) if node.parent is not None else ())
-    return tuple(dict.fromkeys(nodes[number].recipe.identity for number in numbers))
 
 
 def _join(loop: Loop) -> Iterator[LoopEvent]:
@@ -290,7 +286,9 @@ def _join(loop: Loop) -> Iterator[LoopEvent]:
     if loop.run.spec.objective != "classification" or len(lines) < 2:
         return
     heads = _heads_to_join(loop, lines)
-    node = Node(loop.number, "join", lines[0].recipe, "committee: nets joined")
+    node = Node(
+        loop.number, "join", lines[0].recipe, "committee: nets joined", parent=lines[0].number
+    )
     proposal = Proposal("join", heads, node.operator)
     job = begin(loop.run, loop.population, node, proposal)
     arguments = {
@@ -380,7 +378,8 @@ def _finish_seconds(loop: Loop) -> float:
     """Returns what is kept of a budget in seconds for joining and the last judgement."""
     assert loop.run.budget.wall_seconds is not None
     most = FINISH_SHARE * loop.run.budget.wall_seconds
-    return min(most, _MEASUREMENTS_TO_FINISH * loop.slowest_measurement or most)
+    slowest = max((node.beside for node in loop.population.nodes.values()), default=0.0)
+    return min(most, _MEASUREMENTS_TO_FINISH * slowest or most)
 
 
 def _stage(node: Node) -> str:

@@ -10,6 +10,7 @@ from metaloop.core.records import Result
 from metaloop.generators.recipes import recipe_text
 from metaloop.loop.judging import Judge
 from metaloop.loop.population import Head, Node, Population, difference
+from metaloop.loop.proposing import Proposer
 from metaloop.loop.run import ARCHIVE_NAME, Run
 from metaloop.programs.parsing import parse
 from metaloop.programs.standalone import standalone_module
@@ -135,6 +136,21 @@ def _measured(node: Node, head: Head) -> str:
         f"{said}; {100 * gained.value:+.2f} +/- {100 * gained.ci95:.2f} points over {name}, "
         f"the best known one on the same features ({shots}-shot)"
     )
+
+
+def operators(proposer: Proposer) -> dict[str, list[dict[str, Any]]]:
+    """Returns what the bandits have learned: rows of `ArmRow`, the best rate first.
+
+    `going on`: what a line goes on with; `breeding`: what a new line differs by.
+    """
+    bandits = {"going on": proposer.going_on, "breeding": proposer.breeding}
+    return {
+        name: [
+            {key: None if value != value else value for key, value in vars(row).items()}
+            for row in bandit.table()
+        ]
+        for name, bandit in bandits.items()
+    }
 
 
 def chance_of(run: Run) -> float | None:

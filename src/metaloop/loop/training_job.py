@@ -37,6 +37,7 @@ from metaloop.programs.inference import CONSTANT_PREFIX
 from metaloop.tasks.family import ClassFamily, TaskFamily
 
 _CLASSIFIER = "classifier.weight"
+_POINTS = 20  # of a segment's curve, at most
 
 
 @dataclass(frozen=True)
@@ -92,18 +93,21 @@ class Segment:
 def train_node(folder: Path, arguments: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
     """Trains one segment, measures every head on `search`, keeps trunk and net; returns figures.
 
-    The heads' figures are a list in their order, as `Scorer.figures` returns them.
+    The heads' figures are a list in their order, as `Scorer.figures` returns them; `curve` holds
+    `(step, wall seconds, loss)` on the way, where the budget is in seconds: when they are told of
+    depends on the clock.
     """
     segment = Segment.from_arguments(arguments)
     family = training_family(folder, segment.data)
     learner = learner_of(folder, segment.heads[0], family)
     start = time.perf_counter()
-    ended = _trained(folder, segment, learner, family, report)
+    ended, curve = _trained(folder, segment, learner, family, report)
     facts = {
         "steps": ended.state.step,
         "train_wall_seconds": time.perf_counter() - start,
         "flops": _operations(ended.state),
         "loss": ended.state.loss if np.isfinite(ended.state.loss) else None,
+        "curve": curve,
     }
     if ended.status != "finished":
         return {**facts, "status": ended.status, "message": ended.message, "heads": []}
@@ -136,8 +140,10 @@ def measure_baselines(
 
 def _trained(
     folder: Path, segment: Segment, learner: Learner, family: TaskFamily, report: Report
-) -> Finished:
+) -> tuple[Finished, list[tuple[int, float, float]]]:
     recipe = segment.heads[0]
+    curve: list[tuple[int, float, float]] = []
+    start = time.perf_counter()
     events = train(
         learner,
         family,
@@ -151,8 +157,10 @@ def _trained(
     for event in events:
         if isinstance(event, Progressed):
             report({"node": segment.node, "step": event.step, "loss": event.loss})
+            if segment.budget.steps is None and np.isfinite(event.loss):
+                curve.append((event.step, time.perf_counter() - start, event.loss))
         if isinstance(event, Finished):
-            return event
+            return event, curve[:: 1 + len(curve) // _POINTS]
     raise AssertionError("training ended without a result")
 
 

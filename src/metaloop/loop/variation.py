@@ -30,10 +30,14 @@ _CHANCES = (0.6, 0.3, 0.1)  # of one, two and three changes at once
 
 @dataclass(frozen=True)
 class Variation:
-    """A new candidate and how it came to be: `plan: learning_rate 0.003 -> 0.0071`."""
+    """A new candidate and how it came to be: `plan: learning_rate 0.003 -> 0.0071`.
+
+    `further_parents`: identities of those that gave something beside the one that was changed.
+    """
 
     candidate: Candidate
     operator: str
+    further_parents: tuple[str, ...] = ()
 
 
 def vary_plan(
@@ -86,7 +90,9 @@ def crossover(
         child = replace(learner, net=net.net, plan=plan.plan, data=data.data)
         if child.identity not in known:
             givers_of = {"learner": learner, "net": net, "plan": plan, "data": data}
-            found.setdefault(child.identity, Variation(child, _exchange(givers_of)))
+            gave = dict.fromkeys(giver.identity for giver in givers_of.values())
+            others = tuple(identity for identity in gave if identity != first.identity)
+            found.setdefault(child.identity, Variation(child, _exchange(givers_of), others))
     if not found:
         return None
     return list(found.values())[rng.integers(len(found))]

@@ -1,6 +1,7 @@
 """What changed from parent to child: fields of the recipe, and lines of a program.
 
-The ancestors of a program are followed through first parents; each step is a unified diff.
+The ancestors of a candidate are followed through first parents, those of its program through
+parents that have one; each step is a unified diff.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from metaloop.archive import StoredCandidate
 from metaloop.core.records import Candidate, to_json
 from metaloop.report.figures import value_text
 from metaloop.report.reading import Records
-from metaloop.report.standing import operator_kind
+from metaloop.report.standing import Standing, operator_kind, standings
 
 _CONTEXT_LINES = 3
-_MAKES_PROGRAMS = "program"  # the kind of the operators that change programs
+_MAKE_PROGRAMS = ("program", "inner loss")  # the kinds of operators that change programs
 
 
 @dataclass(frozen=True)
@@ -49,17 +50,35 @@ def ancestry(records: Records, identity: str) -> tuple[Step, ...]:
 
 def oldest_program(records: Records, identity: str) -> StoredCandidate | None:
     """Returns the oldest ancestor that is a program too; None if there is none."""
-    older = [step.parent for step in ancestry(records, identity)]
-    return next((stored for stored in reversed(older) if stored.candidate.program), None)
+    line = _program_line(records, identity)
+    return line[-1] if len(line) > 1 else None
 
 
 def is_generated(records: Records, identity: str) -> bool:
     """Returns whether a candidate's program was made by an operator, its own or an ancestor's."""
-    line = [records.candidates[identity], *(step.parent for step in ancestry(records, identity))]
     return any(
-        stored.candidate.program is not None and operator_kind(stored) == _MAKES_PROGRAMS
-        for stored in line
+        operator_kind(stored) in _MAKE_PROGRAMS for stored in _program_line(records, identity)
     )
+
+
+def _program_line(records: Records, identity: str) -> list[StoredCandidate]:
+    """Returns a candidate with a program and those that its program came from, latest first.
+
+    Of several parents with programs the last counts: who gave no net is named after who did.
+    """
+    line: dict[str, StoredCandidate] = {}
+    child = records.candidates.get(identity)
+    while child is not None and child.candidate.program and child.identity not in line:
+        line[child.identity] = child
+        parents = [records.candidates[one] for one in child.parents if one in records.candidates]
+        child = next((one for one in reversed(parents) if one.candidate.program), None)
+    return list(line.values())
+
+
+def best_generated(records: Records) -> Standing | None:
+    """Returns the best candidate whose program was generated; None if none was measured."""
+    measured = (entry for entry in standings(records) if entry.search is not None)
+    return next((entry for entry in measured if is_generated(records, entry.identity)), None)
 
 
 def changed_fields(parent: Candidate, child: Candidate) -> tuple[str, ...]:

@@ -18,7 +18,13 @@ from metaloop.archive import StoredCandidate
 from metaloop.core.records import Result
 from metaloop.report.claim import Claim, claim_of
 from metaloop.report.crediting import credits_of
-from metaloop.report.differences import ancestry, recipe
+from metaloop.report.differences import (
+    ancestry,
+    best_generated,
+    oldest_program,
+    program_diff,
+    recipe,
+)
 from metaloop.report.failures import failures_of
 from metaloop.report.figures import (
     count,
@@ -32,6 +38,7 @@ from metaloop.report.figures import (
 )
 from metaloop.report.lineage import Lineage, Row, edge_words, lineage_of, origin
 from metaloop.report.openings import looks_of
+from metaloop.report.progress import progress_of
 from metaloop.report.reading import Records
 from metaloop.report.reproducing import commands
 from metaloop.report.standing import Standing, label, name_of, short, standing, standings
@@ -53,6 +60,11 @@ def run_report(records: Records) -> Iterator[RenderableType]:
         lineage = lineage_of(records, claim.best.identity if claim.best else None)
         yield _part("lineage", _tree(lineage, labels))
         yield _part("operator credits", _credits(records))
+        yield _part("the best so far by CPU-seconds", _progress(records))
+        generated = best_generated(records)
+        if generated is not None:
+            name = f"the best generated program: {generated.label} ({short(generated.identity)})"
+            yield _part(name, _program(records, generated.stored))
     failures = failures_of(records)
     if failures:
         rows = [(f.status, f"{f.times:,}", shortened(f.message, 200) or "-") for f in failures]
@@ -82,8 +94,7 @@ def candidate_story(records: Records, stored: StoredCandidate) -> Iterator[Rende
     }
     yield _table(("", ""), [(name, printable(value)) for name, value in facts.items()], set())
     if stored.candidate.program:
-        program = printable(stored.candidate.program, keep="\n\t").strip("\n")
-        yield _part("program", Text(program))
+        yield _part("program", _program(records, stored))
     steps = ancestry(records, stored.identity)
     if steps:
         yield _part(
@@ -205,6 +216,30 @@ def _credits(records: Records) -> RenderableType:
     ]
     names = ("operator", "gain over parent", "surely better", "made", "failed", "CPU s")
     return _table(names, rows, set(names[1:]))
+
+
+def _progress(records: Records) -> RenderableType:
+    found = progress_of(records)
+    rows = [
+        (seconds(dot.cpu_seconds), figure(dot.result), f"{dot.label} ({short(dot.candidate)})")
+        for dot in found.leaders[-_MOST_LINES:]
+    ]
+    rows += [
+        ("baseline", figure(dot.result), f"{dot.label} ({short(dot.candidate)})")
+        for dot in found.baselines
+    ]
+    return _table(("CPU s", "search", "candidate"), rows, {"CPU s", "search"})
+
+
+def _program(records: Records, stored: StoredCandidate) -> RenderableType:
+    """A program's text, and how it differs from the program that it came from at first."""
+    text = Text(printable(stored.candidate.program or "", keep="\n\t").strip("\n"))
+    oldest = oldest_program(records, stored.identity)
+    lines = program_diff(oldest, stored) if oldest is not None else ()
+    if oldest is None or not lines:
+        return text
+    name = f"{label(oldest.candidate)} ({short(oldest.identity)})"
+    return Group(text, Text(f"\nThe difference from its oldest ancestor, {name}:"), _diff(lines))
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]], numbers: set[str]) -> Table:

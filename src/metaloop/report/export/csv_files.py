@@ -30,6 +30,8 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
                    "program", "json"),
     "trials": ("trial", "run", "candidate", "data_hash", "status", "seed", "rung", "continues",
                "steps", "cpu_seconds", "wall_seconds", "flops", "started", "ended", "message"),
+    "jobs": ("job", "run", "number", "work", "status", "cpu_seconds", "wall_seconds", "started",
+             "ended", "asked", "answered", "message"),
     "results": ("trial", "candidate", *_RESULT, *_PROTOCOL),
     "curves": ("trial", "candidate", "step", "wall_seconds", "loss", "value"),
     "verdicts": ("verdict", "run", "decided", "part", "winner", "loser", "difference", "low",
@@ -46,6 +48,7 @@ def write_csv(records: Records, folder: Path) -> None:
     tables: Mapping[str, Iterable[Row]] = {
         "candidates": _candidates(records),
         "trials": _trials(records),
+        "jobs": _jobs(records),
         "results": _results(records),
         "curves": _curves(records),
         "verdicts": _verdicts(records),
@@ -96,6 +99,12 @@ def _trials(records: Records) -> Iterable[Row]:
             "ended": stored.ended,
             "message": trial.message,
         }
+
+
+def _jobs(records: Records) -> Iterable[Row]:
+    for job in records.jobs:
+        facts = {name: getattr(job, name) for name in _COLUMNS["jobs"][1:]}
+        yield {"job": job.id, **facts, "asked": dict(job.asked), "answered": dict(job.answered)}
 
 
 def _results(records: Records) -> Iterable[Row]:

@@ -6,6 +6,7 @@ from metaloop.report.claim import Claim
 from metaloop.report.differences import (
     Step,
     ancestry,
+    best_generated,
     is_generated,
     oldest_program,
     program_diff,
@@ -17,7 +18,7 @@ from metaloop.report.page.markup import Html, element, join
 from metaloop.report.page.source import difference, source
 from metaloop.report.page.tables import folded, pairs
 from metaloop.report.reading import Records
-from metaloop.report.standing import Standing, label, short, standing, standings
+from metaloop.report.standing import Standing, label, short, standing
 
 _MOST_STEPS = 30
 _LONGEST_TEXT = 1000  # characters
@@ -34,7 +35,7 @@ def best_algorithm(records: Records, claim: Claim) -> Html:
         _program(records, best),
         _steps(records, best),
     ]
-    generated = None if is_generated(records, best.identity) else _best_generated(records)
+    generated = None if is_generated(records, best.identity) else best_generated(records)
     if generated is not None:
         parts += [
             element("h3", f"The best generated program: {generated.label}"),
@@ -52,11 +53,6 @@ def best_algorithm(records: Records, claim: Claim) -> Html:
 def _recipe(entry: Standing) -> Html:
     told = [*recipe(entry.stored.candidate).items(), ("made by", origin(entry))]
     return pairs([(name, shortened(value, _LONGEST_TEXT)) for name, value in told])
-
-
-def _best_generated(records: Records) -> Standing | None:
-    measured = (entry for entry in standings(records) if entry.search is not None)
-    return next((e for e in measured if is_generated(records, e.identity)), None)
 
 
 def _program(records: Records, entry: Standing) -> Html | None:
