@@ -434,6 +434,25 @@ def test_the_last_continuation_of_a_line_takes_what_is_left(kind: str) -> None:
     assert longer and max(longer) > 1.5 * SEGMENT_SHARE
 
 
+def test_what_is_left_is_shared_by_lines_that_will_go_on_alone() -> None:
+    proposer = make_proposer(generates=Generates(data=False))
+    population, rng = proposer.population, np.random.default_rng(0)
+    for number, heads in enumerate(FIELDS["grey"].contenders[:2]):
+        node = Node(number, "train", heads[0], share=0.1, trained=0.1, line=number)
+        node.heads = [measured(heads[0], 0.8, rng)]
+        population.end(node)
+    line, other = population.nodes[0], population.nodes[1]
+    assert proposer._last_share(line, 0.7) == pytest.approx(0.15)
+    population.stalls[1] = 2  # it rests
+    assert proposer._last_share(line, 0.8) == pytest.approx(0.2)
+    population.stalls[1] = 0
+    ended = replace(other, number=2, parent=1, continues=True, share=0.2)
+    ended.heads = [measured(other.recipe, 0.3, rng)]  # its last one, and surely worse
+    population.end(ended)
+    assert population.current[1] == 1
+    assert proposer._last_share(line, 0.8) == pytest.approx(0.2)
+
+
 def test_without_new_algorithms_images_do_not_grow() -> None:
     steps = play(make_proposer("photographs", generates=Generates(algorithms=False)), failing=0.0)
     assert RESOLUTION not in {step.proposal.arm for step in steps}

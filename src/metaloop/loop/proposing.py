@@ -198,8 +198,7 @@ class Proposer:
             for node in population.pending.values()
         )
         survivors = self._race_survivors(population.lines)
-        awake = [n for n in survivors if population.stalls.get(n.line, 0) < _REST_AFTER]
-        awake = awake[: self.num_lines]
+        awake = self._awake(survivors)[: self.num_lines]
         idle = [line for line in awake if line.line not in busy]
         room = spent < LAST_START and bool(survivors) and len(awake) + begun < self.num_lines
         too_few = len(awake) + begun < FEWEST_LINES
@@ -212,6 +211,10 @@ class Proposer:
             if continuation is not None:
                 return continuation
         return self._breed(survivors, rng) if survivors and room else None
+
+    def _awake(self, lines: list[Node]) -> list[Node]:
+        """Returns the lines that do not rest because continuations brought nothing."""
+        return [n for n in lines if self.population.stalls.get(n.line, 0) < _REST_AFTER]
 
     def _still_learns(self, line: Node) -> bool:
         """Whether a line's last continuation paid, or it has had none."""
@@ -337,10 +340,10 @@ class Proposer:
         population = self.population
         last = {
             node.line
-            for node in [*population.lines, *population.pending.values()]
+            for node in [*population.nodes.values(), *population.pending.values()]
             if node.continues and node.share > SEGMENT_SHARE
         }
-        going_on = {each.line for each in self._race_survivors(population.lines)} | {line.line}
+        going_on = {each.line for each in self._awake(self._race_survivors(population.lines))}
         lines = len(going_on - last | {line.line})
         if self.segment_seconds is not None:  # others go on at the same time
             lines = max(lines, self.workers)
