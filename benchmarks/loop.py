@@ -44,6 +44,7 @@ from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.model import Model, load_model
 from metaloop.catalogue.space import random_candidate
 from metaloop.core.budget import Budget, parse_budget
+from metaloop.core.errors import DivergenceError
 from metaloop.core.learner import AfterTraining, EmbeddingLearner
 from metaloop.core.records import Candidate, Part
 from metaloop.engine.evaluation import evaluate
@@ -52,7 +53,7 @@ from metaloop.generators.recipes import extended
 from metaloop.loop import Generates, Learned, learn, train_model
 from metaloop.loop.choosing import choose_field
 from metaloop.loop.learning import default_workers
-from metaloop.loop.proposing import RACE_SHARE
+from metaloop.loop.racing import RACE_SHARE
 from metaloop.loop.single import Trained
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.store import PublishedPart, Reading, Store
@@ -269,14 +270,21 @@ def tuned(reading: Reading, name: str, budget: str, seed: int) -> Model:
     wall = parse_budget(budget).wall_seconds
     assert wall is not None, "the proof is about seconds"
 
-    def trained(candidate: Candidate, share: float) -> tuple[float, Model]:
+    def trained(candidate: Candidate, share: float) -> tuple[float, Model | None]:
         seconds = Budget(wall_seconds=share * wall)
-        model = train_single(reading, candidate, seconds, seed)
+        try:
+            model = train_single(reading, candidate, seconds, seed)
+        except DivergenceError:  # what is drawn at random may be too much
+            return -1.0, None
         learner, phi = model.learner, model.meta_params
         return evaluate(learner, phi, family, "promotion", spec, 600)[0].value, model
 
-    best = max(tried, key=lambda candidate: trained(candidate, TRIED_SHARE)[0])
-    return trained(best, 1 - TRIED * TRIED_SHARE)[1]
+    tried.sort(key=lambda candidate: trained(candidate, TRIED_SHARE)[0], reverse=True)
+    for candidate in tried:
+        _, model = trained(candidate, 1 - TRIED * TRIED_SHARE)
+        if model is not None:
+            return model
+    raise AssertionError("every candidate diverged")
 
 
 def measure(arm: str, name: str, data: Path, results: Path, budget: str, seed: int) -> None:

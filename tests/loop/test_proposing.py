@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaloop.catalogue.candidates import build_learner, trunk_of
+from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.nets import coarse, companions, finer, on_whole_images
 from metaloop.core.records import Candidate, Choice, DataRecipe, Protocol, Result
 from metaloop.core.spec import TaskSpec
@@ -19,6 +20,7 @@ from metaloop.core.statistics import mean_with_interval
 from metaloop.generators.generate import generate
 from metaloop.generators.recipes import operators_of, parse_recipe, recipe_text
 from metaloop.loop.arms import (
+    ALL_DATA,
     CONTINUE,
     CROSSOVER,
     DATA,
@@ -42,9 +44,9 @@ from metaloop.loop.proposing import (
     LONGEST_START,
     SEGMENT_SHARE,
     SHORTEST_SHARE,
-    SURVIVORS,
     Proposer,
 )
+from metaloop.loop.racing import NUM_ON_ALL_DATA, SURVIVORS
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read_arrays
 
@@ -167,6 +169,11 @@ def end_one(
     proposer.credit(node, proposer.population.end(node))
 
 
+def kinds_of_operators(kind: str) -> set[str]:
+    """Returns the names of all operators for such inputs."""
+    return {text.partition("(")[0] for text in generator_arms(FAMILIES[kind].input_format)}
+
+
 def operators(candidate: Candidate) -> Sequence[Choice]:
     return operators_of(candidate.data)
 
@@ -202,7 +209,8 @@ def test_what_is_proposed_can_be_built_and_shares_one_training(
             assert len({trunk_of(head) for head in proposal.heads}) == 1
             longest = LAST_SEGMENT * SEGMENT_SHARE if proposal.continues else LONGEST_START
             assert 0 < proposal.share <= longest
-            assert len(operators(proposal.recipe)) <= 3
+            most = 3 if kind in WITH_COMPANIONS else 3 + len(kinds_of_operators(kind))
+            assert len(operators(proposal.recipe)) <= most
             names = [choice.name for choice in operators(proposal.recipe)]
             assert len(set(names)) == len(names)
             assert proposal.recipe.data.original_share >= 0.25
@@ -294,11 +302,13 @@ def test_without_generated_algorithms_only_data_and_seeds_change(kind: str, seed
 
 
 def test_a_search_changes_data_and_plans_and_breeds_nets_and_crossovers() -> None:
-    proposer = make_proposer()
+    proposer = make_proposer("drawings")
     data = {arm for arm in proposer.going_on.arms if arm.startswith(DATA)}
     assert {CONTINUE, PLAN, *data} <= set(proposer.going_on.arms)
     assert {SEED, PLAN, NET, CROSSOVER, *data} <= set(proposer.breeding.arms)
-    arms = {step.proposal.arm for seed in range(3) for step in play(make_proposer(seed=seed))}
+    arms = {
+        step.proposal.arm for seed in range(3) for step in play(make_proposer("drawings", seed))
+    }
     assert CONTINUE in arms and len(arms & data) > 4
 
 
@@ -307,6 +317,31 @@ def test_an_operator_in_words_belongs_to_the_arm_that_made_it() -> None:
         for step in play(make_proposer(seed=seed), seed):
             if step.proposal.arm and step.proposal.operator != "catalogue":
                 assert arm_of(step.proposal.operator) == step.proposal.arm
+
+
+@pytest.mark.parametrize("kind", sorted(SHAPES))
+def test_where_there_are_no_companions_the_best_contenders_begin_again_on_all_data(
+    kind: str,
+) -> None:
+    proposer = make_proposer(kind)
+    steps = play(proposer, failing=0.0)
+    again = [step for step in steps if step.proposal.arm == ALL_DATA and step.spent < 0.2]
+    if kind in WITH_COMPANIONS:
+        assert not again and ALL_DATA not in proposer.breeding.arms
+        return
+    number = min(NUM_ON_ALL_DATA, len(FIELDS[kind].contenders))
+    assert steps[1 + len(FIELDS[kind].contenders) :][:number] == again
+    first = [proposer.population.nodes[step.proposal.parent or 0] for step in again]
+    values = [node.value for node in first]
+    assert values == sorted(values, reverse=True) and all(node.rung == 0 for node in first)
+    for step, parent in zip(again, first, strict=True):
+        assert {choice.name for choice in operators(step.proposal.recipe)} == (
+            kinds_of_operators(kind)
+        )
+        assert replace(step.proposal.recipe, data=parent.recipe.data) == parent.recipe
+        assert step.proposal.share == parent.share and not step.proposal.continues
+    without = play(make_proposer(kind, generates=Generates(data=False)), failing=0.0)
+    assert not [step for step in without if step.proposal.arm == ALL_DATA]
 
 
 def test_further_families_are_arms_that_a_recipe_takes_up_once() -> None:

@@ -15,6 +15,7 @@ from metaloop.loop.credit import Bandit, Use
 CONTINUE, SEED, PLAN, NET, CROSSOVER = "continue", "seed", "plan", "net", "crossover"
 INNER_LOSS, END_TO_END, RESOLUTION = "inner loss", "end to end", "resolution"
 DATA = "data: "
+ALL_DATA = f"{DATA}add all"  # one of each kind of operator, from the start
 SEED_WORDS = "seed: a fresh start"
 
 # Guesses, as if each had been seen a few times in an earlier run: they decide what is tried first,

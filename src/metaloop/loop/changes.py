@@ -6,12 +6,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.learners import EVOLVED, PROGRAM, embeds
 from metaloop.catalogue.nets import CUSTOM, coarse, companions, finer, on_whole_images
 from metaloop.core.inputs import InputFormat
-from metaloop.core.records import Candidate, Choice
+from metaloop.core.records import Candidate, Choice, DataRecipe
 from metaloop.generators.recipes import extended, operators_of
-from metaloop.loop.arms import CROSSOVER, DATA, END_TO_END, INNER_LOSS, NET, PLAN, RESOLUTION
+from metaloop.loop.arms import (
+    ALL_DATA,
+    CROSSOVER,
+    DATA,
+    END_TO_END,
+    INNER_LOSS,
+    NET,
+    PLAN,
+    RESOLUTION,
+)
 from metaloop.loop.evolving import end_to_end, other_inner_loss
 from metaloop.loop.population import Node, Population
 from metaloop.loop.variation import Variation, crossover, vary_net, vary_plan
@@ -91,6 +101,8 @@ class Changes:
 
     def with_data(self, arm: str, recipe: Candidate) -> Variation:
         """Returns the recipe that learns from an operator's classes or another family, too."""
+        if arm == ALL_DATA:
+            return Variation(replace(recipe, data=self._with_all_operators(recipe.data)), arm)
         what = arm.removeprefix(f"{DATA}add ")
         if what.startswith("family "):
             name = what.removeprefix("family ")
@@ -98,6 +110,13 @@ class Changes:
         else:
             data = extended(recipe.data, what)
         return Variation(replace(recipe, data=data), arm)
+
+    def _with_all_operators(self, data: DataRecipe) -> DataRecipe:
+        """Returns the recipe with the first operator of each kind that it does not have."""
+        for text in generator_arms(self.input_format):
+            if text.partition("(")[0] not in {choice.name for choice in operators_of(data)}:
+                data = extended(data, text)
+        return data
 
 
 def _described(net: Choice) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from metaloop.core.errors import MetaloopError
 from metaloop.core.records import Verdict, to_json
-from metaloop.loop.population import Head, Node, Population, difference
+from metaloop.loop.population import Head, Measured, Node, Population, difference
 from metaloop.loop.recording import measured
 from metaloop.loop.run import Run
 
@@ -94,7 +94,7 @@ class Judge:
         winner, loser = (new, old) if surely else (old, new)
         reason = (
             f"paired difference {change.value:+.3f} +/- {change.ci95:.3f} of "
-            f"{new.candidate.label} over {old.candidate.label}"
+            f"{new.candidate.label} over {old.candidate.label}{_shots(new.promotion)}"
         )
         value, low = change.value, change.low
         if not surely:  # the same interval, seen from the other side
@@ -113,6 +113,12 @@ class Judge:
         self.reasons.append(reason)
         if surely:
             self.incumbent = challenger
+
+
+def _shots(compared: Measured | None) -> str:
+    """Returns ` (1 and 5 shots)` where a difference is the mean over several tasks."""
+    shots = [result.protocol.shots for result in compared.results] if compared else []
+    return f" ({' and '.join(map(str, shots))} shots)" if len(shots) > 1 else ""
 
 
 def resumed_judge(run: Run, population: Population) -> Judge:

@@ -34,7 +34,8 @@ from metaloop.loop.judging import resumed_judge
 from metaloop.loop.local_pool import LocalPool
 from metaloop.loop.population import Population
 from metaloop.loop.proposal import EVERYTHING, Generates
-from metaloop.loop.proposing import RACE_SHARE, SEGMENT_SHARE, Proposer
+from metaloop.loop.proposing import SEGMENT_SHARE, Proposer
+from metaloop.loop.racing import RACE_SHARE
 from metaloop.loop.recording import restore
 from metaloop.loop.repeating import Loop, repeat
 from metaloop.loop.run import (

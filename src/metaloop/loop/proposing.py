@@ -31,6 +31,7 @@ from metaloop.core.records import Candidate
 from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import Estimate
 from metaloop.loop.arms import (
+    ALL_DATA,
     CONTINUE,
     CROSSOVER,
     DATA,
@@ -58,9 +59,9 @@ from metaloop.loop.proposal import (
     as_head,
     heads_for,
 )
+from metaloop.loop.racing import Race
 from metaloop.loop.variation import Variation
 
-RACE_SHARE = 0.05  # of the budget, for the first segment of all contenders together
 SEGMENT_SHARE = 0.1  # of the budget: one continuation
 SHORTER = 4  # times, where most continuations made lines surely worse
 SHORTEST_SHARE = SEGMENT_SHARE / SHORTER**2
@@ -74,8 +75,6 @@ AGAIN_FROM = 30.0  # CPU-seconds of a usual segment: a second invention has as l
 INVENT_SHARE = 0.03
 NUM_LINES = 4
 FEWEST_LINES = 2  # as many nets, of different kinds, there should be to join at the end
-SURVIVORS = 2  # of the race, where no net of another kind could be a line's companion
-REACH = 0.05  # of the metric behind the best line: further is out
 LEARNING = 0.01  # of the metric in one continuation: about what joining another net brings
 RANDOM_SHARE = 0.1  # of the budget, for each candidate of a random search
 _REST_AFTER = 2  # continuations in a row that brought nothing
@@ -100,6 +99,7 @@ class Proposer:
     num_lines: int = NUM_LINES
     workers: int = 1
     changes: Changes = field(init=False)
+    race: Race = field(init=False)
     going_on: Bandit = field(init=False)  # what a line goes on with
     breeding: Bandit = field(init=False)  # what a new line differs by
 
@@ -111,9 +111,17 @@ class Proposer:
         others = [RESOLUTION, INNER_LOSS, END_TO_END] if self.generates.algorithms else []
         continuing = [CONTINUE, *data, *algorithms, *others]
         self.going_on = guessing_bandit(continuing, self.earlier, self.num_classes)
-        self.breeding = guessing_bandit(
-            [SEED, *data, *algorithms, *nets], self.earlier, self.num_classes
+        has_companions = bool(companions(self.input_format))
+        self.race = Race(
+            self.contenders,
+            self.changes,
+            self.origins,
+            self.generates.algorithms and has_companions,
+            on_all_data=bool(data) and not has_companions,
         )
+        data += [ALL_DATA] if self.race.on_all_data else []
+        breeding = [SEED, *data, *algorithms, *nets]
+        self.breeding = guessing_bandit(breeding, self.earlier, self.num_classes)
 
     @property
     def target_kind(self) -> str:
@@ -152,9 +160,9 @@ class Proposer:
             return Proposal("baselines", self.baselines, CATALOGUE)
         if self.generates.chance:
             return self._drawn(rng)
-        contender = self._next_contender(known)
-        if contender is not None:
-            return contender
+        first = self.race.next(known)
+        if first is not None:
+            return first
         if self._is_time_to_invent(known, spent):
             return self._invention()
         return self._continue_or_breed(rng, spent)
@@ -175,16 +183,6 @@ class Proposer:
         words = "random: drawn from the whole space"
         return Proposal("train", tuple(same.values()), words, share=RANDOM_SHARE)
 
-    def _next_contender(self, known: list[Node]) -> Proposal | None:
-        """Step 1, first half: every contender has a short first segment."""
-        begun = {node.recipe.identity for node in known if node.parent is None}
-        for heads in self.contenders:
-            if heads[0].identity not in begun:
-                operator = self.origins.get(heads[0].identity, CATALOGUE)
-                share = RACE_SHARE / len(self.contenders)
-                return Proposal("train", heads, operator, share=share)
-        return None
-
     def _continue_or_breed(self, rng: np.random.Generator, spent: float) -> Proposal | None:
         """Steps 1, 2 and 4: the line that is behind goes on, or a new one begins.
 
@@ -197,7 +195,7 @@ class Proposer:
             node.kind == "train" and not node.continues and node.parent is not None
             for node in population.pending.values()
         )
-        survivors = self._race_survivors(population.lines)
+        survivors = self.race.survivors(population.lines)
         awake = self._awake(survivors)[: self.num_lines]
         idle = [line for line in awake if line.line not in busy]
         room = spent < LAST_START and bool(survivors) and len(awake) + begun < self.num_lines
@@ -223,29 +221,6 @@ class Proposer:
         progress = self.population.progress(line)
         return progress is not None and progress.value >= LEARNING
 
-    def _race_survivors(self, alive: list[Node]) -> list[Node]:
-        """Returns the lines worth going on with: the best contenders, and bred ones; one at least.
-
-        One that has fallen back stays there: a new line from the best one is worth more. A line
-        that was not continued yet is compared with those of its age only.
-        """
-        nodes = self.population.nodes
-        best = max((line.value for line in alive), default=-np.inf)
-        contenders = [line for line in alive if nodes[line.line].parent is None]
-        contenders.sort(key=lambda line: _promise(nodes[line.line]), reverse=True)
-        first = _promise(nodes[contenders[0].line]) if contenders else -np.inf
-        others = self.generates.algorithms and companions(self.input_format)
-        ahead = {line.line for line in contenders[: 1 if others else SURVIVORS]}
-
-        def is_near(line: Node) -> bool:
-            if nodes[line.line].parent is not None:
-                return not line.rung or line.value >= best - REACH
-            if line.line not in ahead:
-                return False
-            return line.value >= best - REACH if line.rung else _promise(line) >= first - REACH
-
-        return [line for line in alive if is_near(line)] or alive[:1]
-
     def _continuation(self, line: Node, rng: np.random.Generator, spent: float) -> Proposal | None:
         """Step 2: the line goes on as it is, or with other data, or by another plan.
 
@@ -267,7 +242,7 @@ class Proposer:
         arm = RESOLUTION if RESOLUTION in possible else self.going_on.choose(rng, possible)
         if arm is None:
             arm = CONTINUE if CONTINUE in possible else possible[0]
-        variation = self.changes.varied(arm, line, rng, self._race_survivors(self.population.lines))
+        variation = self.changes.varied(arm, line, rng, self.race.survivors(self.population.lines))
         if variation is None:
             if CONTINUE in tried:
                 return None
@@ -343,7 +318,7 @@ class Proposer:
             for node in [*population.nodes.values(), *population.pending.values()]
             if node.continues and node.share > SEGMENT_SHARE
         }
-        going_on = {each.line for each in self._awake(self._race_survivors(population.lines))}
+        going_on = {each.line for each in self._awake(self.race.survivors(population.lines))}
         lines = len(going_on - last | {line.line})
         if self.segment_seconds is not None:  # others go on at the same time
             lines = max(lines, self.workers)
@@ -386,13 +361,3 @@ class Proposer:
         return Proposal(
             "invent", heads, "program: invented", parent=line.number, share=INVENT_SHARE
         )
-
-
-def _promise(first: Node) -> float:
-    """Returns what a contender's first segment promises: its figure on the task asked for alone.
-
-    With several shots nets that hardly differ from fresh ones do well, too (LOG.md).
-    """
-    if first.best is None or first.best.search is None:
-        return -np.inf
-    return first.best.search.asked_value

@@ -42,8 +42,9 @@ def summary(
 
 
 def leaderboard(population: Population) -> list[dict[str, Any]]:
-    """Returns a row per candidate, promoted ones first, then by figure.
+    """Returns a row per candidate, promoted ones first, then by what the loop orders them by.
 
+    That is the mean over the tasks they were measured on; rows show the task that was asked for.
     A candidate that was measured in several nodes stands as it was promoted, else at its best. All
     baselines are in it, and the best of the others.
     """
