@@ -2,8 +2,8 @@
 
 Whenever a worker is free, `Proposer.propose` says what it should do, from what is known by then:
 
-    choose an algorithm   contenders start in the order of the portfolio; the best of them become
-                          lines; the line that was trained least goes on, one that has stalled rests
+    choose an algorithm   contenders start (`racing.py`); the best of them become lines; the line
+                          that was trained least goes on, one that has stalled rests
     choose data           a line goes on as it is, or with an operator on its data or a change of
                           its plan: the bandit decides, by what each brought per cost before
     generate              new lines are bred from the best one (data, plan, net, crossover), and
