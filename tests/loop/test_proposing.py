@@ -342,6 +342,15 @@ def test_where_there_are_no_companions_the_best_contenders_begin_again_on_all_da
     assert not [step for step in without if step.proposal.arm == ALL_DATA]
 
 
+def test_a_contender_that_has_all_data_already_does_not_begin_again() -> None:
+    proposer = make_proposer("vectors")
+    rich = proposer.changes.with_data(ALL_DATA, FIELDS["vectors"].contenders[0][0]).candidate
+    node = Node(0, "train", rich, share=0.01)
+    node.heads = [measured(rich, 0.9, np.random.default_rng(0))]
+    proposer.population.end(node)
+    assert proposer.race._next_on_all_data([node]) is None
+
+
 def test_further_families_are_arms_that_a_recipe_takes_up_once() -> None:
     proposer = make_proposer(families=("one", "two"))
     for bandit in (proposer.going_on, proposer.breeding):

@@ -58,7 +58,10 @@ class Race:
         contenders = [
             node
             for node in self.changes.population.of_kind("train")
-            if node.parent is None and node.best is not None and node.number not in begun
+            if node.parent is None
+            and node.best is not None
+            and node.number not in begun
+            and self.changes.applies(ALL_DATA, node.recipe)  # an archive's may have them
         ]
         if not contenders:
             return None
