@@ -212,3 +212,20 @@ def test_an_archive_on_a_read_only_disk_can_be_read(
             assert len(reader.runs()) == 1
     finally:
         archive.path.parent.chmod(folder_mode)
+
+
+def test_reading_leaves_nothing_beside_an_archive_nor_misses_what_a_killed_writer_left(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "archive.sqlite"
+    with Archive.create(path) as archive:
+        archive.begin_run("learn", arguments={}, seed=0, budget="1s")
+    with Archive.open(path, read_only=True) as archive:
+        assert len(archive.runs()) == 1
+        assert [each.name for each in tmp_path.iterdir()] == ["archive.sqlite"]
+    writer = Archive.open(path)
+    writer.begin_run("learn", arguments={}, seed=1, budget="1s")  # in the -wal only
+    with Archive.open(path, read_only=True) as archive:
+        assert len(archive.runs()) == 2
+    writer.close()
+    assert [each.name for each in tmp_path.iterdir()] == ["archive.sqlite"]

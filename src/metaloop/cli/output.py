@@ -7,7 +7,10 @@ import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
+
+from metaloop.core.errors import OutputError
 
 _PIPE_WIDTH = 160  # characters; where nobody looks a table need not fold
 
@@ -67,19 +70,48 @@ def print_table(
 
 
 def tidy_streams() -> None:
-    """Lets stdout and stderr take any file name and any letter, whatever the locale."""
+    """Lets stdout and stderr take any file name and any letter, whatever the locale.
+
+    One that was closed becomes nothing, or the next file that is opened would get its number, and
+    `print` would write on stdout what is meant for stderr. Raises `OutputError` if that is stdout.
+    """
+    closed = [number for number in (0, 1, 2) if not _is_open(number)]
+    for _ in closed:
+        os.open(os.devnull, os.O_RDWR)  # the smallest number that is free
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
             stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+    if 1 in closed:
+        raise OutputError("stdout is closed, so no one would get the result; open it, or > FILE")
 
 
-def drop_stdout() -> None:
+def drop(stream: TextIO) -> None:
     """Sends what is still to be written nowhere: the reader has gone away."""
+    with suppress(OSError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)
+
+
+def say(text: str) -> None:
+    """Writes a line on stderr at once; where no one listens any more, nowhere."""
     try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        return
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        drop(sys.stderr)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
 
 
 def _finite(value: Any) -> Any:

@@ -155,8 +155,17 @@ def final_contestants(population: Population, judge: Judge) -> list[Contestant]:
             found += _leaders(population, kinds, generated)[:number]
     chosen = _distinct(found)
     if not chosen:
-        raise MetaloopError("every candidate failed; see the trials in the archive")
+        raise MetaloopError(_why_nothing(population))
     return chosen
+
+
+def _why_nothing(population: Population) -> str:
+    """Returns why no candidate could be measured."""
+    failed = [head for _, head in population.heads() if head.message]
+    if failed:
+        said = failed[0].message.rstrip(".")
+        return f"every candidate failed, {failed[0].candidate.label} because of {said}"
+    return "no candidate was measured before the budget was spent; give a larger --budget"
 
 
 def net_node(node: Node) -> int:

@@ -32,6 +32,7 @@ from metaloop.loop.executor import Outcome
 from metaloop.loop.population import Head, Measured, Node, Population
 from metaloop.loop.proposal import CATALOGUE, Proposal
 from metaloop.loop.run import Run
+from metaloop.loop.workplace import net_path
 
 EARLIER_PROGRAM = "archive: a program of an earlier run"
 _OPERATIONS_PER_SECOND = 1e11  # of a core, about: makes counted operations comparable to seconds
@@ -41,6 +42,8 @@ _ENDED: Mapping[str, TrialStatus] = {
     "failed": "failed",
     "timed out": "timed out",
     "crashed": "failed",
+    "no memory": "failed",
+    "machine failed": "interrupted",
 }
 
 
@@ -89,6 +92,8 @@ def end(
             run.archive.end_trial(head.trial, trial, _scores(head))
             trials.append(trial)
         status = value.get("status", "finished") if outcome.status == "done" else outcome.status
+        if outcome.status in ("no memory", "machine failed"):
+            status = "interrupted"  # a resumed run tries again
         run.archive.end_job(
             job,
             status,
@@ -148,7 +153,8 @@ def asked(node: Node) -> dict[str, Any]:
 def restore(run: Run, population: Population) -> tuple[int, list[tuple[Node, Estimate | None]]]:
     """Takes the ended jobs of the run's earlier tries into the population, in their order.
 
-    Returns the next free job number, and the nodes with their progress.
+    Returns the next free job number, and the nodes with their progress. Nodes whose nets are gone
+    are left out: they would have to be trained again.
     """
     trials: dict[int, list[StoredTrial]] = {}
     for stored in run.archive.trials():
@@ -161,9 +167,19 @@ def restore(run: Run, population: Population) -> tuple[int, list[tuple[Node, Est
         if job.status in ("running", "interrupted") or job.work == "judge":
             continue
         node = _node(run, population, job, trials.get(job.id, []))
+        if _is_lost(run, node):
+            continue
         _charge(population, node, job.cpu_seconds)
         ended.append((node, population.end(node)))
     return following, ended
+
+
+def _is_lost(run: Run, node: Node) -> bool:
+    """Whether the net that a node's heads are on is gone: the folder of states was removed."""
+    if node.best is None or node.kind == "baselines":
+        return False
+    number = node.parent if node.kind == "invent" else node.number
+    return number is None or not net_path(run.states, number).exists()
 
 
 def is_generated(candidate: Candidate) -> bool:

@@ -14,7 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from metaloop.core.errors import DivergenceError, EpisodeError, MetaloopError
+from metaloop.core.errors import (
+    DivergenceError,
+    EpisodeError,
+    MetaloopError,
+    is_of_the_machine,
+)
 from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams
 from metaloop.core.records import Candidate, Part, to_json
 from metaloop.core.spec import TaskSpec
@@ -70,6 +75,8 @@ class Scorer:
                 self._task(learner, meta_params, spec, episodes) for spec, episodes in self.lists
             ]
         except CANDIDATES_FAULTS as error:
+            if is_of_the_machine(error):
+                raise
             diverged = isinstance(error, DivergenceError)
             message = str(error) if diverged else f"{type(error).__name__}: {error}"
             status = "diverged" if diverged else "failed"

@@ -19,13 +19,14 @@ from metaloop.core.budget import Budget
 from metaloop.core.learner import Learner, MetaParams
 from metaloop.core.records import Candidate, Plan, candidate_from_json, to_json
 from metaloop.engine.events import Finished, Progressed
-from metaloop.engine.state import TrainState, load_state, save_state
+from metaloop.engine.state import TrainState, save_state
 from metaloop.engine.training import initial_state, train
 from metaloop.generators.recipes import shaped
 from metaloop.loop.executor import Report
 from metaloop.loop.scoring import score_heads
 from metaloop.loop.workplace import (
     TrainingData,
+    kept_state,
     learner_of,
     save_net,
     spec_of,
@@ -177,7 +178,7 @@ def _starting_state(
     fresh = initial_state(learner, family, spec, segment.seed, f"node {segment.node}")
     if segment.start is None:
         return fresh
-    ended = load_state(state_path(folder, segment.start))
+    ended = kept_state(state_path(folder, segment.start))
     state = ended.segment()
     earlier = segment.start_recipe
     assert earlier is not None and segment.start_data is not None

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from metaloop.catalogue.candidates import build_learner
+from metaloop.core.errors import DataError, MachineError, ModelFileError
 from metaloop.core.learner import CENTER, AfterTraining, EmbeddingLearner, Learner, MetaParams
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import Candidate, candidate_from_json
@@ -71,7 +72,7 @@ def prepare(
 @lru_cache(maxsize=2)
 def family_of(folder: Path) -> TaskFamily:
     """Returns the family that the run is about, on the best device."""
-    return load_shipped(folder / _DATA).to(best_device())
+    return _shipped(folder / _DATA).to(best_device())
 
 
 @lru_cache(maxsize=2)
@@ -106,7 +107,7 @@ def training_family(folder: Path, data: TrainingData) -> TaskFamily:
         return family
     target = family
     if recipe.families:
-        others = [load_shipped(folder / _ALSO / name) for name in recipe.families]
+        others = [_shipped(folder / _ALSO / name) for name in recipe.families]
         family, _ = merge(family, [other for other in others if isinstance(other, ClassFamily)])
         if not operators_of(recipe):
             return replace(family, enlargement=Enlargement(target, USUAL_ORIGINAL_SHARE))
@@ -148,6 +149,21 @@ def net_path(folder: Path, node: int) -> Path:
     return folder / f"{node}.net.safetensors"
 
 
+def kept_state(path: Path) -> TrainState:
+    """Returns what a job of this run has kept; `MachineError` if the file is gone or damaged."""
+    try:
+        return load_state(path, best_device())
+    except ModelFileError as error:
+        raise MachineError(f"what was trained before cannot be read: {error}") from error
+
+
+def _shipped(folder: Path) -> TaskFamily:
+    try:
+        return load_shipped(folder)
+    except DataError as error:
+        raise MachineError(str(error)) from error
+
+
 def save_net(folder: Path, node: int, meta_params: MetaParams) -> None:
     """Keeps the meta-parameters of a node."""
     save_state(TrainState(f"node {node}", meta_params), net_path(folder, node))
@@ -179,7 +195,7 @@ class TrainedNet:
 @lru_cache(maxsize=16)
 def net_of(folder: Path, node: int) -> TrainedNet:
     """Returns what was trained in a node."""
-    return TrainedNet(load_state(net_path(folder, node), best_device()).meta_params)
+    return TrainedNet(kept_state(net_path(folder, node)).meta_params)
 
 
 def learner_of(folder: Path, candidate: Candidate, family: TaskFamily) -> Learner:
