@@ -2,9 +2,9 @@
 
 A child has the parent's memory but only the thread that forked. Locks that other threads held stay
 held for ever in it, and OpenMP waits for its pool of threads, which is gone: whatever computes on
-several threads hangs: torch, and the parts of scikit-learn that bring an OpenMP of their own. So locks are new in
-a child, and every OpenMP is limited to one thread there (as in the workers of torch's own data
-loaders), until the child asks for more.
+several threads hangs, torch as well as what scikit-learn computes with an OpenMP of its own. So
+locks are new in a child, and every OpenMP is limited to one thread there (as in the workers of
+torch's own data loaders), until the child asks for more.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Lending:
 
     @contextmanager
     def borrowed(self) -> Iterator[Lent]:
-        """Lends a module until the end of the `with`; waits only for a module that is not copied."""
+        """Lends a module until the end of the `with`; only one that is not copied is waited for."""
         if not self._copied:
             with users_modules:
                 yield self._idle[0]
