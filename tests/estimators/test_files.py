@@ -68,7 +68,11 @@ def test_baselines_survive_a_file(keep_support: bool, tmp_path: Path) -> None:
     classifier = FewShotClassifier(keep_support=keep_support).fit(X, y)
     classifier.save(tmp_path / "c.metaloop")
     loaded = FewShotClassifier.load(tmp_path / "c.metaloop")
-    assert loaded.get_params() == {"model": None, "keep_support": keep_support}
+    assert loaded.get_params() == {
+        "model": None,
+        "keep_support": keep_support,
+        "value_range": None,
+    }
     assert loaded.n_features_in_ == 4
     assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
     A, b = load_diabetes(return_X_y=True)
