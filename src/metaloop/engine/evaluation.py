@@ -12,7 +12,7 @@ from torch import Tensor
 from metaloop.core.errors import DivergenceError
 from metaloop.core.examples import Examples, Inputs
 from metaloop.core.inputs import InputFormat
-from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams
+from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams, predict_present
 from metaloop.core.objective import objective
 from metaloop.core.records import Part, Protocol, Result
 from metaloop.core.spec import TaskSpec
@@ -207,12 +207,22 @@ def _general_outputs(
     batch = episodes.gather(input_format)
     support, query = batch.support, batch.query
 
-    def one_task(inputs: Inputs, targets: Tensor, mask: Tensor, queries: Inputs) -> Tensor:
+    uneven = learner.uses_query_batch and query.padded
+
+    def one_task(
+        inputs: Inputs, targets: Tensor, mask: Tensor, queries: Inputs, present: Tensor
+    ) -> Tensor:
         examples = Examples(inputs, targets, mask, support.num_classes, support.padded)
-        return learner.predict(meta_params, learner.adapt(meta_params, examples), queries)
+        state = learner.adapt(meta_params, examples)
+        if uneven:
+            return predict_present(learner, meta_params, state, queries, present)
+        return learner.predict(meta_params, state, queries)
 
     # Convolutions with weights of their own per task are slow under vmap on a CPU.
     images = episodes.store.inputs.dim() > 2
-    over_tasks = loop_over_tasks if images or not learner.vmappable else vmap_over_tasks
-    outputs = over_tasks(one_task, support.inputs, support.targets, support.mask, query.inputs)
+    one_by_one = images or uneven or not learner.vmappable
+    over_tasks = loop_over_tasks if one_by_one else vmap_over_tasks
+    outputs = over_tasks(
+        one_task, support.inputs, support.targets, support.mask, query.inputs, query.mask
+    )
     return outputs, query.targets, query.mask
