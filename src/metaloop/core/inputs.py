@@ -7,12 +7,16 @@ everything the model ever sees.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from metaloop.core.spec import Shape
+
+# Inputs embedded at once: what a processor's cache holds (benchmarks/embedding.py), or a GPU fills.
+_AT_ONCE_ON_CPU, _AT_ONCE_ELSEWHERE = 64, 2048
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,21 @@ class InputFormat:
 
     def normalise(self, inputs: Tensor) -> Tensor:
         """Returns `(inputs - mean) / deviation` of float inputs `[..., *shape]`."""
-        ones = (1,) * (len(self.shape) - 1)
-        mean = torch.tensor(self.mean, device=inputs.device).view(-1, *ones)
-        deviation = torch.tensor(self.deviation, device=inputs.device).view(-1, *ones)
+        mean, deviation = _moments(self, inputs.device)
         return (inputs - mean) / deviation
+
+
+@lru_cache(maxsize=64)
+def _moments(input_format: InputFormat, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Returns means and deviations as tensors that fit the inputs; both are made once."""
+    ones = (1,) * (len(input_format.shape) - 1)
+    mean, deviation = (
+        torch.tensor(numbers, device=device).view(-1, *ones)
+        for numbers in (input_format.mean, input_format.deviation)
+    )
+    return mean, deviation
+
+
+def embedded_at_once(device: torch.device) -> int:
+    """Returns how many inputs a net should embed at once there."""
+    return _AT_ONCE_ON_CPU if device.type == "cpu" else _AT_ONCE_ELSEWHERE
