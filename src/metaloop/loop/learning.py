@@ -25,6 +25,7 @@ from metaloop.core.errors import DataError
 from metaloop.core.records import Candidate
 from metaloop.engine.memory import keep_large_blocks
 from metaloop.loop.arms import SEGMENT_COST, arm_of
+from metaloop.loop.charging import charged
 from metaloop.loop.choosing import choose_field, known_programs
 from metaloop.loop.credit import Use, uses_in
 from metaloop.loop.events import Learned, LoopEvent
@@ -186,6 +187,7 @@ def _learn(
         families = {n: o.family for n, o in others.items() if isinstance(o.family, ClassFamily)}
         prepare(run.states, run.family, run.spec, families, asked.module)
         run.restart_clock()
+        stack.enter_context(charged(run))
         executor = stack.enter_context(_executor(run, asked))
         loop = _loop(run, executor, asked, tuple(families), earlier)
         try:
