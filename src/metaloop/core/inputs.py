@@ -6,8 +6,10 @@ everything the model ever sees.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -43,19 +45,31 @@ class InputFormat:
 
     def normalise(self, inputs: Tensor) -> Tensor:
         """Returns `(inputs - mean) / deviation` of float inputs `[..., *shape]`."""
-        mean, deviation = _moments(self, inputs.device)
+        device = inputs.device
+        if device not in self._moments:
+            self._moments[device] = _apart(lambda: self._made_moments(device))
+        mean, deviation = self._moments[device]
         return (inputs - mean) / deviation
 
+    @cached_property
+    def _moments(self) -> dict[torch.device, tuple[Tensor, Tensor]]:
+        """Mean and deviation on each device where inputs were normalised."""
+        return {}
 
-@lru_cache(maxsize=64)
-def _moments(input_format: InputFormat, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Returns means and deviations as tensors that fit the inputs; both are made once."""
-    ones = (1,) * (len(input_format.shape) - 1)
-    mean, deviation = (
-        torch.tensor(numbers, device=device).view(-1, *ones)
-        for numbers in (input_format.mean, input_format.deviation)
-    )
-    return mean, deviation
+    def _made_moments(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        ones = (1,) * (len(self.shape) - 1)
+        mean = torch.tensor(self.mean, device=device).view(-1, *ones)
+        return mean, torch.tensor(self.deviation, device=device).view(-1, *ones)
+
+
+def _apart(make: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Returns what `make` makes in a thread of its own.
+
+    No mode or transform of the caller (`vmap`, `grad`, inference) is in force there: the tensors
+    will be used in others.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(make).result()
 
 
 def embedded_at_once(device: torch.device) -> int:
