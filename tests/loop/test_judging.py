@@ -242,7 +242,9 @@ def test_final_contestants_are_simple_before_joined_and_known_before_generated(
 
 
 def test_without_any_measured_candidate_there_is_an_error_that_says_so() -> None:
-    with pytest.raises(MetaloopError, match="no candidate was measured before the budget was spent"):
+    with pytest.raises(
+        MetaloopError, match="no candidate was measured before the budget was spent"
+    ):
         final_contestants(Population(), Judge())
 
 

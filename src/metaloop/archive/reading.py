@@ -168,7 +168,12 @@ class Reading(ABC):
         parents = defaultdict(list)
         with self.snapshot():
             found = self.query(select, values)
-            lines = self.query("SELECT child, parent FROM parents ORDER BY child, position")
+            chosen = f"SELECT identity FROM ({select})"
+            lines = self.query(
+                f"SELECT child, parent FROM parents WHERE child IN ({chosen}) "
+                "ORDER BY child, position",
+                values,
+            )
         for line in lines:
             parents[line["child"]].append(line["parent"])
         return self._decoded(lambda row: rows.candidate(row, parents[row["identity"]]), found)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from metaloop.core.errors import DivergenceError
 from metaloop.core.examples import Examples, Inputs
-from metaloop.core.inputs import InputFormat
-from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams
+from metaloop.core.inputs import InputFormat, embedded_at_once
+from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams, predict_present
 from metaloop.core.objective import objective
 from metaloop.core.records import Part, Protocol, Result
 from metaloop.core.spec import TaskSpec
@@ -22,8 +22,6 @@ from metaloop.tasks.episodes import Episodes, Indices
 from metaloop.tasks.family import TaskFamily, episode_list
 from metaloop.tasks.store import Store
 
-# Inputs embedded at once: what a processor's cache holds (benchmarks/embedding.py), or a GPU fills.
-_AT_ONCE_ON_CPU, _AT_ONCE_ELSEWHERE = 64, 2048
 _NUMBERS_AT_ONCE = 1 << 23  # floats of a stack of tasks: about what a processor's cache holds
 _ACTIVATIONS_PER_INPUT = 16
 
@@ -56,8 +54,7 @@ class FeatureCache:
         missing = wanted[self._row[wanted] < 0]
         pieces = [self._features] if len(self._features) else []
         known = len(self._features)
-        on_cpu = store.inputs.device.type == "cpu"
-        for chunk in torch.split(missing, _AT_ONCE_ON_CPU if on_cpu else _AT_ONCE_ELSEWHERE):
+        for chunk in torch.split(missing, embedded_at_once(store.inputs.device)):
             rows = store.inputs.index_select(0, chunk.to(store.inputs.device))
             pieces.append(self.learner.embed(self.meta_params, input_format.to_float(rows)))
         if len(missing):
@@ -207,12 +204,22 @@ def _general_outputs(
     batch = episodes.gather(input_format)
     support, query = batch.support, batch.query
 
-    def one_task(inputs: Inputs, targets: Tensor, mask: Tensor, queries: Inputs) -> Tensor:
+    uneven = learner.uses_query_batch and query.padded
+
+    def one_task(
+        inputs: Inputs, targets: Tensor, mask: Tensor, queries: Inputs, present: Tensor
+    ) -> Tensor:
         examples = Examples(inputs, targets, mask, support.num_classes, support.padded)
-        return learner.predict(meta_params, learner.adapt(meta_params, examples), queries)
+        state = learner.adapt(meta_params, examples)
+        if uneven:
+            return predict_present(learner, meta_params, state, queries, present)
+        return learner.predict(meta_params, state, queries)
 
     # Convolutions with weights of their own per task are slow under vmap on a CPU.
     images = episodes.store.inputs.dim() > 2
-    over_tasks = loop_over_tasks if images or not learner.vmappable else vmap_over_tasks
-    outputs = over_tasks(one_task, support.inputs, support.targets, support.mask, query.inputs)
+    one_by_one = images or uneven or not learner.vmappable
+    over_tasks = loop_over_tasks if one_by_one else vmap_over_tasks
+    outputs = over_tasks(
+        one_task, support.inputs, support.targets, support.mask, query.inputs, query.mask
+    )
     return outputs, query.targets, query.mask

@@ -25,6 +25,7 @@ from metaloop.core.errors import DataError
 from metaloop.core.records import Candidate
 from metaloop.engine.memory import keep_large_blocks
 from metaloop.loop.arms import SEGMENT_COST, arm_of
+from metaloop.loop.charging import charged
 from metaloop.loop.choosing import choose_field, known_programs
 from metaloop.loop.credit import Use, uses_in
 from metaloop.loop.events import Learned, LoopEvent
@@ -189,6 +190,7 @@ def _learn(
         beginning = _beginning(run, asked, tuple(families))
         seconds += time.perf_counter() - start
         run.restart_clock()
+        stack.enter_context(charged(run))
         executor = stack.enter_context(_executor(run, asked))
         loop = Loop(run, executor, *beginning)
         try:

@@ -160,13 +160,14 @@ def restore(run: Run, population: Population) -> tuple[int, list[tuple[Node, Est
     for stored in run.archive.trials():
         if stored.job is not None:
             trials.setdefault(stored.job, []).append(stored)
+    candidates = {stored.identity: stored.candidate for stored in run.archive.candidates()}
     following, ended = 0, []
     jobs = [job for job in run.archive.jobs() if job.run in run.tries]
     for job in sorted(jobs, key=lambda job: (job.ended or "", job.id)):
         following = max(following, job.number + 1)
         if job.status in ("running", "interrupted") or job.work == "judge":
             continue
-        node = _node(run, population, job, trials.get(job.id, []))
+        node = _node(run, job, trials.get(job.id, []), candidates)
         if _is_lost(run, node):
             continue
         _charge(population, node, job.cpu_seconds)
@@ -231,7 +232,9 @@ def _origin(candidate: Candidate) -> str:
     return CATALOGUE if name is None else f"{CATALOGUE}: {name}"
 
 
-def _node(run: Run, population: Population, job: StoredJob, trials: list[StoredTrial]) -> Node:
+def _node(
+    run: Run, job: StoredJob, trials: list[StoredTrial], candidates: Mapping[str, Candidate]
+) -> Node:
     asked = dict(job.asked)
     recipe = candidate_from_json(asked.pop("recipe"))
     node = Node(number=job.number, kind=job.work, recipe=recipe, **asked)  # type: ignore[arg-type]
@@ -240,13 +243,12 @@ def _node(run: Run, population: Population, job: StoredJob, trials: list[StoredT
         trained = [point.wall_seconds for one in trials for point in one.trial.curve[-1:]]
         node.beside = job.wall_seconds - max(trained) if trained else 0.0
     node.cost = _cost(run, job.cpu_seconds, job.answered.get("flops"))
-    candidates = {c.identity: c for c in run.archive.candidates()}
     for stored in trials:
         trial = stored.trial
-        known = candidates[trial.candidate]
-        head = Head(known.candidate, trial.status, stored.id, message=trial.message)
+        candidate = candidates[trial.candidate]
+        head = Head(candidate, trial.status, stored.id, message=trial.message)
         head.steps = trial.steps
-        head.generated = is_generated(known.candidate)
+        head.generated = is_generated(candidate)
         head.search = _last_measured(run, stored, "search")
         head.promotion = _last_measured(run, stored, "promotion")
         node.heads.append(head)

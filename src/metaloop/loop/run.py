@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
-from metaloop.archive import Archive, DataSet, RunId, run_lock
+from metaloop.archive import Archive, DataSet, RunId, StoredJob, run_lock
 from metaloop.archive.lock import LOCK_NAME
+from metaloop.archive.spent import spent_by
 from metaloop.catalogue.families import OpenedData, class_parts
 from metaloop.core.budget import Budget
 from metaloop.core.errors import MetaloopError, OutputError
@@ -147,24 +148,23 @@ def check_same_run(archive: Archive, arguments: dict[str, Any]) -> Earlier:
                 f"again"
             )
         jobs = archive.jobs(run.id)
-        if not jobs:
-            archive.mark_interrupted(run.id)
-            continue
         differing = {
             key
             for key, value in arguments.items()
             if key != "workers" and dict(run.arguments).get(key) != value
         }
-        if differing:
+        if differing and jobs:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(differing))
             raise MetaloopError(
                 f"the run to resume was started with other values of {names}; give the same ones"
             )
         archive.mark_interrupted(run.id)
-        tries.append(run.id)
-        workers = max(1, int(run.arguments["workers"]))
-        wall += sum(job.wall_seconds for job in jobs) / workers
-        cpu += sum(job.cpu_seconds for job in jobs)
+        if differing:  # it has tried nothing
+            continue
+        if jobs:
+            tries.append(run.id)
+        spent = spent_by(archive, run.id) or _spent_in_jobs(jobs, run.arguments)
+        wall, cpu = wall + spent[0], cpu + spent[1]
     return Earlier(tuple(tries), wall, cpu)
 
 
@@ -200,6 +200,13 @@ def _what_changed(before: DataSet, now: DataSet) -> str:
     if before.examples != now.examples:
         words.append(f"{before.examples:,} examples are now {now.examples:,}")
     return ", ".join(words) or "examples have other content"
+
+
+def _spent_in_jobs(jobs: Sequence[StoredJob], arguments: Mapping[str, Any]) -> tuple[float, float]:
+    """Returns what ended jobs took: all that is known of a try by an older metaloop."""
+    workers = max(1, int(arguments.get("workers", 1)))
+    wall = sum((job.wall_seconds for job in jobs), 0.0) / workers
+    return wall, sum((job.cpu_seconds for job in jobs), 0.0)
 
 
 def describe_data(opened: OpenedData) -> DataSet:
