@@ -1,4 +1,4 @@
-"""Intervals by the formula, and that they cover what they claim."""
+"""Intervals by the formula, and that they cover what they claim: on these units and on new ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from metaloop.core.statistics import mean_with_interval, paired_difference
+from metaloop.core.statistics import (
+    EpisodeScores,
+    estimate,
+    mean_with_interval,
+    paired_difference,
+)
 
 
 def test_the_interval_is_students() -> None:
@@ -16,7 +21,7 @@ def test_the_interval_is_students() -> None:
     estimate = mean_with_interval(scores)
     low, high = stats.t.interval(0.95, 3, loc=scores.mean(), scale=stats.sem(scores))
     assert estimate.value == pytest.approx(0.5)
-    assert (estimate.low, estimate.value + estimate.ci95) == pytest.approx((low, high))
+    assert (estimate.low, estimate.high) == pytest.approx((low, high))
     assert estimate.episodes == 4
 
 
@@ -37,10 +42,18 @@ def test_intervals_cover_the_truth_in_95_of_100_cases() -> None:
     assert np.mean(covered) == pytest.approx(0.95, abs=0.015)
 
 
+def test_episodes_that_are_units_of_their_own_have_one_interval() -> None:
+    found = estimate(EpisodeScores.independent(np.random.default_rng(0).random(30)))
+    assert found.ci95_new == pytest.approx(found.ci95)
+    assert found.units == 30
+
+
 def test_a_paired_difference_is_over_the_same_episodes() -> None:
-    rng = np.random.default_rng(0)
-    reference = rng.random(50)
-    paired = paired_difference(reference + 0.1, reference)
-    assert (paired.value, paired.ci95) == pytest.approx((0.1, 0.0), abs=1e-9)
+    values = np.random.default_rng(0).random(50)
+    reference = EpisodeScores.independent(values)
+    paired = paired_difference(EpisodeScores.independent(values + 0.1), reference)
+    assert (paired.value, paired.ci95, paired.ci95_new) == pytest.approx((0.1, 0, 0), abs=1e-9)
     with pytest.raises(ValueError, match="equal shapes"):
         paired_difference(reference, reference[1:])
+    with pytest.raises(ValueError, match="same units"):
+        paired_difference(reference, EpisodeScores.independent(values, first=1))

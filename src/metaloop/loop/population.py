@@ -17,7 +17,7 @@ import numpy as np
 from metaloop.archive import TrialId
 from metaloop.core.objective import higher_is_better
 from metaloop.core.records import Candidate, Result, TrialStatus
-from metaloop.core.statistics import Estimate, paired_difference
+from metaloop.core.statistics import Estimate, mean_with_interval
 
 NodeKind = Literal["baselines", "train", "invent", "join"]
 
@@ -230,7 +230,7 @@ def difference(better: Measured | None, worse: Measured | None) -> Estimate | No
     if better is None or worse is None or len(better.results) != len(worse.results):
         return None
     common = min(better.scores.shape[1], worse.scores.shape[1])
-    return paired_difference(better.goodness[:common], worse.goodness[:common])
+    return mean_with_interval(better.goodness[:common] - worse.goodness[:common])
 
 
 def _change(new: Head | None, old: Head | None) -> Estimate | None:

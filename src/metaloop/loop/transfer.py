@@ -15,7 +15,7 @@ from metaloop.catalogue.families import open_data
 from metaloop.catalogue.model import Model
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import Learner
-from metaloop.core.statistics import mean_with_interval, paired_difference
+from metaloop.core.statistics import mean_with_interval
 from metaloop.engine.evaluation import score_episodes
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.learners.nearest_neighbour import NearestNeighbour
@@ -47,7 +47,7 @@ def digits_report(model: Model, num_episodes: int = 1000) -> dict[str, Any]:
         row: dict[str, Any] = {"learner": _figures(learned)}
         for name, baseline in _BASELINES.items():
             scores = _baseline_scores(baseline, episodes)
-            gain = paired_difference(learned, scores)
+            gain = mean_with_interval(learned - scores)
             row[name] = {**_figures(scores), "gain": gain.value, "gain_ci95": gain.ci95}
         report[f"{shots}-shot"] = row
     return report
