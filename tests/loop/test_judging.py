@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from metaloop.archive import Archive
 from metaloop.catalogue.candidates import build_learner, catalogue_candidates
 from metaloop.core.errors import MetaloopError
+from metaloop.core.packing import scores_to_json
 from metaloop.core.records import Candidate, Choice, Plan, Protocol, Result, to_json
-from metaloop.core.statistics import mean_with_interval
+from metaloop.core.statistics import EpisodeScores, mean_with_interval
 from metaloop.engine.evaluation import protocol
 from metaloop.loop import Learned, learn, learning, repeating
 from metaloop.loop.executor import Executor, Job, Outcome, Progress, perform
@@ -51,7 +52,8 @@ def figures(*scores: np.ndarray) -> dict[str, Any]:
         estimate = mean_with_interval(each)
         how = Protocol("promotion", 5, shots, 5, "none", f"list of {shots}", "data")
         result = Result("accuracy", estimate.value, estimate.ci95, estimate.episodes, how)
-        tasks.append({"result": json.loads(to_json(result)), "scores": each.tolist()})
+        packed = scores_to_json(EpisodeScores.independent(each))
+        tasks.append({"result": json.loads(to_json(result)), "scores": packed})
     return {"status": "finished", "message": "", "tasks": tasks}
 
 
@@ -77,7 +79,8 @@ class Bench:
             self.run.id, candidate.identity, self.run.family.digest, seed=0, job=job
         )
         how = Protocol("search", 5, 1, 5, "none", "list search", "data")
-        search = Measured((Result("accuracy", value, 0.01, 50, how),), np.full((1, 50), value))
+        scores = EpisodeScores.independent(np.full(50, value))
+        search = Measured((Result("accuracy", value, 0.01, 50, how),), (scores,))
         head = Head(candidate, "finished", trial, search, generated=generated)
         node.heads.append(head)
         self.run.archive.end_job(job, "finished", {})

@@ -16,6 +16,7 @@ from typing import Any
 
 from metaloop.core.errors import DivergenceError, EpisodeError, MetaloopError
 from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams
+from metaloop.core.packing import scores_to_json
 from metaloop.core.records import Candidate, Part, to_json
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.evaluation import FeatureCache, evaluate_on
@@ -58,7 +59,8 @@ class Scorer:
         self.cache = cache
 
     def figures(self, make: Callable[[], tuple[Learner, MetaParams]]) -> dict[str, Any]:
-        """Returns `status`, `message` and `tasks`: `result` and `scores` of each task.
+        """Returns `status`, `message` and `tasks`: `result` and `scores` of each task,
+        these as `core.packing` has them.
 
         A candidate that fails while it is made or scored has no `tasks`.
         """
@@ -82,7 +84,7 @@ class Scorer:
         result, scores = evaluate_on(
             episodes, learner, meta_params, self.family, self.part, spec, self.cache
         )
-        return {"result": json.loads(to_json(result)), "scores": scores.tolist()}
+        return {"result": json.loads(to_json(result)), "scores": scores_to_json(scores)}
 
 
 def score_heads(
