@@ -12,8 +12,8 @@ from metaloop.catalogue.candidates import build_learner, make_candidate
 from metaloop.catalogue.learners import EVOLVED, PROGRAM
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.core.records import Candidate
-from metaloop.core.statistics import EpisodeScores
 from metaloop.core.spec import TaskSpec
+from metaloop.core.statistics import EpisodeScores
 from metaloop.loop.arms import END_TO_END, INNER_LOSS, arm_of
 from metaloop.loop.changes import Changes
 from metaloop.loop.evolving import end_to_end, other_inner_loss

@@ -13,8 +13,8 @@ import torch
 from metaloop.catalogue.candidates import make_candidate
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.core.errors import DivergenceError
-from metaloop.core.randomness import torch_stream
 from metaloop.core.packing import scores_from_json, scores_to_json
+from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Candidate, Choice
 from metaloop.loop.scoring import Scorer, score_heads, task_lists
 from metaloop.loop.workplace import TrainedNet, assemble, learner_of, prepare

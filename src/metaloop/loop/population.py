@@ -23,8 +23,8 @@ from metaloop.archive import TrialId
 from metaloop.core.objective import higher_is_better
 from metaloop.core.records import Candidate, Result, TrialStatus
 from metaloop.core.statistics import (
-    Estimate,
     EpisodeScores,
+    Estimate,
     mean_of,
     mean_with_interval,
     paired_difference,

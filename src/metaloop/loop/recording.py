@@ -27,7 +27,7 @@ from metaloop.core.records import (
     candidate_from_json,
     to_json,
 )
-from metaloop.core.statistics import Estimate, EpisodeScores
+from metaloop.core.statistics import EpisodeScores, Estimate
 from metaloop.loop.arms import CONTINUE
 from metaloop.loop.executor import Outcome
 from metaloop.loop.population import Head, Measured, Node, Population

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from metaloop.catalogue.families import open_data
 from metaloop.catalogue.model import Model
 from metaloop.core.inputs import InputFormat
