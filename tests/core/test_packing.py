@@ -48,5 +48,5 @@ def test_scores_come_back_from_json_with_their_classes() -> None:
     ],
 )
 def test_bytes_that_hold_other_numbers_are_refused(content: bytes, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="packed numbers|too large"):
+    with pytest.raises(ValueError, match=r"packed numbers|too large"):
         unpacked(content, shape)

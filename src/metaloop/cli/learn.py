@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metaloop.cli import options
-from metaloop.cli.output import figure, measured, print_json, print_table
+from metaloop.cli.output import figure, intervals, measured, print_json, print_table
 from metaloop.cli.progress import Progress, clock, gain, joined, result_figure
 from metaloop.cli.stopping import Stopper, say_how_to_go_on
 from metaloop.core.errors import MetaloopError, OutputError
@@ -156,6 +156,7 @@ def _print_report(report: Mapping[str, Any]) -> None:
     result = read_model(report["model"]).results[-1]
     best, model = report["best"], report["model"]
     print(f"\n{best['learner']} / {best['net']}: {measured(report['test'], vars(result.protocol))}")
+    print(intervals(report["test"]))
     if report["test"]["better_than_chance"] is False:
         print(f"no better than chance ({report['test']['chance']:.1%})")
     if "digits" in report:

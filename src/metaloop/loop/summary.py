@@ -88,14 +88,16 @@ def row(node: Node, head: Head) -> dict[str, Any]:
 
 
 def figures(result: Result | None) -> dict[str, Any] | None:
-    """Returns value, interval and number of episodes."""
+    """Returns value, both intervals, and the numbers of episodes and of classes in them."""
     if result is None:
         return None
     return {
         "metric": result.metric,
         "value": result.value,
         "ci95": result.ci95,
+        "ci95_new": result.ci95_new,
         "episodes": result.episodes,
+        "units": result.units,
     }
 
 

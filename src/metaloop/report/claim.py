@@ -11,14 +11,16 @@ import math
 from dataclasses import dataclass, replace
 
 from metaloop.archive import Opening, StoredVerdict
-from metaloop.core.records import Result
+from metaloop.core.records import Result, Verdict
 from metaloop.report.figures import (
     count,
     figure,
-    gain,
+    intervals_text,
+    is_of_fewer_units,
     policy_name,
     printable,
     protocol_text,
+    verdict_gain,
 )
 from metaloop.report.reading import Records
 from metaloop.report.standing import Standing, name_of, short, standing, standings
@@ -133,6 +135,9 @@ def _promotion(
 
 def _worded(claim: Claim, records: Records) -> Claim:
     sentences = [_what_it_does(claim, records)] if claim.best else []
+    shown = claim.test or (claim.best and (claim.best.promotion or claim.best.search)) or None
+    if shown is not None:
+        sentences.append(_intervals_sentence(claim, shown))
     if claim.test is None:
         sentences.append("The test part was not opened for it.")
     if claim.no_better_than_chance:
@@ -175,10 +180,21 @@ def _what_it_does(claim: Claim, records: Records) -> str:
     else:
         told = f"reached {figure(result)} on tasks of {count(how.shots, 'example')}"
     guessed = f" Guessing would give {100 * claim.chance:.1f} %." if claim.chance else ""
+    several = "intervals" if is_of_fewer_units(result) else "interval"
     return (
-        f"{learned} {told} (mean and 95 % interval over {result.episodes:,} episodes of "
+        f"{learned} {told} (mean and 95 % {several} over {result.episodes:,} episodes of "
         f"{how.part}; {policy_name(how)}).{guessed}"
     )
+
+
+def _intervals_sentence(claim: Claim, shown: Result) -> str:
+    """What the intervals mean; a figure that is at chance for new classes only is said to be so."""
+    said = intervals_text(shown)
+    new = shown.ci95_new
+    at_chance = claim.chance is not None and new is not None and shown.value - new <= claim.chance
+    if at_chance and not claim.no_better_than_chance:
+        said += " For new ones it is not surely better than chance."
+    return said
 
 
 def _chance_sentence(claim: Claim) -> str:
@@ -196,13 +212,22 @@ def _promotion_sentence(claim: Claim, records: Records) -> str:
     other = verdict.loser if won else verdict.winner
     against = name_of(records, other)
     result = claim.test or claim.best.promotion or claim.best.search
-    advantage = verdict.difference if won else -verdict.difference
-    amount = gain(result.metric if result else "", advantage, verdict.difference - verdict.low)
-    sure = "" if verdict.low > 0 else ", which is not surely a difference"
+    amount = verdict_gain(result.metric if result else "", verdict, 1 if won else -1)
+    sure = _surely(verdict)
     return (
         f"On the episodes of promotion it was {amount} against {against} "
         f"(paired, {verdict.episodes:,} episodes{_shots_judged(records, verdict.winner)}){sure}."
     )
+
+
+def _surely(verdict: Verdict) -> str:
+    """Returns what is sure of a difference: for new classes, on these alone, or not at all."""
+    if verdict.low <= 0:
+        return ", which is not surely a difference"
+    if verdict.certain is None and verdict.low_new is None:
+        return ""  # of an older version, or without any classes to tell
+    sure = verdict.certain if verdict.certain is not None else (verdict.low_new or 0.0) > 0
+    return "" if sure else ", which is sure on these classes only: for new ones it is not"
 
 
 def _shots_judged(records: Records, candidate: str) -> str:
