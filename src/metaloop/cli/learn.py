@@ -157,6 +157,7 @@ def _print_report(report: Mapping[str, Any]) -> None:
     best, model = report["best"], report["model"]
     print(f"\n{best['learner']} / {best['net']}: {measured(report['test'], vars(result.protocol))}")
     print(intervals(report["test"]))
+    print(report["certainty"])
     if report["test"]["better_than_chance"] is False:
         print(f"no better than chance ({report['test']['chance']:.1%})")
     if "digits" in report:

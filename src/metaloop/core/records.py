@@ -18,6 +18,9 @@ from typing import Any, Literal
 Part = Literal["train", "search", "promotion", "test"]
 PARTS: tuple[Part, ...] = ("train", "search", "promotion", "test")
 
+# Of a field that version 1 of files lacks: it is not written where it has its default.
+_LATER = {"later": True}
+
 TrialStatus = Literal["running", "finished", "diverged", "failed", "timed out", "interrupted"]
 
 
@@ -117,8 +120,8 @@ class Result:
     ci95: float
     episodes: int
     protocol: Protocol
-    ci95_new: float | None = None
-    units: int = 0
+    ci95_new: float | None = field(default=None, metadata=_LATER)
+    units: int = field(default=0, metadata=_LATER)
 
 
 @dataclass(frozen=True)

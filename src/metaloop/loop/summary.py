@@ -30,6 +30,8 @@ def summary(
         "best": None,
         "test": None,
         "leaderboard": leaderboard(population),
+        "certain": judge.certain,
+        "certainty": judge.certainty,
         "rounds": judge.rounds,
         "cpu_seconds": run.cpu_seconds,
         "wall_seconds": run.wall_seconds,
@@ -37,7 +39,7 @@ def summary(
     }
     if judge.incumbent is not None:
         reason = judge.reasons[-1] if judge.reasons else "it had no rival"
-        report["best"] = {**row(*judge.incumbent), "reason": reason}
+        report["best"] = {**row(*judge.incumbent), "certain": judge.certain, "reason": reason}
     return report
 
 

@@ -40,7 +40,9 @@ class Claim:
 
     `best` is the candidate that was promoted (or leads so far), `test` its figure; None without
     one. `no_better_than_chance` is None where chance is not known. `baselines` are the plain
-    methods, best first. `promotion` is the verdict that the choice rests on.
+    methods, best first. `promotion` is the verdict that the choice rests on; `certain` whether the
+    last judgement found the best certainly better than what it was compared with, for new classes
+    (None: it did not say).
     """
 
     best: Standing | None
@@ -49,6 +51,7 @@ class Claim:
     no_better_than_chance: bool | None
     baselines: tuple[Standing, ...]
     promotion: StoredVerdict | None
+    certain: bool | None
     headline: str
     sentences: tuple[str, ...]
 
@@ -72,6 +75,7 @@ def claim_of(records: Records) -> Claim:
         no_better_than_chance=at_chance,
         baselines=baselines,
         promotion=promotion,
+        certain=_is_certain(records, best),
         headline="",
         sentences=(),
     )
@@ -133,6 +137,14 @@ def _promotion(
     return (plain or about or [None])[-1]  # type: ignore[list-item]
 
 
+def _is_certain(records: Records, best: Standing | None) -> bool | None:
+    """Whether the last verdict on promotion says that the best is certainly better than another."""
+    last = [stored.verdict for stored in records.verdicts if stored.verdict.part == "promotion"]
+    if best is None or not last or last[-1].certain is None:
+        return None
+    return last[-1].certain and last[-1].winner == best.identity
+
+
 def _worded(claim: Claim, records: Records) -> Claim:
     sentences = [_what_it_does(claim, records)] if claim.best else []
     shown = claim.test or (claim.best and (claim.best.promotion or claim.best.search)) or None
@@ -144,6 +156,11 @@ def _worded(claim: Claim, records: Records) -> Claim:
         sentences.append(_chance_sentence(claim))
     if claim.promotion is not None:
         sentences.append(_promotion_sentence(claim, records))
+    if claim.certain is False:
+        sentences.append(
+            "No candidate was certainly better than what it was compared with, for new classes of "
+            "the family: the best tested one was kept."
+        )
     if claim.best is not None:
         sentences.append(_baseline_sentence(claim))
     sentences += _looks(records)
