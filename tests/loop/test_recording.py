@@ -13,6 +13,7 @@ import pytest
 from metaloop.archive import Archive, rows
 from metaloop.catalogue.families import OpenedData
 from metaloop.core.budget import Budget, parse_budget
+from metaloop.core.packing import scores_to_json
 from metaloop.core.records import (
     Candidate,
     Choice,
@@ -21,6 +22,7 @@ from metaloop.core.records import (
     Result,
     candidate_from_json,
 )
+from metaloop.core.statistics import EpisodeScores
 from metaloop.loop import repeating
 from metaloop.loop.choosing import choose_field
 from metaloop.loop.executor import InProcess, Job, Outcome, perform
@@ -95,7 +97,9 @@ def facts(node: Node) -> dict[str, Any]:
         own = asdict(head)
         for part in ("search", "promotion"):
             if own[part] is not None:
-                own[part]["scores"] = own[part]["scores"].tolist()
+                own[part]["scores"] = [
+                    scores_to_json(EpisodeScores(**each)) for each in own[part]["scores"]
+                ]
         heads.append(own)
     return {**said, "heads": heads}
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metaloop.cli import options
-from metaloop.cli.output import figure, measured, print_json, print_table, say
+from metaloop.cli.output import figure, intervals, measured, print_json, print_table, say
 from metaloop.cli.progress import Progress, clock, gain, joined, result_figure
 from metaloop.cli.stopping import Stopper, say_how_to_go_on
 from metaloop.core.errors import MetaloopError, OutputError
@@ -155,6 +155,8 @@ def _print_report(report: Mapping[str, Any]) -> None:
     result = read_model(report["model"]).results[-1]
     best, model = report["best"], report["model"]
     print(f"\n{best['learner']} / {best['net']}: {measured(report['test'], vars(result.protocol))}")
+    print(intervals(report["test"]))
+    print(report["certainty"])
     if report["test"]["better_than_chance"] is False:
         print(f"no better than chance ({report['test']['chance']:.1%})")
     if "digits" in report:

@@ -21,13 +21,34 @@ def print_json(content: Mapping[str, Any]) -> None:
 
 
 def figure(result: Mapping[str, Any] | None) -> str:
-    """Returns `94.1 ± 0.4 %` for an accuracy, `0.113 ± 0.004 rmse` for other metrics."""
+    """Returns `94.1 ± 0.4 % (± 1.2 new)` for an accuracy, `0.113 ± 0.004 mse` for other metrics.
+
+    The second half-width is for new classes of the family. It is left out where it is not known,
+    and where every episode is a task of its own, for then both say the same.
+    """
     if result is None:
         return "-"
     value, ci95, metric = result["value"], result["ci95"], result.get("metric", "accuracy")
-    if metric == "accuracy":
-        return f"{100 * value:.1f} ± {100 * ci95:.1f} %"
-    return f"{value:.3f} ± {ci95:.3f} {metric}"
+    scale, places, unit = (100, 1, "%") if metric == "accuracy" else (1, 3, metric)
+    said = f"{scale * value:.{places}f} ± {scale * ci95:.{places}f} {unit}"
+    new = result.get("ci95_new")
+    if new is None or result.get("units") == result.get("episodes", -1):
+        return said
+    return f"{said} (± {scale * new:.{places}f} new)"
+
+
+def intervals(result: Mapping[str, Any]) -> str:
+    """Returns what the intervals of a figure mean, in words."""
+    units, episodes = result.get("units", 0), result["episodes"]
+    if result.get("ci95_new") is None:
+        what = f"these {units:,} classes" if units > 1 else "these classes"
+        return f"95 % interval: on {what}; what it is for new ones cannot be told from them"
+    if units == episodes:
+        return "95 % interval: for new tasks of the family, each episode being one"
+    return (
+        f"95 % intervals: ± on these {units:,} classes, (± new) for new classes of the family, of "
+        "which these are a sample"
+    )
 
 
 def measured(result: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:

@@ -162,6 +162,8 @@ def _report(out: Path, model: Model, search: Result | None, interrupted: bool) -
             "metric": search.metric,
             "value": search.value,
             "ci95": search.ci95,
+            "ci95_new": search.ci95_new,
             "episodes": search.episodes,
+            "units": search.units,
         },
     }

@@ -16,7 +16,7 @@ from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams, predict
 from metaloop.core.objective import objective
 from metaloop.core.records import Part, Protocol, Result
 from metaloop.core.spec import TaskSpec
-from metaloop.core.statistics import mean_with_interval
+from metaloop.core.statistics import EpisodeScores, estimate
 from metaloop.core.task_map import loop_over_tasks, vmap_over_tasks
 from metaloop.tasks.episodes import Episodes, Indices
 from metaloop.tasks.family import TaskFamily, episode_list
@@ -82,8 +82,8 @@ def score_episodes(
     input_format: InputFormat,
     objective_name: str = "classification",
     cache: FeatureCache | None = None,
-) -> np.ndarray:
-    """Returns the metric of every episode, float64 `[T]`.
+) -> EpisodeScores:
+    """Returns the metric of every episode, and of each of its units (the classes in it).
 
     Raises `DivergenceError` if a prediction is not a number.
     """
@@ -95,7 +95,8 @@ def score_episodes(
         everything = np.concatenate([side.ravel() for side in sides])
         cache.prepare(episodes.store, everything, input_format)
     chunk = _tasks_at_once(episodes, cache.width if cache is not None else 0)
-    scores = []
+    units = episodes.units
+    values, unit_values = [], []
     for start in range(0, len(episodes), chunk):
         piece = episodes[start : start + chunk]
         if cache is not None:
@@ -109,8 +110,10 @@ def score_episodes(
                 f"{type(learner).__name__} predicted values that are not numbers on "
                 f"{piece.store.inputs.shape[1:]} inputs; the adaptation diverged"
             )
-        scores.append(judge.score(outputs, targets, mask).double().cpu().numpy())
-    return np.concatenate(scores)
+        values.append(judge.score(outputs, targets, mask).double().cpu().numpy())
+        of_units = judge.unit_scores(outputs, targets, mask, units.shape[1])
+        unit_values.append(of_units.double().cpu().numpy())
+    return EpisodeScores(np.concatenate(values), np.concatenate(unit_values), units)
 
 
 def evaluate(
@@ -121,8 +124,8 @@ def evaluate(
     spec: TaskSpec,
     num_episodes: int,
     cache: FeatureCache | None = None,
-) -> tuple[Result, np.ndarray]:
-    """Returns the result on the frozen list of `part`, and the score of every episode `[T]`."""
+) -> tuple[Result, EpisodeScores]:
+    """Returns the result on the frozen list of `part`, and the scores of its episodes."""
     episodes = episode_list(family, part, spec, num_episodes)
     return evaluate_on(episodes, learner, meta_params, family, part, spec, cache)
 
@@ -135,15 +138,27 @@ def evaluate_on(
     part: Part,
     spec: TaskSpec,
     cache: FeatureCache | None = None,
-) -> tuple[Result, np.ndarray]:
-    """Returns the result on these episodes of `part`, and the score of every one `[T]`."""
+) -> tuple[Result, EpisodeScores]:
+    """Returns the result on these episodes of `part`, and their scores."""
     scores = score_episodes(
         learner, meta_params, episodes, family.input_format, spec.objective, cache
     )
-    estimate = mean_with_interval(scores)
     measured_by = protocol(learner, family, part, spec, episodes)
-    metric = objective(spec.objective).metric
-    return Result(metric, estimate.value, estimate.ci95, estimate.episodes, measured_by), scores
+    return result_of(scores, objective(spec.objective).metric, measured_by), scores
+
+
+def result_of(scores: EpisodeScores, metric: str, measured_by: Protocol) -> Result:
+    """Returns the mean of the scores with its intervals, as a record."""
+    found = estimate(scores)
+    return Result(
+        metric=metric,
+        value=found.value,
+        ci95=found.ci95,
+        episodes=found.episodes,
+        protocol=measured_by,
+        ci95_new=found.ci95_new,
+        units=found.units,
+    )
 
 
 def protocol(

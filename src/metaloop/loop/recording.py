@@ -14,6 +14,7 @@ import numpy as np
 
 from metaloop.archive import JobId, StoredJob, StoredTrial, TrialId
 from metaloop.catalogue.programs import on_trunk, program_name
+from metaloop.core.packing import scores_from_json
 from metaloop.core.records import (
     Candidate,
     CurvePoint,
@@ -26,7 +27,7 @@ from metaloop.core.records import (
     candidate_from_json,
     to_json,
 )
-from metaloop.core.statistics import Estimate
+from metaloop.core.statistics import EpisodeScores, Estimate
 from metaloop.loop.arms import CONTINUE
 from metaloop.loop.executor import Outcome
 from metaloop.loop.population import Head, Measured, Node, Population
@@ -262,7 +263,7 @@ def _last_measured(run: Run, trial: StoredTrial, part: Part) -> Measured | None:
     if not found:
         return None
     latest = found[-len(tasks) :]
-    scores = np.stack([run.archive.scores(one.id) for one in latest])
+    scores = tuple(run.archive.episode_scores(one.id) for one in latest)
     return Measured(tuple(one.result for one in latest), scores)
 
 
@@ -295,7 +296,7 @@ def measured(figures: Mapping[str, Any]) -> Measured | None:
         Result(**{**task["result"], "protocol": Protocol(**task["result"]["protocol"])})
         for task in tasks
     ]
-    return Measured(tuple(results), np.array([task["scores"] for task in tasks]))
+    return Measured(tuple(results), tuple(scores_from_json(task["scores"]) for task in tasks))
 
 
 def _trial(run: Run, node: Node, head: Head, outcome: Outcome) -> Trial:
@@ -321,7 +322,7 @@ def _trial(run: Run, node: Node, head: Head, outcome: Outcome) -> Trial:
     )
 
 
-def _scores(head: Head) -> dict[str, np.ndarray]:
+def _scores(head: Head) -> dict[str, EpisodeScores]:
     if head.search is None:
         return {}
     lists = [result.protocol.list_hash for result in head.search.results]
@@ -374,6 +375,8 @@ def _add_verdict(run: Run, population: Population, node: Node, progress: Estimat
             low=value - progress.ci95,
             episodes=progress.episodes,
             reason=_operator(run, node, child),
+            low_new=None if progress.ci95_new is None else value - progress.ci95_new,
+            units=progress.units,
         ),
     )
 

@@ -27,6 +27,7 @@ from metaloop.loop.judging import (
     Judge,
     final_contestants,
     round_contestants,
+    tested_on,
 )
 from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposal import Proposal
@@ -335,6 +336,7 @@ def _submit_judgement(loop: Loop, contestants: list[Contestant], episodes: int) 
     arguments = loop.judge.arguments(contestants, episodes, loop.run.seed)
     asked = {name: value for name, value in arguments.items() if name != "contestants"}
     asked["contestants"] = [head.candidate.identity for _, head in contestants]
+    asked["known"] = [tested_on(head) for _, head in contestants]
     job = loop.run.archive.begin_job(loop.run.id, loop.number, "judge", asked)
     node = contestants[0][0]
     number = loop.number
@@ -345,11 +347,9 @@ def _submit_judgement(loop: Loop, contestants: list[Contestant], episodes: int) 
 def _conclude(loop: Loop, job: JobId, contestants: list[Contestant], outcome: Outcome) -> None:
     run = loop.run
     with run.archive.transaction():
-        episodes = int(outcome.job.arguments["episodes"])
         if outcome.value is not None:
-            loop.judge.conclude(run, contestants, outcome.value, episodes)
+            loop.judge.conclude(run, contestants, outcome.value)
         else:
-            loop.judge.used += episodes
             loop.judge.rounds += 1
         status = "finished" if outcome.status == "done" else outcome.status
         run.archive.end_job(

@@ -21,8 +21,11 @@ _NOT_FINITE = ("inf", "-inf", "nan")
 def encode(value: Any) -> Any:
     """Returns `value` as JSON has it; raises `TypeError` for what it cannot hold."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = (field.name for field in dataclasses.fields(value))
-        return {name: encode(getattr(value, name)) for name in names}
+        known = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        for field in dataclasses.fields(value):  # a file of an older version stays as it was
+            if field.metadata.get("later") and known[field.name] == field.default:
+                del known[field.name]
+        return {name: encode(item) for name, item in known.items()}
     if isinstance(value, Mapping):
         return {_key(key): encode(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
