@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from metaloop.archive import Archive
@@ -252,7 +251,7 @@ def _proposer(
 
 def _is_in_process(module: nn.Module | None) -> bool:
     """Whether this process does all work: a user's net is only here, and a GPU is used by one."""
-    return module is not None or torch.cuda.is_available()
+    return module is not None or best_device().type != "cpu"
 
 
 def _executor(run: Run, asked: Asked) -> Executor:

@@ -98,7 +98,7 @@ def end(
         run.archive.end_job(
             job,
             status,
-            {"steps": value.get("steps", 0), "flops": value.get("flops"), "members": node.members},
+            _answered(run, node, value),
             outcome.message or value.get("message", ""),
             cpu_seconds=outcome.cpu_seconds,
             wall_seconds=outcome.wall_seconds,
@@ -107,6 +107,15 @@ def end(
         if progress is not None and node.parent is not None:
             _add_verdict(run, population, node, progress)
     return trials, progress
+
+
+def _answered(run: Run, node: Node, value: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what is recorded of a job's answer; what depends on the clock in seconds only."""
+    steps, flops = value.get("steps", 0), value.get("flops")
+    answered = {"steps": steps, "flops": flops, "members": node.members}
+    if run.budget.steps is None and "train_cpu_seconds" in value:
+        answered["train_cpu_seconds"] = value["train_cpu_seconds"]
+    return answered
 
 
 def add_head(

@@ -103,11 +103,12 @@ def train_node(folder: Path, arguments: Mapping[str, Any], report: Report) -> Ma
     segment = Segment.from_arguments(arguments)
     family = training_family(folder, segment.data)
     learner = learner_of(folder, segment.heads[0], family)
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     ended, curve = _trained(folder, segment, learner, family, report)
     facts = {
         "steps": ended.state.step,
         "train_wall_seconds": time.perf_counter() - start,
+        "train_cpu_seconds": time.process_time() - cpu_start,
         "flops": _operations(ended.state),
         "loss": ended.state.loss if np.isfinite(ended.state.loss) else None,
         "curve": curve,

@@ -37,6 +37,7 @@ def digits_report(model: Model, num_episodes: int = 1000) -> dict[str, Any]:
     each baseline also has the model's paired gain over it. All ten digits are in every episode.
     """
     family = open_data("digits", parts={}, input_format=model.input_format).family
+    family = family.to(model.device)
     report: dict[str, Any] = {"ways": _WAYS, "episodes": num_episodes}
     for shots in _SHOTS:
         spec = family.spec(_WAYS, shots, _QUERIES, part="test")
@@ -59,7 +60,7 @@ def digits_report(model: Model, num_episodes: int = 1000) -> dict[str, Any]:
 def _baseline_scores(baseline: Learner, episodes: Episodes) -> EpisodeScores:
     """Returns a baseline's scores on the same episodes, on the original 8x8 pixels."""
     pixels, _ = digit_pixels()
-    store = replace(episodes.store, inputs=pixels)
+    store = replace(episodes.store, inputs=pixels.to(episodes.store.inputs.device))
     plain = InputFormat("vector", (pixels.shape[1],), (0.0,) * 64, (1.0,) * 64)
     return score_episodes(baseline, {}, replace(episodes, store=store), plain)
 
