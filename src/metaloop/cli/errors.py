@@ -55,6 +55,11 @@ def guarded(command: Callable[[], object]) -> int:
         return _bug(error)
 
 
+def say(text: str) -> None:
+    """Writes one line on stderr that is worth knowing and no fault."""
+    print(f"metaloop: {_one_line(text)}", file=sys.stderr)
+
+
 def warn(text: str) -> None:
     """Writes one line on stderr that does not end the command."""
     say(f"metaloop: warning: {_one_line(text)}")

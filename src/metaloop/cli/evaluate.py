@@ -33,6 +33,8 @@ def evaluate(
             metavar="FILE", help="Where openings of test go. (default: archive.sqlite beside MODEL)"
         ),
     ] = None,
+    classes_at: options.ClassesAt = None,
+    value_range: options.AskedRange = None,
     strict: options.Strict = False,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
@@ -62,6 +64,8 @@ def evaluate(
             archive=model.parent / "archive.sqlite" if archive is None else archive,
             subject=file_hash(model),
             strict=strict,
+            classes_at=classes_at,
+            value_range=options.value_range(value_range),
         )
     report = _report(result)
     if as_json:

@@ -37,6 +37,8 @@ def learn(
     seed: options.Seed = 0,
     split_seed: options.SplitSeed = 0,
     image_size: options.ImageSize = None,
+    classes_at: options.ClassesAt = None,
+    value_range: options.AskedRange = None,
     also: Annotated[
         list[str] | None,
         typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
@@ -61,11 +63,13 @@ def learn(
         raise MetaloopError("--resume goes on with a run; name its folder with --out")
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size}
+    asked |= {"classes_at": classes_at, "value_range": value_range}
     asked |= {"also": also or [], "archive": archive, "workers": workers}
     with Stopper() as stop, Progress(quiet) as progress:
         progress.status(f"reading {data}")
         folder = _fresh_folder(data) if out is None else out
         wishes = {**asked, "strict": strict, "resume": resume}
+        wishes["value_range"] = options.value_range(value_range)
         report = _learn(data, folder, wishes, stop, progress)
     if as_json:
         print_json(report)
@@ -114,6 +118,8 @@ class _Shown:
             parts = " / ".join(f"{count:,}" for count in event.parts.values())
             classes = f"{parts} classes to {' / '.join(event.parts)}" if event.parts else ""
             self.progress.line(joined(f"{event.name}: {event.kind}", classes))
+            for note in event.notes:
+                self.progress.line(f"read so: {note}")
             self.progress.left_out(event.left_out)
         elif isinstance(event, Trying):
             self.progress.status(

@@ -40,6 +40,8 @@ def train(
     seed: options.Seed = 0,
     split_seed: options.SplitSeed = 0,
     image_size: options.ImageSize = None,
+    classes_at: options.ClassesAt = None,
+    value_range: options.AskedRange = None,
     strict: options.Strict = False,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -53,12 +55,13 @@ def train(
         check_destination(out)
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
-    asked |= {"image_size": image_size}
+    asked |= {"image_size": image_size, "classes_at": classes_at, "value_range": value_range}
     with file_lock(out), Stopper() as stop, Progress(quiet) as progress:
         _check_unfinished(out, state, resume)
         check_destination(out, overwrite=resume)
         progress.status(f"reading {data}")
         wishes = {**asked, "strict": strict, "checkpoint": state, "resume": resume}
+        wishes["value_range"] = options.value_range(value_range)
         try:
             model, search, interrupted = _train(data, wishes, stop, progress)
         except DivergenceError:
@@ -98,6 +101,8 @@ def _train(
             return model, search, event.interrupted
         if isinstance(event, DataRead):
             stop.can_save = True
+            for note in event.notes:
+                progress.line(f"read so: {note}")
             progress.left_out(event.left_out)
         else:
             search = _show(event, progress, wall_seconds) or search

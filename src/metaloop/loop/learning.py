@@ -54,6 +54,7 @@ from metaloop.loop.work import WORK
 from metaloop.loop.workplace import prepare
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.store import Reading
+from metaloop.tasks.value_range import ValueRange
 
 _MOST_WORKERS = 16
 
@@ -79,10 +80,13 @@ class Asked:
     workers: int
     candidates: tuple[Candidate, ...] | None
     generates: Generates
+    classes_at: int | None = None
+    value_range: ValueRange | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
         """What the archive keeps, and a resumed run must be asked for again."""
+        asked = {"classes_at": self.classes_at, "value_range": self.value_range}
         same = ("ways", "shots", "queries", "seed", "split_seed", "image_size", "workers")
         return {
             "data": self.data.name if isinstance(self.data, Reading) else str(self.data),
@@ -90,6 +94,7 @@ class Asked:
             "also": [str(path) for path in self.also],
             "archive": None if self.archive is None else str(self.archive),
             **{name: getattr(self, name) for name in same},
+            **{name: None if value is None else str(value) for name, value in asked.items()},
         }
 
 
@@ -104,6 +109,8 @@ def learn(
     seed: int = 0,
     split_seed: int = 0,
     image_size: int | None = None,
+    classes_at: int | None = None,
+    value_range: ValueRange | None = None,
     strict: bool = False,
     resume: bool = False,
     net: nn.Module | None = None,
@@ -116,11 +123,12 @@ def learn(
 ) -> Iterator[LoopEvent]:
     """Yields what happens; the last event, `Learned`, holds the report that `--json` prints.
 
-    `also`: further data sets to learn from, if they turn out to help. `archive`: that of earlier
-    runs, on any data, to start from what was found there. `workers`: processes of one thread each
-    (default: one per core); a net of your own is trained in this process. `candidates`: what the
-    race starts with instead of the catalogue's. `generates` leaves parts of the loop out, for
-    experiments.
+    `classes_at`, `value_range`: how folders and images of `data` are meant, where they do not say
+    so themselves; see `tasks.readers.read`. `also`: further data sets to learn from, if they turn
+    out to help. `archive`: that of earlier runs, on any data, to start from what was found there.
+    `workers`: processes of one thread each (default: one per core); a net of your own is trained in
+    this process. `candidates`: what the race starts with instead of the catalogue's. `generates`
+    leaves parts of the loop out, for experiments.
     Writes `out/model.metaloop` and `out/archive.sqlite`. The budget covers choosing, training and
     promotion; reading (of `archive`, too) and the final test are reported apart. When `stop()`
     becomes true, the best model so far is saved and the report's `status` is `interrupted`.
@@ -131,7 +139,7 @@ def learn(
         ways, shots, queries, seed, split_seed, image_size, strict, resume, net, tuple(also),
         Path(archive) if archive else None,
         1 if _is_in_process(net) else workers or default_workers(),
-        None if candidates is None else tuple(candidates), generates,
+        None if candidates is None else tuple(candidates), generates, classes_at, value_range,
     )  # fmt: skip
     yield from _recorded(asked, stop)
 
@@ -151,6 +159,8 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
                 image_size=asked.image_size,
                 split_seed=asked.split_seed,
                 strict=asked.strict,
+                classes_at=asked.classes_at,
+                value_range=asked.value_range,
             )
             others = _open_others(asked, opened)
             spec = opened.family.spec(asked.ways, asked.shots, asked.queries)

@@ -232,7 +232,7 @@ def describe_data(opened: OpenedData) -> DataSet:
 def data_read(opened: OpenedData, seconds: float) -> DataRead:
     """Returns the event that tells how the data was understood."""
     parts = {part: len(names) for part, names in class_parts(opened.family).items()}
-    return DataRead(opened.family.name, opened.kind, parts, opened.left_out, seconds)
+    return DataRead(opened.family.name, opened.kind, parts, opened.left_out, seconds, opened.notes)
 
 
 def best_device() -> torch.device:

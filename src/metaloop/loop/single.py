@@ -25,6 +25,7 @@ from metaloop.loop.run import best_device, data_read
 from metaloop.modelfile import TrainingRecord, read_model
 from metaloop.tasks.family import TaskFamily
 from metaloop.tasks.store import Reading
+from metaloop.tasks.value_range import ValueRange
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ def train_model(
     seed: int = 0,
     split_seed: int = 0,
     image_size: int | None = None,
+    classes_at: int | None = None,
+    value_range: ValueRange | None = None,
     strict: bool = False,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -60,7 +63,14 @@ def train_model(
     """
     limit = parse_budget(budget) if isinstance(budget, str) else budget
     start = time.perf_counter()
-    opened = open_data(data, image_size=image_size, split_seed=split_seed, strict=strict)
+    opened = open_data(
+        data,
+        image_size=image_size,
+        split_seed=split_seed,
+        strict=strict,
+        classes_at=classes_at,
+        value_range=value_range,
+    )
     family = opened.family.to(best_device())
     spec = family.spec(ways, shots, queries)
     yield data_read(opened, time.perf_counter() - start)
