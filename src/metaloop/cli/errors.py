@@ -55,9 +55,9 @@ def guarded(command: Callable[[], object]) -> int:
         return _bug(error)
 
 
-def say(text: str) -> None:
+def tell(text: str) -> None:
     """Writes one line on stderr that is worth knowing and no fault."""
-    print(f"metaloop: {_one_line(text)}", file=sys.stderr)
+    say(f"metaloop: {_one_line(text)}")
 
 
 def warn(text: str) -> None:

@@ -211,7 +211,7 @@ class _Design:
     def separates(self) -> float:
         """How far episodes differ in how alike they should be; 0 tells units from noise nowhere."""
         episodes = self.shares.shape[0]
-        return max(0.0, (episodes - 1) * self.square - self.trace**2)
+        return float(max(0.0, (episodes - 1) * self.square - self.trace**2))
 
 
 def _design(scores: EpisodeScores) -> _Design:
@@ -290,7 +290,7 @@ def _spread_of_units(
 def _variance_shared(design: _Design, noise: float, spread: float) -> float:
     """Returns the variance of the first witness, where the units' variance is `spread`."""
     pure = 2 * noise**2 * (design.shares.shape[0] - 1) / design.separates
-    return pure + 4 * noise * spread / design.trace
+    return float(pure + 4 * noise * spread / design.trace)
 
 
 def _own_values(scores: EpisodeScores) -> tuple[float, float] | None:

@@ -64,13 +64,9 @@ def train_model(
     limit = parse_budget(budget) if isinstance(budget, str) else budget
     start = time.perf_counter()
     opened = open_data(
-        data,
-        image_size=image_size,
-        split_seed=split_seed,
-        strict=strict,
-        classes_at=classes_at,
-        value_range=value_range,
-    )
+        data, image_size=image_size, split_seed=split_seed, strict=strict,
+        classes_at=classes_at, value_range=value_range,
+    )  # fmt: skip
     family = opened.family.to(best_device())
     spec = family.spec(ways, shots, queries)
     yield data_read(opened, time.perf_counter() - start)
@@ -79,17 +75,11 @@ def train_model(
     state = _resumed(checkpoint, identity) if resume and checkpoint else None
     if state is None:
         state = initial_state(method, family, spec, seed, identity)
+    checkpoints = Checkpoints(checkpoint) if checkpoint else None
     events = train(
-        method,
-        family,
-        candidate.plan,
-        limit,
-        spec,
-        seed=seed,
-        state=state,
-        checkpoints=Checkpoints(checkpoint) if checkpoint else None,
-        stop=stop,
-    )
+        method, family, candidate.plan, limit, spec,
+        seed=seed, state=state, checkpoints=checkpoints, stop=stop,
+    )  # fmt: skip
     finished = yield from _passed_on(events)
     if finished.status == "diverged":
         raise DivergenceError(
