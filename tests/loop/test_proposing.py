@@ -62,6 +62,8 @@ def make_family(kind: str) -> ClassFamily:
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(96, *SHAPES[kind]))
     size = {} if kind == "vectors" else {"image_size": SHAPES[kind][0]}
+    if size:
+        inputs = (inputs - inputs.min()) / np.ptp(inputs)
     return class_family(read_arrays(inputs, np.repeat(np.arange(24), 4), name=kind, **size))[0]
 
 
