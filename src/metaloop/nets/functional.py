@@ -50,7 +50,7 @@ class FunctionalNet:
     def init(self, rng: torch.Generator) -> MetaParams:
         """Returns the initial tensors; parameters are `net.*`, buffers are `buffers.net.*`."""
         module = self._module
-        if self._build is not None:
+        if self._build is not None and not torch.empty(0).is_meta:  # there nothing is drawn
             seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
             module = with_explicit_norms(self._fresh(seed))
         tensors = {_PARAMETERS + name: p.detach().clone() for name, p in module.named_parameters()}
