@@ -43,14 +43,61 @@ def odd_value(rng: random.Random) -> Any:
     """Returns a JSON value that few expect."""
     return rng.choice(
         [
-            None, True, False, 0, 1, -1, 2, 5, 64, 255, 65_536, 10**6, 10**9, 10**12, 2**63, -(2**63),
-            10**400, 0.0, -0.5, 0.5, 1e-300, 1e300, "inf", "nan", "-inf", "", "x", "protonet", "conv4",
-            "maml", "joined", "raw", "mlp", "program", "custom", "regression", "vector", "image",
-            "\udcff", "a\nb\x00\x1b[2J", "Ж" * 3000, [], {}, [0], [1, 28, 28], [[[[]]]], {"a": {}},
-            [10**9] * 3, list(range(2000)), _deep(900), {"name": "mlp", "options": {"depth": 10**9}},
-            {"members": [{"name": "resnet12"}] * 200}, "def adapt(x, y):\n" + "(" * 5000,
+            None,
+            True,
+            False,
+            0,
+            1,
+            -1,
+            2,
+            5,
+            64,
+            255,
+            65_536,
+            10**6,
+            10**9,
+            10**12,
+            2**63,
+            -(2**63),
+            10**400,
+            0.0,
+            -0.5,
+            0.5,
+            1e-300,
+            1e300,
+            "inf",
+            "nan",
+            "-inf",
+            "",
+            "x",
+            "protonet",
+            "conv4",
+            "maml",
+            "joined",
+            "raw",
+            "mlp",
+            "program",
+            "custom",
+            "regression",
+            "vector",
+            "image",
+            "\udcff",
+            "a\nb\x00\x1b[2J",
+            "Ж" * 3000,
+            [],
+            {},
+            [0],
+            [1, 28, 28],
+            [[[[]]]],
+            {"a": {}},
+            [10**9] * 3,
+            list(range(2000)),
+            _deep(900),
+            {"name": "mlp", "options": {"depth": 10**9}},
+            {"members": [{"name": "resnet12"}] * 200},
+            "def adapt(x, y):\n" + "(" * 5000,
         ]
-    )  # fmt: skip
+    )
 
 
 def _deep(depth: int) -> Any:
@@ -99,6 +146,7 @@ def _tensors(whole: bytes, rng: random.Random) -> Case:
         kind = "add"
     if kind == "drop":
         del tensors[name]
+        must_fail = not name.startswith("estimator/")  # images that were files have no such range
     elif kind == "rename":
         tensors[name + rng.choice([".", "x", "/a", "\u0436"])] = tensors.pop(name)
     elif kind == "add":
@@ -133,12 +181,16 @@ def _zip(whole: bytes, rng: random.Random) -> Case:
     kinds: dict[str, Callable[[], bytes]] = {
         "double": lambda: _zipped([*members, rng.choice(members)]),
         "drop": lambda: _zipped(rng.sample(members, len(members) - 1)),
-        "path": lambda: _zipped([*members, (rng.choice(["../x", "/etc/x", "C:\\x", "a\x00b"]), b"x")]),
-        "bomb": lambda: _zipped([*members[:-1], (members[-1][0], bytes(10**7))], zipfile.ZIP_DEFLATED),
+        "path": lambda: _zipped(
+            [*members, (rng.choice(["../x", "/etc/x", "C:\\x", "a\x00b"]), b"x")]
+        ),
+        "bomb": lambda: _zipped(
+            [*members[:-1], (members[-1][0], bytes(10**7))], zipfile.ZIP_DEFLATED
+        ),
         "pressed": lambda: _zipped(members, rng.choice([zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])),
         "swapped": lambda: _zipped([(CARD, members[-1][1]), (members[-1][0], members[0][1])]),
         "many": lambda: _zipped([*members, *((f"m{k}", b"") for k in range(2000))]),
-    }  # fmt: skip
+    }
     kind = rng.choice(sorted(kinds))
     import warnings
 
@@ -178,7 +230,7 @@ def _members(whole: bytes) -> Members:
 
 
 def _signed(members: Members, card: Any) -> Members:
-    """Returns the members with hashes that are right, as someone makes them who knows the format."""
+    """Returns the members with hashes that are right: made by someone who knows the format."""
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in members if name != CARD}
     card = {**card, "sha256": hashes}
     text = json.dumps(card, sort_keys=True, separators=(",", ":"))

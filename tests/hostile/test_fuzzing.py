@@ -66,9 +66,10 @@ def honest_models() -> dict[str, Model]:
         "program": model_of(program, VECTORS),
         "joined": model_of(candidate_of("protonet", IMAGES, _JOINED), IMAGES),
         "black box": model_of(candidate_of("logistic_regression", VECTORS), VECTORS),
-        "regression": model_of(candidate_of("ridge", VECTORS, kind="regression"), VECTORS,
-                               "regression"),
-    }  # fmt: skip
+        "regression": model_of(
+            candidate_of("ridge", VECTORS, kind="regression"), VECTORS, "regression"
+        ),
+    }
 
 
 @pytest.fixture(scope="session")
