@@ -90,7 +90,9 @@ def facts(node: Node) -> dict[str, Any]:
         own = asdict(head)
         for part in ("search", "promotion"):
             if own[part] is not None:
-                own[part]["scores"] = [scores_to_json(EpisodeScores(**each)) for each in own[part]["scores"]]
+                own[part]["scores"] = [
+                    scores_to_json(EpisodeScores(**each)) for each in own[part]["scores"]
+                ]
         heads.append(own)
     return {**said, "heads": heads}
 
