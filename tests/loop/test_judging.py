@@ -434,7 +434,7 @@ def test_what_a_contestant_has_been_scored_on_is_not_scored_again(
 
 
 @pytest.mark.parametrize(
-    ("spread", "episodes", "enough"), [(0.1, 100, True), (0.1, 20, False), (0.0, 400, False)]
+    ("spread", "episodes", "enough"), [(0.1, 100, True), (0.01, 20, False), (0.0, 400, False)]
 )
 def test_more_episodes_are_taken_as_long_as_they_narrow_the_interval_for_new_classes(
     spread: float, episodes: int, enough: bool

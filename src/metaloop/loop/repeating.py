@@ -49,7 +49,7 @@ _WAIT_SECONDS = 0.5
 _PATIENCE, _GRACE_SECONDS = 4.0, 60.0  # a job may take so many times its budget, and this on top
 _SECONDS_ALLOWED = 1800.0  # of a job, where the budget is in steps
 _MOST_JOINED_FROM = 6
-_JOINING_REACH = 0.06  # of the metric behind the best line: others add nothing, and cost time
+_JOINING_REACH = 0.075  # of what can be gained, behind the best line: others only cost time
 _MOST_HEADS = 4
 
 
@@ -288,7 +288,7 @@ def _join(loop: Loop) -> Iterator[LoopEvent]:
         for line in loop.population.peaks
         if embeds(line.recipe.learner.name)
         and line.recipe.net.name not in ("custom", "raw")
-        and line.value >= loop.population.peaks[0].value - _JOINING_REACH
+        and line.value >= loop.population.peaks[0].value - _JOINING_REACH * loop.population.gain
     ][:_MOST_JOINED_FROM]
     if loop.run.spec.objective != "classification" or len(lines) < 2:
         return
