@@ -16,7 +16,7 @@ from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.nets import coarse, companions, finer, on_whole_images
 from metaloop.core.records import Candidate, Choice, DataRecipe, Protocol, Result
 from metaloop.core.spec import TaskSpec
-from metaloop.core.statistics import mean_with_interval
+from metaloop.core.statistics import EpisodeScores, mean_with_interval
 from metaloop.generators.generate import generate
 from metaloop.generators.recipes import operators_of, parse_recipe, recipe_text
 from metaloop.loop.arms import (
@@ -62,6 +62,8 @@ def make_family(kind: str) -> ClassFamily:
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(96, *SHAPES[kind]))
     size = {} if kind == "vectors" else {"image_size": SHAPES[kind][0]}
+    if size:
+        inputs = (inputs - inputs.min()) / np.ptp(inputs)
     return class_family(read_arrays(inputs, np.repeat(np.arange(24), 4), name=kind, **size))[0]
 
 
@@ -98,7 +100,7 @@ def measured(candidate: Candidate, value: float, rng: np.random.Generator) -> He
     estimate = mean_with_interval(scores)
     how = Protocol("search", 5, 1, 3, "none", "list", "data")
     result = Result("accuracy", estimate.value, estimate.ci95, 50, how)
-    search = Measured((result,), scores[None])
+    search = Measured((result,), (EpisodeScores.independent(scores),))
     return Head(candidate, "finished", search=search, cpu_seconds=1.0, cost=1.0)
 
 

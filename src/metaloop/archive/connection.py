@@ -114,9 +114,12 @@ def _connect(path: Path, options: str, wait_seconds: float) -> sqlite3.Connectio
 def _connect_reader(path: Path, wait_seconds: float) -> sqlite3.Connection:
     """Returns a connection that cannot write, on a read-only disk too.
 
-    A WAL database cannot be read where its `-shm` file cannot be made. If there is no `-wal`
-    either, all is in the one file and it may be read as one that never changes.
+    Where there is no `-wal`, no process has the archive open and all is in the one file: it is read
+    as one that never changes, or SQLite would leave a `-wal` and a `-shm` beside it. A WAL database
+    cannot be read where its `-shm` file cannot be made.
     """
+    if not os.path.exists(f"{path}-wal"):
+        return _connect(path, "immutable=1", wait_seconds)
     connection = _connect(path, "mode=ro", wait_seconds)
     try:
         _pragma(connection, "application_id")
@@ -124,12 +127,10 @@ def _connect_reader(path: Path, wait_seconds: float) -> sqlite3.Connection:
         connection.close()
         if not any(words in str(error) for words in ("unable to open", "readonly")):
             raise
-        if os.path.exists(f"{path}-wal"):
-            raise ArchiveError(
-                f"archive '{path}' is in use or was left by a killed run, and you may not write "
-                "beside it; copy it together with its '-wal' file and read the copy"
-            ) from error
-        return _connect(path, "immutable=1", wait_seconds)
+        raise ArchiveError(
+            f"archive '{path}' is in use or was left by a killed run, and you may not write "
+            "beside it; copy it together with its '-wal' file and read the copy"
+        ) from error
     return connection
 
 

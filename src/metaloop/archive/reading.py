@@ -29,6 +29,7 @@ from metaloop.archive.stored import (
 )
 from metaloop.core.errors import ArchiveError, UnknownNameError, unknown_name
 from metaloop.core.records import Part
+from metaloop.core.statistics import EpisodeScores
 
 Record = TypeVar("Record")
 
@@ -135,6 +136,22 @@ class Reading(ABC):
             raise ArchiveError(f"archive '{self.path}' has no scores of result {result}")
         return self._decoded(rows.scores, found)[0]
 
+    def episode_scores(self, result: ResultId) -> EpisodeScores:
+        """Returns the scores of each episode and of its units; `ArchiveError` if there are none.
+
+        Where an archive of an older version does not know units, they have none.
+        """
+        found = self.query(
+            "SELECT scores, scores_type, results.episodes, unit_scores, width, "
+            "episode_lists.units AS list_units FROM results "
+            "LEFT JOIN episode_lists ON episode_lists.list_hash = results.list_hash "
+            "WHERE results.id = ? AND scores_type IS NOT NULL",
+            (result,),
+        )
+        if not found:
+            raise ArchiveError(f"archive '{self.path}' has no scores of result {result}")
+        return self._decoded(rows.episode_scores, found)[0]
+
     def verdicts(self, run: RunId | None = None) -> tuple[StoredVerdict, ...]:
         """Returns verdicts, of one run or all."""
         where, values = _where({"run": run})
@@ -168,7 +185,12 @@ class Reading(ABC):
         parents = defaultdict(list)
         with self.snapshot():
             found = self.query(select, values)
-            lines = self.query("SELECT child, parent FROM parents ORDER BY child, position")
+            chosen = f"SELECT identity FROM ({select})"
+            lines = self.query(
+                f"SELECT child, parent FROM parents WHERE child IN ({chosen}) "
+                "ORDER BY child, position",
+                values,
+            )
         for line in lines:
             parents[line["child"]].append(line["parent"])
         return self._decoded(lambda row: rows.candidate(row, parents[row["identity"]]), found)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from metaloop.cli import options
-from metaloop.cli.output import measured, print_json
+from metaloop.cli.output import intervals, measured, print_json
 from metaloop.cli.progress import Progress
 from metaloop.core.errors import unknown_name
 from metaloop.core.records import PARTS, Result
@@ -40,7 +40,7 @@ def evaluate(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure MODEL on tasks of DATA: frozen episodes, with a 95 % interval.
+    """Measure MODEL on tasks of DATA: frozen episodes, with two 95 % intervals.
 
     Classes that the model was trained or chosen on stay in their parts; all others are test.
     """
@@ -72,6 +72,7 @@ def evaluate(
         print_json(report)
     else:
         print(measured(report, report["protocol"]))
+        print(intervals(report))
 
 
 def _report(result: Result) -> dict[str, Any]:
@@ -81,7 +82,9 @@ def _report(result: Result) -> dict[str, Any]:
         "metric": result.metric,
         "value": result.value,
         "ci95": result.ci95,
+        "ci95_new": result.ci95_new,
         "episodes": result.episodes,
+        "units": result.units,
         "ways": result.protocol.ways,
         "shots": result.protocol.shots,
         "protocol": protocol_json(result),

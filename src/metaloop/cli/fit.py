@@ -9,7 +9,7 @@ import typer
 
 from metaloop.cli import options
 from metaloop.cli.destination import check_destination
-from metaloop.cli.errors import say, warn
+from metaloop.cli.errors import tell, warn
 from metaloop.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def fitted(
     asked = ReadOptions(classes_at=classes_at, value_range=value_range)
     read = read_support(support, input_format_of(estimator), asked)
     for note in read.notes:
-        say(f"read so: {note}")
+        tell(f"read so: {note}")
     for item in read.left_out:
         warn(f"left out: {item.count} x {item.reason}: {item.what}")
     return estimator.fit(read.X, read.labels), len(read.labels)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metaloop.cli import options
-from metaloop.cli.output import figure, measured, print_json, print_table
+from metaloop.cli.output import figure, intervals, measured, print_json, print_table, say
 from metaloop.cli.progress import Progress, clock, gain, joined, result_figure
 from metaloop.cli.stopping import Stopper, say_how_to_go_on
 from metaloop.core.errors import MetaloopError, OutputError
@@ -162,6 +161,8 @@ def _print_report(report: Mapping[str, Any]) -> None:
     result = read_model(report["model"]).results[-1]
     best, model = report["best"], report["model"]
     print(f"\n{best['learner']} / {best['net']}: {measured(report['test'], vars(result.protocol))}")
+    print(intervals(report["test"]))
+    print(report["certainty"])
     if report["test"]["better_than_chance"] is False:
         print(f"no better than chance ({report['test']['chance']:.1%})")
     if "digits" in report:
@@ -209,9 +210,9 @@ def _say_what_was_saved(report: Mapping[str, Any]) -> None:
     best = report["best"]
     if best:
         said = f"{best['learner']} / {best['net']}, {figure(best['search'])} on search"
-        print(f"metaloop: interrupted; saved {report['model']} ({said})", file=sys.stderr)
+        say(f"metaloop: interrupted; saved {report['model']} ({said})")
     else:
-        print("metaloop: interrupted before a learner was measured", file=sys.stderr)
+        say("metaloop: interrupted before a learner was measured")
 
 
 def _fresh_folder(data: str) -> Path:

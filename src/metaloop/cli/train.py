@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ import typer
 
 from metaloop.cli import options
 from metaloop.cli.destination import check_destination
-from metaloop.cli.output import print_json
+from metaloop.cli.output import print_json, say
 from metaloop.cli.progress import Progress, clock, joined, result_figure
 from metaloop.cli.stopping import Stopper, say_how_to_go_on
 from metaloop.core.errors import DivergenceError, OutputError
@@ -49,13 +48,17 @@ def train(
     quiet: options.Quiet = False,
 ) -> int:
     """Train one learner on DATA and write its model file."""
+    from metaloop.archive import file_lock
+
     state = out.with_name(out.name + _STATE_SUFFIX)
-    _check_unfinished(out, state, resume)
-    check_destination(out, overwrite=resume)
+    if out.is_dir() or not out.parent.is_dir():
+        check_destination(out)
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
     asked |= {"image_size": image_size, "classes_at": classes_at, "value_range": value_range}
-    with Stopper() as stop, Progress(quiet) as progress:
+    with file_lock(out), Stopper() as stop, Progress(quiet) as progress:
+        _check_unfinished(out, state, resume)
+        check_destination(out, overwrite=resume)
         progress.status(f"reading {data}")
         wishes = {**asked, "strict": strict, "checkpoint": state, "resume": resume}
         wishes["value_range"] = options.value_range(value_range)
@@ -65,13 +68,13 @@ def train(
             state.unlink(missing_ok=True)  # to go on from there would diverge again
             raise
         model.save(out, overwrite=resume)
-    if not interrupted:
-        state.unlink(missing_ok=True)
+        if not interrupted:
+            state.unlink(missing_ok=True)
     if as_json:
         print_json(_report(out, model, search, interrupted))
     if interrupted:
         done = f"after {model.training.steps:,} steps"
-        print(f"metaloop: interrupted {done}; saved {out}", file=sys.stderr)
+        say(f"metaloop: interrupted {done}; saved {out}")
         say_how_to_go_on("train", data, {"out": out, **asked})
         return stop.exit_code
     if not as_json:
@@ -143,6 +146,10 @@ def _check_unfinished(out: Path, state: Path, resume: bool) -> None:
         raise OutputError(
             f"'{state}' is left of an interrupted training; go on with --resume, or remove it"
         )
+    if resume and out.exists():
+        from metaloop.loop.single import check_continues
+
+        check_continues(state, out)
 
 
 def _report(out: Path, model: Model, search: Result | None, interrupted: bool) -> dict[str, Any]:
@@ -160,6 +167,8 @@ def _report(out: Path, model: Model, search: Result | None, interrupted: bool) -
             "metric": search.metric,
             "value": search.value,
             "ci95": search.ci95,
+            "ci95_new": search.ci95_new,
             "episodes": search.episodes,
+            "units": search.units,
         },
     }

@@ -17,6 +17,7 @@ from metaloop.core.budget import Budget
 from metaloop.core.randomness import derive_seed
 from metaloop.core.records import Candidate, candidate_from_json, to_json
 from metaloop.generators.recipes import recipe_text
+from metaloop.loop.breakdowns import Breakdowns
 from metaloop.loop.events import LoopEvent, Tried, Trying
 from metaloop.loop.executor import Executor, Job, Outcome
 from metaloop.loop.judging import (
@@ -26,6 +27,7 @@ from metaloop.loop.judging import (
     Judge,
     final_contestants,
     round_contestants,
+    tested_on,
 )
 from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposal import Proposal
@@ -62,6 +64,7 @@ class Loop:
     judge: Judge = field(default_factory=Judge)
     number: int = 0
     jobs: dict[int, tuple[Node, JobId, Any]] = field(default_factory=dict)
+    breakdowns: Breakdowns = field(default_factory=Breakdowns)
 
     @property
     def population(self) -> Population:
@@ -95,8 +98,10 @@ def _evolve(loop: Loop) -> Iterator[LoopEvent]:
         while loop.executor.free and began:
             began = _begin_next(loop)
         if not loop.jobs:
-            return
+            break
         yield from _wait(loop)
+    if not loop.population.peaks:  # no net could be trained
+        loop.breakdowns.check(most=1)
 
 
 def _is_judging(loop: Loop) -> bool:
@@ -228,6 +233,7 @@ def _wait(loop: Loop) -> Iterator[LoopEvent]:
 
 def _absorb(loop: Loop, outcome: Outcome) -> Iterator[LoopEvent]:
     node, job, extra = loop.jobs.pop(outcome.job.number)
+    loop.breakdowns.note(loop.run.archive, job, outcome)
     if outcome.job.work == "judge":
         _conclude(loop, job, extra["contestants of"], outcome)
         return
@@ -235,6 +241,7 @@ def _absorb(loop: Loop, outcome: Outcome) -> Iterator[LoopEvent]:
         _take_inventions(loop, node, job, outcome)
     trials, progress = end(loop.run, loop.population, node, job, outcome)
     loop.proposer.credit(node, progress)
+    loop.breakdowns.check()
     best = loop.population.best
     leader = best[1] if best else None
     if node.best is not None or not trials:
@@ -329,6 +336,7 @@ def _submit_judgement(loop: Loop, contestants: list[Contestant], episodes: int) 
     arguments = loop.judge.arguments(contestants, episodes, loop.run.seed)
     asked = {name: value for name, value in arguments.items() if name != "contestants"}
     asked["contestants"] = [head.candidate.identity for _, head in contestants]
+    asked["known"] = [tested_on(head) for _, head in contestants]
     job = loop.run.archive.begin_job(loop.run.id, loop.number, "judge", asked)
     node = contestants[0][0]
     number = loop.number
@@ -339,11 +347,9 @@ def _submit_judgement(loop: Loop, contestants: list[Contestant], episodes: int) 
 def _conclude(loop: Loop, job: JobId, contestants: list[Contestant], outcome: Outcome) -> None:
     run = loop.run
     with run.archive.transaction():
-        episodes = int(outcome.job.arguments["episodes"])
         if outcome.value is not None:
-            loop.judge.conclude(run, contestants, outcome.value, episodes)
+            loop.judge.conclude(run, contestants, outcome.value)
         else:
-            loop.judge.used += episodes
             loop.judge.rounds += 1
         status = "finished" if outcome.status == "done" else outcome.status
         run.archive.end_job(

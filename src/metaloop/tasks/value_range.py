@@ -66,14 +66,14 @@ def decide_range(
     if images.size == 0:
         return BYTES if declared is None else declared
     if declared is not None:
-        check_range(images, declared, what, "the declared value_range is")
+        check_range(images, declared, what, "as declared")
         return declared
     low, high = float(images.min()), float(images.max())
     found = _known_range(images.dtype, low, high)
     if found is None:
         raise ValueRangeError(
-            f"{what}: {images.dtype} pixels from {low:g} to {high:g} are in no range that is known "
-            f"(floats 0 to 1, -1 to 1 or 0 to 255; integers 0 to 255, uint16 0 to 65535); {_DECLARE}"
+            f"{what}: {images.dtype} pixels from {low:g} to {high:g} are in no known range (floats "
+            f"0 to 1, -1 to 1 or 0 to 255; integers 0 to 255, uint16 0 to 65535); {_DECLARE}"
         )
     if 0 < high < 1.5 * (found[1] / 255.0) and found[0] == 0 and found != UNIT:
         raise ValueRangeError(
@@ -87,18 +87,15 @@ def check_range(
     images: np.ndarray,
     value_range: ValueRange,
     what: str = "X",
-    known: str = "when the estimator was fitted pixels were",
+    known: str = "when the estimator was fitted",
 ) -> None:
-    """Raises `ValueRangeError` if finite `images` leave the range, or are plainly on another scale."""
+    """Raises `ValueRangeError` if finite `images` leave the range; `known` says whence it is."""
     if images.size == 0:
         return
     (black, white), low, high = value_range, float(images.min()), float(images.max())
     slack = _ROUNDING * (white - black) if images.dtype.kind == "f" else 0.0
     if low < black - slack or high > white + slack:
-        raise ValueRangeError(
-            f"{what}: pixels run from {low:g} to {high:g}, but {known} in {black:g}..{white:g}; "
-            f"give images on that scale, or declare another with value_range="
-        )
+        raise _other_scale(what, value_range, known, f"run from {low:g} to {high:g}")
 
 
 def check_scale(images: np.ndarray, value_range: ValueRange, what: str = "X") -> None:
@@ -107,11 +104,16 @@ def check_scale(images: np.ndarray, value_range: ValueRange, what: str = "X") ->
     if value_range[0] < 0 or value_range[1] < BYTES[1] or images.dtype.kind != "f":
         return
     if images.size and float(images.max()) <= 1 and bool((images % 1).any()):
-        raise ValueRangeError(
-            f"{what}: pixels are fractions up to 1, but when the estimator was fitted pixels were "
-            f"in {value_range[0]:g}..{value_range[1]:g}; give images on that scale, or declare "
-            f"another with value_range="
+        raise _other_scale(
+            what, value_range, "when the estimator was fitted", "are fractions up to 1"
         )
+
+
+def _other_scale(what: str, value_range: ValueRange, known: str, found: str) -> ValueRangeError:
+    return ValueRangeError(
+        f"{what}: pixels were in {value_range[0]:g}..{value_range[1]:g} {known}, these {found}; "
+        f"give images on the same scale, or fit with another value_range"
+    )
 
 
 def to_bytes(images: np.ndarray, value_range: ValueRange) -> np.ndarray:
