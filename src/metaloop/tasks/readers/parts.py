@@ -68,7 +68,7 @@ def split_folders(names: Collection[str]) -> dict[str, PublishedPart]:
 
 def is_neutral(name: str) -> bool:
     """Returns whether a folder's name says nothing of what is in it: `images`, `data 2`."""
-    return all(word in NEUTRAL or word.isdigit() for word in words_of(name))
+    return all(word in NEUTRAL | _WEAK or word.isdigit() for word in words_of(name))
 
 
 def words_of(name: str) -> list[str]:
