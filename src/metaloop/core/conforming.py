@@ -17,7 +17,7 @@ def conforming(record: Record) -> Record:
         for item in record:
             conforming(item)
     elif is_dataclass(record):
-        for name, kind in _hints(type(record)).items():
+        for name, kind in _hints(type(record)).items():  # type: ignore[arg-type]
             value = getattr(record, name)
             if not _fits(kind, value):
                 expected = getattr(kind, "__name__", str(kind))
