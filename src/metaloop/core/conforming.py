@@ -49,7 +49,7 @@ def _fits(kind: Any, value: Any) -> bool:
         return type(value) in (int, float)
     if kind in (int, str, bool, bytes):
         return type(value) is kind
-    return kind is type(None) and value is None
+    return isinstance(kind, type) and isinstance(value, kind)
 
 
 @lru_cache(maxsize=64)
