@@ -18,6 +18,7 @@ from metaloop.archive import schema
 from metaloop.core.errors import ArchiveError, MetaloopError, OutputError
 
 _MAGIC = b"SQLite format 3\0"
+_LIMIT_LENGTH = 0  # SQLITE_LIMIT_LENGTH, which sqlite3 names from Python 3.11 on
 _LONGEST_VALUE = 1 << 28  # bytes; the largest are the scores of a result, or a figure
 _LIMIT_LENGTH = 0  # SQLITE_LIMIT_LENGTH of sqlite3.h; the module names it since Python 3.11
 _CALLER_MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)

@@ -17,7 +17,7 @@ def conforming(record: Record) -> Record:
         for item in record:
             conforming(item)
     elif is_dataclass(record):
-        for name, kind in _hints(type(record)).items():  # type: ignore[arg-type]
+        for name, kind in _hints(record.__class__).items():
             value = getattr(record, name)
             if not _fits(kind, value):
                 expected = getattr(kind, "__name__", str(kind))
@@ -53,5 +53,5 @@ def _fits(kind: Any, value: Any) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
