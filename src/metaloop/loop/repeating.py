@@ -17,8 +17,10 @@ from metaloop.core.budget import Budget
 from metaloop.core.randomness import derive_seed
 from metaloop.core.records import Candidate, candidate_from_json, to_json
 from metaloop.generators.recipes import recipe_text
+from metaloop.loop import baselines_job
 from metaloop.loop.events import LoopEvent, Tried, Trying
 from metaloop.loop.executor import Executor, Job, Outcome
+from metaloop.loop.joining_job import plain_members
 from metaloop.loop.judging import (
     FINAL_EPISODES,
     ROUND_EPISODES,
@@ -136,6 +138,7 @@ def _arguments(loop: Loop, node: Node, proposal: Proposal, budget: Budget) -> di
             "heads": [to_json(head) for head in proposal.heads],
             "seed": run.seed,
             "episodes": BASELINE_EPISODES,
+            "cpu_seconds": budget.wall_seconds,  # of one process, which a worker is
         }
     if proposal.kind == "invent":
         assert parent is not None
@@ -231,8 +234,8 @@ def _absorb(loop: Loop, outcome: Outcome) -> Iterator[LoopEvent]:
     if outcome.job.work == "judge":
         _conclude(loop, job, extra["contestants of"], outcome)
         return
-    if outcome.status == "done" and outcome.job.work in ("invent", "join"):
-        _take_inventions(loop, node, job, outcome)
+    if outcome.status == "done" and outcome.job.work in ("baselines", "invent", "join"):
+        _take_candidates(loop, node, job, outcome)
     trials, progress = end(loop.run, loop.population, node, job, outcome)
     loop.proposer.credit(node, progress)
     best = loop.population.best
@@ -256,15 +259,16 @@ def _absorb(loop: Loop, outcome: Outcome) -> Iterator[LoopEvent]:
         )
 
 
-def _take_inventions(loop: Loop, node: Node, job: JobId, outcome: Outcome) -> None:
+def _take_candidates(loop: Loop, node: Node, job: JobId, outcome: Outcome) -> None:
     """Records the candidates that a job came back with as heads of its node."""
     value = outcome.value or {}
     node.members = tuple(value.get("members", ()))
+    made_by = f"committee: {value['nets']} nets joined" if node.kind == "join" else node.operator
     candidates = value.get("candidates", [])
     for entry, figures in zip(candidates, value.get("heads", []), strict=True):
         invented = isinstance(entry, dict)
         candidate = candidate_from_json(entry["candidate"] if invented else entry)
-        operator = entry["operator"] if invented else f"committee: {len(node.members)} nets joined"
+        operator = entry["operator"] if invented else made_by
         head = Head(candidate, "running", generated=is_generated(candidate))
         behaviour = entry.get("behaviour") if invented else None
         ancestor = entry["ancestor"] if invented else None
@@ -273,7 +277,7 @@ def _take_inventions(loop: Loop, node: Node, job: JobId, outcome: Outcome) -> No
 
 
 def _join(loop: Loop) -> Iterator[LoopEvent]:
-    """Joins the nets of the lines, where there are several; every good head is tried on them."""
+    """Joins nets of lines, and plain views, where there are several; good heads are tried on it."""
     if not loop.proposer.generates.algorithms:
         return
     lines = [
@@ -283,7 +287,8 @@ def _join(loop: Loop) -> Iterator[LoopEvent]:
         and line.recipe.net.name not in ("custom", "raw")
         and line.value >= loop.population.peaks[0].value - _JOINING_REACH
     ][:_MOST_JOINED_FROM]
-    if loop.run.spec.objective != "classification" or len(lines) < 2:
+    plain = plain_members(loop.run.family.input_format) if lines else []
+    if loop.run.spec.objective != "classification" or len(lines) + len(plain) < 2:
         return
     heads = _heads_to_join(loop, lines)
     node = Node(
@@ -293,8 +298,8 @@ def _join(loop: Loop) -> Iterator[LoopEvent]:
     job = begin(loop.run, loop.population, node, proposal)
     arguments = {
         "node": node.number,
-        "nodes": [line.number for line in lines],
-        "recipes": [to_json(line.recipe) for line in lines],
+        "nodes": [*(line.number for line in lines), *(None for _ in plain)],
+        "recipes": [to_json(recipe) for recipe in (*(line.recipe for line in lines), *plain)],
         "heads": [to_json(head) for head in heads],
         "seed": loop.run.seed,
         "episodes": JOIN_EPISODES,
@@ -367,7 +372,8 @@ def _budget(loop: Loop, proposal: Proposal) -> Budget | None:
     if run.budget.steps is not None:
         return Budget(steps=max(2, round(proposal.share * run.budget.steps)))
     assert run.budget.wall_seconds is not None
-    planned = proposal.share * run.budget.wall_seconds * loop.executor.num_workers
+    share = baselines_job.SHARE if proposal.kind == "baselines" else proposal.share
+    planned = share * run.budget.wall_seconds * loop.executor.num_workers
     left = run.budget.wall_seconds - _finish_seconds(loop) - run.wall_seconds
     if proposal.kind != "baselines" and left < _LEAST_SEGMENT * planned:
         return None
