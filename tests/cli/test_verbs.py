@@ -82,7 +82,9 @@ def test_from_a_folder_of_classes_to_a_model_that_needs_no_support(
     )
 
     evaluated = command("evaluate", model, classes, "--episodes", "50", "--json").json
-    assert {"metric", "value", "ci95", "episodes", "ways", "shots", "protocol"} == set(evaluated)
+    assert {
+        "metric", "value", "ci95", "ci95_new", "episodes", "units", "ways", "shots", "protocol",
+    } == set(evaluated)  # fmt: skip
     assert evaluated["episodes"] == 50 and evaluated["protocol"]["part"] == "test"
     assert 0.5 < evaluated["value"] <= 1
     with Archive.open(folder / "archive.sqlite", read_only=True) as archive:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.sparse import csr_array
 
 from metaloop.catalogue import Model
 from metaloop.core.errors import DivergenceError, InputError, MetaloopError, ModelFileError
@@ -109,11 +108,6 @@ def test_inputs_must_have_the_shape_of_the_model(image_model: Model, sinusoid_mo
         _refused(message, lambda i=inputs: classifier.fit(i, Y))
     mixed = [Image.new("L", (4, 4)), 3] * 3
     _refused(r"X\[1\] is a int", lambda: classifier.fit(mixed, Y))
-
-
-def test_sparse_matrices_are_refused() -> None:
-    with pytest.raises(TypeError, match=r"[Ss]parse"):
-        FewShotClassifier().fit(csr_array(X), Y)
 
 
 def test_what_is_no_model_is_refused() -> None:

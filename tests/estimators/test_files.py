@@ -68,7 +68,11 @@ def test_baselines_survive_a_file(keep_support: bool, tmp_path: Path) -> None:
     classifier = FewShotClassifier(keep_support=keep_support).fit(X, y)
     classifier.save(tmp_path / "c.metaloop")
     loaded = FewShotClassifier.load(tmp_path / "c.metaloop")
-    assert loaded.get_params() == {"model": None, "keep_support": keep_support}
+    assert loaded.get_params() == {
+        "model": None,
+        "keep_support": keep_support,
+        "value_range": None,
+    }
     assert loaded.n_features_in_ == 4
     assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
     A, b = load_diabetes(return_X_y=True)
@@ -224,7 +228,7 @@ def test_a_state_that_does_not_fit_the_learner_is_refused(damage: str, tmp_path:
         "support": {"support": {"inputs": torch.zeros(3, 4)}},
     }
     write_model(tmp_path / "b.metaloop", replace(content, **changes[damage]))
-    with pytest.raises(ModelFileError, match="task state does not fit"):
+    with pytest.raises(ModelFileError, match="does not fit"):
         FewShotClassifier.load(tmp_path / "b.metaloop")
 
 

@@ -18,6 +18,7 @@ from metaloop.core.inputs import InputFormat
 from metaloop.estimators import FewShotClassifier
 from metaloop.estimators.images import read_pictures
 from metaloop.tasks.readers import decode_image, read_arrays
+from metaloop.tasks.value_range import decide_range, to_bytes
 
 GREY, COLOUR = (1, 12, 12), (3, 12, 12)
 
@@ -39,7 +40,7 @@ ARRAYS = {
     "unit floats": _noise(6, 12, 12).astype(np.float32),
     "half floats": _noise(6, 12, 12).astype(np.float16),
     "sixteen levels": np.floor(_noise(6, 12, 12) * 17),
-    "any numbers": _noise(6, 12, 12) * 9 - 4,
+    "signed floats": _noise(6, 12, 12) * 2 - 1,
     "sixteen bits": (_noise(6, 12, 12) * 65535).astype(np.uint16),
     "one channel": (_noise(6, 12, 12, 1) * 255).astype(np.uint8),
     "colour": (_noise(6, 14, 12, 3) * 255).astype(np.uint8),
@@ -54,14 +55,15 @@ ARRAYS = {
 def test_arrays_are_read_by_the_rules_of_the_readers(
     kind: str, shape: tuple[int, ...], polarity: Literal["as_is", "ink"]
 ) -> None:
+    given = ARRAYS[kind]
     reading = read_arrays(
-        ARRAYS[kind],
+        to_bytes(given, decide_range(given)),
         [0, 0, 0, 1, 1, 1],
         image_size=12,
         channels=shape[0],
         polarity=polarity,
     )
-    ours = read_pictures(ARRAYS[kind], _format(shape, polarity))
+    ours = read_pictures(given, _format(shape, polarity))
     assert torch.equal(ours[:], reading.store.inputs)
     assert torch.equal(ours[2:4], reading.store.inputs[2:4])
 
@@ -101,7 +103,7 @@ def test_orientation_and_transparency_of_pil_images_are_obeyed() -> None:
 def test_a_query_is_scaled_like_the_support_not_like_its_neighbours(
     image_model: Model, task: dict[str, Any]
 ) -> None:
-    for scale in (lambda x: x / 15.0 - 3.0, lambda x: x / 255.0, lambda x: x.astype(float)):
+    for scale in (lambda x: x / 127.5 - 1, lambda x: x / 255.0, lambda x: x.astype(float)):
         estimator = FewShotClassifier(image_model).fit(scale(task["support"]), task["labels"])
         together = estimator.predict_proba(scale(task["queries"]))
         alone = estimator.predict_proba(scale(task["queries"][:1]))

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from metaloop import FewShotClassifier
 from metaloop.catalogue.candidates import build_learner, make_candidate
@@ -302,3 +303,46 @@ def test_tensors_of_heads_do_not_travel_into_the_joined_net(
     tensors: MetaParams = dict(net_of(joined[0], 9).meta_params)
     assert len(tensors.pop(CENTER)) == sum(NODES[node] for node in joined[1]["members"])
     assert all(name.startswith(("net.", "buffers.net.")) for name in tensors)
+
+
+class _Largest(TorchDispatchMode):
+    """Notes how many numbers the largest tensor of floats has that anything returns."""
+
+    numbers = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, arguments: Any = (), options: Any = None
+    ) -> Any:
+        made = function(*arguments, **(options or {}))
+        if isinstance(made, Tensor) and made.is_floating_point() and made.dim() > 2:
+            self.numbers = max(self.numbers, made.numel())
+        return made
+
+
+def test_cosines_of_wide_features_take_little_memory_and_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Features of all episodes together are far more than those of the store."""
+    _, episodes = made_up()
+    features = torch.randn(36, 2000, generator=torch_stream(0, "wide"))
+    together = joining_job._cosines(features, ROWS, episodes)
+    monkeypatch.setattr(joining_job, "_NUMBERS_AT_ONCE", 50_000)
+    with _Largest() as largest:
+        apart = joining_job._cosines(features, ROWS, episodes)
+    torch.testing.assert_close(apart, together)
+    assert 0 < largest.numbers <= 50_000 < 40 * 4 * 2000
+
+
+def test_no_more_than_a_caches_worth_of_features_is_gathered_at_once() -> None:
+    """20 ways, 5 shots and 15 queries at 6,400 features: 3 GB for 300 tasks."""
+    rng = np.random.default_rng(0)
+
+    def side(each: int) -> Indices:
+        labels = np.tile(np.repeat(np.arange(20), each), (30, 1))
+        return Indices(rng.integers(0, 36, labels.shape), labels, np.ones(labels.shape, dtype=bool))
+
+    store, _ = made_up()
+    wide = torch.randn(36, 6400, generator=torch_stream(0, "wide"))
+    with _Largest() as largest:
+        joining_job._cosines(wide, ROWS, Episodes(store, side(5), side(15), 20))
+    assert largest.numbers <= 1 << 23

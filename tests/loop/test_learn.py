@@ -38,7 +38,9 @@ def test_the_report_is_json_with_all_keys(finished: Any) -> None:
     report = json.loads(json.dumps(finished[2], allow_nan=False))
     wanted = {"model", "archive", "best", "test", "leaderboard", "cpu_seconds", "wall_seconds"}
     assert wanted | {"status", "rounds", "reading_seconds", "test_seconds"} <= set(report)
-    assert {"metric", "value", "ci95", "episodes", "ways", "shots"} <= set(report["test"])
+    assert {"metric", "value", "ci95", "ci95_new", "episodes", "units", "ways", "shots"} <= set(
+        report["test"]
+    )
     assert (report["test"]["ways"], report["test"]["shots"]) == (5, 1)
     assert report["test"]["chance"] == 0.2 and report["test"]["better_than_chance"] is True
     assert report["cpu_seconds"] > 0 and report["rounds"] == 3

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from metaloop.catalogue.learners import EVOLVED, LEARNERS, PROGRAM, learner_entry
+from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import (
     CUSTOM,
     RAW,
@@ -124,7 +125,11 @@ def build_learner(
     objective_name: str,
     module: nn.Module | None = None,
 ) -> Learner:
-    """Returns the candidate's learner for these inputs; `module` is the user's own net, if any."""
+    """Returns the candidate's learner for these inputs; `module` is the user's own net, if any.
+
+    Raises `MetaloopError` for a candidate beyond the limits of `limits.py`, before it is built.
+    """
+    check_candidate(candidate)
     constructor = learner_class(candidate.learner.name)
     _check_targets(candidate.learner.name, objective(objective_name).target_kind)
     options = dict(candidate.learner.options)

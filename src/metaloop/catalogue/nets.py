@@ -8,13 +8,22 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import nn
 
+from metaloop.catalogue.limits import check_net
 from metaloop.core.errors import MetaloopError, unknown_name
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
 from metaloop.core.views import View, checked_view
 from metaloop.nets.conv4 import conv4
+from metaloop.nets.costing import (
+    LARGEST_LAYER,
+    MOST_FEATURES,
+    MOST_MULTIPLY_ADDS,
+    MOST_PARAMETERS,
+    cost_of,
+)
 from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.joined import Joined
 from metaloop.nets.mlp import mlp, raw
@@ -144,8 +153,6 @@ def view_of(net: Choice, otherwise: View = USUAL_VIEW) -> View:
 
 def _module(net: Choice, input_format: InputFormat) -> nn.Module:
     """Returns a net of the table for standardised inputs, which it sees as it has chosen to."""
-    if net.name not in NETS:
-        raise unknown_name("net", net.name, NETS)
     view = view_of(net)
     options = {name: value for name, value in net.options.items() if name != VIEW}
     module = NETS[net.name].constructor(input_format.shape, **options)
@@ -163,7 +170,8 @@ def build_net(
 ) -> FunctionalNet:
     """Returns the chosen net for these inputs; `module` is the user's own, for the name `custom`.
 
-    Raises `UnknownNameError` for an unknown name or option, `MetaloopError` if inputs do not fit.
+    Raises `UnknownNameError` for an unknown name or option, `MetaloopError` if inputs do not fit or
+    the net would be larger than any useful one: that is known before it has any memory.
     """
     if choice.name == CUSTOM:
         if module is None:
@@ -173,8 +181,54 @@ def build_net(
                 f"net=<that module>"
             )
         return FunctionalNet(input_format, module=module)
+    _check_cost(choice, input_format, [part for _, part in skeletons(choice, input_format)])
     if choice.name == JOINED:
-        return FunctionalNet(input_format, build=lambda shape: _joined(choice, input_format))
+        return _narrow(
+            FunctionalNet(input_format, build=lambda shape: _joined(choice, input_format))
+        )
+    return _narrow(FunctionalNet(input_format, build=lambda shape: _module(choice, input_format)))
+
+
+def skeletons(choice: Choice, input_format: InputFormat) -> list[tuple[str, nn.Module]]:
+    """Returns the nets that a chosen one is made of, without memory, by the prefix of their names.
+
+    The prefix is empty where it is one net, else `members.<n>.`. Raises as `build_net` does.
+    """
+    check_net(choice)
+    if choice.name != JOINED:
+        return [("", _skeleton(choice, input_format))]
+    members = [Choice(m["name"], m.get("options", {})) for m in choice.options["members"]]
+    return [
+        (f"members.{place}.", _skeleton(member, input_format))
+        for place, member in enumerate(members)
+    ]
+
+
+def _check_cost(choice: Choice, input_format: InputFormat, parts: list[nn.Module]) -> None:
+    costs = [cost_of(part, input_format.shape) for part in parts]
+    for what, cost, most in (
+        ("parameters", sum(cost.parameters for cost in costs), MOST_PARAMETERS),
+        ("numbers in a layer", max(cost.largest_layer for cost in costs), LARGEST_LAYER),
+        ("multiply-adds an input", sum(cost.multiply_adds for cost in costs), MOST_MULTIPLY_ADDS),
+    ):
+        if cost > most:
+            raise MetaloopError(
+                f"net '{choice.name}' on inputs of shape {tuple(input_format.shape)} has {cost:,} "
+                f"{what}, more than {most:,}; use a smaller net or smaller inputs"
+            )
+
+
+def _narrow(net: FunctionalNet) -> FunctionalNet:
+    if net.num_features > MOST_FEATURES:
+        raise MetaloopError(
+            f"a net has up to {MOST_FEATURES:,} features, got {net.num_features:,}; use a net with "
+            f"mean pooling or smaller inputs"
+        )
+    return net
+
+
+def _skeleton(choice: Choice, input_format: InputFormat) -> nn.Module:
+    """Returns the structure of one net on torch's device without memory."""
     if choice.name not in NETS:
         raise unknown_name("net", choice.name, NETS)
     entry = NETS[choice.name]
@@ -189,6 +243,7 @@ def build_net(
             f"have {min(input_format.shape[1:])}; raise --image-size or use --net mlp"
         )
     try:
-        return FunctionalNet(input_format, build=lambda shape: _module(choice, input_format))
+        with torch.device("meta"):
+            return _module(choice, input_format)
     except TypeError as error:
         raise MetaloopError(f"net '{choice.name}' does not take these options: {error}") from error

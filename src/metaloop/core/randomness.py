@@ -13,6 +13,10 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from metaloop.core.forking import ForkableLock
+
+_global_generators = ForkableLock()
+
 
 def derive_seed(seed: int, *names: str | int) -> int:
     """Returns a 63-bit seed that depends on `seed` and on every name, in order."""
@@ -27,10 +31,11 @@ def seeded_modules(
     """Lets torch modules that draw from the global generators (dropout, initialisers) be repeated.
 
     Inside, these generators start from this seed and these names (without names, from the seed
-    itself); afterwards they are as before.
+    itself); afterwards they are as before. Threads take turns inside, as there is one of each.
     """
     device = torch.device(device)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    devices = [device] if device.type == "cuda" else []
+    with _global_generators, torch.random.fork_rng(devices=devices):
         drawn = derive_seed(seed, *names) if names else seed
         torch.default_generator.manual_seed(drawn)
         if device.type == "cuda":

@@ -2,39 +2,49 @@
 
 scikit-learn's habits rule here: the constructor only stores, learned things end in `_`, `fit`
 returns self. What is wrong with X or y is an `InputError`, which is a `ValueError`, too.
+
+Threads may share an estimator. `fit` learns in a copy, whose state replaces the estimator's in one
+assignment; whatever asks the estimator takes that state once, so it sees all of it or nothing.
 """
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from metaloop.catalogue import Model, load_model
 from metaloop.catalogue.model import model_from_file
-from metaloop.core.errors import InputError, MetaloopError
+from metaloop.core.errors import InputError
+from metaloop.core.forking import ForkableLock
 from metaloop.estimators.baseline import is_baseline
 from metaloop.estimators.files import adapted_file, task_from_file
-from metaloop.estimators.images import ValueRange, image_sources, read_pictures
+from metaloop.estimators.images import image_sources, read_pictures
+from metaloop.estimators.labels import input_errors
+from metaloop.estimators.sparse import SparseRows
 from metaloop.estimators.task import AdaptedTask, RawInputs
 from metaloop.modelfile import read_model, write_model
 from metaloop.modelfile.model import Label
+from metaloop.tasks.value_range import BYTES, ValueRange, declared_range
 
 if TYPE_CHECKING:
     ModelOrPath = Model | str | os.PathLike[str] | None
     Flag = bool
+    Range = tuple[float, float] | None
 else:  # a constructor takes whatever it is given, `fit` judges it: not even beartype may object
-    ModelOrPath = Flag = Any
+    ModelOrPath = Flag = Range = Any
 
 Estimator = TypeVar("Estimator", bound="FewShotEstimator")
 
+_replacing = ForkableLock()
 _ESTIMATORS = {"classification": "FewShotClassifier", "regression": "FewShotRegressor"}
 
 
@@ -43,26 +53,39 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
     objective: ClassVar[str]
 
-    def __init__(self, model: ModelOrPath = None, keep_support: Flag = True) -> None:
+    task_: AdaptedTask
+    value_range_: ValueRange
+
+    def __init__(
+        self, model: ModelOrPath = None, keep_support: Flag = True, value_range: Range = None
+    ) -> None:
         self.model = model
         self.keep_support = keep_support
+        self.value_range = value_range
 
     @classmethod
     def load(
-        cls: type[Estimator], path: str | os.PathLike[str], net: nn.Module | None = None
+        cls: type[Estimator],
+        path: str | os.PathLike[str],
+        net: nn.Module | None = None,
+        value_range: Range = None,
     ) -> Estimator:
         """Returns the estimator in a model file: fitted, if an adapted model was saved.
 
         `net` is the module that a model with a net of your own needs. Raises `ModelFileError` if
-        the file is damaged, `InputError` if it is for the other kind of estimator.
+        the file is damaged, `InputError` if it is for the other kind of estimator, or fitted with
+        another value range than the one that is declared.
         """
         content = read_model(path)
         cls._check_objective(content.spec.objective, f"model file '{path}'")
         if content.kind == "learner":
-            return cls(model_from_file(content, net))
+            return cls(model_from_file(content, net), value_range=value_range)
         task = task_from_file(content, net)
-        baseline = is_baseline(task.model)
-        estimator = cls(None if baseline else task.model, keep_support=task.support is not None)
+        estimator = cls(
+            None if is_baseline(task.model) else task.model,
+            keep_support=task.support is not None,
+            value_range=value_range,
+        )
         estimator._restore(task, content.classes)
         return estimator
 
@@ -71,8 +94,9 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
         Raises `OutputError` if it cannot be written.
         """
-        check_is_fitted(self)
-        write_model(path, adapted_file(self.task_, self._labels_for_file()), overwrite=overwrite)
+        fitted = self._snapshot()
+        content = adapted_file(fitted.task_, fitted._labels_for_file())
+        write_model(path, content, overwrite=overwrite)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "task_")
@@ -83,12 +107,21 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         image_model = known is not None and known.input_format.kind == "image"
         tags.input_tags.two_d_array = not image_model
         tags.input_tags.three_d_array = known is None or image_model
+        tags.input_tags.sparse = not image_model
         return tags
 
     def _restore(self, task: AdaptedTask, classes: tuple[Label, ...]) -> None:
         """Takes over what a file held."""
         self.n_features_in_ = _num_features(task.model)
         self.task_ = task
+        declared = self._declared_range(task.model)
+        if task.model.input_format.kind == "image":
+            self.value_range_ = task.value_range or declared or BYTES
+            if declared not in (None, self.value_range_):
+                raise InputError(
+                    f"the model was fitted with value_range={self.value_range_}, {declared} was "
+                    f"declared; leave it away, or fit anew"
+                )
 
     def _labels_for_file(self) -> tuple[Label, ...]:
         return ()
@@ -117,15 +150,29 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         self._check_objective(model.spec.objective, "the model")
         return None if is_baseline(model) else model
 
-    def _read(
-        self, X: Any, model: Model | None, value_range: ValueRange | None, *, reset: bool
-    ) -> RawInputs:
-        """`X` as raw inputs of the model; None stands for the baseline, which flattens images."""
+    def _declared_range(self, model: Model | None) -> ValueRange | None:
+        """The range that the constructor was given; raises `InputError` if it has no meaning."""
+        declared = declared_range(self.value_range)
+        if declared is not None and (model is None or model.input_format.kind != "image"):
+            raise InputError(
+                "value_range says what is black and white in images, but this estimator takes "
+                "vectors of numbers; leave it away"
+            )
+        return declared
+
+    def _read(self, X: Any, model: Model | None, before: AdaptedTask | None) -> RawInputs:
+        """`X` as raw inputs of the model; None stands for the baseline, which flattens images.
+
+        `before` is what was learned already: its scale and its features hold.
+        """
+        declared = self._declared_range(model)
         if model is not None and model.input_format.kind == "image":
-            pictures = read_pictures(X, model.input_format, value_range)
-            if reset:
+            known = None if before is None else self.value_range_
+            pictures = read_pictures(X, model.input_format, known, declared)
+            if before is None:
                 self.__dict__.pop("feature_names_in_", None)
                 self.n_features_in_ = _num_features(model)
+                self.value_range_ = pictures.value_range
             return pictures
         if image_sources(X) is not None:
             takes = "numbers" if model is None else f"vectors of {_num_features(model)} features"
@@ -133,9 +180,13 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
                 f"X is a list of files or images, but this estimator takes {takes}; give it a "
                 f"model that was trained on images"
             )
-        return self._read_vectors(X, model, reset)
+        return self._read_vectors(X, model, reset=before is None)
 
-    def _read_vectors(self, X: Any, model: Model | None, reset: bool) -> Tensor:
+    def _read_vectors(self, X: Any, model: Model | None, reset: bool) -> RawInputs:
+        if isinstance(X, Iterator):
+            raise InputError(
+                f"X is a {type(X).__name__}, which can be read only once; give a list or an array"
+            )
         with input_errors():
             dimensions = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
             if dimensions > 2 and model is None:
@@ -147,19 +198,38 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
                     f"single example"
                 )
             with np.errstate(over="ignore"):  # what is too large becomes infinite and is refused
-                vectors = validate_data(self, X, dtype=np.float32, reset=reset)
+                vectors = validate_data(self, X, dtype=np.float32, reset=reset, accept_sparse="csr")
         if model is not None and vectors.shape[1:] != tuple(model.input_format.shape):
             raise InputError(
                 f"X has {vectors.shape[1]} features, but the model takes {_num_features(model)}"
             )
+        if issparse(vectors):
+            return SparseRows(vectors)
         return torch.from_numpy(np.require(vectors, requirements=["C", "W"]))
 
+    def _snapshot(self: Estimator) -> Estimator:
+        """A fitted copy that no other thread changes."""
+        fitted = copy.copy(self)
+        check_is_fitted(fitted)
+        return fitted
+
     def _outputs(self, X: Any) -> Tensor:
-        """The learner's outputs for every example of `X`, float64."""
-        check_is_fitted(self)
-        task = self.task_
-        read = self._read(X, self._model_to_adapt(task), task.value_range, reset=False)
-        return task.outputs(read)
+        """The learner's outputs for every example of `X`, float64; of a snapshot only."""
+        read = self._read(X, self._model_to_adapt(self.task_), self.task_)
+        return self.task_.outputs(read)
+
+    def _learned(self: Estimator, learn: Callable[[Estimator], object]) -> Estimator:
+        """Returns self with what `learn` did to a copy of it; as it was if that fails.
+
+        If another thread was first, that is learned on top of the other's: nothing gets lost.
+        """
+        while True:
+            before, learned = self.__dict__, copy.copy(self)
+            learn(learned)
+            with _replacing:
+                if self.__dict__ is before:
+                    self.__dict__ = learned.__dict__
+                    return self
 
     def _task_to_extend(self) -> AdaptedTask | None:
         """What `partial_fit` goes on from; None if this is the first call."""
@@ -171,17 +241,6 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
                 "keep_support=True, or fit on all examples together"
             )
         return self.task_
-
-
-@contextmanager
-def input_errors() -> Iterator[None]:
-    """Makes what scikit-learn's validation refuses an `InputError` of one line."""
-    try:
-        yield
-    except MetaloopError:
-        raise
-    except ValueError as error:
-        raise InputError(" ".join(str(error).split())) from error
 
 
 def check_lengths(inputs: RawInputs, targets: Any) -> None:

@@ -7,13 +7,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
 
 from metaloop.core.errors import InputError
 from metaloop.core.objective import probabilities
-from metaloop.estimators.base import FewShotEstimator, check_lengths, input_errors
+from metaloop.estimators.base import FewShotEstimator, check_lengths
 from metaloop.estimators.baseline import baseline_model
+from metaloop.estimators.labels import check_same_kind, distinct, read_labels
 from metaloop.estimators.task import AdaptedTask, Support, adapt_to
 from metaloop.modelfile.model import Label
 
@@ -25,13 +24,18 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
     `clone`), or None: nearest centroid on standardised raw inputs.
     `keep_support`: keep the examples, so that `partial_fit` can add more; without, only what was
     learned from them is kept and saved.
+    `value_range`: the numbers that are black and white in arrays of images, such as (0, 4095).
+    Undeclared, `fit` decides by their kind: 0 to 255, 0 to 65535 (uint16), 0 to 1 or -1 to 1.
 
-    `X` is `[n, features]` for models of vectors. For models of images it is `[n, height, width]`,
-    `[n, height, width, channels]`, or a list of paths, encoded bytes or PIL images; they are
-    brought to the model's size, channels and polarity. Without a model, arrays of any one shape.
-    `y` holds labels of any sortable kind; classes may have different numbers of examples.
+    `X` is `[n, features]`, dense or sparse, for models of vectors. For models of images it is
+    `[n, height, width]`, `[n, height, width, channels]`, or a list of paths, encoded bytes or PIL
+    images; they are brought to the model's size, channels and polarity. Without a model, arrays of
+    any one shape. `y` holds labels of any sortable kind; classes may have different numbers of
+    examples.
 
-    After `fit`: `classes_`, sorted; `n_features_in_`, the numbers in one input of the model.
+    After `fit`: `classes_`, sorted; `n_features_in_`, the numbers in one input of the model; for
+    models of images `value_range_`, which images given later must keep to. Threads may share an
+    estimator: each call sees it as it was before or after a `fit`, never in between.
     """
 
     objective: ClassVar[str] = "classification"
@@ -42,14 +46,14 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
 
         Raises `InputError` for fewer than two classes and for X or y that do not fit.
         """
-        labels = _labels(y)
-        classes = _distinct(labels)
+        labels = read_labels(y)
+        classes = distinct(labels)
         if len(classes) < 2:
             raise InputError(
                 f"telling classes apart needs examples of at least 2 classes, got one class: "
                 f"{classes.tolist()[0]!r}"
             )
-        return self._learn(X, labels, None)
+        return self._learned(lambda new: new._learn(X, labels, None))
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> FewShotClassifier:
         """Returns self, having added examples of old or new classes: the same as `fit` on all.
@@ -58,35 +62,35 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
         given, are all that may ever come: a label outside of them is refused. Raises `InputError`
         if the support of before was not kept.
         """
-        labels, before = _labels(y), self._task_to_extend()
+        labels = read_labels(y)
         if classes is not None:
             unexpected = sorted(set(labels.tolist()) - set(np.asarray(classes).ravel().tolist()))
             if unexpected:
                 raise InputError(f"label {unexpected[0]!r} of y is not among `classes`")
-        return self._learn(X, labels, before)
+        return self._learned(lambda new: new._learn(X, labels, new._task_to_extend()))
 
     def predict(self, X: Any) -> np.ndarray:
         """Returns the most probable class of every example `[n]`."""
-        best = self._outputs(X).argmax(dim=1).numpy()
-        return np.asarray(self.classes_[best])
+        fitted = self._snapshot()
+        best = fitted._outputs(X).argmax(dim=1).numpy()
+        return np.asarray(fitted.classes_[best])
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Returns probabilities `[n, classes]`, columns in the order of `classes_`."""
-        return probabilities(self._outputs(X)).numpy()
+        return probabilities(self._snapshot()._outputs(X)).numpy()
 
-    def _learn(self, X: Any, labels: np.ndarray, before: AdaptedTask | None) -> FewShotClassifier:
+    def _learn(self, X: Any, labels: np.ndarray, before: AdaptedTask | None) -> None:
         """Adapts to the examples, joined to those of the task before, if any."""
         model = self._model_to_adapt(before)
-        value_range = before.value_range if before else None
-        read = self._read(X, model, value_range, reset=before is None)
+        read = self._read(X, model, before)
         check_lengths(read, labels)
         inputs = read[:]
         if before is not None and before.support is not None:
             old = self.classes_[before.support.targets.numpy()]
-            _check_same_kind(old, labels)
+            check_same_kind(old, labels)
             labels = np.concatenate([old, labels])
             inputs = torch.cat([before.support.inputs, inputs])
-        classes = _distinct(labels)
+        classes = distinct(labels)
         targets = torch.from_numpy(np.searchsorted(classes, labels).astype(np.int64))
         if model is None:
             model = baseline_model(inputs, self.objective, len(classes))
@@ -94,11 +98,10 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
             model,
             Support(inputs, targets),
             len(classes),
-            getattr(read, "value_range", None),
+            getattr(self, "value_range_", None),
             keep_support=bool(self.keep_support),
         )
         self.classes_ = classes
-        return self
 
     def _restore(self, task: AdaptedTask, classes: tuple[Label, ...]) -> None:
         super()._restore(task, classes)
@@ -109,41 +112,10 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
         for label in labels:
             if not isinstance(label, (str, int, float, bool)):
                 raise InputError(
-                    f"labels in a file are text, numbers or truth values; got {label!r}"
+                    f"labels in a file are text, numbers or truth values, got {label!r}; fit on "
+                    f"labels of such a kind (bytes: decode them)"
                 )
         return tuple(labels)
-
-
-def _labels(y: Any) -> np.ndarray:
-    """`y` as `[n]`; refuses what is missing, measured or of several outputs."""
-    if y is None:
-        raise InputError("this classifier requires y to be passed, but the target y is None")
-    with input_errors():
-        labels: np.ndarray = column_or_1d(y, warn=True)
-        if len(labels) == 0:
-            raise InputError("y is empty; expected a label for each example")
-        if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-            raise InputError("y contains NaN or infinity; every example needs a label")
-        _distinct(labels)
-        check_classification_targets(labels)
-    return labels
-
-
-def _distinct(labels: np.ndarray) -> np.ndarray:
-    try:
-        return np.unique(labels)
-    except TypeError as error:
-        raise InputError(
-            f"labels must be of one kind, all text or all numbers: {' '.join(str(error).split())}"
-        ) from error
-
-
-def _check_same_kind(old: np.ndarray, new: np.ndarray) -> None:
-    """NumPy would join text and numbers, as text."""
-    text = [isinstance(labels.tolist()[0], str) for labels in (old, new)]
-    if text[0] != text[1]:
-        kinds = ["text" if is_text else "numbers" for is_text in text]
-        raise InputError(f"labels were {kinds[0]} before and are {kinds[1]} now; use one kind")
 
 
 def _label_array(labels: tuple[Label, ...]) -> np.ndarray:

@@ -1,15 +1,15 @@
 """Images of any kind as a model's raw inputs, by the rules that the data readers follow.
 
-Where numbers are pixels, their range decides what is black and white: 0..1, 0..255, or the smallest
-and largest value of the set. It is measured once, on the support, and kept: a query must not
-depend on the queries beside it. (Of queries as arrays where the support was files, it is theirs.)
+Where numbers are pixels, their range decides what is black and white (`tasks.value_range`). It is
+declared, or decided once, on the support, and kept: a query must not depend on the queries beside
+it. A support of files says nothing of arrays: undeclared, those that follow are read as 0 to 255.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from scipy.sparse import issparse
 from torch import Tensor
 
 from metaloop.core.errors import DataError, InputError
 from metaloop.core.inputs import InputFormat
 from metaloop.tasks.readers.images import decode_image, fit, ink_high
+from metaloop.tasks.value_range import BYTES, ValueRange, check_scale, decide_range, to_bytes
 
-ValueRange = tuple[float, float]
-
-_UNIT: ValueRange = (0.0, 1.0)
-_BYTES: ValueRange = (0.0, 255.0)
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 _SHAPES = (
     "[n, height, width], [n, height, width, channels] with 1, 3 or 4 channels, "
@@ -38,12 +36,12 @@ _SHAPES = (
 class Pictures:
     """The images of one X; a slice of them is uint8 `[n, *input_format.shape]`.
 
-    `value_range`: the numbers that are black and white; None where images are files.
+    `value_range`: the numbers that are black and white wherever images are arrays.
     """
 
     num_images: int
     load: Callable[[int], np.ndarray]
-    value_range: ValueRange | None
+    value_range: ValueRange
 
     def __len__(self) -> int:
         return self.num_images
@@ -54,33 +52,46 @@ class Pictures:
 
 
 def read_pictures(
-    X: Any, input_format: InputFormat, value_range: ValueRange | None = None
+    X: Any,
+    input_format: InputFormat,
+    known: ValueRange | None = None,
+    declared: ValueRange | None = None,
 ) -> Pictures:
     """Returns the images of `X` in a model's format; raises `InputError` if they are no images.
 
-    `value_range` is that of the support, if its images were arrays. Files are opened when a slice
-    needs them: `DataError` then names the first that cannot be read.
+    `known` is the range that was decided before, with the support; else it is the one that is
+    `declared`, or decided now. Files are opened when a slice needs them: `DataError` then names the
+    first that cannot be read.
     """
     sources = image_sources(X)
     if sources is not None:
         return Pictures(
-            len(sources), lambda row: _decoded(sources[row], row, input_format), value_range
+            len(sources),
+            lambda row: _decoded(sources[row], row, input_format),
+            known or declared or BYTES,
         )
     images = _image_array(X)
-    value_range = _measured_range(images) if value_range is None else value_range
-    _check_range(images, value_range)
+    if known is not None:
+        check_scale(images, known)
+    value_range = known or decide_range(images, declared)
 
     def load(row: int) -> np.ndarray:
-        pixels = fit(_as_bytes(images[row], value_range), input_format.shape)
+        pixels = fit(to_bytes(images[row : row + 1], value_range)[0], input_format.shape)
         return ink_high(pixels[None])[0] if input_format.polarity == "ink" else pixels
 
     return Pictures(len(images), load, value_range)
 
 
 def image_sources(X: Any) -> list[Any] | None:
-    """Returns the paths, bytes or PIL images that `X` lists; None if it holds anything else."""
+    """Returns the paths, bytes or PIL images that `X` lists; None if it holds anything else.
+
+    An array or data frame of one column is such a list, too.
+    """
     if _is_source(X):
         raise InputError("X is a single path or image; expected a list of them, such as [X]")
+    if getattr(X, "ndim", 0) == 2 and X.shape[1] == 1 and not issparse(X):
+        column = np.asarray(X)[:, 0]
+        X = column if column.dtype.kind in "OUST" else X
     if not isinstance(X, Sequence) and getattr(X, "ndim", 0) != 1:
         return None
     items = list(X)
@@ -119,8 +130,16 @@ def _encoded(image: Image.Image) -> bytes:
 
 def _image_array(X: Any) -> np.ndarray:
     """`X` as `[n, h, w]` or `[n, h, w, 3 or 4]`; torch's `[n, c, h, w]` is understood, too."""
+    if issparse(X):
+        raise InputError(
+            f"X is a sparse matrix {list(X.shape)}, but the model takes images: expected {_SHAPES}"
+        )
+    if isinstance(X, Iterator) or hasattr(X, "read"):
+        raise InputError(
+            f"X is a {type(X).__name__}, which can be read only once; expected {_SHAPES}"
+        )
     try:
-        images = np.asarray(X)
+        images = _numbers(X)
     except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(
             f"X cannot be made into an array ({' '.join(str(error).split())}); expected images "
@@ -146,44 +165,15 @@ def _image_array(X: Any) -> np.ndarray:
     return images
 
 
+def _numbers(X: Any) -> np.ndarray:
+    """`X` as an array; tensors, alone or in a list, lose their gradients and their device."""
+    if isinstance(X, Tensor):
+        X = X.detach().cpu()
+        return np.asarray(X.float() if X.dtype == torch.bfloat16 else X)
+    if isinstance(X, Sequence) and X and all(isinstance(item, Tensor) for item in X):
+        return np.stack([_numbers(item) for item in X])
+    return np.asarray(X)
+
+
 def _described(array: np.ndarray) -> str:
     return f"got X as {array.dtype} {list(array.shape)}"
-
-
-def _measured_range(images: np.ndarray) -> ValueRange:
-    """What is black and white in a set of images, as `read_arrays` decides it."""
-    low, high = float(images.min()), float(images.max())
-    if low >= 0 and high <= 1:
-        return _UNIT
-    if images.dtype.kind in "iu" and low >= 0 and high <= 255:
-        return _BYTES
-    return low, high if high > low else low + 1.0
-
-
-def _check_range(images: np.ndarray, value_range: ValueRange) -> None:
-    """Refuses images that are clearly on another scale than those the estimator was fitted on."""
-    if value_range not in (_UNIT, _BYTES):
-        return
-    low, high = float(images.min()), float(images.max())
-    if low < value_range[0] or high > value_range[1]:
-        found = f"run from {low:g} to {high:g}"
-    elif value_range == _BYTES and high <= 1 and (images % 1).any():
-        found = "are fractions up to 1"
-    else:
-        return
-    raise InputError(
-        f"pixels were in {value_range[0]:g}..{value_range[1]:g} when the estimator was fitted, "
-        f"those of this X {found}; give images on the same scale"
-    )
-
-
-def _as_bytes(image: np.ndarray, value_range: ValueRange) -> np.ndarray:
-    """One image as uint8, clipped to the range; the same rounding as `read_arrays`."""
-    if value_range == _BYTES and image.dtype.kind in "iu":
-        return image.astype(np.uint8)
-    if value_range == _UNIT:
-        scaled = image * 255.0 if image.dtype.kind == "f" else np.where(image, 255, 0)
-    else:
-        low, high = value_range
-        scaled = (image.astype(np.float64) - low) * (255.0 / (high - low))
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from metaloop.catalogue import Model
 from metaloop.core.errors import InputError
-from metaloop.estimators.base import FewShotEstimator, check_lengths, input_errors
+from metaloop.estimators.base import FewShotEstimator, check_lengths
 from metaloop.estimators.baseline import baseline_model
+from metaloop.estimators.labels import input_errors
 from metaloop.estimators.task import AdaptedTask, Support, adapt_to
 
 
@@ -24,6 +25,7 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
     `clone`), or None: ridge regression on standardised raw inputs and targets.
     `keep_support`: keep the examples, so that `partial_fit` can add more; without, only what was
     learned from them is kept and saved.
+    `value_range`: as for `FewShotClassifier`.
 
     `X` is as for `FewShotClassifier`; `y` is `[n]`, or `[n, targets]` where the model has several
     targets (without a model, any number). After `fit`: `n_features_in_`.
@@ -36,18 +38,18 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
 
         Raises `InputError` for X or y that do not fit.
         """
-        return self._learn(X, y, None)
+        return self._learned(lambda new: new._learn(X, y, None))
 
     def partial_fit(self, X: Any, y: Any) -> FewShotRegressor:
         """Returns self, having added examples: the same as `fit` on all.
 
         Raises `InputError` if the support of before was not kept.
         """
-        return self._learn(X, y, self._task_to_extend())
+        return self._learned(lambda new: new._learn(X, y, new._task_to_extend()))
 
     def predict(self, X: Any) -> np.ndarray:
         """Returns the predicted values `[n]`, or `[n, targets]` where there are several."""
-        outputs = self._outputs(X).numpy()
+        outputs = self._snapshot()._outputs(X).numpy()
         return np.asarray(outputs[:, 0] if outputs.shape[1:] == (1,) else outputs)
 
     def __sklearn_tags__(self) -> Any:
@@ -56,11 +58,10 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
         tags.target_tags.multi_output = several
         return tags
 
-    def _learn(self, X: Any, y: Any, before: AdaptedTask | None) -> FewShotRegressor:
+    def _learn(self, X: Any, y: Any, before: AdaptedTask | None) -> None:
         """Adapts to the examples, joined to those of the task before, if any."""
         model, targets = self._model_to_adapt(before), _targets(y)
-        value_range = before.value_range if before else None
-        read = self._read(X, model, value_range, reset=before is None)
+        read = self._read(X, model, before)
         check_lengths(read, targets)
         _check_shape(targets, before.model if before else model)
         inputs = read[:]
@@ -73,10 +74,9 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
             model,
             Support(inputs, targets),
             0,
-            getattr(read, "value_range", None),
+            getattr(self, "value_range_", None),
             keep_support=bool(self.keep_support),
         )
-        return self
 
 
 def _check_shape(targets: Tensor, model: Model | None) -> None:

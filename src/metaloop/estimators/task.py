@@ -14,13 +14,15 @@ from metaloop.core.errors import DivergenceError
 from metaloop.core.examples import Examples
 from metaloop.core.learner import EmbeddingLearner, TaskState
 from metaloop.estimators.baseline import is_baseline, standardisation
-from metaloop.estimators.images import Pictures, ValueRange
+from metaloop.estimators.images import Pictures
+from metaloop.estimators.sparse import SparseRows
 from metaloop.nets.functional import with_memory_format
+from metaloop.tasks.value_range import ValueRange
 
 _BATCH = 256  # inputs in the net at once: enough for its speed, little memory
 
 
-RawInputs = Tensor | Pictures  # a slice of either is a tensor that `Model` takes
+RawInputs = Tensor | Pictures | SparseRows  # a slice of each is a tensor that `Model` takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,7 @@ class Support:
 class AdaptedTask:
     """What was learned from a support, and how inputs and outputs of the task are scaled.
 
-    `value_range` is what was black and white in support images that came as arrays.
+    `value_range` is what is black and white in images that come as arrays.
     `target_scale [2, targets]` is the mean and deviation of real targets that a baseline was
     fitted on. `support` is kept where more examples may be added.
     """

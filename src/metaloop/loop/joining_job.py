@@ -39,6 +39,7 @@ from metaloop.tasks.episodes import Episodes
 from metaloop.tasks.family import ClassFamily
 
 MOST_MEMBERS = 4
+_NUMBERS_AT_ONCE = 1 << 23  # floats of gathered features: about what a processor's cache holds
 _LEAST_GAIN = 1e-4  # of the accuracy: below it a net only costs time
 
 
@@ -78,7 +79,8 @@ def join_nets(folder: Path, arguments: Mapping[str, Any], report: Report) -> Map
         return {**facts, "heads": []}
     trained = join([nets[i].meta_params for i in chosen], [centers[i] for i in chosen])
     features = beside([directions[index] for index in chosen])
-    trained[CENTER] = features[torch.from_numpy(np.searchsorted(rows, typical))].mean(0)
+    places = torch.from_numpy(np.searchsorted(rows, typical)).to(features.device)
+    trained[CENTER] = features[places].mean(0)
     save_net(folder, arguments["node"], trained)
     whole = joined_net([recipes[index] for index in chosen])
     heads = tuple(on_net(candidate_from_json(text), whole) for text in arguments["heads"])
@@ -101,7 +103,7 @@ def select(
 
     def value(members: list[int]) -> float:
         figures = [
-            _accuracy(sum((of_net[index] for index in members), torch.zeros(())), listed)
+            _accuracy(torch.stack([of_net[index] for index in members]).sum(0), listed)
             for of_net, listed in zip(cosines, lists, strict=True)
         ]
         return float(np.mean(figures))
@@ -186,21 +188,35 @@ def _figures(
 
 
 def _cosines(features: Tensor, rows: np.ndarray, episodes: Episodes) -> Tensor:
-    """Returns `[tasks, queries, classes]`: inner products of queries with class means."""
-    places = np.searchsorted(rows, episodes.support.examples)
-    support = features[torch.from_numpy(places)]
-    labels = torch.from_numpy(episodes.support.labels)
-    mask = torch.from_numpy(episodes.support.mask)
+    """Returns `[tasks, queries, classes]`: inner products of queries with class means.
+
+    A few tasks at a time: gathered features of all may be far more than those of the store.
+    """
+    examples = episodes.support.examples.shape[1] + episodes.query.examples.shape[1]
+    chunk = max(1, _NUMBERS_AT_ONCE // (examples * features.shape[1]))
+    return torch.cat(
+        [
+            _cosines_of_few(features, rows, episodes[start : start + chunk])
+            for start in range(0, len(episodes), chunk)
+        ]
+    )
+
+
+def _cosines_of_few(features: Tensor, rows: np.ndarray, episodes: Episodes) -> Tensor:
+    def gathered(examples: np.ndarray) -> Tensor:
+        return features[torch.from_numpy(np.searchsorted(rows, examples)).to(features.device)]
+
+    labels = torch.from_numpy(episodes.support.labels).to(features.device)
+    mask = torch.from_numpy(episodes.support.mask).to(features.device)
     one_hot = functional.one_hot(labels, episodes.num_classes).float() * mask.unsqueeze(-1)
-    sums = torch.einsum("tsc,tsd->tcd", one_hot, support)
+    sums = torch.einsum("tsc,tsd->tcd", one_hot, gathered(episodes.support.examples))
     means = sums / one_hot.sum(1).clamp(min=1).unsqueeze(-1)
-    query = features[torch.from_numpy(np.searchsorted(rows, episodes.query.examples))]
     squared = means.square().sum(-1).unsqueeze(1)
-    return 2 * torch.einsum("tqd,tcd->tqc", query, means) - squared
+    return 2 * torch.einsum("tqd,tcd->tqc", gathered(episodes.query.examples), means) - squared
 
 
 def _accuracy(logits: Tensor, episodes: Episodes) -> float:
-    labels = torch.from_numpy(episodes.query.labels)
-    mask = torch.from_numpy(episodes.query.mask)
+    labels = torch.from_numpy(episodes.query.labels).to(logits.device)
+    mask = torch.from_numpy(episodes.query.mask).to(logits.device)
     right = (logits.argmax(-1) == labels) & mask
     return float(right.sum() / mask.sum())

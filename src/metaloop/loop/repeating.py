@@ -18,6 +18,7 @@ from metaloop.core.randomness import derive_seed
 from metaloop.core.records import Candidate, candidate_from_json, to_json
 from metaloop.generators.recipes import recipe_text
 from metaloop.loop import baselines_job
+from metaloop.loop.breakdowns import Breakdowns
 from metaloop.loop.events import LoopEvent, Tried, Trying
 from metaloop.loop.executor import Executor, Job, Outcome
 from metaloop.loop.joining_job import plain_members
@@ -28,6 +29,7 @@ from metaloop.loop.judging import (
     Judge,
     final_contestants,
     round_contestants,
+    tested_on,
 )
 from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposal import Proposal
@@ -49,7 +51,7 @@ _WAIT_SECONDS = 0.5
 _PATIENCE, _GRACE_SECONDS = 4.0, 60.0  # a job may take so many times its budget, and this on top
 _SECONDS_ALLOWED = 1800.0  # of a job, where the budget is in steps
 _MOST_JOINED_FROM = 6
-_JOINING_REACH = 0.06  # of the metric behind the best line: others add nothing, and cost time
+_JOINING_REACH = 0.075  # of what can be gained, behind the best line: others only cost time
 _MOST_HEADS = 4
 
 
@@ -64,6 +66,7 @@ class Loop:
     judge: Judge = field(default_factory=Judge)
     number: int = 0
     jobs: dict[int, tuple[Node, JobId, Any]] = field(default_factory=dict)
+    breakdowns: Breakdowns = field(default_factory=Breakdowns)
 
     @property
     def population(self) -> Population:
@@ -97,8 +100,10 @@ def _evolve(loop: Loop) -> Iterator[LoopEvent]:
         while loop.executor.free and began:
             began = _begin_next(loop)
         if not loop.jobs:
-            return
+            break
         yield from _wait(loop)
+    if not loop.population.peaks:  # no net could be trained
+        loop.breakdowns.check(most=1)
 
 
 def _is_judging(loop: Loop) -> bool:
@@ -231,6 +236,7 @@ def _wait(loop: Loop) -> Iterator[LoopEvent]:
 
 def _absorb(loop: Loop, outcome: Outcome) -> Iterator[LoopEvent]:
     node, job, extra = loop.jobs.pop(outcome.job.number)
+    loop.breakdowns.note(loop.run.archive, job, outcome)
     if outcome.job.work == "judge":
         _conclude(loop, job, extra["contestants of"], outcome)
         return
@@ -238,6 +244,7 @@ def _absorb(loop: Loop, outcome: Outcome) -> Iterator[LoopEvent]:
         _take_candidates(loop, node, job, outcome)
     trials, progress = end(loop.run, loop.population, node, job, outcome)
     loop.proposer.credit(node, progress)
+    loop.breakdowns.check()
     best = loop.population.best
     leader = best[1] if best else None
     if node.best is not None or not trials:
@@ -285,7 +292,7 @@ def _join(loop: Loop) -> Iterator[LoopEvent]:
         for line in loop.population.peaks
         if embeds(line.recipe.learner.name)
         and line.recipe.net.name not in ("custom", "raw")
-        and line.value >= loop.population.peaks[0].value - _JOINING_REACH
+        and line.value >= loop.population.peaks[0].value - _JOINING_REACH * loop.population.gain
     ][:_MOST_JOINED_FROM]
     plain = plain_members(loop.run.family.input_format) if lines else []
     if loop.run.spec.objective != "classification" or len(lines) + len(plain) < 2:
@@ -334,6 +341,7 @@ def _submit_judgement(loop: Loop, contestants: list[Contestant], episodes: int) 
     arguments = loop.judge.arguments(contestants, episodes, loop.run.seed)
     asked = {name: value for name, value in arguments.items() if name != "contestants"}
     asked["contestants"] = [head.candidate.identity for _, head in contestants]
+    asked["known"] = [tested_on(head) for _, head in contestants]
     job = loop.run.archive.begin_job(loop.run.id, loop.number, "judge", asked)
     node = contestants[0][0]
     number = loop.number
@@ -344,11 +352,9 @@ def _submit_judgement(loop: Loop, contestants: list[Contestant], episodes: int) 
 def _conclude(loop: Loop, job: JobId, contestants: list[Contestant], outcome: Outcome) -> None:
     run = loop.run
     with run.archive.transaction():
-        episodes = int(outcome.job.arguments["episodes"])
         if outcome.value is not None:
-            loop.judge.conclude(run, contestants, outcome.value, episodes)
+            loop.judge.conclude(run, contestants, outcome.value)
         else:
-            loop.judge.used += episodes
             loop.judge.rounds += 1
         status = "finished" if outcome.status == "done" else outcome.status
         run.archive.end_job(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import BUFFER_PREFIX, MetaParams
 from metaloop.core.randomness import seeded_modules
 from metaloop.core.spec import Shape
+from metaloop.nets.lending import Lending, Lent, users_modules
 from metaloop.nets.norm import BatchNorm, Statistics, with_explicit_norms
 from metaloop.nets.precision import embedding_precision
 
@@ -25,7 +27,7 @@ class FunctionalNet:
     `build` makes a freshly initialised module (its randomness comes from the generator given to
     `init`). A module of the user's own is given as `module`: it starts from the weights it has.
     Inputs are floats as `InputFormat.to_float` returns them; they are normalised here, so that a
-    net and the scale of its inputs cannot part.
+    net and the scale of its inputs cannot part. Several threads may call a net at the same time.
     """
 
     def __init__(
@@ -38,24 +40,28 @@ class FunctionalNet:
             raise TypeError("a net is given either by `build` or as a `module`")
         self.input_format = input_format
         self._build = build
-        self._module = with_explicit_norms(module if module is not None else self._fresh(0))
-        self._norms = [m for m in self._module.modules() if isinstance(m, BatchNorm)]
-        self.num_features = self._count_features()
+        self._module = module if module is not None else self._fresh(0)
+        with self._undisturbed():
+            self._module = with_explicit_norms(self._module)
+            self._has_norms = any(isinstance(m, BatchNorm) for m in self._module.modules())
+            self.num_features = self._count_features()
+        self._lending = Lending(self._module, copied=build is not None)
 
     @property
     def has_norms(self) -> bool:
         """Whether batch statistics play a role at all."""
-        return bool(self._norms)
+        return self._has_norms
 
     def init(self, rng: torch.Generator) -> MetaParams:
         """Returns the initial tensors; parameters are `net.*`, buffers are `buffers.net.*`."""
         module = self._module
-        if self._build is not None:
+        if self._build is not None and not torch.empty(0).is_meta:  # there nothing is drawn
             seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
             module = with_explicit_norms(self._fresh(seed))
-        tensors = {_PARAMETERS + name: p.detach().clone() for name, p in module.named_parameters()}
-        for name, buffer in module.named_buffers():
-            tensors[_BUFFERS + name] = buffer.detach().clone()
+        with self._undisturbed():
+            tensors = {_PARAMETERS + n: p.detach().clone() for n, p in module.named_parameters()}
+            for name, buffer in module.named_buffers():
+                tensors[_BUFFERS + name] = buffer.detach().clone()
         return {name: with_memory_format(tensor) for name, tensor in tensors.items()}
 
     def __call__(
@@ -77,22 +83,23 @@ class FunctionalNet:
             if name.startswith((_PARAMETERS, _BUFFERS))
         }
         buffer_names = [n.removeprefix(_BUFFERS) for n in tensors if n.startswith(_BUFFERS)]
-        self._set_mode(statistics, mask)
         normalised = self.input_format.normalise(inputs)
         precision = embedding_precision() if statistics == "batch" else torch.float32
-        with torch.autocast(inputs.device.type, precision, enabled=precision != torch.float32):
-            features = torch.func.functional_call(self._module, own, (normalised,)).float()
-        self._set_mode("running", None)
+        lower = torch.autocast(inputs.device.type, precision, enabled=precision != torch.float32)
+        with self._lending.borrowed() as lent, lower:
+            _set_mode(lent, statistics, mask)
+            try:
+                features = torch.func.functional_call(lent.module, own, (normalised,)).float()
+            finally:
+                _set_mode(lent, "running", None)
         if statistics in ("running", "adapted"):
             return features, {}
         # functional_call writes assigned buffers back into the dictionary it was given.
         return features, {_BUFFERS + name: own[name].contiguous() for name in buffer_names}
 
-    def _set_mode(self, statistics: Statistics, mask: Tensor | None) -> None:
-        self._module.train(statistics == "batch")  # dropout acts in ordinary training only
-        for norm in self._norms:
-            norm.train(statistics != "running")
-            norm.statistics, norm.mask = statistics, mask
+    def _undisturbed(self) -> AbstractContextManager[None]:
+        """While inside, no other thread calls the module if it is the user's own."""
+        return users_modules if self._build is None else nullcontext()
 
     def _fresh(self, seed: int) -> nn.Module:
         assert self._build is not None
@@ -107,6 +114,13 @@ class FunctionalNet:
         if features.dim() != 2:
             raise ValueError(f"a net returns features [N, D], got shape {tuple(features.shape)}")
         return int(features.shape[1])
+
+
+def _set_mode(lent: Lent, statistics: Statistics, mask: Tensor | None) -> None:
+    lent.module.train(statistics == "batch")  # dropout acts in ordinary training only
+    for norm in lent.norms:
+        norm.train(statistics != "running")
+        norm.statistics, norm.mask = statistics, mask
 
 
 def with_memory_format(tensor: Tensor) -> Tensor:
