@@ -26,6 +26,7 @@ from metaloop.loop.scoring import Scorer
 from metaloop.loop.workplace import TrainedNet, assemble
 
 SHARE = 0.02  # of the budget's CPU-seconds, for tuning; measuring the best of each is beside it
+EPISODES = 50  # of each task, to measure the best: they are slow, and not needed exactly
 RUNGS = (8, 25)  # episodes of each task
 KEPT = 4  # one of so many goes on to the next rung, and the best of every method
 

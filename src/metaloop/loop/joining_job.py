@@ -73,6 +73,7 @@ def join_nets(folder: Path, arguments: Mapping[str, Any], report: Report) -> Map
         "message": "",
         "members": [node for node in nodes if node is not None],
         "nets": len(chosen),
+        "operator": f"committee: {len(chosen)} nets joined",
         "steps": 0,
     }
     if len(chosen) < 2:

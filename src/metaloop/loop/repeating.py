@@ -39,7 +39,6 @@ from metaloop.loop.run import Run, Stopped
 from metaloop.loop.training_job import Segment
 from metaloop.loop.workplace import TrainingData
 
-BASELINE_EPISODES = 50  # they are slow, and far behind or not needed exactly
 RACE_EPISODES = 100
 EPISODES = 400
 JOIN_EPISODES = 200  # for many features there are many numbers to go through
@@ -142,7 +141,7 @@ def _arguments(loop: Loop, node: Node, proposal: Proposal, budget: Budget) -> di
         return {
             "heads": [to_json(head) for head in proposal.heads],
             "seed": run.seed,
-            "episodes": BASELINE_EPISODES,
+            "episodes": baselines_job.EPISODES,
             "cpu_seconds": budget.wall_seconds,  # of one process, which a worker is
         }
     if proposal.kind == "invent":
@@ -270,16 +269,13 @@ def _take_candidates(loop: Loop, node: Node, job: JobId, outcome: Outcome) -> No
     """Records the candidates that a job came back with as heads of its node."""
     value = outcome.value or {}
     node.members = tuple(value.get("members", ()))
-    made_by = f"committee: {value['nets']} nets joined" if node.kind == "join" else node.operator
-    candidates = value.get("candidates", [])
-    for entry, figures in zip(candidates, value.get("heads", []), strict=True):
-        invented = isinstance(entry, dict)
-        candidate = candidate_from_json(entry["candidate"] if invented else entry)
-        operator = entry["operator"] if invented else made_by
+    for entry, figures in zip(value.get("candidates", []), value.get("heads", []), strict=True):
+        told = entry if isinstance(entry, dict) else {"candidate": entry}
+        candidate = candidate_from_json(told["candidate"])
+        operator = told.get("operator", value.get("operator", node.operator))
         head = Head(candidate, "running", generated=is_generated(candidate))
-        behaviour = entry.get("behaviour") if invented else None
-        ancestor = entry["ancestor"] if invented else None
-        add_head(loop.run, loop.population, node, job, head, operator, behaviour, ancestor)
+        facts = (operator, told.get("behaviour"), told.get("ancestor"))
+        add_head(loop.run, loop.population, node, job, head, *facts)
         take_figures(head, figures)
 
 
@@ -298,15 +294,14 @@ def _join(loop: Loop) -> Iterator[LoopEvent]:
     if loop.run.spec.objective != "classification" or len(lines) + len(plain) < 2:
         return
     heads = _heads_to_join(loop, lines)
-    node = Node(
-        loop.number, "join", lines[0].recipe, "committee: nets joined", parent=lines[0].number
-    )
+    first, words = lines[0], "committee: nets joined"
+    node = Node(loop.number, "join", first.recipe, words, parent=first.number)
     proposal = Proposal("join", heads, node.operator)
     job = begin(loop.run, loop.population, node, proposal)
     arguments = {
         "node": node.number,
-        "nodes": [*(line.number for line in lines), *(None for _ in plain)],
-        "recipes": [to_json(recipe) for recipe in (*(line.recipe for line in lines), *plain)],
+        "nodes": [line.number for line in lines] + [None for _ in plain],
+        "recipes": [to_json(recipe) for recipe in [line.recipe for line in lines] + plain],
         "heads": [to_json(head) for head in heads],
         "seed": loop.run.seed,
         "episodes": JOIN_EPISODES,
