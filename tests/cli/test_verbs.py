@@ -77,7 +77,8 @@ def test_from_a_folder_of_classes_to_a_model_that_needs_no_support(
     assert any(line.endswith(" over its parent (1 and 5 shots)") for line in tried)
     doing = [line for line in said if line.startswith("round ")]
     assert doing and re.fullmatch(
-        r"round [123] · [^·]+ · [^·]+ · step [\d,]+ · loss [\d.]+ · best [^·]+ [\d.]+ ± [\d.]+ %",
+        r"round [123] · [^·]+ · [^·]+ · step [\d,]+ · loss [\d.]+ · best [^·]+ [\d.]+ ± [\d.]+ % "
+        r"\(± [\d.]+ new\)",
         doing[-1],
     )
 

@@ -46,7 +46,8 @@ def test_the_report_is_json_with_all_keys(finished: Any) -> None:
     assert report["cpu_seconds"] > 0 and report["rounds"] == 3
     assert report["reading_seconds"] > 0 and report["test_seconds"] > 0
     rows = report["leaderboard"]
-    assert {"nearest_centroid", "protonet", "simpleshot", "program"} <= {r["learner"] for r in rows}
+    # Of all others the 40 best are shown: whether protonet is among them is for the search to say.
+    assert {"nearest_centroid", "simpleshot", "program"} <= {r["learner"] for r in rows}
     assert report["best"]["candidate"] in {row["candidate"] for row in rows}
     assert len({row["candidate"] for row in rows}) == len(rows)
     assert "digits" not in report

@@ -19,6 +19,7 @@ from metaloop.core.errors import ArchiveError, MetaloopError, OutputError
 
 _MAGIC = b"SQLite format 3\0"
 _LONGEST_VALUE = 1 << 28  # bytes; the largest are the scores of a result, or a figure
+_LIMIT_LENGTH = 0  # SQLITE_LIMIT_LENGTH of sqlite3.h; the module names it since Python 3.11
 _CALLER_MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 
 
@@ -191,7 +192,7 @@ def _limit(connection: sqlite3.Connection) -> None:
     """Keeps one value small, and functions that the file names from running."""
     connection.execute("PRAGMA trusted_schema = OFF")
     if hasattr(connection, "setlimit"):  # Python 3.11
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
+        connection.setlimit(_LIMIT_LENGTH, _LONGEST_VALUE)
 
 
 def _upgraded(connection: sqlite3.Connection, read_only: bool) -> sqlite3.Connection:

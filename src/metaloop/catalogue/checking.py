@@ -69,7 +69,7 @@ def check_net_tensors(tensors: Mapping[str, Tensor], net: Choice, inputs: InputF
         return  # the user's own module
     expected: Shapes = {}
     for prefix, module in skeletons(net, inputs):
-        named = [(_NET, *pair) for pair in module.named_parameters()]
+        named: list[tuple[str, str, Tensor]] = [(_NET, *pair) for pair in module.named_parameters()]
         named += [(f"{BUFFER_PREFIX}{_NET}", *pair) for pair in module.named_buffers()]
         for start, name, tensor in named:
             expected[f"{start}{prefix}{name}"] = (tuple(tensor.shape), tensor.dtype)

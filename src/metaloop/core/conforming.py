@@ -17,7 +17,7 @@ def conforming(record: Record) -> Record:
         for item in record:
             conforming(item)
     elif is_dataclass(record):
-        for name, kind in _hints(type(record)).items():
+        for name, kind in _hints(type(record)).items():  # type: ignore[arg-type]
             value = getattr(record, name)
             if not _fits(kind, value):
                 expected = getattr(kind, "__name__", str(kind))
@@ -49,7 +49,7 @@ def _fits(kind: Any, value: Any) -> bool:
         return type(value) in (int, float)
     if kind in (int, str, bool, bytes):
         return type(value) is kind
-    return kind is type(None) and value is None
+    return isinstance(kind, type) and isinstance(value, kind)
 
 
 @lru_cache(maxsize=64)

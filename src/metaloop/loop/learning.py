@@ -196,8 +196,8 @@ def _learn(
     start = time.perf_counter()
     with ExitStack() as stack:
         families = {n: o.family for n, o in others.items() if isinstance(o.family, ClassFamily)}
+        beginning = _beginning(run, asked, tuple(families))  # a wrong archive leaves nothing behind
         prepare(run.states, run.family, run.spec, families, asked.module)
-        beginning = _beginning(run, asked, tuple(families))
         seconds += time.perf_counter() - start
         run.restart_clock()
         stack.enter_context(charged(run))

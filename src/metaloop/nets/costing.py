@@ -39,7 +39,7 @@ def cost_of(module: nn.Module, input_shape: Shape) -> NetCost:
             sides = tuple(math.ceil(side / shrink) for side in sides)
         if isinstance(part, nn.Conv2d):
             sides = tuple(
-                (side + 2 * int(pad) - kernel) // stride + 1
+                (side + 2 * int(str(pad)) - kernel) // stride + 1
                 for side, pad, kernel, stride in zip(
                     sides, part.padding, part.kernel_size, part.stride, strict=True
                 )
