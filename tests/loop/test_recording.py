@@ -299,13 +299,14 @@ def record(run: Run, population: Population, numbers: range) -> None:
         job = begin(
             run, population, node, Proposal("train", heads, node.operator, parent=node.parent)
         )
+        values = np.array([0.5 + 0.01 * (number % 7)] * 8 + [0.4])
         figures = {
             "status": "finished",
             "message": "",
             "tasks": [
                 {
                     "result": {**asdict(Result("accuracy", 0.5, 0.1, 9, result))},
-                    "scores": [0.5 + 0.01 * (number % 7)] * 8 + [0.4],
+                    "scores": scores_to_json(EpisodeScores.independent(values)),
                 }
             ],
         }
