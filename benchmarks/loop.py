@@ -32,7 +32,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -164,7 +164,7 @@ def run(reading: Reading, out: Path, budget: str, seed: int, **options: Any) -> 
 
 
 def arm_model(
-    arm: str, reading: Reading, results: Path, budget: str, seed: int
+    arm: str, reading: Reading, results: Path, budget: str, seed: int, left_out: Sequence[str]
 ) -> tuple[Model, dict[str, Any]]:
     """Returns the model of an arm, and facts about how it came to be."""
     out = results / "runs" / f"{reading.name}-{arm}-{seed}"
@@ -180,7 +180,7 @@ def arm_model(
         candidates = [with_everything(c, reading) for c in contenders(reading, budget)]
         generates = Generates(data=False)
         return run(reading, out, budget, seed, candidates=candidates, generates=generates), {}
-    choice = choose_single(reading, results, budget)
+    choice = choose_single(reading, results, budget, left_out)
     if arm == "single":
         name = max(choice, key=lambda name: choice[name][1])
         return single(reading, choice[name][0], results, budget, seed), {"learner": name}
@@ -195,8 +195,11 @@ def name_of(candidate: Candidate) -> str:
     return " ".join([candidate.label, *options])
 
 
-def contestants(reading: Reading) -> list[Candidate]:
-    """Returns the catalogue's trained candidates, and the best tuned one of each plain method."""
+def contestants(reading: Reading, left_out: Sequence[str] = ()) -> list[Candidate]:
+    """Returns the catalogue's trained candidates, and the best tuned one of each plain method.
+
+    Trained ones whose learner is among `left_out` are not.
+    """
     family, _ = class_family(reading)
     spec = family.spec(WAYS, 1)
 
@@ -205,7 +208,11 @@ def contestants(reading: Reading) -> list[Candidate]:
         phi = learner.init(spec, torch_stream(0, "plain"))
         return mean_value(scores_of(learner, phi, family, "search", episodes))
 
-    trained = [c for c in catalogue_candidates(family.input_format, spec) if c.plan.style != "none"]
+    trained = [
+        candidate
+        for candidate in catalogue_candidates(family.input_format, spec)
+        if candidate.plan.style != "none" and candidate.learner.name not in left_out
+    ]
     return [*best_of_each(plain_candidates(spec), value), *trained]
 
 
@@ -287,13 +294,13 @@ def with_head(model: Model, candidate: Candidate, family: ClassFamily) -> Model:
 
 
 def choose_single(
-    reading: Reading, results: Path, budget: str
+    reading: Reading, results: Path, budget: str, left_out: Sequence[str]
 ) -> dict[str, tuple[Candidate, float]]:
     """Returns every contestant of arm `single` with its `promotion` figure, of seed 0."""
     path = results / f"{reading.name}-{budget}-choice.json"
     entries: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
     if not entries:
-        entries = {name_of(c): {"candidate": to_json(c)} for c in contestants(reading)}
+        entries = {name_of(c): {"candidate": to_json(c)} for c in contestants(reading, left_out)}
     family, _ = class_family(reading)
     for entry in entries.values():
         if "value" not in entry:
@@ -334,13 +341,15 @@ def tuned(reading: Reading, default: Candidate, budget: str, seed: int) -> Model
     raise AssertionError("every candidate diverged")
 
 
-def measure(arm: str, name: str, data: Path, results: Path, budget: str, seed: int) -> None:
+def measure(
+    arm: str, name: str, data: Path, results: Path, budget: str, seed: int, left_out: Sequence[str]
+) -> None:
     """Runs an arm on a family with a seed, unless its results are there."""
     path = results / f"{name}-{arm}-{budget}-{seed}.npz"
     if path.exists() and is_whole(path, SHOTS):
         return
     reading = FAMILIES[name](data)
-    model, facts = arm_model(arm, reading, results, budget, seed)
+    model, facts = arm_model(arm, reading, results, budget, seed, left_out)
     family, _ = class_family(reading)
     arrays = {}
     found = scores_of(model.learner, model.meta_params, family, "test", EPISODES)
@@ -365,6 +374,7 @@ def main() -> None:
     parser.add_argument("--arms", default=",".join(ARMS))
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--budget", default="120s")
+    parser.add_argument("--leave-out", default="", help="learners that `single` is not among")
     parser.add_argument("--results", type=Path, default=Path("runs/benchmark-loop"))
     parser.add_argument("--summary", action="store_true", help="run nothing")
     parser.add_argument("--json", action="store_true")
@@ -376,7 +386,10 @@ def main() -> None:
             for name in names:
                 for arm in arms:
                     if name in FEW or arm in ("loop", "single", "random"):
-                        measure(arm, name, asked.data, asked.results, asked.budget, seed)
+                        measure(
+                            arm, name, asked.data, asked.results, asked.budget, seed,
+                            asked.leave_out.split(","),
+                        )  # fmt: skip
     table = summary(asked.results, asked.budget, names, arms, SHOTS)
     if asked.json:
         print(json.dumps(table))
