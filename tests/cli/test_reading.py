@@ -155,7 +155,7 @@ def test_the_range_that_was_declared_at_fit_holds_at_predict(
     X, y = arrays_of(new_classes)
     for number, (image, name) in enumerate(zip(X, y, strict=True)):
         (tmp_path / "wide" / name).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image.astype(np.uint16) * 16).save(f"wide/{name}/{number}.tif")
+        Image.fromarray(image.astype(np.uint16) * 16).save(f"wide/{name}/{number:02d}.tif")
     arguments = ("fit", model, "--support", "wide", "--out", "a")
     assert "--value-range 0..4095 for 12 bits" in command(*arguments).error
     assert "such as 0..4095; got '4095'" in command(*arguments, "--value-range", "4095").error
