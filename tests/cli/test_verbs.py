@@ -22,18 +22,20 @@ Command = Callable[..., Any]
 
 FLAGS = {  # they are a contract with scripts: a change here is a change for users
     "learn": "DATA --budget --ways --shots --queries --out --seed --split-seed --image-size "
-    "--also --archive --workers --strict --resume --json --quiet",
+    "--classes-at --value-range --also --archive --workers --strict --resume --json --quiet",
     "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
-    "--image-size --strict --resume --json --quiet",
-    "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive --strict --seed "
-    "--json --quiet",
-    "predict": "MODEL INPUT... --support --skip-unreadable --seed --json",
-    "fit": "MODEL --support --out --keep-support --seed --json",
+    "--image-size --classes-at --value-range --strict --resume --json --quiet",
+    "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
+    "--classes-at --value-range --strict --seed --json --quiet",
+    "predict": "MODEL INPUT... --support --classes-at --value-range --skip-unreadable "
+    "--seed --json",
+    "fit": "MODEL --support --out --keep-support --classes-at --value-range --seed --json",
     "report": "RUN --out --seed --json",
     "show": "RUN CANDIDATE --seed --json",
     "export": "RUN --to --out --seed --json",
     "list": "KIND --seed --json",
-    "data": "DATA --image-size --split-seed --strict --seed --json --quiet",
+    "data": "DATA --image-size --split-seed --classes-at --value-range --strict --seed --json "
+    "--quiet",
     "cite": "MODEL|RUN --seed --json",
 }
 

@@ -37,8 +37,9 @@ def fit(
     from metaloop.estimators import FewShotClassifier
 
     check_destination(out)
-    estimator = FewShotClassifier.load(model).set_params(keep_support=keep_support)
     declared = options.value_range(value_range)
+    estimator = FewShotClassifier.load(model, value_range=declared)
+    estimator.set_params(keep_support=keep_support)
     estimator, examples = fitted(estimator, support, classes_at, declared)
     estimator.save(out)
     classes = estimator.classes_.tolist()

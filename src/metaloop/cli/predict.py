@@ -81,7 +81,7 @@ def _ready(
     from metaloop.cli.fit import fitted
     from metaloop.estimators import FewShotClassifier
 
-    estimator = FewShotClassifier.load(model)
+    estimator = FewShotClassifier.load(model, value_range=declared)
     adapted = hasattr(estimator, "classes_")
     if adapted and support is not None:
         raise ModelFileError(

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.finish import tally
 from metaloop.tasks.readers.parts import is_neutral, split_folders
-from metaloop.tasks.readers.sessions import is_numbered, merge_sessions
+from metaloop.tasks.readers.sessions import is_telling, merge_sessions
 from metaloop.tasks.store import LeftOut, PublishedPart
 
 Folder = tuple[str, ...]
@@ -66,7 +66,7 @@ def lay_out(where: str, images: Mapping[Folder, int], classes_at: int | None = N
 def shared_units(names: Sequence[str]) -> list[str]:
     """Returns the unit of every class name: "", or the telling last name it shares with others."""
     last = [name.rpartition("/")[2].casefold() for name in names]
-    twice = {name for name, count in Counter(last).items() if count > 1 and not is_numbered(name)}
+    twice = {name for name, count in Counter(last).items() if count > 1 and is_telling(name)}
     return [f"*/{name}" if name in twice else "" for name in last]
 
 

@@ -60,6 +60,11 @@ def is_numbered(name: str) -> bool:
     return len(name) == 1 or all(word.isdigit() or word in _CLASS_WORDS for word in words)
 
 
+def is_telling(name: str) -> bool:
+    """Returns whether a name says what a class is, wherever it stands: no number, no session."""
+    return not is_numbered(name) and not _session_depth((name,))
+
+
 def _counts(class_of: Mapping[Folder, Folder], images: Mapping[Folder, int]) -> Counter[Folder]:
     counts: Counter[Folder] = Counter()
     for folder, name in class_of.items():
