@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,6 +36,12 @@ def evaluate(
     ] = None,
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
+    allow_seen: Annotated[
+        bool,
+        typer.Option(
+            "--allow-seen", help="Score examples though the model was trained on copies of them."
+        ),
+    ] = False,
     strict: options.Strict = False,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
@@ -42,7 +49,8 @@ def evaluate(
 ) -> None:
     """Measure MODEL on tasks of DATA: frozen episodes, with two 95 % intervals.
 
-    Classes that the model was trained or chosen on stay in their parts; all others are test.
+    Classes that the model was trained or chosen on are told by content, then by name, and stay in
+    their parts; all others are test.
     """
     chosen = next((known for known in PARTS if known == part), None)
     if chosen is None:
@@ -50,12 +58,23 @@ def evaluate(
     with Progress(quiet) as progress:
         progress.status(f"evaluating {model} on {data}")
         from metaloop.catalogue import load_model
-        from metaloop.loop import evaluate_model
+        from metaloop.loop import evaluate_model, open_for
         from metaloop.modelfile import file_hash
 
-        result = evaluate_model(
-            load_model(model),
+        loaded = load_model(model)
+        opened = open_for(
+            loaded,
             data,
+            part=chosen,
+            allow_seen=allow_seen,
+            strict=strict,
+            classes_at=classes_at,
+            value_range=options.value_range(value_range),
+        )
+        progress.left_out(opened.left_out)
+        result = evaluate_model(
+            loaded,
+            opened,
             part=chosen,
             ways=ways,
             shots=shots,
@@ -63,16 +82,23 @@ def evaluate(
             episodes=episodes,
             archive=model.parent / "archive.sqlite" if archive is None else archive,
             subject=file_hash(model),
-            strict=strict,
-            classes_at=classes_at,
-            value_range=options.value_range(value_range),
         )
     report = _report(result)
+    known = opened.recognised
     if as_json:
-        print_json(report)
+        print_json(report | {"recognised": dict(known.counts) if known else None})
     else:
         print(measured(report, report["protocol"]))
         print(intervals(report))
+        if known is not None:
+            print(_recognised(known.counts))
+
+
+def _recognised(counts: Mapping[str, int]) -> str:
+    """Returns in words how many classes the model had seen, and in which part."""
+    seen = [f"{counts[part]:,} of {part}" for part in PARTS if counts[part]]
+    new = f"{counts['unknown']:,} classes are new to the model, all in test"
+    return f"recognised {', '.join(seen)}; {new}" if seen else new
 
 
 def _report(result: Result) -> dict[str, Any]:
