@@ -174,7 +174,8 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
                 asked.out, records, number, asked.budget, asked.seed, family, spec, stop,
                 (*earlier.tries, number), earlier.wall, earlier.cpu,
             )  # fmt: skip
-            yield data_read(opened, time.perf_counter() - start)
+            overlaps = [item for _, told in others.values() for item in told]
+            yield data_read(_telling(opened, overlaps), time.perf_counter() - start)
             report = yield from _learn(run, opened, others, asked, time.perf_counter() - start)
             status = report["status"]
         except (KeyboardInterrupt, GeneratorExit):
