@@ -74,8 +74,9 @@ def made_family(
     """Returns `base` with the classes of `others` and those that the recipe makes of all.
 
     `facts` say what decides the result besides `recipe` and `seed`: data, and whose net `judge`
-    asks about generated classes. `others` share nothing with it. `base` itself comes back where nothing is of use. Raises
-    `OutputError` if the family cannot be written.
+    asks about generated classes. `others` share nothing with `base`, as from
+    `without_overlap`. `base` itself comes back where nothing is of use. Raises `OutputError` if the
+    family cannot be written.
     """
     key = hashlib.sha256(json.dumps([*facts, seed]).encode()).hexdigest()[:24]
     try:
