@@ -63,35 +63,28 @@ def evaluate(
 
         loaded = load_model(model)
         opened = open_for(
-            loaded,
-            data,
-            part=chosen,
-            allow_seen=allow_seen,
-            strict=strict,
-            classes_at=classes_at,
-            value_range=options.value_range(value_range),
-        )
+            loaded, data, part=chosen, allow_seen=allow_seen, strict=strict,
+            classes_at=classes_at, value_range=options.value_range(value_range),
+        )  # fmt: skip
         progress.left_out(opened.left_out)
         result = evaluate_model(
-            loaded,
-            opened,
-            part=chosen,
-            ways=ways,
-            shots=shots,
-            queries=queries,
-            episodes=episodes,
+            loaded, opened, part=chosen, ways=ways, shots=shots, queries=queries,
+            episodes=episodes, subject=file_hash(model),
             archive=model.parent / "archive.sqlite" if archive is None else archive,
-            subject=file_hash(model),
-        )
+        )  # fmt: skip
     report = _report(result)
-    known = opened.recognised
+    counts = dict(opened.recognised.counts) if opened.recognised else None
     if as_json:
-        print_json(report | {"recognised": dict(known.counts) if known else None})
+        print_json(report | {"recognised": counts})
     else:
-        print(measured(report, report["protocol"]))
-        print(intervals(report))
-        if known is not None:
-            print(_recognised(known.counts))
+        _print(report, counts)
+
+
+def _print(report: Mapping[str, Any], counts: Mapping[str, int] | None) -> None:
+    print(measured(report, report["protocol"]))
+    print(intervals(report))
+    if counts is not None:
+        print(_recognised(counts))
 
 
 def _recognised(counts: Mapping[str, int]) -> str:
