@@ -12,7 +12,7 @@ from metaloop.cli import options
 from metaloop.cli.output import intervals, measured, print_json
 from metaloop.cli.progress import Progress
 from metaloop.core.errors import unknown_name
-from metaloop.core.records import PARTS, Result
+from metaloop.core.records import PARTS, Part, Result
 
 
 def evaluate(
@@ -52,9 +52,7 @@ def evaluate(
     Classes that the model was trained or chosen on are told by content, then by name, and stay in
     their parts; all others are test.
     """
-    chosen = next((known for known in PARTS if known == part), None)
-    if chosen is None:
-        raise unknown_name("part", part, PARTS)
+    chosen = _part(part)
     with Progress(quiet) as progress:
         progress.status(f"evaluating {model} on {data}")
         from metaloop.catalogue import load_model
@@ -70,7 +68,7 @@ def evaluate(
         result = evaluate_model(
             loaded, opened, part=chosen, ways=ways, shots=shots, queries=queries,
             episodes=episodes, subject=file_hash(model),
-            archive=model.parent / "archive.sqlite" if archive is None else archive,
+            archive=archive or model.parent / "archive.sqlite",
         )  # fmt: skip
     report = _report(result)
     counts = dict(opened.recognised.counts) if opened.recognised else None
@@ -78,6 +76,13 @@ def evaluate(
         print_json(report | {"recognised": counts})
     else:
         _print(report, counts)
+
+
+def _part(name: str) -> Part:
+    for part in PARTS:
+        if part == name:
+            return part
+    raise unknown_name("part", name, PARTS)
 
 
 def _print(report: Mapping[str, Any], counts: Mapping[str, int] | None) -> None:
