@@ -70,12 +70,10 @@ def evaluate(
             episodes=episodes, subject=file_hash(model),
             archive=archive or model.parent / "archive.sqlite",
         )  # fmt: skip
-    report = _report(result)
-    counts = dict(opened.recognised.counts) if opened.recognised else None
-    if as_json:
-        print_json(report | {"recognised": counts})
-    else:
-        _print(report, counts)
+    report = _report(result) | {"recognised": None}
+    if opened.recognised is not None:
+        report["recognised"] = dict(opened.recognised.counts)
+    print_json(report) if as_json else _print(report)
 
 
 def _part(name: str) -> Part:
@@ -85,11 +83,11 @@ def _part(name: str) -> Part:
     raise unknown_name("part", name, PARTS)
 
 
-def _print(report: Mapping[str, Any], counts: Mapping[str, int] | None) -> None:
+def _print(report: Mapping[str, Any]) -> None:
     print(measured(report, report["protocol"]))
     print(intervals(report))
-    if counts is not None:
-        print(_recognised(counts))
+    if report["recognised"] is not None:
+        print(_recognised(report["recognised"]))
 
 
 def _recognised(counts: Mapping[str, int]) -> str:
