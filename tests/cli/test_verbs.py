@@ -79,12 +79,15 @@ def test_from_a_folder_of_classes_to_a_model_that_needs_no_support(
     assert any(line.endswith(" over its parent (1 and 5 shots)") for line in tried)
     doing = [line for line in said if line.startswith("round ")]
     assert doing and re.fullmatch(
-        r"round [123] · [^·]+ · [^·]+ · step [\d,]+ · loss [\d.]+ · best [^·]+ [\d.]+ ± [\d.]+ %",
+        r"round [123] · [^·]+ · [^·]+ · step [\d,]+ · loss [\d.]+ · best [^·]+ [\d.]+ ± [\d.]+ % "
+        r"\(± [\d.]+ new\)",
         doing[-1],
     )
 
     evaluated = command("evaluate", model, classes, "--episodes", "50", "--json").json
-    assert {"metric", "value", "ci95", "episodes", "ways", "shots", "protocol"} == set(evaluated)
+    assert {
+        "metric", "value", "ci95", "ci95_new", "episodes", "units", "ways", "shots", "protocol",
+    } == set(evaluated)  # fmt: skip
     assert evaluated["episodes"] == 50 and evaluated["protocol"]["part"] == "test"
     assert 0.5 < evaluated["value"] <= 1
     with Archive.open(folder / "archive.sqlite", read_only=True) as archive:

@@ -76,3 +76,12 @@ def test_objectives_are_found_by_name() -> None:
     assert objective("regression") is REGRESSION
     with pytest.raises(UnknownNameError, match="did you mean 'classification'"):
         objective("clasification")
+
+
+def test_what_can_be_gained_is_between_a_constant_answer_and_a_perfect_one() -> None:
+    assert (CLASSIFICATION.perfect, CLASSIFICATION.constant(LABELS, MASK, 4)) == (1.0, 0.25)
+    targets = LOGITS[..., 2:]
+    mean = targets[MASK].mean(0).expand_as(targets)
+    expected = REGRESSION.loss(mean, targets, MASK)
+    assert REGRESSION.constant(targets, MASK, 0) == pytest.approx(float(expected), rel=1e-5)
+    assert REGRESSION.perfect == 0.0

@@ -26,7 +26,7 @@ from metaloop.core.records import Candidate, Choice, candidate_from_json, to_jso
 from metaloop.engine.evaluation import evaluate
 from metaloop.engine.training import mean_feature
 from metaloop.loop import joining_job
-from metaloop.loop.joining_job import join_nets, on_net, select
+from metaloop.loop.joining_job import join_nets, on_net, plain_members, select
 from metaloop.loop.workplace import assemble, net_of, prepare, save_net
 from metaloop.modelfile import TrainingRecord
 from metaloop.tasks.episodes import Episodes, Indices
@@ -120,6 +120,36 @@ def test_figures_are_those_of_the_heads_on_the_joined_net_on_search(
             spec = family.spec(5, shots, 5)
             result, _ = evaluate(learner, params, family, "search", spec, EPISODES)
             assert result.value == pytest.approx(task["result"]["value"], abs=1e-6)
+
+
+def test_what_a_plain_learner_sees_can_be_a_member(
+    family: ClassFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = family.spec(5, 1, 5)
+    prepare(tmp_path, family, spec)
+    recipe = recipe_of(3, family)
+    learner = build_learner(recipe, family.input_format, "classification")
+    save_net(tmp_path, 3, learner.init(spec, torch_stream(3, "init")))
+    plain = plain_members(family.input_format)
+    assert [member.net.options["view"] for member in plain] == ["unit", "standardised"]
+    arguments = {
+        "node": 9, "nodes": [3, *(None for _ in plain)],
+        "recipes": [to_json(recipe), *map(to_json, plain)],
+        "heads": [to_json(recipe)], "seed": 0, "episodes": EPISODES,
+    }  # fmt: skip
+    alone = join_nets(tmp_path, arguments, lambda content: None)
+    assert (alone["members"], alone["nets"]) == ([], 1)  # five features of twenty add nothing
+    monkeypatch.setattr(joining_job, "select", lambda *asked: [1, 0])
+    said = join_nets(tmp_path, arguments, lambda content: None)
+    assert (said["members"], said["nets"]) == ([3], 2)
+    candidate = as_candidates(said)[0]
+    assert [m["name"] for m in candidate.net.options["members"]] == ["raw", "mlp"]
+    whole, params = assemble(tmp_path, candidate, net_of(tmp_path, 9), 0)
+    assert isinstance(whole, EmbeddingLearner)
+    inputs = family.input_format.to_float(family.store.inputs[:20])
+    assert whole.embed(params, inputs).shape == (20, 20 + NODES[3])
+    value = evaluate(whole, params, family, "search", spec, EPISODES)[0].value
+    assert value == pytest.approx(said["heads"][0]["tasks"][0]["result"]["value"], abs=1e-6)
 
 
 def test_joining_never_reads_a_sealed_part(

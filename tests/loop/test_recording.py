@@ -163,7 +163,8 @@ def test_the_judge_comes_back_with_its_incumbent(lived: tuple[Run, Loop, list[An
     assert judge.incumbent is not None and live.incumbent is not None
     assert judge.incumbent[0].number == live.incumbent[0].number
     assert judge.incumbent[1].candidate == live.incumbent[1].candidate
-    assert (judge.used, judge.rounds, judge.reasons) == (live.used, live.rounds, live.reasons)
+    assert (judge.rounds, judge.reasons) == (live.rounds, live.reasons)
+    assert judge.certain == live.certain
 
 
 def test_a_proposer_that_was_resumed_proposes_what_the_live_one_does(
@@ -298,13 +299,14 @@ def record(run: Run, population: Population, numbers: range) -> None:
         job = begin(
             run, population, node, Proposal("train", heads, node.operator, parent=node.parent)
         )
+        values = np.array([0.5 + 0.01 * (number % 7)] * 8 + [0.4])
         figures = {
             "status": "finished",
             "message": "",
             "tasks": [
                 {
                     "result": {**asdict(Result("accuracy", 0.5, 0.1, 9, result))},
-                    "scores": [0.5 + 0.01 * (number % 7)] * 8 + [0.4],
+                    "scores": scores_to_json(EpisodeScores.independent(values)),
                 }
             ],
         }

@@ -27,6 +27,7 @@ from metaloop.archive.stored import (
     StoredVerdict,
     TrialId,
 )
+from metaloop.core.conforming import conforming
 from metaloop.core.errors import ArchiveError, UnknownNameError, unknown_name
 from metaloop.core.records import Part
 from metaloop.core.statistics import EpisodeScores
@@ -207,7 +208,7 @@ class Reading(ABC):
         self, decode: Callable[[sqlite3.Row], Record], found: Iterable[sqlite3.Row]
     ) -> tuple[Record, ...]:
         try:
-            return tuple(decode(row) for row in found)
+            return tuple(conforming(decode(row)) for row in found)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ArchiveError(f"archive '{self.path}' is damaged: {reason}") from error

@@ -69,6 +69,7 @@ def check_net_tensors(tensors: Mapping[str, Tensor], net: Choice, inputs: InputF
         return  # the user's own module
     expected: Shapes = {}
     for prefix, module in skeletons(net, inputs):
+        named: list[tuple[str, str, Tensor]]
         named = [(_NET, *pair) for pair in module.named_parameters()]
         named += [(f"{BUFFER_PREFIX}{_NET}", *pair) for pair in module.named_buffers()]
         for start, name, tensor in named:

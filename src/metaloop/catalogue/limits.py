@@ -160,7 +160,9 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
     }
 )
 
+_ANY: Limits = {"view": Name()}
 _SHARED: Limits = {
+    **_ANY,
     "normalisation": Name(),
     "activation": Name(),
 }
@@ -185,7 +187,7 @@ NET_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "unit_inputs": _SWITCH,
             **_SHARED,
         },
-        "raw": {},
+        "raw": _ANY,
         "resnet10": _RESIDUAL,
         "resnet12": _RESIDUAL,
         "strided": {"widths": Several(_CHANNELS, 0, _MOST_LAYERS), **_CONVOLUTIONAL},

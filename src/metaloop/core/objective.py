@@ -21,6 +21,8 @@ class Objective:
     `unit_scores(outputs, targets, mask, units)` is the metric of the queries of each of so many
     units of a task, `[T, units]`, not a number for one that has none: of classes, or of the
     task itself where targets are real values.
+    `perfect` is the metric of who is always right, `constant(targets, mask, ways)` that of who
+    answers the same to every query: between them is what there is to gain.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Objective:
     loss: Callable[[Tensor, Tensor, Tensor], Tensor]
     score: Callable[[Tensor, Tensor, Tensor], Tensor]
     unit_scores: Callable[[Tensor, Tensor, Tensor, int], Tensor]
+    perfect: float
+    constant: Callable[[Tensor, Tensor, int], float]
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
@@ -71,6 +75,16 @@ def _mean_squared_error_of_task(
     return _mean_squared_error_per_task(outputs, targets, mask).unsqueeze(-1)
 
 
+def _accuracy_of_guessing(targets: Tensor, mask: Tensor, ways: int) -> float:
+    return 1 / ways
+
+
+def _variance(targets: Tensor, mask: Tensor, ways: int) -> float:
+    """The squared error of the mean over all queries of all tasks."""
+    values = targets[mask].double()
+    return float((values - values.mean(0)).square().mean())
+
+
 CLASSIFICATION = Objective(
     name="classification",
     metric="accuracy",
@@ -79,6 +93,8 @@ CLASSIFICATION = Objective(
     loss=_cross_entropy,
     score=_accuracy,
     unit_scores=_accuracy_of_classes,
+    perfect=1.0,
+    constant=_accuracy_of_guessing,
 )
 REGRESSION = Objective(
     name="regression",
@@ -88,6 +104,8 @@ REGRESSION = Objective(
     loss=_mean_squared_error,
     score=_mean_squared_error_per_task,
     unit_scores=_mean_squared_error_of_task,
+    perfect=0.0,
+    constant=_variance,
 )
 OBJECTIVES = {objective.name: objective for objective in (CLASSIFICATION, REGRESSION)}
 

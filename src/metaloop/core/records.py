@@ -91,7 +91,15 @@ class Candidate:
     @property
     def label(self) -> str:
         """A short name for tables: learner and net."""
-        return f"{self.learner.name} / {self.net.name}"
+        return f"{self.learner.name} / {self.net_label}"
+
+    @property
+    def net_label(self) -> str:
+        """The net's name and its view of the inputs, if one is chosen; of no net the view alone."""
+        view = self.net.options.get("view")
+        if view is None:
+            return self.net.name
+        return str(view) if self.net.name == "raw" else f"{self.net.name} on {view}"
 
 
 @dataclass(frozen=True)

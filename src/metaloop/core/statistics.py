@@ -140,6 +140,16 @@ class Estimate:
             return 0.0 if self.standard_error_new == 0 and self.value > 0 else 1.0
         return float(stdtr(self.freedom_new, -self.value / self.standard_error_new))
 
+    @property
+    def p_value_here(self) -> float:
+        """The same for these units, of which there are no others: only episodes vary."""
+        if self.episodes < 2 or not math.isfinite(self.ci95):
+            return 1.0
+        if self.ci95 == 0:
+            return 0.0 if self.value > 0 else 1.0
+        freedom = self.episodes - 1
+        return float(stdtr(freedom, -self.value / self.ci95 * stdtrit(freedom, 0.975)))
+
 
 def estimate(scores: EpisodeScores) -> Estimate:
     """Returns the mean of the episodes' values with both intervals."""
@@ -169,12 +179,15 @@ def mean_of(tasks: Sequence[EpisodeScores]) -> EpisodeScores:
     )
 
 
-def surely_better(differences: Sequence[Estimate], level: float = 0.025) -> list[bool]:
+def surely_better(
+    differences: Sequence[Estimate], level: float = 0.025, *, here: bool = False
+) -> list[bool]:
     """Returns which differences are above zero for new units, as a family of one-sided tests.
 
     Holm 1979: with the chance `level` at most, any of those that are not above zero is among them.
+    `here`: above zero for these units.
     """
-    p_values = np.array([difference.p_value for difference in differences])
+    p_values = np.array([one.p_value_here if here else one.p_value for one in differences])
     surely = [False] * len(p_values)
     for rank, index in enumerate(np.argsort(p_values, kind="stable")):
         if p_values[index] > level / (len(p_values) - rank):

@@ -24,6 +24,7 @@ from metaloop.tasks.store import Store
 
 _NUMBERS_AT_ONCE = 1 << 23  # floats of a stack of tasks: about what a processor's cache holds
 _ACTIVATIONS_PER_INPUT = 16
+_EPISODES_FOR_TARGETS = 100  # to know how widely targets are spread
 
 
 class FeatureCache:
@@ -159,6 +160,22 @@ def result_of(scores: EpisodeScores, metric: str, measured_by: Protocol) -> Resu
         ci95_new=found.ci95_new,
         units=found.units,
     )
+
+
+def possible_gain(family: TaskFamily, spec: TaskSpec) -> float:
+    """Returns how far a perfect learner is from the best constant answer, in units of the metric.
+
+    Measured on queries of `search` where it depends on the targets. Differences are judged as
+    shares of it, so that they mean the same whatever the metric.
+    """
+    judge = objective(spec.objective)
+    episodes = episode_list(family, "search", spec, _EPISODES_FOR_TARGETS)
+    query = episodes.query
+    targets = torch.from_numpy(query.labels)
+    if judge.target_kind != "classes":
+        targets = episodes.store.targets.cpu()[torch.from_numpy(query.examples)]
+    gain = abs(judge.perfect - judge.constant(targets, torch.from_numpy(query.mask), spec.ways))
+    return gain if gain > 0 else 1.0  # nothing to gain: any difference is as good as none
 
 
 def protocol(

@@ -157,7 +157,9 @@ def _any_state(
     features = Examples(
         torch.zeros(number, width), targets.long() if num_classes else targets, mask, num_classes
     )
-    learned: Mapping[str, Tensor] = with_one_step(learner).fit_head(model.meta_params, features)
+    quick = with_one_step(learner)
+    assert isinstance(quick, EmbeddingLearner)
+    learned: Mapping[str, Tensor] = quick.fit_head(model.meta_params, features)
     return learned
 
 

@@ -24,8 +24,8 @@ from metaloop.tasks.episodes import Episodes
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.store import LeftOut, Store
 
-TOO_EASY = 0.95
-HOPELESS_ABOVE_CHANCE = 0.05
+TOO_EASY = 0.9375  # of what accuracy can gain over chance: 95 % at 5 ways
+HOPELESS_ABOVE_CHANCE = 0.0625  # of the same: 25 % at 5 ways
 _TASKS_AT_ONCE = 64
 
 
@@ -81,8 +81,8 @@ def judge_classes(
     `embed(inputs [N, *input]) -> features [N, D]` takes floats in the format of the family. At
     most `classes_judged` classes are judged, on at most `examples` of each (what is embedded);
     classes with no more than `shots` examples cannot be, and stay as all others do. Too easy: more
-    than `high` right; hopeless: less than chance + `above_chance`. Original classes are not asked
-    about: they always stay.
+    than the share `high` of what can be gained over chance; hopeless: less than `above_chance`.
+    Original classes are not asked about: they always stay.
     """
     sizes = np.concatenate([piece.sizes for piece in made])
     places = np.arange(len(sizes))
@@ -100,7 +100,8 @@ def judge_classes(
     accuracy = _accuracy_of_classes(
         base, few, embed, TaskSpec(ways, shots, queries, few.inputs.shape[1:]), num_tasks, rng
     )
-    too_easy, hopeless = accuracy > high, accuracy < 1 / ways + above_chance
+    gained = (accuracy - 1 / ways) / (1 - 1 / ways)
+    too_easy, hopeless = gained > high, gained < above_chance
     seen = ~np.isnan(accuracy)
     return Verdict(
         kept=tuple(np.setdiff1d(places, judged[too_easy | hopeless]).tolist()),

@@ -15,8 +15,10 @@ Rounds claim nothing: they say whom to go on with, and only what holds at the la
 to be certain. That keeps the error: who is not certainly better may be dropped after a round, which
 can only take false claims away, and who goes on is tested once, as if there had been no rounds.
 
-Of those certainly better the one with the best figure wins. If nobody is, the run says so and keeps
-the best tested one: with most episodes of `promotion`, of equally tested ones the simplest.
+Of those certainly better the one with the best figure wins. If nobody is, the run says so. It then
+keeps the best of those that are certainly better *on these classes* and were tested as much as the
+reference (with few classes that is the best guess, and it is called one); if there is no such one
+either, the best tested: with most episodes of `promotion`, of equally tested ones the simplest.
 """
 
 from __future__ import annotations
@@ -80,10 +82,15 @@ class Judge:
             return f"It is certainly better than {name}, for new classes of the family too."
         if len(self._challengers()) == 0:
             return "It had no rival."
-        return (
-            f"No candidate is certainly better than {name} for new classes of the family, so the "
-            "best tested one is kept."
+        return f"No candidate is certainly better than {name} for new classes of the family: " + (
+            "it is kept." if self.incumbent[1] is self.reference[1] else self._best_guess
         )
+
+    @property
+    def _best_guess(self) -> str:
+        assert self.incumbent is not None
+        label = self.incumbent[1].candidate.label
+        return f"{label} is the best guess, for it leads on the classes that were judged on."
 
     def arguments(self, contestants: list[Contestant], episodes: int, seed: int) -> dict[str, Any]:
         """Returns a judging job's arguments: all on the same episodes, with what is known by now.
@@ -138,11 +145,18 @@ class Judge:
             change = difference(head.promotion, plain.promotion)
             assert change is not None
             changes[id(head)] = change
-        verdicts = dict(zip(changes, surely_better(list(changes.values())), strict=True))
+        estimates = list(changes.values())
+        verdicts = dict(zip(changes, surely_better(estimates), strict=True))
+        leading = dict(zip(changes, surely_better(estimates, here=True), strict=True))
         surely = [one for one in able if verdicts.get(id(one[1]), False)]
+        guesses = [
+            one
+            for one in able
+            if leading.get(id(one[1]), False) and tested_on(one[1]) >= tested_on(plain)
+        ]
         self.certain = bool(surely)
-        if surely:
-            self.incumbent = max(surely, key=lambda one: changes[id(one[1])].value)
+        if surely or guesses:
+            self.incumbent = max(surely or guesses, key=lambda one: changes[id(one[1])].value)
         else:
             self.incumbent = max(able, key=lambda one: tested_on(one[1]))
         compared = [one for one in able if one[1] is not plain]

@@ -22,6 +22,7 @@ from metaloop.catalogue.families import OpenedData, open_data
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DataError
 from metaloop.core.records import Candidate
+from metaloop.engine.evaluation import possible_gain
 from metaloop.engine.memory import keep_large_blocks
 from metaloop.loop.arms import SEGMENT_COST, arm_of
 from metaloop.loop.charging import charged
@@ -195,8 +196,8 @@ def _learn(
     start = time.perf_counter()
     with ExitStack() as stack:
         families = {n: o.family for n, o in others.items() if isinstance(o.family, ClassFamily)}
+        beginning = _beginning(run, asked, tuple(families))  # a wrong archive leaves nothing behind
         prepare(run.states, run.family, run.spec, families, asked.module)
-        beginning = _beginning(run, asked, tuple(families))
         seconds += time.perf_counter() - start
         run.restart_clock()
         stack.enter_context(charged(run))
@@ -242,8 +243,9 @@ def _proposer(
     field = choose_field(
         run.family, run.spec, asked.module, earlier, seconds, asked.candidates, shrunk
     )
+    gain = possible_gain(run.family, run.spec)
     return Proposer(
-        Population(),
+        Population(gain),
         field.contenders,
         field.baselines,
         run.family.input_format,
@@ -252,7 +254,7 @@ def _proposer(
         asked.generates,
         field.origins,
         families,
-        _earlier_uses(earlier),
+        _earlier_uses(earlier, gain),
         None if seconds is None else seconds * SEGMENT_SHARE / RACE_SHARE,
         len(run.family.parts["train"]) if isinstance(run.family, ClassFamily) else 0,
         workers=asked.workers,
@@ -277,12 +279,20 @@ def default_workers() -> int:
     return max(1, min(_MOST_WORKERS, cores or 1))
 
 
-def _earlier_uses(earlier: Archive | None) -> list[Use]:
-    """Returns what the archive's runs tell of arms."""
+def _earlier_uses(earlier: Archive | None, gain: float) -> list[Use]:
+    """Returns what the archive's runs tell of arms, in shares of what can be gained."""
     if earlier is None:
         return []
     # Budgets and machines differ: each counts as one usual segment.
-    return [replace(use, cpu_seconds=SEGMENT_COST) for use in uses_in(earlier, arm_of)]
+    return [
+        replace(
+            use,
+            difference=use.difference / gain,
+            standard_error=use.standard_error / gain,
+            cpu_seconds=SEGMENT_COST,
+        )
+        for use in uses_in(earlier, arm_of)
+    ]
 
 
 def _open_others(asked: Asked, opened: OpenedData) -> dict[str, OpenedData]:

@@ -139,9 +139,14 @@ class Node:
 
 
 class Population:
-    """All nodes of a run, and for each line the node that it goes on from."""
+    """All nodes of a run, and for each line the node that it goes on from.
 
-    def __init__(self) -> None:
+    `gain`: how far a perfect learner is from a constant answer, in units of the metric. Whoever
+    asks whether a difference is large asks for its share of that.
+    """
+
+    def __init__(self, gain: float = 1.0) -> None:
+        self.gain = gain
         self.nodes: dict[int, Node] = {}
         self.pending: dict[int, Node] = {}
         self.current: dict[int, int] = {}  # line -> node that it stands at

@@ -53,7 +53,7 @@ def begin(run: Run, population: Population, node: Node, proposal: Proposal) -> J
     parent = population.nodes.get(node.parent) if node.parent is not None else None
     with run.archive.transaction():
         job = run.archive.begin_job(run.id, node.number, node.kind, asked(node))
-        for candidate in proposal.heads if node.kind in ("train", "baselines") else ():
+        for candidate in proposal.heads if node.kind == "train" else ():
             parents = _parents(candidate, parent, proposal)
             plain = not parents and node.operator in (CATALOGUE, CONTINUE)
             operator = _origin(candidate) if plain else node.operator

@@ -73,7 +73,7 @@ def row(node: Node, head: Head) -> dict[str, Any]:
     return {
         "candidate": candidate.identity,
         "learner": candidate.learner.name,
-        "net": candidate.net.name,
+        "net": candidate.net_label,
         "options": {k: v for k, v in candidate.learner.options.items() if k != "trunk"},
         "data": recipe_text(candidate.data),
         "operator": node.operator,

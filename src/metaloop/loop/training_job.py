@@ -122,26 +122,6 @@ def train_node(folder: Path, arguments: Mapping[str, Any], report: Report) -> Ma
     return {**facts, "status": "finished", "message": "", "heads": heads}
 
 
-def measure_baselines(
-    folder: Path, arguments: Mapping[str, Any], report: Report
-) -> Mapping[str, Any]:
-    """Measures candidates that need no training; returns their figures."""
-    heads = tuple(candidate_from_json(text) for text in arguments["heads"])
-    start = time.perf_counter()
-    figures = [
-        score_heads(folder, (head,), {}, arguments["seed"], arguments["episodes"])[0]
-        for head in heads
-    ]
-    return {
-        "status": "finished",
-        "message": "",
-        "heads": figures,
-        "steps": 0,
-        "train_wall_seconds": time.perf_counter() - start,
-        "flops": 0.0,
-    }
-
-
 def _trained(
     folder: Path, segment: Segment, learner: Learner, family: TaskFamily, report: Report
 ) -> tuple[Finished, list[tuple[int, float, float]]]:

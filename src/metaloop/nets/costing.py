@@ -31,7 +31,7 @@ class NetCost:
 def cost_of(module: nn.Module, input_shape: Shape) -> NetCost:
     """Returns what a net costs for one input `[*input_shape]`; pools and reshaping are free."""
     tensors = [*module.parameters(), *module.buffers()]
-    sides = tuple(input_shape[1:])
+    sides: Shape = tuple(input_shape[1:])
     largest, operations = math.prod(input_shape), 0
     for part in module.modules():
         shrink = getattr(part, "shrink", 1)
@@ -39,9 +39,9 @@ def cost_of(module: nn.Module, input_shape: Shape) -> NetCost:
             sides = tuple(math.ceil(side / shrink) for side in sides)
         if isinstance(part, nn.Conv2d):
             sides = tuple(
-                (side + 2 * int(pad) - kernel) // stride + 1
+                (side + 2 * pad - kernel) // stride + 1
                 for side, pad, kernel, stride in zip(
-                    sides, part.padding, part.kernel_size, part.stride, strict=True
+                    sides, _pads(part), part.kernel_size, part.stride, strict=True
                 )
             )
             numbers = part.out_channels * math.prod(sides)
@@ -54,3 +54,8 @@ def cost_of(module: nn.Module, input_shape: Shape) -> NetCost:
             largest = max(largest, part.out_features)
             operations += part.in_features * part.out_features
     return NetCost(sum(tensor.numel() for tensor in tensors), largest, operations)
+
+
+def _pads(layer: nn.Conv2d) -> tuple[int, ...]:
+    assert not isinstance(layer.padding, str)  # `same` and `valid` are in no net here
+    return tuple(layer.padding)
