@@ -184,7 +184,7 @@ def _of_vectors(inputs: Tensor, scale: Scale) -> np.ndarray:
 
 
 def _hashes(rows: np.ndarray) -> np.ndarray:
-    rows = np.ascontiguousarray(rows).reshape(len(rows), -1)
+    rows = np.ascontiguousarray(rows).reshape(len(rows), int(np.prod(rows.shape[1:])))
     digests = [hashlib.blake2b(row.data, digest_size=BYTES).digest() for row in rows]
     return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, BYTES)
 
