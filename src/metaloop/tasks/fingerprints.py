@@ -27,7 +27,7 @@ BYTES = 40  # an example
 _NUMBERS = BYTES // 4  # float32 numbers of a vector's fingerprint
 _FREQUENCIES = 8  # along each side
 _LEVELS = 127.0  # of an int8
-_GREY_WAVES, _COLOUR_WAVES, _CHROMA_WAVES = 38, 26, 5  # together with means and contrast: 40
+_GREY_WAVES, _COLOUR_WAVES, _CHROMA_WAVES = 38, 27, 5  # together with means and contrast: 40
 _LEAST_CONTRAST = 2.0  # grey levels; below, what is left is noise and rounding
 _LEAST_FEATURES = 3
 # Of 32,200 photographs at 32 x 32 (160 classes) and 129,840 characters at 28 x 28 (1,623, in four
