@@ -12,7 +12,7 @@ from metaloop.cli import options
 from metaloop.cli.output import intervals, measured, print_json
 from metaloop.cli.progress import Progress
 from metaloop.core.errors import unknown_name
-from metaloop.core.records import PARTS, Result
+from metaloop.core.records import PARTS, Part, Result
 
 
 def evaluate(
@@ -52,9 +52,7 @@ def evaluate(
     Classes that the model was trained or chosen on are told by content, then by name, and stay in
     their parts; all others are test.
     """
-    chosen = next((known for known in PARTS if known == part), None)
-    if chosen is None:
-        raise unknown_name("part", part, PARTS)
+    chosen = _part(part)
     with Progress(quiet) as progress:
         progress.status(f"evaluating {model} on {data}")
         from metaloop.catalogue import load_model
@@ -63,35 +61,33 @@ def evaluate(
 
         loaded = load_model(model)
         opened = open_for(
-            loaded,
-            data,
-            part=chosen,
-            allow_seen=allow_seen,
-            strict=strict,
-            classes_at=classes_at,
-            value_range=options.value_range(value_range),
-        )
+            loaded, data, part=chosen, allow_seen=allow_seen, strict=strict,
+            classes_at=classes_at, value_range=options.value_range(value_range),
+        )  # fmt: skip
         progress.left_out(opened.left_out)
         result = evaluate_model(
-            loaded,
-            opened,
-            part=chosen,
-            ways=ways,
-            shots=shots,
-            queries=queries,
-            episodes=episodes,
-            archive=model.parent / "archive.sqlite" if archive is None else archive,
-            subject=file_hash(model),
-        )
-    report = _report(result)
-    known = opened.recognised
-    if as_json:
-        print_json(report | {"recognised": dict(known.counts) if known else None})
-    else:
-        print(measured(report, report["protocol"]))
-        print(intervals(report))
-        if known is not None:
-            print(_recognised(known.counts))
+            loaded, opened, part=chosen, ways=ways, shots=shots, queries=queries,
+            episodes=episodes, subject=file_hash(model),
+            archive=archive or model.parent / "archive.sqlite",
+        )  # fmt: skip
+    report = _report(result) | {"recognised": None}
+    if opened.recognised is not None:
+        report["recognised"] = dict(opened.recognised.counts)
+    print_json(report) if as_json else _print(report)
+
+
+def _part(name: str) -> Part:
+    for part in PARTS:
+        if part == name:
+            return part
+    raise unknown_name("part", name, PARTS)
+
+
+def _print(report: Mapping[str, Any]) -> None:
+    print(measured(report, report["protocol"]))
+    print(intervals(report))
+    if report["recognised"] is not None:
+        print(_recognised(report["recognised"]))
 
 
 def _recognised(counts: Mapping[str, int]) -> str:
