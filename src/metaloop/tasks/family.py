@@ -22,6 +22,7 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import PARTS, Part
 from metaloop.core.spec import TaskSpec
+from metaloop.tasks.copied_classes import join_copied_classes
 from metaloop.tasks.duplicates import cross_part_duplicates
 from metaloop.tasks.episodes import Episodes, Indices
 from metaloop.tasks.sampling import draw_distinct
@@ -291,12 +292,14 @@ def class_family(
     store = reading.store
     left_out = list(reading.left_out)
     if split is None:
+        store, copied = join_copied_classes(store)
+        left_out += copied
         split = assign_parts(store.classes, split_seed)
-    duplicates = cross_part_duplicates(store, split)
+    copies = cross_part_duplicates(store, split)
+    duplicates = copies.examples
     if len(duplicates):
-        left_out.append(LeftOut("examples", "same content in another part", len(duplicates)))
-        keep = np.setdiff1d(np.arange(len(store.inputs)), duplicates)
-        store = replace(store, inputs=store.inputs[keep], targets=store.targets[keep])
+        left_out.append(LeftOut(copies.what, "same content in another part", len(duplicates)))
+        store = store.without(np.empty(0, np.int64), duplicates)
         _check_something_left(reading.name, store, split, len(duplicates))
     return ClassFamily(reading.name, store, split, input_format), tuple(left_out)
 
