@@ -13,6 +13,7 @@ from metaloop.catalogue.candidates import build_learner, learner_class
 from metaloop.catalogue.nets import CUSTOM
 from metaloop.core.errors import ModelFileError
 from metaloop.core.examples import Examples
+from metaloop.core.forking import check_device
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import Learner, MetaParams, TaskState
 from metaloop.core.records import Candidate, Result
@@ -91,6 +92,7 @@ class Model:
         return replace(self, results=(*self.results, *results))
 
     def _ready(self, inputs: Tensor) -> Tensor:
+        check_device(self.device)
         expected, came = tuple(self.input_format.shape), tuple(inputs.shape[1:])
         if came != expected:
             raise ModelFileError(
