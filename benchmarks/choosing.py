@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from metaloop.core.randomness import numpy_stream
-from metaloop.core.statistics import Estimate, mean_with_interval, paired_difference
+from metaloop.core.statistics import Estimate, mean_with_interval
 from metaloop.loop.adaptive import AdaptivePicks
 from metaloop.loop.portfolio import portfolio
 
@@ -114,9 +114,9 @@ def compare(regret: dict[str, np.ndarray], data_sets: np.ndarray) -> dict[str, d
     """Returns the paired differences of `COMPARISONS` over these data sets."""
     table = {}
     for method, tried, other, other_tried in COMPARISONS:
-        difference = paired_difference(
-            regret[method][data_sets, TRIED.index(tried)],
-            regret[other][data_sets, TRIED.index(other_tried)],
+        difference = mean_with_interval(
+            regret[method][data_sets, TRIED.index(tried)]
+            - regret[other][data_sets, TRIED.index(other_tried)]
         )
         table[f"{method} {tried} - {other} {other_tried}"] = as_json(difference)
     return table
@@ -204,7 +204,7 @@ def figures_at_equal_time(errors: np.ndarray, seconds: np.ndarray, seed: int) ->
     }
     paired = {
         f"{name} - portfolio, time x {time}": as_json(
-            paired_difference(regret[name][:, index], regret["portfolio"][:, index])
+            mean_with_interval(regret[name][:, index] - regret["portfolio"][:, index])
         )
         for name in names[1:]
         for index, time in enumerate(TIMES)

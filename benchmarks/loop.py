@@ -9,8 +9,9 @@ as many at 5-shot, of one model. Arms:
 
     loop           all of it
     single         (a) the best catalogue algorithm with its default recipe, chosen on `promotion`
-                   among all of them (each given the whole budget, the choice not charged);
-                   plain baselines on raw inputs are among them
+                   by what the loop is judged on, the mean of 1 and 5 shots, among all of them
+                   (each given the whole budget, the choice not charged); among them are plain
+                   baselines, their view of the inputs and regularisation tuned on `search`
     tuned          (b) the best trained one: its default hyper-parameters and random ones get a
                    twelfth of the budget each, what is best on `promotion` then has the rest
     random         (c) random search over the loop's whole space, nets joined at its end, too
@@ -18,9 +19,10 @@ as many at 5-shot, of one model. Arms:
     no-data        (e) the loop without generated data
     all-data       (f) the loop with every operator on from the start, and never chosen
 
-A run that is finished is kept in the results folder, with the score of every episode, and not run
-again. Differences are paired; their intervals come from a hierarchical bootstrap: seeds, then
-episodes. Nothing else should run meanwhile: the budget is in wall seconds.
+A run that is finished is kept in the results folder, with the scores of every episode and of every
+class in it, and not run again; `--summary` needs no more than these (benchmarks/leads.py says how
+leads and their intervals are reckoned, on these test classes and for new ones of the family).
+Nothing else should run meanwhile: the budget is in wall seconds.
 """
 
 from __future__ import annotations
@@ -30,27 +32,36 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from leads import is_whole, print_table, summary
 
-from metaloop.catalogue.candidates import build_learner, catalogue_candidates, trunk_of
+from metaloop.catalogue.candidates import (
+    build_learner,
+    catalogue_candidates,
+    plain_candidates,
+    trunk_of,
+)
 from metaloop.catalogue.families import open_data
 from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.model import Model, load_model
 from metaloop.catalogue.space import random_candidate
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DivergenceError
-from metaloop.core.learner import AfterTraining, EmbeddingLearner
-from metaloop.core.records import Candidate, Part
-from metaloop.engine.evaluation import evaluate
+from metaloop.core.learner import AfterTraining, EmbeddingLearner, Learner, MetaParams
+from metaloop.core.randomness import torch_stream
+from metaloop.core.records import Candidate, Part, candidate_from_json, to_json
+from metaloop.core.statistics import EpisodeScores
+from metaloop.engine.evaluation import FeatureCache, evaluate
 from metaloop.engine.training import initial_state, mean_feature
 from metaloop.generators.recipes import extended
 from metaloop.loop import Generates, Learned, learn, train_model
+from metaloop.loop.baselines_job import best_of_each
 from metaloop.loop.choosing import choose_field
 from metaloop.loop.learning import default_workers
 from metaloop.loop.racing import RACE_SHARE
@@ -59,7 +70,7 @@ from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.store import PublishedPart, Reading, Store
 
 WAYS, SHOTS, EPISODES = 5, (1, 5), 1000
-RESAMPLES = 10_000
+CHOICE_EPISODES = 600  # of `promotion`, for each number of shots
 FEW = ("omniglot30", "photos20", "intents20")
 ARMS = ("loop", "single", "tuned", "random", "no-algorithms", "no-data", "all-data")
 TRIED, TRIED_SHARE = 4, 1 / 12  # hyper-parameters of arm `tuned`, and of the budget for each
@@ -153,7 +164,7 @@ def run(reading: Reading, out: Path, budget: str, seed: int, **options: Any) -> 
 
 
 def arm_model(
-    arm: str, reading: Reading, results: Path, budget: str, seed: int
+    arm: str, reading: Reading, results: Path, budget: str, seed: int, left_out: Sequence[str]
 ) -> tuple[Model, dict[str, Any]]:
     """Returns the model of an arm, and facts about how it came to be."""
     out = results / "runs" / f"{reading.name}-{arm}-{seed}"
@@ -169,22 +180,62 @@ def arm_model(
         candidates = [with_everything(c, reading) for c in contenders(reading, budget)]
         generates = Generates(data=False)
         return run(reading, out, budget, seed, candidates=candidates, generates=generates), {}
+    choice = choose_single(reading, results, budget, left_out)
     if arm == "single":
-        name = best_single(reading, list(catalogue(reading)), results, budget)
-        return single(reading, name, results, budget, seed)[0], {"learner": name}
-    names = [name for name, c in catalogue(reading).items() if c.plan.style != "none"]
-    name = best_single(reading, names, results, budget)  # there is nothing to draw of a plain one
-    return tuned(reading, name, budget, seed), {"learner": name}
+        name = max(choice, key=lambda name: choice[name][1])
+        return single(reading, choice[name][0], results, budget, seed), {"learner": name}
+    trained = [name for name in choice if choice[name][0].plan.style != "none"]
+    name = max(trained, key=lambda name: choice[name][1])  # nothing to draw of a plain one
+    return tuned(reading, choice[name][0], budget, seed), {"learner": name}
 
 
-def catalogue(reading: Reading) -> dict[str, Candidate]:
-    """Returns the catalogue's candidates, plain baselines too, by their names and options."""
+def name_of(candidate: Candidate) -> str:
+    """Returns a candidate's label with its options."""
+    options = [f"{name}={value}" for name, value in candidate.learner.options.items()]
+    return " ".join([candidate.label, *options])
+
+
+def contestants(reading: Reading, left_out: Sequence[str] = ()) -> list[Candidate]:
+    """Returns the catalogue's trained candidates, and the best tuned one of each plain method.
+
+    Trained ones whose learner is among `left_out` are not.
+    """
     family, _ = class_family(reading)
-    candidates = catalogue_candidates(family.input_format, family.spec(WAYS, 1))
+    spec = family.spec(WAYS, 1)
+
+    def value(candidate: Candidate, episodes: int) -> float:
+        learner = build_learner(candidate, family.input_format, spec.objective)
+        phi = learner.init(spec, torch_stream(0, "plain"))
+        return mean_value(scores_of(learner, phi, family, "search", episodes))
+
+    trained = [
+        candidate
+        for candidate in catalogue_candidates(family.input_format, spec)
+        if candidate.plan.style != "none" and candidate.learner.name not in left_out
+    ]
+    return [*best_of_each(plain_candidates(spec), value), *trained]
+
+
+def scores_of(
+    learner: Learner, phi: MetaParams, family: ClassFamily, part: Part, episodes: int
+) -> dict[int, EpisodeScores]:
+    """Returns the scores of as many episodes for every number of shots; inputs embedded once."""
+    cache = FeatureCache(learner, phi) if isinstance(learner, EmbeddingLearner) else None
     return {
-        " ".join([c.learner.name, *(f"{k}={v}" for k, v in c.learner.options.items())]): c
-        for c in candidates
+        shots: evaluate(learner, phi, family, part, family.spec(WAYS, shots), episodes, cache)[1]
+        for shots in SHOTS
     }
+
+
+def mean_value(scores: dict[int, EpisodeScores]) -> float:
+    """Returns what the loop is judged on: the mean over shots."""
+    return float(np.mean([scores[shots].values.mean() for shots in SHOTS]))
+
+
+def promotion_value(model: Model, family: ClassFamily) -> float:
+    """Returns what choices are made by: the mean over shots on `promotion`."""
+    learner, phi = model.learner, model.meta_params
+    return mean_value(scores_of(learner, phi, family, "promotion", CHOICE_EPISODES))
 
 
 def contenders(reading: Reading, budget: str) -> list[Candidate]:
@@ -208,24 +259,19 @@ def with_everything(candidate: Candidate, reading: Reading) -> Candidate:
     return replace(candidate, data=data)
 
 
-def single(
-    reading: Reading, learner: str, results: Path, budget: str, seed: int
-) -> tuple[Model, float]:
-    """Returns one algorithm trained with all of the budget, and its `promotion` figure."""
-    known = catalogue(reading)
-    candidate = known[learner]
-    name = next(name for name, c in known.items() if trunk_of(c) == trunk_of(candidate))
-    first = known[name]
-    path = results / "singles" / f"{reading.name}-{name}-{budget}-{seed}.metaloop"
+def single(reading: Reading, candidate: Candidate, results: Path, budget: str, seed: int) -> Model:
+    """Returns one algorithm trained with all of the budget; those on one net share its training."""
+    if candidate.plan.style == "none":
+        return train_single(reading, candidate, parse_budget(budget), seed)
+    family, _ = class_family(reading)
+    known = catalogue_candidates(family.input_format, family.spec(WAYS, 1))
+    first = next(one for one in known if trunk_of(one) == trunk_of(candidate))
+    name = f"{reading.name}-{first.learner.name}-{budget}-{seed}.metaloop"
+    path = results / "singles" / name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         train_single(reading, first, parse_budget(budget), seed).save(path)
-    family, _ = class_family(reading)
-    model = with_head(load_model(path), candidate, family)
-    value = evaluate(
-        model.learner, model.meta_params, family, "promotion", family.spec(WAYS, 1), 600
-    )[0].value
-    return model, value
+    return with_head(load_model(path), candidate, family)
 
 
 def train_single(reading: Reading, candidate: Candidate, budget: Budget, seed: int) -> Model:
@@ -247,23 +293,32 @@ def with_head(model: Model, candidate: Candidate, family: ClassFamily) -> Model:
     return replace(model, learner=learner, meta_params=known, candidate=candidate)
 
 
-def best_single(reading: Reading, names: list[str], results: Path, budget: str) -> str:
-    """Returns the algorithm of these that is best on `promotion` after the whole budget."""
-    kept = results / f"{reading.name}-{budget}-best-single.json"
-    values: dict[str, float] = json.loads(kept.read_text()) if kept.exists() else {}
-    for name in names:
-        if name not in values:
-            values[name] = single(reading, name, results, budget, 0)[1]
-            kept.write_text(json.dumps(values, indent=1))
-    return max(names, key=values.__getitem__)
+def choose_single(
+    reading: Reading, results: Path, budget: str, left_out: Sequence[str]
+) -> dict[str, tuple[Candidate, float]]:
+    """Returns every contestant of arm `single` with its `promotion` figure, of seed 0."""
+    path = results / f"{reading.name}-{budget}-choice.json"
+    entries: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
+    if not entries:
+        entries = {name_of(c): {"candidate": to_json(c)} for c in contestants(reading, left_out)}
+    family, _ = class_family(reading)
+    for entry in entries.values():
+        if "value" not in entry:
+            candidate = candidate_from_json(entry["candidate"])
+            model = single(reading, candidate, results, budget, 0)
+            entry["value"] = promotion_value(model, family)
+            path.write_text(json.dumps(entries, indent=1))
+    return {
+        name: (candidate_from_json(entry["candidate"]), entry["value"])
+        for name, entry in entries.items()
+    }
 
 
-def tuned(reading: Reading, name: str, budget: str, seed: int) -> Model:
+def tuned(reading: Reading, default: Candidate, budget: str, seed: int) -> Model:
     """Returns one method trained with the best of several hyper-parameters."""
     family, _ = class_family(reading)
     spec = family.spec(WAYS, 1)
     rng = np.random.default_rng(seed)
-    default = catalogue(reading)[name]
     learner = default.learner.name
     tried = [default]
     tried += [random_candidate(learner, family.input_format, spec, rng) for _ in range(TRIED - 1)]
@@ -276,8 +331,7 @@ def tuned(reading: Reading, name: str, budget: str, seed: int) -> Model:
             model = train_single(reading, candidate, seconds, seed)
         except DivergenceError:  # what is drawn at random may be too much
             return -1.0, None
-        learner, phi = model.learner, model.meta_params
-        return evaluate(learner, phi, family, "promotion", spec, 600)[0].value, model
+        return promotion_value(model, family), model
 
     tried.sort(key=lambda candidate: trained(candidate, TRIED_SHARE)[0], reverse=True)
     for candidate in tried:
@@ -287,69 +341,29 @@ def tuned(reading: Reading, name: str, budget: str, seed: int) -> Model:
     raise AssertionError("every candidate diverged")
 
 
-def measure(arm: str, name: str, data: Path, results: Path, budget: str, seed: int) -> None:
+def measure(
+    arm: str, name: str, data: Path, results: Path, budget: str, seed: int, left_out: Sequence[str]
+) -> None:
     """Runs an arm on a family with a seed, unless its results are there."""
     path = results / f"{name}-{arm}-{budget}-{seed}.npz"
-    if path.exists():
+    if path.exists() and is_whole(path, SHOTS):
         return
     reading = FAMILIES[name](data)
-    model, facts = arm_model(arm, reading, results, budget, seed)
+    model, facts = arm_model(arm, reading, results, budget, seed, left_out)
     family, _ = class_family(reading)
-    scores = {}
-    for shots in SHOTS:
-        spec = family.spec(WAYS, shots)
-        result, values = evaluate(model.learner, model.meta_params, family, "test", spec, EPISODES)
-        scores[f"{shots}-shot"] = values
-        print(f"{name} {arm} {seed}: {shots}-shot {100 * result.value:.2f}", file=sys.stderr)
+    arrays = {}
+    found = scores_of(model.learner, model.meta_params, family, "test", EPISODES)
+    for shots, scores in found.items():
+        arrays[f"{shots}-shot"] = scores.values
+        arrays[f"{shots}-shot-classes"] = scores.units
+        arrays[f"{shots}-shot-of-classes"] = scores.unit_values
+        value = 100 * scores.values.mean()
+        print(f"{name} {arm} {seed}: {shots}-shot {value:.2f}", file=sys.stderr)
     facts |= {"candidate": model.candidate.label, "cpu_seconds": model.training.cpu_seconds}
     temporary = path.with_suffix(".part")
     with open(temporary, "wb") as file:
-        np.savez(file, allow_pickle=False, facts=json.dumps(facts), **scores)
+        np.savez(file, allow_pickle=False, facts=json.dumps(facts), **arrays)
     temporary.replace(path)
-
-
-def kept(results: Path, name: str, arm: str, budget: str) -> list[Path]:
-    """Returns the results of an arm, one file for each seed."""
-    return sorted(results.glob(f"{name}-{arm}-{budget}-[0-9]*.npz"))
-
-
-def difference(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:
-    """Returns the mean difference of `[seeds, episodes]` and its 95 % interval, in points.
-
-    Resampled: seeds of either side on their own, and the episodes that all share.
-    """
-    rng = np.random.default_rng(0)
-    means = np.empty(RESAMPLES)
-    for index in range(RESAMPLES):
-        episodes = rng.integers(0, ours.shape[1], ours.shape[1])
-        counts = np.bincount(episodes, minlength=ours.shape[1]) / ours.shape[1]
-        one, other = ours @ counts, theirs @ counts
-        means[index] = (
-            one[rng.integers(0, len(one), len(one))].mean()
-            - other[rng.integers(0, len(other), len(other))].mean()
-        )
-    low, high = np.percentile(means, [2.5, 97.5])
-    return 100 * float(ours.mean() - theirs.mean()), 100 * float(low), 100 * float(high)
-
-
-def summary(results: Path, budget: str, names: list[str], arms: list[str]) -> dict[str, Any]:
-    """Returns for each family and number of shots the means, and the loop's lead over each arm."""
-    table: dict[str, Any] = {}
-    for name in names:
-        for shots in SHOTS:
-            found = {
-                arm: [np.load(path)[f"{shots}-shot"] for path in kept(results, name, arm, budget)]
-                for arm in arms
-            }
-            rows = {arm: np.array(scores) for arm, scores in found.items() if scores}
-            entry: dict[str, Any] = {}
-            for arm, scores in rows.items():
-                entry[arm] = {"value": 100 * float(scores.mean()), "seeds": len(scores)}
-                if arm != "loop" and "loop" in rows:
-                    lead, low, high = difference(rows["loop"], scores)
-                    entry[arm] |= {"lead": lead, "low": low, "high": high}
-            table[f"{name} {shots}-shot"] = entry
-    return table
 
 
 def main() -> None:
@@ -360,6 +374,7 @@ def main() -> None:
     parser.add_argument("--arms", default=",".join(ARMS))
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--budget", default="120s")
+    parser.add_argument("--leave-out", default="", help="learners that `single` is not among")
     parser.add_argument("--results", type=Path, default=Path("runs/benchmark-loop"))
     parser.add_argument("--summary", action="store_true", help="run nothing")
     parser.add_argument("--json", action="store_true")
@@ -371,20 +386,15 @@ def main() -> None:
             for name in names:
                 for arm in arms:
                     if name in FEW or arm in ("loop", "single", "random"):
-                        measure(arm, name, asked.data, asked.results, asked.budget, seed)
-    table = summary(asked.results, asked.budget, names, arms)
+                        measure(
+                            arm, name, asked.data, asked.results, asked.budget, seed,
+                            asked.leave_out.split(","),
+                        )  # fmt: skip
+    table = summary(asked.results, asked.budget, names, arms, SHOTS)
     if asked.json:
         print(json.dumps(table))
         return
-    for title, entry in table.items():
-        print(f"\n{title}")
-        for arm, row in entry.items():
-            lead = (
-                f"   loop {row['lead']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
-                if "lead" in row
-                else ""
-            )
-            print(f"  {arm:14s} {row['value']:6.2f}  ({row['seeds']} seeds){lead}")
+    print_table(table)
 
 
 if __name__ == "__main__":

@@ -124,14 +124,16 @@ def test_an_older_archive_is_upgraded_for_a_reader_in_memory(
         connection.execute("ALTER TABLE runs ADD COLUMN host TEXT")
 
     archive.close()
-    monkeypatch.setattr(schema, "VERSION", 2)
+    old, new = schema.VERSION, schema.VERSION + 1
+    monkeypatch.setattr(schema, "VERSION", new)
     with pytest.raises(ArchiveError, match="cannot be upgraded"):
         Archive.open(archive.path)
-    monkeypatch.setitem(schema.UPGRADES, 1, add_column)
-    for read_only, on_disk in ((True, 1), (False, 2), (False, 2)):
+    monkeypatch.setitem(schema.UPGRADES, old, add_column)
+    for read_only, on_disk in ((True, old), (False, new), (False, new)):
         with Archive.open(archive.path, read_only=read_only) as opened:
             assert "host" in opened.query("SELECT * FROM runs")[0].keys()  # noqa: SIM118
-            assert opened.query("SELECT value FROM meta WHERE key = 'schema version'")[0][0] == "2"
+            said = opened.query("SELECT value FROM meta WHERE key = 'schema version'")[0][0]
+            assert said == str(new)
             assert opened.runs()[0].seed == 3
         connection = sqlite3.connect(archive.path)
         assert connection.execute("PRAGMA user_version").fetchone() == (on_disk,)
@@ -212,3 +214,20 @@ def test_an_archive_on_a_read_only_disk_can_be_read(
             assert len(reader.runs()) == 1
     finally:
         archive.path.parent.chmod(folder_mode)
+
+
+def test_reading_leaves_nothing_beside_an_archive_nor_misses_what_a_killed_writer_left(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "archive.sqlite"
+    with Archive.create(path) as archive:
+        archive.begin_run("learn", arguments={}, seed=0, budget="1s")
+    with Archive.open(path, read_only=True) as archive:
+        assert len(archive.runs()) == 1
+        assert [each.name for each in tmp_path.iterdir()] == ["archive.sqlite"]
+    writer = Archive.open(path)
+    writer.begin_run("learn", arguments={}, seed=1, budget="1s")  # in the -wal only
+    with Archive.open(path, read_only=True) as archive:
+        assert len(archive.runs()) == 2
+    writer.close()
+    assert [each.name for each in tmp_path.iterdir()] == ["archive.sqlite"]

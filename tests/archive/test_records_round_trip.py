@@ -15,6 +15,7 @@ import pytest
 from metaloop.archive import Archive, DataSet, RunId, content
 from metaloop.core.errors import ArchiveError, UnknownNameError
 from metaloop.core.records import Candidate, CurvePoint, Result, Trial, Verdict
+from metaloop.core.statistics import EpisodeScores, estimate, paired_difference
 
 MakeCandidate = Callable[..., Candidate]
 MakeResult = Callable[..., Result]
@@ -98,6 +99,40 @@ def test_a_trial_is_read_back_with_curve_results_and_scores(
         assert np.array_equal(read, scores[name])
     assert [r.result for r in archive.results(list_hash="list2", run=run)] == [result("list2", 0.5)]
     assert archive.results(candidate="another") == ()
+
+
+def test_scores_of_classes_are_read_back_and_two_results_of_a_list_can_be_paired(
+    archive: Archive,
+    run: RunId,
+    candidate: MakeCandidate,
+    result: MakeResult,
+    data_set: DataSet,
+) -> None:
+    rng = np.random.default_rng(0)
+    units = np.array([rng.permutation(6)[:3] for _ in range(40)])
+
+    def measured() -> EpisodeScores:
+        shares = rng.integers(0, 16, (40, 3)) / 15
+        return EpisodeScores(shares.mean(1), shares, units)
+
+    scores = measured(), measured()
+    expected = estimate(scores[0])
+    stored = []
+    for one in scores:
+        identity = archive.add_candidate(candidate(rate=1.0 + len(stored)))
+        trial = archive.begin_trial(run, identity, data_set.hash, seed=5)
+        record = replace(result(episodes=40), ci95_new=expected.ci95_new, units=6)
+        stored.append(archive.add_result(trial, record, one))
+    read = [archive.episode_scores(number) for number in stored]
+    for mine, theirs in zip(read, scores, strict=True):
+        for name in ("values", "unit_values", "units"):
+            np.testing.assert_array_equal(getattr(mine, name), getattr(theirs, name))
+    assert paired_difference(*read) == paired_difference(*scores)
+    assert archive.results()[0].result.ci95_new == expected.ci95_new is not None
+    assert archive.results()[0].result.units == 6
+    assert len(archive.query("SELECT * FROM episode_lists")) == 1  # once for both
+    with pytest.raises(ValueError, match="known with other units"):
+        archive.add_result(trial, record, EpisodeScores(one.values, one.unit_values, units + 1))
 
 
 def test_figures_that_are_not_finite_come_back(
@@ -196,7 +231,7 @@ def test_verdicts_and_openings_are_read_back(
     archive: Archive, run: RunId, candidate: MakeCandidate, result: MakeResult
 ) -> None:
     winner, loser = (archive.add_candidate(candidate(rate=rate)) for rate in (0.1, 0.2))
-    verdict = Verdict(winner, loser, "promotion", 0.02, 0.01, 600, "lower bound above zero")
+    verdict = Verdict(winner, loser, "promotion", 0.02, 0.01, 600, "sure", -0.01, 12, False)
     archive.add_verdict(run, verdict)
     assert [stored.verdict for stored in archive.verdicts(run)] == [verdict]
 

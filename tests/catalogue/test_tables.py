@@ -71,12 +71,12 @@ def test_regression_has_its_own_candidates_and_refuses_the_others() -> None:
 def test_the_catalogue_holds_every_learner_and_tunes_the_plain_baseline() -> None:
     candidates = catalogue_candidates(IMAGES, SPEC)
     assert {c.learner.name for c in candidates} == set(LEARNERS)
-    strengths = [
-        c.learner.options.get("inverse_strength", 1.0)
+    tuned = [
+        (c.net.options["view"], c.learner.options["inverse_strength"])
         for c in candidates
         if c.learner.name == "logistic_regression"
     ]
-    assert len(strengths) == len(set(strengths)) >= 3
+    assert len(tuned) == len(set(tuned)) >= 3 * 6  # views, and strengths
     assert len({c.identity for c in candidates}) == len(candidates)
     styles = [c.plan.style == "none" for c in candidates]
     assert styles == sorted(styles, reverse=True)  # baselines first

@@ -265,7 +265,7 @@ def test_other_endings_have_their_codes(
         raise raised
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(errors, "drop_stdout", lambda: None)
+        patch.setattr(errors, "drop", lambda stream: None)
         assert errors.guarded(ends) == code
     assert len(capfd.readouterr().err.splitlines()) == (code != 0)
 

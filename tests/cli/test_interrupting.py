@@ -43,14 +43,15 @@ def test_learn_saves_what_was_reached_and_goes_on(
     assert report["status"] == "finished" and report["test"]["episodes"] == 1000
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_train_saves_what_was_reached_and_goes_on(
-    start: Callable[..., Any], command: Command, classes: Path, tmp_path: Path
+    start: Callable[..., Any], command: Command, classes: Path, tmp_path: Path, number: int
 ) -> None:
     arguments = ("train", classes, "--learner", "protonet", "--image-size", "8")
     arguments += ("--budget", "6s", "--out", "a.metaloop")
     process = start(*arguments)
-    out, err = interrupt(process, "training", signal.SIGTERM)
-    assert process.returncode == 143 and out == ""
+    out, err = interrupt(process, "training", number)
+    assert process.returncode == 128 + number and out == ""
     assert "saved a.metaloop" in err and "--budget 6s" in err and "--resume" in err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.metaloop", "a.metaloop.state"]
     early = (tmp_path / "a.metaloop").read_bytes()
@@ -71,3 +72,36 @@ def test_a_request_before_anything_can_be_saved_ends_at_once(
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and out == "" and "Traceback" not in err
     assert err.splitlines()[-1].startswith("metaloop: ")
+
+
+def test_a_hang_up_is_ignored_where_the_caller_ignores_it(
+    start: Callable[..., Any], classes: Path, tmp_path: Path
+) -> None:
+    arguments = ("train", classes, "--learner", "protonet", "--image-size", "8")
+    arguments += ("--budget", "3s", "--out", "a.metaloop")
+    process = start(*arguments, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    interrupt(process, "training", signal.SIGHUP)  # as `nohup` has it
+    assert process.returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["a.metaloop"]
+
+
+def test_two_trainings_do_not_write_one_file(
+    start: Callable[..., Any], command: Command, classes: Path, model: Path, tmp_path: Path
+) -> None:
+    arguments = ("train", classes, "--learner", "protonet", "--image-size", "8")
+    arguments += ("--budget", "60s", "--out", "a.metaloop")
+    process = start(*arguments)
+    for line in process.stderr:
+        if "training" in line:
+            break
+    for more in ((), ("--resume",)):
+        said = command(*arguments, *more).error
+        assert f"is writing here (process {process.pid}): 'a.metaloop'" in said
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.metaloop", "a.metaloop.state"]
+    (tmp_path / "a.metaloop").write_bytes(model.read_bytes())
+    said = command(*arguments, "--resume").error
+    assert "'a.metaloop' holds another model than the one that 'a.metaloop.state'" in said
+    assert (tmp_path / "a.metaloop").read_bytes() == model.read_bytes()

@@ -22,18 +22,20 @@ Command = Callable[..., Any]
 
 FLAGS = {  # they are a contract with scripts: a change here is a change for users
     "learn": "DATA --budget --ways --shots --queries --out --seed --split-seed --image-size "
-    "--also --archive --workers --strict --resume --json --quiet",
+    "--classes-at --value-range --also --archive --workers --strict --resume --json --quiet",
     "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
-    "--image-size --strict --resume --json --quiet",
-    "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive --strict --seed "
-    "--json --quiet",
-    "predict": "MODEL INPUT... --support --skip-unreadable --seed --json",
-    "fit": "MODEL --support --out --keep-support --seed --json",
+    "--image-size --classes-at --value-range --strict --resume --json --quiet",
+    "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
+    "--classes-at --value-range --strict --seed --json --quiet",
+    "predict": "MODEL INPUT... --support --classes-at --value-range --skip-unreadable "
+    "--seed --json",
+    "fit": "MODEL --support --out --keep-support --classes-at --value-range --seed --json",
     "report": "RUN --out --seed --json",
     "show": "RUN CANDIDATE --seed --json",
     "export": "RUN --to --out --seed --json",
     "list": "KIND --seed --json",
-    "data": "DATA --image-size --split-seed --strict --seed --json --quiet",
+    "data": "DATA --image-size --split-seed --classes-at --value-range --strict --seed --json "
+    "--quiet",
     "cite": "MODEL|RUN --seed --json",
 }
 
@@ -77,12 +79,15 @@ def test_from_a_folder_of_classes_to_a_model_that_needs_no_support(
     assert any(line.endswith(" over its parent (1 and 5 shots)") for line in tried)
     doing = [line for line in said if line.startswith("round ")]
     assert doing and re.fullmatch(
-        r"round [123] · [^·]+ · [^·]+ · step [\d,]+ · loss [\d.]+ · best [^·]+ [\d.]+ ± [\d.]+ %",
+        r"round [123] · [^·]+ · [^·]+ · step [\d,]+ · loss [\d.]+ · best [^·]+ [\d.]+ ± [\d.]+ % "
+        r"\(± [\d.]+ new\)",
         doing[-1],
     )
 
     evaluated = command("evaluate", model, classes, "--episodes", "50", "--json").json
-    assert {"metric", "value", "ci95", "episodes", "ways", "shots", "protocol"} == set(evaluated)
+    assert {
+        "metric", "value", "ci95", "ci95_new", "episodes", "units", "ways", "shots", "protocol",
+    } == set(evaluated)  # fmt: skip
     assert evaluated["episodes"] == 50 and evaluated["protocol"]["part"] == "test"
     assert 0.5 < evaluated["value"] <= 1
     with Archive.open(folder / "archive.sqlite", read_only=True) as archive:

@@ -28,6 +28,23 @@ def test_masked_queries_do_not_count_in_the_accuracy() -> None:
     torch.testing.assert_close(CLASSIFICATION.score(LOGITS, LABELS, MASK), expected)
 
 
+def test_the_accuracy_of_a_class_is_that_of_its_own_queries() -> None:
+    found = CLASSIFICATION.unit_scores(LOGITS, LABELS, MASK, 4)
+    right = LOGITS.argmax(-1) == LABELS
+    for task in range(3):
+        for label in range(4):
+            own = right[task][MASK[task] & (LABELS[task] == label)].double()
+            assert torch.equal(found[task, label].isnan(), torch.tensor(not len(own)))
+            if len(own):
+                torch.testing.assert_close(found[task, label], own.mean())
+
+
+def test_the_squared_error_of_a_task_is_that_of_its_one_unit() -> None:
+    outputs, targets = LOGITS[..., :2], LOGITS[..., 2:]
+    found = REGRESSION.unit_scores(outputs, targets, MASK, 1)
+    torch.testing.assert_close(found[:, 0], REGRESSION.score(outputs, targets, MASK))
+
+
 def test_impossible_classes_of_masked_queries_do_no_harm() -> None:
     logits = LOGITS.clone().requires_grad_()
     masked = logits.masked_fill(torch.tensor([False, False, False, True]), -torch.inf)
@@ -59,3 +76,12 @@ def test_objectives_are_found_by_name() -> None:
     assert objective("regression") is REGRESSION
     with pytest.raises(UnknownNameError, match="did you mean 'classification'"):
         objective("clasification")
+
+
+def test_what_can_be_gained_is_between_a_constant_answer_and_a_perfect_one() -> None:
+    assert (CLASSIFICATION.perfect, CLASSIFICATION.constant(LABELS, MASK, 4)) == (1.0, 0.25)
+    targets = LOGITS[..., 2:]
+    mean = targets[MASK].mean(0).expand_as(targets)
+    expected = REGRESSION.loss(mean, targets, MASK)
+    assert REGRESSION.constant(targets, MASK, 0) == pytest.approx(float(expected), rel=1e-5)
+    assert REGRESSION.perfect == 0.0

@@ -44,6 +44,8 @@ def make_family(side: int = 0, num_classes: int = 24, size: int = 12) -> ClassFa
     shape = (side, side) if side else (10,)
     centres = rng.normal(size=(num_classes, 1, *shape))
     inputs = centres + 0.6 * rng.normal(size=(num_classes, size, *shape))
+    if len(shape) > 1:
+        inputs = (inputs - inputs.min()) / np.ptp(inputs)
     labels = np.repeat(np.arange(num_classes), size)
     return class_family(read_arrays(inputs.reshape(-1, *shape), labels))[0]
 

@@ -228,7 +228,7 @@ def test_a_state_that_does_not_fit_the_learner_is_refused(damage: str, tmp_path:
         "support": {"support": {"inputs": torch.zeros(3, 4)}},
     }
     write_model(tmp_path / "b.metaloop", replace(content, **changes[damage]))
-    with pytest.raises(ModelFileError, match="task state does not fit"):
+    with pytest.raises(ModelFileError, match="does not fit"):
         FewShotClassifier.load(tmp_path / "b.metaloop")
 
 

@@ -71,7 +71,8 @@ def test_arrays_are_read_by_the_rules_of_the_readers(
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
 def test_pil_images_bytes_and_files_are_the_same(mode: str, tmp_path: Path) -> None:
     grey = mode in ("I;16", "I", "F")
-    pixels = (_noise(20, 20) * 65535).astype(np.uint16) if grey else None
+    white = 255 if mode == "F" else 65535
+    pixels = (_noise(20, 20) * white).astype(np.uint16) if grey else None
     image = (
         Image.fromarray(pixels).convert(mode)
         if pixels is not None and mode != "I;16"

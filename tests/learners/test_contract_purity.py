@@ -102,7 +102,8 @@ def test_query_labels_influence_nothing(case: Any) -> None:
             _indices(number + np.arange(len(labels)), (labels.numpy() + turn) % ways),
             ways,
         )
-        total += score_episodes(case.learner, case.meta_params, episodes, case_format(case))
+        scores = score_episodes(case.learner, case.meta_params, episodes, case_format(case))
+        total += scores.values
     assert total == pytest.approx(1.0)
 
 

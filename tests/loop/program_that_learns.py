@@ -1,6 +1,6 @@
 """A program that learns from an npz file and says what has ended, for tests that kill it.
 
-    python program_that_learns.py DATA.npz OUT
+    python program_that_learns.py DATA.npz OUT [BUDGET]
 
 Prints a JSON line for every trial that is told of, and at the end the report. A run that is there
 already is resumed.
@@ -38,7 +38,8 @@ def main() -> None:
     choosing.catalogue_candidates = quick  # type: ignore[attr-defined]
     finishing._TEST_EPISODES = repeating.FINAL_EPISODES = 200
     tried_before = (out / "archive.sqlite").exists()
-    for event in learn(data, out=out, budget="90steps", queries=5, workers=1, resume=tried_before):
+    budget = sys.argv[3] if len(sys.argv) > 3 else "90steps"
+    for event in learn(data, out=out, budget=budget, queries=5, workers=1, resume=tried_before):
         if isinstance(event, Tried):
             trial = event.trial
             value = trial.results[0].value if trial.results else None

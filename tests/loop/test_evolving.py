@@ -13,6 +13,7 @@ from metaloop.catalogue.learners import EVOLVED, PROGRAM
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.core.records import Candidate
 from metaloop.core.spec import TaskSpec
+from metaloop.core.statistics import EpisodeScores
 from metaloop.loop.arms import END_TO_END, INNER_LOSS, arm_of
 from metaloop.loop.changes import Changes
 from metaloop.loop.evolving import end_to_end, other_inner_loss
@@ -42,10 +43,11 @@ def invent(population: Population, recipe: Candidate, sources: dict[str, float])
     node = Node(number, "invent", recipe, "program: invented", line=number)
     for source, value in sources.items():
         candidate = on_trunk(recipe, source)
-        search = Measured((), np.full((1, 10), value))
+        scores = EpisodeScores.independent(np.full(10, value))
+        search = Measured((), (scores,))
         node.heads.append(Head(candidate, "finished", generated=is_generated(candidate)))
         node.heads[-1].search = search
-        search.__dict__["goodness"] = search.scores.mean(0)  # no results are needed here
+        search.__dict__["goodness"] = scores  # no results are needed here
     population.nodes[number] = node
 
 

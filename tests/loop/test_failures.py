@@ -84,7 +84,7 @@ def npz(path: Path, shape: tuple[int, ...], seed: int = 0) -> Path:
     import numpy as np
 
     rng = np.random.default_rng(seed)
-    np.savez(path, X=rng.normal(size=(192, *shape)), y=np.repeat(np.arange(24), 8))
+    np.savez(path, X=rng.random(size=(192, *shape)), y=np.repeat(np.arange(24), 8))
     return path
 
 

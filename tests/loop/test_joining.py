@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from metaloop import FewShotClassifier
 from metaloop.catalogue.candidates import build_learner, make_candidate
@@ -24,7 +25,8 @@ from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Candidate, Choice, candidate_from_json, to_json
 from metaloop.engine.evaluation import evaluate
 from metaloop.engine.training import mean_feature
-from metaloop.loop.joining_job import join_nets, on_net, select
+from metaloop.loop import joining_job
+from metaloop.loop.joining_job import join_nets, on_net, plain_members, select
 from metaloop.loop.workplace import assemble, net_of, prepare, save_net
 from metaloop.modelfile import TrainingRecord
 from metaloop.tasks.episodes import Episodes, Indices
@@ -118,6 +120,36 @@ def test_figures_are_those_of_the_heads_on_the_joined_net_on_search(
             spec = family.spec(5, shots, 5)
             result, _ = evaluate(learner, params, family, "search", spec, EPISODES)
             assert result.value == pytest.approx(task["result"]["value"], abs=1e-6)
+
+
+def test_what_a_plain_learner_sees_can_be_a_member(
+    family: ClassFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = family.spec(5, 1, 5)
+    prepare(tmp_path, family, spec)
+    recipe = recipe_of(3, family)
+    learner = build_learner(recipe, family.input_format, "classification")
+    save_net(tmp_path, 3, learner.init(spec, torch_stream(3, "init")))
+    plain = plain_members(family.input_format)
+    assert [member.net.options["view"] for member in plain] == ["unit", "standardised"]
+    arguments = {
+        "node": 9, "nodes": [3, *(None for _ in plain)],
+        "recipes": [to_json(recipe), *map(to_json, plain)],
+        "heads": [to_json(recipe)], "seed": 0, "episodes": EPISODES,
+    }  # fmt: skip
+    alone = join_nets(tmp_path, arguments, lambda content: None)
+    assert (alone["members"], alone["nets"]) == ([], 1)  # five features of twenty add nothing
+    monkeypatch.setattr(joining_job, "select", lambda *asked: [1, 0])
+    said = join_nets(tmp_path, arguments, lambda content: None)
+    assert (said["members"], said["nets"]) == ([3], 2)
+    candidate = as_candidates(said)[0]
+    assert [m["name"] for m in candidate.net.options["members"]] == ["raw", "mlp"]
+    whole, params = assemble(tmp_path, candidate, net_of(tmp_path, 9), 0)
+    assert isinstance(whole, EmbeddingLearner)
+    inputs = family.input_format.to_float(family.store.inputs[:20])
+    assert whole.embed(params, inputs).shape == (20, 20 + NODES[3])
+    value = evaluate(whole, params, family, "search", spec, EPISODES)[0].value
+    assert value == pytest.approx(said["heads"][0]["tasks"][0]["result"]["value"], abs=1e-6)
 
 
 def test_joining_never_reads_a_sealed_part(
@@ -271,3 +303,46 @@ def test_tensors_of_heads_do_not_travel_into_the_joined_net(
     tensors: MetaParams = dict(net_of(joined[0], 9).meta_params)
     assert len(tensors.pop(CENTER)) == sum(NODES[node] for node in joined[1]["members"])
     assert all(name.startswith(("net.", "buffers.net.")) for name in tensors)
+
+
+class _Largest(TorchDispatchMode):
+    """Notes how many numbers the largest tensor of floats has that anything returns."""
+
+    numbers = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, arguments: Any = (), options: Any = None
+    ) -> Any:
+        made = function(*arguments, **(options or {}))
+        if isinstance(made, Tensor) and made.is_floating_point() and made.dim() > 2:
+            self.numbers = max(self.numbers, made.numel())
+        return made
+
+
+def test_cosines_of_wide_features_take_little_memory_and_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Features of all episodes together are far more than those of the store."""
+    _, episodes = made_up()
+    features = torch.randn(36, 2000, generator=torch_stream(0, "wide"))
+    together = joining_job._cosines(features, ROWS, episodes)
+    monkeypatch.setattr(joining_job, "_NUMBERS_AT_ONCE", 50_000)
+    with _Largest() as largest:
+        apart = joining_job._cosines(features, ROWS, episodes)
+    torch.testing.assert_close(apart, together)
+    assert 0 < largest.numbers <= 50_000 < 40 * 4 * 2000
+
+
+def test_no_more_than_a_caches_worth_of_features_is_gathered_at_once() -> None:
+    """20 ways, 5 shots and 15 queries at 6,400 features: 3 GB for 300 tasks."""
+    rng = np.random.default_rng(0)
+
+    def side(each: int) -> Indices:
+        labels = np.tile(np.repeat(np.arange(20), each), (30, 1))
+        return Indices(rng.integers(0, 36, labels.shape), labels, np.ones(labels.shape, dtype=bool))
+
+    store, _ = made_up()
+    wide = torch.randn(36, 6400, generator=torch_stream(0, "wide"))
+    with _Largest() as largest:
+        joining_job._cosines(wide, ROWS, Episodes(store, side(5), side(15), 20))
+    assert largest.numbers <= 1 << 23

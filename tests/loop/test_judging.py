@@ -1,9 +1,15 @@
-"""Judging: promotion by the lower bound of a paired difference, on episodes used only once."""
+"""Judging: who is better for new classes is promoted, for all that were compared in a run.
+
+Until classes counted as a sample, each round had fresh episodes, a challenger gave way or not by
+the interval over episodes, and every round began anew. Fresh episodes of the same few classes say
+little that is new: now all are scored on one list from its beginning, and one error is shared.
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +17,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from metaloop.archive import Archive
 from metaloop.catalogue.candidates import build_learner, catalogue_candidates
 from metaloop.core.errors import MetaloopError
+from metaloop.core.packing import scores_to_json
 from metaloop.core.records import Candidate, Choice, Plan, Protocol, Result, to_json
-from metaloop.core.statistics import mean_with_interval
-from metaloop.engine.evaluation import protocol
-from metaloop.loop import Learned, learn, learning, repeating
+from metaloop.core.statistics import EpisodeScores, surely_better
+from metaloop.engine.evaluation import protocol, result_of
+from metaloop.loop import Learned, learn, learning, repeating, scoring
+from metaloop.loop import judging_job as judging_jobs
 from metaloop.loop.executor import Executor, Job, Outcome, Progress, perform
 from metaloop.loop.judging import (
     Judge,
@@ -29,10 +35,11 @@ from metaloop.loop.judging import (
     resumed_judge,
     round_contestants,
 )
+from metaloop.loop.judging_job import is_enough
 from metaloop.loop.judging_job import judge as judging_job
-from metaloop.loop.population import Head, Measured, Node, NodeKind, Population
+from metaloop.loop.population import Head, Measured, Node, NodeKind, Population, difference
 from metaloop.loop.proposal import Generates
-from metaloop.loop.recording import asked
+from metaloop.loop.recording import asked, measured
 from metaloop.loop.run import Run
 from metaloop.loop.scoring import task_lists
 from metaloop.loop.work import WORK
@@ -41,17 +48,23 @@ from metaloop.tasks.family import ClassFamily, class_family, episode_list
 from metaloop.tasks.readers import read_arrays
 
 RunMaker = Callable[..., Run]
-Scores = np.ndarray | tuple[np.ndarray, np.ndarray] | None
+Some = np.ndarray | EpisodeScores
+Scores = Some | tuple[Some, Some] | None
 
 
-def figures(*scores: np.ndarray) -> dict[str, Any]:
-    """Returns what a worker says of a contestant with these scores, with 1 shot, then with 5."""
+def figures(*scores: np.ndarray | EpisodeScores) -> dict[str, Any]:
+    """Returns what a worker says of a contestant with these scores, with 1 shot, then with 5.
+
+    Of an array every episode is a unit of its own.
+    """
     tasks = []
     for shots, each in zip((1, 5), scores, strict=False):
-        estimate = mean_with_interval(each)
-        how = Protocol("promotion", 5, shots, 5, "none", f"list of {shots}", "data")
-        result = Result("accuracy", estimate.value, estimate.ci95, estimate.episodes, how)
-        tasks.append({"result": json.loads(to_json(result)), "scores": each.tolist()})
+        each = each if isinstance(each, EpisodeScores) else EpisodeScores.independent(each)
+        units = zlib.crc32(each.units.tobytes())
+        how = Protocol("promotion", 5, shots, 5, "none", f"list {shots} {units}", "data")
+        result = result_of(each, "accuracy", how)
+        packed = scores_to_json(each)
+        tasks.append({"result": json.loads(to_json(result)), "scores": packed})
     return {"status": "finished", "message": "", "tasks": tasks}
 
 
@@ -77,7 +90,8 @@ class Bench:
             self.run.id, candidate.identity, self.run.family.digest, seed=0, job=job
         )
         how = Protocol("search", 5, 1, 5, "none", "list search", "data")
-        search = Measured((Result("accuracy", value, 0.01, 50, how),), np.full((1, 50), value))
+        scores = EpisodeScores.independent(np.full(50, value))
+        search = Measured((Result("accuracy", value, 0.01, 50, how),), (scores,))
         head = Head(candidate, "finished", trial, search, generated=generated)
         node.heads.append(head)
         self.run.archive.end_job(job, "finished", {})
@@ -88,11 +102,9 @@ class Bench:
         """Lets the judge conclude from these scores, None for a contestant that failed."""
         lists = [each if isinstance(each, tuple) else (each,) for each in scores]
         said = [FAILED if each[0] is None else figures(*each) for each in lists]
-        episodes = max(len(each[0]) for each in lists if each[0] is not None)
         number = 100 + judge.rounds
-        what = {"episodes": episodes, "first": judge.used}
-        job = self.run.archive.begin_job(self.run.id, number, "judge", what)
-        judge.conclude(self.run, contestants, {"heads": said}, episodes)
+        job = self.run.archive.begin_job(self.run.id, number, "judge", {})
+        judge.conclude(self.run, contestants, {"heads": said})
         self.run.archive.end_job(job, "finished", judge.answer)
 
     @property
@@ -109,18 +121,44 @@ def scores(value: float, noise: float = 0.1, seed: int = 0, episodes: int = 100)
     return value + noise * np.random.default_rng(seed).normal(size=episodes)
 
 
-def test_only_a_difference_that_is_surely_positive_promotes(bench: Bench) -> None:
+def of_classes(
+    values: np.ndarray, episodes: int = 400, noise: float = 0.05, seed: int = 0, ways: int = 5
+) -> EpisodeScores:
+    """Returns scores of episodes of classes that are worth these values, one for each class."""
+    rng = np.random.default_rng(seed)
+    units = np.stack([np.arange(len(values))] * episodes)
+    units = np.random.default_rng(17).permuted(units, axis=1)[:, :ways]  # the same for everyone
+    unit_values = values[units] + noise * rng.normal(size=units.shape)
+    return EpisodeScores(unit_values.mean(1), unit_values, units)
+
+
+def test_only_a_difference_that_holds_for_new_classes_is_called_certain(bench: Bench) -> None:
     old, new = bench.add(0.3, "nearest_centroid", "baselines"), bench.add(0.6)
-    judge = Judge()
-    bench.judge(judge, [old, new], scores(0.5), scores(0.51, seed=1))
-    assert judge.incumbent is not None and judge.incumbent[1] is old[1]
+    judge, rng = Judge(), np.random.default_rng(3)
+    worth = 0.5 + 0.1 * rng.normal(size=8)
+    gained = rng.normal(size=8)
+    gained = 0.02 + 0.05 * (gained - gained.mean())
+    bench.judge(judge, [old, new], of_classes(worth), of_classes(worth + gained, seed=1))
+    assert judge.incumbent is not None and judge.incumbent[1] is new[1]  # a guess, and called so
+    assert not judge.certain and "No candidate is certainly better" in judge.certainty
+    assert "protonet / mlp is the best guess" in judge.certainty
     (verdict,) = bench.verdicts
     assert (verdict.winner, verdict.loser) == (old[1].candidate.identity, new[1].candidate.identity)
-    assert verdict.part == "promotion" and verdict.low < 0
-    bench.judge(judge, [old, new], scores(0.5, seed=2), scores(0.6, seed=3))
-    assert judge.incumbent[1] is new[1]
-    assert bench.verdicts[-1].low > 0 and bench.verdicts[-1].winner == new[1].candidate.identity
-    assert (judge.used, judge.rounds) == (200, 2)
+    assert verdict.part == "promotion" and verdict.certain is False and verdict.units == 8
+    assert 2 * verdict.difference - verdict.low < 0  # on these classes it is surely worse
+    bench.judge(judge, [old, new], of_classes(worth), of_classes(worth + gained + 0.1, seed=1))
+    assert judge.incumbent[1] is new[1] and judge.certain
+    last = bench.verdicts[-1]
+    assert last.certain and last.winner == new[1].candidate.identity
+    assert 0 < last.low_new < last.low and judge.rounds == 2
+
+
+def test_what_does_not_even_lead_on_the_classes_at_hand_is_not_kept(bench: Bench) -> None:
+    old, new = bench.add(0.3, "nearest_centroid", "baselines"), bench.add(0.6)
+    judge, worth = Judge(), 0.5 + 0.1 * np.random.default_rng(3).normal(size=8)
+    bench.judge(judge, [old, new], of_classes(worth), of_classes(worth + 0.001, seed=1))
+    assert judge.incumbent is not None and judge.incumbent[1] is old[1]
+    assert not judge.certain and judge.certainty.endswith("new classes of the family: it is kept.")
 
 
 def test_a_difference_is_paired_so_a_small_one_on_noisy_episodes_can_promote(bench: Bench) -> None:
@@ -141,7 +179,7 @@ def test_what_is_better_with_one_shot_and_worse_with_several_is_not_promoted(ben
     assert judge.incumbent[1] is new[1]
     assert bench.verdicts[-1].difference == pytest.approx(0.01)
     kept = bench.run.archive.results(trial=new[1].trial, part="promotion")
-    assert [stored.result.protocol.shots for stored in kept] == [1, 5, 1, 5]
+    assert [stored.result.protocol.shots for stored in kept] == [1, 5]  # nothing new: kept once
     assert new[1].promotion is not None and new[1].promotion.result.protocol.shots == 1
 
 
@@ -155,20 +193,83 @@ def test_the_first_stays_where_a_later_one_is_not_surely_better(
     assert judge.incumbent is not None and judge.incumbent[1] is first[1]
 
 
-def test_an_incumbent_is_tested_again_and_can_lose_its_place(bench: Bench) -> None:
+def borderline(count: int, seed: int = 5) -> list[np.ndarray]:
+    """Returns scores of a reference and of `count` that are better, each by 2.2 errors."""
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(size=(count, 400))
+    noise = (noise - noise.mean(1, keepdims=True)) / noise.std(1, ddof=1, keepdims=True)
+    reference = scores(0.5, episodes=400)
+    return [reference, *(reference + 0.02 * (each + 2.2 / 20) for each in noise)]
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_one_error_is_shared_by_all_that_are_compared(bench: Bench, count: int) -> None:
+    """What is certain alone is not so among five: one of them is so good by luck."""
+    contestants = [bench.add(0.5), *(bench.add(0.6) for _ in range(count))]
+    judge = Judge()
+    bench.judge(judge, contestants, *borderline(count))
+    assert judge.certain == (count == 1)
+
+
+def test_one_that_was_dropped_after_a_round_still_counts(bench: Bench) -> None:
+    first, second, third = bench.add(0.5), bench.add(0.6), bench.add(0.7)
+    judge = Judge()
+    reference, good = borderline(1)
+    bench.judge(judge, [first, second], reference[:100], reference[:100] - 0.01)
+    bench.judge(judge, [first, third], reference, good)
+    assert not judge.certain and "2 compared" in judge.reasons[-1]
+    alone = Judge()
+    bench.judge(alone, [first, third], reference, good)
+    assert alone.certain
+
+
+def test_claims_of_a_run_are_false_in_less_than_one_of_twenty(bench: Bench) -> None:
+    """Four challengers that are no better, on twelve classes that differ in what they are worth."""
+    contestants = [bench.add(0.5) for _ in range(5)]
+    rng, false, number = np.random.default_rng(0), 0, 120
+    for _ in range(number):
+        worth = 0.5 + 0.1 * rng.normal(size=12)
+        seeds = rng.integers(0, 2**31, 5)
+        learners = [worth, *(worth + 0.04 * rng.normal(size=12) for _ in range(4))]
+        changes = []
+        said = [
+            measured(figures(of_classes(each, 100, seed=int(seed))))
+            for each, seed in zip(learners, seeds, strict=True)
+        ]
+        changes = [difference(each, said[0]) for each in said[1:]]
+        false += any(surely_better([change for change in changes if change is not None]))
+    assert len(contestants) == 5 and false / number <= 0.05
+
+
+def test_of_those_certainly_better_the_best_wins(bench: Bench) -> None:
+    first, second, third = bench.add(0.3), bench.add(0.6), bench.add(0.7)
+    judge = Judge()
+    base = scores(0.5)
+    level = base + 0.001 * np.random.default_rng(1).normal(size=100)
+    bench.judge(judge, [first, second, third], base, level + 0.2, level + 0.25)
+    assert judge.incumbent is not None and judge.incumbent[1] is third[1]
+    assert bench.verdicts[-1].winner == third[1].candidate.identity  # the last says who leads
+    assert [verdict.certain for verdict in bench.verdicts] == [True, True]
+
+
+def test_an_incumbent_is_tested_further_and_can_lose_its_place(bench: Bench) -> None:
     first, second = bench.add(0.3), bench.add(0.6)
     judge = Judge()
     bench.judge(judge, [first, second], scores(0.3), scores(0.6))
     assert judge.incumbent is not None and judge.incumbent[1] is second[1]
     third = bench.add(0.7)
     contestants = round_contestants(bench.population, judge)
-    assert [head for _, head in contestants] == [second[1], third[1]]
-    bench.judge(judge, contestants, scores(0.5, seed=5), scores(0.8, seed=6))
+    assert [head for _, head in contestants] == [first[1], second[1], third[1]]
+    longer = np.concatenate([scores(0.6), scores(0.4, seed=5)])
+    bench.judge(
+        judge, contestants, scores(0.3, episodes=200), longer, scores(0.8, seed=6, episodes=200)
+    )
     assert judge.incumbent[1] is third[1]
-    assert second[1].promotion is not None and second[1].promotion.value < 0.55  # the new figure
+    assert second[1].promotion is not None and second[1].promotion.value < 0.55  # of all episodes
+    assert judge.reference is not None and judge.reference[1] is first[1]
 
 
-def test_an_incumbent_that_leads_is_tested_again_beside_the_next_best(bench: Bench) -> None:
+def test_an_incumbent_that_leads_is_tested_further_beside_the_next_best(bench: Bench) -> None:
     first, second, third = bench.add(0.9), bench.add(0.6), bench.add(0.7)
     judge = Judge()
     bench.judge(judge, [first, second], scores(0.8), scores(0.5))
@@ -198,7 +299,8 @@ def test_a_candidate_that_was_trained_on_may_replace_its_earlier_self(bench: Ben
     more = Node(9, "train", node.recipe, parent=node.number, continues=True, line=node.line)
     more.heads = [replace(head)]
     bench.population.end(more)
-    judge = Judge(incumbent=(node, head))
+    judge = Judge()
+    bench.judge(judge, [(node, head)], scores(0.5))
     later = (more, more.heads[0])
     bench.judge(judge, [(node, head), later], scores(0.5), scores(0.7))
     assert judge.incumbent is not None and judge.incumbent[0].number == 9
@@ -214,14 +316,15 @@ def test_an_incumbent_that_fails_its_new_test_gives_way(bench: Bench) -> None:
     bench.judge(judge, [first, second], scores(0.6), scores(0.5))
     bench.judge(judge, [first, second], None, scores(0.5, seed=1))
     assert judge.incumbent is not None and judge.incumbent[1] is second[1]
-    assert first[1].promotion is None
+    assert first[1].promotion is None and not judge.certain
+    assert judge.certainty == "It had no rival."
 
 
-def test_where_all_fail_nothing_is_concluded_but_the_episodes_are_used_up(bench: Bench) -> None:
+def test_where_all_fail_nothing_is_concluded(bench: Bench) -> None:
     first = bench.add(0.6)
     judge = Judge()
-    judge.conclude(bench.run, [first], {"heads": [FAILED]}, 100)
-    assert judge.incumbent is None and (judge.used, judge.rounds) == (100, 1)
+    judge.conclude(bench.run, [first], {"heads": [FAILED]})
+    assert judge.incumbent is None and judge.rounds == 1 and judge.answer == {}
 
 
 def test_final_contestants_are_simple_before_joined_and_known_before_generated(
@@ -236,13 +339,14 @@ def test_final_contestants_are_simple_before_joined_and_known_before_generated(
     found = final_contestants(bench.population, Judge())
     heads = [baseline[1], single[1], invented[1], joined[1], both[1]]
     assert [head for _, head in found] == heads
-    judge = Judge(incumbent=single)
-    assert [head for _, head in final_contestants(bench.population, judge)] == heads[1:]
+    judge = Judge(incumbent=joined, reference=single)
+    expected = [single[1], joined[1], invented[1], both[1]]
+    assert [head for _, head in final_contestants(bench.population, judge)] == expected
     assert net_node(invented[0]) == 1 and net_node(joined[0]) == joined[0].number
 
 
 def test_without_any_measured_candidate_there_is_an_error_that_says_so() -> None:
-    with pytest.raises(MetaloopError, match="every candidate failed"):
+    with pytest.raises(MetaloopError, match="no candidate was measured before"):
         final_contestants(Population(), Judge())
 
 
@@ -250,13 +354,16 @@ def test_a_resumed_judge_goes_on_where_the_run_was_left(bench: Bench) -> None:
     first, second, third = bench.add(0.3), bench.add(0.6), bench.add(0.6)
     judge = Judge()
     bench.judge(judge, [first, second], scores(0.3), scores(0.6))
-    bench.judge(judge, [second, third], scores(0.6, seed=1), scores(0.6, seed=2))
+    more = [scores(0.3, episodes=200), *(scores(0.6, seed=k, episodes=200) for k in (1, 2))]
+    bench.judge(judge, [first, second, third], *more)
     resumed = resumed_judge(bench.run, bench.population)
     assert resumed.incumbent is not None and judge.incumbent is not None
     assert resumed.incumbent[0].number == judge.incumbent[0].number
     assert resumed.incumbent[1] is judge.incumbent[1]
-    assert (resumed.used, resumed.rounds) == (judge.used, judge.rounds) == (200, 2)
+    assert resumed.reference is not None and resumed.reference[1] is first[1]
+    assert (resumed.certain, resumed.rounds) == (judge.certain, judge.rounds) == (True, 2)
     assert resumed.reasons == judge.reasons
+    assert {id(head) for _, head in resumed.tested} == {id(head) for _, head in judge.tested}
 
 
 def test_a_resumed_judge_knows_which_node_of_a_line_won(bench: Bench) -> None:
@@ -270,52 +377,97 @@ def test_a_resumed_judge_knows_which_node_of_a_line_won(bench: Bench) -> None:
     assert resumed.incumbent is not None and resumed.incumbent[0].number == second[0].number
 
 
-def test_episodes_of_a_judgement_that_was_broken_off_are_not_fresh_any_more(bench: Bench) -> None:
+def test_a_judgement_that_was_broken_off_has_decided_nothing(bench: Bench) -> None:
+    """Nobody was told of its scores, and who is scored on these episodes again is tested once."""
     archive, run = bench.run.archive, bench.run
-    archive.begin_job(run.id, 7, "judge", {"episodes": 600, "first": 0})
+    archive.begin_job(run.id, 7, "judge", {"episodes": 600})
     archive.mark_interrupted(run.id)
     resumed = resumed_judge(run, bench.population)
-    assert (resumed.used, resumed.rounds, resumed.incumbent) == (600, 0, None)
+    assert (resumed.tested, resumed.rounds, resumed.incumbent) == ([], 0, None)
 
 
-@given(st.lists(st.integers(1, 250), min_size=2, max_size=5))
-@settings(max_examples=10)
-def test_rounds_are_disjoint_ranges_of_the_frozen_list(
-    family: ClassFamily, rounds: list[int]
-) -> None:
-    judge, spec, seen = Judge(), family.spec(5, 1, 5), 0
-    whole = episode_list(family, "promotion", spec, sum(rounds))
-    for episodes in rounds:
-        first = judge.arguments([], episodes, 0)["first"]
-        assert first == seen
-        own = episode_list(family, "promotion", spec, first + episodes)[first:]
-        assert len(own) == episodes
-        assert own.list_hash == whole[first : first + episodes].list_hash
-        seen, judge.used = seen + episodes, judge.used + episodes
+def plain_candidates(family: ClassFamily, *names: str) -> list[Candidate]:
+    known = catalogue_candidates(family.input_format, family.spec(5, 1, 5))
+    found = {c.learner.name: c for c in known if c.plan.style == "none"}
+    return [found[name] for name in names]
 
 
-def test_a_job_measures_all_contestants_on_the_same_fresh_episodes(
+def asked_of(candidates: list[Candidate], episodes: int, *known: Any) -> dict[str, Any]:
+    """Returns the arguments of a judging job."""
+    return {
+        "contestants": [
+            {"candidate": to_json(candidate), "node": None, "known": scores}
+            for candidate, scores in itertools.zip_longest(candidates, known, fillvalue=())
+        ],
+        "episodes": episodes, "seed": 0,
+    }  # fmt: skip
+
+
+def test_a_job_measures_all_contestants_on_the_first_episodes_of_one_list(
     family: ClassFamily, tmp_path: Path
 ) -> None:
-    spec = family.spec(5, 1, 5)
-    prepare(tmp_path, family, spec)
-    plain = [c for c in catalogue_candidates(family.input_format, spec) if c.plan.style == "none"]
-    chosen = [c for c in plain if c.learner.name in ("nearest_centroid", "nearest_neighbour")]
-    arguments = {
-        "contestants": [{"candidate": to_json(candidate), "node": None} for candidate in chosen],
-        "first": 100, "episodes": 40, "seed": 0,
-    }  # fmt: skip
-    heads = judging_job(tmp_path, arguments, lambda _: None)["heads"]
+    prepare(tmp_path, family, family.spec(5, 1, 5))
+    chosen = plain_candidates(family, "nearest_centroid", "nearest_neighbour")
+    heads = judging_job(tmp_path, asked_of(chosen, 40), lambda _: None)["heads"]
     learner = build_learner(chosen[0], family.input_format, "classification")
     for place, shots in enumerate((1, 5)):
         said = [head["tasks"][place]["result"] for head in heads]
         task = family.spec(5, shots, 5)
-        episodes = episode_list(family, "promotion", task, 140)[100:]
+        episodes = episode_list(family, "promotion", task, 40)
         assert {each["protocol"]["list_hash"] for each in said} == {
             protocol(learner, family, "promotion", task, episodes).list_hash
         }
         assert {each["protocol"]["part"] for each in said} == {"promotion"}
         assert [each["episodes"] for each in said] == [40, 40]
+
+
+def test_what_a_contestant_has_been_scored_on_is_not_scored_again(
+    family: ClassFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(tmp_path, family, family.spec(5, 1, 5))
+    chosen = plain_candidates(family, "nearest_centroid", "nearest_neighbour")
+    alone = judging_job(tmp_path, asked_of(chosen[:1], 30), lambda _: None)["heads"][0]
+    known = [task["scores"] for task in alone["tasks"]]
+    scored: list[int] = []
+    score: Any = scoring.score_episodes
+
+    def counted(learner: Any, params: Any, episodes: Any, *rest: Any) -> Any:
+        scored.append(len(episodes))
+        return score(learner, params, episodes, *rest)
+
+    monkeypatch.setattr(scoring, "score_episodes", counted)
+    later = judging_job(tmp_path, asked_of(chosen, 50, known), lambda _: None)["heads"]
+    assert scored == [20, 20, 50, 50]  # of the first one what it lacked, with one shot and five
+    whole = judging_job(tmp_path, asked_of(chosen, 50), lambda _: None)["heads"]
+    assert later == whole
+
+
+@pytest.mark.parametrize(
+    ("spread", "episodes", "enough"), [(0.1, 100, True), (0.01, 20, False), (0.0, 400, False)]
+)
+def test_more_episodes_are_taken_as_long_as_they_narrow_the_interval_for_new_classes(
+    spread: float, episodes: int, enough: bool
+) -> None:
+    gains = spread * np.linspace(-1, 1, 6)
+    one, other = of_classes(np.full(6, 0.5), episodes), of_classes(0.6 + gains, episodes, seed=1)
+    assert is_enough([figures(one), figures(other)]) is enough
+    assert is_enough([figures(one), FAILED, figures(other)]) is enough
+    third = figures(of_classes(np.full(6, 0.6), episodes, seed=2))  # of another kind of difference
+    assert not is_enough([figures(one), figures(other), third])
+
+
+def test_a_judgement_ends_where_more_episodes_would_not_help(
+    family: ClassFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(tmp_path, family, family.spec(5, 1, 5))
+    chosen = plain_candidates(family, "nearest_centroid", "nearest_neighbour")
+    monkeypatch.setattr(judging_jobs, "BLOCK", 10)
+    for enough, expected in ((True, 10), (False, 25)):
+        monkeypatch.setattr(judging_jobs, "is_enough", lambda figures, said=enough: said)
+        heads = judging_job(tmp_path, asked_of(chosen, 25), lambda _: None)["heads"]
+        assert {task["result"]["episodes"] for head in heads for task in head["tasks"]} == {
+            expected
+        }
 
 
 def test_a_task_of_several_shots_or_of_few_examples_is_judged_alone() -> None:
@@ -337,11 +489,7 @@ def test_a_contestant_that_fails_leaves_the_others_their_figures(
     centroid = next(c for c in good if c.learner.name == "nearest_centroid")
     bad = Candidate(Choice("logistic_regression", {"inverse_strength": -1.0}), Choice("raw"),
                     Plan("none"))  # fmt: skip
-    arguments = {
-        "contestants": [{"candidate": to_json(c), "node": None} for c in (bad, centroid)],
-        "first": 0, "episodes": 3, "seed": 0,
-    }  # fmt: skip
-    first, second = judging_job(tmp_path, arguments, lambda _: None)["heads"]
+    first, second = judging_job(tmp_path, asked_of([bad, centroid], 3), lambda _: None)["heads"]
     assert first["status"] == "failed" and "tasks" not in first and "-1.0" in first["message"]
     assert second["status"] == "finished"
 
@@ -405,10 +553,11 @@ def test_no_judgement_begins_while_another_is_under_way(
     last = list(events)[-1]
     assert isinstance(last, Learned) and last.report["status"] == "finished"
     with Archive.open(tmp_path / "run" / "archive.sqlite", read_only=True) as archive:
-        asked_of = [job.asked for job in archive.jobs() if job.work == "judge"]
-    ranges = [(ask["first"], ask["first"] + ask["episodes"]) for ask in asked_of]
-    assert len(ranges) >= 2
-    assert all(before[1] == after[0] for before, after in itertools.pairwise(ranges))
+        asked = [job.asked for job in archive.jobs() if job.work == "judge"]
+    assert len(asked) >= 2
+    for before, after in itertools.pairwise(asked):  # each knows what the one before has brought
+        assert after["contestants"][0] == before["contestants"][0]  # the reference
+        assert after["known"][0] >= max(1, before["known"][0])
 
 
 def test_a_last_judgement_that_crashes_is_an_error_of_one_line_and_can_be_resumed(

@@ -38,13 +38,16 @@ def test_the_report_is_json_with_all_keys(finished: Any) -> None:
     report = json.loads(json.dumps(finished[2], allow_nan=False))
     wanted = {"model", "archive", "best", "test", "leaderboard", "cpu_seconds", "wall_seconds"}
     assert wanted | {"status", "rounds", "reading_seconds", "test_seconds"} <= set(report)
-    assert {"metric", "value", "ci95", "episodes", "ways", "shots"} <= set(report["test"])
+    assert {"metric", "value", "ci95", "ci95_new", "episodes", "units", "ways", "shots"} <= set(
+        report["test"]
+    )
     assert (report["test"]["ways"], report["test"]["shots"]) == (5, 1)
     assert report["test"]["chance"] == 0.2 and report["test"]["better_than_chance"] is True
     assert report["cpu_seconds"] > 0 and report["rounds"] == 3
     assert report["reading_seconds"] > 0 and report["test_seconds"] > 0
     rows = report["leaderboard"]
-    assert {"nearest_centroid", "protonet", "simpleshot", "program"} <= {r["learner"] for r in rows}
+    # Of all others the 40 best are shown: whether protonet is among them is for the search to say.
+    assert {"nearest_centroid", "simpleshot", "program"} <= {r["learner"] for r in rows}
     assert report["best"]["candidate"] in {row["candidate"] for row in rows}
     assert len({row["candidate"] for row in rows}) == len(rows)
     assert "digits" not in report

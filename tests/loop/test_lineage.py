@@ -19,8 +19,9 @@ from metaloop.archive import Archive
 from metaloop.catalogue.candidates import make_candidate
 from metaloop.catalogue.model import load_model
 from metaloop.catalogue.programs import PROGRAMS, on_trunk, program_name
+from metaloop.core.packing import scores_to_json
 from metaloop.core.records import Choice, Plan, Protocol, Result, to_json
-from metaloop.core.statistics import mean_with_interval
+from metaloop.core.statistics import EpisodeScores, mean_with_interval
 from metaloop.loop.choosing import GIVEN, PROVEN, choose_field
 from metaloop.loop.executor import Job, Outcome
 from metaloop.loop.illustrating import illustrate
@@ -80,11 +81,12 @@ def figures(value: float) -> dict[str, Any]:
     """Returns what a worker says of a head with such scores, with 1 shot and with 5."""
     scores = value + 0.02 * np.random.default_rng(round(1000 * value)).normal(size=50)
     estimate = mean_with_interval(scores)
+    packed = scores_to_json(EpisodeScores.independent(scores))
     tasks = []
     for shots in (1, 5):
         how = Protocol("search", 5, shots, 5, "none", f"list of {shots}", "data")
         result = Result("accuracy", estimate.value, estimate.ci95, 50, how)
-        tasks.append({"result": json.loads(to_json(result)), "scores": scores.tolist()})
+        tasks.append({"result": json.loads(to_json(result)), "scores": packed})
     return {"status": "finished", "message": "", "tasks": tasks}
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaloop.core.records import Candidate, Choice, Plan, Protocol, Result
-from metaloop.core.statistics import mean_with_interval
+from metaloop.core.statistics import EpisodeScores, mean_with_interval
 from metaloop.loop.population import Head, Measured, Node, NodeKind, Population, difference
 
 RECIPE = Candidate(Choice("protonet"), Choice("mlp"), Plan("episodes"))
@@ -21,7 +21,12 @@ def head(value: float, episodes: int = 100, metric: str = "accuracy", cost: floa
     estimate = mean_with_interval(scores)
     how = Protocol("search", 5, 1, 5, "none", f"list of {episodes}", "data")
     result = Result(metric, estimate.value, estimate.ci95, episodes, how)
-    return Head(RECIPE, "finished", search=Measured((result,), scores[None]), cost=cost)
+    return Head(
+        RECIPE,
+        "finished",
+        search=Measured((result,), (EpisodeScores.independent(scores),)),
+        cost=cost,
+    )
 
 
 def node(number: int, *heads: Head, line: int | None = None, parent: int | None = None,
@@ -114,8 +119,12 @@ def test_tasks_of_several_shots_count_as_much_as_those_asked_for() -> None:
     """A head that is level with one shot and behind with five is behind."""
     how = Protocol("search", 5, 1, 5, "none", "list", "data")
     results = (Result("accuracy", 0.5, 0.01, 100, how), Result("accuracy", 0.7, 0.01, 100, how))
-    one = Head(RECIPE, "finished", search=Measured(results, np.array([[0.4, 0.6], [0.7, 0.7]])))
-    two = Head(RECIPE, "finished", search=Measured(results, np.array([[0.4, 0.6], [0.6, 0.6]])))
+
+    def of(*tasks: list[float]) -> Head:
+        scores = tuple(EpisodeScores.independent(np.array(task)) for task in tasks)
+        return Head(RECIPE, "finished", search=Measured(results, scores))
+
+    one, two = of([0.4, 0.6], [0.7, 0.7]), of([0.4, 0.6], [0.6, 0.6])
     assert one.value == pytest.approx(0.6) and two.value == pytest.approx(0.55)
     change = difference(one.search, two.search)
     assert change is not None and change.value == pytest.approx(0.05) and change.episodes == 2

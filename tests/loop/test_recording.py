@@ -10,10 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metaloop.archive import Archive
+from metaloop.archive import Archive, rows
 from metaloop.catalogue.families import OpenedData
 from metaloop.core.budget import Budget, parse_budget
-from metaloop.core.records import Candidate, Choice, Plan
+from metaloop.core.packing import scores_to_json
+from metaloop.core.records import (
+    Candidate,
+    Choice,
+    Plan,
+    Protocol,
+    Result,
+    candidate_from_json,
+)
+from metaloop.core.statistics import EpisodeScores
 from metaloop.loop import repeating
 from metaloop.loop.choosing import choose_field
 from metaloop.loop.executor import InProcess, Job, Outcome, perform
@@ -88,7 +97,9 @@ def facts(node: Node) -> dict[str, Any]:
         own = asdict(head)
         for part in ("search", "promotion"):
             if own[part] is not None:
-                own[part]["scores"] = own[part]["scores"].tolist()
+                own[part]["scores"] = [
+                    scores_to_json(EpisodeScores(**each)) for each in own[part]["scores"]
+                ]
         heads.append(own)
     return {**said, "heads": heads}
 
@@ -152,7 +163,8 @@ def test_the_judge_comes_back_with_its_incumbent(lived: tuple[Run, Loop, list[An
     assert judge.incumbent is not None and live.incumbent is not None
     assert judge.incumbent[0].number == live.incumbent[0].number
     assert judge.incumbent[1].candidate == live.incumbent[1].candidate
-    assert (judge.used, judge.rounds, judge.reasons) == (live.used, live.rounds, live.reasons)
+    assert (judge.rounds, judge.reasons) == (live.rounds, live.reasons)
+    assert judge.certain == live.certain
 
 
 def test_a_proposer_that_was_resumed_proposes_what_the_live_one_does(
@@ -245,3 +257,97 @@ def test_every_job_is_ended_in_proportion_to_the_budget(
     loop = Loop(run, executor, proposer)
     repeating._submit(loop, Node(0, "join", candidate), 1, "join", {}, own)  # type: ignore[arg-type]
     assert executor._job is not None and executor._job.seconds_allowed == allowed
+
+
+class Work:
+    """Counts what SQLite does, in thousands of its machine's steps, and candidates decoded."""
+
+    def __init__(self, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.steps = self.decoded = 0
+        archive._connection.set_progress_handler(self._count, 10)
+        archive._connection.execute("PRAGMA synchronous = OFF")
+
+        def decode(text: str) -> Candidate:
+            self.decoded += 1
+            return candidate_from_json(text)
+
+        monkeypatch.setattr(rows, "candidate_from_json", decode)
+
+    def _count(self) -> int:
+        self.steps += 10
+        return 0
+
+    def of(self, act: Callable[[], Any]) -> tuple[int, int]:
+        """Returns how many steps and decodings something takes."""
+        before = (self.steps, self.decoded)
+        act()
+        return self.steps - before[0], self.decoded - before[1]
+
+
+def record(run: Run, population: Population, numbers: range) -> None:
+    """Records jobs that end as `train` jobs do: two heads each, of which the best has a verdict."""
+    plan, result = Plan("episodes"), Protocol("search", 5, 1, 5, "none", "list", run.family.digest)
+    for number in numbers:
+        parent = population.nodes.get(number - 1)
+        heads = tuple(
+            Candidate(Choice(name), Choice("mlp", {"width": number + 1}), plan)
+            for name in ("protonet", "simpleshot")
+        )
+        node = Node(
+            number, "train", heads[0], "net: wider", parent=parent.number if parent else None
+        )
+        job = begin(
+            run, population, node, Proposal("train", heads, node.operator, parent=node.parent)
+        )
+        values = np.array([0.5 + 0.01 * (number % 7)] * 8 + [0.4])
+        figures = {
+            "status": "finished",
+            "message": "",
+            "tasks": [
+                {
+                    "result": {**asdict(Result("accuracy", 0.5, 0.1, 9, result))},
+                    "scores": scores_to_json(EpisodeScores.independent(values)),
+                }
+            ],
+        }
+        said = {
+            "status": "finished", "message": "", "steps": 7, "flops": 5.0, "heads": [figures] * 2,
+            "train_wall_seconds": 1.0, "curve": [[1, 0.1, 0.2], [7, 0.8, 0.1]],
+        }  # fmt: skip
+        outcome = Outcome(Job(number, "train", {}), "done", said, "", 1.0, 1.0)
+        end(run, population, node, job, outcome)
+
+
+@pytest.mark.parametrize("jobs", [150, pytest.param(5000, marks=pytest.mark.long)])
+def test_recording_a_job_and_restoring_one_take_as_much_however_many_there_are(
+    make_run: RunMaker, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    run, population = make_run(), Population()
+    work, few = Work(run.archive, monkeypatch), 50
+    record(run, population, range(few))
+    early = work.of(lambda: record(run, population, range(few, 2 * few)))
+    at_few = work.of(lambda: restore(run, Population()))
+    record(run, population, range(2 * few, jobs))
+    late = work.of(lambda: record(run, population, range(jobs, jobs + few)))
+    at_many = work.of(lambda: restore(run, Population()))
+    assert len(run.archive.verdicts()) >= jobs
+    assert late[0] < 1.5 * early[0]
+    assert late[1] == early[1]
+    larger = (jobs + few) / (2 * few)
+    assert at_many[0] < 1.5 * larger * at_few[0]
+    assert at_many[1] <= larger * at_few[1]
+    assert at_many[1] <= 2 * len(run.archive.candidates())
+
+
+def test_a_parents_table_is_not_read_whole_for_one_candidate(
+    make_run: RunMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, population = make_run(), Population()
+    work = Work(run.archive, monkeypatch)
+    record(run, population, range(10))
+    (child, *_) = reversed(run.archive.candidates())
+    assert child.parents
+    before = work.of(lambda: run.archive.candidate(child.identity))
+    record(run, population, range(10, 100))
+    assert work.of(lambda: run.archive.candidate(child.identity))[0] <= before[0] + 20
+    assert run.archive.candidate(child.identity) == child

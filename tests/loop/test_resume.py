@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,14 +12,16 @@ import pytest
 import torch
 
 from metaloop.archive import Archive, content
+from metaloop.archive.spent import note_spent, spent_by
 from metaloop.catalogue.model import load_model
 from metaloop.core.errors import MetaloopError
 from metaloop.core.records import Candidate, Choice, Plan, Trial
-from metaloop.loop import Tried, finishing, learn, opening
+from metaloop.loop import Tried, charging, finishing, learn, opening
+from metaloop.loop.charging import charged
 from metaloop.loop.population import Node, Population
 from metaloop.loop.proposal import Proposal
 from metaloop.loop.recording import begin
-from metaloop.loop.run import Run, check_same_run, run_folder
+from metaloop.loop.run import Earlier, Run, check_same_run, run_folder
 
 OPTIONS: dict[str, Any] = {"budget": "60steps", "queries": 5, "workers": 1}
 
@@ -100,8 +101,6 @@ def test_a_run_that_was_left_and_then_stopped_goes_on_to_its_end(
     assert len(set(numbers)) == len(numbers)
     shares = sum(j.asked["share"] for j in jobs if j.work != "judge" and j.status == "finished")
     assert 1 - 1e-9 <= shares < 1.15
-    ranges = [(j.asked["first"], j.asked["episodes"]) for j in jobs if j.work == "judge"]
-    assert all(a[0] + a[1] == b[0] for a, b in itertools.pairwise(ranges))
 
 
 @pytest.mark.usefixtures("short")
@@ -205,13 +204,45 @@ def test_earlier_tries_are_charged_what_their_ended_jobs_took(
     job_of(run, 2)  # runs when the process is killed
     second = run.archive.begin_run("learn", arguments={"workers": 2}, seed=0, budget="60s")
     for number in (3, 4):
-        job = run.archive.begin_job(second, number, "judge", {"episodes": 9, "first": 0})
+        job = run.archive.begin_job(second, number, "judge", {"episodes": 9})
         run.archive.end_job(job, "finished", {}, cpu_seconds=1.0, wall_seconds=2.0)
     earlier = check_same_run(run.archive, {"workers": 8})
     assert earlier.tries == (run.id, second)
     assert earlier.cpu == pytest.approx(3 + 3 + 1 + 1)
     assert earlier.wall == pytest.approx((4 + 4) / 1 + (2 + 2) / 2)  # by the workers of each try
     assert [stored.status for stored in run.archive.runs()] == ["interrupted", "interrupted"]
+
+
+def test_what_was_spent_is_written_down_while_it_is_spent(
+    make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One short job that ended, then a kill in a long one: all of the time is charged."""
+    monkeypatch.setattr(charging, "SECONDS_BETWEEN_NOTES", 0.01)
+    run = make_run(budget="600s")
+    run.spent_before, run.cpu_before, run.worker_cpu = 50.0, 70.0, 480.0
+    job = job_of(run, 0)
+    run.archive.end_job(job, "finished", {}, cpu_seconds=9.0, wall_seconds=10.0)
+    job_of(run, 1)  # runs when the process is killed
+    with charged(run):
+        run.started -= 310.0
+        with Archive.open(run.archive.path, read_only=True) as reader:
+            while (spent_by(reader, run.id) or (0.0, 0.0))[0] < 310:
+                pass  # while it is spent, not at its end
+    noted = spent_by(run.archive, run.id)
+    assert noted is not None
+    assert noted[0] == pytest.approx(run.wall_seconds - 50, abs=5)
+    earlier = check_same_run(run.archive, {"workers": 1})
+    assert (earlier.wall, earlier.cpu) == noted
+    assert earlier.cpu == pytest.approx(480 + run.cpu_seconds - 550, abs=5)
+
+
+def test_a_try_that_is_killed_before_its_first_job_is_charged_too(
+    make_run: Callable[..., Run],
+) -> None:
+    run = make_run()
+    note_spent(run.archive, run.id, 4.0, 3.0)
+    assert check_same_run(run.archive, {"workers": 1}) == Earlier((), 4.0, 3.0)
+    assert check_same_run(run.archive, {"workers": 1, "seed": 1}) == Earlier()
 
 
 def test_a_try_that_was_killed_before_its_first_job_is_not_called_running_for_ever(

@@ -16,8 +16,15 @@ from metaloop.core.learner import BUFFER_PREFIX, CENTER
 from metaloop.core.records import Candidate, Choice, Plan
 from metaloop.engine.state import load_state
 from metaloop.generators.recipes import extended, recipe_text
-from metaloop.loop.training_job import Segment, train_node
-from metaloop.loop.workplace import TrainingData, net_of, prepare, state_path
+from metaloop.loop.training_job import Segment, _starting_state, class_names, train_node
+from metaloop.loop.workplace import (
+    TrainingData,
+    learner_of,
+    net_of,
+    prepare,
+    state_path,
+    training_family,
+)
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read_arrays
 
@@ -106,3 +113,42 @@ def test_a_line_goes_on_with_larger_images_and_keeps_what_it_had(tmp_path: Path)
     assert len(weights) > 5
     for name in weights:
         torch.testing.assert_close(after[name], before[name], rtol=0, atol=0)
+
+
+def test_rows_of_a_classifier_go_by_the_names_of_classes_not_by_their_number(
+    folder: Path, family: ClassFamily
+) -> None:
+    """Two seeds make as many classes, but others: each row goes to its own class or to none."""
+    made = recipe_of("simpleshot", family)
+    still = Plan("classes", optimiser="sgd", learning_rate=0.0, weight_decay=0.0)
+    recipe = Candidate(made.learner, made.net, still, extended(made.data, "mix(0.5)"))
+    data = [TrainingData(text=recipe_text(recipe.data), seed=seed) for seed in (1, 2)]
+    segments = [Segment(node, (recipe,), Budget(steps=2), node, 20, data[node]) for node in (0, 1)]
+    segments[1] = replace(segments[1], start=0, start_recipe=recipe, start_data=data[0])
+    for segment in segments:
+        assert train_node(folder, segment.to_arguments(), lambda _: None)["status"] == "finished"
+    names = [class_names(training_family(folder, each)) for each in data]
+    assert len(names[0]) == len(names[1]) and names[0] != names[1]
+    rows = [net_of(folder, node).meta_params["classifier.weight"] for node in (0, 1)]
+    common = set(names[0]) & set(names[1])
+    assert len(family.parts["train"]) <= len(common) < len(names[0])
+    for row, name in enumerate(names[1]):
+        if name in common:
+            assert torch.equal(rows[1][row], rows[0][names[0].index(name)]), name
+        else:
+            assert not any(torch.equal(rows[1][row], other) for other in rows[0]), name
+
+
+def test_momentum_does_not_go_to_other_classes(folder: Path, family: ClassFamily) -> None:
+    made = recipe_of("simpleshot", family)
+    recipe = Candidate(made.learner, made.net, made.plan, extended(made.data, "mix(0.5)"))
+    first, second = (TrainingData(text=recipe_text(recipe.data), seed=seed) for seed in (1, 2))
+    segment = Segment(0, (recipe,), Budget(steps=2), 0, 20, first)
+    train_node(folder, segment.to_arguments(), lambda _: None)
+    for data, keeps in ((first, True), (second, False)):
+        following = replace(
+            segment, node=1, data=data, start=0, start_recipe=recipe, start_data=first
+        )
+        now = training_family(folder, data)
+        learner = learner_of(folder, recipe, now)
+        assert bool(_starting_state(folder, following, learner, now).optimiser) is keeps

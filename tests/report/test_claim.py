@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metaloop.report import claim_of
+from metaloop.core.records import Verdict
+from metaloop.report import claim_of, page_of
 from metaloop.report.claim import is_at_chance
 
 
@@ -90,6 +91,27 @@ def test_a_promotion_that_was_not_sure_is_said_to_be_so(bench: Any) -> None:
     assert "−0.2 ± 1.0 points against protonet / conv4" in sentences
     assert "not surely a difference" in sentences
     assert "It is itself a plain baseline" in sentences
+
+
+@pytest.mark.parametrize("certain", [True, False, None])
+def test_what_is_sure_on_these_classes_only_is_said_to_be_so(
+    bench: Any, result: Any, certain: bool | None
+) -> None:
+    plain = bench.add("nearest_centroid", 0.5, style="none", net="raw")
+    best = bench.add("protonet", 0.6)
+    verdict = Verdict(best, plain, "promotion", 0.1, 0.08, 400, "", 0.1 - 0.12, 6, certain)
+    bench.archive.add_verdict(bench.run, verdict)
+    seen = replace(result(0.6, "test"), ci95_new=0.41, units=6)
+    opening = bench.archive.record_opening(best, "the end", seen.protocol, run=bench.run)
+    bench.archive.finish_opening(opening, seen)
+    claim = claim_of(bench.records())
+    text = " ".join(claim.sentences)
+    assert claim.headline == "60.0 ± 1.0 % (± 41.0 new)"
+    assert "+10.0 ± 2.0 points (± 12.0 new) against nearest_centroid" in text
+    assert ("sure on these classes only" in text) == (certain is not True)
+    assert "on these 6 classes" in text and "For new ones it is not surely better" in text
+    page = page_of(bench.records())
+    assert ("sure for new classes" in page) == (certain is not None)
 
 
 def test_a_look_that_was_broken_off_is_no_result(bench: Any) -> None:

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaloop.core.records import Choice
-from metaloop.report.figures import choice_text, estimate, gain, printable, shortened, value_text
+from metaloop.report.figures import (
+    choice_text,
+    estimate,
+    figure,
+    gain,
+    intervals_text,
+    printable,
+    shortened,
+    table_note,
+    value_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +46,31 @@ def test_a_gain_has_a_sign() -> None:
     assert gain("accuracy", 0.021, 0.003) == "+2.1 ± 0.3 points"
     assert gain("accuracy", -0.021, 0.003) == "−2.1 ± 0.3 points"
     assert gain("mse", 0.5) == "+0.500 mse"
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"ci95_new": 0.0312, "units": 12}, "70.0 ± 1.0 % (± 3.1 new)"),
+        ({"ci95_new": 0.3, "units": 12, "metric": "mse"}, "0.700 ± 0.010 mse (± 0.300 new)"),
+        ({"ci95_new": None, "units": 1}, "70.0 ± 1.0 %"),
+        ({"ci95_new": math.inf, "units": 2}, "70.0 ± 1.0 %"),
+        ({"ci95_new": 0.01, "units": 200}, "70.0 ± 1.0 %"),  # each episode a function: the same
+    ],
+)
+def test_the_interval_for_new_classes_stands_beside_that_on_these(
+    changes: dict[str, Any], text: str, result: Any
+) -> None:
+    assert figure(result(0.7, **changes)) == text
+
+
+def test_the_intervals_are_said_in_words(result: Any) -> None:
+    both = intervals_text(result(0.7, ci95_new=0.03, units=12))
+    assert "on these 12 classes" in both and "new classes of the family" in both
+    assert "cannot be told" in intervals_text(result(0.7))
+    assert "Each episode is a new task" in intervals_text(result(0.7, ci95_new=0.01, units=200))
+    assert table_note([None, result(0.7)]) == ""
+    assert "new classes" in table_note([None, result(0.7, ci95_new=0.03, units=12)])
 
 
 @given(st.text(alphabet=st.characters(codec=None)))

@@ -50,10 +50,10 @@ def test_channels_may_come_first() -> None:
         (GREY / 255.0).astype(np.float32),
         GREY / 127.5 - 1.0,
         GREY.astype(np.int64),
-        GREY.astype(np.float32) * 100,
+        GREY.astype(np.float32),
         GREY.astype(np.uint16) * 257,
     ],
-    ids=["0..1", "0..1 float32", "-1..1", "int64", "0..25500", "uint16"],
+    ids=["0..1", "0..1 float32", "-1..1", "int64", "0..255 float32", "uint16"],
 )
 def test_every_range_of_numbers_is_scaled_to_the_same_bytes(images: np.ndarray) -> None:
     np.testing.assert_array_equal(read_arrays(images, Y).store.inputs[:, 0].numpy(), GREY)

@@ -7,7 +7,7 @@ neither torch nor anything else of metaloop but `core.records`.
 from metaloop.archive.archive import Archive
 from metaloop.archive.comparing import content
 from metaloop.archive.environment import describe_environment
-from metaloop.archive.lock import run_lock
+from metaloop.archive.lock import file_lock, run_lock
 from metaloop.archive.stored import (
     Artefact,
     ArtefactId,
@@ -47,5 +47,6 @@ __all__ = [
     "TrialId",
     "content",
     "describe_environment",
+    "file_lock",
     "run_lock",
 ]

@@ -18,6 +18,9 @@ from metaloop.archive import schema
 from metaloop.core.errors import ArchiveError, MetaloopError, OutputError
 
 _MAGIC = b"SQLite format 3\0"
+_LIMIT_LENGTH = 0  # SQLITE_LIMIT_LENGTH, which sqlite3 names from Python 3.11 on
+_LONGEST_VALUE = 1 << 28  # bytes; the largest are the scores of a result, or a figure
+_LIMIT_LENGTH = 0  # SQLITE_LIMIT_LENGTH of sqlite3.h; the module names it since Python 3.11
 _CALLER_MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 
 
@@ -57,6 +60,7 @@ def open_file(path: Path, *, read_only: bool, wait_seconds: float) -> sqlite3.Co
         else:
             connection = _connect(path, "mode=rw", wait_seconds)
         try:
+            _limit(connection)
             if _checked_version(path, connection) < schema.VERSION:
                 connection = _upgraded(connection, read_only)
             connection.execute("PRAGMA foreign_keys = ON")
@@ -87,6 +91,8 @@ def _explained(path: Path, text: str) -> MetaloopError:
     reason = " ".join(text.split())[:200]  # SQLite may quote lines of a damaged schema
     if "not a database" in reason:
         return ArchiveError(f"'{path}' is not a metaloop archive: it is not an SQLite file")
+    if "too big" in reason:
+        return ArchiveError(f"archive '{path}' has a value too large for any archive: {reason}")
     if "malformed" in reason or "no such" in reason or "decode" in reason:
         return ArchiveError(f"archive '{path}' is damaged or cut short: {reason}")
     if "locked" in reason:
@@ -114,9 +120,12 @@ def _connect(path: Path, options: str, wait_seconds: float) -> sqlite3.Connectio
 def _connect_reader(path: Path, wait_seconds: float) -> sqlite3.Connection:
     """Returns a connection that cannot write, on a read-only disk too.
 
-    A WAL database cannot be read where its `-shm` file cannot be made. If there is no `-wal`
-    either, all is in the one file and it may be read as one that never changes.
+    Where there is no `-wal`, no process has the archive open and all is in the one file: it is read
+    as one that never changes, or SQLite would leave a `-wal` and a `-shm` beside it. A WAL database
+    cannot be read where its `-shm` file cannot be made.
     """
+    if not os.path.exists(f"{path}-wal"):
+        return _connect(path, "immutable=1", wait_seconds)
     connection = _connect(path, "mode=ro", wait_seconds)
     try:
         _pragma(connection, "application_id")
@@ -124,12 +133,10 @@ def _connect_reader(path: Path, wait_seconds: float) -> sqlite3.Connection:
         connection.close()
         if not any(words in str(error) for words in ("unable to open", "readonly")):
             raise
-        if os.path.exists(f"{path}-wal"):
-            raise ArchiveError(
-                f"archive '{path}' is in use or was left by a killed run, and you may not write "
-                "beside it; copy it together with its '-wal' file and read the copy"
-            ) from error
-        return _connect(path, "immutable=1", wait_seconds)
+        raise ArchiveError(
+            f"archive '{path}' is in use or was left by a killed run, and you may not write "
+            "beside it; copy it together with its '-wal' file and read the copy"
+        ) from error
     return connection
 
 
@@ -161,9 +168,32 @@ def _checked_version(path: Path, connection: sqlite3.Connection) -> int:
             f"archive '{path}' was written by a newer metaloop (version {version} of archives, "
             f"this one knows {schema.VERSION}); upgrade metaloop"
         )
+    _check_tables(path, connection)
     if any(step not in schema.UPGRADES for step in range(version, schema.VERSION)):
         raise ArchiveError(f"archive '{path}' has version {version}, which cannot be upgraded")
     return version
+
+
+def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
+    """Refuses a database in which reading a table would run what somebody else wrote."""
+    for kind, name, text in connection.execute("SELECT type, name, sql FROM sqlite_master"):
+        own = kind in ("table", "index") and "virtual" not in str(text).lower()[:40]
+        if own and kind == "table":
+            quoted = str(name).replace('"', '""')
+            columns = connection.execute(f'PRAGMA table_xinfo("{quoted}")').fetchall()
+            own = all(column["hidden"] == 0 for column in columns)  # else it is computed
+        if not own:
+            raise ArchiveError(
+                f"archive '{path}' is not as metaloop makes them: it has a {str(kind)[:20]} "
+                f"{str(name)[:40]!r} that computes what is read; get it again"
+            )
+
+
+def _limit(connection: sqlite3.Connection) -> None:
+    """Keeps one value small, and functions that the file names from running."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    if hasattr(connection, "setlimit"):  # Python 3.11
+        connection.setlimit(_LIMIT_LENGTH, _LONGEST_VALUE)
 
 
 def _upgraded(connection: sqlite3.Connection, read_only: bool) -> sqlite3.Connection:

@@ -1,4 +1,4 @@
-"""`run_lock`: one run at a time writes into a run's directory.
+"""`run_lock`: one run at a time writes into a run's directory; `file_lock`: or makes a file.
 
 The operating system holds the lock, so it ends with the process that holds it, however that ends.
 Where there is no `fcntl` (Windows) nothing is locked.
@@ -28,25 +28,56 @@ def run_lock(directory: str | os.PathLike[str]) -> Iterator[None]:
 
     Forked workers do not inherit it: when the coordinator is killed the lock is free at once.
     """
-    path = Path(directory) / LOCK_NAME
+    with _lock(Path(directory) / LOCK_NAME, os.fspath(directory)):
+        yield
+
+
+@contextmanager
+def file_lock(out: Path) -> Iterator[None]:
+    """Holds the lock of a file that is being made, or raises `OutputError` if another has it.
+
+    The lock is a file beside `out` that is gone afterwards.
+    """
+    path = out.with_name(f"{out.name}.lock")
+    while True:
+        with _lock(path, os.fspath(out)) as handle:
+            if not _is_at(path, handle):  # who had it before has just removed it
+                continue
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    os.unlink(path)
+            return
+
+
+@contextmanager
+def _lock(path: Path, what: str) -> Iterator[int]:
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise OutputError(f"cannot write in '{directory}': {reason}") from error
+        raise OutputError(f"cannot write in '{path.parent}': {reason}") from error
     _held.add(handle)
     try:
-        _acquire(handle, directory)
+        _acquire(handle, what)
         with suppress(OSError):  # the number only helps the message; a full disk must not stop us
             os.ftruncate(handle, 0)
             os.pwrite(handle, str(os.getpid()).encode(), 0)
-        yield
+        yield handle
     finally:
         _held.discard(handle)
         os.close(handle)
 
 
-def _acquire(handle: int, directory: str | os.PathLike[str]) -> None:
+def _is_at(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(handle))
+    except OSError:
+        return False
+
+
+def _acquire(handle: int, what: str) -> None:
     if fcntl is None:  # pragma: no cover
         return
     try:
@@ -55,11 +86,11 @@ def _acquire(handle: int, directory: str | os.PathLike[str]) -> None:
         owner = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
         named = f" (process {owner})" if owner else ""
         raise OutputError(
-            f"another metaloop run is writing here{named}: '{directory}'; wait for it to end, "
+            f"another metaloop run is writing here{named}: '{what}'; wait for it to end, "
             "or choose another --out"
         ) from error
     except OSError as error:
-        raise OutputError(f"cannot lock '{directory}': {error.strerror}") from error
+        raise OutputError(f"cannot lock '{what}': {error.strerror}") from error
 
 
 def _forget_in_child() -> None:

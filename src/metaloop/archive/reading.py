@@ -27,8 +27,10 @@ from metaloop.archive.stored import (
     StoredVerdict,
     TrialId,
 )
+from metaloop.core.conforming import conforming
 from metaloop.core.errors import ArchiveError, UnknownNameError, unknown_name
 from metaloop.core.records import Part
+from metaloop.core.statistics import EpisodeScores
 
 Record = TypeVar("Record")
 
@@ -135,6 +137,22 @@ class Reading(ABC):
             raise ArchiveError(f"archive '{self.path}' has no scores of result {result}")
         return self._decoded(rows.scores, found)[0]
 
+    def episode_scores(self, result: ResultId) -> EpisodeScores:
+        """Returns the scores of each episode and of its units; `ArchiveError` if there are none.
+
+        Where an archive of an older version does not know units, they have none.
+        """
+        found = self.query(
+            "SELECT scores, scores_type, results.episodes, unit_scores, width, "
+            "episode_lists.units AS list_units FROM results "
+            "LEFT JOIN episode_lists ON episode_lists.list_hash = results.list_hash "
+            "WHERE results.id = ? AND scores_type IS NOT NULL",
+            (result,),
+        )
+        if not found:
+            raise ArchiveError(f"archive '{self.path}' has no scores of result {result}")
+        return self._decoded(rows.episode_scores, found)[0]
+
     def verdicts(self, run: RunId | None = None) -> tuple[StoredVerdict, ...]:
         """Returns verdicts, of one run or all."""
         where, values = _where({"run": run})
@@ -168,7 +186,12 @@ class Reading(ABC):
         parents = defaultdict(list)
         with self.snapshot():
             found = self.query(select, values)
-            lines = self.query("SELECT child, parent FROM parents ORDER BY child, position")
+            chosen = f"SELECT identity FROM ({select})"
+            lines = self.query(
+                f"SELECT child, parent FROM parents WHERE child IN ({chosen}) "
+                "ORDER BY child, position",
+                values,
+            )
         for line in lines:
             parents[line["child"]].append(line["parent"])
         return self._decoded(lambda row: rows.candidate(row, parents[row["identity"]]), found)
@@ -185,7 +208,7 @@ class Reading(ABC):
         self, decode: Callable[[sqlite3.Row], Record], found: Iterable[sqlite3.Row]
     ) -> tuple[Record, ...]:
         try:
-            return tuple(decode(row) for row in found)
+            return tuple(conforming(decode(row)) for row in found)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ArchiveError(f"archive '{self.path}' is damaged: {reason}") from error

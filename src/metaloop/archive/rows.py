@@ -26,6 +26,7 @@ from metaloop.archive.stored import (
     StoredTrial,
     StoredVerdict,
 )
+from metaloop.core.packing import packed, unpacked
 from metaloop.core.records import (
     CurvePoint,
     Protocol,
@@ -34,6 +35,7 @@ from metaloop.core.records import (
     Verdict,
     candidate_from_json,
 )
+from metaloop.core.statistics import EpisodeScores
 
 Columns = dict[str, Any]
 
@@ -55,6 +57,8 @@ def result_columns(result: Result) -> Columns:
         "value": float(result.value),
         "ci95": float(result.ci95),
         "episodes": int(result.episodes),
+        "ci95_new": None if result.ci95_new is None else float(result.ci95_new),
+        "units": int(result.units),
     }
 
 
@@ -93,10 +97,16 @@ def curve_columns(point: CurvePoint) -> Columns:
     }
 
 
-def score_columns(scores: np.ndarray | None, episodes: int) -> Columns:
-    """Returns per-episode scores as little-endian bytes: float32 stays so, the rest is float64."""
+def score_columns(scores: np.ndarray | EpisodeScores | None, episodes: int) -> Columns:
+    """Returns per-episode scores as little-endian bytes: float32 stays so, the rest is float64.
+
+    Of `EpisodeScores` also those of the units, packed; which they are is said by the list.
+    """
     if scores is None:
         return {"scores_type": None, "scores": None}
+    if isinstance(scores, EpisodeScores):
+        columns = score_columns(scores.values, episodes)
+        return {**columns, "unit_scores": packed(scores.unit_values)}
     if scores.shape != (episodes,):
         raise ValueError(f"scores of shape {scores.shape} for {episodes} episodes")
     kind = "<f4" if scores.dtype == np.float32 else "<f8"
@@ -109,6 +119,29 @@ def scores(row: Row) -> np.ndarray:
     if len(array) != row["episodes"]:
         raise ValueError(f"{row['episodes']} episodes but {len(array)} scores")
     return array.astype(array.dtype.newbyteorder("="))
+
+
+def list_columns(list_hash: str, units: np.ndarray) -> Columns:
+    """Returns which units `[episodes, width]` a list of episodes has."""
+    episodes, width = units.shape
+    return {
+        "list_hash": list_hash,
+        "episodes": episodes,
+        "width": width,
+        "units": packed(units, "<i8"),
+    }
+
+
+def episode_scores(row: Row) -> EpisodeScores:
+    """Returns the scores of a result that has them, without units where none were recorded."""
+    values = scores(row).astype(np.float64)
+    if row["unit_scores"] is None or row["width"] is None:
+        nothing = np.empty((len(values), 0))
+        return EpisodeScores(values, nothing, nothing.astype(np.int64))
+    shape = (len(values), int(row["width"]))
+    return EpisodeScores(
+        values, unpacked(row["unit_scores"], shape), unpacked(row["list_units"], shape, "<i8")
+    )
 
 
 def run(row: Row) -> Run:
@@ -191,8 +224,15 @@ def protocol(row: Row) -> Protocol:
 
 def result(row: Row) -> Result:
     """Returns a result."""
-    value, ci95 = _figure(row["value"]), _figure(row["ci95"])
-    return Result(row["metric"], value, ci95, row["episodes"], protocol(row))
+    return Result(
+        metric=row["metric"],
+        value=_figure(row["value"]),
+        ci95=_figure(row["ci95"]),
+        episodes=row["episodes"],
+        protocol=protocol(row),
+        ci95_new=row["ci95_new"],
+        units=row["units"],
+    )
 
 
 def stored_result(row: Row) -> StoredResult:
@@ -211,6 +251,9 @@ def verdict(row: Row) -> StoredVerdict:
         low=_figure(row["low"]),
         episodes=row["episodes"],
         reason=row["reason"],
+        low_new=row["low_new"],
+        units=row["units"],
+        certain=None if row["certain"] is None else bool(row["certain"]),
     )
     return StoredVerdict(row["id"], row["run"], row["decided"], concluded)
 

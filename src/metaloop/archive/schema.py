@@ -11,7 +11,7 @@ from collections.abc import Callable
 from sqlite3 import Connection
 
 APPLICATION_ID = 0x6D6C6F70  # "mlop"
-VERSION = 1
+VERSION = 2
 
 TABLES = """
 CREATE TABLE meta (
@@ -114,7 +114,10 @@ CREATE TABLE results (
     list_hash TEXT NOT NULL,
     data_hash TEXT NOT NULL,
     scores_type TEXT CHECK (scores_type IN ('<f4', '<f8')),
-    scores BLOB                           -- one number per episode, little-endian
+    scores BLOB,                          -- one number per episode, little-endian
+    ci95_new REAL,                        -- for new classes of the family
+    units INTEGER NOT NULL DEFAULT 0,     -- how many classes (or functions) the episodes are of
+    unit_scores BLOB                      -- of each unit of an episode: core.packing, float64
 );
 CREATE INDEX results_trial ON results (trial);
 CREATE INDEX results_list ON results (list_hash);
@@ -128,7 +131,10 @@ CREATE TABLE verdicts (
     difference REAL,
     low REAL,
     episodes INTEGER NOT NULL,
-    reason TEXT NOT NULL
+    reason TEXT NOT NULL,
+    low_new REAL,
+    units INTEGER NOT NULL DEFAULT 0,
+    certain INTEGER                       -- NULL: nothing was claimed
 );
 CREATE TABLE openings (
     id INTEGER PRIMARY KEY,
@@ -146,7 +152,9 @@ CREATE TABLE openings (
     metric TEXT,                          -- NULL until the evaluation has ended
     value REAL,
     ci95 REAL,
-    episodes INTEGER
+    episodes INTEGER,
+    ci95_new REAL,
+    units INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE artefacts (
     id INTEGER PRIMARY KEY,
@@ -157,6 +165,13 @@ CREATE TABLE artefacts (
     content BLOB NOT NULL
 );
 CREATE INDEX artefacts_run ON artefacts (run);
+CREATE TABLE episode_lists (
+    id INTEGER PRIMARY KEY,
+    list_hash TEXT NOT NULL UNIQUE,
+    episodes INTEGER NOT NULL,
+    width INTEGER NOT NULL,               -- units of one episode, -1 where it has fewer
+    units BLOB NOT NULL                   -- which: core.packing, int64, episode by episode
+);
 """
 
 TABLE_NAMES = (
@@ -172,6 +187,7 @@ TABLE_NAMES = (
     "verdicts",
     "openings",
     "artefacts",
+    "episode_lists",
 )
 
 # What differs between two runs that are otherwise equal: when, how long, where.
@@ -184,8 +200,26 @@ TIME_COLUMNS = {
     "openings": frozenset(("opened",)),
 }
 
+
+def _to_version_2(connection: Connection) -> None:
+    """Adds what tells classes apart: the units of episodes, their scores, the second interval."""
+    for table, column in (
+        ("results", "ci95_new REAL"),
+        ("results", "units INTEGER NOT NULL DEFAULT 0"),
+        ("results", "unit_scores BLOB"),
+        ("verdicts", "low_new REAL"),
+        ("verdicts", "units INTEGER NOT NULL DEFAULT 0"),
+        ("verdicts", "certain INTEGER"),
+        ("openings", "ci95_new REAL"),
+        ("openings", "units INTEGER NOT NULL DEFAULT 0"),
+    ):
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+    tables = (statement for statement in TABLES.split(";") if "TABLE episode_lists" in statement)
+    connection.execute(next(tables))
+
+
 # UPGRADES[n] brings version n to n + 1, inside one transaction that also sets the new version.
-UPGRADES: dict[int, Callable[[Connection], None]] = {}
+UPGRADES: dict[int, Callable[[Connection], None]] = {1: _to_version_2}
 
 
 def create_tables(connection: Connection) -> None:

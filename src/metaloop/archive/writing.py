@@ -24,7 +24,11 @@ from metaloop.archive.stored import (
     TrialId,
 )
 from metaloop.core.errors import ArchiveError
+from metaloop.core.packing import unpacked
 from metaloop.core.records import Candidate, CurvePoint, Protocol, Result, Trial, Verdict, to_json
+from metaloop.core.statistics import EpisodeScores
+
+Scores = np.ndarray | EpisodeScores
 
 
 class Writing(ABC):
@@ -201,7 +205,7 @@ class Writing(ABC):
             self._insert_curve_point(trial, known[0][0], point)
 
     def end_trial(
-        self, trial: TrialId, outcome: Trial, scores: Mapping[str, np.ndarray] | None = None
+        self, trial: TrialId, outcome: Trial, scores: Mapping[str, Scores] | None = None
     ) -> tuple[ResultId, ...]:
         """Records what happened in a running trial; its curve replaces points added before.
 
@@ -224,17 +228,21 @@ class Writing(ABC):
                 for result in outcome.results
             )
 
-    def add_result(
-        self, trial: TrialId, result: Result, scores: np.ndarray | None = None
-    ) -> ResultId:
-        """Records one more result of a trial, such as a re-test on fresh episodes."""
+    def add_result(self, trial: TrialId, result: Result, scores: Scores | None = None) -> ResultId:
+        """Records one more result of a trial, such as that of a judgement, with scores if given.
+
+        `ValueError` where they do not fit, or the list of episodes is known with other units.
+        """
         values = {
             "trial": trial,
             **rows.result_columns(result),
             **rows.protocol_columns(result.protocol),
             **rows.score_columns(scores, result.episodes),
         }
-        return ResultId(self._insert("results", values))
+        with self.transaction():
+            if isinstance(scores, EpisodeScores):
+                self._add_list(result.protocol.list_hash, scores.units)
+            return ResultId(self._insert("results", values))
 
     def add_verdict(self, run: RunId, verdict: Verdict) -> int:
         """Records what was concluded about two candidates."""
@@ -248,6 +256,9 @@ class Writing(ABC):
             "low": float(verdict.low),
             "episodes": int(verdict.episodes),
             "reason": rows.to_text(verdict.reason),
+            "low_new": None if verdict.low_new is None else float(verdict.low_new),
+            "units": int(verdict.units),
+            "certain": None if verdict.certain is None else int(verdict.certain),
         }
         return self._insert("verdicts", values)
 
@@ -291,6 +302,17 @@ class Writing(ABC):
             "content": content,
         }
         return ArtefactId(self._insert("artefacts", values))
+
+    def _add_list(self, list_hash: str, units: np.ndarray) -> None:
+        """Records which units the episodes of a list have, once for all its results."""
+        values = rows.list_columns(list_hash, units)
+        known = self.query("SELECT * FROM episode_lists WHERE list_hash = ?", (list_hash,))
+        if not known:
+            self._insert("episode_lists", values)
+            return
+        shape = known[0]["episodes"], known[0]["width"]
+        if not np.array_equal(unpacked(known[0]["units"], shape, "<i8"), units):
+            raise ValueError(f"the list of episodes {list_hash} is known with other units")
 
     def _require_running(self, trial: TrialId, begun: Mapping[str, Any]) -> None:
         known = self.query("SELECT * FROM trials WHERE id = ?", (trial,))

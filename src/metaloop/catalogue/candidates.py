@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
 from metaloop.catalogue.learners import EVOLVED, LEARNERS, PROGRAM, learner_entry
-from metaloop.catalogue.nets import CUSTOM, build_net, coarse, default_net
+from metaloop.catalogue.limits import check_candidate
+from metaloop.catalogue.nets import (
+    CUSTOM,
+    RAW,
+    USUAL_VIEW,
+    VIEW,
+    build_net,
+    coarse,
+    default_net,
+    view_of,
+)
 from metaloop.catalogue.recipes import recipe
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import MetaloopError
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import Learner
 from metaloop.core.objective import objective
-from metaloop.core.records import Candidate, Choice
+from metaloop.core.records import Candidate, Choice, Plan
 from metaloop.core.spec import TaskSpec
+from metaloop.core.views import View
 
 # The inner loop of the MAML paper's regression (section A.1) and of classification here.
 _GRADIENT_LEARNERS = ("maml", "fomaml", "anil")
 _REGRESSION_OPTIONS = {"inner_steps": 1, "inner_rate": 0.01}
 _EVOLVED_REGRESSION_OPTIONS = {"inner_steps": 1, "initial_rate": 0.01}
-_LOGISTIC_STRENGTHS = (0.01, 1.0, 100.0)  # the plain baseline is tuned, too
+# What plain baselines are tuned over, best guesses first: a budget may end on the way.
+_VIEWS: tuple[View, ...] = ("unit", USUAL_VIEW, "raw")
+_PLAIN_OPTIONS: Mapping[str, tuple[str, tuple[float, ...]]] = {
+    "logistic_regression": ("inverse_strength", (10.0, 1.0, 100.0, 0.1, 1000.0, 0.01)),
+    "ridge": ("initial_lambda", (0.1, 1.0, 0.01, 10.0)),
+}
 
 
 def make_candidate(
@@ -43,9 +60,9 @@ def make_candidate(
     _check_targets(name, kind)
     if net is None:
         usual = default_net(input_format, kind, quick=entry.starts_slowly)
-        chosen = Choice("raw") if entry.trunk == "none" else usual
+        chosen = Choice(RAW) if entry.trunk == "none" else usual
         chosen = coarse(chosen, input_format) if shrunk else chosen
-    elif entry.trunk == "none" and net != "raw":
+    elif entry.trunk == "none" and net != RAW:
         raise MetaloopError(
             f"learner '{name}' is a plain baseline on raw inputs and has no net; leave --net away"
         )
@@ -67,19 +84,39 @@ def catalogue_candidates(
     `shrunk`: with nets that begin on shrunk images, where they can.
     """
     kind = objective(spec.objective).target_kind
-    fitting = [name for name in LEARNERS if kind in learner_class(name).target_kinds]
-    fitting.sort(key=lambda name: (learner_entry(name).trunk != "none", name))
-    candidates = [make_candidate(name, input_format, spec, shrunk=shrunk) for name in fitting]
-    tuned = [
-        Candidate(
-            Choice("logistic_regression", {"inverse_strength": strength}), c.net, c.plan, c.data
-        )
-        for c in candidates
-        if c.learner.name == "logistic_regression"
-        for strength in _LOGISTIC_STRENGTHS
-        if strength != 1.0
+    fitting = sorted(name for name in LEARNERS if kind in learner_class(name).target_kinds)
+    trained = [name for name in fitting if learner_entry(name).trunk != "none"]
+    candidates = [make_candidate(name, input_format, spec, shrunk=shrunk) for name in trained]
+    return [*plain_candidates(spec), *candidates]
+
+
+def plain_candidates(spec: TaskSpec) -> list[Candidate]:
+    """Returns all that plain baselines are tuned over, views and strengths, best guesses first.
+
+    They learn nothing from other classes but where these lie: methods without training, and ridge
+    regression as it begins, on the inputs themselves. A view is named even where it is usual: which
+    one that is depends on the learner. There are none for targets that are no classes.
+    """
+    if objective(spec.objective).target_kind != "classes":
+        return []
+    names = [name for name in LEARNERS if learner_entry(name).trunk == "none"]
+    names += [name for name in _PLAIN_OPTIONS if name not in names and name in LEARNERS]
+    grid = [
+        (guess, place, _plain(name, view, guess))
+        for name in names
+        for place, view in enumerate(_VIEWS)
+        for guess in range(len(_PLAIN_OPTIONS.get(name, ("", (0.0,)))[1]))
     ]
-    return tuned + candidates
+    grid.sort(key=lambda each: each[:2])
+    return [candidate for _, _, candidate in grid]
+
+
+def _plain(name: str, view: View, guess: int) -> Candidate:
+    options: dict[str, float] = {}
+    if name in _PLAIN_OPTIONS:
+        option, values = _PLAIN_OPTIONS[name]
+        options = {option: values[guess]}
+    return Candidate(Choice(name, options), Choice(RAW, {VIEW: view}), Plan("none"))
 
 
 def build_learner(
@@ -88,14 +125,20 @@ def build_learner(
     objective_name: str,
     module: nn.Module | None = None,
 ) -> Learner:
-    """Returns the candidate's learner for these inputs; `module` is the user's own net, if any."""
+    """Returns the candidate's learner for these inputs; `module` is the user's own net, if any.
+
+    Raises `MetaloopError` for a candidate beyond the limits of `limits.py`, before it is built.
+    """
+    check_candidate(candidate)
     constructor = learner_class(candidate.learner.name)
     _check_targets(candidate.learner.name, objective(objective_name).target_kind)
     options = dict(candidate.learner.options)
     if candidate.learner.name in (PROGRAM, EVOLVED):
         options.pop("trunk", None)  # who trains its net
         options["source"] = candidate.program or ""
-    if not issubclass(constructor, BlackBoxLearner):
+    if issubclass(constructor, BlackBoxLearner):
+        options |= {"view": view_of(candidate.net, "raw"), "input_format": input_format}
+    else:
         options["net"] = build_net(candidate.net, input_format, module)
     if "real" in constructor.target_kinds:
         options["objective"] = objective(objective_name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,9 @@ from metaloop.tasks.glyphs import cache_folder, read_glyphs
 from metaloop.tasks.readers import read
 from metaloop.tasks.readers.download import download_omniglot
 from metaloop.tasks.sinusoid import SinusoidFamily
+from metaloop.tasks.split import MIN_CLASSES
 from metaloop.tasks.store import LeftOut, Reading
+from metaloop.tasks.value_range import ValueRange
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class OpenedData:
     family: TaskFamily
     kind: str
     left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()  # how the data was understood, where it could be meant otherwise
 
 
 def open_data(
@@ -71,9 +75,12 @@ def open_data(
     parts: Mapping[str, Sequence[str]] | None = None,
     input_format: InputFormat | None = None,
     strict: bool = False,
+    classes_at: int | None = None,
+    value_range: ValueRange | None = None,
 ) -> OpenedData:
     """Returns the family that DATA is: a built-in name, a path, or something read already.
 
+    `classes_at` and `value_range` are for folders and images, as in `tasks.readers.read`.
     `input_format` and `parts` are those of a model that is to be used on the data. Names win over
     paths; write `./glyphs` for a folder of that name. Raises `DataError`.
     """
@@ -81,8 +88,14 @@ def open_data(
         return OpenedData(data, "a family")
     if data == "sinusoid":
         return OpenedData(SinusoidFamily(), FAMILIES["sinusoid"].summary)
-    reading = data if isinstance(data, Reading) else _read(data, image_size, input_format, strict)
+    if isinstance(data, Reading):
+        reading = data
+    else:
+        asked = {"strict": strict, "classes_at": classes_at, "value_range": value_range}
+        reading = _read(data, image_size, input_format, asked)
     _check_shape(reading, input_format)
+    if parts is None:
+        _check_enough(data, reading)
     family, left_out = class_family(
         reading, split_seed=split_seed, parts=parts, input_format=input_format
     )
@@ -92,11 +105,14 @@ def open_data(
             f"{reading.name}: {sum(item.count for item in left_out)} things would be left out, "
             f"first {first.what} ({first.reason}); mend the data or leave --strict away"
         )
-    return OpenedData(family, reading.kind, left_out)
+    return OpenedData(family, reading.kind, left_out, reading.notes)
 
 
 def _read(
-    data: str | Path, image_size: int | None, input_format: InputFormat | None, strict: bool
+    data: str | Path,
+    image_size: int | None,
+    input_format: InputFormat | None,
+    asked: Mapping[str, Any],
 ) -> Reading:
     channels: int | None = None
     polarity: Literal["as_is", "ink"] | None = None
@@ -104,6 +120,10 @@ def _read(
         channels, image_size = input_format.shape[0], input_format.shape[1]
         polarity = input_format.polarity
     if isinstance(data, str) and _is_built_in(data):
+        for name in ("classes_at", "value_range"):
+            if asked[name] is not None:
+                option = name.replace("_", "-")
+                raise DataError(f"--{option} is for your own images; leave it away for '{data}'")
         if image_size is not None and not _SIDES[0] <= image_size <= _SIDES[1]:
             raise DataError(
                 f"the images of '{data}' can be {_SIDES[0]} to {_SIDES[1]} pixels wide, "
@@ -118,11 +138,26 @@ def _read(
     if isinstance(data, str) and not Path(data).exists() and data.isidentifier():
         near = unknown_name("family", data, FAMILIES)
         raise DataError(f"there is no file or folder '{data}', and {near}")
-    return read(data, image_size=image_size, channels=channels, polarity=polarity, strict=strict)
+    return read(data, image_size=image_size, channels=channels, polarity=polarity, **asked)
 
 
 def _is_built_in(name: str) -> bool:
     return name in FAMILIES and not (FAMILIES[name].downloaded and Path(name).exists())
+
+
+def _check_enough(data: str | Path | Reading, reading: Reading) -> None:
+    """Raises `DataError` for data of a few classes, with the way to use them all the same."""
+    number = len(reading.store.classes)
+    if number >= MIN_CLASSES:
+        return
+    source = "SUPPORT" if isinstance(data, Reading) else shlex.quote(str(data))
+    read_as = f" ({reading.notes[0]})" if reading.notes else ""
+    raise DataError(
+        f"{reading.name} has {number} classes{read_as}; learning keeps classes apart for training, "
+        f"choosing and testing and needs at least {MIN_CLASSES}. To tell these {number} apart, "
+        f"adapt a learner that was trained on other classes: metaloop fit MODEL --support {source} "
+        f"--out adapted.metaloop (MODEL: a model.metaloop that 'metaloop learn' wrote)"
+    )
 
 
 def _check_shape(reading: Reading, input_format: InputFormat | None) -> None:

@@ -57,7 +57,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             FirstOrderMaml, "MAML without second derivatives", "fomaml", starts_slowly=True
         ),
         "logistic_regression": LearnerEntry(
-            LogisticRegressionLearner, "plain baseline on raw inputs (scikit-learn)", "none"
+            LogisticRegressionLearner, "plain baseline on the inputs (scikit-learn)", "none"
         ),
         "maml": LearnerEntry(
             Maml,
@@ -66,10 +66,10 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             starts_slowly=True,
         ),
         "nearest_centroid": LearnerEntry(
-            NearestCentroid, "plain baseline: nearest class mean of raw inputs", "none"
+            NearestCentroid, "plain baseline: nearest class mean of the inputs", "none"
         ),
         "nearest_neighbour": LearnerEntry(
-            NearestNeighbour, "plain baseline on raw inputs (scikit-learn)", "none"
+            NearestNeighbour, "plain baseline on the inputs (scikit-learn)", "none"
         ),
         "protonet": LearnerEntry(ProtoNet, "nearest class mean in a learned embedding", "protonet"),
         "rfs": LearnerEntry(Rfs, "logistic regression on a whole-class net", "classifier"),

@@ -10,8 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from metaloop.catalogue.candidates import build_learner, learner_class
+from metaloop.catalogue.checking import check_formats, check_net_tensors, check_weights
+from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import CUSTOM
-from metaloop.core.errors import ModelFileError
+from metaloop.core.black_box import BlackBoxLearner
+from metaloop.core.errors import ModelFileError, UnknownNameError
 from metaloop.core.examples import Examples
 from metaloop.core.forking import check_device
 from metaloop.core.inputs import InputFormat
@@ -19,6 +22,7 @@ from metaloop.core.learner import Learner, MetaParams, TaskState
 from metaloop.core.records import Candidate, Result
 from metaloop.core.spec import TaskSpec
 from metaloop.modelfile import ModelFile, TrainingRecord, read_model, write_model
+from metaloop.nets.classifier import WEIGHT as CLASSIFIER
 from metaloop.nets.functional import with_memory_format
 
 
@@ -105,16 +109,27 @@ class Model:
 def model_from_file(
     content: ModelFile, net: nn.Module | None = None, device: str | torch.device = "cpu"
 ) -> Model:
-    """Returns the model in a file's content; `net` is the user's own module where it needs one."""
+    """Returns the model in a file's content; `net` is the user's own module where it needs one.
+
+    Raises `MetaloopError` unless all of it is within limits and fits together, exactly; that is
+    known before anything is built that is larger than the file.
+    """
     try:
-        learner_class(content.candidate.learner.name)
-    except Exception as error:
+        method = learner_class(content.candidate.learner.name)
+    except UnknownNameError as error:
         raise ModelFileError(
             f"the model uses a method that this metaloop does not have: {error}"
         ) from error
-    learner = build_learner(
-        content.candidate, content.input_format, content.spec.objective, module=net
-    )
+    candidate, inputs = content.candidate, content.input_format
+    check_formats(inputs, content.spec)
+    check_candidate(candidate)
+    if not issubclass(method, BlackBoxLearner):
+        check_net_tensors(content.weights, candidate.net, inputs)
+    learner = build_learner(candidate, inputs, content.spec.objective, module=net)
+    spec = content.spec
+    if CLASSIFIER in content.weights and not spec.num_training_classes:
+        spec = replace(spec, num_training_classes=len(content.parts.get("train", ())))
+    check_weights(content.weights, learner, spec)
     weights = {
         name: with_memory_format(tensor.to(device)) for name, tensor in content.weights.items()
     }

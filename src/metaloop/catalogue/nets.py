@@ -5,25 +5,37 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import nn
 
+from metaloop.catalogue.limits import check_net
 from metaloop.core.errors import MetaloopError, unknown_name
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
-from metaloop.core.spec import Shape
+from metaloop.core.views import View, checked_view
 from metaloop.nets.conv4 import conv4
+from metaloop.nets.costing import (
+    LARGEST_LAYER,
+    MOST_FEATURES,
+    MOST_MULTIPLY_ADDS,
+    MOST_PARAMETERS,
+    cost_of,
+)
 from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.joined import Joined
 from metaloop.nets.mlp import mlp, raw
 from metaloop.nets.resnet import resnet10, resnet12
 from metaloop.nets.strided import strided
+from metaloop.nets.viewed import Viewed
 
 CUSTOM = "custom"  # the name of a net that is the user's own module
 JOINED = "joined"  # the name of trained nets put together; its members are in its options
+RAW = "raw"  # the name of the net that does nothing
+VIEW = "view"  # the option, of any net of the table, that says in which view it has its inputs
+USUAL_VIEW: View = "standardised"
 
 # Vectors of many features are good features mostly (text, embeddings): nets that start at them
 # were far better at 196 and 300 features, no better at 13 and 16 (LOG.md).
@@ -61,7 +73,7 @@ NETS: Mapping[str, NetEntry] = MappingProxyType(
     {
         "conv4": NetEntry(conv4, "the four blocks of 64 channels of the literature", 16),
         "mlp": NetEntry(mlp, "layers of units, plain or residual, for vectors"),
-        "raw": NetEntry(raw, "no net: standardised inputs are the features"),
+        "raw": NetEntry(raw, "no net: the inputs, standardised or in another view"),
         "resnet10": NetEntry(resnet10, "four residual stages of two convolutions", 8),
         "resnet12": NetEntry(resnet12, "four residual stages of three convolutions", 8),
         "strided": NetEntry(strided, "five convolutions, most at low resolution: quick", 16),
@@ -134,11 +146,23 @@ def _suits_convolutions(input_format: InputFormat) -> bool:
     return side >= NETS["strided"].smallest_side
 
 
-def _member(input_shape: Shape, member: Mapping[str, Any]) -> nn.Module:
-    name = member["name"]
-    if name not in NETS:
-        raise unknown_name("net", name, NETS)
-    return NETS[name].constructor(input_shape, **member.get("options", {}))
+def view_of(net: Choice, otherwise: View = USUAL_VIEW) -> View:
+    """Returns the view that a net has of its inputs; raises `MetaloopError` for one unknown."""
+    return checked_view(net.options.get(VIEW, otherwise))
+
+
+def _module(net: Choice, input_format: InputFormat) -> nn.Module:
+    """Returns a net of the table for standardised inputs, which it sees as it has chosen to."""
+    view = view_of(net)
+    options = {name: value for name, value in net.options.items() if name != VIEW}
+    module = NETS[net.name].constructor(input_format.shape, **options)
+    return module if view == USUAL_VIEW else Viewed(module, input_format, view)
+
+
+def _joined(net: Choice, input_format: InputFormat) -> nn.Module:
+    members = [Choice(m["name"], m.get("options", {})) for m in net.options["members"]]
+    modules = [_module(member, input_format) for member in members]
+    return Joined(modules, input_format.shape)
 
 
 def build_net(
@@ -146,7 +170,8 @@ def build_net(
 ) -> FunctionalNet:
     """Returns the chosen net for these inputs; `module` is the user's own, for the name `custom`.
 
-    Raises `UnknownNameError` for an unknown name or option, `MetaloopError` if inputs do not fit.
+    Raises `UnknownNameError` for an unknown name or option, `MetaloopError` if inputs do not fit or
+    the net would be larger than any useful one: that is known before it has any memory.
     """
     if choice.name == CUSTOM:
         if module is None:
@@ -156,12 +181,54 @@ def build_net(
                 f"net=<that module>"
             )
         return FunctionalNet(input_format, module=module)
+    _check_cost(choice, input_format, [part for _, part in skeletons(choice, input_format)])
     if choice.name == JOINED:
-        members = choice.options["members"]
-        return FunctionalNet(
-            input_format,
-            build=lambda shape: Joined([_member(shape, member) for member in members], shape),
+        return _narrow(
+            FunctionalNet(input_format, build=lambda shape: _joined(choice, input_format))
         )
+    return _narrow(FunctionalNet(input_format, build=lambda shape: _module(choice, input_format)))
+
+
+def skeletons(choice: Choice, input_format: InputFormat) -> list[tuple[str, nn.Module]]:
+    """Returns the nets that a chosen one is made of, without memory, by the prefix of their names.
+
+    The prefix is empty where it is one net, else `members.<n>.`. Raises as `build_net` does.
+    """
+    check_net(choice)
+    if choice.name != JOINED:
+        return [("", _skeleton(choice, input_format))]
+    members = [Choice(m["name"], m.get("options", {})) for m in choice.options["members"]]
+    return [
+        (f"members.{place}.", _skeleton(member, input_format))
+        for place, member in enumerate(members)
+    ]
+
+
+def _check_cost(choice: Choice, input_format: InputFormat, parts: list[nn.Module]) -> None:
+    costs = [cost_of(part, input_format.shape) for part in parts]
+    for what, cost, most in (
+        ("parameters", sum(cost.parameters for cost in costs), MOST_PARAMETERS),
+        ("numbers in a layer", max(cost.largest_layer for cost in costs), LARGEST_LAYER),
+        ("multiply-adds an input", sum(cost.multiply_adds for cost in costs), MOST_MULTIPLY_ADDS),
+    ):
+        if cost > most:
+            raise MetaloopError(
+                f"net '{choice.name}' on inputs of shape {tuple(input_format.shape)} has {cost:,} "
+                f"{what}, more than {most:,}; use a smaller net or smaller inputs"
+            )
+
+
+def _narrow(net: FunctionalNet) -> FunctionalNet:
+    if net.num_features > MOST_FEATURES:
+        raise MetaloopError(
+            f"a net has up to {MOST_FEATURES:,} features, got {net.num_features:,}; use a net with "
+            f"mean pooling or smaller inputs"
+        )
+    return net
+
+
+def _skeleton(choice: Choice, input_format: InputFormat) -> nn.Module:
+    """Returns the structure of one net on torch's device without memory."""
     if choice.name not in NETS:
         raise unknown_name("net", choice.name, NETS)
     entry = NETS[choice.name]
@@ -176,6 +243,7 @@ def build_net(
             f"have {min(input_format.shape[1:])}; raise --image-size or use --net mlp"
         )
     try:
-        return FunctionalNet(input_format, build=partial(entry.constructor, **choice.options))
+        with torch.device("meta"):
+            return _module(choice, input_format)
     except TypeError as error:
         raise MetaloopError(f"net '{choice.name}' does not take these options: {error}") from error

@@ -19,7 +19,7 @@ import numpy as np
 
 from metaloop.catalogue.candidates import make_candidate
 from metaloop.catalogue.learners import PROGRAM, learner_entry
-from metaloop.catalogue.nets import NETS
+from metaloop.catalogue.nets import NETS, USUAL_VIEW, VIEW
 from metaloop.catalogue.ranges import Among, Between, Range, Widths
 from metaloop.core.errors import MetaloopError
 from metaloop.core.inputs import InputFormat
@@ -169,6 +169,7 @@ NET_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
             "dropout": Between(0.05, 0.6, "linear", zero=0.4),
             "residual": Among((False, True)),
             "unit_inputs": Among((False, True)),
+            VIEW: Among((USUAL_VIEW, "unit")),
             **_SHARED,
         },
     }
@@ -297,7 +298,8 @@ def _with_style(
 def _defaults(place: Place, choice: Choice) -> dict[str, Any]:
     """Returns the default of every option of a net or an augmentation, as JSON has it."""
     function = NETS[choice.name].constructor if place == "net" else AUGMENTATIONS[choice.name]
-    return {
+    of_any = {VIEW: USUAL_VIEW} if place == "net" else {}
+    return of_any | {
         name: list(known.default) if isinstance(known.default, tuple) else known.default
         for name, known in inspect.signature(function).parameters.items()
         if known.default is not inspect.Parameter.empty

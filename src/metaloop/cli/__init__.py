@@ -27,6 +27,7 @@ from metaloop.cli import (
     show,
     train,
 )
+from metaloop.cli.destination import expanded
 from metaloop.cli.errors import guarded
 
 _VERBS: dict[str, Callable[..., object]] = {
@@ -75,7 +76,8 @@ def run(arguments: Sequence[str]) -> int:
 
     def command() -> object:
         group = get_command(app)
-        with group.make_context("metaloop", list(arguments) or ["--help"]) as context:
+        words = [expanded(word) for word in arguments] or ["--help"]
+        with group.make_context("metaloop", words) as context:
             return group.invoke(context)
 
     return guarded(command)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from metaloop.catalogue import OpenedData
     from metaloop.tasks.family import ClassFamily
 
+_CLASSES_SHOWN = 3
 _SHOTS = (1, 5)  # for which the largest possible ways are told
 
 
@@ -20,6 +21,8 @@ def data(
     data: options.Data,
     image_size: options.ImageSize = None,
     split_seed: options.SplitSeed = 0,
+    classes_at: options.ClassesAt = None,
+    value_range: options.AskedRange = None,
     strict: options.Strict = False,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
@@ -30,7 +33,14 @@ def data(
         progress.status(f"reading {data}")
         from metaloop.catalogue import open_data
 
-        opened = open_data(data, image_size=image_size, split_seed=split_seed, strict=strict)
+        opened = open_data(
+            data,
+            image_size=image_size,
+            split_seed=split_seed,
+            strict=strict,
+            classes_at=classes_at,
+            value_range=options.value_range(value_range),
+        )
         report = describe(opened)
         progress.left_out(opened.left_out)
     if as_json:
@@ -54,9 +64,11 @@ def describe(opened: OpenedData) -> dict[str, Any]:
         "examples": 0,
         "examples_per_class": None,
         "groups": 0,
+        "first_classes": [],
         "published_split": False,
         "parts": {},
         "largest_ways": {},
+        "understood": list(opened.notes),
         "left_out": [vars(item) for item in opened.left_out],
     }
     return report | (_of_classes(family) if isinstance(family, ClassFamily) else {})
@@ -86,6 +98,7 @@ def _of_classes(family: ClassFamily) -> dict[str, Any]:
             "max": int(sizes.max()),
         },
         "groups": len(groups),
+        "first_classes": [info.name for info in store.classes[:_CLASSES_SHOWN]],
         "published_split": any(info.part is not None for info in store.classes),
         "parts": parts,
         "largest_ways": {
@@ -103,7 +116,9 @@ def _print(report: Mapping[str, Any]) -> None:
     per_class = report["examples_per_class"]
     if per_class is not None:
         grouped = f" in {report['groups']:,} groups" if report["groups"] else ""
-        print(f"classes   {report['classes']:,}{grouped}")
+        names = ", ".join(report["first_classes"])
+        more = ", ..." if report["classes"] > _CLASSES_SHOWN else ""
+        print(f"classes   {report['classes']:,}{grouped}: {names}{more}")
         print(
             f"examples  {report['examples']:,}; per class {per_class['min']:,} to "
             f"{per_class['max']:,}, median {per_class['median']:g}"
@@ -115,6 +130,8 @@ def _print(report: Mapping[str, Any]) -> None:
             f"{ways:,} at {shots}" for shots, ways in report["largest_ways"].items()
         )
         print(f"--ways    at most {largest}")
+    for note in report["understood"]:
+        print(f"read so   {note}")
     total = sum(item["count"] for item in report["left_out"])
     print(f"left out  {total:,}" if total else "left out  nothing")
     for item in report["left_out"]:

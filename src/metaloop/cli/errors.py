@@ -6,39 +6,24 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Callable
 
 import typer
 
-from metaloop.cli.output import drop_stdout, tidy_streams
-from metaloop.core.errors import MetaloopError
+from metaloop.cli.output import drop, say, tidy_streams
+from metaloop.core.errors import ERRNOS_OF_THE_MACHINE, MetaloopError, is_out_of_memory
 
 # click's UsageError: typer brings it along, under a name of its own in each version
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 MENDABLE, BUG, INTERRUPTED = 2, 70, 130
 
-_OF_THE_MACHINE = {  # what no program can mend
-    errno.EACCES,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EIO,
-    errno.EMFILE,
-    errno.ENAMETOOLONG,
-    errno.ENOMEM,
-    errno.ENOSPC,
-    errno.EPERM,
-    errno.EROFS,
-}
-_NO_MEMORY = ("out of memory", "can't allocate memory")  # torch has no class for it on the CPU
-
 
 def guarded(command: Callable[[], object]) -> int:
     """Returns the exit code of a command: the number it returned, else 0; or that of its error."""
-    tidy_streams()
     try:
+        tidy_streams()
         result = command()
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
@@ -50,7 +35,7 @@ def guarded(command: Callable[[], object]) -> int:
         code = stop.args[0] if stop.args and isinstance(stop.args[0], int) else INTERRUPTED
         return _say("interrupted; nothing new was saved", code)
     except BrokenPipeError:
-        drop_stdout()
+        drop(sys.stdout)
         return 0
     except MetaloopError as error:
         return _explain(str(error), error)
@@ -60,19 +45,24 @@ def guarded(command: Callable[[], object]) -> int:
         return _explain("out of memory; use smaller images or less data", error)
     except OSError as error:
         _flush_or_drop()
-        if error.errno not in _OF_THE_MACHINE:
+        if error.errno not in ERRNOS_OF_THE_MACHINE:
             return _bug(error)
         where = f"'{error.filename}': " if error.filename else ""
         return _explain(f"{where}{error.strerror}", error)
     except Exception as error:
-        if any(words in str(error).lower() for words in _NO_MEMORY):
+        if is_out_of_memory(error):
             return _explain("out of memory; use smaller images, less data or a smaller net", error)
         return _bug(error)
 
 
+def tell(text: str) -> None:
+    """Writes one line on stderr that is worth knowing and no fault."""
+    say(f"metaloop: {_one_line(text)}")
+
+
 def warn(text: str) -> None:
     """Writes one line on stderr that does not end the command."""
-    print(f"metaloop: warning: {_one_line(text)}", file=sys.stderr)
+    say(f"metaloop: warning: {_one_line(text)}")
 
 
 def _flush_or_drop() -> None:
@@ -80,7 +70,7 @@ def _flush_or_drop() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        drop_stdout()
+        drop(sys.stdout)
 
 
 def _explain(text: str, error: BaseException) -> int:
@@ -98,7 +88,7 @@ def _bug(error: Exception) -> int:
 
 
 def _say(text: str, code: int) -> int:
-    print(f"metaloop: {_one_line(text)}", file=sys.stderr)
+    say(f"metaloop: {_one_line(text)}")
     return code
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from metaloop.cli import options
-from metaloop.cli.output import measured, print_json
+from metaloop.cli.output import intervals, measured, print_json
 from metaloop.cli.progress import Progress
 from metaloop.core.errors import unknown_name
 from metaloop.core.records import PARTS, Result
@@ -33,12 +33,14 @@ def evaluate(
             metavar="FILE", help="Where openings of test go. (default: archive.sqlite beside MODEL)"
         ),
     ] = None,
+    classes_at: options.ClassesAt = None,
+    value_range: options.AskedRange = None,
     strict: options.Strict = False,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure MODEL on tasks of DATA: frozen episodes, with a 95 % interval.
+    """Measure MODEL on tasks of DATA: frozen episodes, with two 95 % intervals.
 
     Classes that the model was trained or chosen on stay in their parts; all others are test.
     """
@@ -62,12 +64,15 @@ def evaluate(
             archive=model.parent / "archive.sqlite" if archive is None else archive,
             subject=file_hash(model),
             strict=strict,
+            classes_at=classes_at,
+            value_range=options.value_range(value_range),
         )
     report = _report(result)
     if as_json:
         print_json(report)
     else:
         print(measured(report, report["protocol"]))
+        print(intervals(report))
 
 
 def _report(result: Result) -> dict[str, Any]:
@@ -77,7 +82,9 @@ def _report(result: Result) -> dict[str, Any]:
         "metric": result.metric,
         "value": result.value,
         "ci95": result.ci95,
+        "ci95_new": result.ci95_new,
         "episodes": result.episodes,
+        "units": result.units,
         "ways": result.protocol.ways,
         "shots": result.protocol.shots,
         "protocol": protocol_json(result),

@@ -1,39 +1,57 @@
 """Support sets and inputs of `predict` and `fit`: files become what an estimator takes.
 
-Unlike the data of `learn`, a class may have a single example here, and nothing is left out
-silently: a support image that cannot be read is refused by its name.
+They are read by the rules of `learn`: what is a class, what is a page, what numbers mean. Only a
+class may have a single example here, and a support image that cannot be read is refused by name.
 """
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from metaloop.catalogue import Model
 from metaloop.core.errors import DataError
 from metaloop.core.inputs import InputFormat
 from metaloop.estimators import FewShotClassifier
 from metaloop.tasks.readers import decode_image, list_images
-from metaloop.tasks.readers.class_folders import ImageFiles, tidy
+from metaloop.tasks.readers.array_files import ARRAY_SUFFIX, load_array
+from metaloop.tasks.readers.class_folders import ClassFolders, arrange
+from metaloop.tasks.readers.image_files import ImageFiles
 from metaloop.tasks.readers.image_folder import find_images
-from metaloop.tasks.readers.zip_archive import check_sizes, opened_zip
+from metaloop.tasks.readers.images import Page, Picture, check_heif, wide_range
+from metaloop.tasks.readers.labels import label_values
+from metaloop.tasks.readers.names import tidy
+from metaloop.tasks.readers.npz import load_npz
+from metaloop.tasks.readers.options import ReadOptions
+from metaloop.tasks.readers.pages import with_pages
+from metaloop.tasks.readers.zip_archive import opened_zip
+from metaloop.tasks.store import LeftOut
+from metaloop.tasks.value_range import BYTES, ValueRange
 
-_INPUT_NAMES = ("x", "images", "image", "data", "inputs", "features")  # as `learn` reads them
-_LABEL_NAMES = ("y", "labels", "label", "target", "targets")
-_ARRAY_SUFFIXES = (".npz", ".npy")
+
+@dataclass(frozen=True)
+class Support:
+    """Examples as an estimator takes them, the label of each, and what is to be said of them."""
+
+    X: Any
+    labels: list[Any]
+    left_out: Sequence[LeftOut] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Some inputs of one kind, `X` as an estimator takes it, and a name for each of them."""
+    """Some inputs of one kind, and a name for each: an array, or files and pages to be opened."""
 
     names: list[str]
-    X: Any
+    X: np.ndarray | list[Path | Page]
 
 
 def input_format_of(estimator: FewShotClassifier) -> InputFormat:
@@ -43,31 +61,36 @@ def input_format_of(estimator: FewShotClassifier) -> InputFormat:
     return learner.input_format
 
 
-def read_support(path: Path, input_format: InputFormat) -> tuple[Any, list[Any]]:
-    """Returns X and the labels of a folder or zip of class folders, or of an npz with X and y.
+def range_of(estimator: FewShotClassifier, declared: ValueRange | None) -> ValueRange | None:
+    """Returns black and white in files of more than 8 bits: declared now, or when it was fitted."""
+    fitted: ValueRange | None = getattr(estimator, "value_range_", None)
+    if declared is None and fitted is not None and fitted[1] > BYTES[1]:
+        return fitted
+    return declared
+
+
+def read_support(path: Path, input_format: InputFormat, options: ReadOptions) -> Support:
+    """Returns the examples of a folder or zip of class folders, or of an npz with X and y.
 
     Raises `DataError` if there is nothing, or if an image cannot be read.
     """
+    where = f"support '{path}'"
     if path.suffix.lower() == ".npz" and not path.is_dir():
-        arrays = _arrays(path)
-        labels = _named(path, arrays, _LABEL_NAMES, "labels (y)")
-        return _named(path, arrays, _INPUT_NAMES, "examples (X)"), labels.tolist()
-    if input_format.kind != "image":
-        raise DataError(
-            f"the model takes vectors of {input_format.shape[0]} numbers: give it an .npz with X "
-            f"and y, not '{path}'"
-        )
-    if path.is_dir():
-        try:
-            files = find_images(path)
-        except OSError as error:
-            raise DataError(f"folder '{path}' cannot be read: {error.strerror}") from error
-        return _pictures(path, files, input_format)
-    if path.suffix.lower() == ".zip" and path.is_file():
-        with opened_zip(path) as files:
-            return _pictures(path, files, input_format)
-    what = "is no folder, .zip or .npz" if path.exists() else "does not exist"
-    raise DataError(f"support '{path}' {what}; expected a folder with one folder per class")
+        options.refuse_depth(where)
+        arrays = load_npz(path)
+        assert arrays.labels is not None
+        labels = label_values(where, arrays.labels, arrays.class_names)
+        return Support(_examples(arrays.inputs, arrays.offsets), labels)
+    with _opened(where, path) as files:
+        found = arrange(where, files, options.classes_at)
+        labels = [found.classes[target].name for target in found.targets.tolist()]
+        if found.paths[0].lower().endswith(ARRAY_SUFFIX):
+            X: Any = _stacked(where, {name: found.load(name) for name in found.paths})
+        elif input_format.kind != "image":
+            raise DataError(_wants_vectors(input_format, path, ".npz with X and y"))
+        else:
+            X = _pictures(where, found.paths, found.load, input_format, options.value_range)
+        return Support(X, labels, *_of_support(found))
 
 
 def read_inputs(paths: Sequence[Path], input_format: InputFormat) -> list[Inputs]:
@@ -76,84 +99,176 @@ def read_inputs(paths: Sequence[Path], input_format: InputFormat) -> list[Inputs
     Images are opened later. Raises `DataError` for a path that holds nothing of the model's kind.
     """
     groups: list[Inputs] = []
-    images: list[Path] = []
     for path in paths:
-        if path.suffix.lower() in _ARRAY_SUFFIXES and not path.is_dir():
-            groups, images = [*groups, *_of_images(images)], []
-            groups.append(_of_array(path))
-        elif input_format.kind != "image":
-            raise DataError(
-                f"the model takes vectors of {input_format.shape[0]} numbers: give it an .npz or "
-                f".npy, not '{path}'"
-            )
-        else:
-            images += list_images(path)
-    return [*groups, *_of_images(images)]
+        if path.suffix.lower() == ".npz" and not path.is_dir():
+            array = load_npz(path, labelled=False).inputs
+            if array.ndim < 2:
+                raise DataError(f"'{path}': expected X as [n, ...], got shape {list(array.shape)}")
+            groups.append(Inputs([f"{path}[{row}]" for row in range(len(array))], array))
+            continue
+        is_array = path.is_dir() or path.suffix.lower() == ARRAY_SUFFIX
+        if input_format.kind != "image" and not is_array:
+            raise DataError(_wants_vectors(input_format, path, ".npz or .npy"))
+        images: list[Path] = []
+        for file in list_images(path):
+            if file.suffix.lower() == ARRAY_SUFFIX:
+                groups, images = [*groups, *_of_images(images)], []
+                groups.append(_of_array(file, input_format))
+            elif input_format.kind != "image":
+                raise DataError(_wants_vectors(input_format, file, ".npz or .npy"))
+            else:
+                images.append(file)
+        groups += _of_images(images)
+    return _joined(groups)
 
 
-def unreadable(images: Sequence[Path], input_format: InputFormat) -> dict[Path, str]:
-    """Returns why, for each of the images that cannot be read."""
+def as_sources(
+    sources: Sequence[Path | Page], input_format: InputFormat, value_range: ValueRange | None
+) -> list[Any]:
+    """Returns files as an estimator takes them: as they are where it reads them by the same rule.
+
+    Raises `DataError` if a page cannot be read, or any of them where a range was declared.
+    """
+    return [_source(source, input_format, value_range) for source in sources]
+
+
+def unreadable(
+    sources: Sequence[Path | Page], input_format: InputFormat, value_range: ValueRange | None
+) -> dict[int, str]:
+    """Returns why, for each of the files (by its place) that cannot be read."""
     reasons = {}
-    for path in images:
+    for place, source in enumerate(sources):
         try:
-            decode_image(path, input_format.shape, input_format.polarity)
+            decode_image(source, input_format.shape, input_format.polarity, value_range)
         except DataError as error:
-            reasons[path] = str(error)
+            reasons[place] = str(error)
     return reasons
 
 
-def _of_images(images: list[Path]) -> list[Inputs]:
-    return [Inputs([str(path) for path in images], images)] if images else []
+@contextmanager
+def _opened(where: str, path: Path) -> Iterator[ImageFiles]:
+    """The images of a folder or a zip."""
+    if path.is_dir():
+        try:
+            files = find_images(path)
+        except OSError as error:
+            raise DataError(f"folder '{path}' cannot be read: {error.strerror}") from error
+        yield files
+    elif path.suffix.lower() == ".zip" and path.is_file():
+        with opened_zip(path) as files:
+            yield files
+    else:
+        what = "is no folder, .zip or .npz" if path.exists() else "does not exist"
+        raise DataError(f"{where} {what}; expected a folder with one folder per class")
 
 
-def _of_array(path: Path) -> Inputs:
-    array = _named(path, _arrays(path), _INPUT_NAMES, "inputs (X)")
+def _pictures(
+    where: str,
+    names: Sequence[str],
+    load: Any,
+    input_format: InputFormat,
+    declared: ValueRange | None,
+) -> list[Any]:
+    """Every image of a support, decoded once to be sure of it."""
+    value_range = wide_range(len(names), lambda i: load(names[i]), declared, where)
+    sources = []
+    for name in names:
+        source = load(name)
+        try:
+            decode_image(source, input_format.shape, input_format.polarity, value_range)
+            sources.append(_source(source, input_format, value_range))
+        except DataError as error:
+            check_heif(where, names, np.empty(0, np.int64), load)
+            reason = str(error).partition("cannot be read: ")[2] or str(error)
+            raise DataError(
+                f"support image '{tidy(name)}' of {where[8:]} cannot be read: {reason}; mend or "
+                f"remove it"
+            ) from error
+    return sources
+
+
+def _source(
+    source: Path | bytes | Page, input_format: InputFormat, value_range: ValueRange | None
+) -> Any:
+    """A file as it is; a page, or a file whose range was declared, as a picture of 8 bits."""
+    if value_range is None and not isinstance(source, Page):
+        return source
+    pixels = decode_image(source, input_format.shape, "as_is", value_range)
+    return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+
+
+def _of_support(found: ClassFolders) -> tuple[list[LeftOut], list[str]]:
+    """What was left out and what is to be noted; parts mean nothing to a support."""
+    left_out = [item for item in found.left_out if not item.what.startswith("the split into")]
+    merged = len(left_out) < len(found.left_out)
+    return left_out, found.notes + ["the parts were merged: all are examples"] * merged
+
+
+def _examples(inputs: np.ndarray, offsets: np.ndarray | None) -> Any:
+    """The examples of an npz: an array, or the bytes of encoded images."""
+    if offsets is None:
+        return inputs
+    return [inputs[a:b].tobytes() for a, b in pairwise(offsets.tolist())]
+
+
+def _stacked(where: str, sources: dict[str, Picture]) -> np.ndarray:
+    """One array of the examples in npy files; raises `DataError` if one is damaged or differs."""
+    arrays = []
+    for name, source in sources.items():
+        assert isinstance(source, (Path, bytes))
+        try:
+            arrays.append(load_array(source))
+        except (OSError, ValueError, EOFError, SyntaxError, TypeError) as error:
+            raise DataError(
+                f"support array '{tidy(name)}' of {where[8:]} cannot be read "
+                f"({' '.join(str(error).split())[:100]}); mend or remove it"
+            ) from error
+        if arrays[-1].shape != arrays[0].shape:
+            raise DataError(
+                f"{where}: '{tidy(name)}' has shape {list(arrays[-1].shape)}, others "
+                f"{list(arrays[0].shape)}; give arrays of one shape"
+            )
+    return np.stack(arrays)
+
+
+def _of_images(files: list[Path]) -> list[Inputs]:
+    """Files as inputs, a TIFF of several pages as several."""
+    if not files:
+        return []
+    pages = with_pages(ImageFiles([str(file) for file in files], Path))
+    sources = [pages.load(name) for name in pages.paths]
+    return [Inputs(list(pages.paths), [s for s in sources if isinstance(s, (Path, Page))])]
+
+
+def _joined(groups: list[Inputs]) -> list[Inputs]:
+    """Neighbours of files as one: their images are then embedded together."""
+    joined: list[Inputs] = []
+    for group in groups:
+        if joined and isinstance(group.X, list) and isinstance(joined[-1].X, list):
+            last = joined.pop()
+            group = Inputs([*last.names, *group.names], [*last.X, *group.X])
+        joined.append(group)
+    return joined
+
+
+def _of_array(path: Path, input_format: InputFormat) -> Inputs:
+    """The array of an npy file: several inputs, or one by itself."""
+    try:
+        array = load_array(path)
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"'{path}' cannot be read as an array: {reason}") from error
+    if input_format.kind == "image":
+        single = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
+    else:
+        single = array.ndim == 1
+    if single:
+        return Inputs([str(path)], array[None])
     if array.ndim < 2:
         raise DataError(f"'{path}': expected X as [n, ...], got shape {list(array.shape)}")
     return Inputs([f"{path}[{row}]" for row in range(len(array))], array)
 
 
-def _pictures(path: Path, files: ImageFiles, input_format: InputFormat) -> tuple[Any, list[Any]]:
-    """Every image below a class folder, decoded once to be sure of it, and its class."""
-    below = sorted(name for name in files.paths if "/" in name)
-    if not below:
-        raise DataError(
-            f"support '{path}' holds no images in class folders; expected one folder of images "
-            f"per class"
-        )
-    sources = []
-    for name in below:
-        source = files.load(name)
-        assert not isinstance(source, np.ndarray)
-        try:
-            decode_image(source, input_format.shape, input_format.polarity)
-        except DataError as error:
-            raise DataError(
-                f"support image '{tidy(name)}' of '{path}' cannot be read; mend or remove it"
-            ) from error
-        sources.append(source)
-    return sources, [tidy(name.rpartition("/")[0]) for name in below]
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an npz by lower-case name; of an npy, its array as `x`."""
-    try:
-        if path.suffix.lower() == ".npy":
-            return {"x": np.load(path, allow_pickle=False)}
-        check_sizes(path)
-        with np.load(path, allow_pickle=False) as archive:
-            return {name.lower(): archive[name] for name in archive}
-    except FileNotFoundError as error:
-        raise DataError(f"'{path}' does not exist") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"'{path}' cannot be read as arrays: {reason}") from error
-
-
-def _named(
-    path: Path, arrays: dict[str, np.ndarray], names: Sequence[str], what: str
-) -> np.ndarray:
-    found = next((arrays[name] for name in names if name in arrays), None)
-    if found is None:
-        raise DataError(f"'{path}' has no {what}; found {', '.join(sorted(arrays)) or 'nothing'}")
-    return found
+def _wants_vectors(input_format: InputFormat, path: Path, kinds: str) -> str:
+    numbers = input_format.shape[0]
+    return f"the model takes vectors of {numbers} numbers: give it an {kinds}, not '{path}'"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metaloop.cli import options
-from metaloop.cli.output import figure, measured, print_json, print_table
+from metaloop.cli.output import figure, intervals, measured, print_json, print_table, say
 from metaloop.cli.progress import Progress, clock, gain, joined, result_figure
 from metaloop.cli.stopping import Stopper, say_how_to_go_on
 from metaloop.core.errors import MetaloopError, OutputError
@@ -38,6 +37,8 @@ def learn(
     seed: options.Seed = 0,
     split_seed: options.SplitSeed = 0,
     image_size: options.ImageSize = None,
+    classes_at: options.ClassesAt = None,
+    value_range: options.AskedRange = None,
     also: Annotated[
         list[str] | None,
         typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
@@ -62,11 +63,13 @@ def learn(
         raise MetaloopError("--resume goes on with a run; name its folder with --out")
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size}
+    asked |= {"classes_at": classes_at, "value_range": value_range}
     asked |= {"also": also or [], "archive": archive, "workers": workers}
     with Stopper() as stop, Progress(quiet) as progress:
         progress.status(f"reading {data}")
         folder = _fresh_folder(data) if out is None else out
         wishes = {**asked, "strict": strict, "resume": resume}
+        wishes["value_range"] = options.value_range(value_range)
         report = _learn(data, folder, wishes, stop, progress)
     if as_json:
         print_json(report)
@@ -115,6 +118,8 @@ class _Shown:
             parts = " / ".join(f"{count:,}" for count in event.parts.values())
             classes = f"{parts} classes to {' / '.join(event.parts)}" if event.parts else ""
             self.progress.line(joined(f"{event.name}: {event.kind}", classes))
+            for note in event.notes:
+                self.progress.line(f"read so: {note}")
             self.progress.left_out(event.left_out)
         elif isinstance(event, Trying):
             self.progress.status(
@@ -156,6 +161,8 @@ def _print_report(report: Mapping[str, Any]) -> None:
     result = read_model(report["model"]).results[-1]
     best, model = report["best"], report["model"]
     print(f"\n{best['learner']} / {best['net']}: {measured(report['test'], vars(result.protocol))}")
+    print(intervals(report["test"]))
+    print(report["certainty"])
     if report["test"]["better_than_chance"] is False:
         print(f"no better than chance ({report['test']['chance']:.1%})")
     if "digits" in report:
@@ -203,9 +210,9 @@ def _say_what_was_saved(report: Mapping[str, Any]) -> None:
     best = report["best"]
     if best:
         said = f"{best['learner']} / {best['net']}, {figure(best['search'])} on search"
-        print(f"metaloop: interrupted; saved {report['model']} ({said})", file=sys.stderr)
+        say(f"metaloop: interrupted; saved {report['model']} ({said})")
     else:
-        print("metaloop: interrupted before a learner was measured", file=sys.stderr)
+        say("metaloop: interrupted before a learner was measured")
 
 
 def _fresh_folder(data: str) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -66,6 +68,29 @@ ImageSize = Annotated[
         metavar="PIXELS", help="Side that images are resized to. (default: 28 if grey, else 32)"
     ),
 ]
+ClassesAt = Annotated[
+    int | None,
+    typer.Option(
+        metavar="DEPTH",
+        help="How many folders below DATA those are that are classes, where 'metaloop data' shows "
+        "that the names mislead.",
+    ),
+]
+SupportClassesAt = Annotated[
+    int | None,
+    typer.Option(
+        metavar="DEPTH",
+        help="How many folders below the support those are that are classes, where the names "
+        "mislead.",
+    ),
+]
+AskedRange = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LOW..HIGH",
+        help="Black and white in images of more than 8 bits and in arrays, such as 0..4095.",
+    ),
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse data of which anything has to be left out.")
 ]
@@ -82,3 +107,21 @@ Support = Annotated[
         "that, or an .npz with X and y.",
     ),
 ]
+
+
+def value_range(text: str | None) -> tuple[float, float] | None:
+    """Returns what `--value-range LOW..HIGH` declares; raises `DataError` for anything else."""
+    if text is None:
+        return None
+    from metaloop.core.errors import DataError
+
+    found = re.fullmatch(r"\s*(-?[\d.e+]*?\d)\s*\.\.\s*(-?[\d.e+-]+)\s*", text)
+    try:
+        low, high = (float(bound) for bound in found.groups()) if found else (1.0, 0.0)
+    except ValueError:
+        low, high = 1.0, 0.0
+    if not -math.inf < low < high < math.inf:
+        raise DataError(
+            f"--value-range takes the numbers of black and of white, such as 0..4095; got {text!r}"
+        )
+    return low, high

@@ -7,7 +7,10 @@ import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
+
+from metaloop.core.errors import OutputError
 
 _PIPE_WIDTH = 160  # characters; where nobody looks a table need not fold
 
@@ -18,13 +21,34 @@ def print_json(content: Mapping[str, Any]) -> None:
 
 
 def figure(result: Mapping[str, Any] | None) -> str:
-    """Returns `94.1 ± 0.4 %` for an accuracy, `0.113 ± 0.004 rmse` for other metrics."""
+    """Returns `94.1 ± 0.4 % (± 1.2 new)` for an accuracy, `0.113 ± 0.004 mse` for other metrics.
+
+    The second half-width is for new classes of the family. It is left out where it is not known,
+    and where every episode is a task of its own, for then both say the same.
+    """
     if result is None:
         return "-"
     value, ci95, metric = result["value"], result["ci95"], result.get("metric", "accuracy")
-    if metric == "accuracy":
-        return f"{100 * value:.1f} ± {100 * ci95:.1f} %"
-    return f"{value:.3f} ± {ci95:.3f} {metric}"
+    scale, places, unit = (100, 1, "%") if metric == "accuracy" else (1, 3, metric)
+    said = f"{scale * value:.{places}f} ± {scale * ci95:.{places}f} {unit}"
+    new = result.get("ci95_new")
+    if new is None or result.get("units") == result.get("episodes", -1):
+        return said
+    return f"{said} (± {scale * new:.{places}f} new)"
+
+
+def intervals(result: Mapping[str, Any]) -> str:
+    """Returns what the intervals of a figure mean, in words."""
+    units, episodes = result.get("units", 0), result["episodes"]
+    if result.get("ci95_new") is None:
+        what = f"these {units:,} classes" if units > 1 else "these classes"
+        return f"95 % interval: on {what}; what it is for new ones cannot be told from them"
+    if units == episodes:
+        return "95 % interval: for new tasks of the family, each episode being one"
+    return (
+        f"95 % intervals: ± on these {units:,} classes, (± new) for new classes of the family, of "
+        "which these are a sample"
+    )
 
 
 def measured(result: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
@@ -67,19 +91,48 @@ def print_table(
 
 
 def tidy_streams() -> None:
-    """Lets stdout and stderr take any file name and any letter, whatever the locale."""
+    """Lets stdout and stderr take any file name and any letter, whatever the locale.
+
+    One that was closed becomes nothing, or the next file that is opened would get its number, and
+    `print` would write on stdout what is meant for stderr. Raises `OutputError` if that is stdout.
+    """
+    closed = [number for number in (0, 1, 2) if not _is_open(number)]
+    for _ in closed:
+        os.open(os.devnull, os.O_RDWR)  # the smallest number that is free
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
             stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+    if 1 in closed:
+        raise OutputError("stdout is closed, so no one would get the result; open it, or > FILE")
 
 
-def drop_stdout() -> None:
+def drop(stream: TextIO) -> None:
     """Sends what is still to be written nowhere: the reader has gone away."""
+    with suppress(OSError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)
+
+
+def say(text: str) -> None:
+    """Writes a line on stderr at once; where no one listens any more, nowhere."""
     try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        return
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        drop(sys.stderr)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
 
 
 def _finite(value: Any) -> Any:

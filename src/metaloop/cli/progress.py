@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from metaloop.cli.errors import warn
-from metaloop.cli.output import figure
+from metaloop.cli.output import drop, figure, say
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -49,8 +49,11 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         if self._live is not None:
-            self._live.stop()
-            self._live = None
+            live, self._live = self._live, None
+            try:
+                live.stop()
+            except OSError:  # a terminal that was closed: no reason to lose a result
+                drop(sys.stderr)
 
     def status(self, text: str) -> None:
         """Shows the present state; without a terminal at most every few seconds."""
@@ -62,16 +65,16 @@ class Progress:
         now = time.monotonic()
         if now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
-            print(text, file=sys.stderr, flush=True)
+            say(text)
 
     def line(self, text: str) -> None:
         """Shows a line that stays."""
         if self.quiet:
             return
         if self._live is not None:
-            self._live.console.print(text, soft_wrap=True)
+            self._print(text)
         else:
-            print(text, file=sys.stderr, flush=True)
+            say(text)
 
     def left_out(self, items: Iterable[LeftOut]) -> None:
         """Warns of what was found in the data and not used, a line for each reason."""
@@ -79,9 +82,16 @@ class Progress:
             what = f"{item.count} x {item.reason}" if item.count > 1 else item.reason
             text = f"left out: {what}: {item.what}"
             if self._live is not None:
-                self._live.console.print(f"metaloop: warning: {text}", soft_wrap=True)
+                self._print(f"metaloop: warning: {text}")
             else:
                 warn(text)
+
+    def _print(self, text: str) -> None:
+        assert self._live is not None
+        try:
+            self._live.console.print(text, soft_wrap=True)
+        except OSError:  # the terminal was closed
+            drop(sys.stderr)
 
 
 def result_figure(result: Result | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ import typer
 
 from metaloop.cli import options
 from metaloop.cli.destination import check_destination
-from metaloop.cli.output import print_json
+from metaloop.cli.output import print_json, say
 from metaloop.cli.progress import Progress, clock, joined, result_figure
 from metaloop.cli.stopping import Stopper, say_how_to_go_on
 from metaloop.core.errors import DivergenceError, OutputError
@@ -41,34 +40,41 @@ def train(
     seed: options.Seed = 0,
     split_seed: options.SplitSeed = 0,
     image_size: options.ImageSize = None,
+    classes_at: options.ClassesAt = None,
+    value_range: options.AskedRange = None,
     strict: options.Strict = False,
     resume: options.Resume = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
     """Train one learner on DATA and write its model file."""
+    from metaloop.archive import file_lock
+
     state = out.with_name(out.name + _STATE_SUFFIX)
-    _check_unfinished(out, state, resume)
-    check_destination(out, overwrite=resume)
+    if out.is_dir() or not out.parent.is_dir():
+        check_destination(out)
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
-    asked |= {"image_size": image_size}
-    with Stopper() as stop, Progress(quiet) as progress:
+    asked |= {"image_size": image_size, "classes_at": classes_at, "value_range": value_range}
+    with file_lock(out), Stopper() as stop, Progress(quiet) as progress:
+        _check_unfinished(out, state, resume)
+        check_destination(out, overwrite=resume)
         progress.status(f"reading {data}")
         wishes = {**asked, "strict": strict, "checkpoint": state, "resume": resume}
+        wishes["value_range"] = options.value_range(value_range)
         try:
             model, search, interrupted = _train(data, wishes, stop, progress)
         except DivergenceError:
             state.unlink(missing_ok=True)  # to go on from there would diverge again
             raise
         model.save(out, overwrite=resume)
-    if not interrupted:
-        state.unlink(missing_ok=True)
+        if not interrupted:
+            state.unlink(missing_ok=True)
     if as_json:
         print_json(_report(out, model, search, interrupted))
     if interrupted:
         done = f"after {model.training.steps:,} steps"
-        print(f"metaloop: interrupted {done}; saved {out}", file=sys.stderr)
+        say(f"metaloop: interrupted {done}; saved {out}")
         say_how_to_go_on("train", data, {"out": out, **asked})
         return stop.exit_code
     if not as_json:
@@ -95,6 +101,8 @@ def _train(
             return model, search, event.interrupted
         if isinstance(event, DataRead):
             stop.can_save = True
+            for note in event.notes:
+                progress.line(f"read so: {note}")
             progress.left_out(event.left_out)
         else:
             search = _show(event, progress, wall_seconds) or search
@@ -138,6 +146,10 @@ def _check_unfinished(out: Path, state: Path, resume: bool) -> None:
         raise OutputError(
             f"'{state}' is left of an interrupted training; go on with --resume, or remove it"
         )
+    if resume and out.exists():
+        from metaloop.loop.single import check_continues
+
+        check_continues(state, out)
 
 
 def _report(out: Path, model: Model, search: Result | None, interrupted: bool) -> dict[str, Any]:
@@ -155,6 +167,8 @@ def _report(out: Path, model: Model, search: Result | None, interrupted: bool) -
             "metric": search.metric,
             "value": search.value,
             "ci95": search.ci95,
+            "ci95_new": search.ci95_new,
             "episodes": search.episodes,
+            "units": search.units,
         },
     }

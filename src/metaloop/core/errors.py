@@ -7,6 +7,7 @@ with 2; from Python it is an ordinary exception. Anything else that escapes is a
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -48,6 +49,40 @@ class OutputError(MetaloopError):
 
 class DivergenceError(MetaloopError):
     """Training or adaptation produced numbers that are not finite."""
+
+
+class MachineError(MetaloopError):
+    """The machine failed, not what was tried on it: a lost folder, a full disk, no memory."""
+
+
+# What no program can mend, and no learner has caused.
+ERRNOS_OF_THE_MACHINE = frozenset(
+    {
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENAMETOOLONG,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+_NO_MEMORY = ("out of memory", "can't allocate memory")  # torch has no class for it on the CPU
+
+
+def is_of_the_machine(error: BaseException) -> bool:
+    """Whether files could not be read or written, or what was done before with them is gone."""
+    return isinstance(error, OSError | OutputError | MachineError)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether something needed more memory than there was."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _NO_MEMORY)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:

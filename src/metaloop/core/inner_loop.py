@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from metaloop.core.examples import Batch, EpisodeBatch, Examples, Inputs
-from metaloop.core.learner import Learner, MetaLoss, MetaParams, trained
+from metaloop.core.learner import Learner, MetaLoss, MetaParams, predict_present, trained
 from metaloop.core.objective import Objective
 from metaloop.core.spec import TaskSpec
-from metaloop.core.task_map import TaskMap
+from metaloop.core.task_map import TaskMap, loop_over_tasks
 
 NormPolicy = Literal["support", "query batch"]
 
@@ -141,11 +141,22 @@ def loss_after_adapting(
         raise TypeError(f"{type(learner).__name__} is trained on episodes, got labelled examples")
     support, query = batch.support, batch.query
 
-    def one_task(inputs: Inputs, targets: Tensor, mask: Tensor, query_inputs: Inputs) -> Tensor:
-        examples = Examples(inputs, targets, mask, support.num_classes, support.padded)
-        return learner.predict(meta_params, learner.adapt(meta_params, examples), query_inputs)
+    uneven = learner.uses_query_batch and query.padded
+    if uneven:  # tasks of different numbers of queries cannot be stacked
+        over_tasks = loop_over_tasks
 
-    outputs = over_tasks(one_task, support.inputs, support.targets, support.mask, query.inputs)
+    def one_task(
+        inputs: Inputs, targets: Tensor, mask: Tensor, query_inputs: Inputs, query_mask: Tensor
+    ) -> Tensor:
+        examples = Examples(inputs, targets, mask, support.num_classes, support.padded)
+        state = learner.adapt(meta_params, examples)
+        if uneven:
+            return predict_present(learner, meta_params, state, query_inputs, query_mask)
+        return learner.predict(meta_params, state, query_inputs)
+
+    outputs = over_tasks(
+        one_task, support.inputs, support.targets, support.mask, query.inputs, query.mask
+    )
     loss = objective.loss(outputs, query.targets, query.mask)
     score = objective.score(outputs.detach(), query.targets, query.mask).mean()
     return MetaLoss(loss, {objective.metric: score})

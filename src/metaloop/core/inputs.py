@@ -6,13 +6,19 @@ everything the model ever sees.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from metaloop.core.spec import Shape
+
+# Inputs embedded at once: what a processor's cache holds (benchmarks/embedding.py), or a GPU fills.
+_AT_ONCE_ON_CPU, _AT_ONCE_ELSEWHERE = 64, 2048
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,33 @@ class InputFormat:
 
     def normalise(self, inputs: Tensor) -> Tensor:
         """Returns `(inputs - mean) / deviation` of float inputs `[..., *shape]`."""
-        ones = (1,) * (len(self.shape) - 1)
-        mean = torch.tensor(self.mean, device=inputs.device).view(-1, *ones)
-        deviation = torch.tensor(self.deviation, device=inputs.device).view(-1, *ones)
+        device = inputs.device
+        if device not in self._moments:
+            self._moments[device] = _apart(lambda: self._made_moments(device))
+        mean, deviation = self._moments[device]
         return (inputs - mean) / deviation
+
+    @cached_property
+    def _moments(self) -> dict[torch.device, tuple[Tensor, Tensor]]:
+        """Mean and deviation on each device where inputs were normalised."""
+        return {}
+
+    def _made_moments(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        ones = (1,) * (len(self.shape) - 1)
+        mean = torch.tensor(self.mean, device=device).view(-1, *ones)
+        return mean, torch.tensor(self.deviation, device=device).view(-1, *ones)
+
+
+def _apart(make: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Returns what `make` makes in a thread of its own.
+
+    No mode or transform of the caller (`vmap`, `grad`, inference) is in force there: the tensors
+    will be used in others.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(make).result()
+
+
+def embedded_at_once(device: torch.device) -> int:
+    """Returns how many inputs a net should embed at once there."""
+    return _AT_ONCE_ON_CPU if device.type == "cpu" else _AT_ONCE_ELSEWHERE

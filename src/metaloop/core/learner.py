@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol, final, runtime_checkable
 import torch
 from torch import Tensor
 
-from metaloop.core.examples import Batch, Examples, Inputs
+from metaloop.core.examples import Batch, Examples, Inputs, map_inputs
 from metaloop.core.spec import TaskSpec
 from metaloop.core.task_map import TaskMap
 
@@ -133,6 +133,18 @@ class AfterTraining(Protocol):
 
     def finish(self, meta_params: MetaParams, mean_feature: Tensor) -> MetaParams:
         """Returns the meta-parameters with that mean `[D]` in the entry `CENTER`."""
+
+
+def predict_present(
+    learner: Learner, meta_params: MetaParams, task_state: TaskState, inputs: Inputs, mask: Tensor
+) -> Tensor:
+    """Returns outputs `[N, ...]` of the queries that `mask` `[N]` says are there, else zeros.
+
+    A learner that looks at its query batch is not shown padding; of one task, not under `vmap`.
+    """
+    there = mask.nonzero().flatten()
+    outputs = learner.predict(meta_params, task_state, map_inputs(lambda each: each[there], inputs))
+    return outputs.new_zeros(len(mask), *outputs.shape[1:]).index_put((there,), outputs)
 
 
 def trained(meta_params: MetaParams) -> MetaParams:

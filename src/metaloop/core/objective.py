@@ -18,6 +18,11 @@ class Objective:
 
     `loss(outputs, targets, mask)` is a scalar for one task (`[N, ...]`) and for stacked ones.
     `score(outputs, targets, mask)` is the metric per task: `[T]` for stacks, a scalar for one.
+    `unit_scores(outputs, targets, mask, units)` is the metric of the queries of each of so many
+    units of a task, `[T, units]`, not a number for one that has none: of classes, or of the
+    task itself where targets are real values.
+    `perfect` is the metric of who is always right, `constant(targets, mask, ways)` that of who
+    answers the same to every query: between them is what there is to gain.
     """
 
     name: str
@@ -26,6 +31,9 @@ class Objective:
     target_kind: str  # "classes" or "real"
     loss: Callable[[Tensor, Tensor, Tensor], Tensor]
     score: Callable[[Tensor, Tensor, Tensor], Tensor]
+    unit_scores: Callable[[Tensor, Tensor, Tensor, int], Tensor]
+    perfect: float
+    constant: Callable[[Tensor, Tensor, int], float]
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
@@ -37,6 +45,12 @@ def _cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
 def _accuracy(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     correct = (logits.argmax(-1) == targets) & mask
     return correct.sum(-1).double() / mask.sum(-1).clamp(min=1)
+
+
+def _accuracy_of_classes(logits: Tensor, targets: Tensor, mask: Tensor, units: int) -> Tensor:
+    own = functional.one_hot(targets, units).bool() & mask.unsqueeze(-1)
+    correct = own & (logits.argmax(-1) == targets).unsqueeze(-1)
+    return correct.sum(-2).double() / own.sum(-2)  # 0 / 0 is not a number
 
 
 def _squared_errors(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -55,9 +69,43 @@ def _mean_squared_error_per_task(outputs: Tensor, targets: Tensor, mask: Tensor)
     return (errors * mask).sum(-1) / mask.sum(-1).clamp(min=1)
 
 
-CLASSIFICATION = Objective("classification", "accuracy", True, "classes", _cross_entropy, _accuracy)
+def _mean_squared_error_of_task(
+    outputs: Tensor, targets: Tensor, mask: Tensor, units: int
+) -> Tensor:
+    return _mean_squared_error_per_task(outputs, targets, mask).unsqueeze(-1)
+
+
+def _accuracy_of_guessing(targets: Tensor, mask: Tensor, ways: int) -> float:
+    return 1 / ways
+
+
+def _variance(targets: Tensor, mask: Tensor, ways: int) -> float:
+    """The squared error of the mean over all queries of all tasks."""
+    values = targets[mask].double()
+    return float((values - values.mean(0)).square().mean())
+
+
+CLASSIFICATION = Objective(
+    name="classification",
+    metric="accuracy",
+    higher_is_better=True,
+    target_kind="classes",
+    loss=_cross_entropy,
+    score=_accuracy,
+    unit_scores=_accuracy_of_classes,
+    perfect=1.0,
+    constant=_accuracy_of_guessing,
+)
 REGRESSION = Objective(
-    "regression", "mse", False, "real", _mean_squared_error, _mean_squared_error_per_task
+    name="regression",
+    metric="mse",
+    higher_is_better=False,
+    target_kind="real",
+    loss=_mean_squared_error,
+    score=_mean_squared_error_per_task,
+    unit_scores=_mean_squared_error_of_task,
+    perfect=0.0,
+    constant=_variance,
 )
 OBJECTIVES = {objective.name: objective for objective in (CLASSIFICATION, REGRESSION)}
 

@@ -18,6 +18,9 @@ from typing import Any, Literal
 Part = Literal["train", "search", "promotion", "test"]
 PARTS: tuple[Part, ...] = ("train", "search", "promotion", "test")
 
+# Of a field that version 1 of files lacks: it is not written where it has its default.
+_LATER = {"later": True}
+
 TrialStatus = Literal["running", "finished", "diverged", "failed", "timed out", "interrupted"]
 
 
@@ -88,7 +91,15 @@ class Candidate:
     @property
     def label(self) -> str:
         """A short name for tables: learner and net."""
-        return f"{self.learner.name} / {self.net.name}"
+        return f"{self.learner.name} / {self.net_label}"
+
+    @property
+    def net_label(self) -> str:
+        """The net's name and its view of the inputs, if one is chosen; of no net the view alone."""
+        view = self.net.options.get("view")
+        if view is None:
+            return self.net.name
+        return str(view) if self.net.name == "raw" else f"{self.net.name} on {view}"
 
 
 @dataclass(frozen=True)
@@ -106,13 +117,19 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Result:
-    """A measured value: mean over episodes, half-width of its 95 % interval, protocol."""
+    """A measured value: mean over episodes, half-widths of its 95 % intervals, protocol.
+
+    `ci95` is for the classes at hand, as the literature reports it. `ci95_new` is for new classes
+    of the family: the `units` (classes, or functions) are a sample, too. None: it cannot be told.
+    """
 
     metric: str
     value: float
     ci95: float
     episodes: int
     protocol: Protocol
+    ci95_new: float | None = field(default=None, metadata=_LATER)
+    units: int = field(default=0, metadata=_LATER)
 
 
 @dataclass(frozen=True)
@@ -147,7 +164,9 @@ class Verdict:
     """What was concluded from a paired comparison on the same fresh episodes.
 
     `difference` is the mean of winner minus loser, in units of the metric; `low` the lower end of
-    its 95 % interval.
+    its 95 % interval on these classes, `low_new` of that for new ones of the family (None: it
+    cannot be told). `certain`: whether the winner is better for new classes, surely enough for the
+    number of comparisons in the run; None where no such thing was claimed.
     """
 
     winner: str
@@ -157,6 +176,9 @@ class Verdict:
     low: float
     episodes: int
     reason: str
+    low_new: float | None = None
+    units: int = 0
+    certain: bool | None = None
 
 
 def to_json(record: Any) -> str:

@@ -11,21 +11,20 @@ from torch import Tensor
 
 from metaloop.core.errors import DivergenceError
 from metaloop.core.examples import Examples, Inputs
-from metaloop.core.inputs import InputFormat
-from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams
+from metaloop.core.inputs import InputFormat, embedded_at_once
+from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams, predict_present
 from metaloop.core.objective import objective
 from metaloop.core.records import Part, Protocol, Result
 from metaloop.core.spec import TaskSpec
-from metaloop.core.statistics import mean_with_interval
+from metaloop.core.statistics import EpisodeScores, estimate
 from metaloop.core.task_map import loop_over_tasks, vmap_over_tasks
 from metaloop.tasks.episodes import Episodes, Indices
 from metaloop.tasks.family import TaskFamily, episode_list
 from metaloop.tasks.store import Store
 
-# Inputs embedded at once: what a processor's cache holds (benchmarks/embedding.py), or a GPU fills.
-_AT_ONCE_ON_CPU, _AT_ONCE_ELSEWHERE = 64, 2048
 _NUMBERS_AT_ONCE = 1 << 23  # floats of a stack of tasks: about what a processor's cache holds
 _ACTIVATIONS_PER_INPUT = 16
+_EPISODES_FOR_TARGETS = 100  # to know how widely targets are spread
 
 
 class FeatureCache:
@@ -56,8 +55,7 @@ class FeatureCache:
         missing = wanted[self._row[wanted] < 0]
         pieces = [self._features] if len(self._features) else []
         known = len(self._features)
-        on_cpu = store.inputs.device.type == "cpu"
-        for chunk in torch.split(missing, _AT_ONCE_ON_CPU if on_cpu else _AT_ONCE_ELSEWHERE):
+        for chunk in torch.split(missing, embedded_at_once(store.inputs.device)):
             rows = store.inputs.index_select(0, chunk.to(store.inputs.device))
             pieces.append(self.learner.embed(self.meta_params, input_format.to_float(rows)))
         if len(missing):
@@ -85,8 +83,8 @@ def score_episodes(
     input_format: InputFormat,
     objective_name: str = "classification",
     cache: FeatureCache | None = None,
-) -> np.ndarray:
-    """Returns the metric of every episode, float64 `[T]`.
+) -> EpisodeScores:
+    """Returns the metric of every episode, and of each of its units (the classes in it).
 
     Raises `DivergenceError` if a prediction is not a number.
     """
@@ -98,7 +96,8 @@ def score_episodes(
         everything = np.concatenate([side.ravel() for side in sides])
         cache.prepare(episodes.store, everything, input_format)
     chunk = _tasks_at_once(episodes, cache.width if cache is not None else 0)
-    scores = []
+    units = episodes.units
+    values, unit_values = [], []
     for start in range(0, len(episodes), chunk):
         piece = episodes[start : start + chunk]
         if cache is not None:
@@ -112,8 +111,10 @@ def score_episodes(
                 f"{type(learner).__name__} predicted values that are not numbers on "
                 f"{piece.store.inputs.shape[1:]} inputs; the adaptation diverged"
             )
-        scores.append(judge.score(outputs, targets, mask).double().cpu().numpy())
-    return np.concatenate(scores)
+        values.append(judge.score(outputs, targets, mask).double().cpu().numpy())
+        of_units = judge.unit_scores(outputs, targets, mask, units.shape[1])
+        unit_values.append(of_units.double().cpu().numpy())
+    return EpisodeScores(np.concatenate(values), np.concatenate(unit_values), units)
 
 
 def evaluate(
@@ -124,8 +125,8 @@ def evaluate(
     spec: TaskSpec,
     num_episodes: int,
     cache: FeatureCache | None = None,
-) -> tuple[Result, np.ndarray]:
-    """Returns the result on the frozen list of `part`, and the score of every episode `[T]`."""
+) -> tuple[Result, EpisodeScores]:
+    """Returns the result on the frozen list of `part`, and the scores of its episodes."""
     episodes = episode_list(family, part, spec, num_episodes)
     return evaluate_on(episodes, learner, meta_params, family, part, spec, cache)
 
@@ -138,15 +139,43 @@ def evaluate_on(
     part: Part,
     spec: TaskSpec,
     cache: FeatureCache | None = None,
-) -> tuple[Result, np.ndarray]:
-    """Returns the result on these episodes of `part`, and the score of every one `[T]`."""
+) -> tuple[Result, EpisodeScores]:
+    """Returns the result on these episodes of `part`, and their scores."""
     scores = score_episodes(
         learner, meta_params, episodes, family.input_format, spec.objective, cache
     )
-    estimate = mean_with_interval(scores)
     measured_by = protocol(learner, family, part, spec, episodes)
-    metric = objective(spec.objective).metric
-    return Result(metric, estimate.value, estimate.ci95, estimate.episodes, measured_by), scores
+    return result_of(scores, objective(spec.objective).metric, measured_by), scores
+
+
+def result_of(scores: EpisodeScores, metric: str, measured_by: Protocol) -> Result:
+    """Returns the mean of the scores with its intervals, as a record."""
+    found = estimate(scores)
+    return Result(
+        metric=metric,
+        value=found.value,
+        ci95=found.ci95,
+        episodes=found.episodes,
+        protocol=measured_by,
+        ci95_new=found.ci95_new,
+        units=found.units,
+    )
+
+
+def possible_gain(family: TaskFamily, spec: TaskSpec) -> float:
+    """Returns how far a perfect learner is from the best constant answer, in units of the metric.
+
+    Measured on queries of `search` where it depends on the targets. Differences are judged as
+    shares of it, so that they mean the same whatever the metric.
+    """
+    judge = objective(spec.objective)
+    episodes = episode_list(family, "search", spec, _EPISODES_FOR_TARGETS)
+    query = episodes.query
+    targets = torch.from_numpy(query.labels)
+    if judge.target_kind != "classes":
+        targets = episodes.store.targets.cpu()[torch.from_numpy(query.examples)]
+    gain = abs(judge.perfect - judge.constant(targets, torch.from_numpy(query.mask), spec.ways))
+    return gain if gain > 0 else 1.0  # nothing to gain: any difference is as good as none
 
 
 def protocol(
@@ -207,12 +236,22 @@ def _general_outputs(
     batch = episodes.gather(input_format)
     support, query = batch.support, batch.query
 
-    def one_task(inputs: Inputs, targets: Tensor, mask: Tensor, queries: Inputs) -> Tensor:
+    uneven = learner.uses_query_batch and query.padded
+
+    def one_task(
+        inputs: Inputs, targets: Tensor, mask: Tensor, queries: Inputs, present: Tensor
+    ) -> Tensor:
         examples = Examples(inputs, targets, mask, support.num_classes, support.padded)
-        return learner.predict(meta_params, learner.adapt(meta_params, examples), queries)
+        state = learner.adapt(meta_params, examples)
+        if uneven:
+            return predict_present(learner, meta_params, state, queries, present)
+        return learner.predict(meta_params, state, queries)
 
     # Convolutions with weights of their own per task are slow under vmap on a CPU.
     images = episodes.store.inputs.dim() > 2
-    over_tasks = loop_over_tasks if images or not learner.vmappable else vmap_over_tasks
-    outputs = over_tasks(one_task, support.inputs, support.targets, support.mask, query.inputs)
+    one_by_one = images or uneven or not learner.vmappable
+    over_tasks = loop_over_tasks if one_by_one else vmap_over_tasks
+    outputs = over_tasks(
+        one_task, support.inputs, support.targets, support.mask, query.inputs, query.mask
+    )
     return outputs, query.targets, query.mask

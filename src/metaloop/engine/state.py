@@ -132,9 +132,9 @@ def save_state(state: TrainState, path: Path) -> None:
 def load_state(path: Path, device: torch.device | str = "cpu") -> TrainState:
     """Returns the state in `path`; raises `ModelFileError` if it is damaged or of another kind."""
     try:
-        with safetensors.safe_open(str(path), framework="pt", device=str(device)) as file:
+        with safetensors.safe_open(str(path), framework="pt", device="cpu") as file:
             facts = json.loads((file.metadata() or {})["state"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {n: file.get_tensor(n).to(device) for n in file.keys()}  # noqa: SIM118
         if facts["version"] != _VERSION:
             raise ModelFileError(
                 f"checkpoint {path} has version {facts['version']}, this metaloop reads {_VERSION}"

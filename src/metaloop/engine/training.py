@@ -72,7 +72,7 @@ def initial_state(
     if isinstance(family, ClassFamily):
         spec = replace(spec, num_training_classes=len(family.parts["train"]))
     meta_params = learner.init(spec, torch_stream(seed, "init"))
-    device = _device_of(family)
+    device = device_of(family)
     return TrainState(identity, {name: t.to(device) for name, t in meta_params.items()})
 
 
@@ -181,7 +181,7 @@ class _Run:
         self.strategy: Strategy | None = parse_strategy(state.strategy) if state.strategy else None
         self.timing: Timing | None = None  # while strategies are compared
         self.flops_per_step = state.flops_per_step
-        self.loss, self.device = math.nan, _device_of(family)
+        self.loss, self.device = math.nan, device_of(family)
         self._wall_start = time.perf_counter() - state.wall_seconds
         self._cpu_start = time.process_time() - state.cpu_seconds
 
@@ -319,7 +319,8 @@ def typical_examples(family: ClassFamily) -> np.ndarray:
     return examples
 
 
-def _device_of(family: TaskFamily) -> torch.device:
+def device_of(family: TaskFamily) -> torch.device:
+    """Returns the device that a family's examples are on: whatever meets them belongs there."""
     if isinstance(family, ClassFamily):
         return family.store.inputs.device
     return torch.device(getattr(family, "device", "cpu"))

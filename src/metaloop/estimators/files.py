@@ -12,15 +12,22 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from metaloop.catalogue.model import model_from_file
+from metaloop.catalogue.checking import check_finite, check_tensors, shapes_of, with_one_step
+from metaloop.catalogue.model import Model, model_from_file
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import InputError, MetaloopError, ModelFileError
+from metaloop.core.examples import Examples
+from metaloop.core.learner import EmbeddingLearner
 from metaloop.estimators.task import AdaptedTask, Support, adapt_to, in_settled_layout
 from metaloop.modelfile import ModelFile, flatten_tensors, unflatten_tensors
 from metaloop.modelfile.model import Label
+from metaloop.nets.head import HeadedNet
+from metaloop.programs.learner import ProgramLearner
 
 _OWN = "estimator"
 _RANGE, _SCALE = f"{_OWN}/value_range", f"{_OWN}/target_scale"
+_NOT_ADAPTED = ("rate.", "program.")  # meta-parameters of gradient learners beside the net
+_SMALL_STATE = 1 << 22  # numbers that a check may use, whatever a file holds
 
 
 def adapted_file(task: AdaptedTask, classes: tuple[Label, ...]) -> ModelFile:
@@ -58,12 +65,19 @@ def task_from_file(content: ModelFile, net: nn.Module | None = None) -> AdaptedT
         learned = dict(content.state or {})
         own = {name: learned.pop(name) for name in (_RANGE, _SCALE) if name in learned}
         value_range = _pair(own[_RANGE]) if _RANGE in own else None
-        support = _support(content.support) if content.support is not None else None
-        if content.state is None or isinstance(model.learner, BlackBoxLearner):
-            if support is None:
-                raise ValueError("it has neither a task state nor a support")
+        if _SCALE in own:
+            _check_scale(own[_SCALE], model)
+        support = None
+        if content.support is not None:
+            support = _support(content.support, model, num_classes)
+        if isinstance(model.learner, BlackBoxLearner):
+            if support is None or learned:
+                raise ValueError("a model that is fitted when it is loaded has a support, no state")
             task = adapt_to(model, support, num_classes, value_range)
+        elif content.state is None:  # else a file could have its reader adapt for hours
+            raise ValueError("it lacks its task state")
         else:
+            _check_state(learned, model, num_classes)
             state = {name: in_settled_layout(tensor) for name, tensor in learned.items()}
             task = AdaptedTask(
                 model, unflatten_tensors(state), num_classes, value_range, own.get(_SCALE), support
@@ -77,16 +91,76 @@ def task_from_file(content: ModelFile, net: nn.Module | None = None) -> AdaptedT
     return task
 
 
-def _support(tensors: Mapping[str, Tensor]) -> Support:
+def _support(tensors: Mapping[str, Tensor], model: Model, num_classes: int) -> Support:
+    if set(tensors) != {"inputs", "targets"}:
+        raise ValueError(f"a support is inputs and targets, got {sorted(tensors)}")
     inputs, targets = tensors["inputs"], tensors["targets"]
-    if len(inputs) != len(targets):
-        raise ValueError(f"its support has {len(inputs)} inputs, {len(targets)} targets")
+    shape, target_shape = tuple(model.input_format.shape), tuple(model.spec.target_shape)
+    number, kind = len(targets), torch.int64 if num_classes else torch.float64
+    if not number or tuple(targets.shape) != (number, *target_shape) or targets.dtype != kind:
+        raise ValueError(f"its support's targets are {targets.dtype} {tuple(targets.shape)}")
+    if tuple(inputs.shape) != (number, *shape) or inputs.dtype not in (torch.uint8, torch.float32):
+        raise ValueError(
+            f"its support's inputs are {inputs.dtype} {tuple(inputs.shape)}, expected {number} "
+            f"inputs of shape {shape}"
+        )
+    for name, tensor in tensors.items():
+        check_finite("support", name, tensor)
+    if num_classes and not 0 <= int(targets.min()) <= int(targets.max()) < num_classes:
+        raise ValueError(f"its support has targets that are none of its {num_classes} classes")
     return Support(inputs, targets)
 
 
 def _pair(tensor: Tensor) -> tuple[float, float]:
+    check_tensors("state", {_RANGE: tensor}, {_RANGE: ((2,), torch.float64)})
     low, high = tensor.tolist()
+    if low >= high:
+        raise ValueError(f"its pixels have values from {low} to {high}")
     return low, high
+
+
+def _check_scale(tensor: Tensor, model: Model) -> None:
+    expected = ((2, *model.spec.target_shape), torch.float64)
+    check_tensors("state", {_SCALE: tensor}, {_SCALE: expected})
+
+
+def _check_state(state: Mapping[str, Tensor], model: Model, num_classes: int) -> None:
+    """Raises unless a task state has the tensors that the learner would have learned."""
+    learner = model.learner
+    if num_classes == 1:
+        check_tensors("state", state, {})
+    elif isinstance(learner, EmbeddingLearner):
+        check_tensors("state", state, shapes_of(_any_state(learner, model, state, num_classes)))
+    elif hasattr(learner, "net"):
+        weights = {n: t for n, t in model.meta_params.items() if not n.startswith(_NOT_ADAPTED)}
+        started = HeadedNet(learner.net).start(weights, num_classes)
+        check_tensors("state", state, shapes_of(started))
+
+
+def _any_state(
+    learner: EmbeddingLearner, model: Model, state: Mapping[str, Tensor], num_classes: int
+) -> Mapping[str, Tensor]:
+    """Returns what the learner makes of features that are all zero."""
+    number = 1
+    if isinstance(learner, ProgramLearner):  # its state may hold the support itself
+        for place, kind in enumerate(learner.typed.state_types):
+            tensor = state.get(f"state.{place}")
+            if "S" in kind.axes and tensor is not None and tensor.dim() == len(kind.axes):
+                number = max(1, tensor.shape[kind.axes.index("S")])
+    width = getattr(learner, "net").num_features  # noqa: B009
+    outputs = max(num_classes, *model.spec.target_shape, 1)
+    there = sum(tensor.numel() for tensor in state.values())
+    if (number + outputs) * (width + number) > max(_SMALL_STATE, 8 * there):
+        raise ValueError(f"its state is too small for {outputs} outputs on {width} features")
+    targets = torch.zeros(number, *model.spec.target_shape)
+    mask = torch.ones(number, dtype=torch.bool)
+    features = Examples(
+        torch.zeros(number, width), targets.long() if num_classes else targets, mask, num_classes
+    )
+    quick = with_one_step(learner)
+    assert isinstance(quick, EmbeddingLearner)
+    learned: Mapping[str, Tensor] = quick.fit_head(model.meta_params, features)
+    return learned
 
 
 def _check(task: AdaptedTask) -> None:

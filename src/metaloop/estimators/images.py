@@ -65,10 +65,12 @@ def read_pictures(
     """
     sources = image_sources(X)
     if sources is not None:
+        value_range = known or declared or BYTES
+        wide = value_range if value_range[1] > BYTES[1] else None  # for pixels of more than 8 bits
         return Pictures(
             len(sources),
-            lambda row: _decoded(sources[row], row, input_format),
-            known or declared or BYTES,
+            lambda row: _decoded(sources[row], row, input_format, wide),
+            value_range,
         )
     images = _image_array(X)
     if known is not None:
@@ -102,16 +104,18 @@ def _is_source(item: Any) -> bool:
     return isinstance(item, (str, bytes, os.PathLike, Image.Image))
 
 
-def _decoded(source: Any, row: int, input_format: InputFormat) -> np.ndarray:
+def _decoded(
+    source: Any, row: int, input_format: InputFormat, wide: ValueRange | None
+) -> np.ndarray:
     shape, polarity = input_format.shape, input_format.polarity
     if isinstance(source, (str, os.PathLike)):
-        return decode_image(Path(source).expanduser(), shape, polarity)
+        return decode_image(Path(source).expanduser(), shape, polarity, wide)
     if not _is_source(source):
         kind = type(source).__name__
         raise InputError(f"X[{row}] is a {kind}, where a path, bytes or a PIL image is expected")
     try:
         encoded = _encoded(source) if isinstance(source, Image.Image) else bytes(source)
-        return decode_image(encoded, shape, polarity)
+        return decode_image(encoded, shape, polarity, wide)
     except (DataError, OSError, ValueError) as error:
         raise DataError(f"X[{row}]: {' '.join(str(error).split())}") from error
 

@@ -10,39 +10,38 @@ tenth with 40 five-shot tasks, the defaults.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from metaloop.core.inputs import embedded_at_once
 from metaloop.core.spec import TaskSpec
-from metaloop.generators.classes import Classes, training_classes
-from metaloop.generators.generate import enlarged
+from metaloop.generators.classes import Classes, joined
 from metaloop.tasks.episodes import Episodes
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.store import LeftOut, Store
 
-TOO_EASY = 0.95
-HOPELESS_ABOVE_CHANCE = 0.05
-_EMBEDDED_AT_ONCE = 512
+TOO_EASY = 0.9375  # of what accuracy can gain over chance: 95 % at 5 ways
+HOPELESS_ABOVE_CHANCE = 0.0625  # of the same: 25 % at 5 ways
 _TASKS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class Useful:
-    """A family with the generated classes that are of use, and what became of the others.
+class Verdict:
+    """Which of the generated classes are of use, and what became of the others.
 
-    `accuracy` maps each judged class to the share of its queries that were told right.
+    `kept`: their places among the generated ones, in order. `accuracy` maps each judged class to
+    the share of its queries that were told right.
     """
 
-    family: ClassFamily
-    kept: int
-    too_easy: int
-    hopeless: int
-    unjudged: int  # among the kept: beyond the number to judge, or with too few examples
-    accuracy: dict[str, float]
+    kept: tuple[int, ...]
+    too_easy: int = 0
+    hopeless: int = 0
+    unjudged: int = 0  # among the kept: beyond the number to judge, or with too few examples
+    accuracy: dict[str, float] = field(default_factory=dict)
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
@@ -59,11 +58,12 @@ class Useful:
         dropped = f"{self.too_easy:,} too easy, {self.hopeless:,} hopeless"
         if not self.kept:
             return f"no generated class is of use ({dropped}): the original classes remain"
-        return f"kept {self.kept:,} generated classes, dropped {dropped}"
+        return f"kept {len(self.kept):,} generated classes, dropped {dropped}"
 
 
-def keep_useful(
-    generated: ClassFamily,
+def judge_classes(
+    base: ClassFamily,
+    made: Sequence[Classes],
     embed: Callable[[Tensor], Tensor],
     rng: np.random.Generator,
     *,
@@ -75,51 +75,45 @@ def keep_useful(
     classes_judged: int = 200,
     high: float = TOO_EASY,
     above_chance: float = HOPELESS_ABOVE_CHANCE,
-) -> Useful:
-    """Returns the family without generated classes that are too easy or hopeless to tell apart.
+) -> Verdict:
+    """Returns which of the classes `made` from `base` are neither too easy nor hopeless.
 
     `embed(inputs [N, *input]) -> features [N, D]` takes floats in the format of the family. At
     most `classes_judged` classes are judged, on at most `examples` of each (what is embedded);
     classes with no more than `shots` examples cannot be, and stay as all others do. Too easy: more
-    than `high` right; hopeless: less than chance + `above_chance`.
-    Original classes always stay; if no generated one does, the family is the one it was made from.
+    than the share `high` of what can be gained over chance; hopeless: less than `above_chance`.
+    Original classes are not asked about: they always stay.
     """
-    enlargement = generated.enlargement
-    if enlargement is None:
-        return Useful(generated, 0, 0, 0, 0, {})
-    everything = training_classes(generated)
-    first = len(enlargement.base.parts["train"])
-    made = np.arange(first, len(everything))
-    able = made[everything.sizes[made] > shots]
-    judged = np.sort(rng.permutation(able)[:classes_judged])
+    sizes = np.concatenate([piece.sizes for piece in made])
+    places = np.arange(len(sizes))
+    judged = np.sort(rng.permutation(places[sizes > shots])[:classes_judged])
     if len(judged) < 2:
-        return Useful(generated, len(made), 0, 0, len(made), {})
-    few = _few_examples(everything.subset(judged), max(examples, shots + 1), rng)
+        return Verdict(tuple(places.tolist()), unjudged=len(sizes))
+    ends = np.cumsum([len(piece) for piece in made])
+    pieces = [
+        piece.subset(judged[(judged >= end - len(piece)) & (judged < end)] - (end - len(piece)))
+        for piece, end in zip(made, ends, strict=True)
+    ]
+    few = _few_examples(joined(pieces), max(examples, shots + 1), rng)
     ways = min(ways, len(judged))
     num_tasks = -(-tasks_per_class * len(judged) // ways)
     accuracy = _accuracy_of_classes(
-        generated, few, embed, TaskSpec(ways, shots, queries, few.inputs.shape[1:]), num_tasks, rng
+        base, few, embed, TaskSpec(ways, shots, queries, few.inputs.shape[1:]), num_tasks, rng
     )
-    too_easy, hopeless = accuracy > high, accuracy < 1 / ways + above_chance
+    gained = (accuracy - 1 / ways) / (1 - 1 / ways)
+    too_easy, hopeless = gained > high, gained < above_chance
     seen = ~np.isnan(accuracy)
-    kept = np.setdiff1d(made, judged[too_easy | hopeless])
-    family = enlargement.base
-    outcome = Useful(
-        family,
-        kept=len(kept),
+    return Verdict(
+        kept=tuple(np.setdiff1d(places, judged[too_easy | hopeless]).tolist()),
         too_easy=int(too_easy.sum()),
         hopeless=int(hopeless.sum()),
-        unjudged=len(made) - int(seen.sum()),
+        unjudged=len(sizes) - int(seen.sum()),
         accuracy={
-            everything.infos[c].name: float(a)
-            for c, a in zip(judged[seen], accuracy[seen], strict=True)
+            info.name: float(share)
+            for info, share, told in zip(few.infos, accuracy, seen, strict=True)
+            if told
         },
     )
-    if not len(kept):
-        return outcome
-    left_out = (*enlargement.left_out, *outcome.left_out)
-    family = enlarged(family, [everything.subset(kept)], enlargement.original_share, left_out)
-    return Useful(**{**vars(outcome), "family": family})
 
 
 def _few_examples(classes: Classes, number: int, rng: np.random.Generator) -> Classes:
@@ -157,7 +151,7 @@ def _accuracy_of_classes(
         family.input_format,
     )
     to_float = family.input_format.to_float
-    pieces = torch.split(classes.inputs, _EMBEDDED_AT_ONCE)
+    pieces = torch.split(classes.inputs, embedded_at_once(classes.inputs.device))
     features = torch.cat([embed(to_float(piece)) for piece in pieces])
     right, asked = np.zeros(len(classes)), np.zeros(len(classes))
     episodes = own.sample("train", spec, num_tasks, rng)

@@ -11,11 +11,12 @@ rotation that the data has as a class of its own), or if any occurs in another p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from metaloop.core.errors import DataError
 from metaloop.core.randomness import numpy_stream
@@ -26,6 +27,8 @@ from metaloop.generators.operators import OPERATORS
 from metaloop.generators.recipes import checked, choice_text, operators_of, recipe_text
 from metaloop.tasks.family import ClassFamily, Enlargement, TaskFamily
 from metaloop.tasks.store import LeftOut, Store
+
+Hold = Callable[[Tensor, np.ndarray], Tensor]  # from a tensor and row numbers to those rows
 
 LIMIT_BYTES = 512 * 1024 * 1024
 _IN_ANOTHER_PART = "same content in another part"
@@ -42,6 +45,33 @@ def generate(
     the family's own. A recipe without operators returns the family itself. Raises `DataError` if
     the operators do not fit such inputs, or make nothing that is new.
     """
+    made = make_classes(family, recipe, seed, limit_bytes=limit_bytes)
+    assert isinstance(family, ClassFamily)
+    if not made.pieces:
+        return family
+    return enlarged(family, made.pieces, recipe.original_share, made.left_out)
+
+
+@dataclass(frozen=True)
+class Made:
+    """The classes that a recipe has made, in pieces, and what it has left out."""
+
+    pieces: tuple[Classes, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def make_classes(
+    family: TaskFamily,
+    recipe: DataRecipe,
+    seed: int,
+    *,
+    limit_bytes: int = LIMIT_BYTES,
+    hold: Hold | None = None,
+) -> Made:
+    """Returns the recipe's new classes alone; refuses what `generate` refuses.
+
+    `hold` puts the examples that are kept where they stay, such as a file: they are in memory else.
+    """
     recipe = checked(recipe)
     if not isinstance(family, ClassFamily):
         raise DataError(f"{family.name} has no classes to generate others from; use no generators")
@@ -49,9 +79,9 @@ def generate(
         raise DataError(f"{family.name} is generated already; generate from the family it was")
     operators = operators_of(recipe)
     if not operators:
-        return family
+        return Made()
     _check_inputs(family, operators)
-    maker = _Maker(family, limit_bytes)
+    maker = _Maker(family, limit_bytes, hold)
     for position, choice in enumerate(operators):
         maker.apply(choice, seed, position)
     if not maker.made:
@@ -60,7 +90,7 @@ def generate(
             f"{family.name}: '{recipe_text(recipe)}' makes no new class ({reasons}); "
             f"use another recipe"
         )
-    return enlarged(family, maker.made, recipe.original_share, maker.left_out)
+    return Made(tuple(maker.made), maker.left_out)
 
 
 def enlarged(
@@ -92,7 +122,8 @@ def enlarged(
 class _Maker:
     """The classes made so far, and what was left out."""
 
-    def __init__(self, family: ClassFamily, limit_bytes: int) -> None:
+    def __init__(self, family: ClassFamily, limit_bytes: int, hold: Hold | None) -> None:
+        self.hold = hold
         self.originals = training_classes(family)
         self.room = limit_bytes
         self.made: list[Classes] = []
@@ -147,7 +178,7 @@ class _Maker:
         self._leave_out(choice, _ALREADY_THERE, int((repeats & ~leaks).sum()))
         fresh = np.flatnonzero(~leaks & ~repeats)
         if len(fresh):
-            kept = new.subset(fresh)
+            kept = new.subset(fresh) if self.hold is None else _held(new, fresh, self.hold)
             self.made.append(kept)
             self.room -= kept.num_bytes
             is_fresh = np.zeros(len(new), dtype=bool)
@@ -168,6 +199,13 @@ class _Maker:
         if count:
             key = (f"classes of {choice_text(choice)}", reason)
             self._left_out[key] = self._left_out.get(key, 0) + count
+
+
+def _held(classes: Classes, chosen: np.ndarray, hold: Hold) -> Classes:
+    """Returns the chosen classes with their examples where `hold` puts them."""
+    rows = np.flatnonzero(np.isin(classes.labels, chosen))
+    infos = tuple(classes.infos[index] for index in chosen)
+    return Classes(hold(classes.inputs, rows), classes.sizes[chosen], infos)
 
 
 def _among(marks: np.ndarray, ordered: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Logistic regression on the raw inputs of the support: the plain linear baseline.
+"""Logistic regression on the inputs of the support, in some view: the plain linear baseline.
 
 A black box: scikit-learn does the work (Newton steps, L2 penalty with inverse strength C), on
 coordinates in the space that the support spans: weights outside of it would cost and change no
@@ -42,8 +42,8 @@ class LogisticRegressionLearner(BlackBoxLearner):
   year = {1958},
 }"""
 
-    def make(self) -> ProbabilisticClassifier:
-        """Returns scikit-learn's classifier with this C."""
+    def make(self, seed: int) -> ProbabilisticClassifier:
+        """Returns scikit-learn's classifier with this C; nothing in it is random."""
         classifier: ProbabilisticClassifier = make_pipeline(
             SpannedSpace(),
             LogisticRegression(

@@ -2,7 +2,7 @@
 
     logits[q, k] = -|f(x_q) - c_k|^2 / D,   c_k = mean of f(x) over the support of class k,
 
-with f the net as given, by default `raw`: the standardised inputs themselves.
+with f the net as given, by default `raw`: the inputs themselves, standardised or in another view.
 Also known as Rocchio's rule; as a few-shot baseline on pixels: Vinyals et al. 2016,
 arXiv:1606.04080, table 1 (there with the nearest neighbour).
 """

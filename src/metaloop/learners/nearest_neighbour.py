@@ -1,4 +1,4 @@
-"""Nearest neighbour: the class of the closest support example, on the raw inputs.
+"""Nearest neighbour: the class of the closest support example, by the inputs in some view.
 
 Its class has probability 1. A black box: scikit-learn does the work.
 Cover & Hart 1967, Nearest neighbor pattern classification, IEEE Transactions on Information Theory.
@@ -31,7 +31,7 @@ class NearestNeighbour(BlackBoxLearner):
   year = {1967},
 }"""
 
-    def make(self) -> ProbabilisticClassifier:
+    def make(self, seed: int) -> ProbabilisticClassifier:
         """Returns scikit-learn's classifier with one neighbour: more do not fit one shot."""
         classifier: ProbabilisticClassifier = KNeighborsClassifier(n_neighbors=1)
         return classifier

@@ -19,6 +19,7 @@ class DataRead:
     parts: dict[str, int]  # number of classes per part
     left_out: tuple[LeftOut, ...]
     wall_seconds: float
+    notes: tuple[str, ...] = ()  # where it could be meant otherwise
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from metaloop.core.errors import unknown_name
+from metaloop.core.errors import (
+    MetaloopError,
+    is_of_the_machine,
+    is_out_of_memory,
+    unknown_name,
+)
 
 Report = Callable[[Mapping[str, Any]], None]  # a job says how far it is
 Work = Callable[[Path, Mapping[str, Any], Report], Mapping[str, Any]]
-OutcomeStatus = Literal["done", "failed", "timed out", "crashed"]
+OutcomeStatus = Literal["done", "failed", "timed out", "crashed", "no memory", "machine failed"]
 _MESSAGE_LENGTH = 1000  # characters; libraries raise errors with whole tensors in them
 
 
@@ -48,8 +53,10 @@ class Job:
 class Outcome:
     """How a job ended; `value` is what its function returned if it is `done`, else None.
 
-    `failed`: an exception; `timed out`: ended by the pool; `crashed`: its worker died. Then
-    `message` says why in one line, and `trace` is for a log: a traceback, or a worker's last lines.
+    `failed`: an exception; `timed out`: ended by the pool; `crashed`: its worker died; `no memory`:
+    either of these for want of memory. `machine failed`: files could not be read or written, which
+    is no fault of the job. Then `message` says why in one line, and `trace` is for a log: a
+    traceback, or a worker's last lines.
     `cpu_seconds`: user and system time, of processes that the job started and waited for, too.
     """
 
@@ -189,12 +196,20 @@ def perform(work_table: Mapping[str, Work], folder: Path, job: Job, report: Repo
         if not isinstance(value, dict):
             raise TypeError(f"work {job.work!r} returned a {type(value).__name__}, not a mapping")
     except (Exception, SystemExit) as error:
-        status, value = "failed", None
+        status, value = _fault(error), None
         message = one_line(f"{type(error).__name__}: {error}")
+        if isinstance(error, MetaloopError) and is_of_the_machine(error):
+            message = one_line(str(error))
         trace = traceback.format_exc()
     return Outcome(
         job, status, value, message, time.perf_counter() - wall, own_cpu_seconds() - cpu, trace
     )
+
+
+def _fault(error: BaseException) -> OutcomeStatus:
+    if is_of_the_machine(error):
+        return "machine failed"
+    return "no memory" if is_out_of_memory(error) else "failed"
 
 
 def one_line(text: str) -> str:

@@ -38,14 +38,15 @@ def illustrate(run: Run, model: Model) -> None:
             batch.support.padded,
         )
         state = model.learner.adapt(model.meta_params, support)
-        logits = model.learner.predict(model.meta_params, state, batch.query.features[task])
-        asked = batch.query.mask[task].cpu().numpy()  # small classes have fewer queries
-        said = logits.argmax(-1).cpu().numpy()[asked]
-        targets = batch.query.targets[task].cpu().numpy()[asked]
+        asked = batch.query.mask[task]  # small classes have fewer queries
+        queries = batch.query.features[task][asked]
+        logits = model.learner.predict(model.meta_params, state, queries)
+        said = logits.argmax(-1).cpu().numpy()
+        targets = batch.query.targets[task][asked].cpu().numpy()
         picture = _picture(
             batch.support.features[task].cpu().numpy(),
             batch.support.targets[task].cpu().numpy(),
-            batch.query.features[task].cpu().numpy()[asked],
+            queries.cpu().numpy(),
             targets,
             said,
         )

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from metaloop.archive import Archive
@@ -23,14 +22,16 @@ from metaloop.catalogue.families import OpenedData, open_data
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DataError
 from metaloop.core.records import Candidate
+from metaloop.engine.evaluation import possible_gain
 from metaloop.engine.memory import keep_large_blocks
 from metaloop.loop.arms import SEGMENT_COST, arm_of
+from metaloop.loop.charging import charged
 from metaloop.loop.choosing import choose_field, known_programs
 from metaloop.loop.credit import Use, uses_in
 from metaloop.loop.events import Learned, LoopEvent
 from metaloop.loop.executor import Executor, InProcess
 from metaloop.loop.finishing import finish, interrupted, is_test_open
-from metaloop.loop.judging import resumed_judge
+from metaloop.loop.judging import Judge, resumed_judge
 from metaloop.loop.local_pool import LocalPool
 from metaloop.loop.population import Population
 from metaloop.loop.proposal import EVERYTHING, Generates
@@ -43,6 +44,7 @@ from metaloop.loop.run import (
     Run,
     Stopped,
     best_device,
+    check_same_data,
     check_same_run,
     data_read,
     describe_data,
@@ -53,6 +55,7 @@ from metaloop.loop.work import WORK
 from metaloop.loop.workplace import prepare
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.store import Reading
+from metaloop.tasks.value_range import ValueRange
 
 _MOST_WORKERS = 16
 
@@ -78,10 +81,13 @@ class Asked:
     workers: int
     candidates: tuple[Candidate, ...] | None
     generates: Generates
+    classes_at: int | None = None
+    value_range: ValueRange | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
         """What the archive keeps, and a resumed run must be asked for again."""
+        asked = {"classes_at": self.classes_at, "value_range": self.value_range}
         same = ("ways", "shots", "queries", "seed", "split_seed", "image_size", "workers")
         return {
             "data": self.data.name if isinstance(self.data, Reading) else str(self.data),
@@ -89,6 +95,7 @@ class Asked:
             "also": [str(path) for path in self.also],
             "archive": None if self.archive is None else str(self.archive),
             **{name: getattr(self, name) for name in same},
+            **{name: None if value is None else str(value) for name, value in asked.items()},
         }
 
 
@@ -103,6 +110,8 @@ def learn(
     seed: int = 0,
     split_seed: int = 0,
     image_size: int | None = None,
+    classes_at: int | None = None,
+    value_range: ValueRange | None = None,
     strict: bool = False,
     resume: bool = False,
     net: nn.Module | None = None,
@@ -115,14 +124,15 @@ def learn(
 ) -> Iterator[LoopEvent]:
     """Yields what happens; the last event, `Learned`, holds the report that `--json` prints.
 
-    `also`: further data sets to learn from, if they turn out to help. `archive`: that of earlier
-    runs, on any data, to start from what was found there. `workers`: processes of one thread each
-    (default: one per core); a net of your own is trained in this process. `candidates`: what the
-    race starts with instead of the catalogue's. `generates` leaves parts of the loop out, for
-    experiments.
+    `classes_at`, `value_range`: how folders and images of `data` are meant, where they do not say
+    so themselves; see `tasks.readers.read`. `also`: further data sets to learn from, if they turn
+    out to help. `archive`: that of earlier runs, on any data, to start from what was found there.
+    `workers`: processes of one thread each (default: one per core); a net of your own is trained in
+    this process. `candidates`: what the race starts with instead of the catalogue's. `generates`
+    leaves parts of the loop out, for experiments.
     Writes `out/model.metaloop` and `out/archive.sqlite`. The budget covers choosing, training and
-    promotion; reading and the final test are reported apart. When `stop()` becomes true, the best
-    model so far is saved and the report's `status` is `interrupted`.
+    promotion; reading (of `archive`, too) and the final test are reported apart. When `stop()`
+    becomes true, the best model so far is saved and the report's `status` is `interrupted`.
     Raises `MetaloopError` in one line for everything that the caller can mend.
     """
     asked = Asked(
@@ -130,7 +140,7 @@ def learn(
         ways, shots, queries, seed, split_seed, image_size, strict, resume, net, tuple(also),
         Path(archive) if archive else None,
         1 if _is_in_process(net) else workers or default_workers(),
-        None if candidates is None else tuple(candidates), generates,
+        None if candidates is None else tuple(candidates), generates, classes_at, value_range,
     )  # fmt: skip
     yield from _recorded(asked, stop)
 
@@ -150,12 +160,16 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
                 image_size=asked.image_size,
                 split_seed=asked.split_seed,
                 strict=asked.strict,
+                classes_at=asked.classes_at,
+                value_range=asked.value_range,
             )
             others = _open_others(asked, opened)
             spec = opened.family.spec(asked.ways, asked.shots, asked.queries)
             family = opened.family.to(best_device())
-            for each in (opened, *others.values()):
-                records.add_data_set(describe_data(each))
+            data_sets = [describe_data(each) for each in (opened, *others.values())]
+            check_same_data(records, earlier, data_sets)
+            for data_set in data_sets:
+                records.add_data_set(data_set)
             run = Run(
                 asked.out, records, number, asked.budget, asked.seed, family, spec, stop,
                 (*earlier.tries, number), earlier.wall, earlier.cpu,
@@ -179,15 +193,16 @@ def _learn(
     run: Run, opened: OpenedData, others: dict[str, OpenedData], asked: Asked, seconds: float
 ) -> Any:  # a generator of events that returns the report
     keep_large_blocks()
+    start = time.perf_counter()
     with ExitStack() as stack:
-        earlier = None
-        if asked.archive is not None:
-            earlier = stack.enter_context(Archive.open(asked.archive, read_only=True))
         families = {n: o.family for n, o in others.items() if isinstance(o.family, ClassFamily)}
+        beginning = _beginning(run, asked, tuple(families))  # a wrong archive leaves nothing behind
         prepare(run.states, run.family, run.spec, families, asked.module)
+        seconds += time.perf_counter() - start
         run.restart_clock()
+        stack.enter_context(charged(run))
         executor = stack.enter_context(_executor(run, asked))
-        loop = _loop(run, executor, asked, tuple(families), earlier)
+        loop = Loop(run, executor, *beginning)
         try:
             if not is_test_open(run):
                 yield from repeat(loop)
@@ -199,23 +214,38 @@ def _learn(
     return (yield from finish(run, opened, loop, seconds))
 
 
-def _loop(
-    run: Run,
-    executor: Executor,
-    asked: Asked,
-    families: tuple[str, ...],
-    earlier: Archive | None,
-) -> Loop:
-    """Returns the loop at its start, or where an interrupted try of the run has left it."""
+def _beginning(
+    run: Run, asked: Asked, families: tuple[str, ...]
+) -> tuple[Proposer, tuple[str, ...], Judge, int]:
+    """Returns what the loop begins with, or goes on with where an interrupted try has left it.
+
+    Archives are read here, before the clock starts: on a busy machine that may take long.
+    """
+    with ExitStack() as stack:
+        earlier = None
+        if asked.archive is not None:
+            earlier = stack.enter_context(Archive.open(asked.archive, read_only=True))
+        proposer = _proposer(run, asked, families, earlier)
+        programs = tuple(known_programs(earlier)) if earlier is not None else ()
+    number, ended = restore(run, proposer.population)
+    for node, progress in ended:
+        proposer.credit(node, progress)
+    return proposer, programs, resumed_judge(run, proposer.population), number
+
+
+def _proposer(
+    run: Run, asked: Asked, families: tuple[str, ...], earlier: Archive | None
+) -> Proposer:
     seconds = None
     if run.budget.wall_seconds is not None:
-        seconds = RACE_SHARE * run.budget.wall_seconds * executor.num_workers
+        seconds = RACE_SHARE * run.budget.wall_seconds * asked.workers
     shrunk = asked.generates.algorithms  # nets that begin so go on with larger images
     field = choose_field(
         run.family, run.spec, asked.module, earlier, seconds, asked.candidates, shrunk
     )
-    proposer = Proposer(
-        Population(),
+    gain = possible_gain(run.family, run.spec)
+    return Proposer(
+        Population(gain),
         field.contenders,
         field.baselines,
         run.family.input_format,
@@ -224,22 +254,16 @@ def _loop(
         asked.generates,
         field.origins,
         families,
-        _earlier_uses(earlier),
+        _earlier_uses(earlier, gain),
         None if seconds is None else seconds * SEGMENT_SHARE / RACE_SHARE,
         len(run.family.parts["train"]) if isinstance(run.family, ClassFamily) else 0,
-        workers=executor.num_workers,
+        workers=asked.workers,
     )
-    programs = tuple(known_programs(earlier)) if earlier is not None else ()
-    number, ended = restore(run, proposer.population)
-    for node, progress in ended:
-        proposer.credit(node, progress)
-    judge = resumed_judge(run, proposer.population)
-    return Loop(run, executor, proposer, programs, judge, number)
 
 
 def _is_in_process(module: nn.Module | None) -> bool:
     """Whether this process does all work: a user's net is only here, and a GPU is used by one."""
-    return module is not None or torch.cuda.is_available()
+    return module is not None or best_device().type != "cpu"
 
 
 def _executor(run: Run, asked: Asked) -> Executor:
@@ -255,12 +279,20 @@ def default_workers() -> int:
     return max(1, min(_MOST_WORKERS, cores or 1))
 
 
-def _earlier_uses(earlier: Archive | None) -> list[Use]:
-    """Returns what the archive's runs tell of arms."""
+def _earlier_uses(earlier: Archive | None, gain: float) -> list[Use]:
+    """Returns what the archive's runs tell of arms, in shares of what can be gained."""
     if earlier is None:
         return []
     # Budgets and machines differ: each counts as one usual segment.
-    return [replace(use, cpu_seconds=SEGMENT_COST) for use in uses_in(earlier, arm_of)]
+    return [
+        replace(
+            use,
+            difference=use.difference / gain,
+            standard_error=use.standard_error / gain,
+            cpu_seconds=SEGMENT_COST,
+        )
+        for use in uses_in(earlier, arm_of)
+    ]
 
 
 def _open_others(asked: Asked, opened: OpenedData) -> dict[str, OpenedData]:

@@ -5,7 +5,8 @@ processes (`worker.py`), not those of `multiprocessing`: a user's script needs n
 
 - A job that takes longer than it may: its worker is ended, a fresh one takes its place.
 - A worker that dies in a job: the job is `crashed`. If that was not the job's fault (it had not
-  begun, or someone sent SIGTERM, as batch systems do), the job goes to the worker's successor.
+  begun, or someone sent SIGTERM, as batch systems do), the job goes to the worker's successor. So
+  it does, once, after SIGKILL, which may be somebody's or the kernel's; twice is `no memory`.
 - Too many deaths in a row, without a job that ended or a worker that became ready in between, are
   an error: something is wrong that no restart mends.
 - When the coordinator dies, even by SIGKILL, its workers end.
@@ -70,6 +71,7 @@ class LocalPool(Executor):
         self._events: deque[Progress] = deque(maxlen=_MAX_EVENTS)
         self._failed_starts = self._crashes = 0  # in a row
         self._given_up = ""
+        self._tried_again: set[int] = set()  # numbers of jobs whose worker was killed
         self._cpu_of_the_dead = 0.0
         self._workers: list[WorkerProcess] = []
         # Also when the pool is forgotten and when the interpreter exits.
@@ -192,8 +194,9 @@ class LocalPool(Executor):
             job = worker.job
             message = f"its worker {worker.ending}"
             message += f": {worker.last_words}" if worker.last_words else ""
-            if job is not None and worker.began_at is not None and not worker.ended_from_outside:
-                self._outcomes.append(_broken_off(worker, job, "crashed", message))
+            if job is not None and worker.began_at is not None and not self._again(worker, job):
+                status: OutcomeStatus = "no memory" if worker.was_killed else "crashed"
+                self._outcomes.append(_broken_off(worker, job, status, message))
                 worker.job = job = None
             self._count_death(worker)
             most = _DEATHS_TO_SPARE + 2 * self.num_workers
@@ -206,6 +209,13 @@ class LocalPool(Executor):
             self._replace(index)
             if job is not None:
                 _give(self._workers[index], job)
+
+    def _again(self, worker: WorkerProcess, job: Job) -> bool:
+        """Whether the job of a worker that died is given to its successor."""
+        if worker.was_killed and job.number not in self._tried_again:
+            self._tried_again.add(job.number)
+            return True
+        return worker.ended_from_outside
 
     def _count_death(self, worker: WorkerProcess) -> None:
         if worker.ready:

@@ -14,6 +14,7 @@ from metaloop.engine.evaluation import evaluate
 from metaloop.loop.opening import open_test
 from metaloop.loop.run import best_device
 from metaloop.tasks.store import Reading
+from metaloop.tasks.value_range import ValueRange
 
 
 def evaluate_model(
@@ -28,6 +29,8 @@ def evaluate_model(
     archive: str | Path | None = None,
     subject: str = "",
     strict: bool = False,
+    classes_at: int | None = None,
+    value_range: ValueRange | None = None,
 ) -> Result:
     """Returns the model's result on `part` of the data; ways and shots default to the model's.
 
@@ -35,7 +38,14 @@ def evaluate_model(
     A look at `test` is recorded in `archive` (if one is given) as `subject`, the model file's hash.
     """
     spec_of_model = model.spec
-    opened = open_data(data, parts=model.parts, input_format=model.input_format, strict=strict)
+    opened = open_data(
+        data,
+        parts=model.parts,
+        input_format=model.input_format,
+        strict=strict,
+        classes_at=classes_at,
+        value_range=value_range,
+    )
     device = best_device()
     family = opened.family.to(device)
     spec = family.spec(

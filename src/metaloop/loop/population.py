@@ -3,6 +3,11 @@
 A *node* is what one job made: a trained net with the heads measured on it, nets joined, invented
 programs, or the plain baselines. Nodes that go on from each other's weights form a *line*. The
 population is a fold over what jobs brought back, so that an archive can bring it back as well.
+
+What is said here to be surely better or worse is so *on the classes of `search`*: these decisions
+steer the search and claim nothing. A line that is dropped for what it does on the very classes it
+was compared on costs a segment at most, and with few classes an interval for new ones would never
+drop any. What is claimed of new classes is for the judge to say (`judging.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +22,13 @@ import numpy as np
 from metaloop.archive import TrialId
 from metaloop.core.objective import higher_is_better
 from metaloop.core.records import Candidate, Result, TrialStatus
-from metaloop.core.statistics import Estimate, paired_difference
+from metaloop.core.statistics import (
+    EpisodeScores,
+    Estimate,
+    mean_of,
+    mean_with_interval,
+    paired_difference,
+)
 
 NodeKind = Literal["baselines", "train", "invent", "join"]
 
@@ -27,11 +38,11 @@ class Measured:
     """What was measured of a candidate on one part, on the same number of episodes of each task.
 
     `results`: of the task that is asked for, then of the same with several shots, if there is such.
-    `scores`: of every episode `[tasks, episodes]`.
+    `scores`: of the episodes of each task, and of the classes in them.
     """
 
     results: tuple[Result, ...]
-    scores: np.ndarray
+    scores: tuple[EpisodeScores, ...]
 
     @property
     def result(self) -> Result:
@@ -39,15 +50,17 @@ class Measured:
         return self.results[0]
 
     @cached_property
-    def goodness(self) -> np.ndarray:
-        """Means over the tasks `[episodes]`, signed so that more is better."""
-        sign = 1 if higher_is_better(self.result.metric) else -1
-        return np.asarray(sign * self.scores.mean(0))
+    def goodness(self) -> EpisodeScores:
+        """Means over the tasks, signed so that more is better."""
+        mean = mean_of(self.scores)
+        if higher_is_better(self.result.metric):
+            return mean
+        return EpisodeScores(-mean.values, -mean.unit_values, mean.units)
 
     @cached_property
     def value(self) -> float:
         """The mean over all tasks and episodes, of which more is better."""
-        return float(self.goodness.mean())
+        return float(self.goodness.values.mean())
 
     @property
     def asked_value(self) -> float:
@@ -126,9 +139,14 @@ class Node:
 
 
 class Population:
-    """All nodes of a run, and for each line the node that it goes on from."""
+    """All nodes of a run, and for each line the node that it goes on from.
 
-    def __init__(self) -> None:
+    `gain`: how far a perfect learner is from a constant answer, in units of the metric. Whoever
+    asks whether a difference is large asks for its share of that.
+    """
+
+    def __init__(self, gain: float = 1.0) -> None:
+        self.gain = gain
         self.nodes: dict[int, Node] = {}
         self.pending: dict[int, Node] = {}
         self.current: dict[int, int] = {}  # line -> node that it stands at
@@ -152,7 +170,7 @@ class Population:
             return progress
         if node.continues and progress is not None:
             ended, worse = self.by_share.get(node.share, (0, 0))
-            surely = progress.value + progress.ci95 < 0
+            surely = progress.high < 0
             self.by_share[node.share] = (ended + 1, worse + surely)
         if not node.continues:
             if node.best is not None:
@@ -161,7 +179,7 @@ class Population:
         else:
             standing = self.nodes.get(self.current.get(node.line, -1))
             change = _change(node.best, standing.best if standing else None)
-            if change is not None and change.value + change.ci95 > 0:
+            if change is not None and change.high > 0:
                 self.current[node.line] = node.number
             paid = change is not None and change.value > 0
             self.stalls[node.line] = 0 if paid else self.stalls.get(node.line, 0) + 1
@@ -225,12 +243,16 @@ class Population:
 def difference(better: Measured | None, worse: Measured | None) -> Estimate | None:
     """Returns the paired difference on the episodes that both were measured on, more is better.
 
-    None where one of them was not measured, or not on the same tasks.
+    None where one of them was not measured, or not on the same tasks. Where an older version did
+    not record which classes the episodes are of, there is no interval for new ones.
     """
     if better is None or worse is None or len(better.results) != len(worse.results):
         return None
-    common = min(better.scores.shape[1], worse.scores.shape[1])
-    return paired_difference(better.goodness[:common], worse.goodness[:common])
+    common = min(len(better.goodness), len(worse.goodness))
+    one, other = better.goodness[:common], worse.goodness[:common]
+    if not (one.units.size and other.units.size):
+        return mean_with_interval(one.values - other.values)
+    return paired_difference(one, other)
 
 
 def _change(new: Head | None, old: Head | None) -> Estimate | None:

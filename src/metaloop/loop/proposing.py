@@ -75,7 +75,7 @@ AGAIN_FROM = 30.0  # CPU-seconds of a usual segment: a second invention has as l
 INVENT_SHARE = 0.03
 NUM_LINES = 4
 FEWEST_LINES = 2  # as many nets, of different kinds, there should be to join at the end
-LEARNING = 0.01  # of the metric in one continuation: about what joining another net brings
+LEARNING = 0.0125  # of what can be gained, in one continuation: about what joining a net brings
 RANDOM_SHARE = 0.1  # of the budget, for each candidate of a random search
 _REST_AFTER = 2  # continuations in a row that brought nothing
 
@@ -136,11 +136,12 @@ class Proposer:
         if progress is None or not np.isfinite(progress.ci95):
             bandit.passed()
             return
-        error = progress.ci95 / STANDARD_ERRORS_OF_INTERVAL
+        gain = self.population.gain
+        error = progress.ci95 / STANDARD_ERRORS_OF_INTERVAL / gain
         usual = self.segment_seconds
         segments = node.cost / usual if usual is not None else node.share / SEGMENT_SHARE
         cost = max(SEGMENT_COST * segments, LEAST_COST)
-        bandit.credit(node.arm, progress.value, error, cost)
+        bandit.credit(node.arm, progress.value / gain, error, cost)
 
     def _data_arms(self) -> list[str]:
         if not self.generates.data or self.target_kind != "classes":
@@ -219,7 +220,7 @@ class Proposer:
         if line.rung == 0:
             return line.line in self.population.stalls and not self.population.stalls[line.line]
         progress = self.population.progress(line)
-        return progress is not None and progress.value >= LEARNING
+        return progress is not None and progress.value >= LEARNING * self.population.gain
 
     def _continuation(self, line: Node, rng: np.random.Generator, spent: float) -> Proposal | None:
         """Step 2: the line goes on as it is, or with other data, or by another plan.

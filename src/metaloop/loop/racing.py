@@ -21,7 +21,7 @@ from metaloop.loop.proposal import CATALOGUE, Proposal, heads_for
 RACE_SHARE = 0.05  # of the budget, for the first segment of all contenders together
 SURVIVORS = 2  # of the race, where no net of another kind could be a line's companion
 NUM_ON_ALL_DATA = 4  # contenders that begin again
-REACH = 0.05  # of the metric behind the best line: further is out
+REACH = 0.0625  # of what can be gained, behind the best line (5 points at 5 ways): further is out
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ class Race:
         that was not continued yet is compared with those of its age only.
         """
         nodes = self.changes.population.nodes
+        reach = REACH * self.changes.population.gain
         best = max((line.value for line in alive), default=-np.inf)
         contenders = [line for line in alive if nodes[line.line].parent is None]
         contenders.sort(key=lambda line: _promise(nodes[line.line]), reverse=True)
@@ -92,10 +93,10 @@ class Race:
 
         def is_near(line: Node) -> bool:
             if nodes[line.line].parent is not None:
-                return not line.rung or line.value >= best - REACH
+                return not line.rung or line.value >= best - reach
             if line.line not in ahead:
                 return False
-            return line.value >= best - REACH if line.rung else _promise(line) >= first - REACH
+            return line.value >= best - reach if line.rung else _promise(line) >= first - reach
 
         return [line for line in alive if is_near(line)] or alive[:1]
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from metaloop.archive import JobId, StoredJob, StoredTrial, TrialId
 from metaloop.catalogue.programs import on_trunk, program_name
+from metaloop.core.packing import scores_from_json
 from metaloop.core.records import (
     Candidate,
     CurvePoint,
@@ -26,12 +27,13 @@ from metaloop.core.records import (
     candidate_from_json,
     to_json,
 )
-from metaloop.core.statistics import Estimate
+from metaloop.core.statistics import EpisodeScores, Estimate
 from metaloop.loop.arms import CONTINUE
 from metaloop.loop.executor import Outcome
 from metaloop.loop.population import Head, Measured, Node, Population
 from metaloop.loop.proposal import CATALOGUE, Proposal
 from metaloop.loop.run import Run
+from metaloop.loop.workplace import net_path
 
 EARLIER_PROGRAM = "archive: a program of an earlier run"
 _OPERATIONS_PER_SECOND = 1e11  # of a core, about: makes counted operations comparable to seconds
@@ -41,6 +43,8 @@ _ENDED: Mapping[str, TrialStatus] = {
     "failed": "failed",
     "timed out": "timed out",
     "crashed": "failed",
+    "no memory": "failed",
+    "machine failed": "interrupted",
 }
 
 
@@ -49,7 +53,7 @@ def begin(run: Run, population: Population, node: Node, proposal: Proposal) -> J
     parent = population.nodes.get(node.parent) if node.parent is not None else None
     with run.archive.transaction():
         job = run.archive.begin_job(run.id, node.number, node.kind, asked(node))
-        for candidate in proposal.heads if node.kind in ("train", "baselines") else ():
+        for candidate in proposal.heads if node.kind == "train" else ():
             parents = _parents(candidate, parent, proposal)
             plain = not parents and node.operator in (CATALOGUE, CONTINUE)
             operator = _origin(candidate) if plain else node.operator
@@ -89,10 +93,12 @@ def end(
             run.archive.end_trial(head.trial, trial, _scores(head))
             trials.append(trial)
         status = value.get("status", "finished") if outcome.status == "done" else outcome.status
+        if outcome.status in ("no memory", "machine failed"):
+            status = "interrupted"  # a resumed run tries again
         run.archive.end_job(
             job,
             status,
-            {"steps": value.get("steps", 0), "flops": value.get("flops"), "members": node.members},
+            _answered(run, node, value),
             outcome.message or value.get("message", ""),
             cpu_seconds=outcome.cpu_seconds,
             wall_seconds=outcome.wall_seconds,
@@ -101,6 +107,15 @@ def end(
         if progress is not None and node.parent is not None:
             _add_verdict(run, population, node, progress)
     return trials, progress
+
+
+def _answered(run: Run, node: Node, value: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what is recorded of a job's answer; what depends on the clock in seconds only."""
+    steps, flops = value.get("steps", 0), value.get("flops")
+    answered = {"steps": steps, "flops": flops, "members": node.members}
+    if run.budget.steps is None and "train_cpu_seconds" in value:
+        answered["train_cpu_seconds"] = value["train_cpu_seconds"]
+    return answered
 
 
 def add_head(
@@ -148,22 +163,34 @@ def asked(node: Node) -> dict[str, Any]:
 def restore(run: Run, population: Population) -> tuple[int, list[tuple[Node, Estimate | None]]]:
     """Takes the ended jobs of the run's earlier tries into the population, in their order.
 
-    Returns the next free job number, and the nodes with their progress.
+    Returns the next free job number, and the nodes with their progress. Nodes whose nets are gone
+    are left out: they would have to be trained again.
     """
     trials: dict[int, list[StoredTrial]] = {}
     for stored in run.archive.trials():
         if stored.job is not None:
             trials.setdefault(stored.job, []).append(stored)
+    candidates = {stored.identity: stored.candidate for stored in run.archive.candidates()}
     following, ended = 0, []
     jobs = [job for job in run.archive.jobs() if job.run in run.tries]
     for job in sorted(jobs, key=lambda job: (job.ended or "", job.id)):
         following = max(following, job.number + 1)
         if job.status in ("running", "interrupted") or job.work == "judge":
             continue
-        node = _node(run, population, job, trials.get(job.id, []))
+        node = _node(run, job, trials.get(job.id, []), candidates)
+        if _is_lost(run, node):
+            continue
         _charge(population, node, job.cpu_seconds)
         ended.append((node, population.end(node)))
     return following, ended
+
+
+def _is_lost(run: Run, node: Node) -> bool:
+    """Whether the net that a node's heads are on is gone: the folder of states was removed."""
+    if node.best is None or node.kind == "baselines":
+        return False
+    number = node.parent if node.kind == "invent" else node.number
+    return number is None or not net_path(run.states, number).exists()
 
 
 def is_generated(candidate: Candidate) -> bool:
@@ -215,7 +242,9 @@ def _origin(candidate: Candidate) -> str:
     return CATALOGUE if name is None else f"{CATALOGUE}: {name}"
 
 
-def _node(run: Run, population: Population, job: StoredJob, trials: list[StoredTrial]) -> Node:
+def _node(
+    run: Run, job: StoredJob, trials: list[StoredTrial], candidates: Mapping[str, Candidate]
+) -> Node:
     asked = dict(job.asked)
     recipe = candidate_from_json(asked.pop("recipe"))
     node = Node(number=job.number, kind=job.work, recipe=recipe, **asked)  # type: ignore[arg-type]
@@ -224,13 +253,12 @@ def _node(run: Run, population: Population, job: StoredJob, trials: list[StoredT
         trained = [point.wall_seconds for one in trials for point in one.trial.curve[-1:]]
         node.beside = job.wall_seconds - max(trained) if trained else 0.0
     node.cost = _cost(run, job.cpu_seconds, job.answered.get("flops"))
-    candidates = {c.identity: c for c in run.archive.candidates()}
     for stored in trials:
         trial = stored.trial
-        known = candidates[trial.candidate]
-        head = Head(known.candidate, trial.status, stored.id, message=trial.message)
+        candidate = candidates[trial.candidate]
+        head = Head(candidate, trial.status, stored.id, message=trial.message)
         head.steps = trial.steps
-        head.generated = is_generated(known.candidate)
+        head.generated = is_generated(candidate)
         head.search = _last_measured(run, stored, "search")
         head.promotion = _last_measured(run, stored, "promotion")
         node.heads.append(head)
@@ -244,7 +272,7 @@ def _last_measured(run: Run, trial: StoredTrial, part: Part) -> Measured | None:
     if not found:
         return None
     latest = found[-len(tasks) :]
-    scores = np.stack([run.archive.scores(one.id) for one in latest])
+    scores = tuple(run.archive.episode_scores(one.id) for one in latest)
     return Measured(tuple(one.result for one in latest), scores)
 
 
@@ -277,7 +305,7 @@ def measured(figures: Mapping[str, Any]) -> Measured | None:
         Result(**{**task["result"], "protocol": Protocol(**task["result"]["protocol"])})
         for task in tasks
     ]
-    return Measured(tuple(results), np.array([task["scores"] for task in tasks]))
+    return Measured(tuple(results), tuple(scores_from_json(task["scores"]) for task in tasks))
 
 
 def _trial(run: Run, node: Node, head: Head, outcome: Outcome) -> Trial:
@@ -303,7 +331,7 @@ def _trial(run: Run, node: Node, head: Head, outcome: Outcome) -> Trial:
     )
 
 
-def _scores(head: Head) -> dict[str, np.ndarray]:
+def _scores(head: Head) -> dict[str, EpisodeScores]:
     if head.search is None:
         return {}
     lists = [result.protocol.list_hash for result in head.search.results]
@@ -356,6 +384,8 @@ def _add_verdict(run: Run, population: Population, node: Node, progress: Estimat
             low=value - progress.ci95,
             episodes=progress.episodes,
             reason=_operator(run, node, child),
+            low_new=None if progress.ci95_new is None else value - progress.ci95_new,
+            units=progress.units,
         ),
     )
 

@@ -17,8 +17,11 @@ from metaloop.core.budget import Budget
 from metaloop.core.randomness import derive_seed
 from metaloop.core.records import Candidate, candidate_from_json, to_json
 from metaloop.generators.recipes import recipe_text
+from metaloop.loop import baselines_job
+from metaloop.loop.breakdowns import Breakdowns
 from metaloop.loop.events import LoopEvent, Tried, Trying
 from metaloop.loop.executor import Executor, Job, Outcome
+from metaloop.loop.joining_job import plain_members
 from metaloop.loop.judging import (
     FINAL_EPISODES,
     ROUND_EPISODES,
@@ -26,6 +29,7 @@ from metaloop.loop.judging import (
     Judge,
     final_contestants,
     round_contestants,
+    tested_on,
 )
 from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposal import Proposal
@@ -35,7 +39,6 @@ from metaloop.loop.run import Run, Stopped
 from metaloop.loop.training_job import Segment
 from metaloop.loop.workplace import TrainingData
 
-BASELINE_EPISODES = 50  # they are slow, and far behind or not needed exactly
 RACE_EPISODES = 100
 EPISODES = 400
 JOIN_EPISODES = 200  # for many features there are many numbers to go through
@@ -47,7 +50,7 @@ _WAIT_SECONDS = 0.5
 _PATIENCE, _GRACE_SECONDS = 4.0, 60.0  # a job may take so many times its budget, and this on top
 _SECONDS_ALLOWED = 1800.0  # of a job, where the budget is in steps
 _MOST_JOINED_FROM = 6
-_JOINING_REACH = 0.06  # of the metric behind the best line: others add nothing, and cost time
+_JOINING_REACH = 0.075  # of what can be gained, behind the best line: others only cost time
 _MOST_HEADS = 4
 
 
@@ -62,6 +65,7 @@ class Loop:
     judge: Judge = field(default_factory=Judge)
     number: int = 0
     jobs: dict[int, tuple[Node, JobId, Any]] = field(default_factory=dict)
+    breakdowns: Breakdowns = field(default_factory=Breakdowns)
 
     @property
     def population(self) -> Population:
@@ -95,8 +99,10 @@ def _evolve(loop: Loop) -> Iterator[LoopEvent]:
         while loop.executor.free and began:
             began = _begin_next(loop)
         if not loop.jobs:
-            return
+            break
         yield from _wait(loop)
+    if not loop.population.peaks:  # no net could be trained
+        loop.breakdowns.check(most=1)
 
 
 def _is_judging(loop: Loop) -> bool:
@@ -135,7 +141,8 @@ def _arguments(loop: Loop, node: Node, proposal: Proposal, budget: Budget) -> di
         return {
             "heads": [to_json(head) for head in proposal.heads],
             "seed": run.seed,
-            "episodes": BASELINE_EPISODES,
+            "episodes": baselines_job.EPISODES,
+            "cpu_seconds": budget.wall_seconds,  # of one process, which a worker is
         }
     if proposal.kind == "invent":
         assert parent is not None
@@ -228,13 +235,15 @@ def _wait(loop: Loop) -> Iterator[LoopEvent]:
 
 def _absorb(loop: Loop, outcome: Outcome) -> Iterator[LoopEvent]:
     node, job, extra = loop.jobs.pop(outcome.job.number)
+    loop.breakdowns.note(loop.run.archive, job, outcome)
     if outcome.job.work == "judge":
         _conclude(loop, job, extra["contestants of"], outcome)
         return
-    if outcome.status == "done" and outcome.job.work in ("invent", "join"):
-        _take_inventions(loop, node, job, outcome)
+    if outcome.status == "done" and outcome.job.work in ("baselines", "invent", "join"):
+        _take_candidates(loop, node, job, outcome)
     trials, progress = end(loop.run, loop.population, node, job, outcome)
     loop.proposer.credit(node, progress)
+    loop.breakdowns.check()
     best = loop.population.best
     leader = best[1] if best else None
     if node.best is not None or not trials:
@@ -256,24 +265,22 @@ def _absorb(loop: Loop, outcome: Outcome) -> Iterator[LoopEvent]:
         )
 
 
-def _take_inventions(loop: Loop, node: Node, job: JobId, outcome: Outcome) -> None:
+def _take_candidates(loop: Loop, node: Node, job: JobId, outcome: Outcome) -> None:
     """Records the candidates that a job came back with as heads of its node."""
     value = outcome.value or {}
     node.members = tuple(value.get("members", ()))
-    candidates = value.get("candidates", [])
-    for entry, figures in zip(candidates, value.get("heads", []), strict=True):
-        invented = isinstance(entry, dict)
-        candidate = candidate_from_json(entry["candidate"] if invented else entry)
-        operator = entry["operator"] if invented else f"committee: {len(node.members)} nets joined"
+    for entry, figures in zip(value.get("candidates", []), value.get("heads", []), strict=True):
+        told = entry if isinstance(entry, dict) else {"candidate": entry}
+        candidate = candidate_from_json(told["candidate"])
+        operator = told.get("operator", value.get("operator", node.operator))
         head = Head(candidate, "running", generated=is_generated(candidate))
-        behaviour = entry.get("behaviour") if invented else None
-        ancestor = entry["ancestor"] if invented else None
-        add_head(loop.run, loop.population, node, job, head, operator, behaviour, ancestor)
+        facts = (operator, told.get("behaviour"), told.get("ancestor"))
+        add_head(loop.run, loop.population, node, job, head, *facts)
         take_figures(head, figures)
 
 
 def _join(loop: Loop) -> Iterator[LoopEvent]:
-    """Joins the nets of the lines, where there are several; every good head is tried on them."""
+    """Joins nets of lines, and plain views, where there are several; good heads are tried on it."""
     if not loop.proposer.generates.algorithms:
         return
     lines = [
@@ -281,20 +288,20 @@ def _join(loop: Loop) -> Iterator[LoopEvent]:
         for line in loop.population.peaks
         if embeds(line.recipe.learner.name)
         and line.recipe.net.name not in ("custom", "raw")
-        and line.value >= loop.population.peaks[0].value - _JOINING_REACH
+        and line.value >= loop.population.peaks[0].value - _JOINING_REACH * loop.population.gain
     ][:_MOST_JOINED_FROM]
-    if loop.run.spec.objective != "classification" or len(lines) < 2:
+    plain = plain_members(loop.run.family.input_format) if lines else []
+    if loop.run.spec.objective != "classification" or len(lines) + len(plain) < 2:
         return
     heads = _heads_to_join(loop, lines)
-    node = Node(
-        loop.number, "join", lines[0].recipe, "committee: nets joined", parent=lines[0].number
-    )
+    first, words = lines[0], "committee: nets joined"
+    node = Node(loop.number, "join", first.recipe, words, parent=first.number)
     proposal = Proposal("join", heads, node.operator)
     job = begin(loop.run, loop.population, node, proposal)
     arguments = {
         "node": node.number,
-        "nodes": [line.number for line in lines],
-        "recipes": [to_json(line.recipe) for line in lines],
+        "nodes": [line.number for line in lines] + [None for _ in plain],
+        "recipes": [to_json(recipe) for recipe in [line.recipe for line in lines] + plain],
         "heads": [to_json(head) for head in heads],
         "seed": loop.run.seed,
         "episodes": JOIN_EPISODES,
@@ -329,6 +336,7 @@ def _submit_judgement(loop: Loop, contestants: list[Contestant], episodes: int) 
     arguments = loop.judge.arguments(contestants, episodes, loop.run.seed)
     asked = {name: value for name, value in arguments.items() if name != "contestants"}
     asked["contestants"] = [head.candidate.identity for _, head in contestants]
+    asked["known"] = [tested_on(head) for _, head in contestants]
     job = loop.run.archive.begin_job(loop.run.id, loop.number, "judge", asked)
     node = contestants[0][0]
     number = loop.number
@@ -339,11 +347,9 @@ def _submit_judgement(loop: Loop, contestants: list[Contestant], episodes: int) 
 def _conclude(loop: Loop, job: JobId, contestants: list[Contestant], outcome: Outcome) -> None:
     run = loop.run
     with run.archive.transaction():
-        episodes = int(outcome.job.arguments["episodes"])
         if outcome.value is not None:
-            loop.judge.conclude(run, contestants, outcome.value, episodes)
+            loop.judge.conclude(run, contestants, outcome.value)
         else:
-            loop.judge.used += episodes
             loop.judge.rounds += 1
         status = "finished" if outcome.status == "done" else outcome.status
         run.archive.end_job(
@@ -367,7 +373,8 @@ def _budget(loop: Loop, proposal: Proposal) -> Budget | None:
     if run.budget.steps is not None:
         return Budget(steps=max(2, round(proposal.share * run.budget.steps)))
     assert run.budget.wall_seconds is not None
-    planned = proposal.share * run.budget.wall_seconds * loop.executor.num_workers
+    share = baselines_job.SHARE if proposal.kind == "baselines" else proposal.share
+    planned = share * run.budget.wall_seconds * loop.executor.num_workers
     left = run.budget.wall_seconds - _finish_seconds(loop) - run.wall_seconds
     if proposal.kind != "baselines" and left < _LEAST_SEGMENT * planned:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
-from metaloop.archive import Archive, DataSet, RunId, run_lock
+from metaloop.archive import Archive, DataSet, RunId, StoredJob, run_lock
 from metaloop.archive.lock import LOCK_NAME
+from metaloop.archive.spent import spent_by
 from metaloop.catalogue.families import OpenedData, class_parts
 from metaloop.core.budget import Budget
 from metaloop.core.errors import MetaloopError, OutputError
@@ -21,6 +22,7 @@ from metaloop.core.spec import TaskSpec
 from metaloop.loop.events import DataRead
 from metaloop.tasks.family import ClassFamily, TaskFamily
 
+_CHANGES_NAMED = 3
 MODEL_NAME, ARCHIVE_NAME, STATES_NAME = "model.metaloop", "archive.sqlite", "states"
 
 
@@ -146,25 +148,65 @@ def check_same_run(archive: Archive, arguments: dict[str, Any]) -> Earlier:
                 f"again"
             )
         jobs = archive.jobs(run.id)
-        if not jobs:
-            archive.mark_interrupted(run.id)
-            continue
         differing = {
             key
             for key, value in arguments.items()
             if key != "workers" and dict(run.arguments).get(key) != value
         }
-        if differing:
+        if differing and jobs:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(differing))
             raise MetaloopError(
                 f"the run to resume was started with other values of {names}; give the same ones"
             )
         archive.mark_interrupted(run.id)
-        tries.append(run.id)
-        workers = max(1, int(run.arguments["workers"]))
-        wall += sum(job.wall_seconds for job in jobs) / workers
-        cpu += sum(job.cpu_seconds for job in jobs)
+        if differing:  # it has tried nothing
+            continue
+        if jobs:
+            tries.append(run.id)
+        spent = spent_by(archive, run.id) or _spent_in_jobs(jobs, run.arguments)
+        wall, cpu = wall + spent[0], cpu + spent[1]
     return Earlier(tuple(tries), wall, cpu)
+
+
+def check_same_data(archive: Archive, earlier: Earlier, data_sets: Sequence[DataSet]) -> None:
+    """Raises `MetaloopError` unless earlier tries of a run have seen just these data sets.
+
+    The first is what is learned for. Had it changed, its classes would be dealt anew, and `test`
+    might hold what was trained on.
+    """
+    if not earlier.tries:
+        return
+    known = {known.hash: known for known in archive.data_sets()}
+    target, *others = data_sets
+    seen = {t.data_hash for t in archive.trials() if t.run in earlier.tries} or set(known)
+    changed = [] if target.hash in seen else [target]
+    for data_set in changed + [other for other in others if other.hash not in known]:
+        before = [one for one in known.values() if one.name == data_set.name]
+        what = _what_changed(before[-1], data_set) if before else "it was not among the run's data"
+        raise MetaloopError(
+            f"the data '{data_set.name}' changed since this run began: {what}; put back what it "
+            "was and go on with --resume, or start anew with another --out"
+        )
+
+
+def _what_changed(before: DataSet, now: DataSet) -> str:
+    """Returns in words how two states of a data set differ."""
+    old = {name for names in before.parts.values() for name in names}
+    new = {name for names in now.parts.values() for name in names}
+    words = [f"class '{name}' is new" for name in sorted(new - old)]
+    words += [f"class '{name}' is gone" for name in sorted(old - new)]
+    if len(words) > _CHANGES_NAMED:
+        words = [*words[:_CHANGES_NAMED], f"{len(words) - _CHANGES_NAMED} more"]
+    if before.examples != now.examples:
+        words.append(f"{before.examples:,} examples are now {now.examples:,}")
+    return ", ".join(words) or "examples have other content"
+
+
+def _spent_in_jobs(jobs: Sequence[StoredJob], arguments: Mapping[str, Any]) -> tuple[float, float]:
+    """Returns what ended jobs took: all that is known of a try by an older metaloop."""
+    workers = max(1, int(arguments.get("workers", 1)))
+    wall = sum((job.wall_seconds for job in jobs), 0.0) / workers
+    return wall, sum((job.cpu_seconds for job in jobs), 0.0)
 
 
 def describe_data(opened: OpenedData) -> DataSet:
@@ -190,7 +232,7 @@ def describe_data(opened: OpenedData) -> DataSet:
 def data_read(opened: OpenedData, seconds: float) -> DataRead:
     """Returns the event that tells how the data was understood."""
     parts = {part: len(names) for part, names in class_parts(opened.family).items()}
-    return DataRead(opened.family.name, opened.kind, parts, opened.left_out, seconds)
+    return DataRead(opened.family.name, opened.kind, parts, opened.left_out, seconds, opened.notes)
 
 
 def best_device() -> torch.device:

@@ -8,17 +8,26 @@ was trained longer is told from the others sooner.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from metaloop.core.errors import DivergenceError, EpisodeError, MetaloopError
+from metaloop.core.errors import (
+    DivergenceError,
+    EpisodeError,
+    MetaloopError,
+    is_of_the_machine,
+)
 from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams
+from metaloop.core.objective import objective
+from metaloop.core.packing import scores_to_json
 from metaloop.core.records import Candidate, Part, to_json
 from metaloop.core.spec import TaskSpec
-from metaloop.engine.evaluation import FeatureCache, evaluate_on
+from metaloop.core.statistics import EpisodeScores
+from metaloop.engine.evaluation import FeatureCache, protocol, result_of, score_episodes
 from metaloop.loop.executor import one_line
 from metaloop.loop.workplace import TrainedNet, assemble, family_of, spec_of
 from metaloop.tasks.episodes import Episodes
@@ -40,8 +49,8 @@ CANDIDATES_FAULTS = (
 class Scorer:
     """Scores candidates that share a trained net on the same episodes of a part.
 
-    `first`, `episodes`: where in the part's frozen list to begin, and how many to take. `cache`:
-    features of the net that are known by now.
+    `episodes`: how many of the part's frozen list to take. `cache`: features of the net that are
+    known by now.
     """
 
     def __init__(
@@ -49,27 +58,36 @@ class Scorer:
         folder: Path,
         part: Part,
         episodes: int,
-        first: int = 0,
         cache: FeatureCache | None = None,
     ) -> None:
         self.family: TaskFamily = family_of(folder)
         self.part: Part = part
-        self.lists = task_lists(self.family, spec_of(folder), part, episodes, first)
+        self.lists = task_lists(self.family, spec_of(folder), part, episodes)
         self.cache = cache
 
-    def figures(self, make: Callable[[], tuple[Learner, MetaParams]]) -> dict[str, Any]:
-        """Returns `status`, `message` and `tasks`: `result` and `scores` of each task.
+    def figures(
+        self,
+        make: Callable[[], tuple[Learner, MetaParams]],
+        known: Sequence[EpisodeScores] = (),
+        until: int | None = None,
+    ) -> dict[str, Any]:
+        """Returns `status`, `message`, `tasks`: `result` and `scores` (`core.packing`) of each.
 
-        A candidate that fails while it is made or scored has no `tasks`.
+        `known`: of each task, the scores of the first episodes, which are not scored again;
+        `until`: how many episodes there shall be in all. A candidate that fails while it is made or
+        scored has no `tasks`.
         """
         try:
             learner, meta_params = make()
             if self.cache is None and isinstance(learner, EmbeddingLearner):
                 self.cache = FeatureCache(learner, meta_params)
             tasks = [
-                self._task(learner, meta_params, spec, episodes) for spec, episodes in self.lists
+                self._task(learner, meta_params, spec, episodes[:until], before)
+                for (spec, episodes), before in zip_longest(self.lists, known)
             ]
         except CANDIDATES_FAULTS as error:
+            if is_of_the_machine(error):
+                raise
             diverged = isinstance(error, DivergenceError)
             message = str(error) if diverged else f"{type(error).__name__}: {error}"
             status = "diverged" if diverged else "failed"
@@ -77,12 +95,24 @@ class Scorer:
         return {"status": "finished", "message": "", "tasks": tasks}
 
     def _task(
-        self, learner: Learner, meta_params: MetaParams, spec: TaskSpec, episodes: Episodes
+        self,
+        learner: Learner,
+        meta_params: MetaParams,
+        spec: TaskSpec,
+        episodes: Episodes,
+        before: EpisodeScores | None,
     ) -> dict[str, Any]:
-        result, scores = evaluate_on(
-            episodes, learner, meta_params, self.family, self.part, spec, self.cache
-        )
-        return {"result": json.loads(to_json(result)), "scores": scores.tolist()}
+        parts = [] if before is None else [before]
+        rest = episodes[sum(map(len, parts)) :]
+        if len(rest):
+            scored = score_episodes(
+                learner, meta_params, rest, self.family.input_format, spec.objective, self.cache
+            )
+            parts.append(scored)
+        scores = EpisodeScores.concatenated(parts)
+        measured_by = protocol(learner, self.family, self.part, spec, episodes)
+        result = result_of(scores, objective(spec.objective).metric, measured_by)
+        return {"result": json.loads(to_json(result)), "scores": scores_to_json(scores)}
 
 
 def score_heads(

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +34,7 @@ from metaloop.tasks.store import ClassInfo, Store
 
 _VERSION = 1
 _CARD, _INPUTS, _INDEX = "family.json", "inputs.safetensors", "index.safetensors"
+_BYTES_AT_ONCE = 1 << 22
 _ALIGNMENT = 64  # bytes, as torch aligns: sums over other addresses may differ in their last bits
 
 
@@ -132,25 +133,40 @@ def _write_tensors(family: ClassFamily, folder: Path) -> None:
     index: dict[str, Tensor] = {"targets": family.store.targets.cpu().contiguous()}
     index |= {part: torch.from_numpy(family.parts[part].astype(np.int64)) for part in PARTS}
     save_file(index, folder / _INDEX)
-    _write_aligned(family.store.inputs.cpu().contiguous(), folder / _INPUTS)
+    write_inputs([family.store.inputs], folder / _INPUTS)
 
 
-def _write_aligned(inputs: Tensor, path: Path) -> None:
-    """Writes a safetensors file: 8 bytes, a header that spaces make long enough, the data."""
-    header = json.loads(save({"inputs": inputs[:0]})[8:])
-    header["inputs"] |= {"shape": list(inputs.shape), "data_offsets": [0, inputs.nbytes]}
+def write_inputs(pieces: Sequence[Tensor], path: Path, rows: np.ndarray | None = None) -> None:
+    """Writes examples (`rows` of them, or all), piece after piece, for `mapped_inputs`.
+
+    A safetensors file: 8 bytes, a header that spaces make long enough, the data. A few examples
+    are in memory at a time.
+    """
+    first = pieces[0]
+    number = sum(map(len, pieces)) if rows is None else len(rows)
+    size = number * first[0].numel() * first.element_size()
+    header = json.loads(save({"inputs": first[:0].cpu().contiguous()})[8:])
+    header["inputs"] |= {"shape": [number, *first.shape[1:]], "data_offsets": [0, size]}
     text = json.dumps(header).encode()
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)
+    at_once = max(1, _BYTES_AT_ONCE * number // max(1, size))
     with open(path, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        inputs.numpy().tofile(file)
+        for piece in pieces:
+            wanted = np.arange(len(piece)) if rows is None else rows
+            for start in range(0, len(wanted), at_once):
+                index = torch.from_numpy(wanted[start : start + at_once]).to(piece.device)
+                piece.index_select(0, index).cpu().contiguous().numpy().tofile(file)
+
+
+def mapped_inputs(path: Path) -> Tensor:
+    """Returns the examples of a file, mapped into memory."""
+    return _mapped(path)["inputs"]
 
 
 def _with_tensors(card: _Card, folder: Path) -> ClassFamily:
     index = _mapped(folder / _INDEX)
-    store = Store(
-        _mapped(folder / _INPUTS)["inputs"], index["targets"], card.classes, card.polarity
-    )
+    store = Store(mapped_inputs(folder / _INPUTS), index["targets"], card.classes, card.polarity)
     parts: Mapping[Any, Any] = {part: index[part].numpy() for part in PARTS}
     return ClassFamily(card.name, store, parts, card.input_format)
 

@@ -13,7 +13,7 @@ from metaloop.catalogue.candidates import build_learner, make_candidate, with_mo
 from metaloop.catalogue.families import class_parts, open_data
 from metaloop.catalogue.model import Model
 from metaloop.core.budget import Budget, parse_budget
-from metaloop.core.errors import DivergenceError, ModelFileError
+from metaloop.core.errors import DivergenceError, ModelFileError, OutputError
 from metaloop.core.learner import Learner
 from metaloop.core.records import Candidate
 from metaloop.core.spec import TaskSpec
@@ -22,9 +22,10 @@ from metaloop.engine.state import TrainState, load_state
 from metaloop.engine.training import Checkpoints, initial_state, train
 from metaloop.loop.events import DataRead
 from metaloop.loop.run import best_device, data_read
-from metaloop.modelfile import TrainingRecord
+from metaloop.modelfile import TrainingRecord, read_model
 from metaloop.tasks.family import TaskFamily
 from metaloop.tasks.store import Reading
+from metaloop.tasks.value_range import ValueRange
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ def train_model(
     seed: int = 0,
     split_seed: int = 0,
     image_size: int | None = None,
+    classes_at: int | None = None,
+    value_range: ValueRange | None = None,
     strict: bool = False,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -60,26 +63,23 @@ def train_model(
     """
     limit = parse_budget(budget) if isinstance(budget, str) else budget
     start = time.perf_counter()
-    opened = open_data(data, image_size=image_size, split_seed=split_seed, strict=strict)
+    opened = open_data(
+        data, image_size=image_size, split_seed=split_seed, strict=strict,
+        classes_at=classes_at, value_range=value_range,
+    )  # fmt: skip
     family = opened.family.to(best_device())
     spec = family.spec(ways, shots, queries)
     yield data_read(opened, time.perf_counter() - start)
     candidate, method = _chosen(learner, net, family, spec)
-    identity = f"{candidate.identity}:{family.digest}:{seed}:{limit}"
+    identity = _identity(candidate, family.digest, seed, limit)
     state = _resumed(checkpoint, identity) if resume and checkpoint else None
     if state is None:
         state = initial_state(method, family, spec, seed, identity)
+    checkpoints = Checkpoints(checkpoint) if checkpoint else None
     events = train(
-        method,
-        family,
-        candidate.plan,
-        limit,
-        spec,
-        seed=seed,
-        state=state,
-        checkpoints=Checkpoints(checkpoint) if checkpoint else None,
-        stop=stop,
-    )
+        method, family, candidate.plan, limit, spec,
+        seed=seed, state=state, checkpoints=checkpoints, stop=stop,
+    )  # fmt: skip
     finished = yield from _passed_on(events)
     if finished.status == "diverged":
         raise DivergenceError(
@@ -95,6 +95,25 @@ def train_model(
         training=training_record(finished, family, seed, limit),
     )
     yield Trained(model, finished.status == "interrupted")
+
+
+def check_continues(checkpoint: Path, saved: Path) -> None:
+    """Raises `OutputError` unless the model in `saved` is an earlier state of this training.
+
+    Raises `ModelFileError` if one of them cannot be read.
+    """
+    state, model = load_state(checkpoint), read_model(saved)
+    record = model.training
+    identity = _identity(model.candidate, record.data_hash, record.seed, record.budget)
+    if state.identity != identity or record.steps > state.step:
+        raise OutputError(
+            f"'{saved}' holds another model than the one that '{checkpoint}' would go on with; "
+            "move it away, then --resume"
+        )
+
+
+def _identity(candidate: Candidate, data_hash: str, seed: int, budget: Budget | str) -> str:
+    return f"{candidate.identity}:{data_hash}:{seed}:{budget}"
 
 
 def _passed_on(events: Iterator[Event]) -> Generator[Event, None, Finished]:

@@ -30,6 +30,8 @@ def summary(
         "best": None,
         "test": None,
         "leaderboard": leaderboard(population),
+        "certain": judge.certain,
+        "certainty": judge.certainty,
         "rounds": judge.rounds,
         "cpu_seconds": run.cpu_seconds,
         "wall_seconds": run.wall_seconds,
@@ -37,7 +39,7 @@ def summary(
     }
     if judge.incumbent is not None:
         reason = judge.reasons[-1] if judge.reasons else "it had no rival"
-        report["best"] = {**row(*judge.incumbent), "reason": reason}
+        report["best"] = {**row(*judge.incumbent), "certain": judge.certain, "reason": reason}
     return report
 
 
@@ -71,7 +73,7 @@ def row(node: Node, head: Head) -> dict[str, Any]:
     return {
         "candidate": candidate.identity,
         "learner": candidate.learner.name,
-        "net": candidate.net.name,
+        "net": candidate.net_label,
         "options": {k: v for k, v in candidate.learner.options.items() if k != "trunk"},
         "data": recipe_text(candidate.data),
         "operator": node.operator,
@@ -88,14 +90,16 @@ def row(node: Node, head: Head) -> dict[str, Any]:
 
 
 def figures(result: Result | None) -> dict[str, Any] | None:
-    """Returns value, interval and number of episodes."""
+    """Returns value, both intervals, and the numbers of episodes and of classes in them."""
     if result is None:
         return None
     return {
         "metric": result.metric,
         "value": result.value,
         "ci95": result.ci95,
+        "ci95_new": result.ci95_new,
         "episodes": result.episodes,
+        "units": result.units,
     }
 
 

@@ -8,24 +8,27 @@ nothing that was trained is thrown away (WSD-S: Wen et al. 2024, arXiv:2410.0519
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from metaloop.core.budget import Budget
 from metaloop.core.learner import Learner, MetaParams
 from metaloop.core.records import Candidate, Plan, candidate_from_json, to_json
 from metaloop.engine.events import Finished, Progressed
-from metaloop.engine.state import TrainState, load_state, save_state
-from metaloop.engine.training import initial_state, train
+from metaloop.engine.state import TrainState, save_state
+from metaloop.engine.training import device_of, initial_state, train
 from metaloop.generators.recipes import shaped
 from metaloop.loop.executor import Report
 from metaloop.loop.scoring import score_heads
 from metaloop.loop.workplace import (
     TrainingData,
+    kept_state,
     learner_of,
     save_net,
     spec_of,
@@ -100,11 +103,12 @@ def train_node(folder: Path, arguments: Mapping[str, Any], report: Report) -> Ma
     segment = Segment.from_arguments(arguments)
     family = training_family(folder, segment.data)
     learner = learner_of(folder, segment.heads[0], family)
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     ended, curve = _trained(folder, segment, learner, family, report)
     facts = {
         "steps": ended.state.step,
         "train_wall_seconds": time.perf_counter() - start,
+        "train_cpu_seconds": time.process_time() - cpu_start,
         "flops": _operations(ended.state),
         "loss": ended.state.loss if np.isfinite(ended.state.loss) else None,
         "curve": curve,
@@ -116,26 +120,6 @@ def train_node(folder: Path, arguments: Mapping[str, Any], report: Report) -> Ma
     save_net(folder, segment.node, meta_params)
     heads = score_heads(folder, segment.heads, meta_params, segment.seed, segment.episodes)
     return {**facts, "status": "finished", "message": "", "heads": heads}
-
-
-def measure_baselines(
-    folder: Path, arguments: Mapping[str, Any], report: Report
-) -> Mapping[str, Any]:
-    """Measures candidates that need no training; returns their figures."""
-    heads = tuple(candidate_from_json(text) for text in arguments["heads"])
-    start = time.perf_counter()
-    figures = [
-        score_heads(folder, (head,), {}, arguments["seed"], arguments["episodes"])[0]
-        for head in heads
-    ]
-    return {
-        "status": "finished",
-        "message": "",
-        "heads": figures,
-        "steps": 0,
-        "train_wall_seconds": time.perf_counter() - start,
-        "flops": 0.0,
-    }
 
 
 def _trained(
@@ -177,16 +161,18 @@ def _starting_state(
     fresh = initial_state(learner, family, spec, segment.seed, f"node {segment.node}")
     if segment.start is None:
         return fresh
-    ended = load_state(state_path(folder, segment.start))
+    ended = kept_state(state_path(folder, segment.start), device_of(family))
     state = ended.segment()
     earlier = segment.start_recipe
     assert earlier is not None and segment.start_data is not None
-    before = training_family(folder, segment.start_data)
+    before = class_names(training_family(folder, segment.start_data))
+    now = class_names(family)
     old = state.meta_params
     if earlier.program != recipe.program:  # constants are numbered: theirs are others
         old = {n: t for n, t in old.items() if not n.startswith(CONSTANT_PREFIX)}
-    meta_params = _taken_over(old, fresh.meta_params, before, family)
+    meta_params = _taken_over(old, fresh.meta_params, before, now)
     same_shapes = _shapes(meta_params) == _shapes(state.meta_params)
+    same_rows = before == now or _CLASSIFIER not in meta_params
     same_optimiser = earlier.plan.optimiser == recipe.plan.optimiser
     same_net = replace(earlier, data=recipe.data, plan=recipe.plan) == recipe
     same_step = same_net and _plan(earlier) == _plan(recipe)
@@ -194,22 +180,34 @@ def _starting_state(
         state,
         identity=f"node {segment.node}",
         meta_params=meta_params,
-        optimiser=state.optimiser if same_shapes and same_optimiser else {},
+        optimiser=state.optimiser if same_shapes and same_rows and same_optimiser else {},
         flops_per_step=state.flops_per_step if same_step else None,
         strategy=state.strategy if same_step else None,
     )
 
 
+def class_names(family: TaskFamily) -> list[tuple[str, str]]:
+    """Returns group and name of every training class, in the order of a classifier's rows."""
+    if not isinstance(family, ClassFamily):
+        return []
+    infos = [family.store.classes[index] for index in family.parts["train"]]
+    return [(info.group, info.name) for info in infos]
+
+
 def _taken_over(
-    old: MetaParams, fresh: MetaParams, before: TaskFamily, now: TaskFamily
+    old: MetaParams,
+    fresh: MetaParams,
+    before: Sequence[tuple[str, str]],
+    now: Sequence[tuple[str, str]],
 ) -> MetaParams:
     """Returns the fresh tensors with all that the old ones have: a classifier's row by class name.
 
-    Raises `ValueError` where a net of another shape would have to take over weights.
+    `before`, `now`: the training classes then and now. Raises `ValueError` where a net of another
+    shape would have to take over weights.
     """
     taken = dict(fresh)
     for name, tensor in old.items():
-        if name == _CLASSIFIER and name in fresh and fresh[name].shape != tensor.shape:
+        if name == _CLASSIFIER and name in fresh:
             taken[name] = _rows_by_class(tensor, fresh[name], before, now)
         elif name in fresh:
             if fresh[name].shape != tensor.shape:
@@ -218,14 +216,14 @@ def _taken_over(
     return taken
 
 
-def _rows_by_class(old: Any, fresh: Any, before: TaskFamily, now: TaskFamily) -> Any:
-    assert isinstance(before, ClassFamily) and isinstance(now, ClassFamily)
-    place = {before.store.classes[c].name: row for row, c in enumerate(before.parts["train"])}
-    names = [now.store.classes[c].name for c in now.parts["train"]]
-    rows = np.array([place.get(name, -1) for name in names])
-    known = np.flatnonzero(rows >= 0)
+def _rows_by_class(
+    old: Tensor, fresh: Tensor, before: Sequence[tuple[str, str]], now: Sequence[tuple[str, str]]
+) -> Tensor:
+    place = {named: row for row, named in enumerate(before)}
+    rows = np.array([place.get(named, -1) for named in now])
+    known = torch.from_numpy(np.flatnonzero(rows >= 0)).to(fresh.device)
     taken = fresh.clone()
-    taken[known] = old[rows[known]]
+    taken[known] = old[torch.from_numpy(rows[rows >= 0]).to(old.device)]
     return taken
 
 

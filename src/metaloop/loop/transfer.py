@@ -9,13 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from metaloop.catalogue.families import open_data
 from metaloop.catalogue.model import Model
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import Learner
-from metaloop.core.statistics import mean_with_interval, paired_difference
+from metaloop.core.statistics import EpisodeScores, estimate, paired_difference
 from metaloop.engine.evaluation import score_episodes
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.learners.nearest_neighbour import NearestNeighbour
@@ -35,10 +33,11 @@ _BASELINES: dict[str, Learner] = {
 def digits_report(model: Model, num_episodes: int = 1000) -> dict[str, Any]:
     """Returns, per shot, accuracy with interval of the model and of the pixel baselines.
 
-    `{"ways": 10, "episodes": n, "1-shot": {"learner": {"value", "ci95"}, ...}, "5-shot": ...}`;
-    each baseline also has the model's paired gain over it.
+    `{"ways": 10, "episodes": n, "1-shot": {"learner": {"value", "ci95", "ci95_new"}, ...}, ...}`;
+    each baseline also has the model's paired gain over it. All ten digits are in every episode.
     """
     family = open_data("digits", parts={}, input_format=model.input_format).family
+    family = family.to(model.device)
     report: dict[str, Any] = {"ways": _WAYS, "episodes": num_episodes}
     for shots in _SHOTS:
         spec = family.spec(_WAYS, shots, _QUERIES, part="test")
@@ -48,19 +47,24 @@ def digits_report(model: Model, num_episodes: int = 1000) -> dict[str, Any]:
         for name, baseline in _BASELINES.items():
             scores = _baseline_scores(baseline, episodes)
             gain = paired_difference(learned, scores)
-            row[name] = {**_figures(scores), "gain": gain.value, "gain_ci95": gain.ci95}
+            row[name] = {
+                **_figures(scores),
+                "gain": gain.value,
+                "gain_ci95": gain.ci95,
+                "gain_ci95_new": gain.ci95_new,
+            }
         report[f"{shots}-shot"] = row
     return report
 
 
-def _baseline_scores(baseline: Learner, episodes: Episodes) -> np.ndarray:
+def _baseline_scores(baseline: Learner, episodes: Episodes) -> EpisodeScores:
     """Returns a baseline's scores on the same episodes, on the original 8x8 pixels."""
     pixels, _ = digit_pixels()
-    store = replace(episodes.store, inputs=pixels)
+    store = replace(episodes.store, inputs=pixels.to(episodes.store.inputs.device))
     plain = InputFormat("vector", (pixels.shape[1],), (0.0,) * 64, (1.0,) * 64)
     return score_episodes(baseline, {}, replace(episodes, store=store), plain)
 
 
-def _figures(scores: np.ndarray) -> dict[str, float]:
-    estimate = mean_with_interval(scores)
-    return {"value": estimate.value, "ci95": estimate.ci95}
+def _figures(scores: EpisodeScores) -> dict[str, float | None]:
+    found = estimate(scores)
+    return {"value": found.value, "ci95": found.ci95, "ci95_new": found.ci95_new}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from metaloop.loop.baselines_job import measure_baselines
 from metaloop.loop.executor import Work
 from metaloop.loop.inventing_job import invent_programs
 from metaloop.loop.joining_job import join_nets
 from metaloop.loop.judging_job import judge
-from metaloop.loop.training_job import measure_baselines, train_node
+from metaloop.loop.training_job import train_node
 
 WORK: Mapping[str, Work] = MappingProxyType(
     {

@@ -125,6 +125,11 @@ class WorkerProcess:
         return self._process.returncode in (-signal.SIGTERM, -_HANG_UP)
 
     @property
+    def was_killed(self) -> bool:
+        """Whether the process was ended by SIGKILL: by someone, or for want of memory."""
+        return self._process.returncode == -_KILL
+
+    @property
     def ending(self) -> str:
         """How the process ended, in words."""
         code = self._process.returncode

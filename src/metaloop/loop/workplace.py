@@ -2,6 +2,7 @@
 
 data/                   the family, as `shipping.py` writes it
 also/NAME/              further families to learn from
+made/                   families with generated classes, as `making.py` writes them
 task.json               the evaluated task
 N.state.safetensors     the training state of node N, to go on from
 N.net.safetensors       the meta-parameters of node N, to measure and to use
@@ -11,35 +12,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from metaloop.catalogue.candidates import build_learner
+from metaloop.core.errors import DataError, MachineError, ModelFileError
 from metaloop.core.learner import CENTER, AfterTraining, EmbeddingLearner, Learner, MetaParams
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import Candidate, candidate_from_json
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.state import TrainState, load_state, save_state
 from metaloop.engine.training import initial_state, mean_feature
-from metaloop.generators.filtering import keep_useful
-from metaloop.generators.generate import generate
-from metaloop.generators.recipes import (
-    NOTHING_GENERATED,
-    USUAL_ORIGINAL_SHARE,
-    operators_of,
-    parse_recipe,
-)
+from metaloop.generators.filtering import Verdict, judge_classes
+from metaloop.generators.generate import Made
+from metaloop.generators.recipes import NOTHING_GENERATED, operators_of, parse_recipe
+from metaloop.loop.making import made_family, remove_unfinished
 from metaloop.loop.run import best_device
 from metaloop.loop.shipping import load_shipped, ship_family
-from metaloop.tasks.family import ClassFamily, Enlargement, TaskFamily
-from metaloop.tasks.merging import merge
+from metaloop.tasks.family import ClassFamily, TaskFamily
 
-_DATA, _ALSO, _TASK = "data", "also", "task.json"
-_RECIPES_KEPT = 2  # generated families in a worker's memory
+_DATA, _ALSO, _MADE, _TASK = "data", "also", "made", "task.json"
+_RECIPES_KEPT = 2  # generated families that a worker has open
 _FILTER_WAYS = 20
 
 
@@ -62,6 +59,7 @@ def prepare(
     else:
         _own_nets.pop(folder, None)
     folder.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(folder / _MADE)
     ship_family(family, folder / _DATA)
     for name, other in (also or {}).items():
         ship_family(other, folder / _ALSO / name)
@@ -71,7 +69,7 @@ def prepare(
 @lru_cache(maxsize=2)
 def family_of(folder: Path) -> TaskFamily:
     """Returns the family that the run is about, on the best device."""
-    return load_shipped(folder / _DATA).to(best_device())
+    return _shipped(folder / _DATA).to(best_device())
 
 
 @lru_cache(maxsize=2)
@@ -100,27 +98,23 @@ class TrainingData:
 
 @lru_cache(maxsize=_RECIPES_KEPT)
 def training_family(folder: Path, data: TrainingData) -> TaskFamily:
-    """Returns the family that a data recipe makes of the run's: what a candidate is trained on."""
+    """Returns the family that a data recipe makes of the run's: what a candidate is trained on.
+
+    It is made once for all workers of the run, and mapped into the memory of each (`making.py`).
+    """
     recipe, family = parse_recipe(data.text, data.families), family_of(folder)
-    if not isinstance(family, ClassFamily):
+    if not isinstance(family, ClassFamily) or not (recipe.families or operators_of(recipe)):
         return family
-    target = family
-    if recipe.families:
-        others = [load_shipped(folder / _ALSO / name) for name in recipe.families]
-        family, _ = merge(family, [other for other in others if isinstance(other, ClassFamily)])
-        if not operators_of(recipe):
-            return replace(family, enlargement=Enlargement(target, USUAL_ORIGINAL_SHARE))
-    generated = generate(family, recipe, data.seed)
-    if data.judge is not None:
-        generated = _useful(folder, data, generated)
-    if generated.enlargement is not None and recipe.families:
-        enlargement = replace(generated.enlargement, base=target)  # the share means the target's
-        generated = replace(generated, enlargement=enlargement)
-    return generated
+    others = [_shipped(folder / _ALSO / name) for name in recipe.families]
+    classes = [other for other in others if isinstance(other, ClassFamily)]
+    facts = [family.digest, *(other.digest for other in others), data.text, *data.families]
+    facts += [str(data.judge), data.judge_recipe]
+    judge = partial(_judged, folder, data) if data.judge is not None else None
+    return made_family(folder / _MADE, facts, family, classes, recipe, data.seed, judge)
 
 
-def _useful(folder: Path, data: TrainingData, generated: ClassFamily) -> ClassFamily:
-    """Returns the family without classes that are too easy or hopeless for the judge's net.
+def _judged(folder: Path, data: TrainingData, source: ClassFamily, made: Made) -> Verdict:
+    """Returns which classes are neither too easy nor hopeless for the judge's net.
 
     Tasks have as many classes as in training: of five, all but a few would be too easy.
     """
@@ -128,14 +122,14 @@ def _useful(folder: Path, data: TrainingData, generated: ClassFamily) -> ClassFa
     candidate = candidate_from_json(data.judge_recipe)
     learner, meta_params = assemble(folder, candidate, net_of(folder, data.judge), data.seed)
     if not isinstance(learner, EmbeddingLearner):
-        return generated
+        return Verdict(tuple(range(sum(map(len, made.pieces)))))
 
     def embed(inputs: Tensor) -> Tensor:
         with torch.no_grad():
             return learner.embed(meta_params, inputs)
 
     rng = numpy_stream(data.seed, "filter", data.text)
-    return keep_useful(generated, embed, rng, ways=_FILTER_WAYS, shots=1).family
+    return judge_classes(source, made.pieces, embed, rng, ways=_FILTER_WAYS, shots=1)
 
 
 def state_path(folder: Path, node: int) -> Path:
@@ -146,6 +140,21 @@ def state_path(folder: Path, node: int) -> Path:
 def net_path(folder: Path, node: int) -> Path:
     """Where the meta-parameters of a node are."""
     return folder / f"{node}.net.safetensors"
+
+
+def kept_state(path: Path, device: torch.device) -> TrainState:
+    """Returns what a job of this run has kept; `MachineError` if the file is gone or damaged."""
+    try:
+        return load_state(path, device)
+    except ModelFileError as error:
+        raise MachineError(f"what was trained before cannot be read: {error}") from error
+
+
+def _shipped(folder: Path) -> TaskFamily:
+    try:
+        return load_shipped(folder)
+    except DataError as error:
+        raise MachineError(str(error)) from error
 
 
 def save_net(folder: Path, node: int, meta_params: MetaParams) -> None:
@@ -179,7 +188,7 @@ class TrainedNet:
 @lru_cache(maxsize=16)
 def net_of(folder: Path, node: int) -> TrainedNet:
     """Returns what was trained in a node."""
-    return TrainedNet(load_state(net_path(folder, node), best_device()).meta_params)
+    return TrainedNet(kept_state(net_path(folder, node), best_device()).meta_params)
 
 
 def learner_of(folder: Path, candidate: Candidate, family: TaskFamily) -> Learner:

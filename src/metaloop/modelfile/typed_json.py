@@ -16,13 +16,17 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from metaloop.core.errors import MetaloopError
 
 _NOT_FINITE = ("inf", "-inf", "nan")
+_LARGEST = 2**63 - 1  # as most readers of JSON, and SQLite
 
 
 def encode(value: Any) -> Any:
     """Returns `value` as JSON has it; raises `TypeError` for what it cannot hold."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = (field.name for field in dataclasses.fields(value))
-        return {name: encode(getattr(value, name)) for name in names}
+        known = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        for field in dataclasses.fields(value):  # a file of an older version stays as it was
+            if field.metadata.get("later") and known[field.name] == field.default:
+                del known[field.name]
+        return {name: encode(item) for name, item in known.items()}
     if isinstance(value, Mapping):
         return {_key(key): encode(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
@@ -54,9 +58,11 @@ def decode(kind: Any, value: Any, where: str) -> Any:
         return tuple(decode(item, v, f"{where}[{i}]") for i, v in enumerate(value))
     if origin in (dict, Mapping) and isinstance(value, dict):
         return {key: decode(arguments[1], v, f"{where}.{key}") for key, v in value.items()}
+    if kind in (int, float) and type(value) is int and abs(value) > _LARGEST:
+        raise ValueError(f"{where}: whole numbers go up to 2^63, got one of more digits")
     if kind is float and type(value) in (int, float):
         return float(value)
-    if kind is float and value in _NOT_FINITE:
+    if kind is float and isinstance(value, str) and value in _NOT_FINITE:
         return float(value)
     if isinstance(kind, type) and type(value) is kind:  # exact: a bool is no int here
         return value

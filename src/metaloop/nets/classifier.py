@@ -17,19 +17,19 @@ from metaloop.core.learner import MetaLoss, MetaParams
 from metaloop.core.objective import CLASSIFICATION
 from metaloop.nets.functional import FunctionalNet
 
-_WEIGHT, _LOG_SCALE = "classifier.weight", "classifier.log_scale"
+WEIGHT, _LOG_SCALE = "classifier.weight", "classifier.log_scale"
 _INITIAL_SCALE = 10.0
 
 
 def init_classifier(num_features: int, num_classes: int, rng: torch.Generator) -> MetaParams:
     """Returns the head's tensors: weights `[classes, features]` and the logarithm of the scale."""
     weight = torch.randn(num_classes, num_features, generator=rng) / math.sqrt(num_features)
-    return {_WEIGHT: weight, _LOG_SCALE: torch.tensor(math.log(_INITIAL_SCALE))}
+    return {WEIGHT: weight, _LOG_SCALE: torch.tensor(math.log(_INITIAL_SCALE))}
 
 
 def class_logits(meta_params: MetaParams, features: Tensor) -> Tensor:
     """Returns logits `[N, classes]` of features `[N, D]`."""
-    weight = functional.normalize(meta_params[_WEIGHT], dim=-1)
+    weight = functional.normalize(meta_params[WEIGHT], dim=-1)
     return meta_params[_LOG_SCALE].exp() * functional.normalize(features, dim=-1) @ weight.T
 
 

@@ -55,7 +55,7 @@ class FunctionalNet:
     def init(self, rng: torch.Generator) -> MetaParams:
         """Returns the initial tensors; parameters are `net.*`, buffers are `buffers.net.*`."""
         module = self._module
-        if self._build is not None:
+        if self._build is not None and not torch.empty(0).is_meta:  # there nothing is drawn
             seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
             module = with_explicit_norms(self._fresh(seed))
         with self._undisturbed():

@@ -79,5 +79,5 @@ def mlp(
 
 
 def raw(input_shape: Shape) -> nn.Module:
-    """Returns the net that does nothing: flattened, standardised inputs are the features."""
+    """Returns the net that does nothing: the flattened inputs are the features."""
     return nn.Flatten()

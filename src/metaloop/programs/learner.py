@@ -25,10 +25,12 @@ from metaloop.nets.classifier import init_classifier, whole_class_loss
 from metaloop.nets.embedding import NetLearner
 from metaloop.nets.episodic import embed_episodes
 from metaloop.nets.functional import FunctionalNet
-from metaloop.programs.checking import check
+from metaloop.programs.affordable import check_affordable
+from metaloop.programs.checking import run_shapes
 from metaloop.programs.episodes import episode_losses, fit, logits_of, without_absent
-from metaloop.programs.inference import TypedProgram
+from metaloop.programs.inference import TypedProgram, infer_types
 from metaloop.programs.interpreter import initial_constants
+from metaloop.programs.parsing import parse
 
 _MASK, _STATE = "mask.", "state."
 _CENTER_MOMENTUM = 0.1  # as batch norm's
@@ -37,7 +39,10 @@ _CENTER_MOMENTUM = 0.1  # as batch norm's
 @final
 @dataclass(frozen=True)
 class ProgramLearner(NetLearner):
-    """The learning algorithm that `source` describes; raises `ProgramError` if it is none."""
+    """The learning algorithm that `source` describes.
+
+    Raises `ProgramError` if it is none, or would take too much on so many features.
+    """
 
     net: FunctionalNet
     source: str
@@ -53,7 +58,10 @@ class ProgramLearner(NetLearner):
 }"""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "typed", check(self.source))
+        typed = infer_types(parse(self.source))
+        check_affordable(typed, self.net.num_features)
+        run_shapes(typed)
+        object.__setattr__(self, "typed", typed)
 
     def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
         """Returns the net, the program's constants, a centre of zero, and a classifier if any."""

@@ -11,14 +11,16 @@ import math
 from dataclasses import dataclass, replace
 
 from metaloop.archive import Opening, StoredVerdict
-from metaloop.core.records import Result
+from metaloop.core.records import Result, Verdict
 from metaloop.report.figures import (
     count,
     figure,
-    gain,
+    intervals_text,
+    is_of_fewer_units,
     policy_name,
     printable,
     protocol_text,
+    verdict_gain,
 )
 from metaloop.report.reading import Records
 from metaloop.report.standing import Standing, name_of, short, standing, standings
@@ -38,7 +40,9 @@ class Claim:
 
     `best` is the candidate that was promoted (or leads so far), `test` its figure; None without
     one. `no_better_than_chance` is None where chance is not known. `baselines` are the plain
-    methods, best first. `promotion` is the verdict that the choice rests on.
+    methods, best first. `promotion` is the verdict that the choice rests on; `certain` whether the
+    last judgement found the best certainly better than what it was compared with, for new classes
+    (None: it did not say).
     """
 
     best: Standing | None
@@ -47,6 +51,7 @@ class Claim:
     no_better_than_chance: bool | None
     baselines: tuple[Standing, ...]
     promotion: StoredVerdict | None
+    certain: bool | None
     headline: str
     sentences: tuple[str, ...]
 
@@ -70,6 +75,7 @@ def claim_of(records: Records) -> Claim:
         no_better_than_chance=at_chance,
         baselines=baselines,
         promotion=promotion,
+        certain=_is_certain(records, best),
         headline="",
         sentences=(),
     )
@@ -131,14 +137,30 @@ def _promotion(
     return (plain or about or [None])[-1]  # type: ignore[list-item]
 
 
+def _is_certain(records: Records, best: Standing | None) -> bool | None:
+    """Whether the last verdict on promotion says that the best is certainly better than another."""
+    last = [stored.verdict for stored in records.verdicts if stored.verdict.part == "promotion"]
+    if best is None or not last or last[-1].certain is None:
+        return None
+    return last[-1].certain and last[-1].winner == best.identity
+
+
 def _worded(claim: Claim, records: Records) -> Claim:
     sentences = [_what_it_does(claim, records)] if claim.best else []
+    shown = claim.test or (claim.best and (claim.best.promotion or claim.best.search)) or None
+    if shown is not None:
+        sentences.append(_intervals_sentence(claim, shown))
     if claim.test is None:
         sentences.append("The test part was not opened for it.")
     if claim.no_better_than_chance:
         sentences.append(_chance_sentence(claim))
     if claim.promotion is not None:
         sentences.append(_promotion_sentence(claim, records))
+    if claim.certain is False:
+        sentences.append(
+            "No candidate was certainly better than what it was compared with, for new classes of "
+            "the family: the best tested one was kept."
+        )
     if claim.best is not None:
         sentences.append(_baseline_sentence(claim))
     sentences += _looks(records)
@@ -175,10 +197,21 @@ def _what_it_does(claim: Claim, records: Records) -> str:
     else:
         told = f"reached {figure(result)} on tasks of {count(how.shots, 'example')}"
     guessed = f" Guessing would give {100 * claim.chance:.1f} %." if claim.chance else ""
+    several = "intervals" if is_of_fewer_units(result) else "interval"
     return (
-        f"{learned} {told} (mean and 95 % interval over {result.episodes:,} episodes of "
+        f"{learned} {told} (mean and 95 % {several} over {result.episodes:,} episodes of "
         f"{how.part}; {policy_name(how)}).{guessed}"
     )
+
+
+def _intervals_sentence(claim: Claim, shown: Result) -> str:
+    """What the intervals mean; a figure that is at chance for new classes only is said to be so."""
+    said = intervals_text(shown)
+    new = shown.ci95_new
+    at_chance = claim.chance is not None and new is not None and shown.value - new <= claim.chance
+    if at_chance and not claim.no_better_than_chance:
+        said += " For new ones it is not surely better than chance."
+    return said
 
 
 def _chance_sentence(claim: Claim) -> str:
@@ -196,13 +229,22 @@ def _promotion_sentence(claim: Claim, records: Records) -> str:
     other = verdict.loser if won else verdict.winner
     against = name_of(records, other)
     result = claim.test or claim.best.promotion or claim.best.search
-    advantage = verdict.difference if won else -verdict.difference
-    amount = gain(result.metric if result else "", advantage, verdict.difference - verdict.low)
-    sure = "" if verdict.low > 0 else ", which is not surely a difference"
+    amount = verdict_gain(result.metric if result else "", verdict, 1 if won else -1)
+    sure = _surely(verdict)
     return (
         f"On the episodes of promotion it was {amount} against {against} "
         f"(paired, {verdict.episodes:,} episodes{_shots_judged(records, verdict.winner)}){sure}."
     )
+
+
+def _surely(verdict: Verdict) -> str:
+    """Returns what is sure of a difference: for new classes, on these alone, or not at all."""
+    if verdict.low <= 0:
+        return ", which is not surely a difference"
+    if verdict.certain is None and verdict.low_new is None:
+        return ""  # of an older version, or without any classes to tell
+    sure = verdict.certain if verdict.certain is not None else (verdict.low_new or 0.0) > 0
+    return "" if sure else ", which is sure on these classes only: for new ones it is not"
 
 
 def _shots_judged(records: Records, candidate: str) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from metaloop.core.records import Choice, Protocol, Result
+from metaloop.core.records import Choice, Protocol, Result, Verdict
 
 # Of a metric that is not here more is better; tests compare this with core.objective, which needs
 # torch.
@@ -33,27 +33,66 @@ def better(metric: str, value: float) -> float:
 
 
 def figure(result: Result | None) -> str:
-    """Returns `94.1 ± 0.4 %` for an accuracy, `0.113 ± 0.004 mse` otherwise, `-` for none."""
-    return "-" if result is None else estimate(result.metric, result.value, result.ci95)
+    """Returns `94.1 ± 0.4 % (± 1.2 new)`, `0.113 ± 0.004 mse` of functions, `-` for none."""
+    if result is None:
+        return "-"
+    new = result.ci95_new if is_of_fewer_units(result) else None
+    return estimate(result.metric, result.value, result.ci95, new)
 
 
-def estimate(metric: str, value: float, ci95: float = math.nan) -> str:
-    """Returns a value with the half-width of its interval, where that is finite."""
+def is_of_fewer_units(result: Result) -> bool:
+    """Returns whether a result has an interval for new classes that is another than its first.
+
+    Where each episode is a task of its own, as of functions, both say the same.
+    """
+    return result.ci95_new is not None and result.units < result.episodes
+
+
+def estimate(
+    metric: str, value: float, ci95: float = math.nan, ci95_new: float | None = None
+) -> str:
+    """Returns a value with the half-widths of its intervals, where they are finite."""
     if not math.isfinite(value):
         return "not finite"
     if metric == "accuracy":
-        return f"{_with_interval(100 * value, 100 * ci95, places=1)} %"
-    return f"{_with_interval(value, ci95, _places(value, ci95))} {printable(metric)}"
+        return f"{_with_interval(100 * value, 100 * ci95, 1)} %{_new(ci95_new, 100, 1)}"
+    places = _places(value, ci95)
+    said = f"{_with_interval(value, ci95, places)} {printable(metric)}"
+    return said + _new(ci95_new, 1, places)
 
 
-def gain(metric: str, difference: float, ci95: float = math.nan) -> str:
-    """Returns `+2.1 ± 0.3 points`: an advantage, more is better whatever the metric."""
+def gain(
+    metric: str, difference: float, ci95: float = math.nan, ci95_new: float | None = None
+) -> str:
+    """Returns `+2.1 ± 0.3 points (± 0.9 new)`: an advantage, more is better whatever the metric."""
     if not math.isfinite(difference):
         return "not finite"
     if metric == "accuracy":
-        return f"{_with_interval(100 * difference, 100 * ci95, 1, sign='+')} points"
-    text = _with_interval(difference, ci95, _places(difference, ci95), sign="+")
-    return f"{text} {printable(metric)}"
+        said = f"{_with_interval(100 * difference, 100 * ci95, 1, sign='+')} points"
+        return said + _new(ci95_new, 100, 1)
+    places = _places(difference, ci95)
+    text = _with_interval(difference, ci95, places, sign="+")
+    return f"{text} {printable(metric)}{_new(ci95_new, 1, places)}"
+
+
+def verdict_gain(metric: str, verdict: Verdict, sign: int = 1) -> str:
+    """Returns what a verdict says of its winner, or with `sign` -1 of its loser."""
+    new = None if verdict.low_new is None else verdict.difference - verdict.low_new
+    new = new if verdict.units < verdict.episodes else None
+    return gain(metric, sign * verdict.difference, verdict.difference - verdict.low, new)
+
+
+def intervals_text(result: Result) -> str:
+    """Returns in words what the intervals of a figure mean."""
+    if is_of_fewer_units(result):
+        return (
+            f"± is on these {result.units:,} classes, as the literature reports it; (± new) is for "
+            "new classes of the family, of which these are a sample."
+        )
+    if result.ci95_new is not None:
+        return "Each episode is a new task of the family, so ± is for new tasks."
+    what = count(result.units, "class", "classes") if result.units else "classes"
+    return f"± is on these {what}; what it is for new ones cannot be told from the records."
 
 
 def seconds(value: float) -> str:
@@ -134,6 +173,18 @@ def shortened(text: str, length: int) -> str:
 def _with_interval(value: float, ci95: float, places: int, sign: str = "") -> str:
     text = f"{value:{sign}.{places}f}".replace("-", "−")
     return f"{text} ± {ci95:.{places}f}" if math.isfinite(ci95) else text
+
+
+def table_note(results: Iterable[Result | None]) -> str:
+    """Returns what the intervals of a table's figures mean, empty where there is one kind only."""
+    if not any(result is not None and is_of_fewer_units(result) for result in results):
+        return ""
+    return "± is on the classes of that part, (± new) for new classes of the family."
+
+
+def _new(ci95_new: float | None, scale: int, places: int) -> str:
+    known = ci95_new is not None and math.isfinite(ci95_new)
+    return f" (± {scale * ci95_new:.{places}f} new)" if known and ci95_new is not None else ""
 
 
 def _places(value: float, ci95: float) -> int:

@@ -98,7 +98,7 @@ def label(candidate: Candidate) -> str:
         digest = hashlib.sha256(candidate.program.strip().encode("utf-8", "backslashreplace"))
         kind = "" if name == _PROGRAM else f" {_PROGRAM}"
         name = f"{name}{kind} {digest.hexdigest()[:_TAG_DIGITS]}{' ' if options else ''}"
-    return shortened(f"{name}{options} / {candidate.net.name}", _LONGEST_LABEL)
+    return shortened(f"{name}{options} / {printable(candidate.net_label)}", _LONGEST_LABEL)
 
 
 def name_of(records: Records, identity: str) -> str:

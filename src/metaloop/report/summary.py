@@ -29,6 +29,7 @@ def summary_json(records: Records) -> dict[str, Any]:
             "test": result_json(claim.test),
             "chance": claim.chance,
             "no_better_than_chance": claim.no_better_than_chance,
+            "certain": claim.certain,
         },
         "leaderboard": [entry_json(entry) for entry in standings(records)],
         "progress": {

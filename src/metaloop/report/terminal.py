@@ -34,6 +34,8 @@ from metaloop.report.figures import (
     protocol_text,
     seconds,
     shortened,
+    table_note,
+    verdict_gain,
     when,
 )
 from metaloop.report.lineage import Lineage, Row, edge_words, lineage_of, origin
@@ -138,12 +140,11 @@ def _verdicts(records: Records, identity: str) -> list[tuple[str, ...]]:
     for found in verdicts_about(records, identity):
         verdict = found.verdict
         won = verdict.winner == identity
-        advantage = verdict.difference if won else -verdict.difference
         lines.append(
             (
                 verdict.part,
                 name_of(records, verdict.loser if won else verdict.winner),
-                gain(records.metric, advantage, verdict.difference - verdict.low),
+                verdict_gain(records.metric, verdict, 1 if won else -1),
                 f"{verdict.episodes:,}",
                 shortened(verdict.reason, 200),
             )
@@ -177,7 +178,9 @@ def _leaderboard(entries: Sequence[Standing], claim: Claim) -> RenderableType:
     names = ("", "candidate", "search", "promotion", "status", "CPU s", "what made it")
     shown = _table(names, rows, {"search", "promotion", "CPU s"})
     more = len(ordered) - len(rows)
-    return Group(shown, Text(f"and {count(more, 'more candidate')}")) if more else shown
+    notes = [f"and {count(more, 'more candidate')}"] if more else []
+    notes.append(table_note(each for entry in entries for each in (entry.search, entry.promotion)))
+    return Group(shown, *(Text(note) for note in notes if note))
 
 
 def _tree(lineage: Lineage, labels: dict[str, str]) -> RenderableType:

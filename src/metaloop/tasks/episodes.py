@@ -52,6 +52,21 @@ class Episodes:
         return Episodes(self.store, self.support[tasks], self.query[tasks], self.num_classes)
 
     @property
+    def units(self) -> np.ndarray:
+        """What the tasks are made of, int64 `[T, U]`: the store's classes, in the labels' order.
+
+        A task whose targets are real values is one unit, told by its first example.
+        """
+        support = self.support
+        if not self.num_classes:
+            return support.examples[:, :1].astype(np.int64)
+        targets = self.store.targets.cpu().numpy()
+        units = np.full((len(self), self.num_classes), -1, dtype=np.int64)
+        tasks, places = np.nonzero(support.mask)
+        units[tasks, support.labels[tasks, places]] = targets[support.examples[tasks, places]]
+        return units
+
+    @property
     def list_hash(self) -> str:
         """Identity of this list of episodes over this content, 16 hexadecimal digits."""
         sha = hashlib.sha256(self.store.digest.encode())

@@ -88,3 +88,4 @@ class Reading:
     kind: str  # in words: "folder of images, one folder per class"
     store: Store
     left_out: tuple[LeftOut, ...] = field(default=())
+    notes: tuple[str, ...] = ()  # how it was understood, where it could be meant otherwise

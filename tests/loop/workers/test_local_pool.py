@@ -112,7 +112,6 @@ def test_a_job_that_ended_in_time_is_done_though_nobody_looked(
     ("how", "words"),
     [
         ({"signal": int(signal.SIGSEGV)}, "died of SIGSEGV"),
-        ({"signal": int(signal.SIGKILL)}, "was killed (SIGKILL), most likely because the machine"),
         ({"code": 3}, "ended with exit code 3"),
         ({"code": 0}, "ended with exit code 0"),
     ],
@@ -128,6 +127,16 @@ def test_a_worker_that_dies_is_a_crash_with_its_last_words(
     assert outcome.message.endswith(": these are my last words")
     assert pool.free == 1
     assert tools.run(pool, "echo").value["pid"] != before
+
+
+def test_a_job_whose_worker_is_killed_twice_has_too_little_memory(
+    start_pool: StartPool, tools: Any
+) -> None:
+    pool = start_pool()
+    outcome = tools.run(pool, "die", signal=int(signal.SIGKILL))
+    assert (outcome.status, outcome.value) == ("no memory", None)
+    assert "was killed (SIGKILL), most likely because the machine ran out" in outcome.message
+    assert tools.run(pool, "echo").status == "done"
 
 
 def test_what_a_crashed_worker_has_started_ends_too(start_pool: StartPool, tools: Any) -> None:
@@ -147,13 +156,14 @@ def test_one_crash_does_not_touch_the_job_beside_it(
     assert tools.next_outcome(pool).status == "done"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_worker_that_someone_ended_from_outside_passes_its_job_on(
-    start_pool: StartPool, tmp_path: Path, tools: Any
+    start_pool: StartPool, tmp_path: Path, tools: Any, number: int
 ) -> None:
     pool = start_pool()
     pool.submit(Job(0, "wait_for", {"file": "go"}))
     pid = tools.first_event(pool)["pid"]
-    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, number)
     (tmp_path / "go").touch()
     outcome = tools.next_outcome(pool)
     assert outcome.status == "done"

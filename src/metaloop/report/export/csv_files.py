@@ -23,7 +23,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a cell of text a formu
 
 Row = Mapping[str, Any]
 
-_RESULT = ("metric", "value", "ci95", "episodes")
+_RESULT = ("metric", "value", "ci95", "ci95_new", "episodes", "units")
 _PROTOCOL = ("part", "ways", "shots", "queries", "norm_policy", "list_hash", "data_hash")
 _COLUMNS: Mapping[str, Sequence[str]] = {
     "candidates": ("candidate", "label", "operator", "parents", "learner", "net", "style",
@@ -35,7 +35,7 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
     "results": ("trial", "candidate", *_RESULT, *_PROTOCOL),
     "curves": ("trial", "candidate", "step", "wall_seconds", "loss", "value"),
     "verdicts": ("verdict", "run", "decided", "part", "winner", "loser", "difference", "low",
-                 "episodes", "reason"),
+                 "episodes", "reason", "low_new", "units", "certain"),
     "comparisons": ("child", "parent", "advantage", "ci95", "episodes"),
     "openings": ("opening", "run", "opened", "subject", "purpose", *_PROTOCOL, *_RESULT),
     "progress": ("candidate", "label", "cpu_seconds", "leads", "baseline", *_RESULT),

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from metaloop.core.records import Result
 from metaloop.report.claim import Claim, chance
-from metaloop.report.figures import choice_text, figure, printable, seconds, shortened
+from metaloop.report.figures import (
+    choice_text,
+    figure,
+    printable,
+    seconds,
+    shortened,
+    table_note,
+)
 from metaloop.report.lineage import origin
 from metaloop.report.page.markup import Html, element, join
 from metaloop.report.page.strip import extent_of, strip
@@ -42,7 +49,8 @@ def leaderboard(entries: Sequence[Standing], claim: Claim) -> Html:
         content.append(
             element("p", f"{left:,} more are in the archive: metaloop export.", class_="quiet")
         )
-    return join(*content)
+    note = table_note(result for entry in entries for result in (entry.search, entry.promotion))
+    return join(*content, element("p", note, class_="quiet") if note else None)
 
 
 def _line(entry: Standing, is_best: bool, extent: tuple[float, float]) -> Line:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from metaloop.core.records import Verdict
 from metaloop.core.statistics import Estimate
 from metaloop.report.crediting import credits_of
 from metaloop.report.failures import failures_of
-from metaloop.report.figures import gain, seconds, shortened
+from metaloop.report.figures import gain, seconds, shortened, verdict_gain
 from metaloop.report.page.markup import Html, element, join
 from metaloop.report.page.strip import extent_of, strip
 from metaloop.report.page.tables import NOTHING, Column, Line, folded, moment, table
@@ -66,6 +67,7 @@ def promotion_table(records: Records) -> Html | None:
         Column("winner"),
         Column("over"),
         Column("difference", "number"),
+        Column("sure for new classes"),
         Column("episodes", "number"),
         Column("when", "time"),
         Column("reason", "long"),
@@ -75,11 +77,11 @@ def promotion_table(records: Records) -> Html | None:
     for stored in records.verdicts:
         verdict = stored.verdict
         if verdict.part == "promotion":
-            half = verdict.difference - verdict.low
             cells = (
                 name_of(records, verdict.winner),
                 name_of(records, verdict.loser),
-                gain(metric, verdict.difference, half),
+                verdict_gain(metric, verdict),
+                _certainty(verdict),
                 f"{verdict.episodes:,}",
                 moment(stored.decided),
                 shortened(verdict.reason, _LONGEST_TEXT),
@@ -91,6 +93,10 @@ def promotion_table(records: Records) -> Html | None:
     latest, earlier = lines[:_SHOWN_PROMOTIONS], lines[_SHOWN_PROMOTIONS:]
     rest = folded(f"{len(earlier)} earlier", table("Earlier promotions", columns, earlier))
     return join(table("Promotions", columns, latest), rest if earlier else None)
+
+
+def _certainty(verdict: Verdict) -> str:
+    return {True: "yes", False: "no", None: NOTHING}[verdict.certain]
 
 
 def failure_table(records: Records) -> Html:

@@ -6,7 +6,14 @@ import math
 from dataclasses import dataclass
 
 from metaloop.core.records import Result
-from metaloop.report.figures import LOWER_IS_BETTER, estimate, figure, seconds, shortened
+from metaloop.report.figures import (
+    LOWER_IS_BETTER,
+    estimate,
+    figure,
+    is_of_fewer_units,
+    seconds,
+    shortened,
+)
 from metaloop.report.page.axis import Axis, axis, tick_text
 from metaloop.report.page.markup import Html, element, join, number
 from metaloop.report.progress import Dot, Progress
@@ -71,10 +78,11 @@ def _chart(progress: Progress, test: Result | None, chance: float | None, frame:
 
 def _extent(progress: Progress, test: Result | None, chance: float | None) -> list[float]:
     levels = [dot.result.value for dot in progress.dots]
-    shown = [dot.result for dot in progress.leaders] + ([test] if test else [])
-    for result in shown:
+    for result in (dot.result for dot in progress.leaders):
         half = result.ci95 if math.isfinite(result.ci95) else 0.0
         levels += [result.value - half, result.value + half]
+    if test is not None:
+        levels += [test.value - _widest(test), test.value + _widest(test)]
     return levels + ([] if chance is None else [chance])
 
 
@@ -151,13 +159,24 @@ def _final(test: Result | None, scale: float, across: Axis, up: Axis) -> Html | 
     """The figure on `test`, at the right edge: all CPU-seconds led to it."""
     if test is None or not math.isfinite(test.value):
         return None
-    half = test.ci95 if math.isfinite(test.ci95) else 0.0
     x, y = across.end + _BESIDE, up.place(scale * test.value)
-    top, bottom = up.place(scale * (test.value + half)), up.place(scale * (test.value - half))
+
+    def whisker(half: float, class_: str) -> Html:
+        top, bottom = up.place(scale * (test.value + half)), up.place(scale * (test.value - half))
+        return _line(class_, x, top, x, bottom)
+
     diamond = "L".join(_point(x + dx, y + dy) for dx, dy in ((0, -7), (7, 0), (0, 7), (-7, 0)))
     return join(
-        _line("whisker", x, top, x, bottom), element("path", d=f"M{diamond}Z", class_="final")
+        whisker(_widest(test), "whisker reach"),
+        whisker(test.ci95 if math.isfinite(test.ci95) else 0.0, "whisker"),
+        element("path", d=f"M{diamond}Z", class_="final"),
     )
+
+
+def _widest(result: Result) -> float:
+    """The half-width of the interval for new classes where it is known, else of the other one."""
+    known = [half for half in (result.ci95, result.ci95_new) if half is not None]
+    return max((half for half in known if math.isfinite(half)), default=0.0)
 
 
 def _names(
@@ -171,10 +190,12 @@ def _names(
     """What the lines are, beside their ends, moved apart where they would overlap."""
     wanted: list[tuple[float, str, str]] = []
     if test is not None and math.isfinite(test.value):
-        wanted.append((scale * test.value, f"test {figure(test)}", "accent strong"))
+        said = estimate(test.metric, test.value, test.ci95)  # there is no room for more
+        wanted.append((scale * test.value, f"test {said}", "accent strong"))
     if progress.leaders:
         best = progress.leaders[-1].result
-        wanted.append((scale * best.value, f"best so far {figure(best)}", "accent"))
+        said = estimate(best.metric, best.value, best.ci95)
+        wanted.append((scale * best.value, f"best so far {said}", "accent"))
     for dot in progress.baselines[:_MOST_LEVELS]:
         value = estimate(dot.result.metric, dot.result.value)
         text = f"{shortened(dot.learner, 20)} {value}"
@@ -224,6 +245,8 @@ def _legend(progress: Progress, test: Result | None, chance: float | None) -> Ht
     ]
     if test is not None:
         parts.append("; the diamond is the final figure on test")
+        if is_of_fewer_units(test):
+            parts.append(", its thin line the interval for new classes")
     if chance is not None:
         parts.append("; the dotted line is chance")
     return element(

@@ -115,7 +115,7 @@ svg .accent { fill: var(--accent); }
 .trial { fill: var(--dot); fill-opacity: 0.75; } .plain { fill: none; stroke: var(--dot);
   stroke-width: 1.5; } .leader { fill: var(--accent); }
 .final { fill: var(--raised); stroke: var(--accent); stroke-width: 2.5; }
-.whisker { stroke: var(--accent); stroke-width: 2; }
+.whisker { stroke: var(--accent); stroke-width: 2; } .whisker.reach { stroke-width: 0.75; }
 .branch { fill: none; stroke: var(--dot); stroke-width: 1.5; }
 .trunk { fill: none; stroke: var(--accent); stroke-width: 3; }
 .other { fill: none; stroke: var(--dot); stroke-width: 1.25; stroke-dasharray: 3 3; }

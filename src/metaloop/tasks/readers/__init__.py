@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.arrays import read_arrays
-from metaloop.tasks.readers.image_folder import is_hidden, list_images, read_image_folder
+from metaloop.tasks.readers.image_files import is_hidden
+from metaloop.tasks.readers.image_folder import list_images, read_image_folder
 from metaloop.tasks.readers.images import decode_image
 from metaloop.tasks.readers.npz import read_npz
 from metaloop.tasks.readers.omniglot import is_omniglot, read_omniglot
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.zip_archive import read_zip_archive
 from metaloop.tasks.store import Reading
+from metaloop.tasks.value_range import ValueRange, declared_range
 
 if TYPE_CHECKING:
     from metaloop.tasks.readers.download import download_omniglot
@@ -41,22 +43,29 @@ def read(
     channels: int | None = None,
     polarity: Literal["as_is", "ink"] | None = None,
     strict: bool = False,
+    classes_at: int | None = None,
+    value_range: ValueRange | None = None,
 ) -> Reading:
     """Returns what is found at `data`, with everything that was left out.
 
     Images become squares of `image_size` (default 28 if all are grey, else 32; squashed, not
     cropped) with `channels` 1 or 3 (default: 1 if all are grey). Polarity `ink` inverts every image
     whose border is bright, so that what is drawn is high; it is the default for grey sets in
-    which most borders are nearly white. Raises `DataError` where there is no usable data, and with
-    `strict` also if anything was left out.
+    which most borders are nearly white. `classes_at`: how many folders below the data the classes
+    are, where the rule of `layout.py` is not what is meant. `value_range`: black and white of
+    pixels of more than 8 bits, and of arrays. Raises `DataError` where there is no usable data, and
+    with `strict` also if anything was left out.
     """
-    options = ReadOptions(image_size, channels, polarity, strict)
+    value_range = declared_range(value_range)
+    options = ReadOptions(image_size, channels, polarity, strict, classes_at, value_range)
     if not str(data):
         raise DataError(f"no path given; expected {SUPPORTED}")
     path = Path(data)
     try:
         path = path.expanduser()
         return _read(path, options)
+    except DataError:
+        raise
     except (OSError, RuntimeError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or " ".join(
             str(error).split()

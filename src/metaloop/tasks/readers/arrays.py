@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from metaloop.core.errors import DataError
-from metaloop.tasks.readers.class_folders import unreadable
-from metaloop.tasks.readers.finish import finish
+from metaloop.tasks.readers.finish import finish, unreadable
 from metaloop.tasks.readers.images import decode_all
 from metaloop.tasks.readers.labels import LabelTable, as_array, read_labels
 from metaloop.tasks.readers.options import ReadOptions
+from metaloop.tasks.readers.ranges import range_of_set
 from metaloop.tasks.store import Reading
+from metaloop.tasks.value_range import ValueRange, declared_range, to_bytes
 
 _SHAPES = "expected X as [n, features], [n, h, w] or [n, h, w, channels] with 1, 3 or 4 channels"
 
@@ -32,21 +34,29 @@ def read_arrays(
     channels: int | None = None,
     polarity: Literal["as_is", "ink"] | None = None,
     strict: bool = False,
+    value_range: ValueRange | None = None,
 ) -> Reading:
     """Returns the reading of arrays or whatever NumPy makes arrays of (lists, data frames).
 
     `y`: labels, ints or strings `[n]`; with `class_names [k]`, ints index those. `split` (train,
     val, test or 0, 1, 2) and `group` are per example `[n]` or per class `[k]`, classes in the order
-    of `class_names`, else sorted. Images of floats in 0..1 are scaled to 0..255, others from their
-    smallest and largest value in the set. Raises `DataError` for what cannot be used, such as NaN.
+    of `class_names`, else sorted. What is black and white in images is decided by the rule of
+    `tasks.value_range`, or declared. Raises `DataError` for what cannot be used, such as NaN.
     """
-    options = ReadOptions(image_size, channels, polarity, strict)
+    value_range = declared_range(value_range)
+    options = ReadOptions(image_size, channels, polarity, strict, value_range=value_range)
     labels = read_labels(name, as_array(name, "y", y), split, group, class_names)
     return read_examples(name, name, "arrays", as_array(name, "X", X), labels, options)
 
 
 def read_examples(
-    where: str, name: str, kind: str, inputs: np.ndarray, labels: LabelTable, options: ReadOptions
+    where: str,
+    name: str,
+    kind: str,
+    inputs: np.ndarray,
+    labels: LabelTable,
+    options: ReadOptions,
+    notes: Sequence[str] = (),
 ) -> Reading:
     """Returns the reading of `inputs [n, ...]`: vectors or images, by their shape."""
     if inputs.dtype.kind not in "biuf":
@@ -60,8 +70,10 @@ def read_examples(
         )
     _check_finite(where, inputs)
     if inputs.ndim == 2:
-        return _read_vectors(where, name, kind, inputs, labels, options)
-    images = _scaled_to_bytes(_channels_last(where, inputs))
+        return _read_vectors(where, name, kind, inputs, labels, options, notes)
+    images = channels_last(where, inputs)
+    extremes = np.array([images.min(), images.max()])
+    images = to_bytes(images, range_of_set(extremes, images.dtype, options.value_range, where))
     fitted, readable, polarity = decode_all(len(images), lambda i: images[i], options)
     broken = unreadable(where, [f"image {i}" for i in range(len(images))], readable)
     return finish(
@@ -74,18 +86,25 @@ def read_examples(
         name=name,
         polarity=polarity,
         strict=options.strict,
+        notes=notes,
     )
 
 
 def _read_vectors(
-    where: str, name: str, kind: str, inputs: np.ndarray, labels: LabelTable, options: ReadOptions
+    where: str,
+    name: str,
+    kind: str,
+    inputs: np.ndarray,
+    labels: LabelTable,
+    options: ReadOptions,
+    notes: Sequence[str],
 ) -> Reading:
     """The reading of `[n, d]` as float32 vectors."""
-    asked = (options.image_size, options.channels, options.polarity)
+    asked = (options.image_size, options.channels, options.polarity, options.value_range)
     if any(value is not None for value in asked):
         raise DataError(
-            f"{where}: image size, channels and polarity are for images, but X is vectors "
-            f"{list(inputs.shape)}; reshape X to [n, h, w] or leave these options out"
+            f"{where}: image size, channels, polarity and value range are for images, but X is "
+            f"vectors {list(inputs.shape)}; reshape X to [n, h, w] or leave these options out"
         )
     if inputs.shape[1] == 0:
         raise DataError(f"{where}: X has no features, got {_described(inputs)}; {_SHAPES}")
@@ -101,6 +120,7 @@ def _read_vectors(
         labels.left_out,
         name=name,
         strict=options.strict,
+        notes=notes,
     )
 
 
@@ -117,28 +137,14 @@ def _check_finite(where: str, inputs: np.ndarray) -> None:
     )
 
 
-def _channels_last(where: str, inputs: np.ndarray) -> np.ndarray:
-    """Images as `[n, h, w]` or `[n, h, w, 3 or 4]`; torch's `[n, c, h, w]` is understood too."""
+def channels_last(where: str, inputs: np.ndarray) -> np.ndarray:
+    """Returns images as `[n, h, w]` or `[n, h, w, 3 or 4]`; also from `[n, c, h, w]`."""
     if inputs.ndim == 4 and inputs.shape[3] not in (1, 3, 4) and inputs.shape[1] in (1, 3):
         inputs = inputs.transpose(0, 2, 3, 1)
     channels = inputs.shape[3] if inputs.ndim == 4 else 1
     if inputs.ndim not in (3, 4) or channels not in (1, 3, 4) or inputs.size == 0:
         raise DataError(f"{where}: got X as {_described(inputs)}; {_SHAPES}")
     return inputs.reshape(inputs.shape[:3]) if channels == 1 else inputs
-
-
-def _scaled_to_bytes(images: np.ndarray) -> np.ndarray:
-    """Images as uint8: truth values and 0..1 times 255, other ranges from their own extremes."""
-    low, high = images.min(), images.max()
-    if low >= 0 and high <= 1:
-        if images.dtype.kind == "f":
-            return np.rint(images * 255.0).astype(np.uint8)
-        return np.where(images, 255, 0).astype(np.uint8)
-    if images.dtype.kind in "iu" and low >= 0 and high <= 255:
-        return images.astype(np.uint8)
-    span = float(high) - float(low) or 1.0
-    # float64: a float32 difference could overflow, and float16 would lose levels
-    return np.rint((images.astype(np.float64) - float(low)) * (255.0 / span)).astype(np.uint8)
 
 
 def _described(array: np.ndarray) -> str:

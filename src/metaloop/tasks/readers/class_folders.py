@@ -1,42 +1,44 @@
 """From the paths of images to classes: one folder per class, nesting makes groups.
 
-`alphabet/character/1.png` belongs to class `alphabet/character` of group `alphabet`. Top folders
-`train`, `val` and `test` without a common class are a published split.
+`alphabet/character/1.png` belongs to class `alphabet/character` of group `alphabet`. What else
+folders may be (parts, sessions, thumbnails) is the rule of `layout.py`.
 """
 
 from __future__ import annotations
 
-import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from metaloop.core.errors import DataError
-from metaloop.tasks.readers.finish import explain, finish, tally
-from metaloop.tasks.readers.images import Picture, decode_all
+from metaloop.tasks.readers import layout
+from metaloop.tasks.readers.array_files import ARRAY_SUFFIX, read_array_files
+from metaloop.tasks.readers.finish import explain, finish, tally, unreadable
+from metaloop.tasks.readers.image_files import ImageFiles
+from metaloop.tasks.readers.images import Picture, check_heif, decode_all
+from metaloop.tasks.readers.labels import LabelTable
+from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
-from metaloop.tasks.readers.parts import PART_NAMES, published_parts
+from metaloop.tasks.readers.pages import with_pages
+from metaloop.tasks.readers.parts import published_parts
 from metaloop.tasks.store import ClassInfo, LeftOut, PublishedPart, Reading
 
 
 @dataclass(frozen=True)
-class ImageFiles:
-    """Images by their paths relative to a root, `/` between names; `load(path)` opens one."""
-
-    paths: Sequence[str]
-    load: Callable[[str], Picture]
-    left_out: tuple[LeftOut, ...] = ()
-
-
-@dataclass(frozen=True)
 class ClassFolders:
-    """Which images `paths [N]` belong to which classes: `targets [N]` index `classes`."""
+    """Which images `paths [N]` belong to which classes: `targets [N]` index `classes`.
+
+    `load(path)` opens one: a file, a page of it, or an array.
+    """
 
     paths: list[str]
     targets: np.ndarray
     classes: list[ClassInfo]
     left_out: list[LeftOut]
+    notes: list[str]
+    load: Callable[[str], Picture]
 
 
 def read_class_folders(
@@ -46,10 +48,14 @@ def read_class_folders(
 
     Raises `DataError` if there are none, or if none of them can be read.
     """
-    found = arrange(where, files)
+    found = arrange(where, files, options.classes_at)
+    if found.paths[0].lower().endswith(ARRAY_SUFFIX):
+        labels = LabelTable(found.targets, found.classes, found.left_out)
+        return read_array_files(where, name, found.paths, found.load, labels, options, found.notes)
     images, readable, polarity = decode_all(
-        len(found.paths), lambda i: files.load(found.paths[i]), options
+        len(found.paths), lambda i: found.load(found.paths[i]), options, where
     )
+    check_heif(where, found.paths, readable, found.load)
     left_out = found.left_out + unreadable(where, found.paths, readable)
     return finish(
         where,
@@ -61,22 +67,15 @@ def read_class_folders(
         name=name,
         polarity=polarity,
         strict=options.strict,
+        notes=found.notes,
     )
 
 
-def unreadable(where: str, names: Sequence[str], readable: np.ndarray) -> list[LeftOut]:
-    """Returns what to say of images that are not among the `readable`; raises if none is."""
-    if len(readable) == 0:
-        raise DataError(
-            f"{where}: none of its {len(names)} images can be read (first: {names[0]!r}); "
-            "they are damaged, too large or no images at all"
-        )
-    broken = np.setdiff1d(np.arange(len(names)), readable)
-    return [tally([names[i] for i in broken], "unreadable image")] if len(broken) else []
+def arrange(where: str, files: ImageFiles, classes_at: int | None = None) -> ClassFolders:
+    """Returns the classes of image paths, by the rule of `layout`.
 
-
-def arrange(where: str, files: ImageFiles) -> ClassFolders:
-    """Returns the classes of image paths; raises `DataError` if there is no class folder."""
+    Raises `DataError` if there is no class folder.
+    """
     paths = sorted(path for path in files.paths if "/" in path)
     loose = sorted(path for path in files.paths if "/" not in path)
     if not paths:
@@ -90,47 +89,72 @@ def arrange(where: str, files: ImageFiles) -> ClassFolders:
     left_out = list(files.left_out)
     if loose:
         left_out.append(tally([tidy(path) for path in loose], "image outside of any class folder"))
-    part_of, stray = _parts_of(paths)
-    if stray:
-        reason = "not in a class folder of train, val or test"
-        left_out.append(tally([tidy(path) for path in stray], reason))
-        paths = [path for path in paths if path in part_of]
-    names = [_class_name(path, bool(part_of)) for path in paths]
+    if files.empty:
+        left_out.append(tally(files.empty, "folder without images"))
+    paths, arrays = _one_kind(paths)
+    if arrays:
+        left_out.append(tally([tidy(path) for path in arrays], "array beside images"))
+    inside: dict[layout.Folder, list[str]] = defaultdict(list)
+    folder_of = {path: tuple(tidy(name) for name in path.split("/")[:-1]) for path in paths}
+    for path in paths:
+        inside[folder_of[path]].append(path)
+    found = layout.lay_out(where, {f: len(names) for f, names in inside.items()}, classes_at)
+    tidied = {folder: [tidy(path) for path in names] for folder, names in inside.items()}
+    left_out += layout.left_out(found.strays, tidied)
+    used = ImageFiles([p for p in paths if folder_of[p] in found.classes], files.load)
+    pages = with_pages(used)
+    notes = [*found.notes, *pages.notes, *_ignored(files)]
+    names = [found.classes[folder_of[pages.file_of.get(p, p)]] for p in pages.paths]
+    parts = [found.parts.get(folder_of[pages.file_of.get(p, p)]) for p in pages.paths]
+    return _classes(list(pages.paths), names, parts, left_out, notes, pages.load)
+
+
+def _classes(
+    paths: list[str],
+    names: Sequence[str],
+    parts: Sequence[PublishedPart | None],
+    left_out: list[LeftOut],
+    notes: list[str],
+    load: Callable[[str], Picture],
+) -> ClassFolders:
+    """The classes of the names, in their order, with units and parts."""
     unique = sorted(set(names))
     index = {name: i for i, name in enumerate(unique)}
     targets = np.array([index[name] for name in names], np.int64)
-    parts: Sequence[PublishedPart | None] = [None] * len(unique)
-    if part_of:
-        parts, notices = published_parts(targets, [part_of[path] for path in paths], len(unique))
-        left_out += notices
+    units = layout.shared_units(unique)
+    shared = len({unit for unit in units if unit})
+    if shared:
+        notes = [*notes, f"{shared} names stand in several groups; they are kept in one part each"]
+    of_class: Sequence[PublishedPart | None] = [None] * len(unique)
+    known = [part for part in parts if part is not None]
+    if len(known) == len(parts):
+        of_class, notices = published_parts(targets, known, len(unique), units)
+        left_out = left_out + notices
+    elif known:
+        notes = [*notes, "some classes have parts and others none; the parts were merged"]
     classes = [
-        ClassInfo(name, group=name.rpartition("/")[0], part=part)
-        for name, part in zip(unique, parts, strict=True)
+        ClassInfo(name, name.rpartition("/")[0], unit, part)
+        for name, unit, part in zip(unique, units, of_class, strict=True)
     ]
-    return ClassFolders(paths, targets, classes, left_out)
+    return ClassFolders(paths, targets, classes, left_out, notes, load)
 
 
-def tidy(name: str) -> str:
-    """Returns a file name as one line of valid, composed Unicode, however the disk stores it."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    composed = unicodedata.normalize("NFC", text)
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in composed)
+def _one_kind(paths: list[str]) -> tuple[list[str], list[str]]:
+    """The paths that are examples, and arrays that only lie beside images."""
+    arrays = [path for path in paths if path.lower().endswith(ARRAY_SUFFIX)]
+    if not arrays or len(arrays) == len(paths):
+        return paths, []
+    beside = set(arrays)
+    return [path for path in paths if path not in beside], arrays
 
 
-def _parts_of(paths: Sequence[str]) -> tuple[dict[str, PublishedPart], list[str]]:
-    """The part of every path if the top folders are parts, and the paths that lie beside them."""
-    part_of: dict[str, PublishedPart] = {}
-    for path in paths:
-        top, _, rest = path.partition("/")
-        part = PART_NAMES.get(top.lower())
-        if part is not None and "/" in rest:
-            part_of[path] = part
-    if "train" not in part_of.values() or len(set(part_of.values())) < 2:
-        return {}, []
-    return part_of, [path for path in paths if path not in part_of]
-
-
-def _class_name(path: str, below_part: bool) -> str:
-    """The folder of an image, without the name of the part above it."""
-    folder = path.rpartition("/")[0]
-    return tidy(folder.partition("/")[2] if below_part else folder)
+def _ignored(files: ImageFiles) -> list[str]:
+    """What to say of the system's own files and folders."""
+    if not files.ignored:
+        return []
+    names = sorted({name.rpartition("/")[2] for name in files.ignored})
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return [
+        f"{len(files.ignored)} files and folders of the system are ignored: "
+        f"{', '.join(names[:4])}{more}"
+    ]

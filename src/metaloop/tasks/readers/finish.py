@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from metaloop.core.errors import DataError
+from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.store import ClassInfo, LeftOut, Reading, Store
 
 MIN_EXAMPLES = 2  # one to learn from, one to be asked about
@@ -28,6 +29,17 @@ def explain(left_out: Sequence[LeftOut]) -> str:
     return listed + ("; ..." if len(left_out) > _NAMED else "")
 
 
+def unreadable(where: str, names: Sequence[str], readable: np.ndarray) -> list[LeftOut]:
+    """Returns what to say of images that are not among the `readable`; raises if none is."""
+    if len(readable) == 0:
+        raise DataError(
+            f"{where}: none of its {len(names)} images can be read (first: {names[0]!r}); "
+            "they are damaged, too large or no images at all"
+        )
+    broken = np.setdiff1d(np.arange(len(names)), readable)
+    return [tally([tidy(names[i]) for i in broken], "unreadable image")] if len(broken) else []
+
+
 def finish(
     where: str,
     kind: str,
@@ -39,11 +51,13 @@ def finish(
     name: str,
     polarity: Literal["as_is", "ink"] = "as_is",
     strict: bool = False,
+    notes: Sequence[str] = (),
 ) -> Reading:
     """Returns the reading of `inputs [N, ...]` and `targets [N]` that index `classes`.
 
     Classes with fewer than 2 examples are left out. Raises `DataError` if fewer than 2 classes
-    remain, or, with `strict`, if anything was left out. `where` names the data in messages.
+    remain, or, with `strict`, if anything was left out. `where` names the data in messages, `notes`
+    say how it was understood.
     """
     counts = np.bincount(targets, minlength=len(classes))
     kept = np.flatnonzero(counts >= MIN_EXAMPLES).tolist()
@@ -57,6 +71,7 @@ def finish(
     if len(kept) < 2:
         found = f"only class {classes[kept[0]].name!r}" if len(kept) else "no class"
         also = f"; left out: {explain(left_out)}" if left_out else ""
+        also += f" ({notes[0]})" if notes else ""
         raise DataError(
             f"{where}: {found} has at least {MIN_EXAMPLES} usable examples, but learning to tell "
             f"classes apart needs at least 2 such classes; add more classes or examples{also}"
@@ -74,7 +89,7 @@ def finish(
         tuple(classes[index] for index in kept),
         polarity,
     )
-    return Reading(name, kind, store, tuple(left_out))
+    return Reading(name, kind, store, tuple(left_out), tuple(notes))
 
 
 def _too_small(classes: Sequence[ClassInfo], counts: np.ndarray) -> list[LeftOut]:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from metaloop.core.errors import DataError
-from metaloop.tasks.readers.class_folders import ImageFiles, read_class_folders, tidy
+from metaloop.tasks.readers.class_folders import read_class_folders
 from metaloop.tasks.readers.finish import tally
+from metaloop.tasks.readers.image_files import HEAD_BYTES, ImageFiles, is_hidden, is_image
 from metaloop.tasks.readers.images import IMAGE_SUFFIXES
+from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.store import Reading
 
-_SYSTEM_FILES = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+_Kind = Literal["image", "other", "special", "closed", "ignored", "folder"]
+_REASONS: dict[_Kind, str] = {
+    "other": "not an image",
+    "special": "no regular file: a pipe, a device or a broken link",
+    "closed": "folder cannot be opened",
+}
 
 
 def read_image_folder(folder: Path, options: ReadOptions) -> Reading:
@@ -26,20 +35,29 @@ def read_image_folder(folder: Path, options: ReadOptions) -> Reading:
 def find_images(folder: Path) -> ImageFiles:
     """Returns the images below `folder`; other files and closed folders are left out.
 
-    Raises `OSError` if the folder itself cannot be listed.
+    Only regular files are ever opened. Raises `OSError` if the folder itself cannot be listed.
     """
-    images, others, closed = [], [], []
-    for path, problem in _walk(folder, "", ()):
-        if problem:
-            closed.append(tidy(path))
-        elif is_image_name(path):
-            images.append(path)
-        else:
-            others.append(tidy(path))
-    left_out = [tally(sorted(others), "not an image")] if others else []
-    if closed:
-        left_out.append(tally(sorted(closed), "folder cannot be opened"))
-    return ImageFiles(images, lambda path: folder / path, tuple(left_out))
+    found: dict[_Kind, list[str]] = {}
+    for path, kind in _walk(folder, "", ()):
+        found.setdefault(kind, []).append(path if kind == "image" else tidy(path))
+    images = found.get("image", [])
+    left_out = [
+        tally(sorted(found[kind]), reason) for kind, reason in _REASONS.items() if kind in found
+    ]
+    return ImageFiles(
+        images,
+        lambda path: folder / path,
+        tuple(left_out),
+        tuple(found.get("ignored", ())),
+        tuple(without_images(found.get("folder", []), [tidy(path) for path in images])),
+    )
+
+
+def without_images(folders: list[str], images: list[str]) -> list[str]:
+    """Returns the outermost of the folders below which there are none of the images."""
+    full = {path[:at] for path in images for at, char in enumerate(path) if char == "/"}
+    empty = sorted(set(folders) - full)
+    return [name for name in empty if name.rpartition("/")[0] in full | {""}]
 
 
 def list_images(path: str | Path) -> list[Path]:
@@ -58,25 +76,28 @@ def list_images(path: str | Path) -> list[Path]:
         return images
     if not path.exists():
         raise DataError(f"{str(path)!r} does not exist; expected an image or a folder of images")
-    if not is_image_name(path.name):
+    if not path.is_file():
+        raise DataError(
+            f"{str(path)!r} is no regular file; expected an image or a folder of images"
+        )
+    if not is_image(path.name, lambda: _head(path)):
         raise DataError(
             f"{str(path)!r} is not an image; expected one of {' '.join(sorted(IMAGE_SUFFIXES))}"
         )
     return [path]
 
 
-def is_hidden(name: str) -> bool:
-    """Returns whether a file or folder is the operating system's business, not data."""
-    return name.startswith(".") or name.lower() in _SYSTEM_FILES
+def _head(path: str | Path) -> bytes:
+    """The first bytes of a regular file; none if it cannot be opened."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError:
+        return b""
 
 
-def is_image_name(path: str) -> bool:
-    """Returns whether the name ends as the names of images do."""
-    return os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES
-
-
-def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
-    """Files below a folder, by relative path; True marks a folder that cannot be opened.
+def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[tuple[str, _Kind]]:
+    """What lies below a folder, by relative path.
 
     Links are followed, except to a folder that is being walked already.
     """
@@ -88,12 +109,26 @@ def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[tuple[s
     except OSError:
         if not above:
             raise
-        yield prefix.rstrip("/"), True
+        yield prefix.rstrip("/"), "closed"
         return
+    if above:
+        yield prefix.rstrip("/"), "folder"
     for entry in entries:
+        path = prefix + entry.name
         if is_hidden(entry.name):
-            continue
-        if entry.is_dir():
-            yield from _walk(folder / entry.name, f"{prefix}{entry.name}/", (*above, real))
+            yield path, "ignored"
+        elif _is(entry.is_dir):
+            yield from _walk(folder / entry.name, f"{path}/", (*above, real))
+        elif not _is(entry.is_file):
+            yield path, "special"
         else:
-            yield prefix + entry.name, False
+            image = is_image(entry.name, partial(_head, entry.path))
+            yield path, "image" if image else "other"
+
+
+def _is(test: Callable[[], bool]) -> bool:
+    """Whether the test of a directory entry holds; a link that leads in a circle is nothing."""
+    try:
+        return test()
+    except OSError:
+        return False

@@ -1,6 +1,7 @@
 """Decoding images: any file that Pillow reads becomes uint8 `[channels, height, width]`.
 
-Transparent pixels are shown on white, orientation tags are obeyed, 16-bit values are scaled to 8.
+Transparent pixels are shown on white, orientation tags are obeyed. Numbers of more than 8 bits are
+scaled by the rule of `tasks.value_range`, one range for the whole set; HEIC needs pillow-heif.
 Images are squashed to the wanted shape, as by torchvision's `Resize((h, w))`: area averages when
 both sides shrink, else bilinear. `ink` polarity inverts each image whose border is bright.
 """
@@ -10,65 +11,94 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from metaloop.core.errors import DataError
 from metaloop.core.spec import Shape
+from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
+from metaloop.tasks.readers.ranges import range_of_set
+from metaloop.tasks.value_range import WORDS, ValueRange, ValueRangeError, decide_range, to_bytes
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".tga"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".avif", ".heic", ".heif", ".hif"}
 )
 GREY_SIZE, COLOUR_SIZE = 28, 32  # pixels; the sizes of Omniglot and of CIFAR-FS in the papers
+_IMAGE = "the image"
 _SAMPLE = 256  # images that decide whether a set is grey
 _GREY_TOLERANCE = 3  # levels; a grey JPEG that was saved as colour is not exactly grey
 _WHITE_BORDER = 200  # a set whose borders are mostly brighter than this is ink on paper
 _BRIGHT_BORDER = 127
 
-Picture = Path | bytes | np.ndarray
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+HEIF_REMEDY = (
+    "it is HEIC, which needs pillow-heif: pip install 'metaloop[heic]', or convert to JPEG"
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One image of a file that holds several."""
+
+    source: Path | bytes
+    number: int
+
+
+Picture = Path | bytes | np.ndarray | Page
 Load = Callable[[int], Picture]
 
 
 def decode_image(
-    source: Path | bytes, shape: Shape, polarity: Literal["as_is", "ink"] = "as_is"
+    source: Path | bytes | Page,
+    shape: Shape,
+    polarity: Literal["as_is", "ink"] = "as_is",
+    value_range: ValueRange | None = None,
 ) -> np.ndarray:
     """Returns one image, a file or its bytes, as uint8 `[channels, height, width]` like `shape`.
 
-    Raises `DataError` if it cannot be read.
+    `value_range` holds for numbers of more than 8 bits. Raises `DataError` if it cannot be read.
     """
-    what = "the image" if isinstance(source, bytes) else f"image {str(source)!r}"
-    if isinstance(source, Path) and not source.exists():
-        raise DataError(f"{what} does not exist")
+    file = source.source if isinstance(source, Page) else source
+    what = "the image" if isinstance(file, bytes) else f"image {str(file)!r}"
+    if isinstance(file, Path) and not file.is_file():
+        raise DataError(f"{what} {'is no regular file' if file.exists() else 'does not exist'}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd files
-        pixels = _fit_or_none(lambda _: source, 0, shape)
+        try:
+            pixels = _fit_or_none(lambda _: source, 0, shape, value_range)
+        except ValueRangeError as error:
+            raise DataError(f"{what}{str(error).removeprefix(_IMAGE)}") from error
     if pixels is None:
-        raise DataError(f"{what} cannot be read: it is damaged, too large or no image at all")
+        raise DataError(f"{what} cannot be read: {why_unreadable(file)}")
     return ink_high(pixels[None])[0] if polarity == "ink" else pixels
 
 
 def decode_all(
-    num_images: int, load: Load, options: ReadOptions
+    num_images: int, load: Load, options: ReadOptions, where: str = "the images"
 ) -> tuple[np.ndarray, np.ndarray, Literal["as_is", "ink"]]:
     """Returns uint8 images `[readable, channels, size, size]`, their indices, their polarity.
 
-    `load(i)` gives image i as a path, as encoded bytes or as an array `[h, w(, c)]`. Size and
-    channels that `options` leave open are decided by a sample of 256 images.
+    `load(i)` gives image i as a path, as encoded bytes, a page or an array `[h, w(, c)]`. Size and
+    channels that `options` leave open are decided by a sample of 256 images, the range of numbers
+    of more than 8 bits by all of them. Raises `DataError` if it is not known.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd files
-        grey = _is_grey(num_images, load)
+        value_range = wide_range(num_images, load, options.value_range, where)
+        grey = _is_grey(num_images, load, value_range)
         size = options.image_size or (GREY_SIZE if grey else COLOUR_SIZE)
         shape = (options.channels or (1 if grey else 3), size, size)
         images = np.empty((num_images, *shape), np.uint8)
         readable = np.zeros(num_images, bool)
         for i in range(num_images):
-            pixels = _fit_or_none(load, i, shape)
+            pixels = _fit_or_none(load, i, shape, value_range)
             if pixels is not None:
                 images[i], readable[i] = pixels, True
     if not readable.all():
@@ -79,14 +109,17 @@ def decode_all(
     return images, np.flatnonzero(readable), polarity
 
 
-def fit(picture: Picture, shape: Shape) -> np.ndarray:
-    """Returns the picture as uint8 of this shape `(1 or 3, height, width)`, its polarity kept."""
+def fit(picture: Picture, shape: Shape, value_range: ValueRange | None = None) -> np.ndarray:
+    """Returns the picture as uint8 of this shape `(1 or 3, height, width)`, its polarity kept.
+
+    Raises `ValueRangeError` if it holds numbers of more than 8 bits whose range is not known.
+    """
     channels, height, width = shape
     mode = "L" if channels == 1 else "RGB"
     with _opened(picture) as image:
         if image.format == "JPEG":  # decode a large photograph at a half, quarter or eighth
             image.draft(None, (4 * width, 4 * height))
-        image = _eight_bits(_upright(image))
+        image = _eight_bits(_upright(image), value_range)
         if image.mode != mode:
             image = image.convert(mode)
         if image.size != (width, height):
@@ -95,6 +128,76 @@ def fit(picture: Picture, shape: Shape) -> np.ndarray:
             image = image.resize((width, height), kernel)
         pixels = np.asarray(image)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def image_kind(head: bytes) -> str:
+    """Returns the kind of image that a file is which begins so; "" if it is none that is known."""
+    if head.startswith((b"II*\0", b"MM\0*")):
+        return "TIFF"
+    if head[4:8] == b"ftyp":
+        return "HEIF" if head[8:12] in _HEIF_BRANDS else "AVIF" if head[8:12] == b"avif" else ""
+    if head[:2] == b"BM" and head[6:10] == bytes(4):
+        return "BMP"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    starts = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF"}
+    return next((kind for start, kind in starts.items() if head.startswith(start)), "")
+
+
+def why_unreadable(source: Path | bytes) -> str:
+    """Returns in words why a file (or its bytes) that Pillow does not read may be so."""
+    head = _head(source)
+    if not head:
+        return "it is empty"
+    if image_kind(head) == "HEIF" and not heif_opener():
+        return HEIF_REMEDY
+    return "it is damaged, too large or no image at all"
+
+
+def check_heif(
+    where: str, names: Sequence[str], readable: np.ndarray, load: Callable[[str], Picture]
+) -> None:
+    """Raises `DataError` if images that were not `readable` are HEIC, and nothing opens that."""
+    broken = np.setdiff1d(np.arange(len(names)), readable).tolist()
+    closed = [i for i in broken if _kind_or_none(load, names[i]) == "HEIF"]
+    if closed and not heif_opener():
+        raise DataError(
+            f"{where}: {len(closed)} of {len(names)} images cannot be read, first "
+            f"{tidy(names[closed[0]])!r}: {HEIF_REMEDY}"
+        )
+
+
+def _kind_or_none(load: Callable[[str], Picture], name: str) -> str | None:
+    """The kind of a file that was not readable; None where it cannot even be loaded."""
+    try:
+        source = load(name)
+    except Exception:  # a damaged member of a zip
+        return None
+    return image_kind(_head(source)) if isinstance(source, (Path, bytes)) else None
+
+
+@cache
+def heif_opener() -> bool:
+    """Returns whether Pillow can be taught HEIC, and teaches it."""
+    try:
+        from pillow_heif import register_heif_opener  # optional extra
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True
+
+
+def _head(source: Path | bytes) -> bytes:
+    """The first bytes of a regular file; none if there are none or it cannot be opened."""
+    if isinstance(source, bytes):
+        return source[:32]
+    try:
+        if source.is_file():
+            with source.open("rb") as file:
+                return file.read(32)
+    except OSError:
+        pass
+    return b""
 
 
 def choose_polarity(images: np.ndarray, grey: bool) -> Literal["as_is", "ink"]:
@@ -119,21 +222,28 @@ def _border_median(images: np.ndarray) -> np.ndarray:
     return np.asarray(np.partition(ring, middle, axis=1)[:, middle])
 
 
-def _is_grey(num_images: int, load: Load) -> bool:
+def _sample(num_images: int) -> list[int]:
+    """Some indices, evenly spread."""
+    chosen: list[int] = np.unique(
+        np.linspace(0, num_images - 1, min(num_images, _SAMPLE)).astype(int)
+    ).tolist()
+    return chosen
+
+
+def _is_grey(num_images: int, load: Load, value_range: ValueRange | None) -> bool:
     """Whether the sampled images have equal channels, whatever their file says."""
-    sample = np.unique(np.linspace(0, num_images - 1, min(num_images, _SAMPLE)).astype(int))
-    for pool in (sample.tolist(), range(num_images)):  # all of them, if no sampled one is readable
-        seen = _all_grey(pool, load)
+    for pool in (_sample(num_images), range(num_images)):  # all, if no sampled one is readable
+        seen = _all_grey(pool, load, value_range)
         if seen is not None:
             return seen
     return True
 
 
-def _all_grey(indices: Sequence[int], load: Load) -> bool | None:
+def _all_grey(indices: Sequence[int], load: Load, value_range: ValueRange | None) -> bool | None:
     """Whether all readable images among these are grey; None if none is readable."""
     seen = None
     for i in indices:
-        pixels = _fit_or_none(load, i, (3, COLOUR_SIZE, COLOUR_SIZE))
+        pixels = _fit_or_none(load, i, (3, COLOUR_SIZE, COLOUR_SIZE), value_range)
         if pixels is not None:
             spread = pixels.max(axis=0).astype(int) - pixels.min(axis=0)
             if spread.max() > _GREY_TOLERANCE:
@@ -142,21 +252,93 @@ def _all_grey(indices: Sequence[int], load: Load) -> bool | None:
     return seen
 
 
-def _fit_or_none(load: Load, index: int, shape: Shape) -> np.ndarray | None:
-    """The decoded image, or None: a damaged file makes decoders raise nearly any exception."""
+def wide_range(
+    num_images: int, load: Load, declared: ValueRange | None, where: str
+) -> ValueRange | None:
+    """Returns the range of numbers of more than 8 bits; the declared one where there are none.
+
+    Raises `ValueRangeError` where it is not known.
+    """
+    if not any(_is_wide(load, i) for i in _sample(num_images)):
+        return declared
+    extremes: dict[str, list[tuple[float, float]]] = {}
+    for i in range(num_images):
+        values = _wide_values(load, i)
+        if values is not None:
+            found = float(values.min()), float(values.max())
+            extremes.setdefault(values.dtype.kind, []).append(found)
+    if len(extremes) > 1 and declared is None:
+        raise ValueRangeError(
+            f"{where}: some images hold whole numbers of more than 8 bits and others fractions; "
+            f"say what is black and white, such as --value-range 0..65535"
+        )
+    for kind, pairs in extremes.items():
+        dtype = np.dtype(np.float64 if kind == "f" else np.uint16)
+        if kind != "f" and (np.min(pairs) < 0 or np.max(pairs) > WORDS[1]):
+            dtype = np.dtype(np.int64)
+        declared = range_of_set(np.array(pairs), dtype, declared, where)
+    return declared
+
+
+def _is_wide(load: Load, index: int) -> bool:
     try:
-        return fit(load(index), shape)
+        picture = load(index)
+        if isinstance(picture, np.ndarray):
+            return False
+        with _opened(picture) as image:
+            return _is_wide_mode(image.mode)
+    except MemoryError:
+        raise
+    except Exception:
+        return False
+
+
+def _is_wide_mode(mode: str) -> bool:
+    return mode in ("I", "F") or mode.startswith("I;16")
+
+
+def _wide_values(load: Load, index: int) -> np.ndarray | None:
+    """The numbers of an image of more than 8 bits; None for others and for damaged ones."""
+    if not _is_wide(load, index):
+        return None
+    try:
+        with _opened(load(index)) as image:
+            values = np.asarray(image)
+        return values if np.isfinite([values.min(), values.max()]).all() else None
     except MemoryError:
         raise
     except Exception:
         return None
 
 
+def _fit_or_none(
+    load: Load, index: int, shape: Shape, value_range: ValueRange | None = None
+) -> np.ndarray | None:
+    """The decoded image, or None: a damaged file makes decoders raise nearly any exception."""
+    try:
+        return fit(load(index), shape, value_range)
+    except (MemoryError, ValueRangeError):
+        raise
+    except Exception:
+        return None
+
+
 def _opened(picture: Picture) -> Image.Image:
-    """The image, not yet decoded."""
+    """The image, not yet decoded; only regular files are opened."""
     if isinstance(picture, np.ndarray):
         return Image.fromarray(picture)
-    return Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture)
+    source = picture.source if isinstance(picture, Page) else picture
+    if isinstance(source, Path) and not source.is_file():
+        raise OSError(f"{source} is no regular file")
+    try:
+        image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    except UnidentifiedImageError:
+        if image_kind(_head(source)) != "HEIF" or not heif_opener():
+            raise
+        image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    if isinstance(picture, Page):
+        image.seek(picture.number)
+    return image
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -170,28 +352,24 @@ def _upright(image: Image.Image) -> Image.Image:
     return image
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image, value_range: ValueRange | None) -> Image.Image:
     """The image in mode L or RGB, transparency composited on white."""
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         paper = Image.new("RGBA", image.size, "white")
         paper.alpha_composite(image.convert("RGBA"))
         return paper.convert("RGB")
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return Image.fromarray(_scaled_to_bytes(np.asarray(image)))
+    if _is_wide_mode(image.mode):
+        return Image.fromarray(_scaled_to_bytes(np.asarray(image), value_range))
     if image.mode in ("L", "RGB"):
         return image
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _scaled_to_bytes(values: np.ndarray) -> np.ndarray:
-    """Integers from 0..65535, floats from 0..1, 0..255 or else from their own range, to 0..255."""
-    if values.dtype.kind != "f":
-        return np.asarray(np.clip(values, 0, 65535) // 257, np.uint8)
-    low, high = float(values.min()), float(values.max())
-    if not np.isfinite([low, high]).all():
+def _scaled_to_bytes(values: np.ndarray, value_range: ValueRange | None) -> np.ndarray:
+    """Numbers of more than 8 bits as bytes: whole ones are 0..65535 unless another is given."""
+    if not np.isfinite([values.min(), values.max()]).all():
         raise ValueError("the image holds numbers that are not finite")
-    if low < 0 or high > 255:
-        values = (values - low) * (255.0 / (high - low))
-    elif high <= 1:
-        values = values * 255.0
-    return np.asarray(np.rint(values), np.uint8)
+    if value_range is None:
+        value_range = decide_range(values, None, _IMAGE) if values.dtype.kind == "f" else WORDS
+    scaled: np.ndarray = to_bytes(values[None], value_range)[0]
+    return scaled

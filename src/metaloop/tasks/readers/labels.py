@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from metaloop.core.errors import DataError
-from metaloop.tasks.readers.class_folders import tidy
+from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.parts import PART_NAMES, published_parts
 from metaloop.tasks.store import ClassInfo, LeftOut, PublishedPart
 
@@ -32,7 +32,7 @@ def read_labels(
 
     Raises `DataError` for labels that are not ints or strings, and for lengths that do not fit.
     """
-    targets, names = _classes(where, _flat(where, "y", y), class_names)
+    targets, names = _classes(where, as_labels(where, "y", y), class_names)
     parts, notices = _parts(where, targets, len(names), split)
     groups, notice = _groups(where, targets, len(names), group)
     classes = [
@@ -40,6 +40,38 @@ def read_labels(
         for name, of_group, part in zip(names, groups, parts, strict=True)
     ]
     return LabelTable(targets, classes, notices + notice)
+
+
+def as_labels(where: str, what: str, y: np.ndarray) -> np.ndarray:
+    """Returns labels `[n]`: text, ints or truth values; bytes and strings of any kind become text.
+
+    Understands columns `[n, 1]`, whole floats and one-hot rows `[n, classes]`. Raises `DataError`
+    for measured numbers and other shapes.
+    """
+    if y.ndim == 2 and y.shape[1] > 1 and y.dtype.kind in "biuf":
+        one_hot = ((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all()
+        y = np.asarray(y.argmax(axis=1)) if one_hot else y
+    y = _ints_if_whole(_flat(where, what, y))
+    if y.dtype.kind == "T":  # NumPy's StringDType
+        y = y.astype(str)
+    if y.dtype.kind not in "biuUS":
+        raise DataError(
+            f"{where}: labels must be ints or strings, got {y.dtype}; "
+            "numbers that are measured are not classes"
+        )
+    return np.array([_text(value) for value in y.tolist()], str) if y.dtype.kind in "US" else y
+
+
+def label_values(where: str, y: np.ndarray, class_names: Any = None) -> list[Any]:
+    """Returns the label of every example as text or number; with `class_names` always their names.
+
+    Raises `DataError` as `read_labels` does.
+    """
+    labels = as_labels(where, "y", y)
+    targets, names = _classes(where, labels, class_names)
+    if class_names is None:
+        return list(labels.tolist())
+    return [names[target] for target in targets.tolist()]
 
 
 def as_array(where: str, what: str, values: Any) -> np.ndarray:
@@ -50,7 +82,7 @@ def as_array(where: str, what: str, values: Any) -> np.ndarray:
         raise DataError(
             f"{where}: {what} cannot be made into an array: {' '.join(str(error).split())}"
         ) from error
-    if array.dtype == object and all(isinstance(value, str) for value in array.flat):
+    if array.dtype == object and array.size and all(isinstance(v, str) for v in array.flat):
         return array.astype(str)  # a column of a data frame
     return array
 
@@ -59,12 +91,6 @@ def _classes(where: str, y: np.ndarray, class_names: Any) -> tuple[np.ndarray, l
     """The index of every example's class and the names of the classes."""
     if len(y) == 0:
         raise DataError(f"{where}: there are no examples; y is empty")
-    y = _ints_if_whole(y)
-    if y.dtype.kind not in "biuUS":
-        raise DataError(
-            f"{where}: labels must be ints or strings, got {y.dtype}; "
-            "numbers that are measured are not classes"
-        )
     if class_names is None:
         values, targets = np.unique(y, return_inverse=True)
         return targets, _distinct([_text(value) for value in values])

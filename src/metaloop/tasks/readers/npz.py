@@ -1,4 +1,4 @@
-"""An npz of arrays (`X`, `y`), or of encoded images one after another (`jpeg`, `offsets`)."""
+"""An npz of arrays (`X`, `y`; `x_train`, ...) or of encoded images in a row (`jpeg`, `offsets`)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from numpy.lib.npyio import NpzFile
 
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.arrays import read_examples
-from metaloop.tasks.readers.class_folders import tidy, unreadable
-from metaloop.tasks.readers.finish import finish
+from metaloop.tasks.readers.finish import finish, unreadable
 from metaloop.tasks.readers.images import decode_all
-from metaloop.tasks.readers.labels import LabelTable, read_labels
+from metaloop.tasks.readers.labels import LabelTable, as_labels, read_labels
+from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
+from metaloop.tasks.readers.parts import PART_NAMES
 from metaloop.tasks.readers.zip_archive import check_sizes
-from metaloop.tasks.store import Reading
+from metaloop.tasks.store import PublishedPart, Reading
 
 # what an array may be called, case aside, in order of preference
 _INPUTS = ("x", "images", "image", "data", "inputs", "features")
@@ -32,45 +34,106 @@ _CLASS_NAMES = ("class_names", "class_name", "target_names", "label_names", "cla
 # what NumPy raises on an array whose header is damaged
 _DAMAGE = (ValueError, TypeError, SyntaxError, OverflowError, struct.error, tokenize.TokenError)
 _EXPECTED = (
-    "expected X and y (also images/labels or data/target), or jpeg, offsets and label; "
-    "split, group and class_names are optional"
+    "expected X and y (also images/labels or data/target), or these of parts (x_train, y_train, "
+    "x_test, ...), or jpeg, offsets and label; split, group and class_names are optional"
 )
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """The arrays of an npz by what they mean; those of parts (`x_train`, `x_test`) are joined."""
+
+    inputs: np.ndarray
+    labels: np.ndarray | None = None
+    split: np.ndarray | None = None
+    group: np.ndarray | None = None
+    class_names: np.ndarray | None = None
+    offsets: np.ndarray | None = None  # of encoded images one after another
 
 
 def read_npz(path: Path, options: ReadOptions) -> Reading:
     """Returns the reading of an npz; pickled objects in it are never loaded."""
     where = f"npz {str(path)!r}"
+    options.refuse_depth(where)
+    found = load_npz(path)
+    assert found.labels is not None
+    labels = read_labels(where, found.labels, found.split, found.group, found.class_names)
+    if found.offsets is None:
+        return read_examples(where, path.stem, "npz of arrays", found.inputs, labels, options)
+    return _read_packed(where, path.stem, found.inputs, found.offsets, labels, options)
+
+
+def load_npz(path: Path, labelled: bool = True) -> ArrayFile:
+    """Returns the arrays of an npz; raises `DataError` if there are no examples or no labels.
+
+    Labels may be missing where they are not asked for.
+    """
+    where = f"npz {str(path)!r}"
+    if not path.is_file():
+        kind = "is no regular file" if path.exists() else "does not exist"
+        raise DataError(f"{where} {kind}; expected a file that numpy.savez wrote")
     try:
         check_sizes(path)
         with np.load(path, allow_pickle=False) as archive:
-            return _read_members(where, path.stem, archive, options)
+            return _members(where, archive, labelled)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise DataError(
             f"{where} is damaged or no npz ({error}); write it again with numpy.savez"
         ) from error
 
 
-def _read_members(where: str, name: str, archive: NpzFile, options: ReadOptions) -> Reading:
-    """The reading of the arrays of an npz, by their names."""
+def _members(where: str, archive: NpzFile, labelled: bool) -> ArrayFile:
+    """The arrays of an npz, by their names."""
     packed = _name_among(archive, _PACKED) if _name_among(archive, ("offsets",)) else None
-    inputs_name = packed or _name_among(archive, _INPUTS)
-    labels_name = _name_among(archive, _LABELS)
-    if inputs_name is None or labels_name is None:
-        missing = "examples (X)" if inputs_name is None else "labels (y)"
+    inputs = packed or _name_among(archive, _INPUTS)
+    labels = _name_among(archive, _LABELS)
+    if inputs is None or (labels is None and labelled):
+        joined = _of_parts(where, archive, labelled)
+        if joined is not None:
+            return joined
+        missing = "examples (X)" if inputs is None else "labels (y)"
         found = ", ".join(tidy(key) for key in sorted(archive)) or "nothing"
         raise DataError(f"{where} has no {missing}: {_EXPECTED}; found {found}")
-    labels = read_labels(
-        where,
-        _load(where, archive, labels_name),
+    return ArrayFile(
+        _load(where, archive, inputs),
+        None if labels is None else _load(where, archive, labels),
         _load_any(where, archive, _SPLITS),
         _load_any(where, archive, _GROUPS),
         _load_any(where, archive, _CLASS_NAMES),
+        None if packed is None else _load_any(where, archive, ("offsets",)),
     )
-    inputs = _load(where, archive, inputs_name)
-    if packed is None:
-        return read_examples(where, name, "npz of arrays", inputs, labels, options)
-    offsets = _load_any(where, archive, ("offsets",))
-    return _read_packed(where, name, inputs, offsets, labels, options)
+
+
+def _of_parts(where: str, archive: NpzFile, labelled: bool) -> ArrayFile | None:
+    """The arrays of parts, such as `x_train` or `train_images`, joined; None if there are none."""
+    inputs: dict[PublishedPart, str] = {}
+    labels: dict[PublishedPart, str] = {}
+    for key in archive:
+        words = key.lower().split("_")
+        parts = [PART_NAMES[word] for word in words if word in PART_NAMES]
+        rest = "_".join(word for word in words if word not in PART_NAMES)
+        if len(parts) == 1 and rest in (*_INPUTS, *_LABELS):
+            (inputs if rest in _INPUTS else labels).setdefault(parts[0], key)
+    if not inputs or (labelled and inputs.keys() != labels.keys()):
+        return None
+    found = {part: _load(where, archive, key) for part, key in inputs.items()}
+    shapes = {part: array.shape[1:] for part, array in found.items()}
+    if len(set(shapes.values())) > 1 or any(array.ndim == 0 for array in found.values()):
+        raise DataError(
+            f"{where}: its parts hold examples of different shapes: "
+            + ", ".join(f"{inputs[part]} {list(found[part].shape)}" for part in found)
+        )
+    return ArrayFile(
+        np.concatenate(list(found.values())),
+        np.concatenate(
+            [as_labels(where, labels[part], _load(where, archive, labels[part])) for part in found]
+        )
+        if inputs.keys() == labels.keys()
+        else None,
+        np.concatenate([np.full(len(array), part) for part, array in found.items()]),
+        None,
+        _load_any(where, archive, _CLASS_NAMES),
+    )
 
 
 def _read_packed(

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from metaloop.core.errors import DataError
-from metaloop.tasks.readers.class_folders import ImageFiles, read_class_folders
+from metaloop.tasks.readers.class_folders import read_class_folders
 from metaloop.tasks.readers.finish import finish, tally
+from metaloop.tasks.readers.image_files import ImageFiles
 from metaloop.tasks.readers.image_folder import find_images
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.zip_archive import opened_zip
@@ -25,6 +26,7 @@ from metaloop.tasks.store import ClassInfo, LeftOut, PublishedPart, Reading, Sto
 
 HALVES = ("images_background", "images_evaluation")
 _LISTS = Path("splits", "vinyals")
+_DEPTH = 2  # ALPHABET/characterNN
 _PARTS: tuple[PublishedPart, ...] = ("train", "val", "test")
 
 
@@ -39,7 +41,8 @@ def read_omniglot(folder: Path, options: ReadOptions) -> Reading:
     Images are 28 x 28 with ink high, unless `options` say otherwise.
     """
     where, name = f"Omniglot in {str(folder)!r}", folder.resolve().name
-    strict, options = options.strict, replace(options, strict=False)
+    options.refuse_depth(where)
+    strict, options = options.strict, replace(options, strict=False, classes_at=_DEPTH)
     with ExitStack() as stack:
         files = _join([_open_half(folder / half, stack) for half in HALVES])
         characters = read_class_folders(where, name, "Omniglot, original layout", files, options)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from metaloop.core.errors import DataError
-from metaloop.tasks.readers.class_folders import ImageFiles, read_class_folders, tidy
+from metaloop.tasks.readers.class_folders import read_class_folders
 from metaloop.tasks.readers.finish import tally
-from metaloop.tasks.readers.image_folder import is_hidden, is_image_name
+from metaloop.tasks.readers.image_files import HEAD_BYTES, ImageFiles, is_hidden, is_image
+from metaloop.tasks.readers.image_folder import without_images
+from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.store import Reading
 
@@ -24,7 +28,7 @@ _ARCHIVES = frozenset((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".ra
 
 
 def read_zip_archive(path: Path, options: ReadOptions) -> Reading:
-    """Returns the reading of a zip of class folders; one common top folder is stripped."""
+    """Returns the reading of a zip of class folders."""
     where, kind = f"zip {str(path)!r}", "zip of images, one folder per class"
     with opened_zip(path) as files:
         return read_class_folders(where, path.stem, kind, files, options)
@@ -36,11 +40,7 @@ def opened_zip(path: Path) -> Iterator[ImageFiles]:
     where = f"zip {str(path)!r}"
     try:
         with zipfile.ZipFile(path) as archive:
-            members = {
-                _checked_name(member, where): member
-                for member in archive.infolist()
-                if not member.filename.endswith(("/", "\\"))
-            }
+            members = {_checked_name(member, where): member for member in archive.infolist()}
             _check_total(members.values(), where)
             yield _image_files(archive, members)
     except (zipfile.BadZipFile, struct.error) as error:
@@ -59,27 +59,41 @@ def check_sizes(path: Path) -> None:
 
 def _image_files(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> ImageFiles:
     """The images among the members, hidden files dropped, other files counted."""
-    shown = [n for n in members if not any(is_hidden(part) for part in n.split("/"))]
-    images = [name for name in shown if is_image_name(name)]
+    folders = [name for name in members if members[name].filename.endswith(("/", "\\"))]
+    files = [name for name in members if not members[name].filename.endswith(("/", "\\"))]
+    shown = [name for name in files if not _hidden(name)]
+    images = [name for name in shown if is_image(name, partial(_head, archive, members[name]))]
     others = sorted(set(shown) - set(images))
     nested = [tidy(name) for name in others if PurePosixPath(name).suffix.lower() in _ARCHIVES]
     plain = [tidy(n) for n in others if PurePosixPath(n).suffix.lower() not in _ARCHIVES]
     left_out = [tally(plain, "not an image")] if plain else []
     if nested:
         left_out.append(tally(nested, "archive inside of the zip"))
-    top = _common_top(images)
+    above = {name[:at] for name in shown for at, char in enumerate(name) if char == "/"}
+    seen = {tidy(name) for name in (*above, *folders) if name and not _hidden(name)}
     return ImageFiles(
-        [name[len(top) :] for name in images],
-        lambda name: archive.read(members[top + name]),
+        images,
+        lambda name: archive.read(members[name]),
         tuple(left_out),
+        tuple(sorted({tidy(hidden) for name in members if (hidden := _hidden(name))})),
+        tuple(without_images(sorted(seen), [tidy(name) for name in images])),
     )
 
 
-def _common_top(images: list[str]) -> str:
-    """The one folder, with its slash, around all class folders; "" if there is none."""
-    tops = {name.partition("/")[0] + "/" for name in images}
-    wrapped = all(name.count("/") >= 2 for name in images)
-    return tops.pop() if len(tops) == 1 and wrapped else ""
+def _hidden(name: str) -> str:
+    """The path as far as the first name in it that is the system's; "" if there is none."""
+    names = name.split("/")
+    hidden = next((i for i, part in enumerate(names) if is_hidden(part)), None)
+    return "" if hidden is None else "/".join(names[: hidden + 1])
+
+
+def _head(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """The first bytes of a member; none if it is damaged."""
+    try:
+        with archive.open(member) as file:
+            return file.read(HEAD_BYTES)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError):
+        return b""
 
 
 def _checked_name(member: zipfile.ZipInfo, where: str) -> str:

@@ -1,0 +1,40 @@
+"""`charged`: what a run spends is written down while it is spent, whatever ends it.
+
+A thread does it, with a connection of its own: the run's own thread may be in a job for minutes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from metaloop.archive import Archive
+from metaloop.archive.spent import note_spent
+from metaloop.core.errors import MetaloopError
+from metaloop.loop.run import Run
+
+SECONDS_BETWEEN_NOTES = 2.0
+
+
+@contextmanager
+def charged(run: Run) -> Iterator[None]:
+    """Notes in the archive what this try of the run has spent, every few seconds and at the end."""
+    ended = threading.Event()
+    thread = threading.Thread(target=_note_until, args=(run, ended), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _note_until(run: Run, ended: threading.Event) -> None:
+    with suppress(MetaloopError), Archive.open(run.archive.path) as archive:
+        last = False
+        while not last:
+            last = ended.wait(SECONDS_BETWEEN_NOTES)
+            with suppress(MetaloopError):  # a full disk is told of by what needs it
+                wall, cpu = run.wall_seconds - run.spent_before, run.cpu_seconds - run.cpu_before
+                note_spent(archive, run.id, wall, cpu)

@@ -1,0 +1,61 @@
+"""What one input costs a net, from its modules alone: nothing is computed, not even for a file.
+
+Layers are met in the order in which they were registered, which in all nets of the catalogue is the
+order in which images become smaller. A net on torch's `meta` device has no memory and will do.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import nn
+
+from metaloop.core.spec import Shape
+
+MOST_PARAMETERS = 1 << 27  # numbers: half a GiB; ResNet-12 has 2^24
+MOST_FEATURES = 1 << 20  # an image of 3 x 591 x 591 pixels as it is
+LARGEST_LAYER = 1 << 24  # numbers after a layer, for one input
+MOST_MULTIPLY_ADDS = 1 << 35  # for one input; ResNet-12 on 84 pixels has 2^32, on 224 2^35
+
+
+@dataclass(frozen=True)
+class NetCost:
+    """Numbers in parameters and buffers, in the largest layer's output, and multiply-adds."""
+
+    parameters: int
+    largest_layer: int
+    multiply_adds: int
+
+
+def cost_of(module: nn.Module, input_shape: Shape) -> NetCost:
+    """Returns what a net costs for one input `[*input_shape]`; pools and reshaping are free."""
+    tensors = [*module.parameters(), *module.buffers()]
+    sides: Shape = tuple(input_shape[1:])
+    largest, operations = math.prod(input_shape), 0
+    for part in module.modules():
+        shrink = getattr(part, "shrink", 1)
+        if isinstance(shrink, int) and shrink > 1:
+            sides = tuple(math.ceil(side / shrink) for side in sides)
+        if isinstance(part, nn.Conv2d):
+            sides = tuple(
+                (side + 2 * pad - kernel) // stride + 1
+                for side, pad, kernel, stride in zip(
+                    sides, _pads(part), part.kernel_size, part.stride, strict=True
+                )
+            )
+            numbers = part.out_channels * math.prod(sides)
+            largest = max(largest, numbers)
+            operations += numbers * math.prod(part.weight.shape[1:])
+        elif isinstance(part, nn.MaxPool2d):
+            rounded = math.ceil if part.ceil_mode else math.floor
+            sides = tuple(rounded(side / 2) for side in sides)
+        elif isinstance(part, nn.Linear):
+            largest = max(largest, part.out_features)
+            operations += part.in_features * part.out_features
+    return NetCost(sum(tensor.numel() for tensor in tensors), largest, operations)
+
+
+def _pads(layer: nn.Conv2d) -> tuple[int, ...]:
+    assert not isinstance(layer.padding, str)  # `same` and `valid` are in no net here
+    return tuple(layer.padding)

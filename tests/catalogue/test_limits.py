@@ -1,0 +1,132 @@
+"""Every option of every learner, net and plan has limits, and what is beyond them is one line."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+import torch
+
+from metaloop.catalogue.candidates import build_learner, catalogue_candidates
+from metaloop.catalogue.learners import LEARNERS, PROGRAM
+from metaloop.catalogue.limits import (
+    LEARNER_LIMITS,
+    MOST_MEMBERS,
+    NET_LIMITS,
+    PLAN_LIMITS,
+    check_candidate,
+)
+from metaloop.catalogue.nets import NETS, VIEW, skeletons
+from metaloop.catalogue.space import NET_SPACE, random_candidate
+from metaloop.core.errors import MetaloopError
+from metaloop.core.inputs import InputFormat
+from metaloop.core.randomness import numpy_stream
+from metaloop.core.records import Candidate, Choice, DataRecipe, Plan
+from metaloop.core.spec import TaskSpec
+from metaloop.nets.costing import cost_of
+
+IMAGES = InputFormat("image", (3, 32, 32), (0.5,) * 3, (0.2,) * 3)
+SPEC = TaskSpec(5, 1, 15, IMAGES.shape)
+_GIVEN = {"net", "source", "objective", "input_format", "view", "input_shape"}  # no options
+GOOD = Candidate(Choice("maml"), Choice("mlp"), Plan("episodes"))
+
+
+def test_every_option_of_a_learner_has_limits() -> None:
+    for name, entry in LEARNERS.items():
+        assert isinstance(entry.constructor, type)
+        options = {f.name for f in fields(entry.constructor) if f.init} - _GIVEN  # type: ignore[arg-type]
+        assert options <= {*LEARNER_LIMITS[name]}, name
+    assert PROGRAM in LEARNER_LIMITS
+
+
+def test_every_option_of_a_net_has_limits_that_hold_its_default() -> None:
+    for name, entry in NETS.items():
+        for option, known in inspect.signature(entry.constructor).parameters.items():
+            if option not in _GIVEN:
+                assert NET_LIMITS[name][option].holds(known.default), (name, option)
+
+
+def test_every_field_of_a_plan_has_limits() -> None:
+    assert {field.name for field in fields(Plan)} - {"style", "augmentation"} <= {*PLAN_LIMITS}
+    assert "style" in PLAN_LIMITS
+
+
+def test_all_that_the_catalogue_and_the_search_make_is_within_limits() -> None:
+    rng = numpy_stream(0, "limits")
+    drawn = [random_candidate(name, IMAGES, SPEC, rng) for name in ("protonet", "maml") * 20]
+    for candidate in [*catalogue_candidates(IMAGES, SPEC), *drawn]:
+        check_candidate(candidate)
+
+
+def joined(number: int, **member: Any) -> Choice:
+    return Choice("joined", {"members": [{"name": "mlp", **member}] * number})
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"net": Choice("mlp", {"depth": 10**9})}, "as depth, got 1000000000"),
+        ({"net": Choice("mlp", {"depth": True})}, "as depth, got True"),
+        ({"net": Choice("mlp", {"width": 10**400})}, "a number of about 401 digits"),
+        ({"net": Choice("mlp", {"width": 64.0})}, "as width"),
+        ({"net": Choice("mlp", {"dropout": float("nan")})}, "as dropout"),
+        ({"net": Choice("mlp", {"activation": ["relu"]})}, "as activation"),
+        ({"net": Choice("conv4", {"channels": "64"})}, "as channels"),
+        ({"net": Choice("resnet12", {"shrink": 10**6})}, "as shrink"),
+        ({"net": Choice("strided", {"widths": [8] * 10**4})}, "as widths"),
+        ({"net": joined(MOST_MEMBERS + 1)}, "1 to 16 members, got 17"),
+        ({"net": joined(0)}, "1 to 16 members, got 0"),
+        ({"net": joined(1, options={"depth": 10**9})}, "as depth"),
+        ({"net": Choice("joined", {"members": [dict(joined(1).options)]})}, "has name and options"),
+        ({"net": Choice("joined", {"members": [{"name": "joined"}]})}, "no net is called 'joined'"),
+        ({"net": Choice("joined")}, "1 to 16 members, got None"),
+        ({"net": Choice("mlp", {"width": 60_000, "depth": 100})}, "parameters, more than"),
+        ({"net": Choice("conv4", {"channels": 65_536, "depth": 1})}, "numbers in a layer"),
+        ({"learner": Choice("maml", {"inner_steps": 10**12})}, "from 1 to 10000 as inner_steps"),
+        ({"learner": Choice("maml", {"inner_rate": "0.1"})}, "as inner_rate"),
+        ({"learner": Choice("maml", {"norm": "queries"})}, "one of 'support', 'query batch'"),
+        ({"learner": Choice("evolved_gradient", {"trunk": "nobody"})}, "as trunk"),
+        ({"learner": Choice("rfs", {"num_iterations": 10**9})}, "as num_iterations"),
+        ({"plan": Plan("episodes", batch_size=10**12)}, "as batch_size"),
+        ({"plan": Plan("episodes", augmentation=Choice("smear"))}, "'smear'"),
+        ({"plan": Plan("episodes", augmentation=Choice("photo", {"crop": "x"}))}, "as crop"),
+        ({"data": DataRecipe((), (Choice("mix"),) * 1000)}, "up to 16 operators"),
+    ],
+)
+def test_what_is_beyond_its_limits_is_refused_before_it_is_built(
+    changes: dict[str, Any], says: str
+) -> None:
+    candidate = replace(GOOD, **changes)
+    with pytest.raises(MetaloopError) as refused:
+        build_learner(candidate, IMAGES, "classification")
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 400
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_the_cost_of_a_net_is_what_its_layers_compute(name: str) -> None:
+    rng = numpy_stream(0, "cost", name)
+    options = {option: values.draw(rng) for option, values in NET_SPACE.get(name, {}).items()}
+    own = {option: value for option, value in options.items() if option != VIEW}
+    module = NETS[name].constructor(IMAGES.shape, **own)  # to see inputs otherwise is free
+    sizes, operations = [3 * 32 * 32], 0
+
+    def count(layer: torch.nn.Module, _: Any, output: torch.Tensor) -> None:
+        nonlocal operations
+        weight = layer.weight
+        assert isinstance(weight, torch.Tensor)
+        sizes.append(output.numel())
+        operations += output.numel() * weight[0].numel()
+
+    for layer in module.modules():
+        if isinstance(layer, (torch.nn.Conv2d, torch.nn.Linear)):
+            layer.register_forward_hook(count)
+    with torch.no_grad():
+        module.eval()(torch.zeros(1, 3, 32, 32))
+    ((_, skeleton),) = skeletons(Choice(name, options), IMAGES)
+    cost = cost_of(skeleton, IMAGES.shape)
+    assert (cost.largest_layer, cost.multiply_adds) == (max(sizes), operations)
+    assert cost.parameters == sum(t.numel() for t in [*module.parameters(), *module.buffers()])
+    assert all(tensor.is_meta for tensor in skeleton.parameters())

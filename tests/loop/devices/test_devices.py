@@ -1,0 +1,191 @@
+"""Where a device is not the CPU nothing is left on the CPU: `conftest.py` refuses what a GPU would.
+
+Over the whole path of `train`, `evaluate`, `fit` and `predict`, and over every job of `learn`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from metaloop import FewShotClassifier
+from metaloop.archive import Archive
+from metaloop.catalogue.candidates import make_candidate
+from metaloop.catalogue.model import load_model
+from metaloop.catalogue.programs import PROGRAMS, on_trunk
+from metaloop.core.budget import Budget
+from metaloop.core.records import Candidate, Choice, to_json
+from metaloop.generators.recipes import extended, recipe_text
+from metaloop.loop import Learned, evaluate_model, finishing, learn, run, train_model
+from metaloop.loop.inventing_job import invent_programs
+from metaloop.loop.joining_job import join_nets
+from metaloop.loop.judging_job import judge
+from metaloop.loop.single import Trained
+from metaloop.loop.training_job import Segment, measure_baselines, train_node
+from metaloop.loop.transfer import digits_report
+from metaloop.loop.workplace import TrainingData, family_of, net_of, prepare
+from metaloop.tasks.family import ClassFamily
+
+Device = torch.device
+
+
+def test_the_device_of_these_tests_refuses_what_a_gpu_would(elsewhere: Device) -> None:
+    there, here = torch.ones(3).to(elsewhere), torch.ones(3)
+    assert run.best_device() == elsewhere == there.device
+    assert float((there + 1).sum()) == 6 and torch.equal(there.cpu(), here)
+    assert torch.equal(there[torch.tensor([0, 1])].cpu(), here[:2])
+    for wrong in (
+        lambda: there + here,
+        lambda: torch.cat([there, here]),
+        lambda: torch.stack([there, here]),
+        lambda: there.index_select(0, torch.tensor([0])),
+        lambda: there.numpy(),
+        lambda: torch.rand(3, device=elsewhere, generator=torch.Generator()),
+    ):
+        with pytest.raises((RuntimeError, TypeError)):
+            wrong()
+    leaf = torch.ones(2, 3, device=elsewhere, requires_grad=True)
+    (leaf @ there).square().sum().backward()
+    assert leaf.grad is not None and leaf.grad.device == elsewhere
+    assert torch.func.vmap(lambda row: row.sum())(leaf.detach()).device == elsewhere
+
+
+@pytest.mark.parametrize("learner", ["protonet", "simpleshot", "rfs", "ridge", "maml"])
+def test_a_model_is_trained_evaluated_saved_and_used_elsewhere(
+    elsewhere: Device, reading: Any, family: ClassFamily, tmp_path: Path, learner: str
+) -> None:
+    checkpoint = tmp_path / "state.safetensors"
+    recipe = recipe_of(family, learner)
+    if learner == "maml":
+        recipe = replace(recipe, learner=Choice(learner, {"inner_steps": 1}))
+    recipe = replace(recipe, plan=replace(recipe.plan, num_tasks=2, queries=3))
+    for resume in (False, True):
+        *_, last = train_model(
+            reading, recipe, budget="2steps", queries=5, checkpoint=checkpoint, resume=resume
+        )
+    assert isinstance(last, Trained)
+    model = last.model
+    assert model.device == elsewhere
+    assert {tensor.device for tensor in model.meta_params.values()} == {elsewhere}
+    result = evaluate_model(model, reading, episodes=4)
+    model.save(tmp_path / "model.metaloop")
+    again = load_model(tmp_path / "model.metaloop")
+    assert again.device == torch.device("cpu")
+    assert evaluate_model(again, reading, episodes=4).value == pytest.approx(result.value)
+    images, labels = reading.store.inputs[:60].numpy()[:, 0], reading.store.targets[:60].numpy()
+    told = []
+    for device in ("cpu", elsewhere):
+        loaded = load_model(tmp_path / "model.metaloop", device=device)
+        told.append(FewShotClassifier(loaded).fit(images, labels).predict_proba(images))
+    np.testing.assert_allclose(told[0], told[1], atol=1e-5)
+
+
+def test_the_report_on_digits_is_made_where_the_model_is(elsewhere: Device, reading: Any) -> None:
+    *_, last = train_model(reading, "protonet", net="mlp", budget="1steps", queries=5)
+    assert isinstance(last, Trained)
+    report = digits_report(last.model, num_episodes=2)
+    assert 0 <= report["1-shot"]["learner"]["value"] <= 1
+
+
+@pytest.fixture
+def place(elsewhere: Device, family: ClassFamily, tmp_path: Path) -> Path:
+    """A folder with the data of a run."""
+    prepare(tmp_path, family, family.spec(5, 1, 5))
+    assert family_of(tmp_path).store.inputs.device == elsewhere  # type: ignore[attr-defined]
+    return tmp_path
+
+
+def quiet(content: Any) -> None:
+    """Nobody listens."""
+
+
+def recipe_of(family: ClassFamily, learner: str, width: int = 12) -> Candidate:
+    made = make_candidate(learner, family.input_format, family.spec(5, 1, 5))
+    return Candidate(made.learner, Choice("mlp", {"width": width, "depth": 1}), made.plan)
+
+
+def train(place: Path, node: int, recipe: Candidate, **options: Any) -> TrainingData:
+    judge = {key: options.pop(key) for key in ("judge", "judge_recipe") if key in options}
+    data = TrainingData(text=recipe_text(recipe.data), **judge)
+    segment = Segment(node, (recipe,), Budget(steps=3), 0, 4, data, **options)
+    said = train_node(place, segment.to_arguments(), quiet)
+    assert said["status"] == "finished", said["message"]
+    assert [head["status"] for head in said["heads"]] == ["finished"], said["heads"]
+    return data
+
+
+@pytest.mark.parametrize("learner", ["protonet", "simpleshot"])
+def test_a_line_goes_on_elsewhere_with_generated_classes(
+    place: Path, family: ClassFamily, learner: str, elsewhere: Device
+) -> None:
+    """Its state, its classifier's rows and the verdict of its own net on new classes among it."""
+    recipe = recipe_of(family, learner)
+    data = train(place, 0, recipe)
+    train(place, 1, recipe, start=0, start_recipe=recipe, start_data=data)
+    more = Candidate(recipe.learner, recipe.net, recipe.plan, extended(recipe.data, "rotate(90)"))
+    judged = {"judge": 0, "judge_recipe": to_json(recipe)}
+    train(place, 2, more, start=0, start_recipe=recipe, start_data=data, **judged)
+    assert {t.device for t in net_of(place, 2).meta_params.values()} == {elsewhere}
+
+
+def test_nets_are_joined_judged_and_searched_for_programs_elsewhere(
+    place: Path, family: ClassFamily
+) -> None:
+    recipes = [recipe_of(family, "protonet", width) for width in (5, 6, 7)]
+    for node, recipe in enumerate(recipes):
+        train(place, node, recipe)
+    heads = [recipes[0], on_trunk(recipes[0], PROGRAMS["ridge"].source)]
+    said = join_nets(
+        place,
+        {
+            "node": 9, "nodes": [0, 1, 2], "recipes": [to_json(recipe) for recipe in recipes],
+            "heads": [to_json(head) for head in heads], "seed": 0, "episodes": 30,
+        },
+        quiet,
+    )  # fmt: skip
+    assert len(said["members"]) > 1
+    assert [head["status"] for head in said["heads"]] == ["finished"] * 2, said["heads"]
+    contestants = [{"candidate": said["candidates"][0], "node": 9}]
+    asked = {"contestants": contestants, "first": 0, "episodes": 4, "seed": 0}
+    assert judge(place, asked, quiet)["heads"][0]["status"] == "finished"
+    invented = invent_programs(
+        place,
+        {
+            "node": 10, "on": 0, "recipe": to_json(recipes[0]), "heads": [], "known": [],
+            "wall_seconds": None, "evaluations": 12, "seed": 0, "episodes": 4,
+        },
+        quiet,
+    )  # fmt: skip
+    assert {head["status"] for head in invented["heads"]} == {"finished"}, invented["heads"]
+    plain = make_candidate("nearest_centroid", family.input_format, family.spec(5, 1, 5))
+    measured = measure_baselines(
+        place, {"heads": [to_json(plain)], "seed": 0, "episodes": 4}, quiet
+    )
+    assert measured["heads"][0]["status"] == "finished"
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("short")
+def test_a_whole_run_of_the_loop_ends_elsewhere(
+    elsewhere: Device, reading: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To its last look at `test`, and to the report on digits that drawn characters have."""
+    monkeypatch.setattr(finishing, "digits_report", partial(digits_report, num_episodes=2))
+    drawn = replace(reading, name="glyphs")
+    *_, last = learn(drawn, out=tmp_path / "run", budget="60steps", queries=5)
+    assert isinstance(last, Learned)
+    assert last.report["status"] == "finished" and last.report["digits"]["episodes"] == 2
+    with Archive.open(tmp_path / "run" / "archive.sqlite", read_only=True) as archive:
+        jobs = archive.jobs()
+        trials = archive.trials()
+    assert {"baselines", "train", "invent", "judge"} <= {job.work for job in jobs}
+    assert {job.status for job in jobs} == {"finished"}, [job.message for job in jobs]
+    assert {trial.trial.status for trial in trials} == {"finished"}
+    model = load_model(tmp_path / "run" / "model.metaloop")
+    assert evaluate_model(model, reading, episodes=4).episodes == 4
