@@ -20,19 +20,18 @@ from sklearn.neighbors import KNeighborsClassifier
 from metaloop.estimators import FewShotClassifier
 torch.set_num_threads(2)
 rng = numpy.random.default_rng(0)
-X = rng.random((2000, 200)).astype("float32")
-y = numpy.arange(2000) % 5
-X[:, 0] += 100 * y
+X = rng.random((1000, 100)).astype("float32")
+y = numpy.arange(1000) % 5
 estimator, neighbours = FewShotClassifier().fit(X, y), KNeighborsClassifier(1).fit(X, y)
 
 def work(number):
-    many = torch.sort(torch.rand(2_000_000)).values.sum()  # on several threads, where there are
-    new = FewShotClassifier().fit(X, y).score(X, y) if number else estimator.score(X, y)
-    return new == estimator.score(X, y) == neighbours.score(X, y) and bool(many > 0)
+    torch.sort(torch.rand(1_000_000)).values.sum()  # on several threads, where there are
+    used = estimator if number % 2 else FewShotClassifier().fit(X, y)
+    return used.score(X, y), neighbours.score(X, y)
 
-assert work(0)
+expected = work(0)
 with multiprocessing.get_context("fork").Pool(2) as pool:
-    print(pool.map(work, range(4)), "threads in the parent:", torch.get_num_threads())
+    print(pool.map(work, range(4)) == [expected] * 4, torch.get_num_threads())
 """
 
 
@@ -47,7 +46,7 @@ def test_a_forked_child_computes_what_its_parent_computed() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[True, True, True, True] threads in the parent: 2"
+    assert done.stdout.strip() == "True 2"  # the parent has its threads still
 
 
 CHILD = """

@@ -28,12 +28,19 @@ from metaloop.core.spec import TaskSpec
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.modelfile import TrainingRecord
 
-from conftest import drawings  # type: ignore[import-not-found]
-
 IMAGES = InputFormat("image", (1, 16, 16), (0.4,), (0.3,))
 SPEC = TaskSpec(3, 2, 5, (1, 16, 16), num_training_classes=7)
 RECORD = TrainingRecord(0, "1steps", 1, 1.0, 1.0, "0" * 16, "toy")
 THREADS = 8
+
+
+def drawings(num_classes: int, num_examples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noisy copies of random patterns: uint8 `[n, 16, 16]` and class indices `[n]`."""
+    rng = np.random.default_rng(seed)
+    patterns = np.kron(rng.integers(0, 160, (num_classes, 1, 4, 4)), np.ones((4, 4), int))
+    images = patterns + rng.integers(0, 90, (num_classes, num_examples, 16, 16))
+    labels = np.repeat(np.arange(num_classes), num_examples)
+    return images.reshape(-1, 16, 16).astype(np.uint8), labels
 
 
 def _model(candidate: Candidate, module: nn.Module | None = None) -> Model:
