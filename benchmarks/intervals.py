@@ -88,7 +88,8 @@ def ridge(support: Tensor, query: Tensor) -> Tensor:
     rows = support.flatten(1, 2)
     labels = torch.eye(ways).repeat_interleave(shots, 0).expand(len(rows), -1, -1)
     system = rows @ rows.mT + torch.eye(ways * shots)
-    return query @ (rows.mT @ torch.linalg.solve(system, labels))
+    weights: Tensor = rows.mT @ torch.linalg.solve(system, labels)
+    return query @ weights
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Contestant:
             taken = self.features[index, torch.from_numpy(examples[piece])]
             support, query = taken[:, :, :-QUERIES], taken[:, :, -QUERIES:]
             answers = self.head(support, query.flatten(1, 2)).argmax(-1)
-            right = answers.unflatten(1, (WAYS, QUERIES)) == torch.arange(WAYS)[:, None]
+            right = answers.view(-1, WAYS, QUERIES) == torch.arange(WAYS)[:, None]
             pieces.append(right.sum(-1).numpy())
         return np.concatenate(pieces).astype(np.uint8)
 
@@ -136,7 +137,8 @@ def _principal(features: Tensor) -> Tensor:
     rows = features.flatten(0, 1)
     rows = rows - rows.mean(0)
     _, vectors = torch.linalg.eigh(rows.T @ rows)
-    return (rows @ vectors[:, -DIRECTIONS:]).unflatten(0, features.shape[:2]).contiguous()
+    directions: Tensor = vectors[:, -DIRECTIONS:]
+    return (rows @ directions).view(*features.shape[:2], -1).contiguous()
 
 
 def drawn_episodes(drawn: np.ndarray, episodes: int, rng: np.random.Generator) -> np.ndarray:
@@ -164,7 +166,7 @@ def draws(
     """Yields draws of that many classes; kept in the folder, for that is what takes time."""
     path = folder / f"draws-{count}-{asked.draws}-{asked.episodes}-{asked.seed}.npz"
     if not path.exists():
-        np.savez_compressed(path, **_made(learners, count, asked))
+        np.savez_compressed(path, allow_pickle=False, **_made(learners, count, asked))
     with np.load(path) as kept:
         arrays = dict(kept)
     for number in range(asked.draws):
@@ -226,7 +228,7 @@ def truth(learners: dict[str, Contestant], folder: Path) -> dict[str, float]:
 def _true_quantities(means: dict[int, dict[str, float]]) -> dict[str, float]:
     both = {name: float(np.mean([means[s][name] for s in SHOTS])) for name in LEARNERS}
     by_shots = {**{f"{shots} shots": of for shots, of in means.items()}, "both": both}
-    found = {}
+    found: dict[str, float] = {}
     for label, of in by_shots.items():
         found |= {f"{name}, {label}": value for name, value in of.items()}
         found |= {f"{pair}, {label}": of[a] - of[b] for pair, (a, b) in PAIRS.items()}

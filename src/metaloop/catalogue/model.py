@@ -13,6 +13,7 @@ from metaloop.catalogue.candidates import build_learner, learner_class
 from metaloop.catalogue.checking import check_formats, check_net_tensors, check_weights
 from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import CUSTOM
+from metaloop.catalogue.sealing import from_tensors, to_tensors
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import ModelFileError, UnknownNameError
 from metaloop.core.examples import Examples
@@ -24,6 +25,7 @@ from metaloop.core.spec import TaskSpec
 from metaloop.modelfile import ModelFile, TrainingRecord, read_model, write_model
 from metaloop.nets.classifier import WEIGHT as CLASSIFIER
 from metaloop.nets.functional import with_memory_format
+from metaloop.tasks.recognising import Seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,7 @@ class Model:
     parts: Mapping[str, tuple[str, ...]]
     training: TrainingRecord
     results: tuple[Result, ...] = ()
+    seen: Seen | None = None  # examples that it was made with, to know them again
 
     @property
     def device(self) -> torch.device:
@@ -85,6 +88,7 @@ class Model:
             citations=(self.learner.citation,),
             weights={name: tensor.detach().cpu() for name, tensor in self.meta_params.items()},
             custom_net=str(self.candidate.net.options.get("class")) if from_user else None,
+            fingerprints=to_tensors(self.seen),
         )
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -142,6 +146,7 @@ def model_from_file(
         parts=content.parts,
         training=content.training,
         results=content.results,
+        seen=from_tensors(content.fingerprints, content.parts, inputs),
     )
 
 
