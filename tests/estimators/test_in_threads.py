@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -189,3 +190,11 @@ def test_cross_validation_in_threads_gives_the_scores_of_one_thread(image_maml: 
     with joblib.parallel_backend("threading"):
         together = cross_val_score(estimator, images, labels, cv=4, n_jobs=4)
     assert_array_equal(together, alone)
+
+
+@pytest.mark.parametrize("name", ["protonet", "joined", "own module, maml", "nearest_neighbour"])
+def test_a_fitted_estimator_that_was_used_can_be_sent_to_another_process(name: str) -> None:
+    work = _work(MODELS[name]())[0]
+    expected = work.predicting()
+    sent = pickle.loads(pickle.dumps(work.fitted))
+    assert_array_equal(sent.predict_proba(work.queries), expected)
