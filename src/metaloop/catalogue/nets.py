@@ -167,6 +167,11 @@ def _joined(net: Choice, input_format: InputFormat) -> nn.Module:
     return Joined(modules, input_format.shape)
 
 
+def _fresh(choice: Choice, input_format: InputFormat, shape: Shape) -> nn.Module:
+    """The module of a net: a function of this file, so that a learner can be pickled."""
+    return _joined(choice, input_format) if choice.name == JOINED else _module(choice, input_format)
+
+
 def build_net(
     choice: Choice, input_format: InputFormat, module: nn.Module | None = None
 ) -> FunctionalNet:
@@ -184,23 +189,7 @@ def build_net(
             )
         return FunctionalNet(input_format, module=module)
     _check_cost(choice, input_format, [part for _, part in skeletons(choice, input_format)])
-    if choice.name == JOINED:
-        return _narrow(
-            FunctionalNet(input_format, build=partial(_built, _joined, choice, input_format))
-        )
-    return _narrow(
-        FunctionalNet(input_format, build=partial(_built, _module, choice, input_format))
-    )
-
-
-def _built(
-    build: Callable[[Choice, InputFormat], nn.Module],
-    choice: Choice,
-    input_format: InputFormat,
-    shape: Shape,
-) -> nn.Module:
-    """The module, for the shape of its own format; no lambda, for estimators are pickled."""
-    return build(choice, input_format)
+    return _narrow(FunctionalNet(input_format, build=partial(_fresh, choice, input_format)))
 
 
 def skeletons(choice: Choice, input_format: InputFormat) -> list[tuple[str, nn.Module]]:
