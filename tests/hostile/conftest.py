@@ -9,10 +9,15 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import random
+import select
+import subprocess
+import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +25,8 @@ import pytest
 CARD, WEIGHTS = "learner.json", "weights.safetensors"
 # what a model predicts follows from these fields, and from the numbers in its tensors
 DECIDING = ("candidate/learner", "candidate/net", "candidate/program", "input_format")
+
+_SECONDS = 20  # after which a file counts as endless; honest ones take a small part of one
 
 Members = list[tuple[str, bytes]]
 
@@ -250,3 +257,51 @@ def _zipped(members: Members, compression: int = zipfile.ZIP_STORED) -> bytes:
 def mutate() -> Callable[[bytes, random.Random], Case]:
     """Makes one mutation of a model file."""
     return mutated
+
+
+@pytest.fixture(scope="session")
+def draw_odd_value() -> Callable[[random.Random], Any]:
+    """Draws a JSON value that few expect."""
+    return odd_value
+
+
+class Loader:
+    """A process that loads files, and is started again when one was too much for it."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[str] | None = None
+
+    def ask(self, path: Path) -> dict[str, Any]:
+        """Returns what the process says of a file, or how it ended."""
+        if self.process is None:
+            self.process = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("loading.py"))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(f"{path}\n")
+        self.process.stdin.flush()
+        ready, _, _ = select.select([self.process.stdout], [], [], 6 * _SECONDS)
+        line = self.process.stdout.readline() if ready else ""
+        if line:
+            said: dict[str, Any] = json.loads(line)
+            return said
+        self.close()
+        return {"bug": "it crashed" if ready else "it never ends"}
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+
+@pytest.fixture(scope="session")
+def loader() -> Iterator[Loader]:
+    made = Loader()
+    yield made
+    made.close()

@@ -36,8 +36,13 @@ from metaloop.core.records import (
     candidate_from_json,
 )
 from metaloop.core.statistics import EpisodeScores
+from metaloop.core.strict_json import checked_json
 
 Columns = dict[str, Any]
+
+_SCORES_TYPES = ("<f4", "<f8")
+_LARGEST_FIGURE = 1e100  # or infinite; float32, in which nets compute, ends at 3e38
+_MOST_SECONDS = 1e12
 
 
 def to_text(text: str) -> str:
@@ -115,6 +120,8 @@ def score_columns(scores: np.ndarray | EpisodeScores | None, episodes: int) -> C
 
 def scores(row: Row) -> np.ndarray:
     """Returns the scores of a result that has them."""
+    if row["scores_type"] not in _SCORES_TYPES:
+        raise ValueError(f"scores of type {row['scores_type']!r}")
     array = np.frombuffer(row["scores"], dtype=row["scores_type"])
     if len(array) != row["episodes"]:
         raise ValueError(f"{row['episodes']} episodes but {len(array)} scores")
@@ -146,7 +153,7 @@ def episode_scores(row: Row) -> EpisodeScores:
 
 def run(row: Row) -> Run:
     """Returns a run."""
-    arguments, environment = json.loads(row["arguments"]), json.loads(row["environment"])
+    arguments, environment = _json(row["arguments"]), _json(row["environment"])
     return Run(
         id=row["id"],
         started=row["started"],
@@ -168,8 +175,8 @@ def data_set(row: Row) -> DataSet:
         kind=row["kind"],
         classes=row["classes"],
         examples=row["examples"],
-        parts={part: tuple(names) for part, names in json.loads(row["parts"]).items()},
-        left_out=json.loads(row["left_out"]),
+        parts={part: tuple(names) for part, names in _json(row["parts"]).items()},
+        left_out=_json(row["left_out"]),
     )
 
 
@@ -192,8 +199,8 @@ def trial(row: Row, curve: Iterable[CurvePoint], results: Iterable[Result]) -> S
         status=row["status"],
         seed=row["seed"],
         steps=row["steps"],
-        cpu_seconds=row["cpu_seconds"],
-        wall_seconds=row["wall_seconds"],
+        cpu_seconds=_seconds(row["cpu_seconds"]),
+        wall_seconds=_seconds(row["wall_seconds"]),
         flops=row["flops"],
         rung=row["rung"],
         curve=tuple(curve),
@@ -214,7 +221,8 @@ def trial(row: Row, curve: Iterable[CurvePoint], results: Iterable[Result]) -> S
 
 def curve_point(row: Row) -> CurvePoint:
     """Returns an early figure."""
-    return CurvePoint(row["step"], row["wall_seconds"], _figure(row["loss"]), row["value"])
+    value = None if row["value"] is None else _figure(row["value"])
+    return CurvePoint(row["step"], _seconds(row["wall_seconds"]), _figure(row["loss"]), value)
 
 
 def protocol(row: Row) -> Protocol:
@@ -230,7 +238,7 @@ def result(row: Row) -> Result:
         ci95=_figure(row["ci95"]),
         episodes=row["episodes"],
         protocol=protocol(row),
-        ci95_new=row["ci95_new"],
+        ci95_new=None if row["ci95_new"] is None else _figure(row["ci95_new"]),
         units=row["units"],
     )
 
@@ -251,7 +259,7 @@ def verdict(row: Row) -> StoredVerdict:
         low=_figure(row["low"]),
         episodes=row["episodes"],
         reason=row["reason"],
-        low_new=row["low_new"],
+        low_new=None if row["low_new"] is None else _figure(row["low_new"]),
         units=row["units"],
         certain=None if row["certain"] is None else bool(row["certain"]),
     )
@@ -275,7 +283,9 @@ def job(row: Row) -> StoredJob:
     """Returns a piece of work."""
     values = {name: row[name] for name in StoredJob.__dataclass_fields__}
     for name in ("asked", "answered"):
-        values[name] = json.loads(values[name])
+        values[name] = _json(values[name])
+    for name in ("cpu_seconds", "wall_seconds"):
+        values[name] = _seconds(values[name])
     return StoredJob(**values)
 
 
@@ -284,5 +294,20 @@ def artefact(row: Row) -> Artefact:
     return Artefact(**{name: row[name] for name in Artefact.__dataclass_fields__})
 
 
+def _json(text: str) -> Any:
+    """Returns a JSON value; names of files in it need not be Unicode, nor losses finite."""
+    return checked_json(text, finite=False)
+
+
 def _figure(value: float | None) -> float:
+    """Returns a figure, NaN for NULL; `ValueError` for one that no computation here can give."""
+    if isinstance(value, (int, float)) and _LARGEST_FIGURE < abs(value) < math.inf:
+        raise ValueError(f"the figure {value:.3g} is beyond {_LARGEST_FIGURE:g}")
     return math.nan if value is None else value
+
+
+def _seconds(value: float) -> float:
+    """Returns seconds as they are; `ValueError` unless they are from 0 to a span of history."""
+    if isinstance(value, (int, float)) and not 0 <= value <= _MOST_SECONDS:
+        raise ValueError(f"{value:.3g} seconds are not between 0 and {_MOST_SECONDS:g}")
+    return value

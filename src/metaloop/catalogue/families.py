@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from metaloop.core.errors import DataError, MetaloopError, unknown_name
 from metaloop.core.inputs import InputFormat
+from metaloop.tasks.copied_classes import join_copied_classes
 from metaloop.tasks.digits import read_digits
 from metaloop.tasks.family import ClassFamily, TaskFamily, class_family
 from metaloop.tasks.glyphs import cache_folder, read_glyphs
@@ -108,7 +109,8 @@ def open_data(
         _check_enough(data, reading)
     recognised = None
     if parts is not None:
-        store = reading.store
+        store, copied = join_copied_classes(reading.store)
+        reading = replace(reading, store=store, left_out=(*reading.left_out, *copied))
         recognised = recognise(store, seen, parts) if seen else recognise_by_name(store, parts)
     family, left_out = class_family(
         reading,

@@ -17,6 +17,7 @@ from metaloop.catalogue.sealing import from_tensors, to_tensors
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import ModelFileError, UnknownNameError
 from metaloop.core.examples import Examples
+from metaloop.core.forking import check_device
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import Learner, MetaParams, TaskState
 from metaloop.core.records import Candidate, Result
@@ -99,6 +100,7 @@ class Model:
         return replace(self, results=(*self.results, *results))
 
     def _ready(self, inputs: Tensor) -> Tensor:
+        check_device(self.device)
         expected, came = tuple(self.input_format.shape), tuple(inputs.shape[1:])
         if came != expected:
             raise ModelFileError(

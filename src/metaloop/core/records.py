@@ -15,6 +15,8 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from metaloop.core.strict_json import checked_json
+
 Part = Literal["train", "search", "promotion", "test"]
 PARTS: tuple[Part, ...] = ("train", "search", "promotion", "test")
 
@@ -188,7 +190,7 @@ def to_json(record: Any) -> str:
 
 def candidate_from_json(text: str) -> Candidate:
     """Returns the candidate that `to_json` wrote; raises `ValueError` or `TypeError` if damaged."""
-    read = json.loads(text)
+    read = checked_json(text)
     plan = dict(read["plan"])
     plan["augmentation"] = Choice(**plan["augmentation"])
     data = read["data"]

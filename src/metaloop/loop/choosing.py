@@ -7,6 +7,7 @@ catalogue follows. Candidates that share a trained net are one contender with se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,6 +18,7 @@ from metaloop.archive import Archive
 from metaloop.catalogue.candidates import build_learner, catalogue_candidates, trunk_of, with_module
 from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.learners import learner_entry
+from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.catalogue.ranges import Among
 from metaloop.catalogue.recipes import default_augmentation
@@ -110,7 +112,8 @@ def errors_of(archive: Archive) -> tuple[np.ndarray, list[Candidate]]:
     """Returns errors `[families, candidates]` on `search`, NaN where unmeasured, less is better.
 
     A family is a data set under one task; of several figures the one of the highest rung counts.
-    Candidates that need no training, or were put together from others, are left out.
+    Candidates that need no training, or were put together from others, are left out, and figures
+    that are not finite are none.
     """
     stored = {c.identity: c.candidate for c in archive.candidates()}
     rungs = {trial.id: trial.trial.rung for trial in archive.trials()}
@@ -123,6 +126,8 @@ def errors_of(archive: Archive) -> tuple[np.ndarray, list[Candidate]]:
         row = (how.data_hash, how.ways, how.shots, result.result.metric)
         value = result.result.value
         error = 1 - value if higher_is_better(result.result.metric) else value
+        if not math.isfinite(error):
+            continue
         rung = rungs[result.trial]
         if rung >= best.get((row, result.candidate), (-1, 0.0))[0]:
             best[row, result.candidate] = (rung, error)
@@ -138,8 +143,12 @@ def _proven(archive: Archive, family: TaskFamily, spec: TaskSpec) -> list[Candid
     """Returns the archive's portfolio, of candidates that can be built for this family."""
     errors, stored = errors_of(archive)
     kind = objective(spec.objective).target_kind
-    candidates = [_suited(candidate, family.input_format, kind) for candidate in stored]
-    able = [k for k, candidate in enumerate(candidates) if _fits(candidate, family, spec)]
+    candidates = {
+        k: _suited(candidate, family.input_format, kind)
+        for k, candidate in enumerate(stored)
+        if _is_within_limits(candidate)
+    }
+    able = [k for k, candidate in candidates.items() if _fits(candidate, family, spec)]
     if not able:
         return []
     errors = errors[:, able]
@@ -172,7 +181,18 @@ def _suited(candidate: Candidate, input_format: InputFormat, target_kind: str) -
 
 def _operator(choice: Choice) -> tuple[str, str | None]:
     """Returns what decides which inputs an operator takes: its name, and of a prior its kind."""
-    return choice.name, choice.options.get("kind")
+    kind = choice.options.get("kind")
+    return choice.name, kind if isinstance(kind, str) else None
+
+
+def _is_within_limits(candidate: Candidate) -> bool:
+    """Whether a candidate is one that this metaloop could have made; an archive may hold others."""
+    try:
+        check_candidate(candidate)
+        learner_entry(candidate.learner.name)
+    except MetaloopError:
+        return False
+    return True
 
 
 def _fits(candidate: Candidate, family: TaskFamily, spec: TaskSpec) -> bool:

@@ -81,7 +81,11 @@ def comparisons(records: Records) -> tuple[Comparison, ...]:
 
 def _child_and_parent(records: Records, verdict: Verdict) -> tuple[str, str] | None:
     pairs = ((verdict.winner, verdict.loser), (verdict.loser, verdict.winner))
-    known = [(records.candidates[child], parent) for child, parent in pairs]
+    known = [
+        (records.candidates[child], parent)
+        for child, parent in pairs
+        if child in records.candidates
+    ]
     for child, parent in known:
         if parent in child.parents:
             return child.identity, parent

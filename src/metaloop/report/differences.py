@@ -19,6 +19,7 @@ from metaloop.report.reading import Records
 from metaloop.report.standing import Standing, operator_kind, standings
 
 _CONTEXT_LINES = 3
+_MOST_LINES = 500  # of a program; the time that a comparison takes grows with their square
 _MAKE_PROGRAMS = ("program", "inner loss")  # the kinds of operators that change programs
 
 
@@ -103,7 +104,10 @@ def program_diff(parent: StoredCandidate, child: StoredCandidate) -> tuple[str, 
     """Returns the unified diff of two programs as lines, without its two lines of file names."""
     before, after = parent.candidate.program or "", child.candidate.program or ""
     lines = difflib.unified_diff(
-        before.splitlines(), after.splitlines(), n=_CONTEXT_LINES, lineterm=""
+        before.splitlines()[:_MOST_LINES],
+        after.splitlines()[:_MOST_LINES],
+        n=_CONTEXT_LINES,
+        lineterm="",
     )
     return tuple(lines)[2:]
 
@@ -130,7 +134,11 @@ def _fields(candidate: Candidate) -> dict[str, Any]:
 def _leaves(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yields `(plan.learning_rate, 0.003)`; the options of a choice stand below its name."""
     for name, value in fields.items():
-        if isinstance(value, dict) and set(value) == {"name", "options"}:
+        if (
+            isinstance(value, dict)
+            and set(value) == {"name", "options"}
+            and isinstance(value["options"], dict)
+        ):
             yield f"{prefix}{name}", value["name"]
             yield from _leaves(value["options"], f"{prefix}{name}.")
         elif isinstance(value, dict):

@@ -67,7 +67,7 @@ def _in_one_part(
     joined: DisjointSet = DisjointSet(units)
     for one, other in pairs:
         joined.merge(units[one], units[other])
-    name_of = {}
+    name_of: dict[str, str] = {}
     for one, _ in pairs:
         together = joined.subset(units[one])
         name_of |= dict.fromkeys(together, min(together))

@@ -101,7 +101,7 @@ class Known:
         _, found = self._tree.query(
             self._points(prints[asked]), k=[*range(1, number + 1)], distance_upper_bound=radius
         )
-        return np.append(self._first, -1)[found][back.reshape(-1)]
+        return np.asarray(np.append(self._first, -1)[found][back.reshape(-1)])
 
     def _points(self, prints: np.ndarray) -> np.ndarray:
         prints = np.ascontiguousarray(prints)
@@ -159,7 +159,7 @@ def _cosines(side: int) -> np.ndarray:
     cosines = np.cos(np.pi * np.outer(np.arange(_FREQUENCIES), place)) * np.sqrt(2)
     cosines[0] = 1
     cosines[side:] = 0  # there are no more frequencies than pixels
-    return (cosines / side).astype(np.float32)
+    return np.asarray(cosines / side, dtype=np.float32)
 
 
 def _waves(coefficients: np.ndarray, number: int) -> np.ndarray:
@@ -192,4 +192,4 @@ def _hashes(rows: np.ndarray) -> np.ndarray:
 def _hashes_as_vectors(hashes: np.ndarray) -> np.ndarray:
     """As numbers that are finite and far from each other."""
     halves = np.ascontiguousarray(hashes).view(np.int16).reshape(len(hashes), _NUMBERS, 2)
-    return (halves.astype(np.float32).sum(-1) * np.float32(_FAR)).view(np.uint8)
+    return np.asarray(halves.astype(np.float32).sum(-1) * np.float32(_FAR)).view(np.uint8)

@@ -110,7 +110,7 @@ class _Sealed:
         if not self._prints:
             return np.full(len(prints), -1)
         nearest = Known(np.concatenate(self._prints), self.vectors).nearest(prints)
-        return np.append(np.concatenate(self._classes), -1)[nearest]
+        return np.asarray(np.append(np.concatenate(self._classes), -1)[nearest])
 
     def is_same(self, name: str, copied: np.ndarray) -> bool:
         """Whether a class of this name, whose examples are copies of those, is a sealed one."""

@@ -9,7 +9,6 @@ classes that were recognised have other ones.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,11 +18,11 @@ from torch import Tensor
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.fingerprints import Known, Scale, fingerprints, is_of_vectors, scale_of
+from metaloop.tasks.readers.sessions import is_telling
 from metaloop.tasks.store import Store
 
 MOST_EXAMPLES = 200_000  # kept of a model's data, 10 MB; of more, equally many of each class
 _LEAST_SHARE, _LEAST_COPIES = 0.1, 2  # of a class's examples, for it to be the same class
-_NUMBERED = re.compile(r"(class|label|cls|category|id|item|c|l)?[ _-]?\d{1,5}", re.IGNORECASE)
 NOWHERE = -1
 
 
@@ -82,7 +81,7 @@ def recognise(store: Store, seen: Seen, parts: Mapping[str, Sequence[str]]) -> R
             places[index] = np.bincount(votes).argmax()
     here = [info.name for info in store.classes]
     if all(names[place][1] == here[index] for index, place in enumerate(places) if place >= 0):
-        by_name = {name: place for place, (_, name) in enumerate(names) if not _says_nothing(name)}
+        by_name = {name: place for place, (_, name) in enumerate(names) if _is_telling(name)}
         known = np.array([by_name.get(name, NOWHERE) for name in here], np.int64)
         places = np.where(places >= 0, places, known)
     return _assigned(places, names)
@@ -123,10 +122,11 @@ def _assigned(places: np.ndarray, names: list[tuple[Part, str]]) -> Recognised:
     return Recognised(split, counts)
 
 
+def _is_telling(name: str) -> bool:
+    """Whether a name, or its last part, says what a class is."""
+    return is_telling(name.rpartition("/")[2].strip())
+
+
 def _members(family: ClassFamily, part: Part) -> list[np.ndarray]:
     by_class = family.store.examples_of
     return [by_class[index] for index in family.parts[part]]
-
-
-def _says_nothing(name: str) -> bool:
-    return _NUMBERED.fullmatch(name.rsplit("/", 1)[-1].strip()) is not None
