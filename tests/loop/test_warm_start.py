@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from metaloop.archive import Archive
+from metaloop.catalogue.families import open_data
 from metaloop.catalogue.model import load_model
-from metaloop.core.records import Candidate
+from metaloop.core.records import PARTS, Candidate
 from metaloop.generators.operators import OPERATORS
 from metaloop.generators.recipes import operators_of
 from metaloop.loop import Learned, Tried, learn, learning
 from metaloop.loop.arms import DATA
 from metaloop.loop.choosing import choose_field, errors_of, known_programs
+from metaloop.loop.events import DataRead
 from metaloop.loop.executor import Executor, InProcess
 from metaloop.loop.proposal import Generates
 from metaloop.loop.proposing import Proposer
@@ -119,6 +121,42 @@ def test_two_further_data_sets_of_one_name_are_told_apart(tmp_path: Path) -> Non
     assert isinstance(merged, ClassFamily)
     classes = [merged.store.classes[c].name for c in merged.parts["train"]]
     assert len(set(classes)) == len(classes)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_what_is_sealed_in_the_target_trains_in_no_further_data_and_that_is_told(
+    tmp_path: Path,
+) -> None:
+    """The same rows but for rounding, under other names and with further classes."""
+    with np.load(vectors(tmp_path / "target.npz", 0)) as file:
+        inputs, labels = file["X"], file["y"]
+    with np.load(vectors(tmp_path / "more.npz", 1)) as file:
+        inputs = np.concatenate([inputs * (1 + 1e-7), file["X"]])
+        labels = np.concatenate([1000 + labels, 2000 + file["y"]])
+    np.savez(tmp_path / "other.npz", X=inputs, y=labels)
+    events = learn(
+        tmp_path / "target.npz", out=tmp_path / "run", also=[tmp_path / "other.npz"], **OPTIONS
+    )
+    read = next(event for event in events if isinstance(event, DataRead))
+    while not isinstance(next(events), Tried):
+        pass
+    events.close()  # type: ignore[attr-defined]
+    (folder,) = (tmp_path / "run" / "states" / "also").iterdir()
+    other, whole = load_shipped(folder), open_data(tmp_path / "other.npz").family
+    target = open_data(tmp_path / "target.npz").family
+    assert isinstance(other, ClassFamily) and isinstance(whole, ClassFamily)
+    assert isinstance(target, ClassFamily)
+    dealt = [int(whole.store.classes[c].name) for c in whole.parts["train"]]
+    sealed = {int(target.store.classes[c].name) for part in PARTS[1:] for c in target.parts[part]}
+    lent = {int(other.store.classes[c].name) for c in other.parts["train"]}
+    assert lent == {name for name in dealt if name >= 2000} != set(dealt)
+    told = {item.reason.partition(",")[0]: item.count for item in read.left_out}
+    stolen = len({name - 1000 for name in dealt} & sealed)
+    assert told["the same as classes that are sealed in target or other data"] == stolen > 0
+    assert told["also in the data to be learned for"] == 8 * (len(dealt) - len(lent) - stolen) > 0
+    with Archive.open(tmp_path / "run" / "archive.sqlite", read_only=True) as archive:
+        kept = {data.name: data.left_out for data in archive.data_sets()}
+    assert sum(kept["other"].values()) == sum(item.count for item in read.left_out)
 
 
 def best_of(folder: Path) -> Candidate:
