@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_map
 from metaloop.catalogue import Model
 from metaloop.core.errors import DivergenceError
 from metaloop.core.examples import Examples
+from metaloop.core.forking import check_device
 from metaloop.core.learner import EmbeddingLearner, TaskState
 from metaloop.estimators.baseline import is_baseline, standardisation
 from metaloop.estimators.images import Pictures
@@ -58,6 +59,7 @@ class AdaptedTask:
         """
         if self.num_classes == 1:  # nothing to tell apart
             return torch.zeros(len(inputs), 1, dtype=torch.float64)
+        check_device(self.model.device)
         size = len(inputs) if self.model.learner.uses_query_batch else _BATCH
         batches = [
             self.model.predict(self.state, inputs[start : start + size]).double().cpu()
@@ -98,6 +100,7 @@ def adapt_to(
 
 
 def _learn(model: Model, inputs: Tensor, targets: Tensor, num_classes: int) -> TaskState:
+    check_device(model.device)
     if not isinstance(model.learner, EmbeddingLearner):
         return model.adapt(inputs, targets, num_classes)
     with torch.no_grad():  # a large support is embedded in batches
