@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -88,6 +89,18 @@ def test_what_was_used_in_the_parent_answers_the_same_in_children(
             pytest.fail("it hangs")
     assert process.returncode == 0, errors
     assert printed.split() == ["forked", "joblib"]
+
+
+@pytest.mark.parametrize("kind", ["image_model", *KINDS])
+def test_a_fitted_estimator_can_be_sent_to_another_process(
+    kind: str, request: pytest.FixtureRequest, task: dict[str, Any], tmp_path: Path
+) -> None:
+    fitted = FewShotClassifier(request.getfixturevalue(kind)).fit(task["support"], task["labels"])
+    joblib.dump(fitted, tmp_path / "sent")
+    received = joblib.load(tmp_path / "sent")
+    np.testing.assert_array_equal(
+        received.predict_proba(task["queries"]), fitted.predict_proba(task["queries"])
+    )
 
 
 def test_a_model_on_an_accelerator_is_refused_in_a_child(

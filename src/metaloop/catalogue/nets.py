@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +16,7 @@ from metaloop.catalogue.limits import check_net
 from metaloop.core.errors import MetaloopError, unknown_name
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
+from metaloop.core.spec import Shape
 from metaloop.core.views import View, checked_view
 from metaloop.nets.conv4 import conv4
 from metaloop.nets.costing import (
@@ -165,6 +167,12 @@ def _joined(net: Choice, input_format: InputFormat) -> nn.Module:
     return Joined(modules, input_format.shape)
 
 
+def _built(choice: Choice, input_format: InputFormat, shape: Shape) -> nn.Module:
+    """Returns the net; no function in a function, so that other processes can be sent a net."""
+    made = _joined if choice.name == JOINED else _module
+    return made(choice, input_format)
+
+
 def build_net(
     choice: Choice, input_format: InputFormat, module: nn.Module | None = None
 ) -> FunctionalNet:
@@ -182,11 +190,7 @@ def build_net(
             )
         return FunctionalNet(input_format, module=module)
     _check_cost(choice, input_format, [part for _, part in skeletons(choice, input_format)])
-    if choice.name == JOINED:
-        return _narrow(
-            FunctionalNet(input_format, build=lambda shape: _joined(choice, input_format))
-        )
-    return _narrow(FunctionalNet(input_format, build=lambda shape: _module(choice, input_format)))
+    return _narrow(FunctionalNet(input_format, build=partial(_built, choice, input_format)))
 
 
 def skeletons(choice: Choice, input_format: InputFormat) -> list[tuple[str, nn.Module]]:
