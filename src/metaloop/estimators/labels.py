@@ -40,6 +40,8 @@ def read_labels(y: Any) -> np.ndarray:
         if any(isinstance(label, (str, bytes)) for label in y):
             y = np.array(y, dtype=object)
     with input_errors():
+        if hasattr(y, "__array__"):  # categories, whatever scikit-learn makes of them
+            y = np.asarray(y)
         labels = _plain(np.asarray(column_or_1d(y, warn=True)))
     if len(labels) == 0:
         raise InputError(f"y is empty; {_EXPECTED}")
