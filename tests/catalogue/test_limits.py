@@ -124,9 +124,10 @@ def test_the_cost_of_a_net_is_what_its_layers_compute(name: str) -> None:
         if isinstance(layer, (torch.nn.Conv2d, torch.nn.Linear)):
             layer.register_forward_hook(count)
     with torch.no_grad():
-        module.eval()(torch.zeros(1, 3, 32, 32))
+        features = module.eval()(torch.zeros(1, 3, 32, 32))
     ((_, skeleton),) = skeletons(Choice(name, options), IMAGES)
     cost = cost_of(skeleton, IMAGES.shape)
     assert (cost.largest_layer, cost.multiply_adds) == (max(sizes), operations)
+    assert cost.features == features.shape[1]
     assert cost.parameters == sum(t.numel() for t in [*module.parameters(), *module.buffers()])
     assert all(tensor.is_meta for tensor in skeleton.parameters())

@@ -1,4 +1,4 @@
-"""Archives that went wrong on purpose: mutations of the cells, tables and bytes of an SQLite file."""
+"""Archives that went wrong on purpose: mutations of cells, tables and bytes of an SQLite file."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _inner(value: Any, path: str) -> Any:
 
 
 def _swap(connection: Connection, rng: random.Random) -> str:
-    """Gives a cell the value of another one: references to what is not there, circles of parents."""
+    """Gives a cell the value of another: references to what is not there, circles of parents."""
     table, column, row = _place(connection, rng)
     if rng.random() < 0.5:
         names = [row[0] for row in connection.execute("SELECT identity FROM candidates")]

@@ -1,4 +1,4 @@
-"""Whatever an archive from a stranger holds: every command reads it, or says why not in one line."""
+"""Whatever an archive from a stranger holds: each command reads it, or says why not in a line."""
 
 from __future__ import annotations
 
