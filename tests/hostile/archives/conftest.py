@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -42,8 +43,8 @@ def mutated(
 
 def _loosened(sql: str) -> str:
     """Returns the SQL without what SQLite itself would refuse: a stranger needs no constraints."""
-    for words in (" NOT NULL", " UNIQUE", " CHECK (scores_type IN ('<f4', '<f8'))"):
-        sql = sql.replace(words, "")
+    for words in (r"(?<! IS) NOT NULL", " UNIQUE", r" CHECK \(scores_type IN [^)]*\)\)"):
+        sql = re.sub(words, "", sql)
     return sql
 
 
