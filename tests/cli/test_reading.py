@@ -85,7 +85,7 @@ def test_what_a_support_holds_besides_is_told(
 
 
 @pytest.mark.parametrize(
-    ("y", "classes"),
+    ("y", "expected"),
     [
         (np.array(["a", "b", "c", "d"]).astype("S"), ["a", "b", "c", "d"]),
         (np.arange(4.0), [0, 1, 2, 3]),
@@ -96,15 +96,15 @@ def test_what_a_support_holds_besides_is_told(
     ids=["bytes", "floats", "a column", "one-hot", "truth values"],
 )
 def test_labels_of_every_kind_are_what_they_mean(
-    command: Command, model: Path, new_classes: Path, y: np.ndarray, classes: list[Any]
+    command: Command, model: Path, new_classes: Path, y: np.ndarray, expected: list[Any]
 ) -> None:
     X, _ = arrays_of(new_classes)
     np.savez("s.npz", X=X, y=np.repeat(y, 3, axis=0))
     outcome = command("fit", model, "--support", "s.npz", "--out", "a", "--json")
-    assert outcome.json["classes"] == classes
+    assert outcome.json["classes"] == expected
     assert outcome.err == ""
     predicted = command("predict", "a", "s.npz")
-    assert set(labels(predicted.out)) <= {str(name) for name in classes}
+    assert set(labels(predicted.out)) <= {str(name) for name in expected}
 
 
 def test_class_names_and_arrays_of_parts_are_used(

@@ -111,7 +111,7 @@ def test_classes_of_other_families_come_first_and_the_share_means_the_targets(
     from metaloop.tasks.family import class_family  # its name is a fixture's here
 
     other = class_family(make(seed=5))[0]
-    merged = merge(family, [other])[0]
+    merged = merge(family, [other])
     plain = parse_recipe(NOTHING_GENERATED, ("other",))
     shared = made_family(tmp_path, ["data"], family, [other], plain, 0)
     assert shared.store.digest == merged.store.digest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from metaloop.core.errors import UnknownNameError
 from metaloop.core.examples import EpisodeBatch, Examples
 from metaloop.core.learner import MetaParams
 from metaloop.core.randomness import numpy_stream, torch_stream
+from metaloop.core.records import PARTS
 from metaloop.learners.protonet import ProtoNet
 from metaloop.learners.ridge import Ridge
 from metaloop.learners.simpleshot import SimpleShot
@@ -29,8 +31,9 @@ from metaloop.tasks.readers import read_arrays
 def digits() -> ClassFamily:
     pixels, labels = digit_pixels()
     reading = read_arrays(pixels.numpy(), labels.numpy())
-    names = [info.name for info in reading.store.classes]
-    return class_family(reading, parts={"train": names})[0]
+    none = np.empty(0, np.int64)
+    every = np.arange(len(reading.store.classes))
+    return class_family(reading, split={**dict.fromkeys(PARTS, none), "train": every})[0]
 
 
 @pytest.fixture(scope="module")

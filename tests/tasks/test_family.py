@@ -11,6 +11,7 @@ import torch
 from metaloop.core.errors import DataError, EpisodeError
 from metaloop.core.records import PARTS
 from metaloop.tasks.family import ClassFamily, class_family
+from metaloop.tasks.recognising import recognise_by_name
 from metaloop.tasks.store import ClassInfo, Reading, Store
 
 
@@ -69,7 +70,10 @@ def test_a_class_with_as_many_examples_as_shots_takes_no_part() -> None:
 
 def test_classes_that_a_model_has_not_seen_go_to_test() -> None:
     parts = {"train": ["c00", "c01"], "search": ["c02"], "promotion": ["c03"], "test": ["gone"]}
-    family, _ = class_family(make_reading(8), parts=parts)  # type: ignore[arg-type]
+    reading = make_reading(8)
+    recognised = recognise_by_name(reading.store, parts)
+    assert recognised.counts == {"train": 2, "search": 1, "promotion": 1, "test": 0, "unknown": 4}
+    family, _ = class_family(reading, split=recognised.split)
     assert {part: list(family.parts[part]) for part in PARTS} == {
         "train": [0, 1],
         "search": [2],
@@ -80,7 +84,8 @@ def test_classes_that_a_model_has_not_seen_go_to_test() -> None:
 
 def test_parts_of_nothing_put_all_classes_in_test() -> None:
     given = class_family(make_reading(24))[0].input_format
-    family, _ = class_family(make_reading(8), parts={}, input_format=given)
+    split = recognise_by_name(make_reading(8).store, {}).split
+    family, _ = class_family(make_reading(8), split=split, input_format=given)
     assert [len(family.parts[part]) for part in PARTS] == [0, 0, 0, 8]
     assert family.input_format == given
 
@@ -121,7 +126,8 @@ def test_features_that_never_vary_are_not_divided_by_zero() -> None:
 
 
 def test_a_family_without_training_examples_has_no_format() -> None:
-    family, _ = class_family(make_reading(8), parts={})
+    split = recognise_by_name(make_reading(8).store, {}).split
+    family, _ = class_family(make_reading(8), split=split)
     with pytest.raises(DataError, match="no examples"):
         _ = family.input_format
 

@@ -11,11 +11,19 @@ from typing import Any, Literal
 
 from metaloop.core.errors import DataError, MetaloopError, unknown_name
 from metaloop.core.inputs import InputFormat
+from metaloop.tasks.copied_classes import join_copied_classes
 from metaloop.tasks.digits import read_digits
 from metaloop.tasks.family import ClassFamily, TaskFamily, class_family
 from metaloop.tasks.glyphs import cache_folder, read_glyphs
 from metaloop.tasks.readers import read
 from metaloop.tasks.readers.download import download_omniglot
+from metaloop.tasks.recognising import (
+    Recognised,
+    Seen,
+    recognise,
+    recognise_by_name,
+    seen_of,
+)
 from metaloop.tasks.sinusoid import SinusoidFamily
 from metaloop.tasks.split import MIN_CLASSES
 from metaloop.tasks.store import LeftOut, Reading
@@ -65,6 +73,7 @@ class OpenedData:
     kind: str
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()  # how the data was understood, where it could be meant otherwise
+    recognised: Recognised | None = None  # what a model that is used on it has seen before
 
 
 def open_data(
@@ -73,6 +82,7 @@ def open_data(
     image_size: int | None = None,
     split_seed: int = 0,
     parts: Mapping[str, Sequence[str]] | None = None,
+    seen: Seen | None = None,
     input_format: InputFormat | None = None,
     strict: bool = False,
     classes_at: int | None = None,
@@ -81,8 +91,9 @@ def open_data(
     """Returns the family that DATA is: a built-in name, a path, or something read already.
 
     `classes_at` and `value_range` are for folders and images, as in `tasks.readers.read`.
-    `input_format` and `parts` are those of a model that is to be used on the data. Names win over
-    paths; write `./glyphs` for a folder of that name. Raises `DataError`.
+    `input_format`, `parts` and `seen` are those of a model that is to be used on the data: classes
+    that it knows are in the parts that they had, all others in `test`. Names win over paths; write
+    `./glyphs` for a folder of that name. Raises `DataError`.
     """
     if isinstance(data, TaskFamily):
         return OpenedData(data, "a family")
@@ -96,8 +107,16 @@ def open_data(
     _check_shape(reading, input_format)
     if parts is None:
         _check_enough(data, reading)
+    recognised = None
+    if parts is not None:
+        store, copied = join_copied_classes(reading.store)
+        reading = replace(reading, store=store, left_out=(*reading.left_out, *copied))
+        recognised = recognise(store, seen, parts) if seen else recognise_by_name(store, parts)
     family, left_out = class_family(
-        reading, split_seed=split_seed, parts=parts, input_format=input_format
+        reading,
+        split_seed=split_seed,
+        split=recognised.split if recognised else None,
+        input_format=input_format,
     )
     if strict and left_out:
         first = left_out[0]
@@ -105,7 +124,7 @@ def open_data(
             f"{reading.name}: {sum(item.count for item in left_out)} things would be left out, "
             f"first {first.what} ({first.reason}); mend the data or leave --strict away"
         )
-    return OpenedData(family, reading.kind, left_out, reading.notes)
+    return OpenedData(family, reading.kind, left_out, reading.notes, recognised)
 
 
 def _read(
@@ -169,6 +188,11 @@ def _check_shape(reading: Reading, input_format: InputFormat | None) -> None:
             f"the model was trained on inputs of shape {tuple(input_format.shape)}, "
             f"{reading.name} has {shape}; give it data of the same kind"
         )
+
+
+def examples_seen(family: TaskFamily) -> Seen | None:
+    """Returns what a model made with this family keeps of it; None where tasks are not classes."""
+    return seen_of(family) if isinstance(family, ClassFamily) else None
 
 
 def class_parts(family: TaskFamily) -> dict[str, tuple[str, ...]]:

@@ -13,15 +13,18 @@ from metaloop.catalogue.candidates import build_learner, learner_class
 from metaloop.catalogue.checking import check_formats, check_net_tensors, check_weights
 from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import CUSTOM
+from metaloop.catalogue.sealing import from_tensors, to_tensors
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import ModelFileError, UnknownNameError
 from metaloop.core.examples import Examples
+from metaloop.core.forking import check_device
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import Learner, MetaParams, TaskState
 from metaloop.core.records import Candidate, Result
 from metaloop.core.spec import TaskSpec
 from metaloop.modelfile import ModelFile, TrainingRecord, read_model, write_model
 from metaloop.nets.functional import with_memory_format
+from metaloop.tasks.recognising import Seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +43,7 @@ class Model:
     parts: Mapping[str, tuple[str, ...]]
     training: TrainingRecord
     results: tuple[Result, ...] = ()
+    seen: Seen | None = None  # examples that it was made with, to know them again
 
     @property
     def device(self) -> torch.device:
@@ -83,6 +87,7 @@ class Model:
             citations=(self.learner.citation,),
             weights={name: tensor.detach().cpu() for name, tensor in self.meta_params.items()},
             custom_net=str(self.candidate.net.options.get("class")) if from_user else None,
+            fingerprints=to_tensors(self.seen),
         )
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -94,6 +99,7 @@ class Model:
         return replace(self, results=(*self.results, *results))
 
     def _ready(self, inputs: Tensor) -> Tensor:
+        check_device(self.device)
         expected, came = tuple(self.input_format.shape), tuple(inputs.shape[1:])
         if came != expected:
             raise ModelFileError(
@@ -139,6 +145,7 @@ def model_from_file(
         parts=content.parts,
         training=content.training,
         results=content.results,
+        seen=from_tensors(content.fingerprints, content.parts, inputs),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -166,6 +167,15 @@ def _joined(net: Choice, input_format: InputFormat, widths: Sequence[int]) -> nn
     return Joined(modules, widths)
 
 
+def _fresh(
+    choice: Choice, input_format: InputFormat, widths: Sequence[int], shape: Shape
+) -> nn.Module:
+    """The module of a net: a function of this file, so that a learner can be pickled."""
+    if choice.name == JOINED:
+        return _joined(choice, input_format, widths)
+    return _module(choice, input_format)
+
+
 def build_net(
     choice: Choice, input_format: InputFormat, module: nn.Module | None = None
 ) -> FunctionalNet:
@@ -184,12 +194,7 @@ def build_net(
         return FunctionalNet(input_format, module=module)
     parts = [part for _, part in skeletons(choice, input_format)]
     widths = _checked_widths(choice, input_format, parts)
-
-    def build(shape: Shape) -> nn.Module:
-        if choice.name == JOINED:
-            return _joined(choice, input_format, widths)
-        return _module(choice, input_format)
-
+    build = partial(_fresh, choice, input_format, widths)
     return FunctionalNet(input_format, build=build, num_features=sum(widths))
 
 

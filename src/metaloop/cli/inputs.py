@@ -82,6 +82,9 @@ def read_support(path: Path, input_format: InputFormat, options: ReadOptions) ->
         labels = label_values(where, arrays.labels, arrays.class_names)
         return Support(_examples(arrays.inputs, arrays.offsets), labels)
     with _opened(where, path) as files:
+        has_arrays = any("/" in n and n.lower().endswith(ARRAY_SUFFIX) for n in files.paths)
+        if input_format.kind != "image" and not has_arrays:
+            raise DataError(_wants_vectors(input_format, path, ".npz with X and y"))
         found = arrange(where, files, options.classes_at)
         labels = [found.classes[target].name for target in found.targets.tolist()]
         if found.paths[0].lower().endswith(ARRAY_SUFFIX):

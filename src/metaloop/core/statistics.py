@@ -27,9 +27,10 @@ import numpy as np
 from scipy import sparse
 from scipy.special import stdtr, stdtrit
 
-# Variances that are taken for what units do to the mean are off by so much, relatively, where only
-# a unit's own values are looked at. On photographs the truth is 0.6 to 1.3 of them
-# (benchmarks/intervals.py).
+# How far the variance of the units' own values is trusted to be that of what they do to the mean:
+# relatively so much. It is a compromise: the truth is 0.7 to 1.6 times it for single learners on
+# photographs and for two nets (benchmarks/intervals.py), but about a seventh for two heads on one
+# net, whose intervals are too wide, and up to 2.9 times it for intents at five shots.
 OWN_VALUES_ERROR = 0.4
 LEAST_SPREAD = 0.3  # of the own values' variance: less is not believed
 LEAST_NOISE = 0.1  # of the episodes' variance

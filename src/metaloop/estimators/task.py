@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_map
 from metaloop.catalogue import Model
 from metaloop.core.errors import DivergenceError
 from metaloop.core.examples import Examples
+from metaloop.core.forking import check_device
 from metaloop.core.learner import EmbeddingLearner, TaskState
 from metaloop.estimators.baseline import is_baseline, standardisation
 from metaloop.estimators.images import Pictures
@@ -100,6 +101,7 @@ def adapt_to(
 def _learn(model: Model, inputs: Tensor, targets: Tensor, num_classes: int) -> TaskState:
     if not isinstance(model.learner, EmbeddingLearner):
         return model.adapt(inputs, targets, num_classes)
+    check_device(model.device)
     with torch.no_grad():  # a large support is embedded in batches
         features = torch.cat(
             [

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from metaloop.loop.events import Trying as Trying
     from metaloop.loop.learning import learn as learn
     from metaloop.loop.measuring import evaluate_model as evaluate_model
+    from metaloop.loop.measuring import open_for as open_for
     from metaloop.loop.proposal import Generates as Generates
     from metaloop.loop.single import train_model as train_model
 
@@ -30,6 +31,7 @@ _MODULE_OF = {  # public name -> the module that defines it
     "Trying": "metaloop.loop.events",
     "evaluate_model": "metaloop.loop.measuring",
     "learn": "metaloop.loop.learning",
+    "open_for": "metaloop.loop.measuring",
     "train_model": "metaloop.loop.single",
 }
 

@@ -54,7 +54,8 @@ from metaloop.loop.run import (
 from metaloop.loop.work import WORK
 from metaloop.loop.workplace import prepare
 from metaloop.tasks.family import ClassFamily
-from metaloop.tasks.store import Reading
+from metaloop.tasks.merging import without_overlap
+from metaloop.tasks.store import LeftOut, Reading
 from metaloop.tasks.value_range import ValueRange
 
 _MOST_WORKERS = 16
@@ -163,7 +164,7 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
                 classes_at=asked.classes_at,
                 value_range=asked.value_range,
             )
-            others = _open_others(asked, opened)
+            others, overlap = _open_others(asked, opened)
             spec = opened.family.spec(asked.ways, asked.shots, asked.queries)
             family = opened.family.to(best_device())
             data_sets = [describe_data(each) for each in (opened, *others.values())]
@@ -174,7 +175,8 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
                 asked.out, records, number, asked.budget, asked.seed, family, spec, stop,
                 (*earlier.tries, number), earlier.wall, earlier.cpu,
             )  # fmt: skip
-            yield data_read(opened, time.perf_counter() - start)
+            told = replace(opened, left_out=(*opened.left_out, *overlap))
+            yield data_read(told, time.perf_counter() - start)
             report = yield from _learn(run, opened, others, asked, time.perf_counter() - start)
             status = report["status"]
         except (KeyboardInterrupt, GeneratorExit):
@@ -295,8 +297,13 @@ def _earlier_uses(earlier: Archive | None, gain: float) -> list[Use]:
     ]
 
 
-def _open_others(asked: Asked, opened: OpenedData) -> dict[str, OpenedData]:
-    """Opens further data sets in the shape of the target's inputs; names are made different."""
+def _open_others(
+    asked: Asked, opened: OpenedData
+) -> tuple[dict[str, OpenedData], tuple[LeftOut, ...]]:
+    """Opens further data sets in the shape of the target's inputs; names are made different.
+
+    What is sealed elsewhere is left out of what they lend, and is returned beside them.
+    """
     others: dict[str, OpenedData] = {}
     shape = opened.family.input_format.shape
     size = shape[-1] if opened.family.input_format.kind == "image" else None
@@ -308,7 +315,28 @@ def _open_others(asked: Asked, opened: OpenedData) -> dict[str, OpenedData]:
             name += "'"
         assert isinstance(other.family, ClassFamily)
         others[name] = replace(other, family=replace(other.family, name=name))
-    return others
+    return _without_overlap(asked, opened, others) if others else (others, ())
+
+
+def _without_overlap(
+    asked: Asked, opened: OpenedData, others: dict[str, OpenedData]
+) -> tuple[dict[str, OpenedData], tuple[LeftOut, ...]]:
+    """Returns the others without what is sealed elsewhere; those with nothing left are not used."""
+    families = [each.family for each in (opened, *others.values())]
+    base, *further = [family for family in families if isinstance(family, ClassFamily)]
+    cleaned = without_overlap(base, further)
+    overlap = tuple(item for each in cleaned for item in each.left_out)
+    if asked.strict and overlap:
+        raise DataError(
+            f"{overlap[0].count} x {overlap[0].what} would be left out ({overlap[0].reason}); "
+            "mend the data given with --also or leave --strict away"
+        )
+    used = {
+        name: replace(other, family=each.family, left_out=(*other.left_out, *each.left_out))
+        for (name, other), each in zip(others.items(), cleaned, strict=True)
+        if len(each.family.parts["train"])
+    }
+    return used, overlap
 
 
 def _check_other(other: OpenedData, opened: OpenedData) -> None:

@@ -74,8 +74,9 @@ def made_family(
     """Returns `base` with the classes of `others` and those that the recipe makes of all.
 
     `facts` say what decides the result besides `recipe` and `seed`: data, and whose net `judge`
-    asks about generated classes. `base` itself comes back where nothing is of use. Raises
-    `OutputError` if the family cannot be written.
+    asks about generated classes. `others` share nothing with `base`, as from
+    `without_overlap`. `base` itself comes back where nothing is of use. Raises `OutputError` if the
+    family cannot be written.
     """
     key = hashlib.sha256(json.dumps([*facts, seed]).encode()).hexdigest()[:24]
     try:
@@ -108,13 +109,14 @@ def _make(
 ) -> None:
     partial = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
     try:
-        source, left_out = merge(base, others) if others else (base, ())
+        source = merge(base, others) if others else base
         pieces, share = _added(source, base), USUAL_ORIGINAL_SHARE
+        left_out: tuple[LeftOut, ...] = ()
         if operators_of(recipe):
             made = make_classes(source, recipe, seed, hold=_Holder(partial))
             give_back()  # what operators have worked with
             verdict = _verdict(folder / f"{key}{_VERDICT}", source, made, judge)
-            left_out = (*left_out, *made.left_out, *verdict.left_out)
+            left_out = (*made.left_out, *verdict.left_out)
             if verdict.kept:
                 pieces += _chosen(made.pieces, verdict.kept)
                 share = recipe.original_share

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from metaloop.catalogue.candidates import build_learner, make_candidate, with_module
-from metaloop.catalogue.families import class_parts, open_data
+from metaloop.catalogue.families import class_parts, examples_seen, open_data
 from metaloop.catalogue.model import Model
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DivergenceError, ModelFileError, OutputError
@@ -93,6 +93,7 @@ def train_model(
         input_format=family.input_format,
         parts=class_parts(family),
         training=training_record(finished, family, seed, limit),
+        seen=examples_seen(family),
     )
     yield Trained(model, finished.status == "interrupted")
 

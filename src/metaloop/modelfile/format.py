@@ -18,12 +18,13 @@ from metaloop.modelfile.tensors import pack, unpack
 from metaloop.modelfile.typed_json import decode, encode
 
 FORMAT = "metaloop model"
-VERSION = 1
+VERSION = 2  # 1 had no fingerprints; files without are still written as that
 CARD = "learner.json"
 TENSOR_MEMBERS = {  # member -> field; this is their order in the file
     "weights.safetensors": "weights",
     "support.safetensors": "support",
     "state.safetensors": "state",
+    "fingerprints.safetensors": "fingerprints",
 }
 _HINTS = get_type_hints(ModelFile)
 _CARD_FIELDS = tuple(
@@ -41,7 +42,7 @@ def to_members(model: ModelFile) -> dict[str, bytes]:
         if (tensors := getattr(model, field)) is not None
     }
     card: dict[str, Any] = {name: encode(getattr(model, name)) for name in _CARD_FIELDS}
-    card |= {"format": FORMAT, "format_version": VERSION}
+    card |= {"format": FORMAT, "format_version": 1 if model.fingerprints is None else VERSION}
     card["sha256"] = {member: _sha256(data) for member, data in packed.items()}
     card["sha256"][CARD] = _own_sha256(card)
     text = json.dumps(card, sort_keys=True, indent=1, allow_nan=False)

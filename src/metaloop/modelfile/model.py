@@ -37,6 +37,7 @@ class ModelFile:
     `weights` are the meta-parameters. An `adapted` model has `state` (what was learned from the
     support, flat: see `flatten_tensors`) or the kept `support` (`inputs` as uint8 or float,
     `targets`) or both, and the labels of its classes in the order of its outputs.
+    `fingerprints` are of the examples that the model was made with, to know them again.
     `custom_net` is the class name of a net of the user's own: loading then needs the net itself.
 
     Raises `ValueError` where these do not fit together.
@@ -56,6 +57,7 @@ class ModelFile:
     classes: tuple[Label, ...] = ()
     support: Tensors | None = None
     state: Tensors | None = None
+    fingerprints: Tensors | None = None
 
     def __post_init__(self) -> None:
         adapted = self.kind == "adapted"

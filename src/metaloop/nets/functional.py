@@ -46,6 +46,7 @@ class FunctionalNet:
         with self._undisturbed():
             self._module = with_explicit_norms(self._module)
             self._has_norms = any(isinstance(m, BatchNorm) for m in self._module.modules())
+            self._module.eval()
             self.num_features = self._count_features() if num_features is None else num_features
         self._lending = Lending(self._module, copied=build is not None)
 
@@ -109,7 +110,6 @@ class FunctionalNet:
             return self._build(self.input_format.shape)
 
     def _count_features(self) -> int:
-        self._module.eval()
         with torch.no_grad():
             one = torch.zeros(1, *self.input_format.shape)
             features = self._module(one.to(next(self._module.parameters(), one).device))

@@ -1,21 +1,41 @@
-"""Examples that occur twice, byte for byte: a copy in another part would leak across the split."""
+"""Examples that occur twice: a copy in another part would leak across the split.
+
+Examples are the same if their bytes are; they are near-copies if their fingerprints say so.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
 from metaloop.core.records import PARTS, Part
+from metaloop.tasks.fingerprints import Known, fingerprints, groups_of_equal, is_of_vectors
 from metaloop.tasks.store import Store
 
 _NO_PART = -1
+_NEIGHBOURS = 6  # of an image that are looked at: it and its thumbnails
 
 
-def cross_part_duplicates(store: Store, parts: Mapping[Part, np.ndarray]) -> np.ndarray:
-    """Returns the sorted indices, int64, of examples to leave out of the less sealed parts.
+@dataclass(frozen=True, eq=False)
+class Copies:
+    """Sorted indices of `examples` to leave out; `near` of them are the same but for some bytes."""
+
+    examples: np.ndarray
+    near: int
+
+    @property
+    def what(self) -> str:
+        """What is left out, in words."""
+        return f"examples, {self.near:,} of them near-copies" if self.near else "examples"
+
+
+def cross_part_duplicates(store: Store, parts: Mapping[Part, np.ndarray]) -> Copies:
+    """Returns the examples, int64, to leave out of the less sealed parts.
 
     `parts` holds class indices, as from `assign_parts`. Where the same content occurs in several
     parts, only the copies in the most sealed of them stay: test, then promotion, search, train.
@@ -27,13 +47,38 @@ def cross_part_duplicates(store: Store, parts: Mapping[Part, np.ndarray]) -> np.
     most_sealed = np.full(len(ranks), _NO_PART)
     content = _content_ids(store)
     np.maximum.at(most_sealed, content, ranks)
-    return np.flatnonzero((ranks != _NO_PART) & (ranks < most_sealed[content]))
+    same = (ranks != _NO_PART) & (ranks < most_sealed[content])
+    near = np.zeros(len(ranks), bool)
+    prints, vectors = fingerprints(store.inputs), is_of_vectors(store.inputs)
+    for rank in range(len(PARTS) - 1):
+        asked = np.flatnonzero((ranks == rank) & ~same)
+        known = Known(prints[ranks > rank], vectors)
+        near[asked] = known.nearest(prints[asked]) >= 0
+    return Copies(np.flatnonzero(same | near), int(near.sum()))
 
 
-def within_class_duplicates(store: Store) -> int:
-    """Returns how many examples repeat an earlier example of their own class."""
-    pairs = np.stack([store.targets.cpu().numpy(), _content_ids(store)], axis=1)
-    return len(pairs) - len(np.unique(pairs, axis=0))
+def copies_at_other_sizes(
+    inputs: Tensor, targets: np.ndarray, size_of: Callable[[int], int]
+) -> np.ndarray:
+    """Returns the sorted indices of images that are in their class once more, and larger.
+
+    `size_of(i)` is the number of pixels that image i had before all got one shape; it is asked for
+    images that have near-copies only. Copies of one size all stay.
+    """
+    prints = fingerprints(inputs)
+    groups = groups_of_equal(prints)
+    members: dict[int, list[int]] = defaultdict(list)
+    for index, group in enumerate(groups.tolist()):
+        members[group].append(index)
+    found = Known(prints, is_of_vectors(inputs)).neighbours(prints, _NEIGHBOURS)
+    crowded = np.bincount(groups)[groups] > 1
+    gone = []
+    for index in np.flatnonzero((found[:, 1] >= 0) | crowded).tolist():
+        others = {i for near in found[index] if near >= 0 for i in members[groups[near]]}
+        mine = [i for i in others if i != index and targets[i] == targets[index]]
+        if any(size_of(i) > size_of(index) for i in mine):
+            gone.append(index)
+    return np.array(gone, np.int64)
 
 
 def _content_ids(store: Store) -> np.ndarray:

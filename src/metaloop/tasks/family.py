@@ -22,6 +22,7 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import PARTS, Part
 from metaloop.core.spec import TaskSpec
+from metaloop.tasks.copied_classes import join_copied_classes
 from metaloop.tasks.duplicates import cross_part_duplicates
 from metaloop.tasks.episodes import Episodes, Indices
 from metaloop.tasks.sampling import draw_distinct
@@ -281,25 +282,24 @@ def class_family(
     reading: Reading,
     *,
     split_seed: int = 0,
-    parts: Mapping[str, Sequence[str]] | None = None,
+    split: Mapping[Part, np.ndarray] | None = None,
     input_format: InputFormat | None = None,
 ) -> tuple[ClassFamily, tuple[LeftOut, ...]]:
     """Returns the family of a reading, and what had to be left out of it.
 
-    `parts`: class names per part as stored in a model; classes that the model has not seen go to
-    `test`.
+    `split`: the classes of each part, where that is known; else they are dealt.
     """
     store = reading.store
     left_out = list(reading.left_out)
-    if parts is None:
+    if split is None:
+        store, copied = join_copied_classes(store)
+        left_out += copied
         split = assign_parts(store.classes, split_seed)
-    else:
-        split = _stored_parts(store, parts)
-    duplicates = cross_part_duplicates(store, split)
+    copies = cross_part_duplicates(store, split)
+    duplicates = copies.examples
     if len(duplicates):
-        left_out.append(LeftOut("examples", "same content in another part", len(duplicates)))
-        keep = np.setdiff1d(np.arange(len(store.inputs)), duplicates)
-        store = replace(store, inputs=store.inputs[keep], targets=store.targets[keep])
+        left_out.append(LeftOut(copies.what, "same content in another part", len(duplicates)))
+        store = store.without(np.empty(0, np.int64), duplicates)
         _check_something_left(reading.name, store, split, len(duplicates))
     return ClassFamily(reading.name, store, split, input_format), tuple(left_out)
 
@@ -314,12 +314,6 @@ def _check_something_left(
                 f"{name}: {num_duplicates} examples occur in several parts; without them part "
                 f"'{part}' has fewer than 2 classes of 2 examples; give different examples"
             )
-
-
-def _stored_parts(store: Store, parts: Mapping[str, Sequence[str]]) -> dict[Part, np.ndarray]:
-    part_of = {name: part for part, names in parts.items() for name in names}
-    assigned = np.array([part_of.get(info.name, "test") for info in store.classes])
-    return {part: np.flatnonzero(assigned == part) for part in PARTS}
 
 
 def measure_format(store: Store, classes: np.ndarray) -> InputFormat:

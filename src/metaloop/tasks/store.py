@@ -50,6 +50,21 @@ class Store:
         """Returns the store with its tensors on `device`."""
         return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
 
+    def without(self, classes: np.ndarray, examples: np.ndarray | None = None) -> Store:
+        """Returns the store without these classes and these examples; what follows moves up."""
+        targets = self.targets.cpu().numpy()
+        keep = ~np.isin(targets, classes)
+        if examples is not None:
+            keep[examples] = False
+        stay = np.setdiff1d(np.arange(len(self.classes)), classes)
+        moved = np.searchsorted(stay, targets[keep])
+        return replace(
+            self,
+            inputs=self.inputs[torch.from_numpy(keep).to(self.inputs.device)],
+            targets=torch.from_numpy(moved).to(self.targets),
+            classes=tuple(self.classes[index] for index in stay),
+        )
+
     @cached_property
     def examples_of(self) -> list[np.ndarray]:
         """Indices of the examples of every class, in order."""

@@ -23,11 +23,12 @@ from metaloop.core.budget import Budget
 from metaloop.core.records import Candidate, Choice, to_json
 from metaloop.generators.recipes import extended, recipe_text
 from metaloop.loop import Learned, evaluate_model, finishing, learn, run, train_model
+from metaloop.loop.baselines_job import measure_baselines
 from metaloop.loop.inventing_job import invent_programs
 from metaloop.loop.joining_job import join_nets
 from metaloop.loop.judging_job import judge
 from metaloop.loop.single import Trained
-from metaloop.loop.training_job import Segment, measure_baselines, train_node
+from metaloop.loop.training_job import Segment, train_node
 from metaloop.loop.transfer import digits_report
 from metaloop.loop.workplace import TrainingData, family_of, net_of, prepare
 from metaloop.tasks.family import ClassFamily
@@ -165,7 +166,7 @@ def test_nets_are_joined_judged_and_searched_for_programs_elsewhere(
     assert {head["status"] for head in invented["heads"]} == {"finished"}, invented["heads"]
     plain = make_candidate("nearest_centroid", family.input_format, family.spec(5, 1, 5))
     measured = measure_baselines(
-        place, {"heads": [to_json(plain)], "seed": 0, "episodes": 4}, quiet
+        place, {"heads": [to_json(plain)], "seed": 0, "episodes": 4, "cpu_seconds": None}, quiet
     )
     assert measured["heads"][0]["status"] == "finished"
 
