@@ -140,18 +140,11 @@ def test_memory_does_not_grow_with_all_images_at_once() -> None:
 
 def test_characters_of_other_classes_are_no_copies(shared_data: Path) -> None:
     with zipfile.ZipFile(shared_data / "omniglot" / "images_evaluation.zip") as archive:
-        names = [name for name in archive.namelist() if name.endswith(".png")][::7]
-        images = np.stack(
-            [
-                np.asarray(
-                    Image.open(archive.open(name))
-                    .convert("L")
-                    .resize((28, 28), Image.Resampling.BOX)
-                )
-                for name in names[:1500]
-            ]
-        )[:, None]
-    classes = [name.rpartition("/")[0] for name in names[:1500]]
+        names = [name for name in archive.namelist() if name.endswith(".png")][::7][:1500]
+        drawn = [Image.open(archive.open(name)).convert("L") for name in names]
+    small = [image.resize((28, 28), Image.Resampling.BOX) for image in drawn]
+    images = np.stack([np.asarray(image) for image in small])[:, None]
+    classes = [name.rpartition("/")[0] for name in names]
     assert_other_classes_are_far(255 - images, np.array(classes))
 
 

@@ -9,6 +9,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from torch import Tensor
@@ -67,16 +68,21 @@ def copies_at_other_sizes(
     """
     prints = fingerprints(inputs)
     groups = groups_of_equal(prints)
-    members: dict[int, list[int]] = defaultdict(list)
-    for index, group in enumerate(groups.tolist()):
-        members[group].append(index)
+    members: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for index, key in enumerate(zip(groups.tolist(), targets.tolist(), strict=True)):
+        members[key].append(index)
+
+    @cache
+    def largest(group: int, target: int) -> int:
+        return max(map(size, members.get((group, target), ())), default=0)
+
+    size = cache(size_of)
     found = Known(prints, is_of_vectors(inputs)).neighbours(prints, _NEIGHBOURS)
-    crowded = np.bincount(groups)[groups] > 1
     gone = []
-    for index in np.flatnonzero((found[:, 1] >= 0) | crowded).tolist():
-        others = {i for near in found[index] if near >= 0 for i in members[groups[near]]}
-        mine = [i for i in others if i != index and targets[i] == targets[index]]
-        if any(size_of(i) > size_of(index) for i in mine):
+    for index, target in enumerate(targets.tolist()):
+        near = {int(groups[i]) for i in found[index] if i >= 0}
+        twice = sum(len(members.get((group, target), ())) for group in near) > 1
+        if twice and max(largest(group, target) for group in near) > size(index):
             gone.append(index)
     return np.array(gone, np.int64)
 

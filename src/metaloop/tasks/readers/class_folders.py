@@ -11,13 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from metaloop.core.errors import DataError
+from metaloop.tasks.duplicates import copies_at_other_sizes
 from metaloop.tasks.readers import layout
 from metaloop.tasks.readers.array_files import ARRAY_SUFFIX, read_array_files
 from metaloop.tasks.readers.finish import explain, finish, tally, unreadable
 from metaloop.tasks.readers.image_files import ImageFiles
-from metaloop.tasks.readers.images import Picture, check_heif, decode_all
+from metaloop.tasks.readers.images import Picture, check_heif, decode_all, num_pixels
 from metaloop.tasks.readers.labels import LabelTable
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
@@ -57,11 +59,21 @@ def read_class_folders(
     )
     check_heif(where, found.paths, readable, found.load)
     left_out = found.left_out + unreadable(where, found.paths, readable)
+    targets = found.targets[readable]
+
+    def size_of(index: int) -> int:
+        return num_pixels(found.load(found.paths[readable[index]]))
+
+    small = copies_at_other_sizes(torch.from_numpy(images), targets, size_of)
+    if len(small):
+        names = [tidy(found.paths[i]) for i in readable[small]]
+        left_out.append(tally(names, "the same picture is there in a larger size"))
+        images, targets = np.delete(images, small, axis=0), np.delete(targets, small)
     return finish(
         where,
         kind,
         images,
-        found.targets[readable],
+        targets,
         found.classes,
         left_out,
         name=name,

@@ -130,6 +130,12 @@ def fit(picture: Picture, shape: Shape, value_range: ValueRange | None = None) -
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
+def num_pixels(picture: Picture) -> int:
+    """Returns how many pixels a readable picture has, which is not decoded for that."""
+    with _opened(picture) as image:
+        return image.width * image.height
+
+
 def image_kind(head: bytes) -> str:
     """Returns the kind of image that a file is which begins so; "" if it is none that is known."""
     if head.startswith((b"II*\0", b"MM\0*")):
