@@ -133,7 +133,7 @@ def fit(picture: Picture, shape: Shape, value_range: ValueRange | None = None) -
 def num_pixels(picture: Picture) -> int:
     """Returns how many pixels a readable picture has, which is not decoded for that."""
     with _opened(picture) as image:
-        return image.width * image.height
+        return int(image.width) * int(image.height)
 
 
 def image_kind(head: bytes) -> str:
