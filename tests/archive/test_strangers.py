@@ -78,6 +78,13 @@ WRONG = {
     "UPDATE results SET value = 'best'": "Result.value is str",
     "UPDATE results SET episodes = x'01'": "Result.episodes is bytes",
     "UPDATE candidates SET json = json_set(json, '$.plan.ways', '5')": "Plan.ways is str",
+    "UPDATE results SET value = 1e300": "figure 1e+300",
+    "UPDATE trials SET cpu_seconds = 9e999": "inf seconds",
+    "UPDATE candidates SET json = replace(json, '2.0', 'NaN')": "not finite",
+    "UPDATE candidates SET json = replace(json, '2.0', '1e999')": "not finite",
+    "UPDATE candidates SET json = replace(json, '2.0', '\"\\ud800\"')": "surrogates",
+    f"UPDATE runs SET arguments = '{'[' * 80}{']' * 80}'": "nested deeper",
+    f"UPDATE runs SET arguments = '{'[' * 9000}{']' * 9000}'": "nested deeper",
     "UPDATE candidates SET json = json_set(json, '$.net.name', 7)": "Choice.name is int",
     "UPDATE candidates SET json = json_set(json, '$.data.original_share', 'x')": "original_share",
 }

@@ -18,11 +18,11 @@ from metaloop.catalogue.limits import (
     PLAN_LIMITS,
     check_candidate,
 )
-from metaloop.catalogue.nets import NETS, VIEW, skeletons
+from metaloop.catalogue.nets import NETS, VIEW, build_net, skeletons
 from metaloop.catalogue.space import NET_SPACE, random_candidate
 from metaloop.core.errors import MetaloopError
 from metaloop.core.inputs import InputFormat
-from metaloop.core.randomness import numpy_stream
+from metaloop.core.randomness import numpy_stream, torch_stream
 from metaloop.core.records import Candidate, Choice, DataRecipe, Plan
 from metaloop.core.spec import TaskSpec
 from metaloop.nets.costing import cost_of
@@ -124,9 +124,28 @@ def test_the_cost_of_a_net_is_what_its_layers_compute(name: str) -> None:
         if isinstance(layer, (torch.nn.Conv2d, torch.nn.Linear)):
             layer.register_forward_hook(count)
     with torch.no_grad():
-        module.eval()(torch.zeros(1, 3, 32, 32))
+        features = module.eval()(torch.zeros(1, 3, 32, 32))
     ((_, skeleton),) = skeletons(Choice(name, options), IMAGES)
     cost = cost_of(skeleton, IMAGES.shape)
     assert (cost.largest_layer, cost.multiply_adds) == (max(sizes), operations)
+    assert cost.features == features.shape[1]
     assert cost.parameters == sum(t.numel() for t in [*module.parameters(), *module.buffers()])
     assert all(tensor.is_meta for tensor in skeleton.parameters())
+
+
+@pytest.mark.parametrize("name", [*sorted(NETS), "joined"])
+def test_a_net_of_the_catalogue_is_built_without_being_tried(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = [{"name": "conv4"}, {"name": "raw", "options": {VIEW: "unit"}}]
+    choice = Choice(name, {"members": members} if name == "joined" else {})
+    module = torch.nn.Module
+
+    def tried(*arguments: Any) -> None:
+        raise AssertionError("a net was called")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "__call__", tried)
+        net = build_net(choice, IMAGES)
+    features, _ = net(net.init(torch_stream(0, "init")), torch.zeros(2, *IMAGES.shape))
+    assert features.shape == (2, net.num_features)

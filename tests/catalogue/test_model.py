@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,18 @@ def test_results_are_added_to_those_that_are_there() -> None:
     model = make_model("nearest_centroid")
     assert model.with_results().results == ()
     assert model.device == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["protonet", "ridge", "rfs"])
+def test_a_file_without_the_classifier_that_training_began_with_is_refused(
+    name: str, tmp_path: Path
+) -> None:
+    spec = replace(SPEC, num_training_classes=0)  # as a file says it; the part has one class
+    model = make_model(name)
+    whole = model.learner.init(replace(spec, num_training_classes=1), torch_stream(0, "init"))
+    parted = {k: v for k, v in whole.items() if not k.startswith("classifier.")}
+    for file, weights in (("whole", whole), ("parted", parted)):
+        replace(model, spec=spec, meta_params=weights).save(tmp_path / file)
+    assert {*load_model(tmp_path / "whole").meta_params} == {*whole}
+    with pytest.raises(ModelFileError, match=r"lack 'classifier\.log_scale'"):
+        load_model(tmp_path / "parted")

@@ -62,6 +62,20 @@ def test_what_was_made_under_a_transform_or_for_inference_serves_elsewhere() -> 
     torch.testing.assert_close(leaf.grad, gradients)
 
 
+def test_a_table_that_another_thread_puts_in_place_meanwhile_does_no_harm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    form = new_format()
+    make = form._made_moments
+
+    def overtaken(device: torch.device) -> tuple[Tensor, Tensor]:
+        form.__dict__["_moments"] = {}
+        return make(device)
+
+    monkeypatch.setitem(form.__dict__, "_made_moments", overtaken)
+    torch.testing.assert_close(form.normalise(INPUTS), expected(INPUTS))
+
+
 def test_a_format_that_has_normalised_is_equal_to_one_that_has_not() -> None:
     used = new_format()
     used.normalise(INPUTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from functools import partial
 
 import pytest
@@ -128,3 +129,17 @@ def test_a_net_is_given_in_one_way() -> None:
         FunctionalNet(FORMAT)
     with pytest.raises(TypeError, match="either"):
         FunctionalNet(FORMAT, build=conv4, module=_own())
+
+
+def test_a_net_whose_width_is_known_is_not_tried() -> None:
+    tried = []
+
+    def build(shape: tuple[int, ...]) -> nn.Module:
+        module = nn.Flatten()
+        module.register_forward_hook(lambda *call: tried.append(call))
+        return module
+
+    assert FunctionalNet(FORMAT, build=build, num_features=math.prod(FORMAT.shape)).num_features
+    assert not tried
+    assert FunctionalNet(FORMAT, build=build).num_features == math.prod(FORMAT.shape)
+    assert tried

@@ -9,7 +9,14 @@ import pytest
 from metaloop.core.inputs import InputFormat
 from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.mlp import raw
-from metaloop.programs.affordable import MOST_NUMBERS, USUAL_SIZES, check_affordable, numbers_of
+from metaloop.programs.affordable import (
+    MOST_NUMBERS,
+    MOST_STATEMENTS,
+    USUAL_SIZES,
+    check_affordable,
+    numbers_of,
+    statements_of,
+)
 from metaloop.programs.errors import ProgramError
 from metaloop.programs.inference import infer_types
 from metaloop.programs.learner import ProgramLearner
@@ -36,12 +43,32 @@ def predict(x, w):
     return matmul(x, w)
 """
 
+_LONG = "\n".join(f"    s{k + 1} = exp(s{k})" for k in range(60))
+LONG_BEHIND_GRADIENTS = f"""
+def adapt(x, y):
+    w0 = matmul(transpose(x), y)
+{_STEPS[: _STEPS.index("    w17")]}
+    return w16
+
+def predict(x, w):
+    s0 = matmul(x, w)
+{_LONG}
+    return s60
+"""
+
 
 def net_of(width: int) -> FunctionalNet:
     return FunctionalNet(InputFormat("vector", (width,), (0.0,) * width, (1.0,) * width), build=raw)
 
 
-@pytest.mark.parametrize(("source", "says"), [(SQUARES, "in memory"), (MANY_GRADIENTS, "grad")])
+_COSTLY = [
+    (SQUARES, "in memory"),
+    (MANY_GRADIENTS, "grad"),
+    (LONG_BEHIND_GRADIENTS, "statements"),
+]
+
+
+@pytest.mark.parametrize(("source", "says"), _COSTLY)
 def test_a_program_of_many_large_matrices_is_refused_before_it_runs(source: str, says: str) -> None:
     net = net_of(4800)  # 40 x 40 pixels in colour
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -68,3 +95,15 @@ def test_the_estimate_counts_every_value_that_lives_at_once() -> None:
     squares = 30 * (5 * 7 + 5 * 5)
     assert numbers_of(typed, sizes) == inputs + squares + 5 * 7 + 5 * 3
     assert numbers_of(typed, {**USUAL_SIZES, "D": 4800}) > MOST_NUMBERS
+
+
+def test_statements_behind_gradients_count_as_often_as_they_run() -> None:
+    typed = infer_types(parse(LONG_BEHIND_GRADIENTS))
+    predict = 1 + 60
+    adapt = 2 + 16 * 2
+    assert statements_of(typed) == adapt + predict + 3 * 16 * predict > MOST_STATEMENTS
+
+
+@pytest.mark.parametrize("name", sorted(LIBRARY))
+def test_known_programs_run_a_small_part_of_the_statements_that_may_be(name: str) -> None:
+    assert statements_of(infer_types(parse(LIBRARY[name].source))) < MOST_STATEMENTS / 10

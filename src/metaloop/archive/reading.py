@@ -34,6 +34,9 @@ from metaloop.core.statistics import EpisodeScores
 
 Record = TypeVar("Record")
 
+# what decoding raises where a row holds anything else than metaloop writes
+_DAMAGES = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+
 
 class Reading(ABC):
     """What can be asked of an archive. Each method reads one state and keeps nothing locked."""
@@ -209,7 +212,7 @@ class Reading(ABC):
     ) -> tuple[Record, ...]:
         try:
             return tuple(conforming(decode(row)) for row in found)
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        except _DAMAGES as error:
             reason = " ".join(str(error).split())[:200]
             raise ArchiveError(f"archive '{self.path}' is damaged: {reason}") from error
 

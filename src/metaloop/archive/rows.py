@@ -307,7 +307,7 @@ def _figure(value: float | None) -> float:
 
 
 def _seconds(value: float) -> float:
-    """Returns seconds as they are; `ValueError` unless they are from 0 to a span of history."""
-    if isinstance(value, (int, float)) and not 0 <= value <= _MOST_SECONDS:
-        raise ValueError(f"{value:.3g} seconds are not between 0 and {_MOST_SECONDS:g}")
+    """Returns seconds as they are; `ValueError` for more than a span of history."""
+    if isinstance(value, (int, float)) and not abs(value) <= _MOST_SECONDS:
+        raise ValueError(f"{value:.3g} seconds are more than {_MOST_SECONDS:g}")
     return value

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from metaloop.archive.archive import Archive
 from metaloop.archive.stored import RunId
+from metaloop.core.errors import ArchiveError
 
 _TABLE = """CREATE TABLE IF NOT EXISTS spent (
     run INTEGER PRIMARY KEY REFERENCES runs (id),
@@ -30,4 +31,9 @@ def spent_by(archive: Archive, run: RunId) -> tuple[float, float] | None:
     if not archive.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'spent'"):
         return None
     found = archive.query("SELECT wall_seconds, cpu_seconds FROM spent WHERE run = ?", (run,))
-    return (float(found[0][0]), float(found[0][1])) if found else None
+    if not found:
+        return None
+    wall_seconds, cpu_seconds = found[0]
+    if not all(isinstance(value, (int, float)) for value in (wall_seconds, cpu_seconds)):
+        raise ArchiveError(f"archive '{archive.path}' is damaged: run {run} has spent no number")
+    return float(wall_seconds), float(cpu_seconds)

@@ -23,7 +23,6 @@ from metaloop.core.learner import Learner, MetaParams, TaskState
 from metaloop.core.records import Candidate, Result
 from metaloop.core.spec import TaskSpec
 from metaloop.modelfile import ModelFile, TrainingRecord, read_model, write_model
-from metaloop.nets.classifier import WEIGHT as CLASSIFIER
 from metaloop.nets.functional import with_memory_format
 from metaloop.tasks.recognising import Seen
 
@@ -131,7 +130,7 @@ def model_from_file(
         check_net_tensors(content.weights, candidate.net, inputs)
     learner = build_learner(candidate, inputs, content.spec.objective, module=net)
     spec = content.spec
-    if CLASSIFIER in content.weights and not spec.num_training_classes:
+    if not spec.num_training_classes:  # training begins with a classifier of its part's classes
         spec = replace(spec, num_training_classes=len(content.parts.get("train", ())))
     check_weights(content.weights, learner, spec)
     weights = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -161,15 +161,19 @@ def _module(net: Choice, input_format: InputFormat) -> nn.Module:
     return module if view == USUAL_VIEW else Viewed(module, input_format, view)
 
 
-def _joined(net: Choice, input_format: InputFormat) -> nn.Module:
+def _joined(net: Choice, input_format: InputFormat, widths: Sequence[int]) -> nn.Module:
     members = [Choice(m["name"], m.get("options", {})) for m in net.options["members"]]
     modules = [_module(member, input_format) for member in members]
-    return Joined(modules, input_format.shape)
+    return Joined(modules, widths)
 
 
-def _fresh(choice: Choice, input_format: InputFormat, shape: Shape) -> nn.Module:
+def _fresh(
+    choice: Choice, input_format: InputFormat, widths: Sequence[int], shape: Shape
+) -> nn.Module:
     """The module of a net: a function of this file, so that a learner can be pickled."""
-    return _joined(choice, input_format) if choice.name == JOINED else _module(choice, input_format)
+    if choice.name == JOINED:
+        return _joined(choice, input_format, widths)
+    return _module(choice, input_format)
 
 
 def build_net(
@@ -188,8 +192,10 @@ def build_net(
                 f"net=<that module>"
             )
         return FunctionalNet(input_format, module=module)
-    _check_cost(choice, input_format, [part for _, part in skeletons(choice, input_format)])
-    return _narrow(FunctionalNet(input_format, build=partial(_fresh, choice, input_format)))
+    parts = [part for _, part in skeletons(choice, input_format)]
+    widths = _checked_widths(choice, input_format, parts)
+    build = partial(_fresh, choice, input_format, widths)
+    return FunctionalNet(input_format, build=build, num_features=sum(widths))
 
 
 def skeletons(choice: Choice, input_format: InputFormat) -> list[tuple[str, nn.Module]]:
@@ -207,27 +213,23 @@ def skeletons(choice: Choice, input_format: InputFormat) -> list[tuple[str, nn.M
     ]
 
 
-def _check_cost(choice: Choice, input_format: InputFormat, parts: list[nn.Module]) -> None:
+def _checked_widths(
+    choice: Choice, input_format: InputFormat, parts: list[nn.Module]
+) -> tuple[int, ...]:
+    """Returns the number of features of each part; `MetaloopError` if all are too costly."""
     costs = [cost_of(part, input_format.shape) for part in parts]
     for what, cost, most in (
         ("parameters", sum(cost.parameters for cost in costs), MOST_PARAMETERS),
         ("numbers in a layer", max(cost.largest_layer for cost in costs), LARGEST_LAYER),
         ("multiply-adds an input", sum(cost.multiply_adds for cost in costs), MOST_MULTIPLY_ADDS),
+        ("features", sum(cost.features for cost in costs), MOST_FEATURES),
     ):
         if cost > most:
             raise MetaloopError(
                 f"net '{choice.name}' on inputs of shape {tuple(input_format.shape)} has {cost:,} "
                 f"{what}, more than {most:,}; use a smaller net or smaller inputs"
             )
-
-
-def _narrow(net: FunctionalNet) -> FunctionalNet:
-    if net.num_features > MOST_FEATURES:
-        raise MetaloopError(
-            f"a net has up to {MOST_FEATURES:,} features, got {net.num_features:,}; use a net with "
-            f"mean pooling or smaller inputs"
-        )
-    return net
+    return tuple(cost.features for cost in costs)
 
 
 def _skeleton(choice: Choice, input_format: InputFormat) -> nn.Module:

@@ -46,9 +46,10 @@ class InputFormat:
     def normalise(self, inputs: Tensor) -> Tensor:
         """Returns `(inputs - mean) / deviation` of float inputs `[..., *shape]`."""
         device = inputs.device
-        if device not in self._moments:
-            self._moments[device] = _apart(lambda: self._made_moments(device))
-        mean, deviation = self._moments[device]
+        moments = self._moments.get(device)
+        if moments is None:  # what is stored is not read again: two threads may make two tables
+            moments = self._moments[device] = _apart(lambda: self._made_moments(device))
+        mean, deviation = moments
         return (inputs - mean) / deviation
 
     @cached_property

@@ -218,17 +218,20 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         read = self._read(X, self._model_to_adapt(self.task_), self.task_)
         return self.task_.outputs(read)
 
-    def _learned(self: Estimator, learn: Callable[[Estimator], object]) -> Estimator:
+    def _learned(
+        self: Estimator, learn: Callable[[Estimator], object], adding: bool = False
+    ) -> Estimator:
         """Returns self with what `learn` did to a copy of it; as it was if that fails.
 
-        If another thread was first, that is learned on top of the other's: nothing gets lost.
+        `adding`: `learn` goes on from what is known. If another thread was first, that is learned
+        on top of the other's: nothing gets lost. Parameters set meanwhile stay set.
         """
         while True:
             before, learned = self.__dict__, copy.copy(self)
             learn(learned)
             with _replacing:
-                if self.__dict__ is before:
-                    self.__dict__ = learned.__dict__
+                if self.__dict__ is before or not adding:
+                    self.__dict__ = {**learned.__dict__, **self.get_params(deep=False)}
                     return self
 
     def _task_to_extend(self) -> AdaptedTask | None:

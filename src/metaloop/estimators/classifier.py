@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_consistent_length
 
 from metaloop.core.errors import InputError
 from metaloop.core.objective import probabilities
 from metaloop.estimators.base import FewShotEstimator, check_lengths
 from metaloop.estimators.baseline import baseline_model
-from metaloop.estimators.labels import check_same_kind, distinct, read_labels
+from metaloop.estimators.labels import check_same_kind, distinct, input_errors, read_labels
 from metaloop.estimators.task import AdaptedTask, Support, adapt_to
 from metaloop.modelfile.model import Label
 
@@ -67,7 +68,7 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
             unexpected = sorted(set(labels.tolist()) - set(np.asarray(classes).ravel().tolist()))
             if unexpected:
                 raise InputError(f"label {unexpected[0]!r} of y is not among `classes`")
-        return self._learned(lambda new: new._learn(X, labels, new._task_to_extend()))
+        return self._learned(lambda new: new._learn(X, labels, new._task_to_extend()), adding=True)
 
     def predict(self, X: Any) -> np.ndarray:
         """Returns the most probable class of every example `[n]`."""
@@ -78,6 +79,17 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
     def predict_proba(self, X: Any) -> np.ndarray:
         """Returns probabilities `[n, classes]`, columns in the order of `classes_`."""
         return probabilities(self._snapshot()._outputs(X)).numpy()
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Returns the share of examples, weighted if asked for, whose label `y [n]` is predicted.
+
+        Raises `InputError` for labels of another kind than those of `fit`.
+        """
+        labels, predicted = read_labels(y), self.predict(X)
+        with input_errors():
+            check_consistent_length(predicted, labels, sample_weight)
+        check_same_kind(predicted, labels)
+        return float(np.average(predicted == labels, weights=sample_weight))
 
     def _learn(self, X: Any, labels: np.ndarray, before: AdaptedTask | None) -> None:
         """Adapts to the examples, joined to those of the task before, if any."""

@@ -21,10 +21,20 @@ from scipy.sparse import issparse
 from torch import Tensor
 
 from metaloop.core.errors import DataError, InputError
+from metaloop.core.forking import ForkableLock
 from metaloop.core.inputs import InputFormat
-from metaloop.tasks.readers.images import decode_image, fit, ink_high
-from metaloop.tasks.value_range import BYTES, ValueRange, check_scale, decide_range, to_bytes
+from metaloop.tasks.readers.images import (
+    Picture,
+    decode_image,
+    fit,
+    ink_high,
+    is_wide_mode,
+    wide_range,
+)
+from metaloop.tasks.readers.ranges import range_of_set
+from metaloop.tasks.value_range import BYTES, ValueRange, check_scale, to_bytes
 
+_loading = ForkableLock()
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 _SHAPES = (
     "[n, height, width], [n, height, width, channels] with 1, 3 or 4 channels, "
@@ -65,8 +75,12 @@ def read_pictures(
     """
     sources = image_sources(X)
     if sources is not None:
-        value_range = known or declared or BYTES
-        wide = value_range if value_range[1] > BYTES[1] else None  # for pixels of more than 8 bits
+        wide = known  # for numbers of more than 8 bits
+        if known is None:
+            wide = wide_range(len(sources), lambda row: _wide(sources[row]), declared, "X")
+        elif declared is None and known[1] <= BYTES[1]:
+            wide = None  # decided on arrays or on files of 8 bits: it says nothing of them
+        value_range = known or wide or BYTES
         return Pictures(
             len(sources),
             lambda row: _decoded(sources[row], row, input_format, wide),
@@ -75,7 +89,10 @@ def read_pictures(
     images = _image_array(X)
     if known is not None:
         check_scale(images, known)
-    value_range = known or decide_range(images, declared)
+        value_range = known
+    else:
+        extremes = np.array([images.min(), images.max()])
+        value_range = range_of_set(extremes, images.dtype, declared, "X")
 
     def load(row: int) -> np.ndarray:
         pixels = fit(to_bytes(images[row : row + 1], value_range)[0], input_format.shape)
@@ -104,6 +121,15 @@ def _is_source(item: Any) -> bool:
     return isinstance(item, (str, bytes, os.PathLike, Image.Image))
 
 
+def _wide(source: Any) -> Picture:
+    """The source as `wide_range` takes it; what cannot be read is left to who decodes it."""
+    if isinstance(source, (str, os.PathLike)):
+        return Path(source).expanduser()
+    if isinstance(source, Image.Image):
+        return _encoded(source) if is_wide_mode(source.mode) else np.zeros((1, 1), np.uint8)
+    return bytes(source) if isinstance(source, bytes) else np.zeros((1, 1), np.uint8)
+
+
 def _decoded(
     source: Any, row: int, input_format: InputFormat, wide: ValueRange | None
 ) -> np.ndarray:
@@ -122,6 +148,8 @@ def _decoded(
 
 def _encoded(image: Image.Image) -> bytes:
     """The image as PNG, so that it is read exactly as its file would be."""
+    with _loading:  # of the first call: Pillow reads the image's file then
+        image.load()
     image = ImageOps.exif_transpose(image)
     file = io.BytesIO()
     if image.mode in ("F", "I"):  # PNG has neither

@@ -35,9 +35,13 @@ def read_labels(y: Any) -> np.ndarray:
         raise InputError("this classifier requires y to be passed, but the target y is None")
     if isinstance(y, Iterator):
         raise InputError(f"y is a {type(y).__name__}, which can be read only once; give a list")
-    if isinstance(y, (list, tuple)):  # numpy would make text of numbers among text
+    if isinstance(y, (list, tuple)):  # NumPy would make text of numbers and NaN among text
         _check_one_kind(y)
+        if any(isinstance(label, (str, bytes)) for label in y):
+            y = np.array(y, dtype=object)
     with input_errors():
+        if hasattr(y, "__array__"):  # categories, whatever scikit-learn makes of them
+            y = np.asarray(y)
         labels = _plain(np.asarray(column_or_1d(y, warn=True)))
     if len(labels) == 0:
         raise InputError(f"y is empty; {_EXPECTED}")
@@ -74,15 +78,20 @@ def check_same_kind(old: np.ndarray, new: np.ndarray) -> None:
 
 
 def _plain(labels: np.ndarray) -> np.ndarray:
-    """An array of objects as one of text, numbers or truth values, if they all are."""
-    if labels.dtype.kind != "O":
+    """An array of objects as one of text, numbers or truth values, if they all are.
+
+    Raises `InputError` for labels that are missing.
+    """
+    if labels.dtype.kind not in "OTMm":
         return labels
-    values = labels.tolist()
+    values = list(labels) if labels.dtype.kind in "Mm" else labels.tolist()
     missing = [i for i, value in enumerate(values) if _is_missing(value)]
     if missing:
         raise InputError(
             f"y[{missing[0]}] is missing ({values[missing[0]]!r}); every example needs a label"
         )
+    if labels.dtype.kind != "O":
+        return labels
     nested = next((value for value in values if isinstance(value, (list, tuple, set, dict))), None)
     if nested is not None:
         raise InputError(f"y holds a {type(nested).__name__}, {nested!r}; {_EXPECTED}")
@@ -95,6 +104,8 @@ def _is_missing(value: Any) -> bool:
     """Whether a label stands for none: None, NaN, or the missing value of a data frame."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
+    if isinstance(value, (np.datetime64, np.timedelta64)):
+        return bool(np.isnat(value))
     return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
 
 

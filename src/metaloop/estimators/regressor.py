@@ -45,7 +45,7 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
 
         Raises `InputError` if the support of before was not kept.
         """
-        return self._learned(lambda new: new._learn(X, y, new._task_to_extend()))
+        return self._learned(lambda new: new._learn(X, y, new._task_to_extend()), adding=True)
 
     def predict(self, X: Any) -> np.ndarray:
         """Returns the predicted values `[n]`, or `[n, targets]` where there are several."""

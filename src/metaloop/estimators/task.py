@@ -59,6 +59,7 @@ class AdaptedTask:
         """
         if self.num_classes == 1:  # nothing to tell apart
             return torch.zeros(len(inputs), 1, dtype=torch.float64)
+        check_device(self.model.device)
         size = len(inputs) if self.model.learner.uses_query_batch else _BATCH
         batches = [
             self.model.predict(self.state, inputs[start : start + size]).double().cpu()
@@ -99,6 +100,7 @@ def adapt_to(
 
 
 def _learn(model: Model, inputs: Tensor, targets: Tensor, num_classes: int) -> TaskState:
+    check_device(model.device)
     if not isinstance(model.learner, EmbeddingLearner):
         return model.adapt(inputs, targets, num_classes)
     check_device(model.device)

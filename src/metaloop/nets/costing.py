@@ -21,18 +21,27 @@ MOST_MULTIPLY_ADDS = 1 << 35  # for one input; ResNet-12 on 84 pixels has 2^32, 
 
 @dataclass(frozen=True)
 class NetCost:
-    """Numbers in parameters and buffers, in the largest layer's output, and multiply-adds."""
+    """Numbers in parameters and buffers, in the largest layer's output, and multiply-adds.
+
+    `features`: how many numbers come out in the end.
+    """
 
     parameters: int
     largest_layer: int
     multiply_adds: int
+    features: int
 
 
 def cost_of(module: nn.Module, input_shape: Shape) -> NetCost:
-    """Returns what a net costs for one input `[*input_shape]`; pools and reshaping are free."""
+    """Returns what a net costs for one input `[*input_shape]`; pools and reshaping are free.
+
+    So a net need not be tried to know how wide its features are: trying takes its multiply-adds.
+    """
     tensors = [*module.parameters(), *module.buffers()]
     sides: Shape = tuple(input_shape[1:])
+    channels = input_shape[0]
     largest, operations = math.prod(input_shape), 0
+    features = largest
     for part in module.modules():
         shrink = getattr(part, "shrink", 1)
         if isinstance(shrink, int) and shrink > 1:
@@ -44,16 +53,21 @@ def cost_of(module: nn.Module, input_shape: Shape) -> NetCost:
                     sides, _pads(part), part.kernel_size, part.stride, strict=True
                 )
             )
-            numbers = part.out_channels * math.prod(sides)
-            largest = max(largest, numbers)
-            operations += numbers * math.prod(part.weight.shape[1:])
+            channels = part.out_channels
+            features = channels * math.prod(sides)
+            operations += features * math.prod(part.weight.shape[1:])
         elif isinstance(part, nn.MaxPool2d):
             rounded = math.ceil if part.ceil_mode else math.floor
             sides = tuple(rounded(side / 2) for side in sides)
+            features = channels * math.prod(sides)
+        elif isinstance(part, nn.AdaptiveAvgPool2d):
+            features = channels
         elif isinstance(part, nn.Linear):
-            largest = max(largest, part.out_features)
+            features = part.out_features
             operations += part.in_features * part.out_features
-    return NetCost(sum(tensor.numel() for tensor in tensors), largest, operations)
+        largest = max(largest, features)
+    parameters = sum(tensor.numel() for tensor in tensors)
+    return NetCost(parameters, largest, operations, features)
 
 
 def _pads(layer: nn.Conv2d) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ class FunctionalNet:
 
     `build` makes a freshly initialised module (its randomness comes from the generator given to
     `init`). A module of the user's own is given as `module`: it starts from the weights it has.
+    `num_features` is D where it is known: else the net is tried on one input.
     Inputs are floats as `InputFormat.to_float` returns them; they are normalised here, so that a
     net and the scale of its inputs cannot part. Several threads may call a net at the same time.
     """
@@ -35,6 +36,7 @@ class FunctionalNet:
         input_format: InputFormat,
         build: Callable[[Shape], nn.Module] | None = None,
         module: nn.Module | None = None,
+        num_features: int | None = None,
     ) -> None:
         if (build is None) == (module is None):
             raise TypeError("a net is given either by `build` or as a `module`")
@@ -44,7 +46,8 @@ class FunctionalNet:
         with self._undisturbed():
             self._module = with_explicit_norms(self._module)
             self._has_norms = any(isinstance(m, BatchNorm) for m in self._module.modules())
-            self.num_features = self._count_features()
+            self._module.eval()
+            self.num_features = self._count_features() if num_features is None else num_features
         self._lending = Lending(self._module, copied=build is not None)
 
     @property
@@ -107,7 +110,6 @@ class FunctionalNet:
             return self._build(self.input_format.shape)
 
     def _count_features(self) -> int:
-        self._module.eval()
         with torch.no_grad():
             one = torch.zeros(1, *self.input_format.shape)
             features = self._module(one.to(next(self._module.parameters(), one).device))

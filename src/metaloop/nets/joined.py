@@ -18,19 +18,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from metaloop.core.learner import BUFFER_PREFIX, MetaParams
-from metaloop.core.spec import Shape
 
 _NET = "net."  # what FunctionalNet calls the tensors of its module
 
 
 class Joined(nn.Module):
-    """Member nets on one input; their centred, normalised features `[N, D_1 + ... + D_m]`."""
+    """Member nets on one input; their centred, normalised features `[N, D_1 + ... + D_m]`.
 
-    def __init__(self, members: Sequence[nn.Module], input_shape: Shape) -> None:
+    `widths` are the numbers of features D_i of the members.
+    """
+
+    def __init__(self, members: Sequence[nn.Module], widths: Sequence[int]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        with torch.no_grad():
-            widths = [member.eval()(torch.zeros(1, *input_shape)).shape[1] for member in members]
         for index, width in enumerate(widths):
             self.register_buffer(f"center{index}", torch.zeros(width))
 

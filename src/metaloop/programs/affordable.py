@@ -15,6 +15,7 @@ from metaloop.programs.inference import TypedFunction, TypedProgram
 from metaloop.programs.primitives import GRADIENT
 
 MOST_NUMBERS = 1 << 26  # a quarter of a GiB
+MOST_STATEMENTS = 2000  # run in a task, however small: as many calls of torch take 0.1 to 0.2 s
 MOST_OPERATIONS = 1e11  # of learning and predicting one task: seconds of one core
 USUAL_SIZES: Mapping[str, int] = {"S": 100, "Q": 256, "C": 20}  # 20 ways of 5 shots, one batch
 _GRADIENT_MEMORY = 2.0  # values, and their derivatives
@@ -33,12 +34,24 @@ def check_affordable(typed: TypedProgram, num_features: int) -> None:
         ("numbers in memory", numbers, MOST_NUMBERS),
         ("operations", operations, MOST_OPERATIONS),
         ("calls of grad", steps, _MOST_GRADIENTS),
+        ("statements to run", statements_of(typed), MOST_STATEMENTS),
     ):
         if cost > most:
             raise ProgramError(
                 f"the program would take {cost:.2g} {what} on {num_features} features, more than "
                 f"{most:.2g}; use a shorter program or a net with fewer features"
             )
+
+
+def statements_of(typed: TypedProgram) -> int:
+    """Returns how many statements are run in a task: `embed_map` twice, what `grad` runs thrice.
+
+    A program is tried once on shapes alone before it is used: then this is all that it costs.
+    """
+    lengths = {name: len(function.steps) for name, function in typed.slots.items()}
+    gradients = sum(step.statement.primitive == GRADIENT for step in typed.slots["adapt"].steps)
+    again = lengths["predict"] + lengths.get("inner_loss", 0)  # forward, and twice as much back
+    return sum(lengths.values()) + lengths.get("embed_map", 0) + 3 * gradients * again
 
 
 def numbers_of(typed: TypedProgram, sizes: Mapping[str, int]) -> float:

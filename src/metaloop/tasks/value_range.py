@@ -99,8 +99,13 @@ def check_range(
 
 
 def check_scale(images: np.ndarray, value_range: ValueRange, what: str = "X") -> None:
-    """Raises `ValueRangeError` if `images` leave the range or are fractions where 255 is white."""
+    """Raises `ValueRangeError` if `images` leave the range, or cannot have its scale.
+
+    That is so for fractions where 255 or more is white, and for bytes where more is.
+    """
     check_range(images, value_range, what)
+    if images.dtype == np.uint8 and value_range[1] > BYTES[1]:
+        raise _other_scale(what, value_range, "when the estimator was fitted", "are bytes")
     if value_range[0] < 0 or value_range[1] < BYTES[1] or images.dtype.kind != "f":
         return
     if images.size and float(images.max()) <= 1 and bool((images % 1).any()):

@@ -133,7 +133,7 @@ def fit(picture: Picture, shape: Shape, value_range: ValueRange | None = None) -
 def num_pixels(picture: Picture) -> int:
     """Returns how many pixels a readable picture has, which is not decoded for that."""
     with _opened(picture) as image:
-        return int(image.width * image.height)
+        return int(image.width) * int(image.height)
 
 
 def image_kind(head: bytes) -> str:
@@ -292,14 +292,15 @@ def _is_wide(load: Load, index: int) -> bool:
         if isinstance(picture, np.ndarray):
             return False
         with _opened(picture) as image:
-            return _is_wide_mode(image.mode)
+            return is_wide_mode(image.mode)
     except MemoryError:
         raise
     except Exception:
         return False
 
 
-def _is_wide_mode(mode: str) -> bool:
+def is_wide_mode(mode: str) -> bool:
+    """Returns whether images of this mode of Pillow hold numbers of more than 8 bits."""
     return mode in ("I", "F") or mode.startswith("I;16")
 
 
@@ -364,7 +365,7 @@ def _eight_bits(image: Image.Image, value_range: ValueRange | None) -> Image.Ima
         paper = Image.new("RGBA", image.size, "white")
         paper.alpha_composite(image.convert("RGBA"))
         return paper.convert("RGB")
-    if _is_wide_mode(image.mode):
+    if is_wide_mode(image.mode):
         return Image.fromarray(_scaled_to_bytes(np.asarray(image), value_range))
     if image.mode in ("L", "RGB"):
         return image

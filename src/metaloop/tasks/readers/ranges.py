@@ -26,6 +26,7 @@ def range_of_set(
         raise ValueRangeError(
             f"{where}: its {dtype} images hold numbers from {low:g} to {high:g}, few of the levels "
             f"where 65535 is white; say what is white: --value-range 0..{2**bits - 1} for "
-            f"{bits} bits, or 0..65535 to read them as they are"
+            f"{bits} bits, or 0..65535 to read them as they are (in Python value_range=(0, "
+            f"{2**bits - 1}) or (0, 65535))"
         )
     return found
