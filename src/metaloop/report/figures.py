@@ -23,6 +23,7 @@ _POLICIES = {
     "support": "inductive: batch norm by support statistics",
     "query batch": "transductive: batch norm by the query batch",
 }
+_LONGEST_POLICY = 60  # characters, of one that is not known here
 _STEERING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))  # categories of Unicode that draw nothing
 _JOINERS = "\u200c\u200d"  # they are of that kind too, and needed to write Persian or Hindi
 
@@ -113,7 +114,8 @@ def task_name(protocol: Protocol) -> str:
 
 def policy_name(protocol: Protocol) -> str:
     """Returns whether queries were judged one by one, and by whose statistics."""
-    return _POLICIES.get(protocol.norm_policy, printable(protocol.norm_policy))
+    known = _POLICIES.get(protocol.norm_policy)
+    return shortened(protocol.norm_policy, _LONGEST_POLICY) if known is None else known
 
 
 def protocol_text(result: Result) -> str:
@@ -166,7 +168,7 @@ def printable(text: str, keep: str = "") -> str:
 
 def shortened(text: str, length: int) -> str:
     """Returns the printable text in at most `length` characters, on one line."""
-    line = printable(" ".join(text.split()))
+    line = printable(" ".join(text.split())[: length + 1])
     return line if len(line) <= length else f"{line[: length - 1].rstrip()}…"
 
 
