@@ -32,7 +32,7 @@ _LEAST_CONTRAST = 2.0  # grey levels; below, what is left is noise and rounding
 _LEAST_FEATURES = 3
 # Of 32,200 photographs at 32 x 32 (160 classes) and 129,840 characters at 28 x 28 (1,623, in four
 # turns) the nearest two of different classes that are not equal bytes are farther than 0.08 and
-# 0.0579 apart. A copy one grey level off is always found, one by JPEG of quality 90 in 994 of 1,000;
+# 0.0579 apart. A copy one grey level off is always found, one by JPEG of quality 90 in 99 of 100;
 # one read from another size mostly among photographs, and hardly ever among line drawings.
 _IMAGE_RADIUS = 0.05
 _VECTOR_RADIUS = 3e-4  # standard deviations: rounding moves less, other examples more
