@@ -106,4 +106,4 @@ def test_statements_behind_gradients_count_as_often_as_they_run() -> None:
 
 @pytest.mark.parametrize("name", sorted(LIBRARY))
 def test_known_programs_run_a_small_part_of_the_statements_that_may_be(name: str) -> None:
-    assert statements_of(infer_types(parse(LIBRARY[name].source))) < MOST_STATEMENTS / 10
+    assert statements_of(infer_types(parse(LIBRARY[name].source))) < MOST_STATEMENTS / 4

@@ -15,7 +15,7 @@ from metaloop.programs.inference import TypedFunction, TypedProgram
 from metaloop.programs.primitives import GRADIENT
 
 MOST_NUMBERS = 1 << 26  # a quarter of a GiB
-MOST_STATEMENTS = 2000  # run in a task, however small: as many calls of torch take 0.1 to 0.2 s
+MOST_STATEMENTS = 600  # run in a task; on shapes alone that takes 0.3 s of one core
 MOST_OPERATIONS = 1e11  # of learning and predicting one task: seconds of one core
 USUAL_SIZES: Mapping[str, int] = {"S": 100, "Q": 256, "C": 20}  # 20 ways of 5 shots, one batch
 _GRADIENT_MEMORY = 2.0  # values, and their derivatives
