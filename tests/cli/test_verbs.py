@@ -26,7 +26,7 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
     "--image-size --classes-at --value-range --strict --resume --json --quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
-    "--classes-at --value-range --strict --seed --json --quiet",
+    "--classes-at --value-range --allow-seen --strict --seed --json --quiet",
     "predict": "MODEL INPUT... --support --classes-at --value-range --skip-unreadable "
     "--seed --json",
     "fit": "MODEL --support --out --keep-support --classes-at --value-range --seed --json",
@@ -87,6 +87,7 @@ def test_from_a_folder_of_classes_to_a_model_that_needs_no_support(
     evaluated = command("evaluate", model, classes, "--episodes", "50", "--json").json
     assert {
         "metric", "value", "ci95", "ci95_new", "episodes", "units", "ways", "shots", "protocol",
+        "recognised",
     } == set(evaluated)  # fmt: skip
     assert evaluated["episodes"] == 50 and evaluated["protocol"]["part"] == "test"
     assert 0.5 < evaluated["value"] <= 1

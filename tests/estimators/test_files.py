@@ -20,6 +20,7 @@ from torch import nn
 from metaloop.catalogue import Model, build_learner, load_model
 from metaloop.catalogue.candidates import with_module
 from metaloop.core.errors import InputError, MetaloopError, ModelFileError, OutputError
+from metaloop.core.randomness import torch_stream
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.modelfile import read_model, write_model
 
@@ -240,8 +241,10 @@ def test_a_model_with_a_net_of_ones_own_is_loaded_with_that_net(
 
     candidate = with_module(image_model.candidate, own_net())
     learner = build_learner(candidate, image_model.input_format, "classification", own_net())
+    spec = replace(image_model.spec, num_training_classes=len(image_model.parts["train"]))
+    own = learner.init(spec, torch_stream(0, "own"))
     scale = {"head.log_scale": image_model.meta_params["head.log_scale"]}
-    model = replace(image_model, learner=learner, candidate=candidate, meta_params=scale)
+    model = replace(image_model, learner=learner, candidate=candidate, meta_params=own | scale)
     estimator = FewShotClassifier(model).fit(task["support"], task["labels"])
     estimator.save(tmp_path / "own.metaloop")
     with pytest.raises(MetaloopError, match="net=<that module>"):

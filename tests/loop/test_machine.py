@@ -165,7 +165,7 @@ def test_a_run_does_not_go_on_with_data_that_changed(tmp_path: Path) -> None:
             list(learn(data, resume=True, **options))
     write(data, 24)
     write(tmp_path / "more.npz", 29, 5.0)
-    with pytest.raises(MetaloopError, match="'more' changed since this run began: class 'c29'"):
+    with pytest.raises(MetaloopError, match="'more' changed since this run began: class"):
         list(learn(data, resume=True, **options))
     write(tmp_path / "more.npz", 30, 5.0)
     assert statuses(folder)[2] == 0

@@ -152,8 +152,8 @@ def test_nets_are_joined_judged_and_searched_for_programs_elsewhere(
     )  # fmt: skip
     assert len(said["members"]) > 1
     assert [head["status"] for head in said["heads"]] == ["finished"] * 2, said["heads"]
-    contestants = [{"candidate": said["candidates"][0], "node": 9}]
-    asked = {"contestants": contestants, "first": 0, "episodes": 4, "seed": 0}
+    contestants = [{"candidate": said["candidates"][0], "node": 9, "known": []}]
+    asked = {"contestants": contestants, "episodes": 4, "seed": 0}
     assert judge(place, asked, quiet)["heads"][0]["status"] == "finished"
     invented = invent_programs(
         place,
