@@ -24,6 +24,7 @@ def interrupt(process: Any, after: str, number: int = signal.SIGINT) -> tuple[st
     return out, err
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("quick_catalogue")
 def test_learn_saves_what_was_reached_and_goes_on(
     start: Callable[..., Any], command: Command, classes: Path, tmp_path: Path

@@ -113,6 +113,7 @@ def test_from_a_folder_of_classes_to_a_model_that_needs_no_support(
     assert any("snell2017" in entry for entry in cited) and len(cited) == 3
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("quick_catalogue")
 def test_where_labels_mean_nothing_the_last_lines_say_so(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

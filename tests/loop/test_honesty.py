@@ -122,6 +122,7 @@ def searched(folder: Path) -> tuple[list[Any], list[Any]]:
     return asked, values
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 def test_a_search_is_the_same_whatever_the_sealed_parts_hold(
     family: ClassFamily, reading: Reading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -206,6 +207,7 @@ def test_a_look_at_test_is_on_record_before_it_is_taken(
     assert (opening.subject, opening.result) == ("abc", None)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 def test_where_labels_mean_nothing_the_report_says_no_better_than_chance(
     tools: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -162,6 +162,7 @@ def check_completed(victim: Victim, kills: int) -> None:
     assert len(set(numbers)) == len(numbers)
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_twice_loses_nothing_and_completes(data: Path, tmp_path: Path) -> None:
     victim = Victim(data, tmp_path / "run")
     rng = np.random.default_rng(3)

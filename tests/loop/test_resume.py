@@ -70,6 +70,7 @@ def left(tmp_path_factory: pytest.TempPathFactory, make_short: Any, make: Any) -
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 def test_a_run_that_was_left_and_then_stopped_goes_on_to_its_end(
     left: Path, reading: Any, tools: Any, tmp_path: Path
@@ -103,6 +104,7 @@ def test_a_run_that_was_left_and_then_stopped_goes_on_to_its_end(
     assert 1 - 1e-9 <= shares < 1.15
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 def test_once_test_was_opened_nothing_is_judged_or_opened_again(
     left: Path, reading: Any, tools: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -130,6 +132,7 @@ def test_once_test_was_opened_nothing_is_judged_or_opened_again(
         assert [job.number for job in archive.jobs()] == [job.number for job in judged]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 def test_a_look_that_was_broken_off_is_taken_by_the_same_candidate(
     left: Path, reading: Any, tools: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -170,6 +173,7 @@ def test_stopping_before_anything_was_measured_saves_nothing_and_can_go_on(
     assert learn_until(1, tmp_path / "run", reading, resume=True)["best"] is not None
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 def test_one_seed_and_one_worker_give_one_archive(
     finished: Any, reading: Any, tools: Any, tmp_path: Path

@@ -166,6 +166,7 @@ def best_of(folder: Path) -> Candidate:
     return candidates[int(np.nanargmin(errors[0]))]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("in_this_process")
 def test_an_archive_brings_its_best_candidate_into_the_race_first(
     finished: Any, tmp_path: Path, make: Any
@@ -204,6 +205,7 @@ def test_an_archive_of_other_inputs_does_no_harm(finished: Any, family: Any) -> 
             assert head.plan.augmentation.name == "none"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("in_this_process")
 def test_a_run_on_vectors_with_an_archive_of_images_finishes_without_failures(
     finished: Any, tmp_path: Path

@@ -129,6 +129,7 @@ def test_lists_that_do_not_fit_are_refused(
         read(root)
 
 
+@pytest.mark.long
 def test_real_omniglot_has_the_published_parts(shared_data: Path) -> None:
     folder = shared_data / "omniglot"
     if not folder.is_dir():
