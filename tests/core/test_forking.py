@@ -104,3 +104,11 @@ def test_only_a_child_must_not_use_an_accelerator(monkeypatch: pytest.MonkeyPatc
     check_device(torch.device("cpu"))
     with pytest.raises(MetaloopError, match="a forked process cannot use; start processes by"):
         check_device(torch.device("cuda"))
+
+
+def test_a_lock_may_be_taken_again_by_the_thread_that_holds_it() -> None:
+    lock = ForkableLock()
+    with lock, lock:
+        pass
+    with lock:
+        pass

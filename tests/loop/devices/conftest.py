@@ -125,7 +125,10 @@ class _Elsewhere(TorchDispatchMode):
 
 
 class _NumbersElsewhere(TorchFunctionMode):
-    """Makes tensors of plain numbers here and then moves them, for torch does not ask above."""
+    """Makes tensors of plain numbers here and then moves them, for torch does not ask above.
+
+    So it does with what is drawn by a generator from there: below, torch wraps it anew, as its own.
+    """
 
     def __torch_function__(
         self, function: Any, types: Any, arguments: Any = (), options: Any = None
@@ -134,6 +137,10 @@ class _NumbersElsewhere(TorchFunctionMode):
         if function in (torch.tensor, torch.as_tensor) and options.get("device") is not None:
             device = options.pop("device")
             return function(*arguments, **options).to(device)
+        if isinstance(options.get("generator"), _GeneratorThere):
+            if torch.device(options.get("device") or "cpu") != DEVICE:
+                raise RuntimeError("expected a generator on cpu, got one from elsewhere")
+            return function(*arguments, **{**options, "device": "cpu"}).to(DEVICE)
         return function(*arguments, **options)
 
 

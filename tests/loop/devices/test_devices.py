@@ -21,6 +21,7 @@ from metaloop.catalogue.model import load_model
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.core.budget import Budget
 from metaloop.core.records import Candidate, Choice, to_json
+from metaloop.engine import batches
 from metaloop.generators.recipes import extended, recipe_text
 from metaloop.loop import Learned, evaluate_model, finishing, learn, run, train_model
 from metaloop.loop.baselines_job import measure_baselines
@@ -51,6 +52,8 @@ def test_the_device_of_these_tests_refuses_what_a_gpu_would(elsewhere: Device) -
     ):
         with pytest.raises((RuntimeError, TypeError)):
             wrong()
+    drawn = torch.rand(3, device=elsewhere, generator=batches.torch_stream(0, device=elsewhere))
+    assert drawn.device == elsewhere
     leaf = torch.ones(2, 3, device=elsewhere, requires_grad=True)
     (leaf @ there).square().sum().backward()
     assert leaf.grad is not None and leaf.grad.device == elsewhere
@@ -171,10 +174,6 @@ def test_nets_are_joined_judged_and_searched_for_programs_elsewhere(
     assert measured["heads"][0]["status"] == "finished"
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="known fault: some job of a whole run augments with a generator of another device",
-)
 @pytest.mark.long
 @pytest.mark.usefixtures("short")
 def test_a_whole_run_of_the_loop_ends_elsewhere(
