@@ -318,16 +318,13 @@ class _Largest(TorchDispatchMode):
         return made
 
 
-def test_cosines_of_wide_features_take_little_memory_and_are_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_cosines_of_wide_features_take_little_memory_and_are_the_same() -> None:
     """Features of all episodes together are far more than those of the store."""
     _, episodes = made_up()
     features = torch.randn(36, 2000, generator=torch_stream(0, "wide"))
     together = joining._cosines(features, ROWS, episodes)
-    monkeypatch.setattr(joining, "_NUMBERS_AT_ONCE", 50_000)
     with _Largest() as largest:
-        apart = joining._cosines(features, ROWS, episodes)
+        apart = joining._cosines(features, ROWS, episodes, at_once=50_000)
     torch.testing.assert_close(apart, together)
     assert 0 < largest.numbers <= 50_000 < 40 * 4 * 2000
 

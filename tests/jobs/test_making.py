@@ -83,13 +83,10 @@ def test_what_decides_a_family_decides_which_one_comes_back(family: Any, tmp_pat
     assert useful.asked == 3
 
 
-def test_a_verdict_outlives_the_examples(
-    family: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_verdict_outlives_the_examples(family: Any, tmp_path: Path) -> None:
     useful = EverySecond()
     first = make(tmp_path, family, useful)
-    monkeypatch.setattr(making, "_MOST_BYTES", 1)  # every further family takes another's place
-    make(tmp_path, family, useful, seed=4)
+    make(tmp_path, family, useful, seed=4, most_bytes=1)  # it takes the other's place
     assert len(list(tmp_path.glob("*/inputs.safetensors"))) == 1
     assert useful.asked == 2
     assert make(tmp_path, family, useful).digest == first.digest

@@ -466,10 +466,10 @@ def test_a_judgement_ends_where_more_episodes_would_not_help(
     family: ClassFamily, place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = plain_candidates(family, "nearest_centroid", "nearest_neighbour")
-    monkeypatch.setattr(judging_jobs, "BLOCK", 10)
+    request = replace(asked_of(chosen, 25), block=10)
     for enough, expected in ((True, 10), (False, 25)):
         monkeypatch.setattr(judging_jobs, "is_enough", lambda figures, said=enough: said)
-        found = judged(place, asked_of(chosen, 25))
+        found = judged(place, request)
         assert {task.result.episodes for each in found for task in each.tasks} == {expected}
 
 

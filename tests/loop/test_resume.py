@@ -15,7 +15,7 @@ from metaloop.archive import Archive, content
 from metaloop.archive.spent import note_spent, spent_by
 from metaloop.core.errors import MetaloopError
 from metaloop.core.records import Candidate, Choice, Plan, Trial
-from metaloop.loop import Tried, charging, finishing, learn
+from metaloop.loop import Tried, finishing, learn
 from metaloop.loop.charging import charged
 from metaloop.loop.population import Node, Population
 from metaloop.loop.proposal import Proposal
@@ -226,16 +226,15 @@ def test_earlier_tries_are_charged_what_their_ended_jobs_took(
 
 
 def test_what_was_spent_is_written_down_while_it_is_spent(
-    make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+    make_run: Callable[..., Run],
 ) -> None:
     """One short job that ended, then a kill in a long one: all of the time is charged."""
-    monkeypatch.setattr(charging, "SECONDS_BETWEEN_NOTES", 0.01)
     run = make_run(budget="600s")
     run.spent_before, run.cpu_before, run.worker_cpu = 50.0, 70.0, 480.0
     job = job_of(run, 0)
     run.archive.end_job(job, "finished", {}, cpu_seconds=9.0, wall_seconds=10.0)
     job_of(run, 1)  # runs when the process is killed
-    with charged(run):
+    with charged(run, note_seconds=0.01):
         run.started -= 310.0
         with Archive.open(run.archive.path, read_only=True) as reader:
             while (spent_by(reader, run.id) or (0.0, 0.0))[0] < 310:

@@ -203,13 +203,15 @@ def _figures(
     return score_heads(workplace, heads, trained, seed, request.episodes, cache)
 
 
-def _cosines(features: Tensor, rows: np.ndarray, episodes: Episodes) -> Tensor:
+def _cosines(
+    features: Tensor, rows: np.ndarray, episodes: Episodes, at_once: int = _NUMBERS_AT_ONCE
+) -> Tensor:
     """Returns `[tasks, queries, classes]`: inner products of queries with class means.
 
     A few tasks at a time: gathered features of all may be far more than those of the store.
     """
     examples = episodes.support.examples.shape[1] + episodes.query.examples.shape[1]
-    chunk = max(1, _NUMBERS_AT_ONCE // (examples * features.shape[1]))
+    chunk = max(1, at_once // (examples * features.shape[1]))
     return torch.cat(
         [
             _cosines_of_few(features, rows, episodes[start : start + chunk])

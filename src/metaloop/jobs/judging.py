@@ -41,11 +41,15 @@ class Entrant:
 
 @dataclass(frozen=True)
 class JudgeRequest:
-    """Who is to be scored, on how many of the first episodes of `promotion` at most."""
+    """Who is to be scored, on how many of the first episodes of `promotion` at most.
+
+    After each `block` of them it is asked what more would bring.
+    """
 
     entrants: tuple[Entrant, ...]
     episodes: int
     seed: int
+    block: int = BLOCK
 
 
 @dataclass(frozen=True)
@@ -85,14 +89,14 @@ def judge(workplace: Workplace, request: JudgeRequest, report: Report) -> JudgeR
         net = workplace.net(node) if node is not None else TrainedNet({})
         make = cache(partial(workplace.assemble, entrant.candidate, net, request.seed))
         tested.append(_Tested(scorers[node], make, tuple(map(scores_from_json, entrant.known))))
-    until = max([BLOCK, *(len(each) for one in tested for each in one.known)])
+    until = max([request.block, *(len(each) for one in tested for each in one.known)])
     while True:
         until = min(until, most)
         for one in tested:
             one.score(until)
         if until == most or is_enough([one.figures for one in tested]):
             return JudgeResult(tuple(one.figures for one in tested))
-        until += BLOCK
+        until += request.block
 
 
 def is_enough(figures: Sequence[Figures]) -> bool:

@@ -7,7 +7,7 @@
 The key says from which data, by which recipe and seed, and by whose net they were filtered. Whoever
 comes while another process makes the same family waits for it. Examples go from the operators to
 files piece by piece, so that making a family holds one operator's new classes in memory, and using
-it none. What was not used for longest goes when all together take more than `_MOST_BYTES`.
+it none. What was not used for longest goes when all together take more than `MOST_BYTES`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ except ImportError:  # pragma: no cover
 Filter = Callable[[ClassFamily, Made], Verdict]
 
 _CARD, _INPUTS, _VERDICT = "family.json", "inputs.safetensors", ".verdict.json"
-_MOST_BYTES = 4 << 30
+MOST_BYTES = 4 << 30  # of all families of a run together
 _UNFINISHED = ".making-"
 
 
@@ -70,6 +70,7 @@ def made_family(
     recipe: DataRecipe,
     seed: int,
     useful: Filter | None = None,
+    most_bytes: int = MOST_BYTES,
 ) -> ClassFamily:
     """Returns `base` with the classes of `others` and those that the recipe makes of all.
 
@@ -83,7 +84,7 @@ def made_family(
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder / f"{key}.lock"):
             if not (folder / key).is_dir():
-                _make(folder, key, base, others, recipe, seed, useful)
+                _make(folder, key, base, others, recipe, seed, useful, most_bytes)
                 give_back()
             os.utime(folder / key)  # used just now
             return _opened(folder / key, base)
@@ -106,6 +107,7 @@ def _make(
     recipe: DataRecipe,
     seed: int,
     useful: Filter | None,
+    most_bytes: int,
 ) -> None:
     partial = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
     try:
@@ -128,7 +130,7 @@ def _make(
         (whole / _CARD).write_text(card, encoding="ascii")
         if pieces:
             write_inputs([base.store.inputs, *(piece.inputs for piece in pieces)], whole / _INPUTS)
-        _make_room(folder, keep=_MOST_BYTES - _bytes_of(whole))
+        _make_room(folder, keep=most_bytes - _bytes_of(whole))
         os.rename(whole, folder / key)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

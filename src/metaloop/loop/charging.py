@@ -14,14 +14,12 @@ from metaloop.archive.spent import note_spent
 from metaloop.core.errors import MetaloopError
 from metaloop.loop.run import Run
 
-SECONDS_BETWEEN_NOTES = 2.0
-
 
 @contextmanager
-def charged(run: Run) -> Iterator[None]:
-    """Notes in the archive what this try of the run has spent, every few seconds and at the end."""
+def charged(run: Run, note_seconds: float) -> Iterator[None]:
+    """Notes in the archive what this try of the run has spent, so often and at the end."""
     ended = threading.Event()
-    thread = threading.Thread(target=_note_until, args=(run, ended), daemon=True)
+    thread = threading.Thread(target=_note_until, args=(run, ended, note_seconds), daemon=True)
     thread.start()
     try:
         yield
@@ -30,11 +28,11 @@ def charged(run: Run) -> Iterator[None]:
         thread.join()
 
 
-def _note_until(run: Run, ended: threading.Event) -> None:
+def _note_until(run: Run, ended: threading.Event, note_seconds: float) -> None:
     with suppress(MetaloopError), Archive.open(run.archive.path) as archive:
         last = False
         while not last:
-            last = ended.wait(SECONDS_BETWEEN_NOTES)
+            last = ended.wait(note_seconds)
             with suppress(MetaloopError):  # a full disk is told of by what needs it
                 wall, cpu = run.wall_seconds - run.spent_before, run.cpu_seconds - run.cpu_before
                 note_spent(archive, run.id, wall, cpu)

@@ -212,7 +212,7 @@ def _learn(
         workplace = prepare(run.states, run.family, run.spec, families, asked.module)
         seconds += time.perf_counter() - start
         run.restart_clock()
-        stack.enter_context(charged(run))
+        stack.enter_context(charged(run, asked.settings.note_seconds))
         executor = stack.enter_context(_executor(workplace, asked))
         loop = Loop(run, workplace, executor, *beginning, settings=asked.settings)
         try:

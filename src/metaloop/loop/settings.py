@@ -31,6 +31,7 @@ class Settings:
     least_segment: float = 0.25  # of what was planned: a shorter one is not worth starting
 
     wait_seconds: float = 0.5  # between two looks at what workers do
+    note_seconds: float = 2.0  # between two notes of what is spent
     patience: float = 4.0  # a job may take so many times its budget,
     grace_seconds: float = 60.0  # and this on top
     seconds_allowed: float = 1800.0  # of a job, where the budget is in steps
