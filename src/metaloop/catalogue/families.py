@@ -182,7 +182,7 @@ def _check_enough(data: str | Path | Reading, reading: Reading) -> None:
 def _check_shape(reading: Reading, input_format: InputFormat | None) -> None:
     if input_format is None:
         return
-    shape = tuple(reading.store.inputs.shape[1:])
+    shape = reading.store.input_shape
     if shape != tuple(input_format.shape):
         raise MetaloopError(
             f"the model was trained on inputs of shape {tuple(input_format.shape)}, "

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metaloop.core.columns import behind, tensors_of
 from metaloop.core.errors import DataError
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import Choice, DataRecipe
@@ -104,7 +105,7 @@ def enlarged(
     sizes = np.concatenate([piece.sizes for piece in made])
     targets = torch.from_numpy(np.repeat(first + np.arange(len(sizes)), sizes))
     store = Store(
-        torch.cat([base.store.inputs, *(piece.inputs for piece in made)]),
+        behind([base.store.inputs, *(piece.inputs for piece in made)]),
         torch.cat([base.store.targets, targets.to(base.store.targets.device)]),
         base.store.classes + tuple(info for piece in made for info in piece.infos),
         base.store.polarity,
@@ -130,7 +131,7 @@ class _Maker:
         self._left_out: dict[tuple[str, str], int] = {}
         train = np.zeros(len(family.store.classes), dtype=bool)
         train[family.parts["train"]] = True
-        marks = fingerprints(family.store.inputs)
+        marks = np.concatenate([fingerprints(p) for p in tensors_of(family.store.inputs)])
         in_train = train[family.store.targets.cpu().numpy()]
         self.sealed, self.known = np.sort(marks[~in_train]), np.sort(marks[in_train])
 

@@ -148,7 +148,7 @@ class _Net:
         learner = learner_of(self.folder, candidate, self.family)
         assert isinstance(learner, ProgramLearner)
         constants = initial_constants(learner.typed, learner.net.num_features)
-        device = self.family.store.inputs.device
+        device = self.family.store.device
         constants = {name: tensor.to(device) for name, tensor in constants.items()}
         return learner, {**self.meta_params, **constants}
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from metaloop.archive import Archive
 from metaloop.catalogue.families import OpenedData, open_data
 from metaloop.catalogue.model import Model
+from metaloop.core.columns import Column, chosen
 from metaloop.core.errors import DataError, MetaloopError
 from metaloop.core.objective import objective
 from metaloop.core.records import PARTS, Part, Result
@@ -60,9 +63,13 @@ def _copies_in_test(model: Model, opened: OpenedData) -> int:
     family = opened.family
     if model.seen is None or not isinstance(family, ClassFamily) or not len(family.parts["test"]):
         return 0
-    found = classes_of_copies(family.store.inputs[family.labelled("test")[0]], model.seen)
+    found = classes_of_copies(_inputs_of(family, "test"), model.seen)
     known = part_of_class(model.parts)[found[found >= 0]]
     return int((known != PARTS.index("test")).sum())
+
+
+def _inputs_of(family: ClassFamily, part: Part) -> Column:
+    return chosen(family.store.inputs, torch.from_numpy(family.labelled(part)[0]))
 
 
 def evaluate_model(

@@ -217,7 +217,7 @@ def describe_data(opened: OpenedData) -> DataSet:
         left_out[item.reason] = left_out.get(item.reason, 0) + item.count
     classes = examples = 0
     if isinstance(family, ClassFamily):
-        classes, examples = len(family.store.classes), len(family.store.inputs)
+        classes, examples = len(family.store.classes), len(family.store)
     return DataSet(
         hash=family.digest,
         name=family.name,

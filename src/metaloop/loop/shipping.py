@@ -24,6 +24,8 @@ import torch
 from safetensors.torch import save, save_file
 from torch import Tensor
 
+from metaloop.core.column_content import from_tensors, to_tensors
+from metaloop.core.columns import pieces_of, tensors_of
 from metaloop.core.errors import DataError, MetaloopError, OutputError
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import PARTS
@@ -133,7 +135,11 @@ def _write_tensors(family: ClassFamily, folder: Path) -> None:
     index: dict[str, Tensor] = {"targets": family.store.targets.cpu().contiguous()}
     index |= {part: torch.from_numpy(family.parts[part].astype(np.int64)) for part in PARTS}
     save_file(index, folder / _INDEX)
-    write_inputs([family.store.inputs], folder / _INPUTS)
+    inputs = family.store.inputs
+    if isinstance(pieces_of(inputs)[0], Tensor):
+        write_inputs(tensors_of(inputs), folder / _INPUTS)
+    else:
+        save_file(to_tensors(inputs, "inputs"), folder / _INPUTS)
 
 
 def write_inputs(pieces: Sequence[Tensor], path: Path, rows: np.ndarray | None = None) -> None:
@@ -166,7 +172,8 @@ def mapped_inputs(path: Path) -> Tensor:
 
 def _with_tensors(card: _Card, folder: Path) -> ClassFamily:
     index = _mapped(folder / _INDEX)
-    store = Store(mapped_inputs(folder / _INPUTS), index["targets"], card.classes, card.polarity)
+    inputs = from_tensors(_mapped(folder / _INPUTS), "inputs")
+    store = Store(inputs, index["targets"], card.classes, card.polarity)
     parts: Mapping[Any, Any] = {part: index[part].numpy() for part in PARTS}
     return ClassFamily(card.name, store, parts, card.input_format)
 

@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from metaloop.core.columns import behind
 from metaloop.core.errors import DataError, EpisodeError
 from metaloop.core.examples import Examples
 from metaloop.core.inputs import InputFormat
@@ -80,10 +81,10 @@ def concatenate(blocks: Sequence[Episodes]) -> Episodes:
     else:
         store = replace(
             stores[0],
-            inputs=torch.cat([store.inputs for store in stores]),
+            inputs=behind([store.inputs for store in stores]),
             targets=torch.cat([store.targets for store in stores]),
         )
-        starts = list(np.cumsum([0, *[len(store.inputs) for store in stores[:-1]]]))
+        starts = list(np.cumsum([0, *[len(store) for store in stores[:-1]]]))
 
     def join(sides: list[Indices]) -> Indices:
         return Indices(
@@ -169,7 +170,7 @@ class ClassFamily(TaskFamily):
         checked: tuple[Part, ...] = (part,) if part else ("search", "promotion", "test")
         for name in checked:
             self._eligible(name, ways, shots)
-        return TaskSpec(ways, shots, queries, tuple(self.store.inputs.shape[1:]))
+        return TaskSpec(ways, shots, queries, self.store.input_shape)
 
     def sample(
         self, part: Part, spec: TaskSpec, num_tasks: int, rng: np.random.Generator
@@ -228,8 +229,8 @@ class ClassFamily(TaskFamily):
         self, examples: np.ndarray, labels: np.ndarray, num_classes: int
     ) -> Examples:
         """Returns labelled examples as float tensors on the store's device, not yet normalised."""
-        index = torch.from_numpy(examples).to(self.store.inputs.device)
-        inputs = self.input_format.to_float(self.store.inputs.index_select(0, index))
+        index = torch.from_numpy(examples).to(self.store.device)
+        inputs = self.input_format.to_float(self.store.taken(index))
         targets = torch.from_numpy(labels).to(index.device)
         return Examples(inputs, targets, torch.ones_like(targets, dtype=torch.bool), num_classes)
 
@@ -319,7 +320,7 @@ def _check_something_left(
 def measure_format(store: Store, classes: np.ndarray) -> InputFormat:
     """Returns the input format with means and deviations over the examples of `classes`."""
     members = torch.isin(store.targets, torch.from_numpy(classes).to(store.targets.device))
-    inputs = store.inputs[members.nonzero().flatten()]
+    inputs = store.taken(members.nonzero().flatten())
     if not len(inputs):
         raise DataError("no examples to measure the inputs' scale on")
     if inputs.dtype == torch.uint8:
