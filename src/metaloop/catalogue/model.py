@@ -10,13 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from metaloop.catalogue.candidates import build_learner, learner_class
-from metaloop.catalogue.checking import check_formats, check_net_tensors, check_weights
+from metaloop.catalogue.checking import (
+    check_formats,
+    check_net_tensors,
+    check_tensors,
+    check_weights,
+)
 from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import CUSTOM
 from metaloop.catalogue.sealing import from_tensors, to_tensors
+from metaloop.catalogue.views import VIEWS, check_view
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import ModelFileError, UnknownNameError
 from metaloop.core.examples import Examples
+from metaloop.core.fitted_view import FittedView
 from metaloop.core.forking import check_device
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import Learner, MetaParams, TaskState
@@ -32,7 +39,7 @@ class Model:
     """A trained learner: `adapt` it to a support set, then `predict`.
 
     Raw inputs are those of the format: uint8 images `[N, channels, height, width]` or float vectors
-    `[N, features]`.
+    `[N, features]`. A model with a `view` is given what `see` makes of texts.
     """
 
     learner: Learner
@@ -44,6 +51,7 @@ class Model:
     training: TrainingRecord
     results: tuple[Result, ...] = ()
     seen: Seen | None = None  # examples that it was made with, to know them again
+    view: FittedView | None = None  # how raw inputs become those of the format
 
     @property
     def device(self) -> torch.device:
@@ -88,6 +96,8 @@ class Model:
             weights={name: tensor.detach().cpu() for name, tensor in self.meta_params.items()},
             custom_net=str(self.candidate.net.options.get("class")) if from_user else None,
             fingerprints=to_tensors(self.seen),
+            view=None if self.view is None else self.view.choice,
+            assets=None if self.view is None else self.view.assets,
         )
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -125,6 +135,7 @@ def model_from_file(
         ) from error
     candidate, inputs = content.candidate, content.input_format
     check_formats(inputs, content.spec)
+    view = _view_of(content)
     check_candidate(candidate)
     if not issubclass(method, BlackBoxLearner):
         check_net_tensors(content.weights, candidate.net, inputs)
@@ -145,8 +156,24 @@ def model_from_file(
         parts=content.parts,
         training=content.training,
         results=content.results,
-        seen=from_tensors(content.fingerprints, content.parts, inputs),
+        seen=from_tensors(content.fingerprints, content.parts, inputs, view is not None),
+        view=view,
     )
+
+
+def _view_of(content: ModelFile) -> FittedView | None:
+    if content.view is None or content.assets is None:
+        return None
+    view = FittedView(content.view, content.assets)
+    check_view(view)
+    check_tensors("view", view.assets, VIEWS[view.choice.name].expected)
+    features = view.choice.options["features"]
+    if tuple(content.input_format.shape) != (features,):
+        raise ModelFileError(
+            f"the model file is damaged: it sees inputs as {features} features, and takes inputs "
+            f"of shape {tuple(content.input_format.shape)}"
+        )
+    return view
 
 
 def load_model(

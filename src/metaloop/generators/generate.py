@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metaloop.core.columns import behind, tensors_of
+from metaloop.core.columns import behind
 from metaloop.core.errors import DataError
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import Choice, DataRecipe
@@ -131,7 +131,7 @@ class _Maker:
         self._left_out: dict[tuple[str, str], int] = {}
         train = np.zeros(len(family.store.classes), dtype=bool)
         train[family.parts["train"]] = True
-        marks = np.concatenate([fingerprints(p) for p in tensors_of(family.store.inputs)])
+        marks = fingerprints(family.store.inputs)
         in_train = train[family.store.targets.cpu().numpy()]
         self.sealed, self.known = np.sort(marks[~in_train]), np.sort(marks[in_train])
 

@@ -47,6 +47,7 @@ def open_for(
         strict=strict,
         classes_at=classes_at,
         value_range=value_range,
+        view=model.view,
     )
     copies = _copies_in_test(model, opened) if part == "test" and not allow_seen else 0
     if copies:
@@ -69,7 +70,7 @@ def _copies_in_test(model: Model, opened: OpenedData) -> int:
 
 
 def _inputs_of(family: ClassFamily, part: Part) -> Column:
-    return chosen(family.store.inputs, torch.from_numpy(family.labelled(part)[0]))
+    return chosen(family.content.inputs, torch.from_numpy(family.labelled(part)[0]))
 
 
 def evaluate_model(

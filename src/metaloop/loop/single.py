@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from metaloop.catalogue.candidates import build_learner, make_candidate, with_module
-from metaloop.catalogue.families import class_parts, examples_seen, open_data
+from metaloop.catalogue.families import class_parts, examples_seen, open_data, view_of
 from metaloop.catalogue.model import Model
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DivergenceError, ModelFileError, OutputError
@@ -50,6 +50,7 @@ def train_model(
     image_size: int | None = None,
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
+    view: str | None = None,
     strict: bool = False,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -57,6 +58,7 @@ def train_model(
 ) -> Iterator[DataRead | Event | Trained]:
     """Yields how the data was read, the engine's events and at last `Trained`, with the model.
 
+    `view`: the name of one, for data that are no tensors (None: the best one).
     `learner` is a name of the catalogue or a whole candidate, `net` a name or a module of your own.
     With `checkpoint` the state is kept in that file, and `resume` goes on from it.
     Raises `DivergenceError` if training ends in numbers that are not finite.
@@ -65,7 +67,7 @@ def train_model(
     start = time.perf_counter()
     opened = open_data(
         data, image_size=image_size, split_seed=split_seed, strict=strict,
-        classes_at=classes_at, value_range=value_range,
+        classes_at=classes_at, value_range=value_range, view=view,
     )  # fmt: skip
     family = opened.family.to(best_device())
     spec = family.spec(ways, shots, queries)
@@ -94,6 +96,7 @@ def train_model(
         parts=class_parts(family),
         training=training_record(finished, family, seed, limit),
         seen=examples_seen(family),
+        view=view_of(family),
     )
     yield Trained(model, finished.status == "interrupted")
 

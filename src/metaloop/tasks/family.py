@@ -19,6 +19,7 @@ import torch
 from metaloop.core.columns import behind
 from metaloop.core.errors import DataError, EpisodeError
 from metaloop.core.examples import Examples
+from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import PARTS, Part
@@ -119,6 +120,7 @@ class Enlargement:
 class ClassFamily(TaskFamily):
     """Classification tasks over the classes of a store; `parts` maps each part to its classes.
 
+    Where inputs are seen in a `view`, `raw` are the same examples as they came.
     With an `enlargement` the store begins with the examples and classes of its base, in their
     order, and the training part with the base's training classes. The other parts' tasks are the
     base's own, episode for episode.
@@ -129,6 +131,14 @@ class ClassFamily(TaskFamily):
     parts: Mapping[Part, np.ndarray]
     given_format: InputFormat | None = None
     enlargement: Enlargement | None = None
+    view: FittedView | None = None
+    raw: Store | None = None
+
+    @property
+    def content(self) -> Store:
+        """What tells whether examples are the same: the original ones, as they came."""
+        original = self.original
+        return original.store if original.raw is None else original.raw
 
     @property
     def original(self) -> ClassFamily:

@@ -75,13 +75,13 @@ def fingerprints(inputs: Column, scale: Scale | None = None) -> np.ndarray:
 
     Those of two sets of vectors can be compared if both were made with one scale.
     """
+    if not length(inputs):
+        return np.empty((0, BYTES), np.uint8)
     scale = scale or scale_of(inputs)
     return np.concatenate([_fingerprints(piece, scale) for piece in pieces_of(inputs)])
 
 
 def _fingerprints(inputs: Column, scale: Scale | None) -> np.ndarray:
-    if not length(inputs):
-        return np.empty((0, BYTES), np.uint8)
     if isinstance(inputs, Texts):
         return _digests([_essence(text) for text in inputs.take(torch.arange(len(inputs)))])
     if not isinstance(inputs, Tensor):

@@ -67,11 +67,12 @@ def without_overlap(base: ClassFamily, others: Sequence[ClassFamily]) -> tuple[C
     """
     for other in others:
         _check_shape(base, other)
-    scale = scale_of(base.store.inputs)
-    prints = [fingerprints(family.store.inputs, scale) for family in (base, *others)]
+    contents = [family.content.inputs for family in (base, *others)]
+    scale = scale_of(contents[0])
+    prints = [fingerprints(inputs, scale) for inputs in contents]
     cleaned: list[Cleaned] = []
     for index, other in enumerate(others, 1):
-        known = _Sealed(is_of_vectors(base.store.inputs))
+        known = _Sealed(is_of_vectors(contents[0]))
         known.add(prints[0], base, _SEALED, names=True)
         for place, another in enumerate(others, 1):
             if place != index:
@@ -149,7 +150,11 @@ def _cleaned(
         for part, members in ((p, np.setdiff1d(other.parts[p], gone)) for p in PARTS)
     }
     family = replace(
-        other, store=store.without(gone, dropped), parts=parts, given_format=other.input_format
+        other,
+        store=store.without(gone, dropped),
+        parts=parts,
+        given_format=other.input_format,
+        raw=None if other.raw is None else other.raw.without(gone, dropped),
     )
     told = []
     if same:
