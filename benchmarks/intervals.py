@@ -31,12 +31,12 @@ from scipy.special import stdtrit
 from torch import Tensor
 
 from metaloop.catalogue.families import open_data
-from metaloop.catalogue.model import Model, load_model
 from metaloop.core.learner import CENTER, EmbeddingLearner
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.statistics import EpisodeScores, estimate, mean_of
-from metaloop.loop import train_model
-from metaloop.loop.single import Trained
+from metaloop.models import train_model
+from metaloop.models.model import Model, load_model
+from metaloop.models.training import Trained
 from metaloop.nets.prototypes import squared_distances
 from metaloop.tasks.family import ClassFamily
 

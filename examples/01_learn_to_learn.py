@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 
 from metaloop import FewShotClassifier
 from metaloop.core.randomness import numpy_stream
-from metaloop.loop import train_model
-from metaloop.loop.single import Trained
+from metaloop.models import train_model
+from metaloop.models.training import Trained
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--budget", default="60s")

@@ -8,8 +8,8 @@ import argparse
 import numpy as np
 
 from metaloop import FewShotRegressor
-from metaloop.loop import evaluate_model, train_model
-from metaloop.loop.single import Trained
+from metaloop.models import evaluate_model, train_model
+from metaloop.models.training import Trained
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--budget", default="30s")

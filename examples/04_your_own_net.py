@@ -9,9 +9,8 @@ from pathlib import Path
 
 from torch import nn
 
-from metaloop.catalogue import load_model
-from metaloop.loop import evaluate_model, train_model
-from metaloop.loop.single import Trained
+from metaloop.models import evaluate_model, load_model, train_model
+from metaloop.models.training import Trained
 
 
 def my_net() -> nn.Module:

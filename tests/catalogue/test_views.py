@@ -8,16 +8,14 @@ import pytest
 import torch
 
 from metaloop.catalogue.families import open_data
-from metaloop.catalogue.model import load_model
 from metaloop.catalogue.views import VIEWS, fitted, seen, seen_family, seen_texts
 from metaloop.core.columns import Texts
 from metaloop.core.errors import DataError, ModelFileError, UnknownNameError
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.records import Choice
 from metaloop.estimators import FewShotClassifier
-from metaloop.loop import evaluate_model, open_for, train_model
-from metaloop.loop.single import Trained
 from metaloop.modelfile import read_model, write_model
+from metaloop.models import Trained, evaluate_model, load_model, open_for, train_model
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.store import ClassInfo, Reading, Store
 

@@ -55,9 +55,9 @@ def evaluate(
     chosen = _part(part)
     with Progress(quiet) as progress:
         progress.status(f"evaluating {model} on {data}")
-        from metaloop.catalogue import load_model
         from metaloop.loop import evaluate_model, open_for
         from metaloop.modelfile import file_hash
+        from metaloop.models import load_model
 
         loaded = load_model(model)
         opened = open_for(
@@ -98,7 +98,7 @@ def _recognised(counts: Mapping[str, int]) -> str:
 
 
 def _report(result: Result) -> dict[str, Any]:
-    from metaloop.loop.opening import protocol_json
+    from metaloop.models.opening import protocol_json
 
     return {
         "metric": result.metric,

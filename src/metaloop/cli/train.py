@@ -16,9 +16,9 @@ from metaloop.cli.stopping import Stopper, say_how_to_go_on
 from metaloop.core.errors import DivergenceError, OutputError
 
 if TYPE_CHECKING:
-    from metaloop.catalogue import Model
     from metaloop.core.records import Result
     from metaloop.engine.events import Event
+    from metaloop.models import Model
 
 _STATE_SUFFIX = ".state"
 
@@ -89,7 +89,7 @@ def _train(
     """Returns the model, its last early figure if there is one, and whether it was interrupted."""
     from metaloop.core.budget import parse_budget
     from metaloop.loop import DataRead, train_model
-    from metaloop.loop.single import Trained
+    from metaloop.models.training import Trained
 
     wall_seconds = parse_budget(wishes["budget"]).wall_seconds
     search: Result | None = None
@@ -147,7 +147,7 @@ def _check_unfinished(out: Path, state: Path, resume: bool) -> None:
             f"'{state}' is left of an interrupted training; go on with --resume, or remove it"
         )
     if resume and out.exists():
-        from metaloop.loop.single import check_continues
+        from metaloop.models.training import check_continues
 
         check_continues(state, out)
 

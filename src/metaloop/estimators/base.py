@@ -21,8 +21,6 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from metaloop.catalogue import Model, load_model
-from metaloop.catalogue.model import model_from_file
 from metaloop.core.errors import InputError
 from metaloop.core.forking import ForkableLock
 from metaloop.estimators.baseline import is_baseline
@@ -34,6 +32,8 @@ from metaloop.estimators.task import AdaptedTask, RawInputs
 from metaloop.estimators.texts import read_texts
 from metaloop.modelfile import read_model, write_model
 from metaloop.modelfile.model import Label
+from metaloop.models import Model, load_model
+from metaloop.models.model import model_from_file
 from metaloop.tasks.value_range import BYTES, ValueRange, declared_range
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from metaloop.catalogue import Model
 from metaloop.core.errors import DivergenceError
 from metaloop.core.examples import Examples
 from metaloop.core.forking import check_device
@@ -18,6 +17,7 @@ from metaloop.estimators.baseline import is_baseline, standardisation
 from metaloop.estimators.images import Pictures
 from metaloop.estimators.sparse import SparseRows
 from metaloop.estimators.texts import TextRows
+from metaloop.models import Model
 from metaloop.nets.functional import with_memory_format
 from metaloop.tasks.value_range import ValueRange
 

@@ -22,17 +22,20 @@ from metaloop.catalogue.families import OpenedData, open_data, view_of
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DataError
 from metaloop.core.records import Candidate
+from metaloop.engine.devices import best_device
 from metaloop.engine.evaluation import possible_gain
 from metaloop.engine.memory import keep_large_blocks
+from metaloop.executors.base import Executor
+from metaloop.executors.in_process import InProcess
+from metaloop.executors.local_pool import LocalPool
+from metaloop.jobs.table import WORK, worker_command
+from metaloop.jobs.workplace import prepare
 from metaloop.loop.arms import SEGMENT_COST, arm_of
 from metaloop.loop.charging import charged
 from metaloop.loop.choosing import choose_field, known_programs
-from metaloop.loop.credit import Use, uses_in
 from metaloop.loop.events import Learned, LoopEvent
-from metaloop.loop.executor import Executor, InProcess
 from metaloop.loop.finishing import finish, interrupted, is_test_open
 from metaloop.loop.judging import Judge, resumed_judge
-from metaloop.loop.local_pool import LocalPool
 from metaloop.loop.population import Population
 from metaloop.loop.proposal import EVERYTHING, Generates
 from metaloop.loop.proposing import SEGMENT_SHARE, Proposer
@@ -43,16 +46,14 @@ from metaloop.loop.run import (
     Earlier,
     Run,
     Stopped,
-    best_device,
     check_same_data,
     check_same_run,
-    data_read,
     describe_data,
     remove_states,
     run_folder,
 )
-from metaloop.loop.work import WORK
-from metaloop.loop.workplace import prepare
+from metaloop.models.events import data_read
+from metaloop.selection.bandit import Use, uses_in
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.merging import without_overlap
 from metaloop.tasks.store import LeftOut, Reading
@@ -281,7 +282,7 @@ def _executor(run: Run, asked: Asked) -> Executor:
     if _is_in_process(asked.module):
         return InProcess(WORK, run.states)
     assert asked.workers is not None
-    return LocalPool(run.states, asked.workers)
+    return LocalPool(worker_command(run.states), asked.workers)
 
 
 def default_workers() -> int:

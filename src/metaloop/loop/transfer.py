@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 from metaloop.catalogue.families import open_data
-from metaloop.catalogue.model import Model
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import Learner
 from metaloop.core.statistics import EpisodeScores, estimate, paired_difference
 from metaloop.engine.evaluation import score_episodes
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.learners.nearest_neighbour import NearestNeighbour
+from metaloop.models.model import Model
 from metaloop.tasks.digits import digit_pixels
 from metaloop.tasks.episodes import Episodes
 from metaloop.tasks.family import episode_list
