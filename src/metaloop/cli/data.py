@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from metaloop.api.progress import Progress, style_of
 from metaloop.cli import options
 from metaloop.cli.output import print_json
-from metaloop.cli.progress import Progress
 
 if TYPE_CHECKING:
     from metaloop.catalogue import OpenedData
@@ -29,7 +29,7 @@ def data(
     quiet: options.Quiet = False,
 ) -> None:
     """Say what DATA is read as: classes, examples, parts, and what is left out and why."""
-    with Progress(quiet) as progress:
+    with Progress(style_of(not quiet)) as progress:
         progress.status(f"reading {data}")
         from metaloop.catalogue import open_data
 

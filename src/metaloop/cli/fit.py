@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from metaloop.api.speaking import tell, warn
 from metaloop.cli import options
-from metaloop.cli.destination import check_destination
-from metaloop.cli.errors import tell, warn
 from metaloop.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ def fit(
     as_json: options.Json = False,
 ) -> None:
     """Adapt MODEL to the classes of a support folder and write the adapted model."""
+    from metaloop.api.destination import check_destination
     from metaloop.estimators import FewShotClassifier
 
     check_destination(out)

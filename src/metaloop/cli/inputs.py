@@ -18,7 +18,7 @@ from PIL import Image
 
 from metaloop.core.errors import DataError
 from metaloop.core.inputs import InputFormat
-from metaloop.estimators import FewShotClassifier
+from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.models import Model
 from metaloop.tasks.readers import decode_image, list_images
 from metaloop.tasks.readers.array_files import ARRAY_SUFFIX, load_array
@@ -54,7 +54,7 @@ class Inputs:
     X: np.ndarray | list[Path | Page]
 
 
-def input_format_of(estimator: FewShotClassifier) -> InputFormat:
+def input_format_of(estimator: FewShotClassifier | FewShotRegressor) -> InputFormat:
     """Returns what the learner of a loaded estimator takes, fitted or not."""
     learner = estimator.task_.model if hasattr(estimator, "task_") else estimator.model
     assert isinstance(learner, Model)

@@ -157,6 +157,7 @@ def learn(
 
 def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
     """Yields the events of a run that its archive knows of from before data is read to its end."""
+    cpu_start = time.process_time()
     with run_folder(asked.out, asked.resume) as records:
         earlier = check_same_run(records, asked.arguments) if asked.resume else Earlier()
         number = records.begin_run(
@@ -188,6 +189,9 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
             told = replace(opened, left_out=(*opened.left_out, *overlap))
             yield data_read(told, time.perf_counter() - start)
             report = yield from _learn(run, opened, others, asked, time.perf_counter() - start)
+            # of the whole process tree: reading and the final test are in it, unlike in the budget
+            cpu = run.cpu_before + run.worker_cpu + time.process_time() - cpu_start
+            report["cpu_seconds"] = cpu
             status = report["status"]
         except (KeyboardInterrupt, GeneratorExit):
             status = "interrupted"
