@@ -87,18 +87,30 @@ def train_model(
         raise DivergenceError(
             f"training diverged: {finished.message}; try another seed, learner or net"
         )
-    model = Model(
-        learner=method,
+    record = training_record(finished, family, seed, limit)
+    model = _model(method, candidate, finished, family, spec, record)
+    yield Trained(model, finished.status == "interrupted")
+
+
+def _model(
+    learner: Learner,
+    candidate: Candidate,
+    finished: Finished,
+    family: TaskFamily,
+    spec: TaskSpec,
+    training: TrainingRecord,
+) -> Model:
+    return Model(
+        learner=learner,
         meta_params=finished.meta_params,
         candidate=candidate,
         spec=spec,
         input_format=family.input_format,
         parts=class_parts(family),
-        training=training_record(finished, family, seed, limit),
+        training=training,
         seen=examples_seen(family),
         view=view_of(family),
     )
-    yield Trained(model, finished.status == "interrupted")
 
 
 def check_continues(checkpoint: Path, saved: Path) -> None:
