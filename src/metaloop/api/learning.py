@@ -74,7 +74,7 @@ def learn(
             split_seed=split_seed, image_size=image_size, classes_at=classes_at,
             value_range=value_range, also=also, archive=archive, workers=workers, strict=strict,
             resume=resume, net=net, candidates=candidates, generates=generates,
-            stop=lambda: stopper() or stop(),
+            stop=lambda: stop() or stopper(),
         )  # fmt: skip
         run = _followed(events, shown, stopper, folder, net)
     if stopper.signal is not None:

@@ -73,7 +73,7 @@ def train(
             data, learner, budget=limit, net=net, ways=ways, shots=shots, queries=queries,
             seed=seed, split_seed=split_seed, image_size=image_size, classes_at=classes_at,
             value_range=value_range, strict=strict, checkpoint=state, resume=resume,
-            stop=lambda: stopper() or stop(),
+            stop=lambda: stop() or stopper(),
         )  # fmt: skip
         result = _followed(events, shown, stopper, path, limit.wall_seconds)
         if path is not None:
