@@ -36,6 +36,7 @@ def evaluate(
     ] = None,
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
+    columns: options.Columns = None,
     allow_seen: Annotated[
         bool,
         typer.Option(
@@ -61,8 +62,8 @@ def evaluate(
 
         loaded = load_model(model)
         opened = open_for(
-            loaded, data, part=chosen, allow_seen=allow_seen, strict=strict,
-            classes_at=classes_at, value_range=options.value_range(value_range),
+            loaded, data, part=chosen, allow_seen=allow_seen, strict=strict, classes_at=classes_at,
+            value_range=options.value_range(value_range), columns=options.columns(columns),
         )  # fmt: skip
         progress.left_out(opened.left_out)
         result = evaluate_model(

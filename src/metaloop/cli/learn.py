@@ -39,6 +39,7 @@ def learn(
     image_size: options.ImageSize = None,
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
+    columns: options.Columns = None,
     also: Annotated[
         list[str] | None,
         typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
@@ -63,13 +64,14 @@ def learn(
         raise MetaloopError("--resume goes on with a run; name its folder with --out")
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size}
-    asked |= {"classes_at": classes_at, "value_range": value_range}
+    asked |= {"classes_at": classes_at, "value_range": value_range, "columns": columns}
     asked |= {"also": also or [], "archive": archive, "workers": workers}
     with Stopper() as stop, Progress(quiet) as progress:
         progress.status(f"reading {data}")
         folder = _fresh_folder(data) if out is None else out
         wishes = {**asked, "strict": strict, "resume": resume}
         wishes["value_range"] = options.value_range(value_range)
+        wishes["columns"] = options.columns(columns)
         report = _learn(data, folder, wishes, stop, progress)
     if as_json:
         print_json(report)
@@ -217,9 +219,13 @@ def _say_what_was_saved(report: Mapping[str, Any]) -> None:
 
 def _fresh_folder(data: str) -> Path:
     """Returns `runs/NAME-n`, just made, with the smallest n that is free."""
+    from metaloop.tasks.readers.tables import is_table
+
     path = Path(data)
     name = path.resolve().name if path.name in ("", "..") else path.name
-    name = name.removesuffix(path.suffix) if path.suffix in (".zip", ".npz") else name
+    name = name.removesuffix(".gz") if is_table(path) else name
+    known = path.suffix in (".zip", ".npz") or is_table(path)
+    name = name.removesuffix(Path(name).suffix) if known else name
     name = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "data"
     number = 0
     try:

@@ -42,6 +42,7 @@ def train(
     image_size: options.ImageSize = None,
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
+    columns: options.Columns = None,
     strict: options.Strict = False,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -56,12 +57,14 @@ def train(
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
     asked |= {"image_size": image_size, "classes_at": classes_at, "value_range": value_range}
+    asked |= {"columns": columns}
     with file_lock(out), Stopper() as stop, Progress(quiet) as progress:
         _check_unfinished(out, state, resume)
         check_destination(out, overwrite=resume)
         progress.status(f"reading {data}")
         wishes = {**asked, "strict": strict, "checkpoint": state, "resume": resume}
         wishes["value_range"] = options.value_range(value_range)
+        wishes["columns"] = options.columns(columns)
         try:
             model, search, interrupted = _train(data, wishes, stop, progress)
         except DivergenceError:
@@ -73,8 +76,7 @@ def train(
     if as_json:
         print_json(_report(out, model, search, interrupted))
     if interrupted:
-        done = f"after {model.training.steps:,} steps"
-        say(f"metaloop: interrupted {done}; saved {out}")
+        say(f"metaloop: interrupted after {model.training.steps:,} steps; saved {out}")
         say_how_to_go_on("train", data, {"out": out, **asked})
         return stop.exit_code
     if not as_json:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,7 +65,7 @@ _MOST_WORKERS = 16
 class Asked:
     """What a run was asked for: the arguments of `learn`."""
 
-    data: str | Path | Reading
+    data: Any  # a path, a built-in name, a reading or a data frame
     out: Path
     budget: Budget
     ways: int
@@ -84,14 +84,17 @@ class Asked:
     generates: Generates
     classes_at: int | None = None
     value_range: ValueRange | None = None
+    columns: Mapping[str, str | Sequence[str]] | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
         """What the archive keeps, and a resumed run must be asked for again."""
+        asked: dict[str, Any]
         asked = {"classes_at": self.classes_at, "value_range": self.value_range}
+        asked |= {"columns": None if self.columns is None else dict(self.columns)}
         same = ("ways", "shots", "queries", "seed", "split_seed", "image_size", "workers")
         return {
-            "data": self.data.name if isinstance(self.data, Reading) else str(self.data),
+            "data": _name_of(self.data),
             "budget": str(self.budget),
             "also": [str(path) for path in self.also],
             "archive": None if self.archive is None else str(self.archive),
@@ -101,7 +104,7 @@ class Asked:
 
 
 def learn(
-    data: str | Path | Reading = "glyphs",
+    data: Any = "glyphs",
     *,
     out: str | Path,
     budget: str | Budget = "3m",
@@ -113,6 +116,7 @@ def learn(
     image_size: int | None = None,
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
     strict: bool = False,
     resume: bool = False,
     net: nn.Module | None = None,
@@ -125,9 +129,11 @@ def learn(
 ) -> Iterator[LoopEvent]:
     """Yields what happens; the last event, `Learned`, holds the report that `--json` prints.
 
+    `data`: a path, the name of a built-in family, a `Reading`, or a data frame of pandas or polars.
     `classes_at`, `value_range`: how folders and images of `data` are meant, where they do not say
-    so themselves; see `tasks.readers.read`. `also`: further data sets to learn from, if they turn
-    out to help. `archive`: that of earlier runs, on any data, to start from what was found there.
+    so themselves, `columns` the same of tables; see `tasks.readers.read`.
+    `also`: further data sets to learn from, if they turn out to help. `archive`: that of earlier
+    runs, on any data, to start from what was found there.
     `workers`: processes of one thread each (default: one per core); a net of your own is trained in
     this process. `candidates`: what the race starts with instead of the catalogue's. `generates`
     leaves parts of the loop out, for experiments.
@@ -142,8 +148,15 @@ def learn(
         Path(archive) if archive else None,
         1 if _is_in_process(net) else workers or default_workers(),
         None if candidates is None else tuple(candidates), generates, classes_at, value_range,
+        columns,
     )  # fmt: skip
     yield from _recorded(asked, stop)
+
+
+def _name_of(data: Any) -> str:
+    if isinstance(data, Reading):
+        return data.name
+    return str(data) if isinstance(data, str | Path) else "table"
 
 
 def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
@@ -163,6 +176,7 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
                 strict=asked.strict,
                 classes_at=asked.classes_at,
                 value_range=asked.value_range,
+                columns=asked.columns,
             )
             others, overlap = _open_others(asked, opened)
             spec = opened.family.spec(asked.ways, asked.shots, asked.queries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,19 @@ from metaloop.loop.opening import open_test
 from metaloop.loop.run import best_device
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.recognising import classes_of_copies, part_of_class
-from metaloop.tasks.store import Reading
 from metaloop.tasks.value_range import ValueRange
 
 
 def open_for(
     model: Model,
-    data: str | Path | Reading,
+    data: Any,
     *,
     part: Part = "test",
     allow_seen: bool = False,
     strict: bool = False,
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
 ) -> OpenedData:
     """Returns data for `evaluate_model`, with what the model has seen of it (`recognised`).
 
@@ -44,6 +45,7 @@ def open_for(
         strict=strict,
         classes_at=classes_at,
         value_range=value_range,
+        columns=columns,
     )
     copies = _copies_in_test(model, opened) if part == "test" and not allow_seen else 0
     if copies:
@@ -67,7 +69,7 @@ def _copies_in_test(model: Model, opened: OpenedData) -> int:
 
 def evaluate_model(
     model: Model,
-    data: str | Path | Reading | OpenedData,
+    data: Any,
     *,
     part: Part = "test",
     ways: int | None = None,
@@ -80,7 +82,8 @@ def evaluate_model(
 ) -> Result:
     """Returns the model's result on `part` of the data; ways and shots default to the model's.
 
-    `data`: what `open_for` has opened, or what it opens with these `options`.
+    `data`: what `open_for` has opened, or what it opens with these `options`: a path, a built-in
+    name, a `Reading`, a data frame.
     A look at `test` is recorded in `archive` (if one is given) as `subject`, the model file's hash.
     """
     spec_of_model = model.spec

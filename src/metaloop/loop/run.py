@@ -21,6 +21,7 @@ from metaloop.core.errors import MetaloopError, OutputError
 from metaloop.core.spec import TaskSpec
 from metaloop.loop.events import DataRead
 from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.groups import GroupFamily
 
 _CHANGES_NAMED = 3
 MODEL_NAME, ARCHIVE_NAME, STATES_NAME = "model.metaloop", "archive.sqlite", "states"
@@ -216,7 +217,7 @@ def describe_data(opened: OpenedData) -> DataSet:
     for item in opened.left_out:
         left_out[item.reason] = left_out.get(item.reason, 0) + item.count
     classes = examples = 0
-    if isinstance(family, ClassFamily):
+    if isinstance(family, ClassFamily | GroupFamily):
         classes, examples = len(family.store.classes), len(family.store.inputs)
     return DataSet(
         hash=family.digest,

@@ -35,12 +35,17 @@ class ClassInfo:
 
 @dataclass(frozen=True)
 class Store:
-    """Examples `inputs [N, *input]` with `targets` int64 `[N]` that index `classes`."""
+    """Examples `inputs [N, *input]` with `targets` int64 `[N]` that index `classes`.
+
+    Where `values` float64 `[N, targets]` are there, they are what is to be predicted, and `classes`
+    are the groups whose functions they are.
+    """
 
     inputs: Tensor
     targets: Tensor
     classes: tuple[ClassInfo, ...]
     polarity: Literal["as_is", "ink"] = "as_is"
+    values: Tensor | None = None
 
     def __post_init__(self) -> None:
         if len(self.inputs) != len(self.targets):
@@ -48,7 +53,9 @@ class Store:
 
     def to(self, device: torch.device | str) -> Store:
         """Returns the store with its tensors on `device`."""
-        return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
+        values = None if self.values is None else self.values.to(device)
+        inputs, targets = self.inputs.to(device), self.targets.to(device)
+        return replace(self, inputs=inputs, targets=targets, values=values)
 
     def without(self, classes: np.ndarray, examples: np.ndarray | None = None) -> Store:
         """Returns the store without these classes and these examples; what follows moves up."""
@@ -58,9 +65,11 @@ class Store:
             keep[examples] = False
         stay = np.setdiff1d(np.arange(len(self.classes)), classes)
         moved = np.searchsorted(stay, targets[keep])
+        kept = torch.from_numpy(keep).to(self.inputs.device)
         return replace(
             self,
-            inputs=self.inputs[torch.from_numpy(keep).to(self.inputs.device)],
+            inputs=self.inputs[kept],
+            values=None if self.values is None else self.values[kept],
             targets=torch.from_numpy(moved).to(self.targets),
             classes=tuple(self.classes[index] for index in stay),
         )
@@ -75,12 +84,14 @@ class Store:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of inputs, targets and class names: the identity of the content."""
+        """SHA-256 of inputs, targets, values and class names: the identity of the content."""
         sha = hashlib.sha256()
         inputs = self.inputs.cpu().contiguous().numpy()
         sha.update(f"{inputs.dtype}{inputs.shape}".encode())
         sha.update(inputs.data)
         sha.update(self.targets.cpu().numpy().data)
+        if self.values is not None:
+            sha.update(self.values.cpu().contiguous().numpy().data)
         for info in self.classes:
             sha.update(f"{info.name}\0{info.group}\0{info.unit}\0{info.part}\n".encode())
         return sha.hexdigest()
