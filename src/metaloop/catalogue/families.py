@@ -9,7 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from metaloop.catalogue.views import in_view, needs_view, seen_family
 from metaloop.core.errors import DataError, MetaloopError, unknown_name
+from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.tasks.copied_classes import join_copied_classes
 from metaloop.tasks.digits import read_digits
@@ -89,9 +91,11 @@ def open_data(
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
+    view: FittedView | str | None = None,
 ) -> OpenedData:
     """Returns the family that DATA is: a built-in name, a path, a data frame, or a `Reading`.
 
+    `view`: that of a model, or the name of one, for data that are no tensors; None takes the best.
     `classes_at` and `value_range` are for folders and images, `columns` for tables and data frames,
     as in `tasks.readers.read`. `input_format`, `parts` and `seen` are those of a model that is to
     be used on the data: classes that it knows are in the parts that they had, all others in `test`.
@@ -108,12 +112,14 @@ def open_data(
     else:
         asked = {"strict": strict, "classes_at": classes_at, "value_range": value_range}
         reading = _read(data, image_size, input_format, asked | {"columns": columns})
-    _check_shape(reading, input_format)
+    if view is None or isinstance(view, str):
+        _check_shape(reading, input_format)
     if reading.store.values is not None:
-        groups, left_out, recognised = group_family(
+        groups, left_out, known = group_family(
             reading, split_seed=split_seed, parts=parts, seen=seen, input_format=input_format
         )
-        return _opened(groups, reading, left_out, recognised, strict)
+        _check_strict(reading, left_out, strict)
+        return OpenedData(groups, reading.kind, left_out, reading.notes, known)
     if parts is None:
         _check_enough(data, reading)
     recognised = None
@@ -127,23 +133,32 @@ def open_data(
         split=recognised.split if recognised else None,
         input_format=input_format,
     )
-    return _opened(family, reading, left_out, recognised, strict)
+    notes = reading.notes
+    if view is not None and not isinstance(view, str):
+        family = in_view(family, view)
+    elif needs_view(family.store.inputs):
+        family, told = seen_family(family, view)
+        notes = (*notes, told)
+    elif view is not None:
+        raise DataError(f"{family.name} is seen as it is; leave --view away")
+    _check_strict(reading, left_out, strict)
+    return OpenedData(family, reading.kind, left_out, notes, recognised)
 
 
-def _opened(
-    family: TaskFamily,
-    reading: Reading,
-    left_out: tuple[LeftOut, ...],
-    recognised: Recognised | None,
-    strict: bool,
-) -> OpenedData:
+def data_name(data: Any) -> str:
+    """Returns what DATA is called in a line: a path as it was given, a reading's name, a table."""
+    if isinstance(data, Reading):
+        return data.name
+    return str(data) if isinstance(data, str | Path) else "table"
+
+
+def _check_strict(reading: Reading, left_out: Sequence[LeftOut], strict: bool) -> None:
     if strict and left_out:
         first = left_out[0]
         raise DataError(
             f"{reading.name}: {sum(item.count for item in left_out)} things would be left out, "
             f"first {first.what} ({first.reason}); mend the data or leave --strict away"
         )
-    return OpenedData(family, reading.kind, left_out, reading.notes, recognised)
 
 
 def _read(
@@ -201,7 +216,7 @@ def _check_enough(data: Any, reading: Reading) -> None:
 def _check_shape(reading: Reading, input_format: InputFormat | None) -> None:
     if input_format is None:
         return
-    shape = tuple(reading.store.inputs.shape[1:])
+    shape = reading.store.input_shape
     if shape != tuple(input_format.shape):
         raise MetaloopError(
             f"the model was trained on inputs of shape {tuple(input_format.shape)}, "
@@ -214,6 +229,11 @@ def examples_seen(family: TaskFamily) -> Seen | None:
     if isinstance(family, GroupFamily):
         return seen_groups(family)
     return seen_of(family) if isinstance(family, ClassFamily) else None
+
+
+def view_of(family: TaskFamily) -> FittedView | None:
+    """Returns the view that a family's inputs are seen in, if any."""
+    return family.view if isinstance(family, ClassFamily) else None
 
 
 def class_parts(family: TaskFamily) -> dict[str, tuple[str, ...]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from metaloop.api.progress import Progress, style_of
 from metaloop.cli import options
 from metaloop.cli.output import print_json
-from metaloop.cli.progress import Progress
 
 if TYPE_CHECKING:
     from metaloop.catalogue import OpenedData
@@ -31,7 +31,7 @@ def data(
     quiet: options.Quiet = False,
 ) -> None:
     """Say what DATA is read as: classes, examples, parts, and what is left out and why."""
-    with Progress(quiet) as progress:
+    with Progress(style_of(not quiet)) as progress:
         progress.status(f"reading {data}")
         from metaloop.catalogue import open_data
 
@@ -88,7 +88,7 @@ def _of_groups(family: GroupFamily) -> dict[str, Any]:
     sizes = np.array([len(rows) for rows in store.examples_of])
     fmt = family.input_format
     return {
-        "examples": len(store.inputs),
+        "examples": len(store),
         "groups": len(store.classes),
         "rows_per_group": {
             "min": int(sizes.min()),
@@ -131,7 +131,7 @@ def _of_classes(family: ClassFamily) -> dict[str, Any]:
     evaluated = [parts[part] for part in parts if part != "train"]
     return {
         "classes": len(store.classes),
-        "examples": len(store.inputs),
+        "examples": len(store),
         "examples_per_class": {
             "min": int(sizes.min()),
             "median": float(np.median(sizes)),

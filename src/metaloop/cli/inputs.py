@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from metaloop.catalogue import Model
 from metaloop.cli.tables import table_inputs, table_support
 from metaloop.core.errors import DataError
 from metaloop.core.inputs import InputFormat
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.models import Model
 from metaloop.tasks.readers import decode_image, list_images
 from metaloop.tasks.readers.array_files import ARRAY_SUFFIX, load_array
 from metaloop.tasks.readers.class_folders import ClassFolders, arrange
@@ -36,8 +36,6 @@ from metaloop.tasks.readers.tables import is_table
 from metaloop.tasks.readers.zip_archive import opened_zip
 from metaloop.tasks.store import LeftOut
 from metaloop.tasks.value_range import BYTES, ValueRange
-
-Estimator = FewShotClassifier | FewShotRegressor
 
 
 @dataclass(frozen=True)
@@ -58,14 +56,14 @@ class Inputs:
     X: np.ndarray | list[Path | Page]
 
 
-def input_format_of(estimator: Estimator) -> InputFormat:
+def input_format_of(estimator: FewShotClassifier | FewShotRegressor) -> InputFormat:
     """Returns what the learner of a loaded estimator takes, fitted or not."""
     learner = estimator.task_.model if hasattr(estimator, "task_") else estimator.model
     assert isinstance(learner, Model)
     return learner.input_format
 
 
-def range_of(estimator: Estimator, declared: ValueRange | None) -> ValueRange | None:
+def range_of(estimator: FewShotClassifier, declared: ValueRange | None) -> ValueRange | None:
     """Returns black and white in files of more than 8 bits: declared now, or when it was fitted."""
     fitted: ValueRange | None = getattr(estimator, "value_range_", None)
     if declared is None and fitted is not None and fitted[1] > BYTES[1]:

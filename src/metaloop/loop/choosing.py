@@ -29,9 +29,9 @@ from metaloop.core.objective import higher_is_better, objective
 from metaloop.core.records import Candidate, Choice, DataRecipe
 from metaloop.core.spec import TaskSpec
 from metaloop.generators.recipes import operators_of, parse_recipe
-from metaloop.loop.portfolio import portfolio
 from metaloop.loop.proposal import SLOW_HEADS
 from metaloop.nets.embedding import NetLearner
+from metaloop.selection.portfolio import portfolio
 from metaloop.tasks.family import TaskFamily
 
 PORTFOLIO_SIZE = 4

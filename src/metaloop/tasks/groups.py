@@ -57,7 +57,7 @@ class GroupFamily(TaskFamily):
     @property
     def device(self) -> torch.device:
         """Where the rows are."""
-        return self.store.inputs.device
+        return self.store.device
 
     def to(self, device: torch.device | str) -> GroupFamily:
         """Returns the family with its store on `device`."""
@@ -74,10 +74,8 @@ class GroupFamily(TaskFamily):
         for name in checked:
             self._eligible(name, shots)
         assert self.store.values is not None
-        input_shape = tuple(self.store.inputs.shape[1:])
-        return TaskSpec(
-            0, shots, queries, input_shape, "regression", tuple(self.store.values.shape[1:])
-        )
+        target_shape = tuple(self.store.values.shape[1:])
+        return TaskSpec(0, shots, queries, self.store.input_shape, "regression", target_shape)
 
     def sample(
         self, part: Part, spec: TaskSpec, num_tasks: int, rng: np.random.Generator
@@ -172,7 +170,8 @@ def _measured(store: Store, groups: np.ndarray) -> InputFormat:
 def _joint(store: Store) -> Store:
     """The store with inputs and targets side by side: what makes a row the same row."""
     assert store.values is not None
-    rows = torch.cat([store.inputs, store.values.to(store.inputs.dtype)], dim=1)
+    inputs = store.taken(np.arange(len(store)))
+    rows = torch.cat([inputs, store.values.to(inputs.dtype)], dim=1)
     return replace(store, inputs=rows, values=None)
 
 

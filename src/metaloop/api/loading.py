@@ -1,0 +1,44 @@
+"""`load`: the estimator in a model file, whichever of the two it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from torch import nn
+
+from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.modelfile import read_model
+from metaloop.models import Model
+from metaloop.tasks.value_range import ValueRange
+
+MODEL_NAME = "model.metaloop"
+
+_ESTIMATORS = {"classification": FewShotClassifier, "regression": FewShotRegressor}
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    net: nn.Module | None = None,
+    value_range: ValueRange | None = None,
+) -> FewShotClassifier | FewShotRegressor:
+    """Returns the `FewShotClassifier` or `FewShotRegressor` in a model file, or in a run's folder.
+
+    One that `fit` or an estimator's `save` wrote is fitted already. `net`: the module that a model
+    with a net of your own needs; `value_range`: see the estimators. Raises `ModelFileError` if the
+    file is damaged or missing.
+
+    >>> classifier = metaloop.load("runs/mine/model.metaloop")  # doctest: +SKIP
+    >>> classifier.fit(X_support, y_support).predict(X)  # doctest: +SKIP
+    """
+    file = Path(path)
+    if file.is_dir() and (file / MODEL_NAME).exists():
+        file = file / MODEL_NAME
+    kind = _ESTIMATORS[read_model(file).spec.objective]
+    return kind.load(file, net=net, value_range=value_range)
+
+
+def estimator_of(model: Model) -> FewShotClassifier | FewShotRegressor:
+    """Returns a new, unfitted estimator that adapts the model."""
+    return _ESTIMATORS[model.spec.objective](model)
