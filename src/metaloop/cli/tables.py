@@ -33,19 +33,28 @@ def table_support(
             f"support '{path}': row {int(np.argmax(missing)) + 1} after the header has no "
             f"'{answer}'; remove it or complete it"
         )
-    features = feature_columns(table, width, {**(columns or {}), "label": answer})
+    role = "target" if real else "label"
+    features = feature_columns(table, width, {**(columns or {}), role: answer})
     if real:
         single_group(table, features, columns)
-    note = f"columns: {'target' if real else 'label'} '{answer}', {width} columns of numbers"
+    note = f"columns: {role} '{answer}', {width} columns of numbers"
     return numbers_of(table, features), table.columns[answer].tolist(), [note]
 
 
 def table_inputs(
     path: Path, input_format: InputFormat, columns: Columns | None
 ) -> tuple[list[str], np.ndarray]:
-    """Returns a name for each row of a table and the numbers that the model takes."""
+    """Returns a name for each row of a table and the numbers that the model takes.
+
+    Columns that have a role may be there, such as those of a support, and need not.
+    """
     table = read_table(path)
-    features = feature_columns(table, _width(path, input_format), columns)
+    there = {
+        role: [name for name in ([names] if isinstance(names, str) else names) if name in table]
+        for role, names in (columns or {}).items()
+    }
+    present = {role: names for role, names in there.items() if names}
+    features = feature_columns(table, _width(path, input_format), present)
     return [f"{path}[{row}]" for row in range(len(table))], numbers_of(table, features)
 
 

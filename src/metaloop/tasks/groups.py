@@ -8,7 +8,7 @@ targets are standardised by the rows of `train`; what is reported is in the targ
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -117,7 +117,7 @@ def group_family(
     reading: Reading,
     *,
     split_seed: int = 0,
-    parts: Mapping[str, tuple[str, ...]] | None = None,
+    parts: Mapping[str, Sequence[str]] | None = None,
     seen: Seen | None = None,
     input_format: InputFormat | None = None,
 ) -> tuple[GroupFamily, tuple[LeftOut, ...], Recognised | None]:

@@ -51,6 +51,10 @@ class Table:
         """The number of rows."""
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
+    def __contains__(self, column: object) -> bool:
+        """Whether a column of this name is there, whatever its case."""
+        return isinstance(column, str) and column.lower() in map(str.lower, self.columns)
+
     def is_text(self, column: str) -> bool:
         """Returns whether a column holds text."""
         return bool(self.columns[column].dtype == object)
