@@ -62,7 +62,11 @@ def evaluate(
     file; of a model that was never written, only if `archive` is given. `net`: the module that a
     file with a net of your own needs. Raises `MetaloopError` for all that the caller can mend.
 
-    >>> metaloop.evaluate("model.metaloop", "my_folder", shots=5).value  # doctest: +SKIP
+    >>> import metaloop as ml
+    >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)
+    >>> figures = ml.evaluate(trained, "sinusoid", episodes=20)
+    >>> figures.metric, figures.episodes, figures.shots
+    ('mse', 20, 10)
     """
     chosen = _part(part)
     with Progress(style_of(progress)) as shown:

@@ -22,8 +22,8 @@ class Figures:
     many classes (or functions) were seen. `protocol` says how it was measured. `recognised` counts
     the classes that a model has seen, by part, and those `unknown` to it: of `evaluate` only.
 
-    >>> print(figures)  # doctest: +SKIP
-    94.1 ± 0.4 % (± 1.2 new) (1,000 episodes, 5-way 1-shot, part test, inductive: no batch norm)
+    Printed they are one line: `94.1 ± 0.4 % (± 1.2 new) (1,000 episodes, 5-way 1-shot, part test,
+    inductive: no batch norm)`.
     """
 
     metric: str

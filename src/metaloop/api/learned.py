@@ -31,8 +31,7 @@ COLUMNS = ("learner", "net", "how", "search", "promotion", "steps", "CPU s", "st
 class Leaderboard(Sequence[Mapping[str, Any]]):
     """The candidates of a run, the best first: rows as docs/json.md describes them.
 
-    >>> [row["learner"] for row in run.leaderboard]  # doctest: +SKIP
-    >>> pandas.DataFrame(run.leaderboard)  # doctest: +SKIP
+    `pandas.DataFrame(run.leaderboard)` makes a frame of them.
     """
 
     rows: tuple[Mapping[str, Any], ...]
@@ -79,10 +78,8 @@ class LearnResult:
     `out` is its folder, `content` what `--json` prints (`to_json` returns a copy), `left_out` what
     was found in the data and not used, `net` the module that the run was given, if any.
 
-    >>> run = metaloop.learn("my_folder", budget="3m")  # doctest: +SKIP
-    >>> classifier = run.model.fit(X, y)  # doctest: +SKIP
-    >>> run.test.value, run.test.ci95  # doctest: +SKIP
-    >>> run.report(open=True)  # doctest: +SKIP
+    `run.model.fit(X, y).predict(X_new)` learns new classes; `run.test.value` and `run.test.ci95`
+    say how well; `run.report(open=True)` shows the page.
     """
 
     out: Path

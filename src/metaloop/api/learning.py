@@ -60,8 +60,14 @@ def learn(
     so far; a second one ends it at once. Where `stop()` becomes true, what was reached is saved
     and returned. Raises `MetaloopError`, in one line, for everything that the caller can mend.
 
-    >>> run = metaloop.learn("my_folder", budget="3m")  # doctest: +SKIP
-    >>> run.model.fit(X, y).predict(X_new)  # doctest: +SKIP
+    >>> import metaloop as ml
+    >>> run = ml.learn("sinusoid", budget="40steps", shots=10, queries=10, workers=1, out="waves")
+    >>> run.test.episodes, run.test.metric
+    (1000, 'mse')
+    >>> run.model.fit([[-1.0], [0.5], [2.0]], [0.2, 0.9, -0.4]).predict([[1.0]]).shape
+    (1,)
+    >>> run.report().name
+    'report.html'
     """
     with Stopper() as stopper, Progress(style_of(progress)) as shown:
         shown.status(f"reading {data_name(data)}")
@@ -71,7 +77,7 @@ def learn(
             split_seed=split_seed, image_size=image_size, classes_at=classes_at,
             value_range=value_range, columns=columns, also=also, archive=archive, workers=workers,
             strict=strict, resume=resume, net=net, candidates=candidates, generates=generates,
-            stop=lambda: stopper() or stop(),
+            stop=lambda: stop() or stopper(),
         )  # fmt: skip
         run = _followed(events, shown, stopper, folder, net)
     if stopper.signal is not None:
@@ -114,9 +120,12 @@ def stream(
     becomes true, the best model so far is saved and the run ends as `interrupted`. Ctrl-C is an
     ordinary `KeyboardInterrupt` here: `resume=True` goes on with what the archive holds.
 
-    >>> for event in metaloop.stream("my_folder", budget="3m"):  # doctest: +SKIP
-    ...     if isinstance(event, metaloop.loop.Tried):
-    ...         print(event.label, event.best)
+    >>> import metaloop as ml
+    >>> from metaloop.loop import DataRead
+    >>> for event in ml.stream("sinusoid", budget="40steps", shots=10, workers=1, out="more waves"):
+    ...     if isinstance(event, DataRead):
+    ...         print(event.name)
+    sinusoid
     """
     if workers is not None and workers < 1:
         raise MetaloopError(f"workers are at least 1 process; got {workers}")

@@ -29,8 +29,11 @@ def load(
     with a net of your own needs; `value_range`: see the estimators. Raises `ModelFileError` if the
     file is damaged or missing.
 
-    >>> classifier = metaloop.load("runs/mine/model.metaloop")  # doctest: +SKIP
-    >>> classifier.fit(X_support, y_support).predict(X)  # doctest: +SKIP
+    >>> import metaloop as ml
+    >>> ml.FewShotClassifier().fit([[0.0, 1.0], [1.0, 0.0]], ["up", "right"]).save("two.metaloop")
+    >>> classifier = ml.load("two.metaloop")
+    >>> classifier.predict([[0.1, 0.9]]).tolist()
+    ['up']
     """
     file = Path(path)
     if file.is_dir() and (file / MODEL_NAME).exists():

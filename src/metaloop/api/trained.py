@@ -22,13 +22,11 @@ from metaloop.tasks.store import LeftOut
 class TrainResult:
     """A training of one learner that ended.
 
-    `trained` is the model with its weights, `search` its last early figures (None if there was
-    none, or the training was interrupted after it), `out` the file it was written to (None: it was
-    not), `left_out` what was found in the data and not used. `interrupted`: it was stopped early.
+    `trained` is the model with its weights, `search` its last early figures (None if there were
+    none), `interrupted` whether it was stopped early, `out` the file it was written to (None: it
+    was not), `left_out` what was found in the data and not used.
 
-    >>> trained = metaloop.train("glyphs", "protonet", budget="60s")  # doctest: +SKIP
-    >>> trained.model.fit(X, y).predict(X_new)  # doctest: +SKIP
-    >>> trained.save("model.metaloop")  # doctest: +SKIP
+    `result.model.fit(X, y).predict(X_new)` learns new classes, `result.save(path)` writes the file.
     """
 
     trained: Model

@@ -58,8 +58,12 @@ def train(
     `learn`. Raises `DivergenceError` if training ends in numbers that are not finite, and
     `MetaloopError` for everything that the caller can mend.
 
-    >>> trained = metaloop.train("glyphs", "protonet", budget="60s")  # doctest: +SKIP
-    >>> trained.model.fit(X, y).predict(X_new)  # doctest: +SKIP
+    >>> import metaloop as ml
+    >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)
+    >>> trained.steps
+    20
+    >>> trained.model.fit([[-1.0], [0.5], [2.0]], [0.2, 0.9, -0.4]).predict([[1.0]]).shape
+    (1,)
     """
     limit = parse_budget(budget) if isinstance(budget, str) else budget
     path = None if out is None else Path(out)
@@ -71,7 +75,7 @@ def train(
             data, learner, budget=limit, net=net, ways=ways, shots=shots, queries=queries,
             seed=seed, split_seed=split_seed, image_size=image_size, classes_at=classes_at,
             value_range=value_range, columns=columns, strict=strict, checkpoint=state,
-            resume=resume, stop=lambda: stopper() or stop(),
+            resume=resume, stop=lambda: stop() or stopper(),
         )  # fmt: skip
         result = _followed(events, shown, stopper, path, limit.wall_seconds)
         if path is not None:
