@@ -23,20 +23,21 @@ Command = Callable[..., Any]
 
 FLAGS = {  # they are a contract with scripts: a change here is a change for users
     "learn": "DATA --budget --ways --shots --queries --out --seed --split-seed --image-size "
-    "--classes-at --value-range --also --archive --workers --strict --resume --json --quiet",
+    "--classes-at --value-range --columns --also --archive --workers --strict --resume --json --quiet",
     "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
-    "--image-size --classes-at --value-range --strict --resume --json --quiet",
+    "--image-size --classes-at --value-range --columns --strict --resume --json --quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
-    "--classes-at --value-range --allow-seen --strict --seed --json --quiet",
-    "predict": "MODEL INPUT... --support --classes-at --value-range --skip-unreadable "
+    "--classes-at --value-range --columns --allow-seen --strict --seed --json --quiet",
+    "predict": "MODEL INPUT... --support --classes-at --value-range --columns "
+    "--skip-unreadable --seed --json",
+    "fit": "MODEL --support --out --keep-support --classes-at --value-range --columns "
     "--seed --json",
-    "fit": "MODEL --support --out --keep-support --classes-at --value-range --seed --json",
     "report": "RUN --out --seed --json",
     "show": "RUN CANDIDATE --seed --json",
     "export": "RUN --to --out --seed --json",
     "list": "KIND --seed --json",
-    "data": "DATA --image-size --split-seed --classes-at --value-range --strict --seed --json "
-    "--quiet",
+    "data": "DATA --image-size --split-seed --classes-at --value-range --columns --strict --seed "
+    "--json --quiet",
     "cite": "MODEL|RUN --seed --json",
 }
 

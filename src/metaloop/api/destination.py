@@ -9,6 +9,7 @@ from pathlib import Path
 
 from metaloop.archive import Archive
 from metaloop.core.errors import MetaloopError, OutputError
+from metaloop.tasks.readers.tables import is_table
 
 _RUNS = Path("runs")
 
@@ -33,7 +34,9 @@ def fresh_folder(data: str) -> Path:
     """Returns `runs/NAME-n`, just made, with the smallest n that is free."""
     path = Path(data)
     name = path.resolve().name if path.name in ("", "..") else path.name
-    name = name.removesuffix(path.suffix) if path.suffix in (".zip", ".npz") else name
+    name = name.removesuffix(".gz") if is_table(path) else name
+    known = path.suffix in (".zip", ".npz") or is_table(path)
+    name = name.removesuffix(Path(name).suffix) if known else name
     name = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "data"
     number = 0
     try:

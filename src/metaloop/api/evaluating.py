@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -12,12 +14,12 @@ from metaloop.api.figures import Figures
 from metaloop.api.learned import LearnResult
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.trained import TrainResult
+from metaloop.catalogue.families import data_name
 from metaloop.core.errors import InputError, unknown_name
 from metaloop.core.records import PARTS, Part
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.modelfile import file_hash
 from metaloop.models import Model, evaluate_model, load_model, open_for
-from metaloop.tasks.store import Reading
 from metaloop.tasks.value_range import ValueRange
 
 Estimator = FewShotClassifier | FewShotRegressor
@@ -35,7 +37,7 @@ class _Subject:
 
 def evaluate(
     model: Evaluated,
-    data: str | Path | Reading,
+    data: Any,
     *,
     part: str = "test",
     ways: int | None = None,
@@ -45,6 +47,7 @@ def evaluate(
     archive: str | Path | None = None,
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
     allow_seen: bool = False,
     strict: bool = False,
     net: nn.Module | None = None,
@@ -67,12 +70,11 @@ def evaluate(
     """
     chosen = _part(part)
     with Progress(style_of(progress)) as shown:
-        where = data.name if isinstance(data, Reading) else data
-        shown.status(f"evaluating on {where}")
+        shown.status(f"evaluating on {data_name(data)}")
         subject = _subject(model, net)
         opened = open_for(
             subject.model, data, part=chosen, allow_seen=allow_seen, strict=strict,
-            classes_at=classes_at, value_range=value_range,
+            classes_at=classes_at, value_range=value_range, columns=columns,
         )  # fmt: skip
         shown.left_out(opened.left_out)
         result = evaluate_model(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -12,19 +13,20 @@ from metaloop.api.learned import LearnResult
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.stopping import Interrupted, Stopper
 from metaloop.api.telling import LearnTeller
+from metaloop.catalogue.families import data_name
 from metaloop.core.budget import Budget
 from metaloop.core.errors import MetaloopError
 from metaloop.core.records import Candidate
 from metaloop.loop import DataRead, Generates, Learned, LoopEvent
 from metaloop.loop import learn as events_of
-from metaloop.tasks.store import LeftOut, Reading
+from metaloop.tasks.store import LeftOut
 from metaloop.tasks.value_range import ValueRange
 
 EVERYTHING = Generates()
 
 
 def learn(
-    data: str | Path | Reading = "glyphs",
+    data: Any = "glyphs",
     *,
     budget: str | Budget = "3m",
     ways: int = 5,
@@ -36,6 +38,7 @@ def learn(
     image_size: int | None = None,
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
     also: Sequence[str | Path] = (),
     archive: str | Path | None = None,
     workers: int | None = None,
@@ -67,13 +70,13 @@ def learn(
     'report.html'
     """
     with Stopper() as stopper, Progress(style_of(progress)) as shown:
-        shown.status(f"reading {_name(data)}")
+        shown.status(f"reading {data_name(data)}")
         folder = _folder(data, out, resume)
         events = stream(
             data, budget=budget, ways=ways, shots=shots, queries=queries, out=folder, seed=seed,
             split_seed=split_seed, image_size=image_size, classes_at=classes_at,
-            value_range=value_range, also=also, archive=archive, workers=workers, strict=strict,
-            resume=resume, net=net, candidates=candidates, generates=generates,
+            value_range=value_range, columns=columns, also=also, archive=archive, workers=workers,
+            strict=strict, resume=resume, net=net, candidates=candidates, generates=generates,
             stop=lambda: stop() or stopper(),
         )  # fmt: skip
         run = _followed(events, shown, stopper, folder, net)
@@ -83,7 +86,7 @@ def learn(
 
 
 def stream(
-    data: str | Path | Reading = "glyphs",
+    data: Any = "glyphs",
     *,
     budget: str | Budget = "3m",
     ways: int = 5,
@@ -95,6 +98,7 @@ def stream(
     image_size: int | None = None,
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
     also: Sequence[str | Path] = (),
     archive: str | Path | None = None,
     workers: int | None = None,
@@ -107,7 +111,8 @@ def stream(
 ) -> Iterator[LoopEvent]:
     """Yields what happens in `learn` (see `metaloop.loop`); the last event is `Learned`.
 
-    `data`: a path, the name of a family, or what `metaloop.tasks.readers` made of arrays. `out`: a
+    `data`: a path, the name of a family, a data frame (`columns`: which of its columns are what,
+    as in `metaloop.tasks.readers.read`), or what `metaloop.tasks.readers` made of arrays. `out`: a
     new folder, by default `runs/NAME-1`, -2, ...; one in which nothing could be tried is removed.
     `also`: further data to learn from, if it helps. `archive`: that of earlier runs, to start from
     what they found. `net`: a module of your own. `candidates`: what the race starts with instead of
@@ -130,8 +135,9 @@ def stream(
         yield from events_of(
             data, out=folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
             split_seed=split_seed, image_size=image_size, classes_at=classes_at,
-            value_range=value_range, strict=strict, resume=resume, net=net, also=also,
-            archive=archive, workers=workers, candidates=candidates, generates=generates, stop=stop,
+            value_range=value_range, columns=columns, strict=strict, resume=resume, net=net,
+            also=also, archive=archive, workers=workers, candidates=candidates, generates=generates,
+            stop=stop,
         )  # fmt: skip
     except MetaloopError:
         if was_unused:
@@ -158,16 +164,12 @@ def _followed(
     raise AssertionError("learning ended without a report")
 
 
-def _folder(data: str | Path | Reading, out: str | Path | None, resume: bool) -> Path:
+def _folder(data: Any, out: str | Path | None, resume: bool) -> Path:
     if out is not None:
         return Path(out)
     if resume:
         raise MetaloopError("--resume goes on with a run; name its folder with --out")
-    return fresh_folder(_name(data))
-
-
-def _name(data: str | Path | Reading) -> str:
-    return data.name if isinstance(data, Reading) else str(data)
+    return fresh_folder(data_name(data))
 
 
 def _advice(run: LearnResult) -> str:

@@ -23,7 +23,8 @@ class LearnTeller:
         """Shows one event."""
         if isinstance(event, DataRead):
             parts = " / ".join(f"{count:,}" for count in event.parts.values())
-            classes = f"{parts} classes to {' / '.join(event.parts)}" if event.parts else ""
+            units = "groups" if event.kind.endswith(", groups") else "classes"
+            classes = f"{parts} {units} to {' / '.join(event.parts)}" if event.parts else ""
             self.progress.line(_joined(f"{event.name}: {event.kind}", classes))
             tell_reading(event, self.progress)
         elif isinstance(event, Trying):

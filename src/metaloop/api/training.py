@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,20 @@ from metaloop.api.stopping import Interrupted, Stopper
 from metaloop.api.telling import tell_reading, tell_training
 from metaloop.api.trained import TrainResult
 from metaloop.archive import file_lock
+from metaloop.catalogue.families import data_name
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DivergenceError, MetaloopError, OutputError
 from metaloop.core.records import Candidate, Result
 from metaloop.loop import DataRead, train_model
 from metaloop.models.training import Trained, check_continues
-from metaloop.tasks.store import LeftOut, Reading
+from metaloop.tasks.store import LeftOut
 from metaloop.tasks.value_range import ValueRange
 
 _STATE_SUFFIX = ".state"
 
 
 def train(
-    data: str | Path | Reading,
+    data: Any,
     learner: str | Candidate,
     *,
     out: str | Path | None = None,
@@ -42,6 +43,7 @@ def train(
     image_size: int | None = None,
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
     strict: bool = False,
     resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
@@ -68,12 +70,12 @@ def train(
     if path is None and resume:
         raise MetaloopError("resume goes on with a training; name its model file with out")
     with Stopper() as stopper, Progress(style_of(progress)) as shown, _kept(path, resume) as state:
-        shown.status(f"reading {data.name if isinstance(data, Reading) else data}")
+        shown.status(f"reading {data_name(data)}")
         events = train_model(
             data, learner, budget=limit, net=net, ways=ways, shots=shots, queries=queries,
             seed=seed, split_seed=split_seed, image_size=image_size, classes_at=classes_at,
-            value_range=value_range, strict=strict, checkpoint=state, resume=resume,
-            stop=lambda: stop() or stopper(),
+            value_range=value_range, columns=columns, strict=strict, checkpoint=state,
+            resume=resume, stop=lambda: stop() or stopper(),
         )  # fmt: skip
         result = _followed(events, shown, stopper, path, limit.wall_seconds)
         if path is not None:

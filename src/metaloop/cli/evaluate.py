@@ -34,6 +34,7 @@ def evaluate(
     ] = None,
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
+    columns: options.Columns = None,
     allow_seen: Annotated[
         bool,
         typer.Option(
@@ -56,7 +57,7 @@ def evaluate(
     figures = figures_of(
         model, data, part=part, ways=ways, shots=shots, queries=queries, episodes=episodes,
         archive=archive, classes_at=classes_at, value_range=options.value_range(value_range),
-        allow_seen=allow_seen, strict=strict, progress=not quiet,
+        columns=options.columns(columns), allow_seen=allow_seen, strict=strict, progress=not quiet,
     )  # fmt: skip
     if as_json:
         print_json(figures.to_json())

@@ -33,6 +33,7 @@ def learn(
     image_size: options.ImageSize = None,
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
+    columns: options.Columns = None,
     also: Annotated[
         list[str] | None,
         typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
@@ -59,10 +60,11 @@ def learn(
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
+    unparsed = {"value_range": value_range, "columns": columns}
     try:
         run = learn_from(
             data, out=out, strict=strict, resume=resume, progress=not quiet,
-            **{**asked, "value_range": options.value_range(value_range)},
+            value_range=options.value_range(value_range), columns=options.columns(columns), **asked,
         )  # fmt: skip
     except Interrupted as stop:
         run, code = stop.result, stop.exit_code
@@ -72,7 +74,7 @@ def learn(
         print_json(run.to_json())
     if run.status == "interrupted":
         _say_what_was_saved(run.content)
-        say_how_to_go_on("learn", data, {"out": run.out, **asked, "value_range": value_range})
+        say_how_to_go_on("learn", data, {"out": run.out, **asked, **unparsed})
         return code
     if not as_json:
         _print(run)
@@ -96,7 +98,9 @@ def _print(run: LearnResult) -> None:
         _print_digits(run.content["digits"])
     print(f"\nmodel    {model}\narchive  {run.archive}")
     if test.metric != "accuracy":
-        print("\nnext, from Python: metaloop.load(model).fit(X, y).predict(X_new)")
+        print("\nnext: give it a few rows of a new group, and rows to predict")
+        print(f"  metaloop predict {shlex.quote(model)} --support ROWS.csv NEW_ROWS.csv")
+        print("or from Python: metaloop.load(model).fit(X, y).predict(X_new)")
         return
     print("\nnext: give it new classes, a folder of a few images each, and images to tell apart")
     print(f"  metaloop predict {shlex.quote(model)} --support NEW_CLASSES IMAGE...")

@@ -16,6 +16,7 @@ from metaloop.core.errors import DataError, ModelFileError
 if TYPE_CHECKING:
     from metaloop.cli.inputs import Inputs
     from metaloop.estimators import FewShotClassifier, FewShotRegressor
+    from metaloop.tasks.readers.options import ReadOptions
     from metaloop.tasks.value_range import ValueRange
 
 
@@ -23,18 +24,19 @@ def predict(
     model: options.ModelFile,
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="INPUT...", help="Images, folders of images, .npz or .npy arrays."),
+        typer.Argument(metavar="INPUT...", help="Images, folders of images, arrays, tables."),
     ],
     support: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
             help="Examples of the classes: one folder of images each (one image is enough), a zip "
-            "of that, or an .npz with X and y. Not for a model that 'fit' wrote.",
+            "of that, an .npz with X and y, or a table. Not for a model that 'fit' wrote.",
         ),
     ] = None,
     classes_at: options.SupportClassesAt = None,
     value_range: options.AskedRange = None,
+    columns: options.Columns = None,
     skip_unreadable: Annotated[
         bool,
         typer.Option(
@@ -47,14 +49,18 @@ def predict(
 ) -> None:
     """Tell classes apart that the learner has never seen: label, probability and input per line.
 
-    A model of real values that was fitted from Python prints value and input per line.
+    A learner of functions learns one from a support with real targets: value and input per line.
     """
     from metaloop.cli.inputs import input_format_of, range_of, read_inputs
     from metaloop.estimators import FewShotRegressor
+    from metaloop.tasks.readers.options import ReadOptions
 
     declared = options.value_range(value_range)
-    estimator = _ready(model, support, classes_at, declared)
-    groups = read_inputs(inputs, input_format_of(estimator))
+    asked = ReadOptions(
+        classes_at=classes_at, value_range=declared, columns=options.columns(columns)
+    )
+    estimator = _ready(model, support, asked)
+    groups = read_inputs(inputs, input_format_of(estimator), asked.columns)
     report: dict[str, Any] = {"model": str(model), "predictions": []}
     if isinstance(estimator, FewShotRegressor):
         report["predictions"] = [row for group in groups for row in _values(estimator, group)]
@@ -108,14 +114,14 @@ def _values(estimator: FewShotRegressor, group: Inputs) -> list[dict[str, Any]]:
 
 
 def _ready(
-    model: Path, support: Path | None, classes_at: int | None, declared: ValueRange | None
+    model: Path, support: Path | None, asked: ReadOptions
 ) -> FewShotClassifier | FewShotRegressor:
     """Returns the fitted estimator: as the file has it, or fitted to the support."""
     from metaloop.api import load
     from metaloop.cli.fit import fitted
-    from metaloop.estimators import FewShotClassifier, FewShotRegressor
+    from metaloop.estimators import FewShotClassifier
 
-    estimator = load(model, value_range=declared)
+    estimator = load(model, value_range=asked.value_range)
     adapted = hasattr(estimator, "task_")
     if adapted and support is not None:
         known = isinstance(estimator, FewShotClassifier)
@@ -124,20 +130,16 @@ def _ready(
             f"'{model}' is adapted already{what}; leave --support away, or give the learner it was "
             f"made from"
         )
-    if adapted and classes_at is not None:
+    if adapted and asked.classes_at is not None:
         raise ModelFileError(f"'{model}' is adapted already; --classes-at is for --support")
     if adapted:
         return estimator
-    if isinstance(estimator, FewShotRegressor):
-        raise ModelFileError(
-            f"'{model}' is a learner of regression tasks: show it examples from Python, "
-            "metaloop.load(MODEL).fit(X, y).save(ADAPTED), and predict with that file"
-        )
     if support is None:
         raise ModelFileError(
-            f"'{model}' is a learner: show it examples of the classes with --support DIR"
+            f"'{model}' is a learner: show it examples of the classes with --support DIR, or of "
+            "a function with --support FILE.csv"
         )
-    return fitted(estimator, support, classes_at, declared)[0]
+    return fitted(estimator, support, asked)[0]
 
 
 def _predict(

@@ -32,6 +32,7 @@ def train(
     image_size: options.ImageSize = None,
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
+    columns: options.Columns = None,
     strict: options.Strict = False,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -45,10 +46,11 @@ def train(
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
     asked |= {"image_size": image_size, "classes_at": classes_at}
+    unparsed = {"value_range": value_range, "columns": columns}
     try:
         trained = train_on(
             data, out=out, strict=strict, resume=resume, progress=not quiet,
-            **{**asked, "value_range": options.value_range(value_range)},
+            value_range=options.value_range(value_range), columns=options.columns(columns), **asked,
         )  # fmt: skip
     except Interrupted as stop:
         trained, code = stop.result, stop.exit_code
@@ -58,7 +60,7 @@ def train(
         print_json(trained.to_json())
     if trained.interrupted:
         say(f"metaloop: interrupted after {trained.steps:,} steps; saved {out}")
-        say_how_to_go_on("train", data, {"out": out, **asked, "value_range": value_range})
+        say_how_to_go_on("train", data, {"out": out, **asked, **unparsed})
         return code
     if not as_json:
         search = trained.search

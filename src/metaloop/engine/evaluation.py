@@ -87,7 +87,8 @@ def score_episodes(
 ) -> EpisodeScores:
     """Returns the metric of every episode, and of each of its units (the classes in it).
 
-    Raises `DivergenceError` if a prediction is not a number.
+    Real targets are told in their own units. Raises `DivergenceError` if a prediction is not a
+    number.
     """
     judge = objective(objective_name)
     if isinstance(learner, EmbeddingLearner) and cache is None:
@@ -104,7 +105,9 @@ def score_episodes(
         if cache is not None:
             assert isinstance(learner, EmbeddingLearner)
             features = partial(cache.features, input_format=input_format)
-            outputs, targets, mask = _embedded_outputs(learner, meta_params, features, piece)
+            outputs, targets, mask = _embedded_outputs(
+                learner, meta_params, features, piece, input_format
+            )
         else:
             outputs, targets, mask = _general_outputs(learner, meta_params, piece, input_format)
         if bool(outputs.isnan().any()):
@@ -112,6 +115,7 @@ def score_episodes(
                 f"{type(learner).__name__} predicted values that are not numbers on "
                 f"inputs of shape {piece.store.input_shape}; the adaptation diverged"
             )
+        outputs, targets = input_format.raw_targets(outputs), input_format.raw_targets(targets)
         values.append(judge.score(outputs, targets, mask).double().cpu().numpy())
         of_units = judge.unit_scores(outputs, targets, mask, units.shape[1])
         unit_values.append(of_units.double().cpu().numpy())
@@ -174,7 +178,7 @@ def possible_gain(family: TaskFamily, spec: TaskSpec) -> float:
     query = episodes.query
     targets = torch.from_numpy(query.labels)
     if judge.target_kind != "classes":
-        targets = episodes.store.targets.cpu()[torch.from_numpy(query.examples)]
+        targets = episodes.real_targets(query).cpu()
     gain = abs(judge.perfect - judge.constant(targets, torch.from_numpy(query.mask), spec.ways))
     return gain if gain > 0 else 1.0  # nothing to gain: any difference is as good as none
 
@@ -210,12 +214,13 @@ def _embedded_outputs(
     meta_params: MetaParams,
     features_of: Callable[[Store, np.ndarray], Tensor],
     episodes: Episodes,
+    input_format: InputFormat,
 ) -> tuple[Tensor, Tensor, Tensor]:
     def side(indices: Indices) -> tuple[Tensor, Tensor, Tensor]:
         features = features_of(episodes.store, indices.examples)
         labels = torch.from_numpy(indices.labels).to(features.device)
         if not episodes.num_classes:
-            labels = episodes.store.targets[torch.from_numpy(indices.examples)]
+            labels = input_format.standardise_targets(episodes.real_targets(indices))
         return features, labels, torch.from_numpy(indices.mask).to(features.device)
 
     support, support_targets, support_mask = side(episodes.support)

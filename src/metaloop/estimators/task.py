@@ -89,11 +89,9 @@ def adapt_to(
 ) -> AdaptedTask:
     """Returns the model adapted to a support; `num_classes` is 0 for real targets."""
     targets, scale = support.targets, None
-    if not num_classes:
-        if is_baseline(model):
-            scale = torch.stack(standardisation(targets))
-            targets = (targets - scale[0]) / scale[1]
-        targets = targets.float()
+    if not num_classes and is_baseline(model):
+        scale = torch.stack(standardisation(targets))
+        targets = (targets - scale[0]) / scale[1]
     state = (
         {} if num_classes == 1 else _settled(_learn(model, support.inputs, targets, num_classes))
     )
@@ -116,7 +114,10 @@ def _learn(model: Model, inputs: Tensor, targets: Tensor, num_classes: int) -> T
             ]
         )
         mask = torch.ones(len(features), dtype=torch.bool, device=features.device)
-        examples = Examples(features, targets.to(features.device), mask, num_classes)
+        targets = targets.to(features.device)
+        if not num_classes:
+            targets = model.input_format.standardise_targets(targets).float()
+        examples = Examples(features, targets, mask, num_classes)
         return model.learner.fit_head(model.meta_params, examples)
 
 

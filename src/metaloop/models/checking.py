@@ -51,6 +51,7 @@ def check_formats(input_format: InputFormat, spec: TaskSpec) -> None:
             )
     if min(input_format.deviation) <= 0:
         raise _wrong(f"deviations are above 0, got {min(input_format.deviation)}")
+    _check_target_scale(input_format, spec)
     if tuple(spec.input_shape) != shape:
         raise _wrong(f"its tasks have inputs of shape {_short(spec.input_shape)}, not {shape}")
     for what in ("ways", "shots", "queries", "num_training_classes"):
@@ -118,6 +119,18 @@ def with_one_step(learner: Learner) -> Learner:
     known = {field.name for field in fields(learner)} & steps
     shortened: Learner = replace(learner, **dict.fromkeys(known, 1))
     return shortened
+
+
+def _check_target_scale(input_format: InputFormat, spec: TaskSpec) -> None:
+    """Raises unless there is no scale of targets, or one for every target."""
+    mean, deviation = input_format.target_mean, input_format.target_deviation
+    if not mean and not deviation:
+        return
+    number = spec.target_shape[0] if len(spec.target_shape) == 1 else 0
+    if not len(mean) == len(deviation) == number or not all(map(math.isfinite, mean + deviation)):
+        raise _wrong(f"the scale of its targets is expected to be {number} finite numbers each")
+    if min(deviation) <= 0:
+        raise _wrong(f"deviations of targets are above 0, got {min(deviation)}")
 
 
 def _check_targets(spec: TaskSpec) -> None:

@@ -72,13 +72,17 @@ class Model:
         `num_classes` is 0 where targets are real values.
         """
         mask = torch.ones(len(inputs), dtype=torch.bool, device=self.device)
-        support = Examples(self._ready(inputs), targets.to(self.device), mask, num_classes)
+        targets = targets.to(self.device)
+        if not num_classes:
+            targets = self.input_format.standardise_targets(targets).float()
+        support = Examples(self._ready(inputs), targets, mask, num_classes)
         return self.learner.adapt(self.meta_params, support)
 
     @torch.no_grad()
     def predict(self, task_state: TaskState, inputs: Tensor) -> Tensor:
         """Returns outputs `[N, classes]` (logits) or `[N, *target]` for raw inputs."""
-        return self.learner.predict(self.meta_params, task_state, self._ready(inputs))
+        outputs = self.learner.predict(self.meta_params, task_state, self._ready(inputs))
+        return self.input_format.raw_targets(outputs)
 
     def to_file(self) -> ModelFile:
         """Returns the content of this model's file."""
@@ -141,7 +145,10 @@ def model_from_file(
         check_net_tensors(content.weights, candidate.net, inputs)
     learner = build_learner(candidate, inputs, content.spec.objective, module=net)
     spec = content.spec
-    if not spec.num_training_classes:  # training begins with a classifier of its part's classes
+    classes = content.spec.objective == "classification"
+    if (
+        classes and not spec.num_training_classes
+    ):  # training begins with a classifier of its part's classes
         spec = replace(spec, num_training_classes=len(content.parts.get("train", ())))
     check_weights(content.weights, learner, spec)
     weights = {

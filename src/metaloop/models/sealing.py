@@ -47,7 +47,7 @@ def from_tensors(
     expected = {_PRINTS: ((number, BYTES), torch.uint8), _CLASSES: ((number,), torch.int64)}
     vectors = input_format.kind == "vector" and not viewed
     if vectors:
-        width = int(np.prod(input_format.shape))
+        width = int(np.prod(input_format.shape)) + len(input_format.target_mean)
         expected |= dict.fromkeys((_MEAN, _DEVIATION), ((width,), torch.float64))
     check_tensors("fingerprints", tensors, expected)
     classes = tensors[_CLASSES].numpy()

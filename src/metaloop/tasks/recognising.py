@@ -68,10 +68,13 @@ def seen_of(family: ClassFamily) -> Seen:
     )
 
 
-def recognise(store: Store, seen: Seen, parts: Mapping[str, Sequence[str]]) -> Recognised:
+def recognise(
+    store: Store, seen: Seen, parts: Mapping[str, Sequence[str]], share: float = _LEAST_SHARE
+) -> Recognised:
     """Returns which classes of the store are those of a model that has `seen` such examples.
 
-    `parts`: the names of the model's classes in each part.
+    `parts`: the names of the model's classes in each part. `share`: how many of a class's examples
+    must be copies of one class's for it to be that class.
     """
     names = _names(parts)
     found = classes_of_copies(store.inputs, seen)
@@ -79,7 +82,7 @@ def recognise(store: Store, seen: Seen, parts: Mapping[str, Sequence[str]]) -> R
     for index, examples in enumerate(store.examples_of):
         votes = found[examples]
         votes = votes[votes >= 0]
-        least = max(_LEAST_SHARE * len(examples), min(_LEAST_COPIES, len(examples)))
+        least = max(share * len(examples), min(_LEAST_COPIES, len(examples)))
         if len(votes) >= max(1, least):
             places[index] = np.bincount(votes).argmax()
     here = [info.name for info in store.classes]

@@ -50,12 +50,17 @@ class ClassInfo:
 
 @dataclass(frozen=True)
 class Store:
-    """Examples `inputs`, a column of N, with `targets` int64 `[N]` that index `classes`."""
+    """Examples `inputs`, a column of N, with `targets` int64 `[N]` that index `classes`.
+
+    Where `values` float64 `[N, targets]` are there, they are what is to be predicted, and `classes`
+    are the groups whose functions they are.
+    """
 
     inputs: Column
     targets: Tensor
     classes: tuple[ClassInfo, ...]
     polarity: Literal["as_is", "ink"] = "as_is"
+    values: Tensor | None = None
 
     def __post_init__(self) -> None:
         if length(self.inputs) != len(self.targets):
@@ -90,7 +95,12 @@ class Store:
 
     def to(self, device: torch.device | str) -> Store:
         """Returns the store with its tensors on `device`."""
-        return replace(self, inputs=moved(self.inputs, device), targets=self.targets.to(device))
+        return replace(
+            self,
+            inputs=moved(self.inputs, device),
+            targets=self.targets.to(device),
+            values=None if self.values is None else self.values.to(device),
+        )
 
     def without(self, classes: np.ndarray, examples: np.ndarray | None = None) -> Store:
         """Returns the store without these classes and these examples; what follows moves up."""
@@ -100,9 +110,11 @@ class Store:
             keep[examples] = False
         stay = np.setdiff1d(np.arange(len(self.classes)), classes)
         moved = np.searchsorted(stay, targets[keep])
+        rows = torch.from_numpy(keep.nonzero()[0])
         return replace(
             self,
-            inputs=chosen(self.inputs, torch.from_numpy(keep.nonzero()[0])),
+            inputs=chosen(self.inputs, rows),
+            values=None if self.values is None else self.values[rows.to(self.values.device)],
             targets=torch.from_numpy(moved).to(self.targets),
             classes=tuple(self.classes[index] for index in stay),
         )
@@ -117,10 +129,12 @@ class Store:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of inputs, targets and class names: the identity of the content."""
+        """SHA-256 of inputs, targets, values and class names: the identity of the content."""
         sha = hashlib.sha256()
         hash_into(sha, self.inputs)
         sha.update(self.targets.cpu().numpy().data)
+        if self.values is not None:
+            sha.update(self.values.cpu().contiguous().numpy().data)
         for info in self.classes:
             sha.update(f"{info.name}\0{info.group}\0{info.unit}\0{info.part}\n".encode())
         return sha.hexdigest()
