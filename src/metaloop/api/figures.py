@@ -85,7 +85,7 @@ class Figures:
     def to_json(self) -> dict[str, Any]:
         """Returns what `metaloop evaluate --json` prints: see docs/json.md."""
         how = self.protocol
-        return json_values(
+        values: dict[str, Any] = json_values(
             {
                 "metric": self.metric,
                 "value": self.value,
@@ -107,6 +107,7 @@ class Figures:
                 "recognised": None if self.recognised is None else dict(self.recognised),
             }
         )
+        return values
 
     def __str__(self) -> str:
         return f"{figure(self.result)} ({protocol_text(self.result)})"
