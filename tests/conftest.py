@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: small nets and busy machines
 
@@ -19,6 +19,10 @@ import jaxtyping
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from metaloop.tasks.family import ClassFamily
+    from metaloop.tasks.store import Reading
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LONG_TEST_SECONDS = 1800
@@ -55,6 +59,47 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data sets at {folder}; METALOOP_SHARED_DATA=/path/to/data names them")
     return folder
+
+
+def make_reading(side: int = 8, shuffled: bool = False, seed: int = 0) -> Reading:
+    """Returns 24 classes x 12 images; `shuffled`: labels mean nothing.
+
+    Patterns that all classes share drown the prototypes: raw pixels do badly, nets can learn.
+    """
+    import numpy as np
+
+    from metaloop.tasks.readers import read_arrays
+
+    rng = np.random.default_rng(seed)
+    prototypes = rng.normal(size=(24, 1, side, side))
+    patterns = rng.normal(size=(4, side * side))
+    nuisance = (rng.normal(size=(24 * 12, 4)) @ patterns).reshape(24, 12, side, side)
+    images = prototypes + 1.5 * nuisance + 0.3 * rng.normal(size=(24, 12, side, side))
+    labels = np.repeat(np.arange(24), 12)
+    if shuffled:
+        labels = rng.permutation(labels)
+    pixels = np.clip(images.reshape(-1, side, side) * 14 + 128, 0, 255).astype(np.uint8)
+    return read_arrays(pixels, labels, name="prototypes", polarity="as_is", image_size=side)
+
+
+@pytest.fixture(scope="session")
+def make() -> Callable[..., Reading]:
+    """Makes readings: see `make_reading`."""
+    return make_reading
+
+
+@pytest.fixture
+def reading() -> Reading:
+    """Small images that nets can learn: see `make_reading`."""
+    return make_reading()
+
+
+@pytest.fixture(scope="session")
+def family() -> ClassFamily:
+    """The family of `reading`."""
+    from metaloop.tasks.family import class_family
+
+    return class_family(make_reading())[0]
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import pytest
 
 from metaloop.archive import Archive
 from metaloop.catalogue.learners import LEARNERS
-from metaloop.catalogue.model import load_model
 from metaloop.core.errors import (
     BudgetError,
     DataError,
@@ -21,6 +20,7 @@ from metaloop.core.errors import (
 from metaloop.loop import DataRead, Learned, Promoted, Tried, finishing, learn
 from metaloop.loop.events import Trying
 from metaloop.loop.proposal import Generates
+from metaloop.models.model import load_model
 
 BUDGET = "160steps"  # of `finished`
 

@@ -12,12 +12,11 @@ from metaloop.api.figures import Figures
 from metaloop.api.learned import LearnResult
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.trained import TrainResult
-from metaloop.catalogue import Model, load_model
 from metaloop.core.errors import InputError, unknown_name
 from metaloop.core.records import PARTS, Part
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
-from metaloop.loop import evaluate_model, open_for
 from metaloop.modelfile import file_hash
+from metaloop.models import Model, evaluate_model, load_model, open_for
 from metaloop.tasks.store import Reading
 from metaloop.tasks.value_range import ValueRange
 

@@ -52,7 +52,8 @@ class Figures:
             how["list_hash"], how["data_hash"],
         )  # fmt: skip
         names = ("metric", "value", "ci95", "ci95_new", "episodes", "units")
-        return cls(*(content[name] for name in names), protocol, content.get("recognised"))
+        values: dict[str, Any] = {name: content[name] for name in names}
+        return cls(**values, protocol=protocol, recognised=content.get("recognised"))
 
     @property
     def ways(self) -> int:

@@ -15,10 +15,10 @@ from torch import nn
 from metaloop.api.figures import Figures
 from metaloop.api.loading import estimator_of
 from metaloop.api.tables import html_table
-from metaloop.catalogue import Model, load_model
 from metaloop.core.errors import ModelFileError
 from metaloop.core.strict_json import json_values
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.models import Model, load_model
 from metaloop.report import read_run, write_report
 from metaloop.report.figures import estimate, intervals_text, printable, seconds
 from metaloop.tasks.store import LeftOut

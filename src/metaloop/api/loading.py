@@ -7,9 +7,9 @@ from pathlib import Path
 
 from torch import nn
 
-from metaloop.catalogue import Model
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.modelfile import read_model
+from metaloop.models import Model
 from metaloop.tasks.value_range import ValueRange
 
 MODEL_NAME = "model.metaloop"

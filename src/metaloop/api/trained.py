@@ -10,10 +10,10 @@ from typing import Any
 from metaloop.api.figures import Figures
 from metaloop.api.loading import estimator_of
 from metaloop.api.tables import html_table
-from metaloop.catalogue import Model
 from metaloop.core.strict_json import json_values
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.modelfile import TrainingRecord
+from metaloop.models import Model
 from metaloop.report.figures import figure, intervals_text, printable, seconds
 from metaloop.tasks.store import LeftOut
 

@@ -20,7 +20,7 @@ from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DivergenceError, MetaloopError, OutputError
 from metaloop.core.records import Candidate, Result
 from metaloop.loop import DataRead, train_model
-from metaloop.loop.single import Trained, check_continues
+from metaloop.models.training import Trained, check_continues
 from metaloop.tasks.store import LeftOut, Reading
 from metaloop.tasks.value_range import ValueRange
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from metaloop.catalogue.views import in_view, needs_view, seen_family
 from metaloop.core.errors import DataError, MetaloopError, unknown_name
+from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.tasks.copied_classes import join_copied_classes
 from metaloop.tasks.digits import read_digits
@@ -87,9 +89,11 @@ def open_data(
     strict: bool = False,
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
+    view: FittedView | str | None = None,
 ) -> OpenedData:
     """Returns the family that DATA is: a built-in name, a path, or something read already.
 
+    `view`: that of a model, or the name of one, for data that are no tensors; None takes the best.
     `classes_at` and `value_range` are for folders and images, as in `tasks.readers.read`.
     `input_format`, `parts` and `seen` are those of a model that is to be used on the data: classes
     that it knows are in the parts that they had, all others in `test`. Names win over paths; write
@@ -104,7 +108,8 @@ def open_data(
     else:
         asked = {"strict": strict, "classes_at": classes_at, "value_range": value_range}
         reading = _read(data, image_size, input_format, asked)
-    _check_shape(reading, input_format)
+    if view is None or isinstance(view, str):
+        _check_shape(reading, input_format)
     if parts is None:
         _check_enough(data, reading)
     recognised = None
@@ -118,13 +123,21 @@ def open_data(
         split=recognised.split if recognised else None,
         input_format=input_format,
     )
+    notes = reading.notes
+    if view is not None and not isinstance(view, str):
+        family = in_view(family, view)
+    elif needs_view(family.store.inputs):
+        family, told = seen_family(family, view)
+        notes = (*notes, told)
+    elif view is not None:
+        raise DataError(f"{family.name} is seen as it is; leave --view away")
     if strict and left_out:
         first = left_out[0]
         raise DataError(
             f"{reading.name}: {sum(item.count for item in left_out)} things would be left out, "
             f"first {first.what} ({first.reason}); mend the data or leave --strict away"
         )
-    return OpenedData(family, reading.kind, left_out, reading.notes, recognised)
+    return OpenedData(family, reading.kind, left_out, notes, recognised)
 
 
 def _read(
@@ -182,7 +195,7 @@ def _check_enough(data: str | Path | Reading, reading: Reading) -> None:
 def _check_shape(reading: Reading, input_format: InputFormat | None) -> None:
     if input_format is None:
         return
-    shape = tuple(reading.store.inputs.shape[1:])
+    shape = reading.store.input_shape
     if shape != tuple(input_format.shape):
         raise MetaloopError(
             f"the model was trained on inputs of shape {tuple(input_format.shape)}, "
@@ -193,6 +206,11 @@ def _check_shape(reading: Reading, input_format: InputFormat | None) -> None:
 def examples_seen(family: TaskFamily) -> Seen | None:
     """Returns what a model made with this family keeps of it; None where tasks are not classes."""
     return seen_of(family) if isinstance(family, ClassFamily) else None
+
+
+def view_of(family: TaskFamily) -> FittedView | None:
+    """Returns the view that a family's inputs are seen in, if any."""
+    return family.view if isinstance(family, ClassFamily) else None
 
 
 def class_parts(family: TaskFamily) -> dict[str, tuple[str, ...]]:

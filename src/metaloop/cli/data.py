@@ -91,7 +91,7 @@ def _of_classes(family: ClassFamily) -> dict[str, Any]:
     evaluated = [parts[part] for part in parts if part != "train"]
     return {
         "classes": len(store.classes),
-        "examples": len(store.inputs),
+        "examples": len(store),
         "examples_per_class": {
             "min": int(sizes.min()),
             "median": float(np.median(sizes)),

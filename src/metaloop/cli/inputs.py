@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from metaloop.catalogue import Model
 from metaloop.core.errors import DataError
 from metaloop.core.inputs import InputFormat
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.models import Model
 from metaloop.tasks.readers import decode_image, list_images
 from metaloop.tasks.readers.array_files import ARRAY_SUFFIX, load_array
 from metaloop.tasks.readers.class_folders import ClassFolders, arrange

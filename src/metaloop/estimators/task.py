@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from metaloop.catalogue import Model
 from metaloop.core.errors import DivergenceError
 from metaloop.core.examples import Examples
 from metaloop.core.forking import check_device
@@ -17,13 +16,16 @@ from metaloop.core.learner import EmbeddingLearner, TaskState
 from metaloop.estimators.baseline import is_baseline, standardisation
 from metaloop.estimators.images import Pictures
 from metaloop.estimators.sparse import SparseRows
+from metaloop.estimators.texts import TextRows
+from metaloop.models import Model
 from metaloop.nets.functional import with_memory_format
 from metaloop.tasks.value_range import ValueRange
 
 _BATCH = 256  # inputs in the net at once: enough for its speed, little memory
 
 
-RawInputs = Tensor | Pictures | SparseRows  # a slice of each is a tensor that `Model` takes
+# A slice of each is a tensor that `Model` takes.
+RawInputs = Tensor | Pictures | SparseRows | TextRows
 
 
 @dataclass(frozen=True, eq=False)

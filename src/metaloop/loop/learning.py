@@ -18,21 +18,24 @@ from typing import Any
 from torch import nn
 
 from metaloop.archive import Archive
-from metaloop.catalogue.families import OpenedData, open_data
+from metaloop.catalogue.families import OpenedData, open_data, view_of
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DataError
 from metaloop.core.records import Candidate
+from metaloop.engine.devices import best_device
 from metaloop.engine.evaluation import possible_gain
 from metaloop.engine.memory import keep_large_blocks
+from metaloop.executors.base import Executor
+from metaloop.executors.in_process import InProcess
+from metaloop.executors.local_pool import LocalPool
+from metaloop.jobs.table import WORK, worker_command
+from metaloop.jobs.workplace import prepare
 from metaloop.loop.arms import SEGMENT_COST, arm_of
 from metaloop.loop.charging import charged
 from metaloop.loop.choosing import choose_field, known_programs
-from metaloop.loop.credit import Use, uses_in
 from metaloop.loop.events import Learned, LoopEvent
-from metaloop.loop.executor import Executor, InProcess
 from metaloop.loop.finishing import finish, interrupted, is_test_open
 from metaloop.loop.judging import Judge, resumed_judge
-from metaloop.loop.local_pool import LocalPool
 from metaloop.loop.population import Population
 from metaloop.loop.proposal import EVERYTHING, Generates
 from metaloop.loop.proposing import SEGMENT_SHARE, Proposer
@@ -43,16 +46,14 @@ from metaloop.loop.run import (
     Earlier,
     Run,
     Stopped,
-    best_device,
     check_same_data,
     check_same_run,
-    data_read,
     describe_data,
     remove_states,
     run_folder,
 )
-from metaloop.loop.work import WORK
-from metaloop.loop.workplace import prepare
+from metaloop.models.events import data_read
+from metaloop.selection.bandit import Use, uses_in
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.merging import without_overlap
 from metaloop.tasks.store import LeftOut, Reading
@@ -84,11 +85,16 @@ class Asked:
     generates: Generates
     classes_at: int | None = None
     value_range: ValueRange | None = None
+    view: str | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
         """What the archive keeps, and a resumed run must be asked for again."""
-        asked = {"classes_at": self.classes_at, "value_range": self.value_range}
+        asked = {
+            "classes_at": self.classes_at,
+            "value_range": self.value_range,
+            "view": self.view,
+        }
         same = ("ways", "shots", "queries", "seed", "split_seed", "image_size", "workers")
         return {
             "data": self.data.name if isinstance(self.data, Reading) else str(self.data),
@@ -113,6 +119,7 @@ def learn(
     image_size: int | None = None,
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
+    view: str | None = None,
     strict: bool = False,
     resume: bool = False,
     net: nn.Module | None = None,
@@ -126,7 +133,8 @@ def learn(
     """Yields what happens; the last event, `Learned`, holds the report that `--json` prints.
 
     `classes_at`, `value_range`: how folders and images of `data` are meant, where they do not say
-    so themselves; see `tasks.readers.read`. `also`: further data sets to learn from, if they turn
+    so themselves; see `tasks.readers.read`. `view`: how texts are seen, a name of the table of
+    views (None: what is best on `search`). `also`: further data sets to learn from, if they turn
     out to help. `archive`: that of earlier runs, on any data, to start from what was found there.
     `workers`: processes of one thread each (default: one per core); a net of your own is trained in
     this process. `candidates`: what the race starts with instead of the catalogue's. `generates`
@@ -142,6 +150,7 @@ def learn(
         Path(archive) if archive else None,
         1 if _is_in_process(net) else workers or default_workers(),
         None if candidates is None else tuple(candidates), generates, classes_at, value_range,
+        view,
     )  # fmt: skip
     yield from _recorded(asked, stop)
 
@@ -164,6 +173,7 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
                 strict=asked.strict,
                 classes_at=asked.classes_at,
                 value_range=asked.value_range,
+                view=asked.view,
             )
             others, overlap = _open_others(asked, opened)
             spec = opened.family.spec(asked.ways, asked.shots, asked.queries)
@@ -276,7 +286,7 @@ def _executor(run: Run, asked: Asked) -> Executor:
     if _is_in_process(asked.module):
         return InProcess(WORK, run.states)
     assert asked.workers is not None
-    return LocalPool(run.states, asked.workers)
+    return LocalPool(worker_command(run.states), asked.workers)
 
 
 def default_workers() -> int:
@@ -312,7 +322,13 @@ def _open_others(
     shape = opened.family.input_format.shape
     size = shape[-1] if opened.family.input_format.kind == "image" else None
     for path in asked.also:
-        other = open_data(path, image_size=size, split_seed=asked.split_seed, strict=asked.strict)
+        other = open_data(
+            path,
+            image_size=size,
+            split_seed=asked.split_seed,
+            strict=asked.strict,
+            view=view_of(opened.family),
+        )
         _check_other(other, opened)
         name = other.family.name
         while name in others:

@@ -83,11 +83,9 @@ class Episodes:
         )
 
     def _gather(self, side: Indices, input_format: InputFormat) -> Examples:
-        device = self.store.inputs.device
+        device = self.store.device
         index = torch.from_numpy(side.examples).to(device)
-        inputs = self.store.inputs.index_select(0, index.flatten()).view(
-            *index.shape, *self.store.inputs.shape[1:]
-        )
+        inputs = self.store.taken(index)
         if self.num_classes:
             targets = torch.from_numpy(side.labels).to(device)
         else:

@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
+import torch
 
+from metaloop.core.columns import Column, chosen, length
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.fingerprints import Known, Scale, fingerprints, is_of_vectors, scale_of
@@ -59,10 +60,12 @@ def seen_of(family: ClassFamily) -> Seen:
     if sum(map(len, members)) > MOST_EXAMPLES:
         members = [examples[:each] for examples in members]
     rows = np.concatenate(members) if members else np.empty(0, np.int64)
-    inputs = family.store.inputs.cpu()
-    scale = scale_of(inputs) if is_of_vectors(inputs) else None
+    inputs = family.content.inputs
+    scale = scale_of(inputs)
     classes = np.repeat(np.arange(len(members)), [len(examples) for examples in members])
-    return Seen(fingerprints(inputs[rows], scale), classes.astype(np.int64), scale)
+    return Seen(
+        fingerprints(chosen(inputs, torch.from_numpy(rows)), scale), classes.astype(np.int64), scale
+    )
 
 
 def recognise(store: Store, seen: Seen, parts: Mapping[str, Sequence[str]]) -> Recognised:
@@ -95,10 +98,10 @@ def recognise_by_name(store: Store, parts: Mapping[str, Sequence[str]]) -> Recog
     return _assigned(places, names)
 
 
-def classes_of_copies(inputs: Tensor, seen: Seen) -> np.ndarray:
-    """Returns the class `[N]` of the known example that each of `inputs [N, ...]` copies, or -1."""
+def classes_of_copies(inputs: Column, seen: Seen) -> np.ndarray:
+    """Returns the class `[N]` of the known example that each of `inputs`, N, copies, or -1."""
     if is_of_vectors(inputs) != (seen.scale is not None) or not len(seen.prints):
-        return np.full(len(inputs), NOWHERE)
+        return np.full(length(inputs), NOWHERE)
     prints = fingerprints(inputs, seen.scale)
     nearest = Known(seen.prints, is_of_vectors(inputs)).nearest(prints)
     return np.where(nearest >= 0, seen.classes[np.maximum(nearest, 0)], NOWHERE)
