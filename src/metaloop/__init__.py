@@ -7,7 +7,7 @@
     run.report()  # a page about who won, by how much, and why
 
 `train` trains one learner, `evaluate` measures one, `load` opens a model file. What can be chosen
-by name is in the tables `LEARNERS`, `NETS`, `FAMILIES`, `GENERATORS` and `PROGRAMS`.
+by name is in the tables `LEARNERS`, `NETS`, `DOMAINS`, `FAMILIES`, `GENERATORS` and `PROGRAMS`.
 
 The public names are loaded when they are first used, so that `import metaloop` costs nothing:
 torch comes with the first name that needs it.
@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # for type checkers and editors; must agree with the table be
     from metaloop.catalogue import FAMILIES as FAMILIES
     from metaloop.catalogue import LEARNERS as LEARNERS
     from metaloop.catalogue import NETS as NETS
+    from metaloop.catalogue.domains import DOMAINS as DOMAINS
     from metaloop.catalogue.generators import GENERATORS as GENERATORS
     from metaloop.catalogue.programs import PROGRAMS as PROGRAMS
     from metaloop.core.errors import MetaloopError as MetaloopError
@@ -41,6 +42,7 @@ if TYPE_CHECKING:  # for type checkers and editors; must agree with the table be
 __version__ = "0.1.0"
 
 _MODULE_OF = {  # public name -> the module that defines it
+    "DOMAINS": "metaloop.catalogue.domains",
     "FAMILIES": "metaloop.catalogue",
     "FewShotClassifier": "metaloop.estimators",
     "FewShotRegressor": "metaloop.estimators",

@@ -52,6 +52,7 @@ def test_all_but_the_first_arguments_are_named(name: str) -> None:
 
 def test_a_learner_that_is_added_to_a_table_can_be_seen() -> None:
     assert "protonet" in ml.LEARNERS and "conv4" in ml.NETS and "glyphs" in ml.FAMILIES
+    assert {"image", "vector"} <= set(ml.DOMAINS)
     assert "rotate" in ml.GENERATORS and len(ml.PROGRAMS) > 3
     assert importlib.import_module("metaloop.learners") is ml.learners
 

@@ -14,7 +14,10 @@ from metaloop.tasks.value_range import ValueRange
 
 MODEL_NAME = "model.metaloop"
 
-_ESTIMATORS = {"classification": FewShotClassifier, "regression": FewShotRegressor}
+_ESTIMATORS: dict[str, type[FewShotClassifier] | type[FewShotRegressor]] = {
+    "classification": FewShotClassifier,
+    "regression": FewShotRegressor,
+}
 
 
 def load(
