@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
-import click
 import pytest
 import typer
 from markdown_it import MarkdownIt
 from typer.main import get_command
 
 from metaloop.cli import app
+from metaloop.cli.errors import USAGE_ERROR
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")])
@@ -49,15 +49,13 @@ COMMANDS = list(commands())
 
 
 def understand(line: str) -> None:
-    """Parses a command as the program would; raises `click.UsageError` for what it does not take."""
-    verb, *arguments = shlex.split(line, comments=True)[1:]
+    """Parses a command as the program would; raises `USAGE_ERROR` for what it does not take."""
+    words = shlex.split(line, comments=True)[1:]
     group = get_command(app)
     try:
-        if verb.startswith("-"):
-            group.make_context("metaloop", [verb, *arguments])
-        else:
-            _, command, _ = group.resolve_command(click.Context(group), [verb])
-            command.make_context(verb, arguments)
+        with group.make_context("metaloop", list(words)) as context:
+            verb, command, arguments = group.resolve_command(context, words)
+            command.make_context(verb, arguments, parent=context)
     except typer.Exit as done:  # of --help
         assert done.exit_code == 0
 
@@ -72,7 +70,7 @@ def test_a_command_in_a_page_is_one_that_the_program_takes(page: str, line: str)
     ["metaloop lern x", "metaloop data x --classes 2", "metaloop train x", "metaloop fit --ways a"],
 )
 def test_a_command_that_the_program_does_not_take_would_be_found(line: str) -> None:
-    with pytest.raises(click.UsageError):
+    with pytest.raises(USAGE_ERROR):
         understand(line)
 
 

@@ -14,7 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 SITE = Path("build/site")
-_FETCHED = {  # tag -> the attributes by which a browser fetches something at once
+_FETCHED: dict[str, tuple[str, ...]] = {  # tag -> the attributes by which a browser fetches something at once
     "audio": ("src",), "embed": ("src",), "iframe": ("src",), "img": ("src", "srcset"),
     "link": ("href",), "object": ("data",), "script": ("src",), "source": ("src", "srcset"),
     "video": ("src", "poster"),
