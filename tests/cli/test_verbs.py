@@ -23,9 +23,10 @@ Command = Callable[..., Any]
 
 FLAGS = {  # they are a contract with scripts: a change here is a change for users
     "learn": "DATA --budget --ways --shots --queries --out --seed --split-seed --image-size "
-    "--classes-at --value-range --columns --also --archive --workers --strict --resume --json --quiet",
+    "--classes-at --value-range --columns --view --also --archive --workers --strict --resume "
+    "--json --quiet",
     "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
-    "--image-size --classes-at --value-range --columns --strict --resume --json --quiet",
+    "--image-size --classes-at --value-range --columns --view --strict --resume --json --quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
     "--classes-at --value-range --columns --allow-seen --strict --seed --json --quiet",
     "predict": "MODEL INPUT... --support --classes-at --value-range --columns "
@@ -36,8 +37,8 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "show": "RUN CANDIDATE --seed --json",
     "export": "RUN --to --out --seed --json",
     "list": "KIND --seed --json",
-    "data": "DATA --image-size --split-seed --classes-at --value-range --columns --strict --seed "
-    "--json --quiet",
+    "data": "DATA --image-size --split-seed --classes-at --value-range --columns --view --strict "
+    "--seed --json --quiet",
     "cite": "MODEL|RUN --seed --json",
 }
 

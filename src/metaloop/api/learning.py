@@ -39,6 +39,7 @@ def learn(
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
+    view: str | None = None,
     also: Sequence[str | Path] = (),
     archive: str | Path | None = None,
     workers: int | None = None,
@@ -75,8 +76,9 @@ def learn(
         events = stream(
             data, budget=budget, ways=ways, shots=shots, queries=queries, out=folder, seed=seed,
             split_seed=split_seed, image_size=image_size, classes_at=classes_at,
-            value_range=value_range, columns=columns, also=also, archive=archive, workers=workers,
-            strict=strict, resume=resume, net=net, candidates=candidates, generates=generates,
+            value_range=value_range, columns=columns, view=view, also=also, archive=archive,
+            workers=workers, strict=strict, resume=resume, net=net, candidates=candidates,
+            generates=generates,
             stop=lambda: stop() or stopper(),
         )  # fmt: skip
         run = _followed(events, shown, stopper, folder, net)
@@ -99,6 +101,7 @@ def stream(
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
+    view: str | None = None,
     also: Sequence[str | Path] = (),
     archive: str | Path | None = None,
     workers: int | None = None,
@@ -135,8 +138,9 @@ def stream(
         yield from events_of(
             data, out=folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
             split_seed=split_seed, image_size=image_size, classes_at=classes_at,
-            value_range=value_range, columns=columns, strict=strict, resume=resume, net=net,
-            also=also, archive=archive, workers=workers, candidates=candidates, generates=generates,
+            value_range=value_range, columns=columns, view=view, strict=strict, resume=resume,
+            net=net, also=also, archive=archive, workers=workers, candidates=candidates,
+            generates=generates,
             stop=stop,
         )  # fmt: skip
     except MetaloopError:

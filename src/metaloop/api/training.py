@@ -44,6 +44,7 @@ def train(
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
+    view: str | None = None,
     strict: bool = False,
     resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
@@ -74,7 +75,7 @@ def train(
         events = train_model(
             data, learner, budget=limit, net=net, ways=ways, shots=shots, queries=queries,
             seed=seed, split_seed=split_seed, image_size=image_size, classes_at=classes_at,
-            value_range=value_range, columns=columns, strict=strict, checkpoint=state,
+            value_range=value_range, columns=columns, view=view, strict=strict, checkpoint=state,
             resume=resume, stop=lambda: stop() or stopper(),
         )  # fmt: skip
         result = _followed(events, shown, stopper, path, limit.wall_seconds)

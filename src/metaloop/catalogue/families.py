@@ -115,13 +115,29 @@ def open_data(
     if view is None or isinstance(view, str):
         _check_shape(reading, input_format)
     if reading.store.values is not None:
+        if view is not None:
+            raise DataError(f"{reading.name} is seen as it is; leave --view away")
         groups, left_out, known = group_family(
             reading, split_seed=split_seed, parts=parts, seen=seen, input_format=input_format
         )
-        _check_strict(reading, left_out, strict)
-        return OpenedData(groups, reading.kind, left_out, reading.notes, known)
-    if parts is None:
-        _check_enough(data, reading)
+        opened = OpenedData(groups, reading.kind, left_out, reading.notes, known)
+    else:
+        if parts is None:
+            _check_enough(data, reading)
+        opened = _in_classes(reading, split_seed, parts, seen, input_format, view)
+    _check_strict(reading, opened.left_out, strict)
+    return opened
+
+
+def _in_classes(
+    reading: Reading,
+    split_seed: int,
+    parts: Mapping[str, Sequence[str]] | None,
+    seen: Seen | None,
+    input_format: InputFormat | None,
+    view: FittedView | str | None,
+) -> OpenedData:
+    """The family of a reading whose tasks are classes: split, and only then seen in a view."""
     recognised = None
     if parts is not None:
         store, copied = join_copied_classes(reading.store)
@@ -141,7 +157,6 @@ def open_data(
         notes = (*notes, told)
     elif view is not None:
         raise DataError(f"{family.name} is seen as it is; leave --view away")
-    _check_strict(reading, left_out, strict)
     return OpenedData(family, reading.kind, left_out, notes, recognised)
 
 

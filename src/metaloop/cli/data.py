@@ -25,6 +25,7 @@ def data(
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
+    view: options.View = None,
     strict: options.Strict = False,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
@@ -43,6 +44,7 @@ def data(
             classes_at=classes_at,
             value_range=options.value_range(value_range),
             columns=options.columns(columns),
+            view=view,
         )
         report = describe(opened)
         progress.left_out(opened.left_out)

@@ -67,11 +67,11 @@ def fit(
 
 def fitted(estimator: Estimator, support: Path, asked: ReadOptions) -> tuple[Estimator, int]:
     """Returns the estimator fitted to a support, and of how many examples; says how it was read."""
-    from metaloop.cli.inputs import input_format_of, read_support
+    from metaloop.cli.inputs import model_of, read_support
     from metaloop.estimators import FewShotRegressor
 
     real = isinstance(estimator, FewShotRegressor)
-    read = read_support(support, input_format_of(estimator), asked, real)
+    read = read_support(support, model_of(estimator), asked, real)
     for note in read.notes:
         tell(f"read so: {note}")
     for item in read.left_out:

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from metaloop.cli.tables import table_inputs, table_support
+from metaloop.cli.texts import text_inputs, text_support
 from metaloop.core.errors import DataError
 from metaloop.core.inputs import InputFormat
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
@@ -50,17 +51,17 @@ class Support:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Some inputs of one kind, and a name for each: an array, or files and pages to be opened."""
+    """Some inputs of one kind, and a name for each: an array, texts, or files to be opened."""
 
     names: list[str]
-    X: np.ndarray | list[Path | Page]
+    X: np.ndarray | list[Path | Page] | tuple[str, ...]
 
 
-def input_format_of(estimator: FewShotClassifier | FewShotRegressor) -> InputFormat:
-    """Returns what the learner of a loaded estimator takes, fitted or not."""
+def model_of(estimator: FewShotClassifier | FewShotRegressor) -> Model:
+    """Returns the learner of a loaded estimator, fitted or not: it says what it takes."""
     learner = estimator.task_.model if hasattr(estimator, "task_") else estimator.model
     assert isinstance(learner, Model)
-    return learner.input_format
+    return learner
 
 
 def range_of(estimator: FewShotClassifier, declared: ValueRange | None) -> ValueRange | None:
@@ -71,19 +72,20 @@ def range_of(estimator: FewShotClassifier, declared: ValueRange | None) -> Value
     return declared
 
 
-def read_support(
-    path: Path, input_format: InputFormat, options: ReadOptions, real: bool = False
-) -> Support:
+def read_support(path: Path, model: Model, options: ReadOptions, real: bool = False) -> Support:
     """Returns the examples of a folder or zip of class folders, of an npz with X and y or a table.
 
     With `real` the answers are numbers, from an npz or a table. Raises `DataError` if there is
     nothing, or if an image cannot be read.
     """
-    where = f"support '{path}'"
+    where, input_format = f"support '{path}'", model.input_format
+    if model.view is not None:
+        options.refuse_depth(where)
+        return Support(*text_support(path, options.columns))
     if is_table(path) and path.is_file():
         options.refuse_depth(where)
-        X, answers, notes = table_support(path, input_format, real, options.columns)
-        return Support(X, answers, (), notes)
+        rows, answers, notes = table_support(path, input_format, real, options.columns)
+        return Support(rows, answers, (), notes)
     options.refuse_columns(where)
     if path.suffix.lower() == ".npz" and not path.is_dir():
         options.refuse_depth(where)
@@ -112,7 +114,7 @@ def read_support(
 
 def read_inputs(
     paths: Sequence[Path],
-    input_format: InputFormat,
+    model: Model,
     columns: Mapping[str, str | Sequence[str]] | None = None,
 ) -> list[Inputs]:
     """Returns the inputs in the order of `paths`: images, folders of images, arrays, tables.
@@ -120,7 +122,11 @@ def read_inputs(
     Images are opened later. Raises `DataError` for a path that holds nothing of the model's kind.
     """
     groups: list[Inputs] = []
+    input_format = model.input_format
     for path in paths:
+        if model.view is not None:
+            groups.append(Inputs(*text_inputs(path, columns)))
+            continue
         if is_table(path) and path.is_file():
             groups.append(Inputs(*table_inputs(path, input_format, columns)))
             continue

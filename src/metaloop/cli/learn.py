@@ -34,6 +34,7 @@ def learn(
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
+    view: options.View = None,
     also: Annotated[
         list[str] | None,
         typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
@@ -58,18 +59,16 @@ def learn(
     from metaloop.api import learn as learn_from
 
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
-    asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size}
+    asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
     unparsed = {"value_range": value_range, "columns": columns}
     try:
-        run = learn_from(
+        run, code = learn_from(
             data, out=out, strict=strict, resume=resume, progress=not quiet,
             value_range=options.value_range(value_range), columns=options.columns(columns), **asked,
-        )  # fmt: skip
+        ), 0  # fmt: skip
     except Interrupted as stop:
         run, code = stop.result, stop.exit_code
-    else:
-        code = 0
     if as_json:
         print_json(run.to_json())
     if run.status == "interrupted":

@@ -100,6 +100,13 @@ Columns = Annotated[
         "group, target, split, ignore. Such as label=intent,ignore=id.",
     ),
 ]
+View = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="How texts are seen: see 'metaloop list views'. (default: what is best on 'search')",
+    ),
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse data of which anything has to be left out.")
 ]

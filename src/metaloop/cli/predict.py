@@ -51,7 +51,7 @@ def predict(
 
     A learner of functions learns one from a support with real targets: value and input per line.
     """
-    from metaloop.cli.inputs import input_format_of, range_of, read_inputs
+    from metaloop.cli.inputs import model_of, range_of, read_inputs
     from metaloop.estimators import FewShotRegressor
     from metaloop.tasks.readers.options import ReadOptions
 
@@ -60,7 +60,7 @@ def predict(
         classes_at=classes_at, value_range=declared, columns=options.columns(columns)
     )
     estimator = _ready(model, support, asked)
-    groups = read_inputs(inputs, input_format_of(estimator), asked.columns)
+    groups = read_inputs(inputs, model_of(estimator), asked.columns)
     report: dict[str, Any] = {"model": str(model), "predictions": []}
     if isinstance(estimator, FewShotRegressor):
         report["predictions"] = [row for group in groups for row in _values(estimator, group)]
@@ -149,11 +149,11 @@ def _predict(
     skip_unreadable: bool,
 ) -> tuple[list[str], Any]:
     """Returns names and probabilities; files are looked at one by one only if one is damaged."""
-    from metaloop.cli.inputs import as_sources, input_format_of, unreadable
+    from metaloop.cli.inputs import as_sources, model_of, unreadable
 
     if not isinstance(group.X, list):
         return group.names, estimator.predict_proba(group.X)
-    input_format = input_format_of(estimator)
+    input_format = model_of(estimator).input_format
     try:
         return group.names, estimator.predict_proba(as_sources(group.X, input_format, value_range))
     except DataError:

@@ -33,6 +33,7 @@ def train(
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
+    view: options.View = None,
     strict: options.Strict = False,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -45,7 +46,7 @@ def train(
 
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
-    asked |= {"image_size": image_size, "classes_at": classes_at}
+    asked |= {"image_size": image_size, "classes_at": classes_at, "view": view}
     unparsed = {"value_range": value_range, "columns": columns}
     try:
         trained = train_on(

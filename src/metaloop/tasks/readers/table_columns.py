@@ -6,6 +6,7 @@ table is read at most twice: `Columns.late` names the columns that only the whol
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 Cells = Sequence[Any]
+Opened = Callable[[], io.BufferedIOBase]  # the bytes of a file, from their beginning
 Numbers = Callable[[Cells], np.ndarray | None]
 
 CHUNK_CELLS = 2**19  # held as Python objects at a time, some 30 MB
@@ -61,6 +63,7 @@ def numbers_in_text(cells: Cells, decimal_comma: bool = False) -> np.ndarray | N
     """Returns written numbers as int64, or as float64 with NaN for the missing; None if others."""
     if decimal_comma:
         cells = [cell.replace(",", ".") if cell else cell for cell in cells]
+    found: np.ndarray | None
     try:
         found = np.array(cells, np.int64)
     except OverflowError:

@@ -9,13 +9,20 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from itertools import chain
+from typing import BinaryIO, cast
 
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.names import tidy
-from metaloop.tasks.readers.table_columns import CHUNK_CELLS, Columns, Numbers, numbers_in_text
+from metaloop.tasks.readers.table_columns import (
+    CHUNK_CELLS,
+    Columns,
+    Numbers,
+    Opened,
+    numbers_in_text,
+)
 
 _DELIMITERS = (",", ";", "\t")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -23,9 +30,7 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.IGNORECASE)
 _SHOWN = 40  # characters of a cell in a message
 
 
-def read_delimited(
-    where: str, opened: Callable[[], io.BufferedIOBase], tabs: bool, texts: Collection[str]
-) -> Columns:
+def read_delimited(where: str, opened: Opened, tabs: bool, texts: Collection[str]) -> Columns:
     """Returns the columns of a file; `tabs`: a header without any delimiter is one of tabs.
 
     Raises `DataError`, with the line, for rows of another length, for NUL bytes and for what is no
@@ -35,7 +40,7 @@ def read_delimited(
         start = raw.read(2)
     with opened() as raw:
         encoding = "utf-16" if start in _UTF16 else "utf-8-sig"
-        lines = _checked(where, io.TextIOWrapper(raw, encoding, newline=""))
+        lines = _checked(where, io.TextIOWrapper(cast(BinaryIO, raw), encoding, newline=""))
         try:
             return _read(where, lines, tabs, texts)
         except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Readings of tables: classes of vectors, and groups whose rows are examples of one function."""
+"""Readings of tables: classes of vectors or of texts, and groups, each of which is a function."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from metaloop.core.columns import Texts
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.arrays import read_examples
-from metaloop.tasks.readers.finish import MIN_EXAMPLES, explain, tally
+from metaloop.tasks.readers.finish import MIN_EXAMPLES, explain, finish, tally
 from metaloop.tasks.readers.labels import read_labels
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.table_roles import Roles, find_roles
@@ -46,10 +47,7 @@ def reading_of_table(where: str, table: Table, options: ReadOptions) -> Reading:
     if roles.kind == "groups":
         return _read_groups(where, table, roles, options)
     if roles.kind == "text":
-        raise DataError(
-            f"{where}: '{roles.text}' holds text, from which nothing is learned yet; give columns "
-            "of numbers"
-        )
+        return _read_texts(where, table, roles, options)
     return _read_classes(where, table, roles, options)
 
 
@@ -94,15 +92,28 @@ def _read_classes(where: str, table: Table, roles: Roles, options: ReadOptions) 
     return read_examples(where, table.name, "table", vectors, labels, options, (roles.note,))
 
 
+def _read_texts(where: str, table: Table, roles: Roles, options: ReadOptions) -> Reading:
+    """The reading of labelled texts: nothing is fitted on them before they are split."""
+    _refuse_options_of_images(where, options)
+    rows = text_rows(table, roles)
+    labels = read_labels(where, rows.labels, rows.split, rows.group)
+    return finish(
+        where,
+        "table, texts",
+        Texts.of(rows.texts),
+        labels.targets,
+        labels.classes,
+        [*labels.left_out, *rows.left_out],
+        name=table.name,
+        strict=options.strict,
+        notes=(roles.note,),
+    )
+
+
 def _read_groups(where: str, table: Table, roles: Roles, options: ReadOptions) -> Reading:
     """The reading of groups: their names are the store's classes, their targets its values."""
     assert roles.group is not None and roles.target is not None
-    asked = (options.image_size, options.channels, options.polarity, options.value_range)
-    if any(value is not None for value in asked):
-        raise DataError(
-            f"{where}: image size, channels, polarity and value range are for images; leave these "
-            "options out"
-        )
+    _refuse_options_of_images(where, options)
     rows, left_out = _complete(table, (roles.group, roles.target))
     group = table.columns[roles.group][rows]
     if not table.is_text(roles.group) and not np.array_equal(group, np.rint(group)):
@@ -139,6 +150,15 @@ def _read_groups(where: str, table: Table, roles: Roles, options: ReadOptions) -
             f"not allow: {explain(left_out)}; mend the data or read it without strict"
         )
     return Reading(table.name, "table, groups", store, tuple(left_out), (roles.note,))
+
+
+def _refuse_options_of_images(where: str, options: ReadOptions) -> None:
+    asked = (options.image_size, options.channels, options.polarity, options.value_range)
+    if any(value is not None for value in asked):
+        raise DataError(
+            f"{where}: image size, channels, polarity and value range are for images; leave these "
+            "options out"
+        )
 
 
 def _complete(table: Table, needed: tuple[str, ...]) -> tuple[np.ndarray, list[LeftOut]]:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterator
+from typing import Any, BinaryIO, cast
 
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.names import tidy
-from metaloop.tasks.readers.table_columns import CHUNK_CELLS, Columns, numbers_in_values
+from metaloop.tasks.readers.table_columns import CHUNK_CELLS, Columns, Opened, numbers_in_values
 
 _DAMAGED = (ValueError, RecursionError)
 
 
-def read_json_lines(
-    where: str, opened: Callable[[], io.BufferedIOBase], texts: Collection[str]
-) -> Columns:
+def read_json_lines(where: str, opened: Opened, texts: Collection[str]) -> Columns:
     """Returns the columns of a JSONL file: a key is a column, in the order of appearance.
 
     Raises `DataError`, with the line, for what is no object.
@@ -24,9 +22,7 @@ def read_json_lines(
     return _columns(where, _objects(where, opened), texts)
 
 
-def read_json_list(
-    where: str, opened: Callable[[], io.BufferedIOBase], texts: Collection[str]
-) -> Columns:
+def read_json_list(where: str, opened: Opened, texts: Collection[str]) -> Columns:
     """Returns the columns of a JSON file that holds a list of objects; raises `DataError`."""
     expected = "expected a list of objects, [{...}, {...}]"
     try:
@@ -41,9 +37,9 @@ def read_json_list(
     return _columns(where, numbered, texts)
 
 
-def _objects(where: str, opened: Callable[[], io.BufferedIOBase]) -> Iterator[tuple[str, Any]]:
+def _objects(where: str, opened: Opened) -> Iterator[tuple[str, Any]]:
     with opened() as raw:
-        lines = io.TextIOWrapper(raw, "utf-8-sig", newline="\n")
+        lines = io.TextIOWrapper(cast(BinaryIO, raw), "utf-8-sig", newline="\n")
         number = 0
         try:
             for number, line in enumerate(lines, 1):

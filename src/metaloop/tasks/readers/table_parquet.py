@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from metaloop.core.errors import DataError
-from metaloop.tasks.readers.table_columns import numbers_in_values, text_column
+from metaloop.tasks.readers.table_columns import Opened, numbers_in_values, text_column
 
 
-def read_parquet(where: str, opened: Callable[[], io.BufferedIOBase]) -> dict[str, np.ndarray]:
+def read_parquet(where: str, opened: Opened) -> dict[str, np.ndarray]:
     """Returns the columns of a Parquet file.
 
     Raises `DataError` for a damaged one, and if pyarrow is not installed.

@@ -137,6 +137,25 @@ def answer_column(table: Table, real: bool, columns: Columns | None = None) -> s
     return name
 
 
+def text_column(table: Table, columns: Columns | None = None) -> str:
+    """Returns the column of texts in a table of inputs: declared, by its name, or the only one.
+
+    Raises `DataError` if there is none, or several and none that its name tells.
+    """
+    where = f"table '{table.name}'"
+    declared = _declared(where, table, columns or {}).get("text")
+    texts = [name for name in table.columns if table.is_text(name)]
+    name = declared[0] if declared else _first(texts, _NAMES["text"])
+    if name is None and len(texts) == 1:
+        name = texts[0]
+    if name is None or not table.is_text(name):
+        raise DataError(
+            f"{where} has the columns {listed(table.columns)}, and it is not clear which one is "
+            "the text; name it with --columns text=NAME"
+        )
+    return name
+
+
 def single_group(table: Table, features: Sequence[str], columns: Columns | None = None) -> None:
     """Raises `DataError` if the rows are of several groups: a task is one of them."""
     where = f"table '{table.name}'"
@@ -260,4 +279,4 @@ def _is_real(table: Table, column: str, group: str) -> bool:
     groups = np.unique(table.columns[group].astype(str), return_inverse=True)[1]
     groups = groups[~table.missing(column)]
     pairs = np.unique(np.stack([values.astype(np.float64), groups]), axis=1)
-    return len(np.unique(pairs[0])) < pairs.shape[1]
+    return bool(len(np.unique(pairs[0])) < pairs.shape[1])

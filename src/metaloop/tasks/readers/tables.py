@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.names import tidy
-from metaloop.tasks.readers.table_columns import Columns
+from metaloop.tasks.readers.table_columns import Columns, Opened
 from metaloop.tasks.readers.table_csv import read_delimited
 from metaloop.tasks.readers.table_frames import frame_columns
 from metaloop.tasks.readers.table_json import read_json_lines, read_json_list
@@ -106,9 +106,7 @@ def table_of(frame: Any, name: str = "table") -> Table:
     return _with_rows(name, Table(name, frame_columns(name, frame)))
 
 
-def _columns(
-    where: str, ending: str, opened: Callable[[], io.BufferedIOBase]
-) -> dict[str, np.ndarray]:
+def _columns(where: str, ending: str, opened: Opened) -> dict[str, np.ndarray]:
     if ending == ".parquet":
         return read_parquet(where, opened)
 
