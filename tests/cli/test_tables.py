@@ -56,7 +56,9 @@ def shops(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_groups(tmp_path_factory.mktemp("data") / "shops.csv.gz", groups_of(40, 14, 1))
 
 
-def test_data_says_how_a_table_of_groups_is_understood(command: Command, shops: Path) -> None:
+def test_data_says_how_a_table_of_groups_is_understood(
+    command: Command, json_contract: Any, shops: Path
+) -> None:
     shown = command("data", shops, *ROLES)
     assert shown.code == 0, shown.err
     assert "groups    40, each a function to learn: shop 1-0, shop 1-1, shop 1-10, ..." in shown.out
@@ -64,12 +66,13 @@ def test_data_says_how_a_table_of_groups_is_understood(command: Command, shops: 
     said = "read so   columns: group 'shop', target 'price', 3 columns of numbers"
     assert said in shown.out and "--shots   at most 13" in shown.out
     report = command("data", shops, *ROLES, "--json").json
+    json_contract.check("data", report)
     assert (report["groups"], report["examples"], report["classes"]) == (40, 560, 0)
     assert report["target"]["mean"][0] == pytest.approx(500, abs=20)
 
 
 def test_a_learner_of_groups_is_trained_evaluated_fitted_and_predicts(
-    command: Command, shops: Path, tmp_path: Path
+    command: Command, json_contract: Any, shops: Path, tmp_path: Path
 ) -> None:
     task = ("--shots", "8", "--queries", "6")
     trained = command("train", shops, *ROLES, "--learner", "ridge", "--net", "raw", *task,
@@ -88,8 +91,9 @@ def test_a_learner_of_groups_is_trained_evaluated_fitted_and_predicts(
     inputs = write(tmp_path / "inputs.csv", ("a", "b", "c"), *x.T)
     fitted = command("fit", "m.metaloop", "--support", support, "--out", "f.metaloop", *ROLES)
     assert fitted.out == "a function from 12 examples\nmodel  f.metaloop\n", fitted.err
-    predicted = command("predict", "f.metaloop", inputs, "--json").json["predictions"]
-    values = np.array([row["value"] for row in predicted])
+    printed = command("predict", "f.metaloop", inputs, "--json").json
+    json_contract.check("predict", printed)
+    values = np.array([row["value"] for row in printed["predictions"]])
     assert np.abs(values - new["price"][12:]).mean() < 0.4 * new["price"][12:].std()
     at_once = command("predict", "m.metaloop", inputs, "--support", support, *ROLES, "--json")
     again = [row["value"] for row in at_once.json["predictions"]]
