@@ -7,7 +7,7 @@
     run.report()  # a page about who won, by how much, and why
 
 `train` trains one learner, `evaluate` measures one, `load` opens a model file. What can be chosen
-by name is in the tables `LEARNERS`, `NETS`, `DOMAINS`, `FAMILIES`, `GENERATORS` and `PROGRAMS`.
+by name is in the tables `LEARNERS`, `NETS`, `VIEWS`, `DOMAINS`, `FAMILIES`, `GENERATORS` and `PROGRAMS`.
 
 The public names are loaded when they are first used, so that `import metaloop` costs nothing:
 torch comes with the first name that needs it.
@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # for type checkers and editors; must agree with the table be
     from metaloop.catalogue.domains import DOMAINS as DOMAINS
     from metaloop.catalogue.generators import GENERATORS as GENERATORS
     from metaloop.catalogue.programs import PROGRAMS as PROGRAMS
+    from metaloop.catalogue.views import VIEWS as VIEWS
     from metaloop.core.errors import MetaloopError as MetaloopError
     from metaloop.estimators import FewShotClassifier as FewShotClassifier
     from metaloop.estimators import FewShotRegressor as FewShotRegressor
@@ -56,6 +57,7 @@ _MODULE_OF = {  # public name -> the module that defines it
     "NETS": "metaloop.catalogue",
     "PROGRAMS": "metaloop.catalogue.programs",
     "TrainResult": "metaloop.api",
+    "VIEWS": "metaloop.catalogue.views",
     "evaluate": "metaloop.api",
     "learn": "metaloop.api",
     "load": "metaloop.api",
