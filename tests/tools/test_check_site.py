@@ -45,7 +45,7 @@ def test_what_is_fetched_from_another_host_is_found(page: str) -> None:
         '<a href="https://other.example/">read on</a>',
         '<script src="_static/x.js"></script>',
         '<link rel="canonical" href="https://here.example/page.html">',
-        '<img src="data:image/svg+xml,%3Csvg xmlns=\'http://www.w3.org/2000/svg\'/%3E">',
+        "<img src=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E\">",
     ],
 )
 def test_links_and_own_files_are_no_findings(page: str) -> None:
