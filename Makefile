@@ -42,7 +42,7 @@ demo: setup
 	$(BIN)/metaloop learn --budget $(BUDGET) --out "$$out"
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: setup
 	$(BIN)/ruff check

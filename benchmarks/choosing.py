@@ -35,8 +35,8 @@ import numpy as np
 
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.statistics import Estimate, mean_with_interval
-from metaloop.loop.adaptive import AdaptivePicks
-from metaloop.loop.portfolio import portfolio
+from metaloop.selection.adaptive import AdaptivePicks
+from metaloop.selection.portfolio import portfolio
 
 TRIED = (1, 4, 8, 16)
 TIMES = (1, 2, 4)  # in the time that the first 4 models of the portfolio take

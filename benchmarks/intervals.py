@@ -31,12 +31,12 @@ from scipy.special import stdtrit
 from torch import Tensor
 
 from metaloop.catalogue.families import open_data
-from metaloop.catalogue.model import Model, load_model
 from metaloop.core.learner import CENTER, EmbeddingLearner
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.statistics import EpisodeScores, estimate, mean_of
-from metaloop.loop import train_model
-from metaloop.loop.single import Trained
+from metaloop.models import train_model
+from metaloop.models.model import Model, load_model
+from metaloop.models.training import Trained
 from metaloop.nets.prototypes import squared_distances
 from metaloop.tasks.family import ClassFamily
 
@@ -62,7 +62,7 @@ def features_of(model: Model, family: ClassFamily) -> Tensor:
     features = []
     with torch.no_grad():
         for index in unseen:
-            inputs = store.inputs[store.targets == index]
+            inputs = store.taken(store.examples_of[index])
             features.append(learner.embed(model.meta_params, model.input_format.to_float(inputs)))
     return torch.stack(features)
 

@@ -49,7 +49,6 @@ from metaloop.catalogue.candidates import (
 )
 from metaloop.catalogue.families import open_data
 from metaloop.catalogue.generators import generator_arms
-from metaloop.catalogue.model import Model, load_model
 from metaloop.catalogue.space import random_candidate
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DivergenceError
@@ -60,12 +59,14 @@ from metaloop.core.statistics import EpisodeScores
 from metaloop.engine.evaluation import FeatureCache, evaluate
 from metaloop.engine.training import initial_state, mean_feature
 from metaloop.generators.recipes import extended
-from metaloop.loop import Generates, Learned, learn, train_model
-from metaloop.loop.baselines_job import best_of_each
+from metaloop.jobs.baselines import best_of_each
+from metaloop.loop import Generates, Learned, learn
 from metaloop.loop.choosing import choose_field
 from metaloop.loop.learning import default_workers
 from metaloop.loop.racing import RACE_SHARE
-from metaloop.loop.single import Trained
+from metaloop.models import train_model
+from metaloop.models.model import Model, load_model
+from metaloop.models.training import Trained
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.store import PublishedPart, Reading, Store
 
@@ -150,7 +151,7 @@ def subset(name: str, family: Any, number: int, among: np.ndarray | None = None)
     targets = torch.tensor([place[int(t)] for t in store.targets[torch.from_numpy(rows)]])
     published = {int(c): _PUBLISHED[part] for part, members in parts.items() for c in members}
     classes = tuple(replace(store.classes[c], part=published[int(c)]) for c in order)
-    inputs = store.inputs[torch.from_numpy(rows)]
+    inputs = store.taken(rows)
     return Reading(name, "subset", Store(inputs, targets, classes, store.polarity))
 
 

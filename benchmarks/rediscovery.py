@@ -47,9 +47,9 @@ from metaloop.core.records import Choice, Part
 from metaloop.core.statistics import mean_with_interval
 from metaloop.engine.evaluation import FeatureCache
 from metaloop.engine.training import mean_feature, train, train_to_end
-from metaloop.loop.inventing import Invented, Settings, Start, invent
 from metaloop.programs.blank import blank_program, random_program
 from metaloop.programs.checking import check
+from metaloop.programs.evolution import Invented, Settings, Start, invent
 from metaloop.programs.fitness import Features, Fitness, fitness
 from metaloop.programs.inference import TypedProgram
 from metaloop.programs.library import LIBRARY

@@ -20,10 +20,11 @@ import numpy as np
 
 from metaloop.catalogue.candidates import make_candidate
 from metaloop.core.budget import Budget
-from metaloop.loop.executor import Job
-from metaloop.loop.local_pool import LocalPool
-from metaloop.loop.training_job import Segment
-from metaloop.loop.workplace import TrainingData, prepare
+from metaloop.executors.base import Job
+from metaloop.executors.local_pool import LocalPool
+from metaloop.jobs.table import worker_command
+from metaloop.jobs.training import Segment
+from metaloop.jobs.workplace import TrainingData, prepare
 from metaloop.tasks.family import class_family
 from metaloop.tasks.readers import read_arrays
 from metaloop.tasks.store import Reading
@@ -36,7 +37,7 @@ def steps_per_second(folder: Path, workers: int, threads: int, seconds: float) -
     prepare(folder, family, spec)
     candidate = make_candidate("simpleshot", family.input_format, spec)
     steps = 0
-    with LocalPool(folder, workers, threads=threads) as pool:
+    with LocalPool(worker_command(folder), workers, threads=threads) as pool:
         for number in range(workers):
             budget = Budget(wall_seconds=seconds)
             segment = Segment(number, (candidate,), budget, number, 20, TrainingData(seed=number))

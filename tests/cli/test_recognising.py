@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from safetensors.torch import load, save
 
-from metaloop.catalogue import load_model
 from metaloop.core.errors import ModelFileError
+from metaloop.models import load_model
 
 Command = Callable[..., Any]
 OWN = {"train": 8, "search": 5, "promotion": 5, "test": 6, "unknown": 0}
@@ -63,8 +63,8 @@ def test_examples_that_were_trained_on_are_not_scored_unless_asked_for(
 
 
 def test_fingerprints_of_a_file_are_those_of_its_classes(model: Path, tmp_path: Path) -> None:
-    from metaloop.catalogue.model import model_from_file
     from metaloop.modelfile import read_model
+    from metaloop.models.model import model_from_file
 
     content = read_model(model)
     assert content.fingerprints is not None

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from metaloop.catalogue import Model, build_learner, make_candidate
+from metaloop.catalogue import build_learner, make_candidate
 from metaloop.catalogue.families import class_parts
 from metaloop.core.budget import Budget
 from metaloop.core.records import Candidate
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.training import train, train_to_end
 from metaloop.modelfile import TrainingRecord
+from metaloop.models import Model
 from metaloop.tasks.family import TaskFamily, class_family
 from metaloop.tasks.readers import read_arrays
 from metaloop.tasks.sinusoid import SinusoidFamily

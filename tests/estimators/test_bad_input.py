@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from metaloop.catalogue import Model
 from metaloop.core.errors import DivergenceError, InputError, MetaloopError, ModelFileError
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.models import Model
 
 X = np.arange(12.0).reshape(6, 2)
 Y = [0, 0, 1, 1, 2, 2]

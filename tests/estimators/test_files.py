@@ -17,12 +17,13 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from metaloop.catalogue import Model, build_learner, load_model
+from metaloop.catalogue import build_learner
 from metaloop.catalogue.candidates import with_module
 from metaloop.core.errors import InputError, MetaloopError, ModelFileError, OutputError
 from metaloop.core.randomness import torch_stream
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.modelfile import read_model, write_model
+from metaloop.models import Model, load_model
 
 MODELS = ["image_model", "image_maml", "box_model"]
 

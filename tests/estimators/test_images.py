@@ -12,11 +12,11 @@ import torch
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from metaloop.catalogue import Model
 from metaloop.core.errors import DataError, InputError
 from metaloop.core.inputs import InputFormat
 from metaloop.estimators import FewShotClassifier
 from metaloop.estimators.images import read_pictures
+from metaloop.models import Model
 from metaloop.tasks.readers import decode_image, read_arrays
 from metaloop.tasks.value_range import decide_range, to_bytes
 

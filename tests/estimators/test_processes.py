@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from metaloop.catalogue import Model
 from metaloop.core import forking
 from metaloop.core.errors import MetaloopError
 from metaloop.estimators import FewShotClassifier
+from metaloop.models import Model
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 

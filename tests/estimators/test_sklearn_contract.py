@@ -13,8 +13,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
-from metaloop.catalogue import Model
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.models import Model
 
 # Every check of scikit-learn that cannot apply, with the reason: none for the default estimators.
 # With a model the checks cannot run: its inputs have the shape it was trained on, and the checks

@@ -11,10 +11,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
-from metaloop.catalogue import Model
 from metaloop.core.errors import InputError
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.estimators.sparse import SparseRows
+from metaloop.models import Model
 
 KINDS = [
     scipy.sparse.csr_matrix,

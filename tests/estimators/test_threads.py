@@ -20,7 +20,7 @@ from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 from torch import nn
 
-from metaloop.catalogue import Model, build_learner, make_candidate
+from metaloop.catalogue import build_learner, make_candidate
 from metaloop.catalogue.candidates import plain_candidates, with_module
 from metaloop.catalogue.learners import EVOLVED, LEARNERS, PROGRAM
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
@@ -30,6 +30,7 @@ from metaloop.core.records import Candidate, Choice
 from metaloop.core.spec import TaskSpec
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.modelfile import TrainingRecord
+from metaloop.models import Model
 
 IMAGES = InputFormat("image", (1, 16, 16), (0.4,), (0.3,))
 SPEC = TaskSpec(3, 2, 5, (1, 16, 16), num_training_classes=7)

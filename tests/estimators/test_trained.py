@@ -10,11 +10,11 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from metaloop.catalogue import Model
 from metaloop.core.errors import InputError
 from metaloop.core.learner import EmbeddingLearner
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.estimators import task as task_module
+from metaloop.models import Model
 
 MODELS = ["image_model", "image_maml", "box_model"]
 

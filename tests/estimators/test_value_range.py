@@ -11,9 +11,9 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from metaloop.catalogue import Model
 from metaloop.core.errors import InputError
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.models import Model
 
 Scale = Callable[[np.ndarray], np.ndarray]
 

@@ -23,11 +23,11 @@ from rich.console import Console
 
 from metaloop.archive import Archive
 from metaloop.archive.spent import spent_by
-from metaloop.catalogue.model import load_model
 from metaloop.core.errors import MetaloopError
 from metaloop.estimators.files import task_from_file
 from metaloop.loop.choosing import choose_field, known_programs
 from metaloop.modelfile import read_model
+from metaloop.models.model import load_model
 from metaloop.report import page_of, read_run, summary_json
 from metaloop.report.export import export
 from metaloop.report.terminal import candidate_story, run_report

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from metaloop.catalogue.candidates import build_learner, make_candidate
-from metaloop.catalogue.model import Model
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import torch_stream
@@ -20,6 +19,7 @@ from metaloop.core.records import Candidate, Choice, Plan
 from metaloop.core.spec import TaskSpec
 from metaloop.estimators import FewShotClassifier
 from metaloop.modelfile import TrainingRecord
+from metaloop.models.model import Model
 
 _MOST_CPU = 6.0  # of one file, on a busy machine
 _MOST_KIB = 300 * 1024

@@ -1,4 +1,4 @@
-"""Small readings for whole runs of the loop, and one finished run that many tests look at."""
+"""Short runs of the loop, and one finished run that many tests look at."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from metaloop.archive import Archive
@@ -19,30 +18,12 @@ from metaloop.core.records import Candidate
 from metaloop.loop import Learned, choosing, finishing, learn, repeating
 from metaloop.loop.events import LoopEvent
 from metaloop.loop.run import Run, describe_data
-from metaloop.tasks.family import ClassFamily, class_family
-from metaloop.tasks.readers import read_arrays
+from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.store import Reading
 
 BUDGET = "160steps"
 QUICK = ("nearest_centroid", "protonet", "simpleshot")  # others take seconds to measure
 TEST_EPISODES = 300
-
-
-def make_reading(side: int = 8, shuffled: bool = False, seed: int = 0) -> Reading:
-    """Returns 24 classes x 12 images; `shuffled`: labels mean nothing.
-
-    Patterns that all classes share drown the prototypes: raw pixels do badly, nets can learn.
-    """
-    rng = np.random.default_rng(seed)
-    prototypes = rng.normal(size=(24, 1, side, side))
-    patterns = rng.normal(size=(4, side * side))
-    nuisance = (rng.normal(size=(24 * 12, 4)) @ patterns).reshape(24, 12, side, side)
-    images = prototypes + 1.5 * nuisance + 0.3 * rng.normal(size=(24, 12, side, side))
-    labels = np.repeat(np.arange(24), 12)
-    if shuffled:
-        labels = rng.permutation(labels)
-    pixels = np.clip(images.reshape(-1, side, side) * 14 + 128, 0, 255).astype(np.uint8)
-    return read_arrays(pixels, labels, name="prototypes", polarity="as_is", image_size=side)
 
 
 def run_to_end(events: Iterator[LoopEvent]) -> tuple[list[LoopEvent], dict[str, Any]]:
@@ -78,12 +59,14 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[LoopEvent], Any]:
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, make: Callable[..., Reading]
+) -> tuple[Path, list[LoopEvent], Any]:
     """A run that was never interrupted, on one worker process: folder, events, report."""
     folder = tmp_path_factory.mktemp("finished") / "run"
     with pytest.MonkeyPatch.context() as monkeypatch:
         shorten(monkeypatch)
-        events = learn(make_reading(), out=folder, budget=BUDGET, queries=5, workers=1)
+        events = learn(make(), out=folder, budget=BUDGET, queries=5, workers=1)
         return folder, *run_to_end(events)
 
 
@@ -98,24 +81,6 @@ def make_short() -> Callable[[], AbstractContextManager[None]]:
             yield
 
     return shortened
-
-
-@pytest.fixture(scope="session")
-def make() -> Callable[..., Reading]:
-    """Makes readings: see `make_reading`."""
-    return make_reading
-
-
-@pytest.fixture
-def reading() -> Reading:
-    """The reading of `finished`."""
-    return make_reading()
-
-
-@pytest.fixture(scope="session")
-def family() -> ClassFamily:
-    """The family of `finished`."""
-    return class_family(make_reading())[0]
 
 
 @pytest.fixture
@@ -139,8 +104,8 @@ def make_run(tmp_path: Path, family: ClassFamily) -> Iterator[Callable[..., Run]
 
 
 @pytest.fixture
-def tools() -> Any:
+def tools(make: Callable[..., Reading]) -> Any:
     """`make_reading`, `run_to_end` and `stop_after`, and the budget of `finished`."""
     return SimpleNamespace(
-        make_reading=make_reading, run_to_end=run_to_end, stop_after=stop_after, budget=BUDGET
+        make_reading=make, run_to_end=run_to_end, stop_after=stop_after, budget=BUDGET
     )

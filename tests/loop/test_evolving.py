@@ -14,10 +14,11 @@ from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.core.records import Candidate
 from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import EpisodeScores
+from metaloop.jobs.measured import Measured
 from metaloop.loop.arms import END_TO_END, INNER_LOSS, arm_of
 from metaloop.loop.changes import Changes
 from metaloop.loop.evolving import end_to_end, other_inner_loss
-from metaloop.loop.population import Head, Measured, Node, Population
+from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.recording import is_generated
 from metaloop.programs.canonical import canonical
 from metaloop.programs.library import library_program

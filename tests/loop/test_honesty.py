@@ -19,17 +19,19 @@ from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Candidate, to_json
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.evaluation import score_episodes
+from metaloop.executors.base import Executor
+from metaloop.executors.in_process import InProcess
 from metaloop.generators.generate import generate
 from metaloop.generators.recipes import parse_recipe
-from metaloop.loop import Learned, inventing_job, learn, learning
+from metaloop.jobs import inventing as inventing_job
+from metaloop.jobs.inventing import invent_programs
+from metaloop.jobs.table import WORK
+from metaloop.jobs.workplace import TrainedNet, assemble, net_of, prepare, save_net
+from metaloop.loop import Learned, learn, learning
 from metaloop.loop.choosing import choose_field
-from metaloop.loop.executor import Executor, InProcess
-from metaloop.loop.inventing_job import invent_programs
-from metaloop.loop.opening import open_test
 from metaloop.loop.proposal import Generates
 from metaloop.loop.run import Run
-from metaloop.loop.work import WORK
-from metaloop.loop.workplace import TrainedNet, assemble, net_of, prepare, save_net
+from metaloop.models.opening import open_test
 from metaloop.tasks.family import ClassFamily, episode_list
 from metaloop.tasks.store import Reading, Store
 
@@ -144,7 +146,7 @@ def test_generated_classes_come_from_the_training_part_alone(family: ClassFamily
     made = [generate(one, recipe, 0) for one in (family, others)]
     first = len(family.store.inputs)
     assert len(made[0].store.inputs) > first
-    assert torch.equal(made[0].store.inputs[first:], made[1].store.inputs[first:])
+    assert torch.equal(*(each.store.taken(np.arange(first, len(each.store))) for each in made))
     new = np.arange(len(family.store.classes), len(made[0].store.classes))
     assert set(new) <= set(made[0].parts["train"])
     for part in ("search", "promotion", "test"):

@@ -25,9 +25,17 @@ from metaloop.core.packing import scores_to_json
 from metaloop.core.records import Candidate, Choice, Plan, Protocol, Result, to_json
 from metaloop.core.statistics import EpisodeScores, surely_better
 from metaloop.engine.evaluation import protocol, result_of
-from metaloop.loop import Learned, learn, learning, repeating, scoring
-from metaloop.loop import judging_job as judging_jobs
-from metaloop.loop.executor import Executor, Job, Outcome, Progress, perform
+from metaloop.executors.base import Executor, Job, Outcome, Progress
+from metaloop.executors.performing import perform
+from metaloop.jobs import judging as judging_jobs
+from metaloop.jobs import scoring
+from metaloop.jobs.judging import is_enough
+from metaloop.jobs.judging import judge as judging_job
+from metaloop.jobs.measured import Measured, difference, measured
+from metaloop.jobs.scoring import task_lists
+from metaloop.jobs.table import WORK
+from metaloop.jobs.workplace import prepare
+from metaloop.loop import Learned, learn, learning, repeating
 from metaloop.loop.judging import (
     Judge,
     final_contestants,
@@ -35,15 +43,10 @@ from metaloop.loop.judging import (
     resumed_judge,
     round_contestants,
 )
-from metaloop.loop.judging_job import is_enough
-from metaloop.loop.judging_job import judge as judging_job
-from metaloop.loop.population import Head, Measured, Node, NodeKind, Population, difference
+from metaloop.loop.population import Head, Node, NodeKind, Population
 from metaloop.loop.proposal import Generates
-from metaloop.loop.recording import asked, measured
+from metaloop.loop.recording import asked
 from metaloop.loop.run import Run
-from metaloop.loop.scoring import task_lists
-from metaloop.loop.work import WORK
-from metaloop.loop.workplace import prepare
 from metaloop.tasks.family import ClassFamily, class_family, episode_list
 from metaloop.tasks.readers import read_arrays
 

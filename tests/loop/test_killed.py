@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from metaloop.archive import Archive, content
-from metaloop.catalogue.model import load_model
 from metaloop.loop.run import check_same_run
+from metaloop.models.model import load_model
 
 PROGRAM = Path(__file__).parent / "program_that_learns.py"
 LONGEST_SECONDS = 100.0  # of one try, on a busy machine
@@ -98,7 +98,7 @@ class Victim:
                 )
             except (OSError, IndexError):
                 continue
-            if b"metaloop.loop.worker" in command and str(self.out).encode() in command:
+            if b"metaloop.jobs" in command and str(self.out).encode() in command:
                 found += [int(entry.name)] if state != "Z" else []
         return found
 

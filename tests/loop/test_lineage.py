@@ -18,19 +18,19 @@ from PIL import Image
 
 from metaloop.archive import Archive
 from metaloop.catalogue.candidates import make_candidate
-from metaloop.catalogue.model import load_model
 from metaloop.catalogue.programs import PROGRAMS, on_trunk, program_name
 from metaloop.core.packing import scores_to_json
 from metaloop.core.records import Choice, Plan, Protocol, Result, to_json
 from metaloop.core.statistics import EpisodeScores, mean_with_interval
+from metaloop.executors.base import Job, Outcome
 from metaloop.loop.choosing import GIVEN, PROVEN, choose_field
-from metaloop.loop.executor import Job, Outcome
-from metaloop.loop.illustrating import illustrate
 from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposal import CATALOGUE, Proposal
 from metaloop.loop.recording import add_head, begin, end, is_generated
 from metaloop.loop.run import Run
 from metaloop.loop.variation import crossover
+from metaloop.models.illustrating import illustrations
+from metaloop.models.model import load_model
 from metaloop.report.crediting import comparisons, credits_of
 from metaloop.report.differences import is_generated as is_reported_generated
 from metaloop.report.differences import oldest_program
@@ -223,9 +223,8 @@ def test_pictures_show_support_and_queries_and_who_was_right(
     finished: Any, make_run: RunMaker
 ) -> None:
     run, model = make_run(), load_model(finished[0] / "model.metaloop")
-    illustrate(run, model)
-    pictures = run.archive.artefacts()
-    assert len(pictures) == 2 and {item.media_type for item in pictures} == {"image/png"}
+    pictures = list(illustrations(model, run.family, run.spec))
+    assert [item.name for item in pictures] == ["episode 1", "episode 2"]
     for item in pictures:
         image = Image.open(io.BytesIO(item.content)).convert("RGB")
         assert image.height > 5 * 44 and image.width > (1 + 5) * 44

@@ -16,11 +16,12 @@ from torch import nn
 
 from metaloop.archive import Archive
 from metaloop.core.errors import MachineError, MetaloopError, OutputError
+from metaloop.executors.base import Executor
+from metaloop.executors.in_process import InProcess
+from metaloop.jobs.table import WORK
 from metaloop.loop import Learned, Tried, learn, learning
-from metaloop.loop.executor import Executor, InProcess
 from metaloop.loop.proposal import Generates
 from metaloop.loop.run import Run
-from metaloop.loop.work import WORK
 from metaloop.tasks.store import Reading
 
 OPTIONS: dict[str, Any] = {

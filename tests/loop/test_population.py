@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from metaloop.core.records import Candidate, Choice, Plan, Protocol, Result
 from metaloop.core.statistics import EpisodeScores, mean_with_interval
-from metaloop.loop.population import Head, Measured, Node, NodeKind, Population, difference
+from metaloop.jobs.measured import Measured, difference
+from metaloop.loop.population import Head, Node, NodeKind, Population
 
 RECIPE = Candidate(Choice("protonet"), Choice("mlp"), Plan("episodes"))
 NOISE = np.random.default_rng(0).normal(0, 0.1, 400)

@@ -20,6 +20,7 @@ from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import EpisodeScores, mean_with_interval
 from metaloop.generators.generate import generate
 from metaloop.generators.recipes import operators_of, parse_recipe, recipe_text
+from metaloop.jobs.measured import Measured
 from metaloop.loop.arms import (
     ALL_DATA,
     CONTINUE,
@@ -33,7 +34,7 @@ from metaloop.loop.arms import (
     guess,
 )
 from metaloop.loop.choosing import Field, choose_field
-from metaloop.loop.population import Head, Measured, Node, Population
+from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposal import Generates, Proposal
 from metaloop.loop.proposing import (
     AGAIN_FROM,

@@ -23,9 +23,13 @@ from metaloop.core.records import (
     candidate_from_json,
 )
 from metaloop.core.statistics import EpisodeScores
+from metaloop.executors.base import Job, Outcome
+from metaloop.executors.in_process import InProcess
+from metaloop.executors.performing import perform
+from metaloop.jobs.table import WORK
+from metaloop.jobs.workplace import prepare
 from metaloop.loop import repeating
 from metaloop.loop.choosing import choose_field
-from metaloop.loop.executor import InProcess, Job, Outcome, perform
 from metaloop.loop.judging import Judge, resumed_judge
 from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposal import Proposal
@@ -33,8 +37,6 @@ from metaloop.loop.proposing import Proposer
 from metaloop.loop.recording import begin, end, restore
 from metaloop.loop.repeating import Loop, repeat
 from metaloop.loop.run import Run, describe_data
-from metaloop.loop.work import WORK
-from metaloop.loop.workplace import prepare
 
 RunMaker = Callable[..., Run]
 

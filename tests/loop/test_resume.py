@@ -13,15 +13,16 @@ import torch
 
 from metaloop.archive import Archive, content
 from metaloop.archive.spent import note_spent, spent_by
-from metaloop.catalogue.model import load_model
 from metaloop.core.errors import MetaloopError
 from metaloop.core.records import Candidate, Choice, Plan, Trial
-from metaloop.loop import Tried, charging, finishing, learn, opening
+from metaloop.loop import Tried, charging, finishing, learn
 from metaloop.loop.charging import charged
 from metaloop.loop.population import Node, Population
 from metaloop.loop.proposal import Proposal
 from metaloop.loop.recording import begin
 from metaloop.loop.run import Earlier, Run, check_same_run, run_folder
+from metaloop.models import opening
+from metaloop.models.model import load_model
 
 OPTIONS: dict[str, Any] = {"budget": "60steps", "queries": 5, "workers": 1}
 

@@ -10,21 +10,22 @@ import pytest
 
 from metaloop.archive import Archive
 from metaloop.catalogue.families import open_data
-from metaloop.catalogue.model import load_model
 from metaloop.core.records import PARTS, Candidate
+from metaloop.executors.base import Executor
+from metaloop.executors.in_process import InProcess
 from metaloop.generators.operators import OPERATORS
 from metaloop.generators.recipes import operators_of
+from metaloop.jobs.shipping import load_shipped
+from metaloop.jobs.table import WORK
+from metaloop.jobs.workplace import TrainingData, family_of, prepare, training_family
 from metaloop.loop import Learned, Tried, learn, learning
 from metaloop.loop.arms import DATA
 from metaloop.loop.choosing import choose_field, errors_of, known_programs
-from metaloop.loop.events import DataRead
-from metaloop.loop.executor import Executor, InProcess
 from metaloop.loop.proposal import Generates
 from metaloop.loop.proposing import Proposer
 from metaloop.loop.run import Run
-from metaloop.loop.shipping import load_shipped
-from metaloop.loop.work import WORK
-from metaloop.loop.workplace import TrainingData, family_of, prepare, training_family
+from metaloop.models import DataRead
+from metaloop.models.model import load_model
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read_arrays
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from metaloop.catalogue.candidates import build_learner
-from metaloop.catalogue.model import Model, load_model
 from metaloop.catalogue.nets import build_net
 from metaloop.core.errors import MetaloopError
 from metaloop.core.inputs import InputFormat
@@ -19,6 +18,7 @@ from metaloop.core.records import Candidate, Choice, Plan
 from metaloop.core.spec import TaskSpec
 from metaloop.core.views import VIEWS, View, seen
 from metaloop.modelfile import TrainingRecord
+from metaloop.models.model import Model, load_model
 
 VECTORS = InputFormat("vector", (4,), (1.0, -2.0, 100.0, 0.0), (2.0, 0.5, 30.0, 1.0))
 IMAGES = InputFormat("image", (3, 16, 16), (0.3, 0.4, 0.5), (0.2, 0.1, 0.3))

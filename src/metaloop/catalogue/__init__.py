@@ -1,20 +1,17 @@
-"""The visible tables: what can be chosen by name, and models built from those choices."""
+"""The visible tables: what can be chosen by name, and learners built from those choices."""
 
 from metaloop.catalogue.candidates import build_learner, catalogue_candidates, make_candidate
 from metaloop.catalogue.families import FAMILIES, OpenedData, open_data
 from metaloop.catalogue.learners import LEARNERS
-from metaloop.catalogue.model import Model, load_model
 from metaloop.catalogue.nets import NETS
 
 __all__ = [
     "FAMILIES",
     "LEARNERS",
     "NETS",
-    "Model",
     "OpenedData",
     "build_learner",
     "catalogue_candidates",
-    "load_model",
     "make_candidate",
     "open_data",
 ]

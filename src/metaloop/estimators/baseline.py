@@ -9,12 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from metaloop.catalogue import Model, build_learner
+from metaloop.catalogue import build_learner
 from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Candidate, Choice, Plan
 from metaloop.core.spec import TaskSpec
 from metaloop.modelfile import TrainingRecord
+from metaloop.models import Model
 
 _LEARNERS = {"classification": "nearest_centroid", "regression": "ridge"}
 _NOT_TRAINED = TrainingRecord(0, "none", 0, 0.0, 0.0, "", "the support itself")

@@ -12,8 +12,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from metaloop.catalogue.checking import check_finite, check_tensors, shapes_of, with_one_step
-from metaloop.catalogue.model import Model, model_from_file
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import InputError, MetaloopError, ModelFileError
 from metaloop.core.examples import Examples
@@ -21,6 +19,8 @@ from metaloop.core.learner import EmbeddingLearner
 from metaloop.estimators.task import AdaptedTask, Support, adapt_to, in_settled_layout
 from metaloop.modelfile import ModelFile, flatten_tensors, unflatten_tensors
 from metaloop.modelfile.model import Label
+from metaloop.models.checking import check_finite, check_tensors, shapes_of, with_one_step
+from metaloop.models.model import Model, model_from_file
 from metaloop.nets.head import HeadedNet
 from metaloop.programs.learner import ProgramLearner
 

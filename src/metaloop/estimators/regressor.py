@@ -10,12 +10,12 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_array
 from torch import Tensor
 
-from metaloop.catalogue import Model
 from metaloop.core.errors import InputError
 from metaloop.estimators.base import FewShotEstimator, check_lengths
 from metaloop.estimators.baseline import baseline_model
 from metaloop.estimators.labels import input_errors
 from metaloop.estimators.task import AdaptedTask, Support, adapt_to
+from metaloop.models import Model
 
 
 class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]

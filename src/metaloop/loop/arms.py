@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metaloop.loop.credit import Bandit, Use
+from metaloop.selection.bandit import Bandit, Use
 
 CONTINUE, SEED, PLAN, NET, CROSSOVER = "continue", "seed", "plan", "net", "crossover"
 INNER_LOSS, END_TO_END, RESOLUTION = "inner loss", "end to end", "resolution"

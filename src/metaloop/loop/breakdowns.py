@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from metaloop.archive import Archive, JobId
 from metaloop.core.errors import MachineError
-from metaloop.loop.executor import Outcome
+from metaloop.executors.base import Outcome
 
 _OUT_OF_MEMORY = 3  # jobs in a row that had too little: the next one would, too
 

@@ -7,19 +7,7 @@ from typing import Any
 
 from metaloop.core.records import Result, Trial
 from metaloop.core.statistics import Estimate
-from metaloop.tasks.store import LeftOut
-
-
-@dataclass(frozen=True)
-class DataRead:
-    """The data is there: how it was understood."""
-
-    name: str
-    kind: str
-    parts: dict[str, int]  # number of classes per part
-    left_out: tuple[LeftOut, ...]
-    wall_seconds: float
-    notes: tuple[str, ...] = ()  # where it could be meant otherwise
+from metaloop.models.events import DataRead
 
 
 @dataclass(frozen=True)

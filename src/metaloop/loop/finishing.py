@@ -6,20 +6,20 @@ import time
 from collections.abc import Generator
 from typing import Any
 
-from metaloop.catalogue.families import OpenedData, class_parts, examples_seen
-from metaloop.catalogue.model import Model
+from metaloop.catalogue.families import OpenedData, class_parts, examples_seen, view_of
 from metaloop.core.errors import MetaloopError
 from metaloop.core.records import Result
+from metaloop.jobs.workplace import TrainedNet, assemble, net_of
 from metaloop.loop.events import LoopEvent, Promoted
-from metaloop.loop.illustrating import illustrate
 from metaloop.loop.judging import net_node
-from metaloop.loop.opening import open_test, protocol_json
 from metaloop.loop.repeating import Loop
 from metaloop.loop.run import Run
 from metaloop.loop.summary import chance_of, figures, operators, summary, write_program
 from metaloop.loop.transfer import digits_report
-from metaloop.loop.workplace import TrainedNet, assemble, net_of
 from metaloop.modelfile import TrainingRecord
+from metaloop.models.illustrating import illustrations
+from metaloop.models.model import Model
+from metaloop.models.opening import open_test, protocol_json
 
 _TEST_EPISODES = 1000
 
@@ -45,7 +45,10 @@ def finish(
     test = _test_result(run, model)
     model = model.with_results(winner[1].promotion.result, test)
     model.save(run.model_path, overwrite=True)
-    illustrate(run, model)
+    for picture in illustrations(model, run.family, run.spec):
+        run.archive.add_artefact(
+            run.id, picture.name, "image/png", picture.content, picture.caption
+        )
     program = write_program(run, loop.population, loop.judge)
     report = summary(run, loop.population, loop.judge, "finished", reading_seconds)
     report |= {"cpu_seconds": cpu, "wall_seconds": wall}
@@ -128,4 +131,5 @@ def _model(run: Run, loop: Loop, wall_seconds: float) -> Model:
         ),
         results=(),
         seen=examples_seen(run.family),
+        view=view_of(run.family),
     )

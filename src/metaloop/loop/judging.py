@@ -31,8 +31,8 @@ from metaloop.core.errors import MetaloopError
 from metaloop.core.packing import scores_to_json
 from metaloop.core.records import Verdict, to_json
 from metaloop.core.statistics import Estimate, surely_better
-from metaloop.loop.population import Head, Measured, Node, Population, difference
-from metaloop.loop.recording import measured
+from metaloop.jobs.measured import Measured, difference, measured
+from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.run import Run
 
 ROUND_EPISODES = 100

@@ -14,59 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
 from metaloop.archive import TrialId
-from metaloop.core.objective import higher_is_better
-from metaloop.core.records import Candidate, Result, TrialStatus
-from metaloop.core.statistics import (
-    EpisodeScores,
-    Estimate,
-    mean_of,
-    mean_with_interval,
-    paired_difference,
-)
+from metaloop.core.records import Candidate, TrialStatus
+from metaloop.core.statistics import Estimate
+from metaloop.jobs.measured import Measured, difference
 
 NodeKind = Literal["baselines", "train", "invent", "join"]
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """What was measured of a candidate on one part, on the same number of episodes of each task.
-
-    `results`: of the task that is asked for, then of the same with several shots, if there is such.
-    `scores`: of the episodes of each task, and of the classes in them.
-    """
-
-    results: tuple[Result, ...]
-    scores: tuple[EpisodeScores, ...]
-
-    @property
-    def result(self) -> Result:
-        """The result on the task that is asked for."""
-        return self.results[0]
-
-    @cached_property
-    def goodness(self) -> EpisodeScores:
-        """Means over the tasks, signed so that more is better."""
-        mean = mean_of(self.scores)
-        if higher_is_better(self.result.metric):
-            return mean
-        return EpisodeScores(-mean.values, -mean.unit_values, mean.units)
-
-    @cached_property
-    def value(self) -> float:
-        """The mean over all tasks and episodes, of which more is better."""
-        return float(self.goodness.values.mean())
-
-    @property
-    def asked_value(self) -> float:
-        """The figure on the task that is asked for, of which more is better."""
-        value = self.result.value
-        return value if higher_is_better(self.result.metric) else -value
 
 
 @dataclass
@@ -238,21 +195,6 @@ class Population:
         """The best head so far by its figure on `search`; None where there is none."""
         measured = [(node, head) for node, head in self.heads() if head.search is not None]
         return max(measured, key=lambda pair: pair[1].merit, default=None)
-
-
-def difference(better: Measured | None, worse: Measured | None) -> Estimate | None:
-    """Returns the paired difference on the episodes that both were measured on, more is better.
-
-    None where one of them was not measured, or not on the same tasks. Where an older version did
-    not record which classes the episodes are of, there is no interval for new ones.
-    """
-    if better is None or worse is None or len(better.results) != len(worse.results):
-        return None
-    common = min(len(better.goodness), len(worse.goodness))
-    one, other = better.goodness[:common], worse.goodness[:common]
-    if not (one.units.size and other.units.size):
-        return mean_with_interval(one.values - other.values)
-    return paired_difference(one, other)
 
 
 def _change(new: Head | None, old: Head | None) -> Estimate | None:

@@ -49,7 +49,6 @@ from metaloop.loop.arms import (
     guessing_bandit,
 )
 from metaloop.loop.changes import MOST_OPERATORS, Changes
-from metaloop.loop.credit import Bandit, Use
 from metaloop.loop.population import Node, Population
 from metaloop.loop.proposal import (
     CATALOGUE,
@@ -61,6 +60,7 @@ from metaloop.loop.proposal import (
 )
 from metaloop.loop.racing import Race
 from metaloop.loop.variation import Variation
+from metaloop.selection.bandit import Bandit, Use
 
 SEGMENT_SHARE = 0.1  # of the budget: one continuation
 SHORTER = 4  # times, where most continuations made lines surely worse

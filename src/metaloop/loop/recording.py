@@ -14,13 +14,10 @@ import numpy as np
 
 from metaloop.archive import JobId, StoredJob, StoredTrial, TrialId
 from metaloop.catalogue.programs import on_trunk, program_name
-from metaloop.core.packing import scores_from_json
 from metaloop.core.records import (
     Candidate,
     CurvePoint,
     Part,
-    Protocol,
-    Result,
     Trial,
     TrialStatus,
     Verdict,
@@ -28,12 +25,13 @@ from metaloop.core.records import (
     to_json,
 )
 from metaloop.core.statistics import EpisodeScores, Estimate
+from metaloop.executors.base import Outcome
+from metaloop.jobs.measured import Measured, measured
+from metaloop.jobs.workplace import net_path
 from metaloop.loop.arms import CONTINUE
-from metaloop.loop.executor import Outcome
-from metaloop.loop.population import Head, Measured, Node, Population
+from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposal import CATALOGUE, Proposal
 from metaloop.loop.run import Run
-from metaloop.loop.workplace import net_path
 
 EARLIER_PROGRAM = "archive: a program of an earlier run"
 _OPERATIONS_PER_SECOND = 1e11  # of a core, about: makes counted operations comparable to seconds
@@ -294,18 +292,6 @@ def take_figures(head: Head, figures: Mapping[str, Any]) -> None:
     """Puts what a worker measured into a head."""
     head.status, head.message = figures["status"], figures["message"]
     head.search = measured(figures)
-
-
-def measured(figures: Mapping[str, Any]) -> Measured | None:
-    """Returns what `Scorer.figures` wrote; None of a candidate that failed."""
-    tasks = figures.get("tasks")
-    if not tasks:
-        return None
-    results = [
-        Result(**{**task["result"], "protocol": Protocol(**task["result"]["protocol"])})
-        for task in tasks
-    ]
-    return Measured(tuple(results), tuple(scores_from_json(task["scores"]) for task in tasks))
 
 
 def _trial(run: Run, node: Node, head: Head, outcome: Outcome) -> Trial:

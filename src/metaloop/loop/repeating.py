@@ -16,12 +16,14 @@ from metaloop.catalogue.learners import embeds
 from metaloop.core.budget import Budget
 from metaloop.core.randomness import derive_seed
 from metaloop.core.records import Candidate, candidate_from_json, to_json
+from metaloop.executors.base import Executor, Job, Outcome
 from metaloop.generators.recipes import recipe_text
-from metaloop.loop import baselines_job
+from metaloop.jobs import baselines
+from metaloop.jobs.joining import plain_members
+from metaloop.jobs.training import Segment
+from metaloop.jobs.workplace import TrainingData
 from metaloop.loop.breakdowns import Breakdowns
 from metaloop.loop.events import LoopEvent, Tried, Trying
-from metaloop.loop.executor import Executor, Job, Outcome
-from metaloop.loop.joining_job import plain_members
 from metaloop.loop.judging import (
     FINAL_EPISODES,
     ROUND_EPISODES,
@@ -36,8 +38,6 @@ from metaloop.loop.proposal import Proposal
 from metaloop.loop.proposing import Proposer
 from metaloop.loop.recording import add_head, begin, end, is_generated, take_figures
 from metaloop.loop.run import Run, Stopped
-from metaloop.loop.training_job import Segment
-from metaloop.loop.workplace import TrainingData
 
 RACE_EPISODES = 100
 EPISODES = 400
@@ -141,7 +141,7 @@ def _arguments(loop: Loop, node: Node, proposal: Proposal, budget: Budget) -> di
         return {
             "heads": [to_json(head) for head in proposal.heads],
             "seed": run.seed,
-            "episodes": baselines_job.EPISODES,
+            "episodes": baselines.EPISODES,
             "cpu_seconds": budget.wall_seconds,  # of one process, which a worker is
         }
     if proposal.kind == "invent":
@@ -373,7 +373,7 @@ def _budget(loop: Loop, proposal: Proposal) -> Budget | None:
     if run.budget.steps is not None:
         return Budget(steps=max(2, round(proposal.share * run.budget.steps)))
     assert run.budget.wall_seconds is not None
-    share = baselines_job.SHARE if proposal.kind == "baselines" else proposal.share
+    share = baselines.SHARE if proposal.kind == "baselines" else proposal.share
     planned = share * run.budget.wall_seconds * loop.executor.num_workers
     left = run.budget.wall_seconds - _finish_seconds(loop) - run.wall_seconds
     if proposal.kind != "baselines" and left < _LEAST_SEGMENT * planned:

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from metaloop.archive import Archive, DataSet, RunId, StoredJob, run_lock
 from metaloop.archive.lock import LOCK_NAME
 from metaloop.archive.spent import spent_by
@@ -19,8 +17,8 @@ from metaloop.catalogue.families import OpenedData, class_parts
 from metaloop.core.budget import Budget
 from metaloop.core.errors import MetaloopError, OutputError
 from metaloop.core.spec import TaskSpec
-from metaloop.loop.events import DataRead
 from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.groups import GroupFamily
 
 _CHANGES_NAMED = 3
 MODEL_NAME, ARCHIVE_NAME, STATES_NAME = "model.metaloop", "archive.sqlite", "states"
@@ -216,8 +214,8 @@ def describe_data(opened: OpenedData) -> DataSet:
     for item in opened.left_out:
         left_out[item.reason] = left_out.get(item.reason, 0) + item.count
     classes = examples = 0
-    if isinstance(family, ClassFamily):
-        classes, examples = len(family.store.classes), len(family.store.inputs)
+    if isinstance(family, ClassFamily | GroupFamily):
+        classes, examples = len(family.store.classes), len(family.store)
     return DataSet(
         hash=family.digest,
         name=family.name,
@@ -227,17 +225,6 @@ def describe_data(opened: OpenedData) -> DataSet:
         parts=class_parts(family),
         left_out=left_out,
     )
-
-
-def data_read(opened: OpenedData, seconds: float) -> DataRead:
-    """Returns the event that tells how the data was understood."""
-    parts = {part: len(names) for part, names in class_parts(opened.family).items()}
-    return DataRead(opened.family.name, opened.kind, parts, opened.left_out, seconds, opened.notes)
-
-
-def best_device() -> torch.device:
-    """Returns CUDA where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def remove_states(folder: Path) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 from metaloop.catalogue.programs import program_name
 from metaloop.core.records import Result
 from metaloop.generators.recipes import recipe_text
+from metaloop.jobs.measured import difference
 from metaloop.loop.judging import Judge
-from metaloop.loop.population import Head, Node, Population, difference
+from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposing import Proposer
 from metaloop.loop.run import ARCHIVE_NAME, Run
 from metaloop.programs.parsing import parse

@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 from metaloop.catalogue.families import open_data
-from metaloop.catalogue.model import Model
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import Learner
 from metaloop.core.statistics import EpisodeScores, estimate, paired_difference
 from metaloop.engine.evaluation import score_episodes
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.learners.nearest_neighbour import NearestNeighbour
+from metaloop.models.model import Model
 from metaloop.tasks.digits import digit_pixels
 from metaloop.tasks.episodes import Episodes
 from metaloop.tasks.family import episode_list
@@ -60,7 +60,7 @@ def digits_report(model: Model, num_episodes: int = 1000) -> dict[str, Any]:
 def _baseline_scores(baseline: Learner, episodes: Episodes) -> EpisodeScores:
     """Returns a baseline's scores on the same episodes, on the original 8x8 pixels."""
     pixels, _ = digit_pixels()
-    store = replace(episodes.store, inputs=pixels.to(episodes.store.inputs.device))
+    store = replace(episodes.store, inputs=pixels.to(episodes.store.device))
     plain = InputFormat("vector", (pixels.shape[1],), (0.0,) * 64, (1.0,) * 64)
     return score_episodes(baseline, {}, replace(episodes, store=store), plain)
 

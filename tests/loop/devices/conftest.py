@@ -28,7 +28,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from metaloop.core import inputs
 from metaloop.core.randomness import derive_seed, torch_stream
-from metaloop.loop.run import best_device
+from metaloop.engine.devices import best_device
 
 DEVICE = torch.device("meta")
 _FUSED = "_get_fused_kernels_supported_devices"

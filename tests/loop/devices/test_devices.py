@@ -17,21 +17,22 @@ import torch
 from metaloop import FewShotClassifier
 from metaloop.archive import Archive
 from metaloop.catalogue.candidates import make_candidate
-from metaloop.catalogue.model import load_model
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.core.budget import Budget
 from metaloop.core.records import Candidate, Choice, to_json
-from metaloop.engine import batches
+from metaloop.engine import batches, devices
 from metaloop.generators.recipes import extended, recipe_text
-from metaloop.loop import Learned, evaluate_model, finishing, learn, run, train_model
-from metaloop.loop.baselines_job import measure_baselines
-from metaloop.loop.inventing_job import invent_programs
-from metaloop.loop.joining_job import join_nets
-from metaloop.loop.judging_job import judge
-from metaloop.loop.single import Trained
-from metaloop.loop.training_job import Segment, train_node
+from metaloop.jobs.baselines import measure_baselines
+from metaloop.jobs.inventing import invent_programs
+from metaloop.jobs.joining import join_nets
+from metaloop.jobs.judging import judge
+from metaloop.jobs.training import Segment, train_node
+from metaloop.jobs.workplace import TrainingData, family_of, net_of, prepare
+from metaloop.loop import Learned, finishing, learn
 from metaloop.loop.transfer import digits_report
-from metaloop.loop.workplace import TrainingData, family_of, net_of, prepare
+from metaloop.models import evaluate_model, train_model
+from metaloop.models.model import load_model
+from metaloop.models.training import Trained
 from metaloop.tasks.family import ClassFamily
 
 Device = torch.device
@@ -39,7 +40,7 @@ Device = torch.device
 
 def test_the_device_of_these_tests_refuses_what_a_gpu_would(elsewhere: Device) -> None:
     there, here = torch.ones(3).to(elsewhere), torch.ones(3)
-    assert run.best_device() == elsewhere == there.device
+    assert devices.best_device() == elsewhere == there.device
     assert float((there + 1).sum()) == 6 and torch.equal(there.cpu(), here)
     assert torch.equal(there[torch.tensor([0, 1])].cpu(), here[:2])
     for wrong in (

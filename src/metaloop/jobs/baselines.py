@@ -1,0 +1,130 @@
+"""What a worker does with plain baselines: tunes them on `search`, measures the best of each.
+
+Views of the inputs and strengths of regularisation are tried by successive halving, with the shots
+asked for and with five: all of them on few episodes, the best on more, and of every method the best
+one is what the loop has to beat. In a budget of seconds the share of it is small (`SHARE`): where
+data are so large that it does not do for all, the last guesses are left out, and at least the first
+of every method is measured. In a budget of steps all are tried, and nothing hangs on the clock.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metaloop.core.objective import higher_is_better
+from metaloop.core.records import Candidate, candidate_from_json, to_json
+from metaloop.executors.base import Report
+from metaloop.jobs.scoring import Scorer
+from metaloop.jobs.workplace import TrainedNet, assemble
+
+SHARE = 0.02  # of the budget's CPU-seconds, for tuning; measuring the best of each is beside it
+EPISODES = 50  # of each task, to measure the best: they are slow, and not needed exactly
+RUNGS = (8, 25)  # episodes of each task
+KEPT = 4  # one of so many goes on to the next rung, and the best of every method
+
+Value = Callable[[Candidate, int], float]  # on so many episodes; more is better
+Clock = Callable[[], float]
+
+
+def measure_baselines(
+    folder: Path, arguments: Mapping[str, Any], report: Report
+) -> Mapping[str, Any]:
+    """Returns the best of each method as `candidates`, with their figures on `episodes` as `heads`.
+
+    `heads` of the arguments are all that may be tried, best guesses first; `cpu_seconds` for that,
+    None for no limit.
+    """
+    grid = [candidate_from_json(text) for text in arguments["heads"]]
+    start = time.perf_counter()
+    assembled = partial(assemble, folder, net=TrainedNet({}), seed=arguments["seed"])
+
+    def figures(candidate: Candidate, episodes: int) -> dict[str, Any]:
+        with warnings.catch_warnings():  # a solver that does not converge shows in the figures
+            warnings.simplefilter("ignore")
+            return Scorer(folder, "search", episodes).figures(partial(assembled, candidate))
+
+    def value(candidate: Candidate, episodes: int) -> float:
+        return goodness(figures(candidate, episodes))
+
+    seconds = arguments["cpu_seconds"]
+    best = best_of_each(grid, value, math.inf if seconds is None else seconds)
+    return {
+        "status": "finished",
+        "message": "",
+        "candidates": [to_json(candidate) for candidate in best],
+        "heads": [figures(candidate, arguments["episodes"]) for candidate in best],
+        "steps": 0,
+        "train_wall_seconds": time.perf_counter() - start,
+        "flops": 0.0,
+    }
+
+
+def best_of_each(
+    grid: Sequence[Candidate],
+    value: Value,
+    cpu_seconds: float = math.inf,
+    rungs: Sequence[int] = RUNGS,
+    clock: Clock = time.process_time,
+) -> list[Candidate]:
+    """Returns for every method of the grid its best candidate, best first.
+
+    `value` is asked for the candidates in the order of the grid; what is as good as an earlier one
+    does not take its place. Once the seconds are spent nothing more is tried, but for the first of
+    each method.
+    """
+    start = clock()
+
+    def is_over() -> bool:
+        return clock() - start >= cpu_seconds
+
+    known: list[tuple[float, Candidate]] = []
+    for candidate in grid:
+        if not is_over() or candidate.learner.name not in _methods(known):
+            known.append((value(candidate, rungs[0]), candidate))
+    known = _ordered(known)
+    for episodes in rungs[1:]:
+        if is_over():
+            break
+        number, leaders = math.ceil(len(known) / KEPT), _leaders(known)
+        again, others = [], []
+        for place, (earlier, candidate) in enumerate(known):  # the best first: time may run out
+            if (place < number or (earlier, candidate) in leaders) and not is_over():
+                again.append((value(candidate, episodes), candidate))
+            else:
+                others.append((earlier, candidate))
+        known = _ordered(again) + others  # values on more episodes go before those on few
+    return [candidate for _, candidate in _leaders(known)]
+
+
+def goodness(figures: Mapping[str, Any]) -> float:
+    """Returns the mean over tasks, of which more is better; failures come last."""
+    results = [task["result"] for task in figures.get("tasks", ())]
+    if not results:
+        return -math.inf
+    mean = float(np.mean([result["value"] for result in results]))
+    return mean if higher_is_better(results[0]["metric"]) else -mean
+
+
+def _methods(known: Sequence[tuple[float, Candidate]]) -> set[str]:
+    return {candidate.learner.name for _, candidate in known}
+
+
+def _ordered(known: list[tuple[float, Candidate]]) -> list[tuple[float, Candidate]]:
+    """Returns the best first; of equals the earlier stays before the later."""
+    return sorted(known, key=lambda each: -each[0])
+
+
+def _leaders(known: Sequence[tuple[float, Candidate]]) -> list[tuple[float, Candidate]]:
+    """Returns the first of every method."""
+    first: dict[str, tuple[float, Candidate]] = {}
+    for each in known:
+        first.setdefault(each[1].learner.name, each)
+    return list(first.values())

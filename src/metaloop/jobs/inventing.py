@@ -1,0 +1,265 @@
+"""What a worker does to invent programs: a search on the features of a trained net.
+
+The search is scored on episodes of `search` that come after those whose figures are returned: what
+decides later was not what was optimised. It starts from the programs of the library, from those
+found earlier, and from a few that know nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from metaloop.catalogue.programs import PROGRAMS, on_trunk
+from metaloop.core.budget import Budget
+from metaloop.core.examples import EpisodeBatch, Examples
+from metaloop.core.learner import CENTER, EmbeddingLearner, Learner, MetaParams
+from metaloop.core.randomness import numpy_stream
+from metaloop.core.records import Candidate, candidate_from_json, to_json
+from metaloop.core.spec import TaskSpec
+from metaloop.engine.evaluation import FeatureCache
+from metaloop.executors.base import Report, one_line
+from metaloop.jobs.scoring import Scorer, task_lists
+from metaloop.jobs.workplace import (
+    assemble,
+    family_of,
+    learner_of,
+    net_of,
+    spec_of,
+)
+from metaloop.programs.behaviour import behaviour
+from metaloop.programs.blank import blank_program, random_program
+from metaloop.programs.canonical import canonical
+from metaloop.programs.errors import ProgramError
+from metaloop.programs.evolution import Invented, Member, Settings, Start, invent
+from metaloop.programs.explain import explain
+from metaloop.programs.fitness import Features, fingerprint
+from metaloop.programs.inference import infer_types
+from metaloop.programs.interpreter import initial_constants
+from metaloop.programs.learner import ProgramLearner
+from metaloop.programs.parsing import parse
+from metaloop.programs.syntax import Program
+from metaloop.tasks.episodes import Episodes, Indices, in_turn
+from metaloop.tasks.family import ClassFamily
+
+NUM_INVENTED = 3  # programs that are brought back
+_SEARCH_EPISODES = 200  # at most, of each number of shots, to search on
+_MOST_NUMBERS = 1 << 25  # floats of stacked features: 128 MiB
+_NUM_RANDOM = 2  # random programs among the first
+_LEAST_SHARE = 0.3  # of the wall seconds, for the search, however slow the net is
+_MEASURING_SHARE = 0.15  # of the wall seconds, for the figures at the end
+_LONG_SEARCH = 200  # evaluations
+_FEW_STEPS = 5  # of tuning, after a search that is not long
+_BLANK, _RANDOM = "blank", "random"
+_SECONDS_BETWEEN_REPORTS = 0.5
+
+
+def invent_programs(
+    folder: Path, arguments: Mapping[str, Any], report: Report
+) -> Mapping[str, Any]:
+    """Returns the best inventions and the library's programs with figures on `search`, best first.
+
+    Arguments: `node`, `on` (whose net gives the features), `recipe` (the candidate trained there),
+    `heads` (candidates measured there: they are not measured again), `known` (sources found
+    earlier), `wall_seconds` or `evaluations`, `seed`, `episodes` (for the figures). What is left
+    of the library when the seconds are over is left out.
+    """
+    began = time.perf_counter()
+    family, spec = family_of(folder), spec_of(folder)
+    assert isinstance(family, ClassFamily)
+    recipe = candidate_from_json(arguments["recipe"])
+    net = _Net.of(folder, arguments["on"], recipe, family, spec, arguments["seed"])
+    features = net.features(arguments["episodes"])
+    budget = _budget(arguments, time.perf_counter() - began)
+    start = _start(arguments["known"], arguments["seed"])
+    told = began
+    ended: Invented | None = None
+    for event in invent(features, start, budget, arguments["seed"], _settings(budget)):
+        if isinstance(event, Invented):
+            ended = event
+        elif time.perf_counter() - told > _SECONDS_BETWEEN_REPORTS:
+            told = time.perf_counter()
+            loss = float(event.member.fitness.cross_entropy.mean())
+            report({"node": arguments["node"], "step": event.evaluations, "loss": loss})
+    assert ended is not None
+    entries = [_entry(member, recipe, start) for member in _new(ended.members, features)]
+    entries += _catalogue(recipe, arguments["heads"])
+    scorer = Scorer(folder, "search", arguments["episodes"], cache=net.cache)
+    figures: list[dict[str, Any]] = []
+    for entry in entries:
+        late = len(figures) >= NUM_INVENTED and _late(arguments, time.perf_counter() - began)
+        if not late:
+            candidate = candidate_from_json(entry["candidate"])
+            figures.append(scorer.figures(partial(net.made, candidate)))
+    best_first = sorted(range(len(figures)), key=lambda place: -_value(figures[place]))
+    return {
+        "status": "finished",
+        "message": "",
+        "steps": ended.evaluations,
+        "candidates": [entries[place] for place in best_first],
+        "heads": [figures[place] for place in best_first],
+    }
+
+
+@dataclass(frozen=True)
+class _Net:
+    """A trained net with what every program on it shares: features and their mean."""
+
+    folder: Path
+    family: ClassFamily
+    spec: TaskSpec
+    meta_params: MetaParams
+    cache: FeatureCache
+
+    @staticmethod
+    def of(
+        folder: Path, node: int, recipe: Candidate, family: ClassFamily, spec: TaskSpec, seed: int
+    ) -> _Net:
+        candidate = on_trunk(recipe, PROGRAMS["prototypes"].source)
+        learner, meta_params = assemble(folder, candidate, net_of(folder, node), seed)
+        assert isinstance(learner, EmbeddingLearner)
+        own = {n: t for n, t in meta_params.items() if not n.startswith("program.")}
+        return _Net(folder, family, spec, own, FeatureCache(learner, meta_params))
+
+    def features(self, after: int) -> Features:
+        """Returns stacked features of the episodes of `search` after so many.
+
+        Tasks of one and of several shots take turns: rules that are the same at one shot (a sum and
+        a mean) are to be told apart, for the learner will be given either.
+        """
+        lists = task_lists(
+            self.family, self.spec, "search", _SEARCH_EPISODES, first=after, otherwise=1
+        )
+        listed = in_turn([episodes for _, episodes in lists])
+        first = self._stacked(listed[:1])
+        sizes = first.sizes
+        most = _MOST_NUMBERS // ((sizes["S"] + sizes["Q"]) * sizes["D"])
+        return self._stacked(listed[: max(40, most)])
+
+    def made(self, candidate: Candidate) -> tuple[Learner, MetaParams]:
+        """Returns a candidate's learner and meta-parameters, a program's constants among them."""
+        learner = learner_of(self.folder, candidate, self.family)
+        assert isinstance(learner, ProgramLearner)
+        constants = initial_constants(learner.typed, learner.net.num_features)
+        device = self.family.store.device
+        constants = {name: tensor.to(device) for name, tensor in constants.items()}
+        return learner, {**self.meta_params, **constants}
+
+    def _stacked(self, episodes: Episodes) -> Features:
+        def side(indices: Indices) -> Examples:
+            rows = self.cache.features(
+                self.family.store, indices.examples, self.family.input_format
+            )
+            labels = torch.from_numpy(indices.labels).to(rows.device)
+            mask = torch.from_numpy(indices.mask).to(rows.device)
+            padded = not bool(mask.all())
+            return Examples(rows, labels, mask, episodes.num_classes, padded)
+
+        batch = EpisodeBatch(side(episodes.support), side(episodes.query))
+        return Features(batch, self.meta_params[CENTER])
+
+
+def _budget(arguments: Mapping[str, Any], seconds_spent: float) -> Budget:
+    if arguments["evaluations"] is not None:
+        return Budget(steps=arguments["evaluations"])
+    whole = float(arguments["wall_seconds"])
+    left = (1 - _MEASURING_SHARE) * whole - seconds_spent
+    return Budget(wall_seconds=max(left, _LEAST_SHARE * whole))
+
+
+def _settings(budget: Budget) -> Settings:
+    """Returns the usual settings; after a short search less is tuned."""
+    if budget.steps is None or budget.steps >= _LONG_SEARCH:
+        return Settings()
+    return Settings(tuned=NUM_INVENTED, tuning_steps=_FEW_STEPS)
+
+
+def _late(arguments: Mapping[str, Any], seconds_spent: float) -> bool:
+    whole = arguments["wall_seconds"]
+    return whole is not None and seconds_spent > whole
+
+
+def _start(known: Iterable[str], seed: int) -> list[Start]:
+    """Returns the library's programs, those found earlier that still parse, and blank ones."""
+    start = [Start(name, canonical(parse(entry.source))) for name, entry in PROGRAMS.items()]
+    for source in known:
+        try:
+            start.append(Start(source, canonical(parse(source))))
+        except ProgramError:
+            continue  # of an archive of another version
+    rng = numpy_stream(seed, "random programs")
+    start.append(Start(_BLANK, blank_program()))
+    return start + [Start(_RANDOM, random_program(rng)) for _ in range(_NUM_RANDOM)]
+
+
+def _new(members: Iterable[Member], features: Features) -> list[Member]:
+    """Returns the best that do something else than the library's programs and each other."""
+    seen = {fingerprint(infer_types(parse(entry.source)), features) for entry in PROGRAMS.values()}
+    chosen: list[Member] = []
+    for member in members:
+        if member.fingerprint not in seen:
+            seen.add(member.fingerprint)
+            chosen.append(member)
+    return chosen[:NUM_INVENTED]
+
+
+def _entry(member: Member, recipe: Candidate, start: Iterable[Start]) -> dict[str, Any]:
+    ancestor = next((first for first in start if first.name == member.ancestor), None)
+    return {
+        "candidate": to_json(on_trunk(recipe, str(member.program))),
+        "operator": f"program: {_difference(ancestor, member.program)}",
+        "behaviour": _behaviour(member.program),
+        "ancestor": _source(ancestor),
+    }
+
+
+def _catalogue(recipe: Candidate, heads: Iterable[str]) -> list[dict[str, Any]]:
+    measured = set(heads)
+    entries = []
+    for program in PROGRAMS.values():
+        candidate = to_json(on_trunk(recipe, program.source))
+        if candidate not in measured:
+            hashed = _behaviour(parse(program.source))
+            entries.append(
+                {
+                    "candidate": candidate,
+                    "operator": "catalogue",
+                    "behaviour": hashed,
+                    "ancestor": None,
+                }
+            )
+    return entries
+
+
+def _difference(ancestor: Start | None, program: Program) -> str:
+    if ancestor is None or ancestor.name in (_BLANK, _RANDOM):
+        return "grown from the primitives alone"
+    if ancestor.program == program:
+        return "found earlier"
+    name = ancestor.name if ancestor.name in PROGRAMS else "an earlier program"
+    return one_line(f"{name}, " + "; ".join(explain(ancestor.program, program)))
+
+
+def _source(ancestor: Start | None) -> str | None:
+    """Returns the text that a program came from; None if it was grown from nothing."""
+    if ancestor is None or ancestor.name in (_BLANK, _RANDOM):
+        return None
+    return PROGRAMS[ancestor.name].source if ancestor.name in PROGRAMS else ancestor.name
+
+
+def _behaviour(program: Program) -> str | None:
+    found = behaviour(program)
+    return found.identity if found is not None else None
+
+
+def _value(figures: Mapping[str, Any]) -> float:
+    """Returns the mean figure over the tasks; minus one where there is none."""
+    values = [task["result"]["value"] for task in figures.get("tasks", ())]
+    return float(np.mean(values)) if values else -1.0

@@ -1,0 +1,223 @@
+"""What a worker does to join trained nets: greedy selection on `search`, then every head on it.
+
+Beginning with the best net, the net is added that raises the figure of one plain head most, as long
+as one does (Caruana et al. 2004, forward selection without replacement). Nets trained on different
+data err differently, and features are joined without training anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from metaloop.catalogue.domains import domain_of
+from metaloop.catalogue.nets import RAW, VIEW
+from metaloop.core.inputs import InputFormat
+from metaloop.core.learner import CENTER, EmbeddingLearner, MetaParams
+from metaloop.core.records import Candidate, Choice, DataRecipe, Plan, candidate_from_json, to_json
+from metaloop.engine.evaluation import FeatureCache
+from metaloop.engine.training import typical_examples
+from metaloop.executors.base import Report
+from metaloop.jobs.scoring import score_heads, task_lists
+from metaloop.jobs.workplace import (
+    TrainedNet,
+    assemble,
+    family_of,
+    net_of,
+    save_net,
+    spec_of,
+)
+from metaloop.nets.joined import beside, join
+from metaloop.tasks.episodes import Episodes
+from metaloop.tasks.family import ClassFamily
+
+MOST_MEMBERS = 4
+_NUMBERS_AT_ONCE = 1 << 23  # floats of gathered features: about what a processor's cache holds
+_LEAST_GAIN = 1e-4  # of the accuracy: below it a net only costs time
+
+
+def join_nets(folder: Path, arguments: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
+    """Selects among `nodes`, keeps the joined net as node `node`, measures every head on it.
+
+    A node that is None stands for a recipe without training: the inputs in some view. Returns
+    `members` (node numbers, best first), the number of `nets` with those of no node, and figures of
+    the heads; one net is a finding, too: nothing is gained by joining, and no heads are measured.
+    """
+    family = family_of(folder)
+    assert isinstance(family, ClassFamily)
+    seed, episodes = arguments["seed"], arguments["episodes"]
+    nets = [_net(folder, node) for node in arguments["nodes"]]
+    recipes = [candidate_from_json(text) for text in arguments["recipes"]]
+    lists = [listed for _, listed in task_lists(family, spec_of(folder), "search", episodes)]
+    typical = typical_examples(family)
+    rows = typical
+    for listed in lists:
+        rows = reduce(np.union1d, (rows, listed.support.examples, listed.query.examples))
+    directions, centers = [], []
+    for net, recipe in zip(nets, recipes, strict=True):
+        features, center = _directions(folder, net, recipe, family, seed, rows)
+        directions.append(features)
+        centers.append(center)
+        report({"node": arguments["node"], "step": len(directions), "loss": 0.0})
+    chosen = select(directions, rows, lists)
+    nodes = [arguments["nodes"][index] for index in chosen]
+    facts = {
+        "status": "finished",
+        "message": "",
+        "members": [node for node in nodes if node is not None],
+        "nets": len(chosen),
+        "operator": f"committee: {len(chosen)} nets joined",
+        "steps": 0,
+    }
+    if len(chosen) < 2:
+        return {**facts, "heads": []}
+    trained = join([nets[i].meta_params for i in chosen], [centers[i] for i in chosen])
+    features = beside([directions[index] for index in chosen])
+    places = torch.from_numpy(np.searchsorted(rows, typical)).to(features.device)
+    trained[CENTER] = features[places].mean(0)
+    save_net(folder, arguments["node"], trained)
+    whole = joined_net([recipes[index] for index in chosen])
+    heads = tuple(on_net(candidate_from_json(text), whole) for text in arguments["heads"])
+    figures = _figures(folder, heads, trained, seed, episodes, rows, features)
+    return {**facts, "candidates": [to_json(head) for head in heads], "heads": figures}
+
+
+def select(
+    directions: list[Tensor],
+    rows: np.ndarray,
+    lists: Sequence[Episodes],
+    most: int = MOST_MEMBERS,
+) -> list[int]:
+    """Returns which of the nets to join, in the order of their choice.
+
+    `directions`: for each net the unit features `[N, D_i]` of the store's `rows` (sorted), all that
+    the episodes use among them; each of the `lists` of episodes counts the same.
+    """
+    cosines = [[_cosines(features, rows, listed) for features in directions] for listed in lists]
+
+    def value(members: list[int]) -> float:
+        figures = [
+            _accuracy(torch.stack([of_net[index] for index in members]).sum(0), listed)
+            for of_net, listed in zip(cosines, lists, strict=True)
+        ]
+        return float(np.mean(figures))
+
+    chosen: list[int] = []
+    best = -1.0
+    while len(chosen) < min(most, len(directions)):
+        left = [index for index in range(len(directions)) if index not in chosen]
+        values = [value([*chosen, index]) for index in left]
+        leader = max(range(len(left)), key=values.__getitem__)
+        if values[leader] < best + _LEAST_GAIN:
+            break
+        best = values[leader]
+        chosen.append(left[leader])
+    return chosen
+
+
+def joined_net(recipes: list[Candidate]) -> Choice:
+    """Returns the net that joins those of these candidates."""
+    members = [
+        {"name": r.net.name, "options": dict(r.net.options), "candidate": r.identity}
+        for r in recipes
+    ]
+    return Choice("joined", {"members": members})
+
+
+def on_net(head: Candidate, net: Choice) -> Candidate:
+    """Returns a head's candidate on a joined net: nothing of it is trained."""
+    options = {name: value for name, value in head.learner.options.items() if name != "trunk"}
+    learner = replace(head.learner, options=options)
+    return Candidate(learner, net, Plan("none"), DataRecipe(), head.program)
+
+
+def plain_members(input_format: InputFormat) -> list[Candidate]:
+    """Returns what may be joined untrained: vectors in those views that differ once centred.
+
+    What a plain learner sees of them is then part of what is chosen from. Pixels add nothing.
+    """
+    return [
+        Candidate(Choice("nearest_centroid"), Choice(RAW, {VIEW: view}), Plan("none"))
+        for view in domain_of(input_format).forms
+    ]
+
+
+def _net(folder: Path, node: int | None) -> TrainedNet:
+    return TrainedNet({}) if node is None else net_of(folder, node)
+
+
+def _directions(
+    folder: Path,
+    net: TrainedNet,
+    recipe: Candidate,
+    family: ClassFamily,
+    seed: int,
+    rows: np.ndarray,
+) -> tuple[Tensor, Tensor]:
+    """Returns the centred features of the store's rows, at unit length `[N, D]`, and the centre."""
+    learner, meta_params = assemble(folder, recipe, net, seed)
+    assert isinstance(learner, EmbeddingLearner)
+    features = FeatureCache(learner, meta_params).features(family.store, rows, family.input_format)
+    center = net.center(learner, meta_params, family)
+    return functional.normalize(features - center.to(features), dim=-1), center
+
+
+def _figures(
+    folder: Path,
+    heads: tuple[Candidate, ...],
+    trained: MetaParams,
+    seed: int,
+    episodes: int,
+    rows: np.ndarray,
+    features: Tensor,
+) -> list[dict[str, Any]]:
+    """Returns the heads' figures on the joined features of these rows: none is embedded again."""
+    family = family_of(folder)
+    learner, meta_params = assemble(folder, heads[0], TrainedNet(trained), seed)
+    assert isinstance(family, ClassFamily) and isinstance(learner, EmbeddingLearner)
+    cache = FeatureCache(learner, meta_params)
+    cache.add(family.store, rows, features)
+    return score_heads(folder, heads, trained, seed, episodes, cache)
+
+
+def _cosines(features: Tensor, rows: np.ndarray, episodes: Episodes) -> Tensor:
+    """Returns `[tasks, queries, classes]`: inner products of queries with class means.
+
+    A few tasks at a time: gathered features of all may be far more than those of the store.
+    """
+    examples = episodes.support.examples.shape[1] + episodes.query.examples.shape[1]
+    chunk = max(1, _NUMBERS_AT_ONCE // (examples * features.shape[1]))
+    return torch.cat(
+        [
+            _cosines_of_few(features, rows, episodes[start : start + chunk])
+            for start in range(0, len(episodes), chunk)
+        ]
+    )
+
+
+def _cosines_of_few(features: Tensor, rows: np.ndarray, episodes: Episodes) -> Tensor:
+    def gathered(examples: np.ndarray) -> Tensor:
+        return features[torch.from_numpy(np.searchsorted(rows, examples)).to(features.device)]
+
+    labels = torch.from_numpy(episodes.support.labels).to(features.device)
+    mask = torch.from_numpy(episodes.support.mask).to(features.device)
+    one_hot = functional.one_hot(labels, episodes.num_classes).float() * mask.unsqueeze(-1)
+    sums = torch.einsum("tsc,tsd->tcd", one_hot, gathered(episodes.support.examples))
+    means = sums / one_hot.sum(1).clamp(min=1).unsqueeze(-1)
+    squared = means.square().sum(-1).unsqueeze(1)
+    return 2 * torch.einsum("tqd,tcd->tqc", gathered(episodes.query.examples), means) - squared
+
+
+def _accuracy(logits: Tensor, episodes: Episodes) -> float:
+    labels = torch.from_numpy(episodes.query.labels).to(logits.device)
+    mask = torch.from_numpy(episodes.query.mask).to(logits.device)
+    right = (logits.argmax(-1) == labels) & mask
+    return float(right.sum() / mask.sum())

@@ -1,0 +1,93 @@
+"""What a worker does to judge: contestants on the first episodes of `promotion`, the same for all.
+
+They are scored in blocks, and no longer than it helps: more episodes narrow the interval of what a
+difference is on these classes, not of what it is for new ones, to which the classes add their part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from metaloop.core.learner import Learner, MetaParams
+from metaloop.core.packing import scores_from_json
+from metaloop.core.records import candidate_from_json
+from metaloop.core.statistics import EpisodeScores
+from metaloop.executors.base import Report
+from metaloop.jobs.measured import difference, measured
+from metaloop.jobs.scoring import Scorer
+from metaloop.jobs.workplace import TrainedNet, assemble, net_of
+
+BLOCK = 100  # episodes: between two looks at what more of them would bring
+# The error of a mean over episodes, as a share of the whole error for new classes, from which on
+# more episodes are not worth it: without any of it the interval were 8 % narrower at most.
+SMALL = 0.4
+_STANDARD_ERRORS_OF_INTERVAL = 1.96
+
+
+@dataclass
+class _Tested:
+    """A contestant: what makes it, what is known of it by now, and its figures."""
+
+    scorer: Scorer
+    make: Callable[[], tuple[Learner, MetaParams]]
+    known: tuple[EpisodeScores, ...]
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def score(self, until: int) -> None:
+        """Scores it on what it lacks of the list's first episodes, unless it has failed."""
+        if self.figures.get("status", "finished") != "finished":
+            return
+        self.figures = self.scorer.figures(self.make, self.known, until)
+        found = measured(self.figures)
+        self.known = found.scores if found is not None else ()
+
+
+def judge(folder: Path, arguments: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
+    """Scores every contestant on the first episodes of the frozen list, `episodes` at most.
+
+    A contestant: `candidate` (JSON), `node`, whose net it is on (None: it has none), and `known`,
+    its scores on the first episodes by now. Figures are as `Scorer.figures` returns them, on the
+    list's episodes up to where the judgement ended.
+    """
+    most = arguments["episodes"]
+    scorers: dict[int | None, Scorer] = {}
+    tested: list[_Tested] = []
+    for contestant in arguments["contestants"]:
+        candidate, node = candidate_from_json(contestant["candidate"]), contestant["node"]
+        if node is None or node not in scorers:
+            scorers[node] = Scorer(folder, "promotion", most)
+        net = net_of(folder, node) if node is not None else TrainedNet({})
+        make = cache(partial(assemble, folder, candidate, net, arguments["seed"]))
+        known = tuple(map(scores_from_json, contestant["known"]))
+        tested.append(_Tested(scorers[node], make, known))
+    until = max([BLOCK, *(len(each) for one in tested for each in one.known)])
+    while True:
+        until = min(until, most)
+        for one in tested:
+            one.score(until)
+        if until == most or is_enough([one.figures for one in tested]):
+            heads = [one.figures for one in tested]
+            return {"status": "finished", "message": "", "heads": heads}
+        until += BLOCK
+
+
+def is_enough(figures: list[dict[str, Any]]) -> bool:
+    """Whether more episodes would hardly tell more of any difference that is looked at.
+
+    Those are the differences from the first contestant, which claims are about, and from the best
+    one, by which one of several is chosen: these are smaller, and classes agree about them more.
+    """
+    able = [found for found in map(measured, figures) if found is not None]
+    best = max(able, key=lambda found: found.value, default=None)
+    changes = [difference(challenger, able[0]) for challenger in able[1:]]
+    changes += [difference(best, other) for other in able[1:] if other is not best]
+    return all(
+        change is not None
+        and change.standard_error_new is not None
+        and change.ci95 / _STANDARD_ERRORS_OF_INTERVAL <= SMALL * change.standard_error_new
+        for change in changes
+    )

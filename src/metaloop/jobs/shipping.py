@@ -1,0 +1,188 @@
+"""Families for worker processes: written once, mapped into the memory of every worker.
+
+    FOLDER/family.json           what is no tensor
+           inputs.safetensors    the examples
+           index.safetensors     targets, the classes of each part, real values if there are any
+
+Workers map the examples instead of reading them: the pages are in memory once, for all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import safetensors
+import torch
+from safetensors.torch import save, save_file
+from torch import Tensor
+
+from metaloop.core.column_content import from_tensors, to_tensors
+from metaloop.core.columns import pieces_of, tensors_of
+from metaloop.core.errors import DataError, MetaloopError, OutputError
+from metaloop.core.inputs import InputFormat
+from metaloop.core.records import PARTS
+from metaloop.modelfile.typed_json import decode, encode
+from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.groups import GroupFamily
+from metaloop.tasks.sinusoid import SinusoidFamily
+from metaloop.tasks.store import ClassInfo, Store
+
+_VERSION = 1
+_CARD, _INPUTS, _INDEX = "family.json", "inputs.safetensors", "index.safetensors"
+_BYTES_AT_ONCE = 1 << 22
+_ALIGNMENT = 64  # bytes, as torch aligns: sums over other addresses may differ in their last bits
+
+
+@dataclass(frozen=True)
+class _Card:
+    """What is known of a family besides its tensors; those of `sinusoid` have none."""
+
+    version: int
+    kind: Literal["classes", "groups", "sinusoid"]
+    name: str
+    digest: str
+    classes: tuple[ClassInfo, ...] = ()
+    polarity: Literal["as_is", "ink"] = "as_is"
+    input_format: InputFormat | None = None
+
+
+def ship_family(family: TaskFamily, folder: Path) -> Path:
+    """Returns `folder`, from which `load_shipped` now gets an equal family.
+
+    The folder appears whole or not at all; one that holds this family already stays as it is, and
+    another family in it is replaced. Raises `OutputError` if it cannot be written, `MetaloopError`
+    for kinds of families that cannot leave their process, `ValueError` for one with generated
+    classes: workers make them again, from the family without.
+    """
+    text = json.dumps(encode(_card(family)), sort_keys=True)
+    partial: Path | None = None
+    try:
+        if _text_of(folder / _CARD) == text:
+            return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        (partial / _CARD).write_text(text, encoding="ascii")
+        if isinstance(family, ClassFamily | GroupFamily):
+            _write_tensors(family, partial)
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        os.rename(partial, folder)
+    except (OSError, safetensors.SafetensorError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise OutputError(f"cannot write the data for workers in '{folder}': {reason}") from error
+    finally:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def load_shipped(folder: Path) -> TaskFamily:
+    """Returns the family in this folder, on the CPU, its examples mapped into memory.
+
+    Raises `DataError` if the folder is damaged: the family's digest is compared.
+    """
+    try:
+        card = decode(_Card, json.loads((folder / _CARD).read_text(encoding="ascii")), _CARD)
+        if card.version != _VERSION:
+            raise ValueError(f"version {card.version}, this metaloop reads {_VERSION}")
+        family: TaskFamily = SinusoidFamily(card.name)
+        if card.kind != "sinusoid":
+            family = _with_tensors(card, folder)
+        if family.digest != card.digest:
+            raise ValueError("its content was changed")
+    except (OSError, LookupError, ValueError, safetensors.SafetensorError) as error:
+        raise DataError(
+            f"the data for workers in '{folder}' cannot be read ({error}); remove that folder"
+        ) from error
+    return family
+
+
+def _card(family: TaskFamily) -> _Card:
+    if isinstance(family, SinusoidFamily):
+        return _Card(_VERSION, "sinusoid", family.name, family.digest)
+    if isinstance(family, ClassFamily | GroupFamily):
+        if isinstance(family, ClassFamily) and family.enlargement is not None:
+            raise ValueError(
+                "a family with generated classes is not shipped, but what it came from"
+            )
+        return _Card(
+            _VERSION,
+            "groups" if isinstance(family, GroupFamily) else "classes",
+            family.name,
+            family.digest,
+            family.store.classes,
+            family.store.polarity,
+            family.input_format,
+        )
+    raise MetaloopError(
+        f"a family of the class {type(family).__name__} cannot be given to worker processes; "
+        "use one worker in the own process"
+    )
+
+
+def _text_of(path: Path) -> str | None:
+    return path.read_text(encoding="ascii", errors="replace") if path.is_file() else None
+
+
+def _write_tensors(family: ClassFamily | GroupFamily, folder: Path) -> None:
+    index: dict[str, Tensor] = {"targets": family.store.targets.cpu().contiguous()}
+    index |= {part: torch.from_numpy(family.parts[part].astype(np.int64)) for part in PARTS}
+    if family.store.values is not None:
+        index["values"] = family.store.values.cpu().contiguous()
+    save_file(index, folder / _INDEX)
+    inputs = family.store.inputs
+    if isinstance(pieces_of(inputs)[0], Tensor):
+        write_inputs(tensors_of(inputs), folder / _INPUTS)
+    else:
+        save_file(to_tensors(inputs, "inputs"), folder / _INPUTS)
+
+
+def write_inputs(pieces: Sequence[Tensor], path: Path, rows: np.ndarray | None = None) -> None:
+    """Writes examples (`rows` of them, or all), piece after piece, for `mapped_inputs`.
+
+    A safetensors file: 8 bytes, a header that spaces make long enough, the data. A few examples
+    are in memory at a time.
+    """
+    first = pieces[0]
+    number = sum(map(len, pieces)) if rows is None else len(rows)
+    size = number * first[0].numel() * first.element_size()
+    header = json.loads(save({"inputs": first[:0].cpu().contiguous()})[8:])
+    header["inputs"] |= {"shape": [number, *first.shape[1:]], "data_offsets": [0, size]}
+    text = json.dumps(header).encode()
+    text += b" " * (-(8 + len(text)) % _ALIGNMENT)
+    at_once = max(1, _BYTES_AT_ONCE * number // max(1, size))
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for piece in pieces:
+            wanted = np.arange(len(piece)) if rows is None else rows
+            for start in range(0, len(wanted), at_once):
+                index = torch.from_numpy(wanted[start : start + at_once]).to(piece.device)
+                piece.index_select(0, index).cpu().contiguous().numpy().tofile(file)
+
+
+def mapped_inputs(path: Path) -> Tensor:
+    """Returns the examples of a file, mapped into memory."""
+    return _mapped(path)["inputs"]
+
+
+def _with_tensors(card: _Card, folder: Path) -> ClassFamily | GroupFamily:
+    index = _mapped(folder / _INDEX)
+    inputs = from_tensors(_mapped(folder / _INPUTS), "inputs")
+    store = Store(inputs, index["targets"], card.classes, card.polarity, index.get("values"))
+    parts: Mapping[Any, Any] = {part: index[part].numpy() for part in PARTS}
+    if card.kind == "groups":
+        return GroupFamily(card.name, store, parts, card.input_format)
+    return ClassFamily(card.name, store, parts, card.input_format)
+
+
+def _mapped(path: Path) -> dict[str, Tensor]:
+    with safetensors.safe_open(str(path), framework="pt", device="cpu") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

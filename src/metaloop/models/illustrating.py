@@ -1,0 +1,105 @@
+"""Pictures of example episodes for the report: support, queries, and what the model says of them.
+
+The episodes come from `search`, which is open: `test` is looked at once, for its figure.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from metaloop.core.examples import Examples
+from metaloop.core.spec import TaskSpec
+from metaloop.models.model import Model
+from metaloop.tasks.family import ClassFamily, TaskFamily, episode_list
+
+_EPISODES = 2
+_QUERIES_SHOWN = 6  # of each class
+_SIDE = 44  # pixels of an image
+_GAP, _BORDER = 4, 2
+_PAPER, _RIGHT, _WRONG = (255, 255, 255), (46, 125, 50), (198, 40, 40)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG with its name and what it shows in words."""
+
+    name: str
+    content: bytes
+    caption: str
+
+
+def illustrations(model: Model, family: TaskFamily, spec: TaskSpec) -> Iterator[Picture]:
+    """Yields pictures of example episodes with the model's answers, where inputs are images."""
+    if not isinstance(family, ClassFamily) or family.input_format.kind != "image":
+        return
+    episodes = episode_list(family, "search", spec, _EPISODES)
+    batch = episodes.gather(family.input_format)
+    for task in range(_EPISODES):
+        support = Examples(
+            batch.support.features[task],
+            batch.support.targets[task],
+            batch.support.mask[task],
+            batch.support.num_classes,
+            batch.support.padded,
+        )
+        state = model.learner.adapt(model.meta_params, support)
+        asked = batch.query.mask[task]  # small classes have fewer queries
+        queries = batch.query.features[task][asked]
+        logits = model.learner.predict(model.meta_params, state, queries)
+        said = logits.argmax(-1).cpu().numpy()
+        targets = batch.query.targets[task][asked].cpu().numpy()
+        picture = _picture(
+            batch.support.features[task].cpu().numpy(),
+            batch.support.targets[task].cpu().numpy(),
+            queries.cpu().numpy(),
+            targets,
+            said,
+        )
+        right = float((said == targets).mean())
+        caption = (
+            f"A task of `search`, a row per class: left the support, right queries, framed green "
+            f"where the learner is right ({100 * right:.0f} % of this task's queries)"
+        )
+        yield Picture(f"episode {task + 1}", picture, caption)
+
+
+def _picture(
+    support: np.ndarray,
+    support_labels: np.ndarray,
+    query: np.ndarray,
+    query_labels: np.ndarray,
+    said: np.ndarray,
+) -> bytes:
+    """Returns a PNG: images `[N, channels, height, width]` in 0 to 1."""
+    ways = int(support_labels.max()) + 1
+    shots = min(_QUERIES_SHOWN, max(int((support_labels == k).sum()) for k in range(ways)))
+    columns = shots + 1 + _QUERIES_SHOWN
+    step = _SIDE + _GAP
+    canvas = Image.new("RGB", (columns * step + _GAP - step // 2, ways * step + _GAP), _PAPER)
+    for way in range(ways):
+        top = _GAP + way * step
+        for column, index in enumerate(np.flatnonzero(support_labels == way)[:shots]):
+            canvas.paste(_tile(support[index], _PAPER), (_GAP + column * step, top))
+        start = _GAP + shots * step + step // 2
+        for column, index in enumerate(np.flatnonzero(query_labels == way)[:_QUERIES_SHOWN]):
+            frame = _RIGHT if said[index] == way else _WRONG
+            canvas.paste(_tile(query[index], frame), (start + column * step, top))
+    content = io.BytesIO()
+    canvas.save(content, "PNG", optimize=True)
+    return content.getvalue()
+
+
+def _tile(image: np.ndarray, frame: tuple[int, int, int]) -> Image.Image:
+    pixels = np.clip(np.round(image * 255), 0, 255).astype(np.uint8).transpose(1, 2, 0)
+    picture = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).convert(
+        "RGB"
+    )
+    inner = _SIDE - 2 * _BORDER
+    tile = Image.new("RGB", (_SIDE, _SIDE), frame)
+    tile.paste(picture.resize((inner, inner), Image.Resampling.NEAREST), (_BORDER, _BORDER))
+    return tile

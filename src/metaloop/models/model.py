@@ -1,0 +1,201 @@
+"""`Model`: a trained learner with all that is needed to use it, and its way to and from a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from metaloop.catalogue.candidates import build_learner, learner_class
+from metaloop.catalogue.limits import check_candidate
+from metaloop.catalogue.nets import CUSTOM
+from metaloop.catalogue.views import VIEWS, check_view
+from metaloop.core.black_box import BlackBoxLearner
+from metaloop.core.errors import ModelFileError, UnknownNameError
+from metaloop.core.examples import Examples
+from metaloop.core.fitted_view import FittedView
+from metaloop.core.forking import check_device
+from metaloop.core.inputs import InputFormat
+from metaloop.core.learner import Learner, MetaParams, TaskState
+from metaloop.core.records import Candidate, Result
+from metaloop.core.spec import TaskSpec
+from metaloop.modelfile import ModelFile, TrainingRecord, read_model, write_model
+from metaloop.models.checking import (
+    check_formats,
+    check_net_tensors,
+    check_tensors,
+    check_weights,
+)
+from metaloop.models.sealing import from_tensors, to_tensors
+from metaloop.nets.functional import with_memory_format
+from metaloop.tasks.recognising import Seen
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained learner: `adapt` it to a support set, then `predict`.
+
+    Raw inputs are those of the format: uint8 images `[N, channels, height, width]` or float vectors
+    `[N, features]`. A model with a `view` is given what `see` makes of texts.
+    """
+
+    learner: Learner
+    meta_params: MetaParams
+    candidate: Candidate
+    spec: TaskSpec
+    input_format: InputFormat
+    parts: Mapping[str, tuple[str, ...]]
+    training: TrainingRecord
+    results: tuple[Result, ...] = ()
+    seen: Seen | None = None  # examples that it was made with, to know them again
+    view: FittedView | None = None  # how raw inputs become those of the format
+
+    @property
+    def device(self) -> torch.device:
+        """Where the meta-parameters are."""
+        return next((tensor.device for tensor in self.meta_params.values()), torch.device("cpu"))
+
+    def __repr__(self) -> str:
+        return f"<Model {self.candidate.label} on inputs {tuple(self.input_format.shape)}>"
+
+    def __sklearn_clone__(self) -> Model:
+        """Returns itself: estimators share a model, as `fit` never changes it."""
+        return self
+
+    @torch.no_grad()
+    def adapt(self, inputs: Tensor, targets: Tensor, num_classes: int) -> TaskState:
+        """Returns what is learned from raw inputs `[N, ...]` and targets (class indices or real).
+
+        `num_classes` is 0 where targets are real values.
+        """
+        mask = torch.ones(len(inputs), dtype=torch.bool, device=self.device)
+        targets = targets.to(self.device)
+        if not num_classes:
+            targets = self.input_format.standardise_targets(targets).float()
+        support = Examples(self._ready(inputs), targets, mask, num_classes)
+        return self.learner.adapt(self.meta_params, support)
+
+    @torch.no_grad()
+    def predict(self, task_state: TaskState, inputs: Tensor) -> Tensor:
+        """Returns outputs `[N, classes]` (logits) or `[N, *target]` for raw inputs."""
+        outputs = self.learner.predict(self.meta_params, task_state, self._ready(inputs))
+        return self.input_format.raw_targets(outputs)
+
+    def to_file(self) -> ModelFile:
+        """Returns the content of this model's file."""
+        from_user = self.candidate.net.name == CUSTOM
+        return ModelFile(
+            kind="learner",
+            metaloop_version=_version(),
+            candidate=self.candidate,
+            spec=self.spec,
+            input_format=self.input_format,
+            parts=self.parts,
+            training=self.training,
+            results=self.results,
+            citations=(self.learner.citation,),
+            weights={name: tensor.detach().cpu() for name, tensor in self.meta_params.items()},
+            custom_net=str(self.candidate.net.options.get("class")) if from_user else None,
+            fingerprints=to_tensors(self.seen),
+            view=None if self.view is None else self.view.choice,
+            assets=None if self.view is None else self.view.assets,
+        )
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Writes `model.metaloop`; raises `OutputError` if it cannot."""
+        write_model(path, self.to_file(), overwrite=overwrite)
+
+    def with_results(self, *results: Result) -> Model:
+        """Returns the model with further results recorded in it."""
+        return replace(self, results=(*self.results, *results))
+
+    def _ready(self, inputs: Tensor) -> Tensor:
+        check_device(self.device)
+        expected, came = tuple(self.input_format.shape), tuple(inputs.shape[1:])
+        if came != expected:
+            raise ModelFileError(
+                f"the model takes inputs of shape {expected}, got {came}; resize the images or "
+                f"give vectors of as many features"
+            )
+        return self.input_format.to_float(inputs.to(self.device))
+
+
+def model_from_file(
+    content: ModelFile, net: nn.Module | None = None, device: str | torch.device = "cpu"
+) -> Model:
+    """Returns the model in a file's content; `net` is the user's own module where it needs one.
+
+    Raises `MetaloopError` unless all of it is within limits and fits together, exactly; that is
+    known before anything is built that is larger than the file.
+    """
+    try:
+        method = learner_class(content.candidate.learner.name)
+    except UnknownNameError as error:
+        raise ModelFileError(
+            f"the model uses a method that this metaloop does not have: {error}"
+        ) from error
+    candidate, inputs = content.candidate, content.input_format
+    check_formats(inputs, content.spec)
+    view = _view_of(content)
+    check_candidate(candidate)
+    if not issubclass(method, BlackBoxLearner):
+        check_net_tensors(content.weights, candidate.net, inputs)
+    learner = build_learner(candidate, inputs, content.spec.objective, module=net)
+    spec = content.spec
+    classes = content.spec.objective == "classification"
+    if (
+        classes and not spec.num_training_classes
+    ):  # training begins with a classifier of its part's classes
+        spec = replace(spec, num_training_classes=len(content.parts.get("train", ())))
+    check_weights(content.weights, learner, spec)
+    weights = {
+        name: with_memory_format(tensor.to(device)) for name, tensor in content.weights.items()
+    }
+    return Model(
+        learner=learner,
+        meta_params=weights,
+        candidate=content.candidate,
+        spec=content.spec,
+        input_format=content.input_format,
+        parts=content.parts,
+        training=content.training,
+        results=content.results,
+        seen=from_tensors(content.fingerprints, content.parts, inputs, view is not None),
+        view=view,
+    )
+
+
+def _view_of(content: ModelFile) -> FittedView | None:
+    if content.view is None or content.assets is None:
+        return None
+    view = FittedView(content.view, content.assets)
+    check_view(view)
+    check_tensors("view", view.assets, VIEWS[view.choice.name].expected)
+    features = view.choice.options["features"]
+    if tuple(content.input_format.shape) != (features,):
+        raise ModelFileError(
+            f"the model file is damaged: it sees inputs as {features} features, and takes inputs "
+            f"of shape {tuple(content.input_format.shape)}"
+        )
+    return view
+
+
+def load_model(
+    path: str | os.PathLike[str],
+    net: nn.Module | None = None,
+    device: str | torch.device = "cpu",
+) -> Model:
+    """Returns the learner in a model file (of an adapted model: the learner it was made from).
+
+    Raises `ModelFileError` if the file is damaged, and says so if it needs a net of the user's.
+    """
+    return model_from_file(read_model(path), net, device)
+
+
+def _version() -> str:
+    from metaloop import __version__  # lazy: the package's top module points here
+
+    return __version__

@@ -1,0 +1,185 @@
+"""Training one chosen learner: what `metaloop train` does, without a race."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from metaloop.catalogue.candidates import build_learner, make_candidate, with_module
+from metaloop.catalogue.families import class_parts, examples_seen, open_data, view_of
+from metaloop.core.budget import Budget, parse_budget
+from metaloop.core.errors import DivergenceError, ModelFileError, OutputError
+from metaloop.core.learner import Learner
+from metaloop.core.records import Candidate
+from metaloop.core.spec import TaskSpec
+from metaloop.engine.devices import best_device
+from metaloop.engine.events import Event, Finished
+from metaloop.engine.state import TrainState, load_state
+from metaloop.engine.training import Checkpoints, initial_state, train
+from metaloop.modelfile import TrainingRecord, read_model
+from metaloop.models.events import DataRead, data_read
+from metaloop.models.model import Model
+from metaloop.tasks.family import TaskFamily
+from metaloop.tasks.value_range import ValueRange
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The last event of `train_model`: the model, and whether it was stopped before its time."""
+
+    model: Model
+    interrupted: bool
+
+
+def train_model(
+    data: Any,
+    learner: str | Candidate,
+    *,
+    budget: str | Budget = "3m",
+    net: str | nn.Module | None = None,
+    ways: int = 5,
+    shots: int = 1,
+    queries: int = 15,
+    seed: int = 0,
+    split_seed: int = 0,
+    image_size: int | None = None,
+    classes_at: int | None = None,
+    value_range: ValueRange | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    view: str | None = None,
+    strict: bool = False,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[DataRead | Event | Trained]:
+    """Yields how the data was read, the engine's events and at last `Trained`, with the model.
+
+    `data` and `view` are what `open_data` takes, `learner` is a name of the catalogue or a whole
+    candidate, `net` a name or a module of your own. With `checkpoint` the state is kept in that
+    file, and `resume` goes on from it. Raises `DivergenceError` if training ends in numbers that
+    are not finite.
+    """
+    limit = parse_budget(budget) if isinstance(budget, str) else budget
+    start = time.perf_counter()
+    opened = open_data(
+        data, image_size=image_size, split_seed=split_seed, strict=strict,
+        classes_at=classes_at, value_range=value_range, columns=columns, view=view,
+    )  # fmt: skip
+    family = opened.family.to(best_device())
+    spec = family.spec(ways, shots, queries)
+    yield data_read(opened, time.perf_counter() - start)
+    candidate, method = _chosen(learner, net, family, spec)
+    identity = _identity(candidate, family.digest, seed, limit)
+    state = _resumed(checkpoint, identity) if resume and checkpoint else None
+    if state is None:
+        state = initial_state(method, family, spec, seed, identity)
+    checkpoints = Checkpoints(checkpoint) if checkpoint else None
+    events = train(
+        method, family, candidate.plan, limit, spec,
+        seed=seed, state=state, checkpoints=checkpoints, stop=stop,
+    )  # fmt: skip
+    finished = yield from _passed_on(events)
+    if finished.status == "diverged":
+        raise DivergenceError(
+            f"training diverged: {finished.message}; try another seed, learner or net"
+        )
+    record = training_record(finished, family, seed, limit)
+    model = _model(method, candidate, finished, family, spec, record)
+    yield Trained(model, finished.status == "interrupted")
+
+
+def _model(
+    learner: Learner,
+    candidate: Candidate,
+    finished: Finished,
+    family: TaskFamily,
+    spec: TaskSpec,
+    training: TrainingRecord,
+) -> Model:
+    return Model(
+        learner=learner,
+        meta_params=finished.meta_params,
+        candidate=candidate,
+        spec=spec,
+        input_format=family.input_format,
+        parts=class_parts(family),
+        training=training,
+        seen=examples_seen(family),
+        view=view_of(family),
+    )
+
+
+def check_continues(checkpoint: Path, saved: Path) -> None:
+    """Raises `OutputError` unless the model in `saved` is an earlier state of this training.
+
+    Raises `ModelFileError` if one of them cannot be read.
+    """
+    state, model = load_state(checkpoint), read_model(saved)
+    record = model.training
+    identity = _identity(model.candidate, record.data_hash, record.seed, record.budget)
+    if state.identity != identity or record.steps > state.step:
+        raise OutputError(
+            f"'{saved}' holds another model than the one that '{checkpoint}' would go on with; "
+            "move it away, then --resume"
+        )
+
+
+def _identity(candidate: Candidate, data_hash: str, seed: int, budget: Budget | str) -> str:
+    return f"{candidate.identity}:{data_hash}:{seed}:{budget}"
+
+
+def _passed_on(events: Iterator[Event]) -> Generator[Event, None, Finished]:
+    """Yields all events; returns the last one."""
+    for event in events:
+        yield event
+        if isinstance(event, Finished):
+            return event
+    raise AssertionError("training ended without a result")
+
+
+def _chosen(
+    learner: str | Candidate, net: str | nn.Module | None, family: TaskFamily, spec: TaskSpec
+) -> tuple[Candidate, Learner]:
+    """Returns the candidate that the arguments name, and its learner."""
+    module = net if isinstance(net, nn.Module) else None
+    if isinstance(learner, Candidate):
+        candidate = learner
+    else:
+        name = net if isinstance(net, str) else None
+        candidate = make_candidate(learner, family.input_format, spec, name)
+    if module is not None:
+        candidate = with_module(candidate, module)
+    method = build_learner(candidate, family.input_format, spec.objective, module)
+    return candidate, method
+
+
+def training_record(
+    finished: Finished, family: TaskFamily, seed: int, budget: Budget
+) -> TrainingRecord:
+    """Returns what a model file says about how its training went."""
+    return TrainingRecord(
+        seed=seed,
+        budget=str(budget),
+        steps=finished.state.step,
+        wall_seconds=finished.state.wall_seconds,
+        cpu_seconds=finished.state.cpu_seconds,
+        data_hash=family.digest,
+        data_name=family.name,
+    )
+
+
+def _resumed(checkpoint: Path, identity: str) -> TrainState | None:
+    if not checkpoint.exists():
+        return None
+    state = load_state(checkpoint, best_device())
+    if state.identity != identity:
+        raise ModelFileError(
+            f"checkpoint '{checkpoint}' belongs to another learner, budget, seed or data; give the "
+            f"same ones, or remove it to start anew"
+        )
+    return replace(state, identity=identity)

@@ -1,0 +1,38 @@
+"""Makes a generated family as a worker does, reads all of it; prints bytes of data and memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+from metaloop.engine.memory import keep_large_blocks
+from metaloop.jobs.workplace import TrainingData, family_of, training_family
+from metaloop.tasks.family import ClassFamily
+
+
+def held() -> int:
+    """Bytes of memory that are this process's alone."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split("RssAnon:")[1].split()[0])
+
+
+def most() -> int:
+    """Bytes of memory that it has had at most, mapped files among them."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+if __name__ == "__main__":
+    states = Path(sys.argv[1])
+    keep_large_blocks()  # as workers do
+    before_most, before_held = most(), held()
+    made = training_family(states, TrainingData(text="rotate(90)", seed=1))
+    assert isinstance(made, ClassFamily)
+    for piece in torch.split(made.store.inputs, 256):
+        piece.float().mean()
+    base = family_of(states)
+    assert isinstance(base, ClassFamily)
+    data = base.store.inputs.nbytes + made.store.inputs.nbytes
+    sys.stdout.write(f"{data} {most() - before_most} {held() - before_held}\n")

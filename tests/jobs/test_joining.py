@@ -1,0 +1,348 @@
+"""Joining nets: which are chosen, what is measured, and that the whole can be saved and used."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from metaloop import FewShotClassifier
+from metaloop.catalogue.candidates import build_learner, make_candidate
+from metaloop.catalogue.families import class_parts
+from metaloop.catalogue.programs import PROGRAMS, on_trunk
+from metaloop.core.learner import CENTER, EmbeddingLearner, MetaParams
+from metaloop.core.randomness import torch_stream
+from metaloop.core.records import Candidate, Choice, candidate_from_json, to_json
+from metaloop.engine.evaluation import evaluate
+from metaloop.engine.training import mean_feature
+from metaloop.jobs import joining as joining_job
+from metaloop.jobs.joining import join_nets, on_net, plain_members, select
+from metaloop.jobs.workplace import assemble, net_of, prepare, save_net
+from metaloop.modelfile import TrainingRecord
+from metaloop.models.model import Model, load_model
+from metaloop.tasks.episodes import Episodes, Indices
+from metaloop.tasks.family import ClassFamily, class_family, episode_list
+from metaloop.tasks.readers import read_arrays
+from metaloop.tasks.store import ClassInfo, Store
+
+EPISODES = 60
+ROWS = np.arange(36)  # of the made-up store
+NODES = {3: 5, 5: 6, 8: 7}  # node -> width of its net: so few features that others can add
+
+
+@pytest.fixture(scope="module")
+def family() -> ClassFamily:
+    """Vectors of 24 classes that every few directions tell a little of."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(24), 12)
+    vectors = rng.normal(size=(24, 20))[labels] + 0.7 * rng.normal(size=(len(labels), 20))
+    return class_family(read_arrays(vectors, labels, name="vectors"))[0]
+
+
+def recipe_of(node: int, family: ClassFamily) -> Candidate:
+    spec = family.spec(5, 1, 5)
+    made = make_candidate("protonet", family.input_format, spec)
+    net = Choice("mlp", {"width": NODES[node], "depth": 1})
+    return Candidate(made.learner, net, made.plan)
+
+
+@pytest.fixture(scope="module")
+def joined(
+    family: ClassFamily, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """A folder with three nets, and what came of joining them as node 9."""
+    folder = tmp_path_factory.mktemp("joined")
+    prepare(folder, family, family.spec(5, 1, 5))
+    recipes = {node: recipe_of(node, family) for node in NODES}
+    for node, recipe in recipes.items():
+        learner = build_learner(recipe, family.input_format, "classification")
+        save_net(folder, node, learner.init(family.spec(5, 1, 5), torch_stream(node, "init")))
+    heads = [recipes[3], on_trunk(recipes[3], PROGRAMS["ridge"].source)]
+    arguments = {
+        "node": 9, "nodes": list(recipes), "recipes": [to_json(r) for r in recipes.values()],
+        "heads": [to_json(head) for head in heads], "seed": 0, "episodes": EPISODES,
+    }  # fmt: skip
+    return folder, dict(join_nets(folder, arguments, lambda content: None))
+
+
+def as_candidates(said: dict[str, Any]) -> list[Candidate]:
+    return [candidate_from_json(text) for text in said["candidates"]]
+
+
+def member_features(
+    folder: Path, node: int, family: ClassFamily, inputs: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Returns features of the inputs under a member's net, and the mean of the training part."""
+    learner, params = assemble(folder, recipe_of(node, family), net_of(folder, node), 0)
+    assert isinstance(learner, EmbeddingLearner)
+    with torch.no_grad():
+        center = mean_feature(learner, params, family)
+        return learner.embed(params, inputs), center
+
+
+def test_features_of_the_joined_net_are_those_of_its_members(
+    joined: tuple[Path, dict[str, Any]], family: ClassFamily
+) -> None:
+    folder, said = joined
+    assert len(said["members"]) >= 2
+    candidate = as_candidates(said)[0]
+    learner, params = assemble(folder, candidate, net_of(folder, 9), 0)
+    assert isinstance(learner, EmbeddingLearner)
+    inputs = family.input_format.to_float(family.store.inputs[:20])
+    pieces = []
+    for node in said["members"]:
+        features, center = member_features(folder, node, family, inputs)
+        pieces.append(functional.normalize(features - center, dim=-1))
+    expected = torch.cat(pieces, -1) / math.sqrt(len(pieces))
+    with torch.no_grad():
+        torch.testing.assert_close(learner.embed(params, inputs), expected)
+
+
+def test_figures_are_those_of_the_heads_on_the_joined_net_on_search(
+    joined: tuple[Path, dict[str, Any]], family: ClassFamily
+) -> None:
+    folder, said = joined
+    assert [c.learner.name for c in as_candidates(said)] == ["protonet", "program"]
+    for candidate, figures in zip(as_candidates(said), said["heads"], strict=True):
+        assert candidate.net.name == "joined" and candidate.plan.style == "none"
+        learner, params = assemble(folder, candidate, net_of(folder, 9), 0)
+        for shots, task in zip((1, 5), figures["tasks"], strict=True):
+            assert task["result"]["protocol"]["part"] == "search"
+            spec = family.spec(5, shots, 5)
+            result, _ = evaluate(learner, params, family, "search", spec, EPISODES)
+            assert result.value == pytest.approx(task["result"]["value"], abs=1e-6)
+
+
+def test_what_a_plain_learner_sees_can_be_a_member(
+    family: ClassFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = family.spec(5, 1, 5)
+    prepare(tmp_path, family, spec)
+    recipe = recipe_of(3, family)
+    learner = build_learner(recipe, family.input_format, "classification")
+    save_net(tmp_path, 3, learner.init(spec, torch_stream(3, "init")))
+    plain = plain_members(family.input_format)
+    assert [member.net.options["view"] for member in plain] == ["unit", "standardised"]
+    arguments = {
+        "node": 9, "nodes": [3, *(None for _ in plain)],
+        "recipes": [to_json(recipe), *map(to_json, plain)],
+        "heads": [to_json(recipe)], "seed": 0, "episodes": EPISODES,
+    }  # fmt: skip
+    alone = join_nets(tmp_path, arguments, lambda content: None)
+    assert (alone["members"], alone["nets"]) == ([], 1)  # five features of twenty add nothing
+    monkeypatch.setattr(joining_job, "select", lambda *asked: [1, 0])
+    said = join_nets(tmp_path, arguments, lambda content: None)
+    assert (said["members"], said["nets"]) == ([3], 2)
+    candidate = as_candidates(said)[0]
+    assert [m["name"] for m in candidate.net.options["members"]] == ["raw", "mlp"]
+    whole, params = assemble(tmp_path, candidate, net_of(tmp_path, 9), 0)
+    assert isinstance(whole, EmbeddingLearner)
+    inputs = family.input_format.to_float(family.store.inputs[:20])
+    assert whole.embed(params, inputs).shape == (20, 20 + NODES[3])
+    value = evaluate(whole, params, family, "search", spec, EPISODES)[0].value
+    assert value == pytest.approx(said["heads"][0]["tasks"][0]["result"]["value"], abs=1e-6)
+
+
+def test_joining_never_reads_a_sealed_part(
+    joined: tuple[Path, dict[str, Any]], family: ClassFamily, tmp_path: Path
+) -> None:
+    """With `promotion` and `test` replaced by noise, everything comes out the same."""
+    said = joined[1]
+    inputs = family.store.inputs.clone()
+    for part in ("promotion", "test"):
+        rows = np.concatenate([family.store.examples_of[c] for c in family.parts[part]])  # type: ignore[index]
+        noise = torch.randn(inputs[rows].shape, generator=torch_stream(0, part))
+        inputs[rows] = noise
+    store = Store(inputs, family.store.targets, family.store.classes, family.store.polarity)
+    other = ClassFamily(family.name, store, family.parts)
+    prepare(tmp_path, other, other.spec(5, 1, 5))
+    recipes = {node: recipe_of(node, other) for node in NODES}
+    for node, recipe in recipes.items():
+        learner = build_learner(recipe, other.input_format, "classification")
+        save_net(tmp_path, node, learner.init(other.spec(5, 1, 5), torch_stream(node, "init")))
+    arguments = {
+        "node": 9, "nodes": list(recipes), "recipes": [to_json(r) for r in recipes.values()],
+        "heads": [to_json(recipes[3])], "seed": 0, "episodes": EPISODES,
+    }  # fmt: skip
+    again = join_nets(tmp_path, arguments, lambda content: None)
+    assert again["members"] == said["members"]
+    for mine, theirs in zip(again["heads"][0]["tasks"], said["heads"][0]["tasks"], strict=True):
+        assert mine["scores"] == theirs["scores"]
+
+
+@pytest.mark.parametrize("head", [0, 1], ids=["prototypes", "program"])
+def test_a_saved_joined_model_predicts_the_same_and_serves_the_estimator(
+    joined: tuple[Path, dict[str, Any]], family: ClassFamily, tmp_path: Path, head: int
+) -> None:
+    folder, said = joined
+    candidate = as_candidates(said)[head]
+    learner, params = assemble(folder, candidate, net_of(folder, 9), 0)
+    record = TrainingRecord(
+        seed=0, budget="60steps", steps=0, wall_seconds=1.0, cpu_seconds=1.0,
+        data_hash=family.digest, data_name=family.name,
+    )  # fmt: skip
+    model = Model(
+        learner, params, candidate, family.spec(5, 1, 5), family.input_format, class_parts(family),
+        record,
+    )  # fmt: skip
+    path = tmp_path / "model.metaloop"
+    model.save(path)
+    support, labels = family.store.inputs[: 5 * 12 : 12], torch.arange(5)
+    queries = family.store.inputs[:60]
+    loaded = load_model(path)
+    expected = model.predict(model.adapt(support, labels, 5), queries)
+    torch.testing.assert_close(
+        loaded.predict(loaded.adapt(support, labels, 5), queries), expected, rtol=0, atol=0
+    )
+    classifier = FewShotClassifier.load(path).fit(support.numpy(), labels.numpy())
+    np.testing.assert_array_equal(classifier.predict(queries.numpy()), expected.argmax(-1).numpy())
+
+
+def test_a_head_on_a_joined_net_forgets_who_trained_it(family: ClassFamily) -> None:
+    trained = on_trunk(recipe_of(3, family), PROGRAMS["ridge"].source)
+    assert trained.learner.options == {"trunk": "protonet"}
+    moved = on_net(trained, Choice("joined", {"members": []}))
+    assert moved.learner == Choice("program") and moved.program == trained.program
+    assert moved.plan.style == "none" and moved.data.families == ()
+
+
+def made_up(classes: int = 4, per_class: int = 9) -> tuple[Store, Episodes]:
+    """Returns a store of so many classes, and episodes of one support example each."""
+    rng = np.random.default_rng(0)
+    number = classes * per_class
+    infos = tuple(ClassInfo(str(index)) for index in range(classes))
+    labels = torch.arange(classes).repeat_interleave(per_class)
+    store = Store(torch.zeros(number, 1), labels, infos)
+    support = np.stack([rng.integers(0, per_class - 3, classes) for _ in range(40)])
+    support = support + np.arange(classes) * per_class
+    query = support + 1 + rng.integers(0, 2, support.shape)
+    sides = [
+        Indices(rows, np.tile(np.arange(classes), (40, 1)), np.ones(rows.shape, dtype=bool))
+        for rows in (support, query)
+    ]
+    return store, Episodes(store, sides[0], sides[1], classes)
+
+
+def nets(tell_apart: Sequence[Sequence[int]], noise: Sequence[float]) -> list[Tensor]:
+    """Returns unit features of made-up nets: each tells some classes from all others."""
+    made = []
+    for index, (known, amount) in enumerate(zip(tell_apart, noise, strict=True)):
+        rows = torch.zeros(36, 6)
+        for label in range(4):
+            rows[9 * label : 9 * label + 9, label if label in known else 5] = 1.0
+        rows += amount * torch.randn(rows.shape, generator=torch_stream(index, "noise"))
+        made.append(functional.normalize(rows, dim=-1))
+    return made
+
+
+def test_selection_begins_with_the_best_and_adds_what_it_lacks() -> None:
+    _, episodes = made_up()
+    features = nets([[0], [0, 1, 2], [3, 2], [0]], [0.05, 0.05, 0.05, 0.05])
+    chosen = select(features, ROWS, [episodes])
+    assert chosen[0] == 1 and len(set(chosen)) == len(chosen)
+    known = [[0], [0, 1, 2], [3, 2], [0]]
+    assert len(set().union(*(known[index] for index in chosen))) >= 3
+
+
+def test_selection_stops_where_nothing_is_gained() -> None:
+    _, episodes = made_up()
+    perfect = nets([[0, 1, 2, 3]] * 3, [0.0] * 3)
+    assert select(perfect, ROWS, [episodes]) == [0]
+
+
+def test_selection_looks_at_every_list_of_episodes() -> None:
+    """Of two nets each is the better one for the classes that one list asks about."""
+    _, episodes = made_up()
+    asked = [np.isin(episodes.query.labels, classes) for classes in ((0, 1), (2, 3))]
+    lists = [replace(episodes, query=replace(episodes.query, mask=mask)) for mask in asked]
+    features = nets([[0, 1], [2, 3]], [0.05, 0.05])
+    assert [select(features, ROWS, [listed], most=1) for listed in lists] == [[0], [1]]
+    assert select(features, ROWS, [lists[0], lists[1], lists[1]], most=1) == [1]
+    assert select(features, ROWS, [lists[0], lists[0], lists[1]], most=1) == [0]
+
+
+def test_selection_takes_no_more_than_it_may() -> None:
+    _, episodes = made_up()
+    features = nets([[0, 1, 2, 3]] * 5, [0.6] * 5)
+    assert len(select(features, ROWS, [episodes], most=2)) <= 2
+    assert len(select(features, ROWS, [episodes])) <= 4
+
+
+def test_selection_ignores_rows_that_episodes_do_not_use() -> None:
+    _, episodes = made_up()
+    features = nets([[0, 1], [2, 3], [1, 2]], [0.3] * 3)
+    used = np.union1d(episodes.support.examples, episodes.query.examples)
+    unused = np.setdiff1d(np.arange(len(features[0])), used)
+    assert len(unused)
+    changed = [piece.clone() for piece in features]
+    for piece in changed:
+        piece[unused] = 0.0
+    assert select(changed, ROWS, [episodes]) == select(features, ROWS, [episodes])
+
+
+def test_the_episodes_of_selection_are_those_that_heads_are_measured_on(
+    joined: tuple[Path, dict[str, Any]], family: ClassFamily
+) -> None:
+    for shots, task in zip((1, 5), joined[1]["heads"][0]["tasks"], strict=True):
+        listed = episode_list(family, "search", family.spec(5, shots, 5), EPISODES)
+        assert task["result"]["protocol"]["list_hash"] == listed.list_hash
+
+
+def test_tensors_of_heads_do_not_travel_into_the_joined_net(
+    joined: tuple[Path, dict[str, Any]],
+) -> None:
+    tensors: MetaParams = dict(net_of(joined[0], 9).meta_params)
+    assert len(tensors.pop(CENTER)) == sum(NODES[node] for node in joined[1]["members"])
+    assert all(name.startswith(("net.", "buffers.net.")) for name in tensors)
+
+
+class _Largest(TorchDispatchMode):
+    """Notes how many numbers the largest tensor of floats has that anything returns."""
+
+    numbers = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, arguments: Any = (), options: Any = None
+    ) -> Any:
+        made = function(*arguments, **(options or {}))
+        if isinstance(made, Tensor) and made.is_floating_point() and made.dim() > 2:
+            self.numbers = max(self.numbers, made.numel())
+        return made
+
+
+def test_cosines_of_wide_features_take_little_memory_and_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Features of all episodes together are far more than those of the store."""
+    _, episodes = made_up()
+    features = torch.randn(36, 2000, generator=torch_stream(0, "wide"))
+    together = joining_job._cosines(features, ROWS, episodes)
+    monkeypatch.setattr(joining_job, "_NUMBERS_AT_ONCE", 50_000)
+    with _Largest() as largest:
+        apart = joining_job._cosines(features, ROWS, episodes)
+    torch.testing.assert_close(apart, together)
+    assert 0 < largest.numbers <= 50_000 < 40 * 4 * 2000
+
+
+def test_no_more_than_a_caches_worth_of_features_is_gathered_at_once() -> None:
+    """20 ways, 5 shots and 15 queries at 6,400 features: 3 GB for 300 tasks."""
+    rng = np.random.default_rng(0)
+
+    def side(each: int) -> Indices:
+        labels = np.tile(np.repeat(np.arange(20), each), (30, 1))
+        return Indices(rng.integers(0, 36, labels.shape), labels, np.ones(labels.shape, dtype=bool))
+
+    store, _ = made_up()
+    wide = torch.randn(36, 6400, generator=torch_stream(0, "wide"))
+    with _Largest() as largest:
+        joining_job._cosines(wide, ROWS, Episodes(store, side(5), side(15), 20))
+    assert largest.numbers <= 1 << 23
