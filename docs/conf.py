@@ -16,7 +16,6 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "pages", "docstrings"]
 exclude_patterns = ["_ext"]
 highlight_language = "text"
 myst_heading_anchors = 4
-suppress_warnings = ["toc.empty_glob"]  # docs/index.md: `json*` until that page is there
 
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 90
