@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
-from metaloop import __version__  # noqa: E402
+from metaloop import __version__
 
 project = "metaloop"
 author = "the metaloop authors"
@@ -16,7 +16,6 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "pages", "docstrings"]
 exclude_patterns = ["_ext"]
 highlight_language = "text"
 myst_heading_anchors = 4
-suppress_warnings = ["toc.empty_glob"]  # docs/index.md: `json*` until that page is there
 
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 90

@@ -7,6 +7,7 @@ import doctest
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -56,8 +57,8 @@ def understand(line: str) -> None:
         with group.make_context("metaloop", list(words)) as context:
             verb, command, arguments = group.resolve_command(context, words)
             command.make_context(verb, arguments, parent=context)
-    except typer.Exit as done:  # of --help
-        assert done.exit_code == 0
+    except typer.Exit:
+        assert "--help" in words
 
 
 @pytest.mark.parametrize(("page", "line"), COMMANDS)
@@ -107,8 +108,7 @@ def links(page: Path) -> Iterator[str]:
 def anchors(page: Path) -> set[str]:
     """Returns what GitHub and the site call the headings of a page."""
     tokens = MARKDOWN.parse(page.read_text(encoding="utf-8"))
-    headings = [after.content for token, after in zip(tokens, tokens[1:], strict=False)
-                if token.type == "heading_open"]  # fmt: skip
+    headings = [text.content for token, text in pairwise(tokens) if token.type == "heading_open"]
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 

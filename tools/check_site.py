@@ -2,8 +2,9 @@
 
     python tools/check_site.py [FOLDER]
 
-FOLDER is `build/site` by default. Scripts, style sheets, fonts and pictures must be in it; links that a
-reader may follow may lead anywhere. One line per finding; exits 1 if there is any, or no page.
+FOLDER is `build/site` by default. Scripts, style sheets, fonts and pictures must be in it; links
+that a reader may follow may lead anywhere. One line per finding; exits 1 if there is any, or no
+page.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 SITE = Path("build/site")
-_FETCHED: dict[str, tuple[str, ...]] = {  # tag -> the attributes by which a browser fetches something at once
+_FETCHED: dict[str, tuple[str, ...]] = {  # tag -> attributes by which a browser fetches at once
     "audio": ("src",), "embed": ("src",), "iframe": ("src",), "img": ("src", "srcset"),
     "link": ("href",), "object": ("data",), "script": ("src",), "source": ("src", "srcset"),
     "video": ("src", "poster"),

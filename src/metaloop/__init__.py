@@ -7,7 +7,8 @@
     run.report()  # a page about who won, by how much, and why
 
 `train` trains one learner, `evaluate` measures one, `load` opens a model file. What can be chosen
-by name is in the tables `LEARNERS`, `NETS`, `VIEWS`, `DOMAINS`, `FAMILIES`, `GENERATORS` and `PROGRAMS`.
+by name is in the tables `LEARNERS`, `NETS`, `VIEWS`, `DOMAINS`, `FAMILIES`, `GENERATORS` and
+`PROGRAMS`.
 
 The public names are loaded when they are first used, so that `import metaloop` costs nothing:
 torch comes with the first name that needs it.

@@ -57,7 +57,7 @@ def support(tmp_path: Path) -> Path:
 def test_a_table_of_texts_is_told_with_its_view(command: Command, table: Path) -> None:
     told = command("data", table, "--json").json
     assert told["classes"] == 24 and told["examples"] == 96
-    assert any("% on 'search' (other views: " in note for note in told["notes"])
+    assert any("% on 'search' (other views: " in note for note in told["understood"])
     assert "words" in command("data", table, "--view", "words").out
     assert "'words'" in command("data", table, "--view", "wrods").error
 

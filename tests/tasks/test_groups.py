@@ -191,7 +191,7 @@ def test_what_lacks_a_group_or_a_target_is_left_out_and_counted() -> None:
 
 
 def test_few_groups_are_refused_with_the_way_to_use_them() -> None:
-    with pytest.raises(DataError, match="has 7 groups.*metaloop fit MODEL --support"):
+    with pytest.raises(DataError, match=r"has 7 groups.*metaloop fit MODEL --support"):
         open_data(frame(sizes=(9,) * 7))
 
 

@@ -38,11 +38,10 @@ def read_delimited(where: str, opened: Opened, tabs: bool, texts: Collection[str
     """
     with opened() as raw:
         start = raw.read(2)
-    with opened() as raw:
-        encoding = "utf-16" if start in _UTF16 else "utf-8-sig"
-        lines = _checked(where, io.TextIOWrapper(cast(BinaryIO, raw), encoding, newline=""))
+    encoding = "utf-16" if start in _UTF16 else "utf-8-sig"
+    with io.TextIOWrapper(cast(BinaryIO, opened()), encoding, newline="") as lines:
         try:
-            return _read(where, lines, tabs, texts)
+            return _read(where, _checked(where, lines), tabs, texts)
         except UnicodeDecodeError as error:
             raise DataError(
                 f"{where} is not UTF-8 text ({error.reason}); save it as CSV in UTF-8"

@@ -38,8 +38,7 @@ def read_json_list(where: str, opened: Opened, texts: Collection[str]) -> Column
 
 
 def _objects(where: str, opened: Opened) -> Iterator[tuple[str, Any]]:
-    with opened() as raw:
-        lines = io.TextIOWrapper(cast(BinaryIO, raw), "utf-8-sig", newline="\n")
+    with io.TextIOWrapper(cast(BinaryIO, opened()), "utf-8-sig", newline="\n") as lines:
         number = 0
         try:
             for number, line in enumerate(lines, 1):

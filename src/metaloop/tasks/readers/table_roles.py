@@ -144,7 +144,12 @@ def text_column(table: Table, columns: Columns | None = None) -> str:
     """
     where = f"table '{table.name}'"
     declared = _declared(where, table, columns or {}).get("text")
-    texts = [name for name in table.columns if table.is_text(name)]
+    others = {
+        *_LABELS,
+        *_EITHER,
+        *(n for role, names in _NAMES.items() if role != "text" for n in names),
+    }
+    texts = [n for n in table.columns if table.is_text(n) and n.lower() not in others]
     name = declared[0] if declared else _first(texts, _NAMES["text"])
     if name is None and len(texts) == 1:
         name = texts[0]
