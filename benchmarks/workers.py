@@ -22,8 +22,8 @@ from metaloop.catalogue.candidates import make_candidate
 from metaloop.core.budget import Budget
 from metaloop.executors.base import Job
 from metaloop.executors.local_pool import LocalPool
-from metaloop.jobs.table import worker_command
-from metaloop.jobs.training import Segment
+from metaloop.jobs.table import arguments_of, worker_command
+from metaloop.jobs.training import TrainRequest
 from metaloop.jobs.workplace import TrainingData, prepare
 from metaloop.tasks.family import class_family
 from metaloop.tasks.readers import read_arrays
@@ -40,8 +40,9 @@ def steps_per_second(folder: Path, workers: int, threads: int, seconds: float) -
     with LocalPool(worker_command(folder), workers, threads=threads) as pool:
         for number in range(workers):
             budget = Budget(wall_seconds=seconds)
-            segment = Segment(number, (candidate,), budget, number, 20, TrainingData(seed=number))
-            pool.submit(Job(number, "train", segment.to_arguments()))
+            data = TrainingData(seed=number)
+            request = TrainRequest(number, (candidate,), budget, number, 20, data)
+            pool.submit(Job(number, "train", arguments_of(request)))
         ended = 0
         while ended < workers:
             for outcome in pool.wait(1.0):

@@ -162,20 +162,6 @@ def test_figures_that_are_not_finite_come_back(
     assert read.message == r"loss is nan at '\udcff.png'"
 
 
-def test_curve_points_of_a_running_trial_are_seen_at_once(
-    archive: Archive, run: RunId, candidate: MakeCandidate, data_set: DataSet, finished: MakeTrial
-) -> None:
-    identity = archive.add_candidate(candidate())
-    trial = archive.begin_trial(run, identity, data_set.hash, seed=5, rung=1)
-    points = (CurvePoint(10, 1.0, 0.5), CurvePoint(20, 2.0, 0.25, 0.5))
-    for point in points:
-        archive.add_curve_point(trial, point)
-    with Archive.open(archive.path, read_only=True) as reader:
-        assert reader.trials()[0].trial.curve == points
-    archive.end_trial(trial, finished(identity))
-    assert archive.trials()[0].trial.curve == finished(identity).curve
-
-
 @pytest.mark.parametrize(
     ("changes", "scores"),
     [

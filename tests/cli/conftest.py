@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from metaloop.catalogue import candidates
 from metaloop.cli import run
-from metaloop.loop import choosing
+from metaloop.loop import learn
+from metaloop.loop.settings import Settings
 
 QUICK = ("nearest_centroid", "protonet", "simpleshot")  # the gradient learners take seconds
 
@@ -82,14 +83,20 @@ def command(
 
 
 @pytest.fixture
-def quick_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+def settle(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lets `learn` choose among quick learners only, and go by further settings."""
+
+    def settle(**others: Any) -> None:
+        settings = Settings(learners=QUICK, **others)
+        monkeypatch.setattr("metaloop.loop.learn", partial(learn, settings=settings))
+
+    return settle
+
+
+@pytest.fixture
+def quick_catalogue(settle: Callable[..., None]) -> None:
     """Lets `learn` choose among quick learners only."""
-
-    def quick(*arguments: Any, **options: Any) -> list[Any]:
-        every = candidates.catalogue_candidates(*arguments, **options)
-        return [candidate for candidate in every if candidate.learner.name in QUICK]
-
-    monkeypatch.setattr(choosing, "catalogue_candidates", quick)
+    settle()
 
 
 @pytest.fixture(scope="session")

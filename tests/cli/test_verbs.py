@@ -17,7 +17,6 @@ from metaloop import __version__
 from metaloop.api import progress
 from metaloop.archive import Archive
 from metaloop.cli import app
-from metaloop.loop import finishing
 
 Command = Callable[..., Any]
 
@@ -117,11 +116,10 @@ def test_from_a_folder_of_classes_to_a_model_that_needs_no_support(
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("quick_catalogue")
 def test_where_labels_mean_nothing_the_last_lines_say_so(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, settle: Any
 ) -> None:
-    monkeypatch.setattr(finishing, "_TEST_EPISODES", 200)
+    settle(test_episodes=200)
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(24), 8)
     np.savez("noise.npz", X=rng.normal(size=(len(y), 5)), y=y)
@@ -130,11 +128,10 @@ def test_where_labels_mean_nothing_the_last_lines_say_so(
     assert "\nno better than chance (20.0%)\n" in learned.out
 
 
-@pytest.mark.usefixtures("quick_catalogue")
 def test_further_data_and_an_earlier_archive_may_be_given(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, settle: Any
 ) -> None:
-    monkeypatch.setattr(finishing, "_TEST_EPISODES", 100)
+    settle(test_episodes=100)
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(24), 8)
     for name in ("target", "other"):

@@ -45,12 +45,6 @@ def test_spent_goes_from_zero_to_one_and_stays_there() -> None:
     assert [Budget(wall_seconds=4.0).spent(s, 99) for s in (0.0, 1.0, 4.0, 9.0)] == [0, 0.25, 1, 1]
 
 
-def test_a_share_has_at_least_one_step() -> None:
-    assert Budget(steps=10).fraction(0.25) == Budget(steps=2)
-    assert Budget(steps=10).fraction(0.001) == Budget(steps=1)
-    assert Budget(wall_seconds=10.0).fraction(0.25) == Budget(wall_seconds=2.5)
-
-
 @pytest.mark.parametrize("text", ["240s", "5000steps", "0.5s"])
 def test_a_budget_is_printed_as_it_is_read(text: str) -> None:
     assert str(parse_budget(text)) == text

@@ -46,7 +46,7 @@ def executor(request: pytest.FixtureRequest, start_pool: StartPool, tmp_path: Pa
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return InProcess(module.WORK, tmp_path)
+    return InProcess(module.works_in(tmp_path))
 
 
 def run(

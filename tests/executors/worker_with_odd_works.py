@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,13 @@ WORK: dict[str, Any] = {
 }
 
 
+def works_in(folder: Path) -> dict[str, Any]:
+    return {name: partial(work, folder) for name, work in WORK.items()}
+
+
 def main() -> None:
     print("printed before the worker has its streams", end="", flush=True)
-    serve(lambda: WORK, Path(sys.argv[1]))
+    serve(lambda: works_in(Path(sys.argv[1])))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from metaloop.engine.memory import keep_large_blocks
-from metaloop.jobs.workplace import TrainingData, family_of, training_family
+from metaloop.jobs.workplace import TrainingData, Workplace
 from metaloop.tasks.family import ClassFamily
 
 
@@ -25,14 +25,14 @@ def most() -> int:
 
 
 if __name__ == "__main__":
-    states = Path(sys.argv[1])
+    place = Workplace(Path(sys.argv[1]))
     keep_large_blocks()  # as workers do
     before_most, before_held = most(), held()
-    made = training_family(states, TrainingData(text="rotate(90)", seed=1))
+    made = place.training_family(TrainingData(text="rotate(90)", seed=1))
     assert isinstance(made, ClassFamily)
     for piece in torch.split(made.store.inputs, 256):
         piece.float().mean()
-    base = family_of(states)
+    base = place.family
     assert isinstance(base, ClassFamily)
     data = base.store.inputs.nbytes + made.store.inputs.nbytes
     sys.stdout.write(f"{data} {most() - before_most} {held() - before_held}\n")

@@ -12,10 +12,10 @@ import pytest
 
 from metaloop.catalogue.candidates import build_learner, plain_candidates
 from metaloop.core.randomness import torch_stream
-from metaloop.core.records import Candidate, Choice, Plan, candidate_from_json, to_json
+from metaloop.core.records import Candidate, Choice, Plan
 from metaloop.core.views import VIEWS
 from metaloop.engine.evaluation import evaluate
-from metaloop.jobs.baselines import RUNGS, best_of_each, measure_baselines
+from metaloop.jobs.baselines import RUNGS, BaselinesRequest, best_of_each, measure_baselines
 from metaloop.jobs.workplace import prepare
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read_arrays
@@ -72,26 +72,22 @@ def test_labels_name_the_view() -> None:
 def test_the_best_of_each_method_is_measured_on_the_tasks_that_are_judged(
     family: ClassFamily, tmp_path: Path
 ) -> None:
-    prepare(tmp_path, family, family.spec(5, 1, 5))
+    place = prepare(tmp_path, family, family.spec(5, 1, 5))
     guesses = grid(family)[:12]  # on raw numbers of such units its solver takes long
-    heads = [to_json(c) for c in guesses if c.label != "logistic_regression / raw"]
-    arguments = {"heads": heads, "seed": 0, "episodes": EPISODES, "cpu_seconds": None}
-    said = measure_baselines(tmp_path, arguments, lambda content: None)
-    chosen = [candidate_from_json(text) for text in said["candidates"]]
+    tried = tuple(c for c in guesses if c.label != "logistic_regression / raw")
+    request = BaselinesRequest(tried, seed=0, episodes=EPISODES, cpu_seconds=None)
+    said = measure_baselines(place, request, lambda content: None)
+    chosen = [found.candidate for found in said.found]
     assert len({c.learner.name for c in chosen}) == len(chosen) == 4
     assert {c.net.options["view"] for c in chosen} == {"standardised"}  # others hear the noise
-    for candidate, figures in zip(chosen, said["heads"], strict=True):
-        learner = build_learner(candidate, family.input_format, "classification")
-        for shots, task in zip((1, 5), figures["tasks"], strict=True):
+    for found in said.found:
+        learner = build_learner(found.candidate, family.input_format, "classification")
+        for shots, task in zip((1, 5), found.figures.tasks, strict=True):
             spec = family.spec(5, shots, 5)
             phi = learner.init(spec, torch_stream(0, "init"))
             result = evaluate(learner, phi, family, "search", spec, EPISODES)[0]
-            assert result.value == task["result"]["value"] > 0.7
-    again = measure_baselines(tmp_path, arguments, lambda content: None)
-    timed = ("train_wall_seconds",)
-    assert {k: v for k, v in again.items() if k not in timed} == {
-        k: v for k, v in said.items() if k not in timed
-    }
+            assert result.value == task.result.value > 0.7
+    assert measure_baselines(place, request, lambda content: None) == said
 
 
 def asked(

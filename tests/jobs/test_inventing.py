@@ -17,11 +17,12 @@ from metaloop.catalogue.candidates import make_candidate
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.core.budget import Budget
 from metaloop.core.examples import EpisodeBatch, Examples
+from metaloop.core.learner import EmbeddingLearner
 from metaloop.core.randomness import numpy_stream, torch_stream
-from metaloop.core.records import Candidate, Choice, candidate_from_json, to_json
-from metaloop.jobs.inventing import NUM_INVENTED, invent_programs
+from metaloop.core.records import Candidate, Choice
+from metaloop.jobs.inventing import NUM_INVENTED, InventRequest, InventResult, invent_programs
 from metaloop.jobs.scoring import score_heads
-from metaloop.jobs.workplace import learner_of, net_of, prepare, save_net
+from metaloop.jobs.workplace import Workplace, prepare
 from metaloop.programs.blank import blank_program, random_program
 from metaloop.programs.canonical import canonical
 from metaloop.programs.checking import check
@@ -198,69 +199,72 @@ def family() -> ClassFamily:
 
 
 @pytest.fixture(scope="module")
-def place(family: ClassFamily, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Candidate]:
-    """The folder of a run with one net, node 3, and the candidate that it belongs to."""
-    folder = tmp_path_factory.mktemp("inventing")
-    spec = family.spec(5, 1, 5)
-    prepare(folder, family, spec)
-    made = make_candidate("protonet", family.input_format, spec)
-    recipe = Candidate(made.learner, Choice("mlp", {"width": 12, "depth": 1}), made.plan)
-    learner = learner_of(folder, recipe, family)
-    save_net(folder, 3, learner.init(spec, torch_stream(0, "init")))
-    return folder, recipe
-
-
-def arguments(recipe: Candidate, **others: Any) -> dict[str, Any]:
-    usual = {
-        "node": 4, "on": 3, "recipe": to_json(recipe), "heads": [], "known": [],
-        "wall_seconds": None, "evaluations": 60, "seed": 0, "episodes": 40,
-    }  # fmt: skip
-    return usual | others
+def candidate(family: ClassFamily) -> Candidate:
+    made = make_candidate("protonet", family.input_format, family.spec(5, 1, 5))
+    return Candidate(made.learner, Choice("mlp", {"width": 12, "depth": 1}), made.plan)
 
 
 @pytest.fixture(scope="module")
-def said(place: tuple[Path, Candidate]) -> dict[str, Any]:
-    folder, recipe = place
-    return dict(invent_programs(folder, arguments(recipe), lambda content: None))
+def place(
+    family: ClassFamily, candidate: Candidate, tmp_path_factory: pytest.TempPathFactory
+) -> Workplace:
+    """The workplace of a run with one net, node 3, of the candidate."""
+    spec = family.spec(5, 1, 5)
+    place = prepare(tmp_path_factory.mktemp("inventing"), family, spec)
+    learner = place.learner(candidate, family)
+    place.save_net(3, learner.init(spec, torch_stream(0, "init")))
+    return place
+
+
+def asked(candidate: Candidate, **others: Any) -> InventRequest:
+    usual: dict[str, Any] = {
+        "node": 4, "on": 3, "measured": (), "programs": (), "wall_seconds": None,
+        "evaluations": 60, "seed": 0, "episodes": 40,
+    }  # fmt: skip
+    return InventRequest(candidate=candidate, **(usual | others))
+
+
+@pytest.fixture(scope="module")
+def said(place: Workplace, candidate: Candidate) -> InventResult:
+    return invent_programs(place, asked(candidate), lambda content: None)
 
 
 def test_inventions_and_the_library_come_back_with_figures_best_first(
-    said: dict[str, Any],
+    said: InventResult,
 ) -> None:
-    assert said["status"] == "finished"
-    assert said["steps"] == 60
-    assert len(said["candidates"]) == len(said["heads"])
-    operators = [entry["operator"] for entry in said["candidates"]]
+    assert said.steps == 60
+    operators = [found.operator for found in said.found]
     assert operators.count("catalogue") == len(PROGRAMS)
     assert 1 <= len(operators) - len(PROGRAMS) <= NUM_INVENTED
     assert all(text == "catalogue" or text.startswith("program: ") for text in operators)
-    values = [sum(each["result"]["value"] for each in f["tasks"]) for f in said["heads"]]
+    values = [sum(task.result.value for task in found.figures.tasks) for found in said.found]
     assert values == sorted(values, reverse=True)
 
 
 def test_inventions_are_candidates_whose_figures_score_heads_repeats(
-    said: dict[str, Any], place: tuple[Path, Candidate]
+    said: InventResult, place: Workplace
 ) -> None:
-    folder, _ = place
-    heads = tuple(candidate_from_json(entry["candidate"]) for entry in said["candidates"])
+    heads = [found.candidate for found in said.found]
     assert all(head.learner == Choice("program", {"trunk": "protonet"}) for head in heads)
-    repeated = score_heads(folder, heads, net_of(folder, 3).meta_params, 0, 40)
-    for mine, theirs in zip(said["heads"], repeated, strict=True):
-        assert mine["tasks"] == theirs["tasks"]
+    repeated = score_heads(place, heads, place.net(3).meta_params, 0, 40)
+    for found, theirs in zip(said.found, repeated, strict=True):
+        assert found.figures.tasks == theirs.tasks
 
 
-def test_inventions_differ_in_behaviour_from_the_library(said: dict[str, Any]) -> None:
-    hashes = {True: [], False: []}
-    for entry in said["candidates"]:
-        hashes[entry["operator"] == "catalogue"].append(entry["behaviour"])
+def test_inventions_differ_in_behaviour_from_the_library(said: InventResult) -> None:
+    hashes: dict[bool, list[str | None]] = {True: [], False: []}
+    for found in said.found:
+        hashes[found.operator == "catalogue"].append(found.behaviour)
     assert not set(hashes[True]) & set(hashes[False])
     assert len(set(hashes[False])) == len(hashes[False])
 
 
 def test_the_search_never_sees_the_episodes_that_decide(
-    place: tuple[Path, Candidate], family: ClassFamily, monkeypatch: pytest.MonkeyPatch
+    place: Workplace,
+    candidate: Candidate,
+    family: ClassFamily,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder, recipe = place
     seen: list[Features] = []
 
     def spy(features: Features, *others: Any) -> Any:
@@ -268,20 +272,20 @@ def test_the_search_never_sees_the_episodes_that_decide(
         return invent(features, *others)
 
     monkeypatch.setattr("metaloop.jobs.inventing.invent", spy)
-    invent_programs(folder, arguments(recipe, evaluations=20), lambda content: None)
+    invent_programs(place, asked(candidate, evaluations=20), lambda content: None)
     listed = episode_list(family, "search", family.spec(5, 1, 5), 80)[40:]
-    learner = learner_of(folder, recipe, family)
+    learner = place.learner(candidate, family)
+    assert isinstance(learner, EmbeddingLearner)
     inputs = family.input_format.to_float(family.store.inputs[listed.query.examples[0]])
     with torch.no_grad():
-        expected = learner.embed(net_of(folder, 3).meta_params, inputs)
+        expected = learner.embed(place.net(3).meta_params, inputs)
     torch.testing.assert_close(seen[0].episodes.query.features[0], expected)
 
 
 def test_the_search_sees_tasks_of_one_and_of_several_shots_in_turn(
-    place: tuple[Path, Candidate], monkeypatch: pytest.MonkeyPatch
+    place: Workplace, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else class sums would pass for class means: at one shot they are the same."""
-    folder, recipe = place
     seen: list[Features] = []
 
     def spy(features: Features, *others: Any) -> Any:
@@ -289,7 +293,7 @@ def test_the_search_sees_tasks_of_one_and_of_several_shots_in_turn(
         return invent(features, *others)
 
     monkeypatch.setattr("metaloop.jobs.inventing.invent", spy)
-    invent_programs(folder, arguments(recipe, evaluations=20), lambda content: None)
+    invent_programs(place, asked(candidate, evaluations=20), lambda content: None)
     support = seen[0].episodes.support
     assert support.mask.sum(1)[:4].tolist() == [5, 25, 5, 25]
     means = LIBRARY["prototypes"].source
@@ -303,24 +307,20 @@ def test_the_search_sees_tasks_of_one_and_of_several_shots_in_turn(
     assert better.accuracy[1::2].mean() > worse.accuracy[1::2].mean()
 
 
-def test_what_is_measured_already_is_left_out(place: tuple[Path, Candidate]) -> None:
-    folder, recipe = place
-    heads = [to_json(on_trunk(recipe, PROGRAMS[name].source)) for name in ("ridge", "cosine")]
-    again = invent_programs(
-        folder, arguments(recipe, heads=heads, evaluations=20), lambda content: None
-    )
-    returned = [entry["candidate"] for entry in again["candidates"]]
-    assert not set(heads) & set(returned)
-    assert sum(e["operator"] == "catalogue" for e in again["candidates"]) == len(PROGRAMS) - 2
+def test_what_is_measured_already_is_left_out(place: Workplace, candidate: Candidate) -> None:
+    measured = tuple(on_trunk(candidate, PROGRAMS[name].source) for name in ("ridge", "cosine"))
+    request = asked(candidate, measured=measured, evaluations=20)
+    again = invent_programs(place, request, lambda content: None)
+    returned = {found.candidate.identity for found in again.found}
+    assert not {one.identity for one in measured} & returned
+    assert sum(found.operator == "catalogue" for found in again.found) == len(PROGRAMS) - 2
 
 
 def test_known_programs_join_the_start_and_damaged_ones_are_passed_over(
-    place: tuple[Path, Candidate],
+    place: Workplace, candidate: Candidate
 ) -> None:
-    folder, recipe = place
     known = str(canonical(parse(LIBRARY["ridge"].source))).replace("0.01", "0.5")
-    given = arguments(recipe, known=["def adapt(", known], evaluations=20)
-    said = invent_programs(folder, given, lambda content: None)
-    assert said["status"] == "finished"
-    ancestors = {entry["ancestor"] for entry in said["candidates"]} - {None}
+    request = asked(candidate, programs=("def adapt(", known), evaluations=20)
+    said = invent_programs(place, request, lambda content: None)
+    ancestors = {found.ancestor for found in said.found} - {None}
     assert ancestors and ancestors <= {known, *(entry.source for entry in PROGRAMS.values())}

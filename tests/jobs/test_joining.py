@@ -21,12 +21,20 @@ from metaloop.catalogue.families import class_parts
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.core.learner import CENTER, EmbeddingLearner, MetaParams
 from metaloop.core.randomness import torch_stream
-from metaloop.core.records import Candidate, Choice, candidate_from_json, to_json
+from metaloop.core.records import Candidate, Choice
 from metaloop.engine.evaluation import evaluate
 from metaloop.engine.training import mean_feature
-from metaloop.jobs import joining as joining_job
-from metaloop.jobs.joining import join_nets, on_net, plain_members, select
-from metaloop.jobs.workplace import assemble, net_of, prepare, save_net
+from metaloop.jobs import joining
+from metaloop.jobs.joining import (
+    Joinable,
+    JoinRequest,
+    JoinResult,
+    join_nets,
+    on_net,
+    plain_members,
+    select,
+)
+from metaloop.jobs.workplace import Workplace, prepare
 from metaloop.modelfile import TrainingRecord
 from metaloop.models.model import Model, load_model
 from metaloop.tasks.episodes import Episodes, Indices
@@ -48,41 +56,45 @@ def family() -> ClassFamily:
     return class_family(read_arrays(vectors, labels, name="vectors"))[0]
 
 
-def recipe_of(node: int, family: ClassFamily) -> Candidate:
+def candidate_of(node: int, family: ClassFamily) -> Candidate:
     spec = family.spec(5, 1, 5)
     made = make_candidate("protonet", family.input_format, spec)
     net = Choice("mlp", {"width": NODES[node], "depth": 1})
     return Candidate(made.learner, net, made.plan)
 
 
+Joined = tuple[Workplace, JoinResult]
+
+
+def place_with_nets(folder: Path, family: ClassFamily) -> Workplace:
+    """Returns a workplace with a net of each of `NODES`."""
+    spec = family.spec(5, 1, 5)
+    place = prepare(folder, family, spec)
+    for node in NODES:
+        learner = build_learner(candidate_of(node, family), family.input_format, "classification")
+        place.save_net(node, learner.init(spec, torch_stream(node, "init")))
+    return place
+
+
+def join_request(family: ClassFamily, heads: Sequence[Candidate]) -> JoinRequest:
+    nets = tuple(Joinable(node, candidate_of(node, family)) for node in NODES)
+    return JoinRequest(9, nets, tuple(heads), seed=0, episodes=EPISODES)
+
+
 @pytest.fixture(scope="module")
-def joined(
-    family: ClassFamily, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, dict[str, Any]]:
-    """A folder with three nets, and what came of joining them as node 9."""
-    folder = tmp_path_factory.mktemp("joined")
-    prepare(folder, family, family.spec(5, 1, 5))
-    recipes = {node: recipe_of(node, family) for node in NODES}
-    for node, recipe in recipes.items():
-        learner = build_learner(recipe, family.input_format, "classification")
-        save_net(folder, node, learner.init(family.spec(5, 1, 5), torch_stream(node, "init")))
-    heads = [recipes[3], on_trunk(recipes[3], PROGRAMS["ridge"].source)]
-    arguments = {
-        "node": 9, "nodes": list(recipes), "recipes": [to_json(r) for r in recipes.values()],
-        "heads": [to_json(head) for head in heads], "seed": 0, "episodes": EPISODES,
-    }  # fmt: skip
-    return folder, dict(join_nets(folder, arguments, lambda content: None))
-
-
-def as_candidates(said: dict[str, Any]) -> list[Candidate]:
-    return [candidate_from_json(text) for text in said["candidates"]]
+def joined(family: ClassFamily, tmp_path_factory: pytest.TempPathFactory) -> Joined:
+    """A workplace with three nets, and what came of joining them as node 9."""
+    place = place_with_nets(tmp_path_factory.mktemp("joined"), family)
+    first = candidate_of(3, family)
+    heads = [first, on_trunk(first, PROGRAMS["ridge"].source)]
+    return place, join_nets(place, join_request(family, heads), lambda content: None)
 
 
 def member_features(
-    folder: Path, node: int, family: ClassFamily, inputs: Tensor
+    place: Workplace, node: int, family: ClassFamily, inputs: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Returns features of the inputs under a member's net, and the mean of the training part."""
-    learner, params = assemble(folder, recipe_of(node, family), net_of(folder, node), 0)
+    learner, params = place.assemble(candidate_of(node, family), place.net(node), 0)
     assert isinstance(learner, EmbeddingLearner)
     with torch.no_grad():
         center = mean_feature(learner, params, family)
@@ -90,17 +102,16 @@ def member_features(
 
 
 def test_features_of_the_joined_net_are_those_of_its_members(
-    joined: tuple[Path, dict[str, Any]], family: ClassFamily
+    joined: Joined, family: ClassFamily
 ) -> None:
-    folder, said = joined
-    assert len(said["members"]) >= 2
-    candidate = as_candidates(said)[0]
-    learner, params = assemble(folder, candidate, net_of(folder, 9), 0)
+    place, said = joined
+    assert len(said.members) >= 2
+    learner, params = place.assemble(said.found[0].candidate, place.net(9), 0)
     assert isinstance(learner, EmbeddingLearner)
     inputs = family.input_format.to_float(family.store.inputs[:20])
     pieces = []
-    for node in said["members"]:
-        features, center = member_features(folder, node, family, inputs)
+    for node in said.members:
+        features, center = member_features(place, node, family, inputs)
         pieces.append(functional.normalize(features - center, dim=-1))
     expected = torch.cat(pieces, -1) / math.sqrt(len(pieces))
     with torch.no_grad():
@@ -108,52 +119,46 @@ def test_features_of_the_joined_net_are_those_of_its_members(
 
 
 def test_figures_are_those_of_the_heads_on_the_joined_net_on_search(
-    joined: tuple[Path, dict[str, Any]], family: ClassFamily
+    joined: Joined, family: ClassFamily
 ) -> None:
-    folder, said = joined
-    assert [c.learner.name for c in as_candidates(said)] == ["protonet", "program"]
-    for candidate, figures in zip(as_candidates(said), said["heads"], strict=True):
-        assert candidate.net.name == "joined" and candidate.plan.style == "none"
-        learner, params = assemble(folder, candidate, net_of(folder, 9), 0)
-        for shots, task in zip((1, 5), figures["tasks"], strict=True):
-            assert task["result"]["protocol"]["part"] == "search"
+    place, said = joined
+    assert [found.candidate.learner.name for found in said.found] == ["protonet", "program"]
+    for found in said.found:
+        assert found.candidate.net.name == "joined" and found.candidate.plan.style == "none"
+        assert found.operator == f"committee: {said.num_nets} nets joined"
+        learner, params = place.assemble(found.candidate, place.net(9), 0)
+        for shots, task in zip((1, 5), found.figures.tasks, strict=True):
+            assert task.result.protocol.part == "search"
             spec = family.spec(5, shots, 5)
             result, _ = evaluate(learner, params, family, "search", spec, EPISODES)
-            assert result.value == pytest.approx(task["result"]["value"], abs=1e-6)
+            assert result.value == pytest.approx(task.result.value, abs=1e-6)
 
 
 def test_what_a_plain_learner_sees_can_be_a_member(
     family: ClassFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = family.spec(5, 1, 5)
-    prepare(tmp_path, family, spec)
-    recipe = recipe_of(3, family)
-    learner = build_learner(recipe, family.input_format, "classification")
-    save_net(tmp_path, 3, learner.init(spec, torch_stream(3, "init")))
+    place, candidate = place_with_nets(tmp_path, family), candidate_of(3, family)
     plain = plain_members(family.input_format)
     assert [member.net.options["view"] for member in plain] == ["unit", "standardised"]
-    arguments = {
-        "node": 9, "nodes": [3, *(None for _ in plain)],
-        "recipes": [to_json(recipe), *map(to_json, plain)],
-        "heads": [to_json(recipe)], "seed": 0, "episodes": EPISODES,
-    }  # fmt: skip
-    alone = join_nets(tmp_path, arguments, lambda content: None)
-    assert (alone["members"], alone["nets"]) == ([], 1)  # five features of twenty add nothing
-    monkeypatch.setattr(joining_job, "select", lambda *asked: [1, 0])
-    said = join_nets(tmp_path, arguments, lambda content: None)
-    assert (said["members"], said["nets"]) == ([3], 2)
-    candidate = as_candidates(said)[0]
-    assert [m["name"] for m in candidate.net.options["members"]] == ["raw", "mlp"]
-    whole, params = assemble(tmp_path, candidate, net_of(tmp_path, 9), 0)
+    nets = (Joinable(3, candidate), *(Joinable(None, member) for member in plain))
+    request = JoinRequest(9, nets, (candidate,), seed=0, episodes=EPISODES)
+    alone = join_nets(place, request, lambda content: None)
+    assert (alone.members, alone.num_nets) == ((), 1)  # five features of twenty add nothing
+    monkeypatch.setattr(joining, "select", lambda *asked: [1, 0])
+    said = join_nets(place, request, lambda content: None)
+    assert (said.members, said.num_nets) == ((3,), 2)
+    found = said.found[0]
+    assert [m["name"] for m in found.candidate.net.options["members"]] == ["raw", "mlp"]
+    whole, params = place.assemble(found.candidate, place.net(9), 0)
     assert isinstance(whole, EmbeddingLearner)
     inputs = family.input_format.to_float(family.store.inputs[:20])
     assert whole.embed(params, inputs).shape == (20, 20 + NODES[3])
-    value = evaluate(whole, params, family, "search", spec, EPISODES)[0].value
-    assert value == pytest.approx(said["heads"][0]["tasks"][0]["result"]["value"], abs=1e-6)
+    value = evaluate(whole, params, family, "search", family.spec(5, 1, 5), EPISODES)[0].value
+    assert value == pytest.approx(found.figures.tasks[0].result.value, abs=1e-6)
 
 
 def test_joining_never_reads_a_sealed_part(
-    joined: tuple[Path, dict[str, Any]], family: ClassFamily, tmp_path: Path
+    joined: Joined, family: ClassFamily, tmp_path: Path
 ) -> None:
     """With `promotion` and `test` replaced by noise, everything comes out the same."""
     said = joined[1]
@@ -164,28 +169,22 @@ def test_joining_never_reads_a_sealed_part(
         inputs[rows] = noise
     store = Store(inputs, family.store.targets, family.store.classes, family.store.polarity)
     other = ClassFamily(family.name, store, family.parts)
-    prepare(tmp_path, other, other.spec(5, 1, 5))
-    recipes = {node: recipe_of(node, other) for node in NODES}
-    for node, recipe in recipes.items():
-        learner = build_learner(recipe, other.input_format, "classification")
-        save_net(tmp_path, node, learner.init(other.spec(5, 1, 5), torch_stream(node, "init")))
-    arguments = {
-        "node": 9, "nodes": list(recipes), "recipes": [to_json(r) for r in recipes.values()],
-        "heads": [to_json(recipes[3])], "seed": 0, "episodes": EPISODES,
-    }  # fmt: skip
-    again = join_nets(tmp_path, arguments, lambda content: None)
-    assert again["members"] == said["members"]
-    for mine, theirs in zip(again["heads"][0]["tasks"], said["heads"][0]["tasks"], strict=True):
-        assert mine["scores"] == theirs["scores"]
+    place = place_with_nets(tmp_path, other)
+    request = join_request(other, [candidate_of(3, other)])
+    again = join_nets(place, request, lambda content: None)
+    assert again.members == said.members
+    pairs = zip(again.found[0].figures.tasks, said.found[0].figures.tasks, strict=True)
+    for mine, theirs in pairs:
+        assert mine.scores == theirs.scores
 
 
 @pytest.mark.parametrize("head", [0, 1], ids=["prototypes", "program"])
 def test_a_saved_joined_model_predicts_the_same_and_serves_the_estimator(
-    joined: tuple[Path, dict[str, Any]], family: ClassFamily, tmp_path: Path, head: int
+    joined: Joined, family: ClassFamily, tmp_path: Path, head: int
 ) -> None:
-    folder, said = joined
-    candidate = as_candidates(said)[head]
-    learner, params = assemble(folder, candidate, net_of(folder, 9), 0)
+    place, said = joined
+    candidate = said.found[head].candidate
+    learner, params = place.assemble(candidate, place.net(9), 0)
     record = TrainingRecord(
         seed=0, budget="60steps", steps=0, wall_seconds=1.0, cpu_seconds=1.0,
         data_hash=family.digest, data_name=family.name,
@@ -208,7 +207,7 @@ def test_a_saved_joined_model_predicts_the_same_and_serves_the_estimator(
 
 
 def test_a_head_on_a_joined_net_forgets_who_trained_it(family: ClassFamily) -> None:
-    trained = on_trunk(recipe_of(3, family), PROGRAMS["ridge"].source)
+    trained = on_trunk(candidate_of(3, family), PROGRAMS["ridge"].source)
     assert trained.learner.options == {"trunk": "protonet"}
     moved = on_net(trained, Choice("joined", {"members": []}))
     assert moved.learner == Choice("program") and moved.program == trained.program
@@ -290,18 +289,18 @@ def test_selection_ignores_rows_that_episodes_do_not_use() -> None:
 
 
 def test_the_episodes_of_selection_are_those_that_heads_are_measured_on(
-    joined: tuple[Path, dict[str, Any]], family: ClassFamily
+    joined: Joined, family: ClassFamily
 ) -> None:
-    for shots, task in zip((1, 5), joined[1]["heads"][0]["tasks"], strict=True):
+    for shots, task in zip((1, 5), joined[1].found[0].figures.tasks, strict=True):
         listed = episode_list(family, "search", family.spec(5, shots, 5), EPISODES)
-        assert task["result"]["protocol"]["list_hash"] == listed.list_hash
+        assert task.result.protocol.list_hash == listed.list_hash
 
 
 def test_tensors_of_heads_do_not_travel_into_the_joined_net(
-    joined: tuple[Path, dict[str, Any]],
+    joined: Joined,
 ) -> None:
-    tensors: MetaParams = dict(net_of(joined[0], 9).meta_params)
-    assert len(tensors.pop(CENTER)) == sum(NODES[node] for node in joined[1]["members"])
+    tensors: MetaParams = dict(joined[0].net(9).meta_params)
+    assert len(tensors.pop(CENTER)) == sum(NODES[node] for node in joined[1].members)
     assert all(name.startswith(("net.", "buffers.net.")) for name in tensors)
 
 
@@ -325,10 +324,10 @@ def test_cosines_of_wide_features_take_little_memory_and_are_the_same(
     """Features of all episodes together are far more than those of the store."""
     _, episodes = made_up()
     features = torch.randn(36, 2000, generator=torch_stream(0, "wide"))
-    together = joining_job._cosines(features, ROWS, episodes)
-    monkeypatch.setattr(joining_job, "_NUMBERS_AT_ONCE", 50_000)
+    together = joining._cosines(features, ROWS, episodes)
+    monkeypatch.setattr(joining, "_NUMBERS_AT_ONCE", 50_000)
     with _Largest() as largest:
-        apart = joining_job._cosines(features, ROWS, episodes)
+        apart = joining._cosines(features, ROWS, episodes)
     torch.testing.assert_close(apart, together)
     assert 0 < largest.numbers <= 50_000 < 40 * 4 * 2000
 
@@ -344,5 +343,5 @@ def test_no_more_than_a_caches_worth_of_features_is_gathered_at_once() -> None:
     store, _ = made_up()
     wide = torch.randn(36, 6400, generator=torch_stream(0, "wide"))
     with _Largest() as largest:
-        joining_job._cosines(wide, ROWS, Episodes(store, side(5), side(15), 20))
+        joining._cosines(wide, ROWS, Episodes(store, side(5), side(15), 20))
     assert largest.numbers <= 1 << 23

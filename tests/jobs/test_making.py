@@ -28,7 +28,7 @@ RECIPE = parse_recipe("rotate(90) . mix(0.3)")
 PROGRAM = Path(__file__).parent / "program_that_makes_a_family.py"
 
 
-class Judge:
+class EverySecond:
     """Keeps every second class, and counts how often it is asked."""
 
     def __init__(self, keeps: Callable[[int], bool] = lambda place: place % 2 == 0) -> None:
@@ -42,9 +42,9 @@ class Judge:
         return Verdict(kept, too_easy=number - len(kept))
 
 
-def make(folder: Path, family: ClassFamily, judge: Any = None, **options: Any) -> ClassFamily:
+def make(folder: Path, family: ClassFamily, useful: Any = None, **options: Any) -> ClassFamily:
     values = {"facts": ["data"], "others": [], "recipe": RECIPE, "seed": 3, **options}
-    return made_family(folder, base=family, judge=judge, **values)
+    return made_family(folder, base=family, useful=useful, **values)
 
 
 def test_a_made_family_is_byte_for_byte_the_one_in_memory(family: Any, tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_made_family_is_byte_for_byte_the_one_in_memory(family: Any, tmp_path:
 
 
 def test_only_classes_that_the_verdict_keeps_are_there(family: Any, tmp_path: Path) -> None:
-    made, every = make(tmp_path, family, Judge()), generate(family, RECIPE, 3)
+    made, every = make(tmp_path, family, EverySecond()), generate(family, RECIPE, 3)
     first = len(family.store.classes)
     assert made.store.classes[first:] == every.store.classes[first::2]
     for index, info in enumerate(made.store.classes):
@@ -69,40 +69,40 @@ def test_only_classes_that_the_verdict_keeps_are_there(family: Any, tmp_path: Pa
 
 
 def test_who_comes_while_another_makes_the_same_waits_for_it(family: Any, tmp_path: Path) -> None:
-    judge = Judge()
+    useful = EverySecond()
     with ThreadPoolExecutor(4) as pool:
-        families = list(pool.map(lambda _: make(tmp_path, family, judge), range(8)))
-    assert judge.asked == 1
+        families = list(pool.map(lambda _: make(tmp_path, family, useful), range(8)))
+    assert useful.asked == 1
     assert len({made.digest for made in families}) == 1
 
 
 def test_what_decides_a_family_decides_which_one_comes_back(family: Any, tmp_path: Path) -> None:
-    judge = Judge()
+    useful = EverySecond()
     for options in ({}, {"seed": 4}, {"facts": ["data", "node 7"]}, {}, {"seed": 4}):
-        make(tmp_path, family, judge, **options)
-    assert judge.asked == 3
+        make(tmp_path, family, useful, **options)
+    assert useful.asked == 3
 
 
 def test_a_verdict_outlives_the_examples(
     family: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge = Judge()
-    first = make(tmp_path, family, judge)
+    useful = EverySecond()
+    first = make(tmp_path, family, useful)
     monkeypatch.setattr(making, "_MOST_BYTES", 1)  # every further family takes another's place
-    make(tmp_path, family, judge, seed=4)
+    make(tmp_path, family, useful, seed=4)
     assert len(list(tmp_path.glob("*/inputs.safetensors"))) == 1
-    assert judge.asked == 2
-    assert make(tmp_path, family, judge).digest == first.digest
-    assert judge.asked == 2
+    assert useful.asked == 2
+    assert make(tmp_path, family, useful).digest == first.digest
+    assert useful.asked == 2
 
 
 def test_if_nothing_is_of_use_the_family_itself_remains_and_nobody_asks_again(
     family: Any, tmp_path: Path
 ) -> None:
-    judge = Judge(lambda place: False)
-    assert make(tmp_path, family, judge) is family
-    assert make(tmp_path, family, judge) is family
-    assert judge.asked == 1
+    useful = EverySecond(lambda place: False)
+    assert make(tmp_path, family, useful) is family
+    assert make(tmp_path, family, useful) is family
+    assert useful.asked == 1
 
 
 def test_classes_of_other_families_come_first_and_the_share_means_the_targets(
@@ -120,7 +120,7 @@ def test_classes_of_other_families_come_first_and_the_share_means_the_targets(
     expected = generate(merged, parse_recipe("rotate(90)"), 0)
     assert both.store.digest == expected.store.digest
     assert both.original is family
-    useless = Judge(lambda place: False)
+    useless = EverySecond(lambda place: False)
     alone = made_family(
         tmp_path, ["data", "1"], family, [other], parse_recipe("rotate(90)"), 0, useless
     )

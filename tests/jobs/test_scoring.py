@@ -16,8 +16,9 @@ from metaloop.core.errors import DivergenceError
 from metaloop.core.packing import scores_from_json
 from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Candidate, Choice
+from metaloop.jobs.measured import Figures
 from metaloop.jobs.scoring import Scorer, score_heads, task_lists
-from metaloop.jobs.workplace import TrainedNet, assemble, learner_of, prepare
+from metaloop.jobs.workplace import TrainedNet, Workplace, prepare
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read_arrays
 
@@ -31,37 +32,42 @@ def family() -> ClassFamily:
 
 
 @pytest.fixture
-def recipe(family: ClassFamily, tmp_path: Path) -> Candidate:
-    """A candidate with a small net; the folder is made ready for jobs."""
-    spec = family.spec(5, 1, 3)
-    prepare(tmp_path, family, spec)
-    made = make_candidate("protonet", family.input_format, spec)
+def place(family: ClassFamily, tmp_path: Path) -> Workplace:
+    return prepare(tmp_path, family, family.spec(5, 1, 3))
+
+
+@pytest.fixture
+def candidate(family: ClassFamily) -> Candidate:
+    """A candidate with a small net."""
+    made = make_candidate("protonet", family.input_format, family.spec(5, 1, 3))
     return Candidate(made.learner, Choice("mlp", {"width": 8, "depth": 1}), made.plan)
 
 
-def trained(folder: Path, recipe: Candidate, family: ClassFamily) -> dict[str, torch.Tensor]:
-    learner = learner_of(folder, recipe, family)
-    return dict(learner.init(family.spec(5, 1, 3), torch_stream(0, "init")))
+def trained(place: Workplace, candidate: Candidate) -> dict[str, torch.Tensor]:
+    learner = place.learner(candidate, place.family)
+    return dict(learner.init(place.spec, torch_stream(0, "init")))
 
 
 def test_heads_have_figures_of_the_same_tasks_with_one_and_five_shots(
-    recipe: Candidate, family: ClassFamily, tmp_path: Path
+    candidate: Candidate, place: Workplace
 ) -> None:
-    heads = (recipe, on_trunk(recipe, PROGRAMS["ridge"].source))
-    said = score_heads(tmp_path, heads, trained(tmp_path, recipe, family), 0, 20)
+    heads = (candidate, on_trunk(candidate, PROGRAMS["ridge"].source))
+    said = score_heads(place, heads, trained(place, candidate), 0, 20)
     for figures in said:
-        assert [task["result"]["protocol"]["shots"] for task in figures["tasks"]] == [1, 5]
-        assert all(len(scores_from_json(task["scores"])) == 20 for task in figures["tasks"])
-        values = [task["result"]["value"] for task in figures["tasks"]]
+        assert [task.result.protocol.shots for task in figures.tasks] == [1, 5]
+        assert all(len(scores_from_json(task.scores)) == 20 for task in figures.tasks)
+        values = [task.result.value for task in figures.tasks]
         assert values[1] > values[0] > 0.25
-    lists = [[task["result"]["protocol"]["list_hash"] for task in f["tasks"]] for f in said]
+    lists = [[task.result.protocol.list_hash for task in figures.tasks] for figures in said]
     assert lists[0] == lists[1] and lists[0][0] != lists[0][1]
 
 
 def test_heads_of_a_net_embed_every_example_once(
-    recipe: Candidate, family: ClassFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    candidate: Candidate, place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    learner = learner_of(tmp_path, recipe, family)
+    family = place.family
+    assert isinstance(family, ClassFamily)
+    learner = place.learner(candidate, family)
     seen: list[int] = []
     embed: Any = type(learner).embed
 
@@ -70,23 +76,23 @@ def test_heads_of_a_net_embed_every_example_once(
         return embed(self, meta_params, inputs)
 
     monkeypatch.setattr(type(learner), "embed", counted)
-    heads = (recipe, on_trunk(recipe, PROGRAMS["cosine"].source), recipe)
-    score_heads(tmp_path, heads, trained(tmp_path, recipe, family), 0, 30)
+    heads = (candidate, on_trunk(candidate, PROGRAMS["cosine"].source), candidate)
+    score_heads(place, heads, trained(place, candidate), 0, 30)
     examples = sum(len(family.store.examples_of[c]) for c in family.parts["search"])
     assert 0 < sum(seen) <= examples
 
 
 def test_scores_that_go_on_from_the_first_episodes_are_those_of_the_whole_list(
-    recipe: Candidate, family: ClassFamily, tmp_path: Path
+    candidate: Candidate, place: Workplace
 ) -> None:
-    net = TrainedNet(trained(tmp_path, recipe, family))
-    make = partial(assemble, tmp_path, recipe, net, 0)
-    scorer = Scorer(tmp_path, "promotion", 30)
-    whole = scorer.figures(make)["tasks"]
-    first = scorer.figures(make, until=10)["tasks"]
-    known = [scores_from_json(task["scores"]) for task in first]
+    net = TrainedNet(trained(place, candidate))
+    make = partial(place.assemble, candidate, net, 0)
+    scorer = Scorer(place, "promotion", 30)
+    whole = scorer.figures(make).tasks
+    first = scorer.figures(make, until=10).tasks
+    known = [scores_from_json(task.scores) for task in first]
     assert [len(each) for each in known] == [10, 10]
-    assert scorer.figures(make, known)["tasks"] == whole
+    assert scorer.figures(make, known).tasks == whole
 
 
 @pytest.mark.parametrize(
@@ -97,21 +103,20 @@ def test_scores_that_go_on_from_the_first_episodes_are_those_of_the_whole_list(
     ],
 )
 def test_a_candidate_that_fails_has_a_message_in_one_line_and_no_tasks(
-    recipe: Candidate, tmp_path: Path, error: Exception, status: str, message: str
+    place: Workplace, error: Exception, status: Any, message: str
 ) -> None:
     def make() -> Any:
         raise error
 
-    said = Scorer(tmp_path, "search", 5).figures(make)
-    assert said == {"status": status, "message": message}
+    assert Scorer(place, "search", 5).figures(make) == Figures(status, message)
 
 
-def test_what_is_no_candidates_fault_is_not_hidden(recipe: Candidate, tmp_path: Path) -> None:
+def test_what_is_no_candidates_fault_is_not_hidden(place: Workplace) -> None:
     def make() -> Any:
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="disk"):
-        Scorer(tmp_path, "search", 5).figures(make)
+        Scorer(place, "search", 5).figures(make)
 
 
 def test_tasks_of_several_shots_are_followed_by_others_only_if_asked(family: ClassFamily) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,19 +10,22 @@ from typing import Any
 import pytest
 
 from metaloop.archive import Archive
-from metaloop.catalogue import candidates
 from metaloop.catalogue.families import OpenedData
 from metaloop.core.budget import parse_budget
-from metaloop.core.records import Candidate
-from metaloop.loop import Learned, choosing, finishing, learn, repeating
+from metaloop.executors.base import Executor
+from metaloop.executors.in_process import InProcess
+from metaloop.jobs.table import works_in
+from metaloop.jobs.workplace import Workplace
+from metaloop.loop import Learned, learn
 from metaloop.loop.events import LoopEvent
 from metaloop.loop.run import Run, describe_data
+from metaloop.loop.settings import Settings
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.store import Reading
 
 BUDGET = "160steps"
 QUICK = ("nearest_centroid", "protonet", "simpleshot")  # others take seconds to measure
-TEST_EPISODES = 300
+SHORT = Settings(learners=QUICK, episodes=100, final_episodes=200, test_episodes=300)
 
 
 def run_to_end(events: Iterator[LoopEvent]) -> tuple[list[LoopEvent], dict[str, Any]]:
@@ -39,23 +41,21 @@ def stop_after(polls: int) -> Callable[[], bool]:
     return lambda: next(left, None) is None
 
 
-def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets runs choose among few learners, and test on fewer episodes: all else is as it is."""
-
-    def quick(*arguments: Any, **options: Any) -> list[Candidate]:
-        every = candidates.catalogue_candidates(*arguments, **options)
-        return [candidate for candidate in every if candidate.learner.name in QUICK]
-
-    monkeypatch.setattr(choosing, "catalogue_candidates", quick)
-    monkeypatch.setattr(finishing, "_TEST_EPISODES", TEST_EPISODES)
-    monkeypatch.setattr(repeating, "EPISODES", 100)
-    monkeypatch.setattr(repeating, "FINAL_EPISODES", 200)
+def in_process(workplace: Workplace, workers: int) -> Executor:
+    """Does all work in this process: no time for the start of workers."""
+    return InProcess(works_in(workplace))
 
 
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shortens the runs of a test, as `finished` was."""
-    shorten(monkeypatch)
+@pytest.fixture(scope="session")
+def short() -> Settings:
+    """Lets runs choose among few learners, and measure on fewer episodes: all else is as it is."""
+    return SHORT
+
+
+@pytest.fixture(scope="session")
+def here() -> dict[str, Any]:
+    """Options of a short run in this process."""
+    return {"settings": SHORT, "executor": in_process}
 
 
 @pytest.fixture(scope="session")
@@ -64,23 +64,8 @@ def finished(
 ) -> tuple[Path, list[LoopEvent], Any]:
     """A run that was never interrupted, on one worker process: folder, events, report."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        shorten(monkeypatch)
-        events = learn(make(), out=folder, budget=BUDGET, queries=5, workers=1)
-        return folder, *run_to_end(events)
-
-
-@pytest.fixture(scope="session")
-def make_short() -> Callable[[], AbstractContextManager[None]]:
-    """A context in which runs are as short as `finished`: for fixtures of modules."""
-
-    @contextmanager
-    def shortened() -> Iterator[None]:
-        with pytest.MonkeyPatch.context() as monkeypatch:
-            shorten(monkeypatch)
-            yield
-
-    return shortened
+    options: dict[str, Any] = {"budget": BUDGET, "queries": 5, "workers": 1, "settings": SHORT}
+    return folder, *run_to_end(learn(make(), out=folder, **options))
 
 
 @pytest.fixture

@@ -13,17 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from metaloop.catalogue import candidates
-from metaloop.core.records import Candidate
-from metaloop.loop import Learned, Tried, choosing, finishing, learn, repeating
+from metaloop.loop import Learned, Tried, learn
+from metaloop.loop.settings import Settings
 
-QUICK = ("nearest_centroid", "protonet", "simpleshot")
-
-
-def quick(*arguments: Any, **options: Any) -> list[Candidate]:
-    """Returns the few candidates that are measured in no time."""
-    every = candidates.catalogue_candidates(*arguments, **options)
-    return [candidate for candidate in every if candidate.learner.name in QUICK]
+SETTINGS = Settings(
+    learners=("nearest_centroid", "protonet", "simpleshot"), final_episodes=200, test_episodes=200
+)
 
 
 def say(content: dict[str, Any]) -> None:
@@ -35,11 +30,10 @@ def say(content: dict[str, Any]) -> None:
 def main() -> None:
     """Learns, or goes on with learning."""
     data, out = Path(sys.argv[1]), Path(sys.argv[2])
-    choosing.catalogue_candidates = quick  # type: ignore[attr-defined]
-    finishing._TEST_EPISODES = repeating.FINAL_EPISODES = 200
     tried_before = (out / "archive.sqlite").exists()
     budget = sys.argv[3] if len(sys.argv) > 3 else "90steps"
-    for event in learn(data, out=out, budget=budget, queries=5, workers=1, resume=tried_before):
+    options: dict[str, Any] = {"budget": budget, "queries": 5, "workers": 1, "settings": SETTINGS}
+    for event in learn(data, out=out, resume=tried_before, **options):
         if isinstance(event, Tried):
             trial = event.trial
             value = trial.results[0].value if trial.results else None

@@ -19,6 +19,7 @@ from metaloop.loop.arms import END_TO_END, INNER_LOSS, arm_of
 from metaloop.loop.changes import Changes
 from metaloop.loop.evolving import end_to_end, other_inner_loss
 from metaloop.loop.population import Head, Node, Population
+from metaloop.loop.proposal import Proposal
 from metaloop.loop.recording import is_generated
 from metaloop.programs.canonical import canonical
 from metaloop.programs.library import library_program
@@ -41,7 +42,7 @@ def made(name: str, family: Any) -> Candidate:
 def invent(population: Population, recipe: Candidate, sources: dict[str, float]) -> None:
     """Puts in a node of programs with figures on `search`."""
     number = len(population.nodes)
-    node = Node(number, "invent", recipe, "program: invented", line=number)
+    node = Node(number, Proposal("invent", (recipe,), "program: invented"), line=number)
     for source, value in sources.items():
         candidate = on_trunk(recipe, source)
         scores = EpisodeScores.independent(np.full(10, value))
@@ -54,7 +55,7 @@ def invent(population: Population, recipe: Candidate, sources: dict[str, float])
 
 def test_the_best_invention_of_all_is_trained_end_to_end(changes: Changes, family: Any) -> None:
     recipe = made("simpleshot", family)
-    node = Node(0, "train", recipe)
+    node = Node(0, Proposal("train", (recipe,)))
     rng = np.random.default_rng(0)
     assert not changes.applies(END_TO_END, recipe)
     assert changes.varied(END_TO_END, node, rng, [node]) is None

@@ -14,6 +14,7 @@ from metaloop.core.errors import DataError, MetaloopError
 from metaloop.core.records import Trial
 from metaloop.loop import Learned, Tried, learn
 from metaloop.loop.proposal import Generates
+from metaloop.loop.settings import Settings
 from metaloop.tasks.store import Reading
 
 OPTIONS: dict[str, Any] = {"budget": "40steps", "queries": 5}
@@ -43,11 +44,11 @@ def trials_of(folder: Path) -> list[Trial]:
         return [stored.trial for stored in archive.trials()]
 
 
-@pytest.mark.usefixtures("short")
 def test_where_no_net_can_be_trained_a_plain_baseline_is_returned(
-    reading: Reading, tmp_path: Path
+    reading: Reading, tmp_path: Path, short: Settings
 ) -> None:
-    events = list(learn(reading, out=tmp_path / "run", net=BreaksInTraining(), **OPTIONS))
+    options = {**OPTIONS, "settings": short}
+    events = list(learn(reading, out=tmp_path / "run", net=BreaksInTraining(), **options))
     assert isinstance(events[-1], Learned)
     report: dict[str, Any] = events[-1].report
     assert report["status"] == "finished" and report["best"]["baseline"] is True
@@ -62,15 +63,13 @@ def test_where_no_net_can_be_trained_a_plain_baseline_is_returned(
     assert {trial.status for trial in told} == {"failed", "finished"}
 
 
-@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("how", ["raise", "diverge"])
 def test_a_net_that_breaks_in_the_middle_leaves_what_was_reached(
-    reading: Reading, tmp_path: Path, how: str
+    reading: Reading, tmp_path: Path, how: str, short: Settings
 ) -> None:
     nothing = Generates(algorithms=False, data=False)
-    events = learn(
-        reading, out=tmp_path / "run", net=BreaksInTraining(12, how), generates=nothing, **OPTIONS
-    )
+    options = {**OPTIONS, "generates": nothing, "settings": short}
+    events = learn(reading, out=tmp_path / "run", net=BreaksInTraining(12, how), **options)
     *_, last = events
     assert isinstance(last, Learned) and last.report["status"] == "finished"
     statuses = {trial.status for trial in trials_of(tmp_path / "run")}

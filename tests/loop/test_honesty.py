@@ -16,18 +16,15 @@ from metaloop.catalogue.candidates import catalogue_candidates
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.core.learner import Learner, MetaParams
 from metaloop.core.randomness import torch_stream
-from metaloop.core.records import Candidate, to_json
+from metaloop.core.records import Candidate
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.evaluation import score_episodes
-from metaloop.executors.base import Executor
-from metaloop.executors.in_process import InProcess
 from metaloop.generators.generate import generate
 from metaloop.generators.recipes import parse_recipe
-from metaloop.jobs import inventing as inventing_job
-from metaloop.jobs.inventing import invent_programs
-from metaloop.jobs.table import WORK
-from metaloop.jobs.workplace import TrainedNet, assemble, net_of, prepare, save_net
-from metaloop.loop import Learned, learn, learning
+from metaloop.jobs import inventing
+from metaloop.jobs.inventing import InventRequest, invent_programs
+from metaloop.jobs.workplace import TrainedNet, prepare
+from metaloop.loop import Learned, learn
 from metaloop.loop.choosing import choose_field
 from metaloop.loop.proposal import Generates
 from metaloop.loop.run import Run
@@ -52,13 +49,8 @@ def assembled(
     folder: Path, candidate: Candidate, family: ClassFamily
 ) -> tuple[Learner, MetaParams]:
     """Returns a candidate on a fresh net, as a run's workers assemble it."""
-    prepare(folder, family, family.spec(5, 1, 5))
-    return assemble(folder, candidate, net_of_nothing(folder), 0)
-
-
-def net_of_nothing(folder: Path) -> TrainedNet:
-    save_net(folder, 0, {})
-    return net_of(folder, 0)
+    place = prepare(folder, family, family.spec(5, 1, 5))
+    return place.assemble(candidate, TrainedNet({}), 0)
 
 
 def test_flipped_query_labels_change_no_prediction_of_any_candidate(
@@ -109,13 +101,6 @@ def sealed_noise(family: ClassFamily, parts: tuple[str, ...]) -> ClassFamily:
     return ClassFamily(family.name, store, family.parts)
 
 
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def executor(run: Run, wishes: Any) -> Executor:
-        return InProcess(WORK, run.states)
-
-    monkeypatch.setattr(learning, "_executor", executor)
-
-
 def searched(folder: Path) -> tuple[list[Any], list[Any]]:
     """Returns what was asked for and found before anything was judged."""
     with Archive.open(folder / "archive.sqlite", read_only=True) as archive:
@@ -125,15 +110,13 @@ def searched(folder: Path) -> tuple[list[Any], list[Any]]:
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("short")
 def test_a_search_is_the_same_whatever_the_sealed_parts_hold(
-    family: ClassFamily, reading: Reading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    family: ClassFamily, reading: Reading, tmp_path: Path, here: dict[str, Any]
 ) -> None:
-    in_this_process(monkeypatch)
     found = []
     noisy = sealed_noise(family, ("promotion", "test")).store
     for name, store in (("a", reading.store), ("b", noisy)):
-        options: dict[str, Any] = {"budget": "20steps", "queries": 5, "generates": DATA_ALONE}
+        options = {"budget": "20steps", "queries": 5, "generates": DATA_ALONE, **here}
         *_, last = learn(replace(reading, store=store), out=tmp_path / name, **options)
         assert isinstance(last, Learned)
         found.append(searched(tmp_path / name))
@@ -157,32 +140,32 @@ def test_inventions_are_measured_on_other_episodes_than_they_were_searched_on(
     family: ClassFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec: TaskSpec = family.spec(5, 1, 5)
-    prepare(tmp_path, family, spec)
+    place = prepare(tmp_path, family, spec)
     candidates = catalogue_candidates(family.input_format, spec)
-    recipe = next(c for c in candidates if c.learner.name == "simpleshot")
-    learner = assemble(tmp_path, recipe, net_of_nothing(tmp_path), 0)[0]
-    save_net(tmp_path, 1, learner.init(spec, torch_stream(0, "init")))
+    candidate = next(c for c in candidates if c.learner.name == "simpleshot")
+    learner = place.learner(candidate, family)
+    place.save_net(1, learner.init(spec, torch_stream(0, "init")))
     stacked: list[str] = []
-    kept = inventing_job._Net._stacked
+    kept = inventing._Net._stacked
 
     def noting(self: Any, episodes: Any) -> Any:
         stacked.extend(row.tobytes().hex() for row in np.sort(episodes.query.examples, axis=1))
         return kept(self, episodes)
 
-    monkeypatch.setattr(inventing_job._Net, "_stacked", noting)
-    arguments = {
-        "node": 2, "on": 1, "recipe": to_json(recipe), "heads": [], "known": [],
-        "wall_seconds": None, "evaluations": 5, "seed": 0, "episodes": 50,
-    }  # fmt: skip
-    said = invent_programs(tmp_path, arguments, lambda content: None)
+    monkeypatch.setattr(inventing._Net, "_stacked", noting)
+    request = InventRequest(
+        node=2, on=1, candidate=candidate, measured=(), programs=(), wall_seconds=None,
+        evaluations=5, seed=0, episodes=50,
+    )  # fmt: skip
+    said = invent_programs(place, request, lambda content: None)
     measured = [
         episode_list(family, "search", family.spec(spec.ways, shots, spec.queries), 50)
         for shots in (spec.shots, 5)
     ]
     rows = [row for listed in measured for row in np.sort(listed.query.examples, axis=1)]
     assert stacked and not {row.tobytes().hex() for row in rows} & set(stacked)
-    tasks = [task["result"]["protocol"] for each in said["heads"] for task in each["tasks"]]
-    assert {how["list_hash"] for how in tasks} == {listed.list_hash for listed in measured}
+    tasks = [task.result.protocol for found in said.found for task in found.figures.tasks]
+    assert {how.list_hash for how in tasks} == {listed.list_hash for listed in measured}
 
 
 def test_a_look_at_test_is_on_record_before_it_is_taken(
@@ -210,13 +193,11 @@ def test_a_look_at_test_is_on_record_before_it_is_taken(
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("short")
 def test_where_labels_mean_nothing_the_report_says_no_better_than_chance(
-    tools: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tools: Any, tmp_path: Path, here: dict[str, Any]
 ) -> None:
-    in_this_process(monkeypatch)
     shuffled = tools.make_reading(shuffled=True)
-    options: dict[str, Any] = {"budget": "60steps", "queries": 5, "generates": DATA_ALONE}
+    options = {"budget": "60steps", "queries": 5, "generates": DATA_ALONE, **here}
     _, report = tools.run_to_end(learn(shuffled, out=tmp_path / "run", **options))
     assert report["test"]["better_than_chance"] is False
     assert report["test"]["value"] == pytest.approx(0.2, abs=0.03)

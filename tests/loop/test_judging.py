@@ -8,7 +8,6 @@ little that is new: now all are scored on one list from its beginning, and one e
 from __future__ import annotations
 
 import itertools
-import json
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,20 +21,20 @@ from metaloop.archive import Archive
 from metaloop.catalogue.candidates import build_learner, catalogue_candidates
 from metaloop.core.errors import MetaloopError
 from metaloop.core.packing import scores_to_json
-from metaloop.core.records import Candidate, Choice, Plan, Protocol, Result, to_json
+from metaloop.core.records import Candidate, Choice, Plan, Protocol, Result
 from metaloop.core.statistics import EpisodeScores, surely_better
 from metaloop.engine.evaluation import protocol, result_of
 from metaloop.executors.base import Executor, Job, Outcome, Progress
 from metaloop.executors.performing import perform
 from metaloop.jobs import judging as judging_jobs
 from metaloop.jobs import scoring
-from metaloop.jobs.judging import is_enough
+from metaloop.jobs.judging import Entrant, JudgeRequest, is_enough
 from metaloop.jobs.judging import judge as judging_job
-from metaloop.jobs.measured import Measured, difference, measured
+from metaloop.jobs.measured import Figures, Measured, TaskFigures, difference, measured
 from metaloop.jobs.scoring import task_lists
-from metaloop.jobs.table import WORK
-from metaloop.jobs.workplace import prepare
-from metaloop.loop import Learned, learn, learning, repeating
+from metaloop.jobs.table import works_in
+from metaloop.jobs.workplace import Workplace, prepare
+from metaloop.loop import Learned, learn
 from metaloop.loop.judging import (
     Judge,
     final_contestants,
@@ -43,10 +42,11 @@ from metaloop.loop.judging import (
     resumed_judge,
     round_contestants,
 )
-from metaloop.loop.population import Head, Node, NodeKind, Population
-from metaloop.loop.proposal import Generates
+from metaloop.loop.population import Head, Node, Population
+from metaloop.loop.proposal import Generates, NodeKind, Proposal
 from metaloop.loop.recording import asked
 from metaloop.loop.run import Run
+from metaloop.loop.settings import Settings
 from metaloop.tasks.family import ClassFamily, class_family, episode_list
 from metaloop.tasks.readers import read_arrays
 
@@ -55,7 +55,7 @@ Some = np.ndarray | EpisodeScores
 Scores = Some | tuple[Some, Some] | None
 
 
-def figures(*scores: np.ndarray | EpisodeScores) -> dict[str, Any]:
+def figures(*scores: np.ndarray | EpisodeScores) -> Figures:
     """Returns what a worker says of a contestant with these scores, with 1 shot, then with 5.
 
     Of an array every episode is a unit of its own.
@@ -66,12 +66,11 @@ def figures(*scores: np.ndarray | EpisodeScores) -> dict[str, Any]:
         units = zlib.crc32(each.units.tobytes())
         how = Protocol("promotion", 5, shots, 5, "none", f"list {shots} {units}", "data")
         result = result_of(each, "accuracy", how)
-        packed = scores_to_json(each)
-        tasks.append({"result": json.loads(to_json(result)), "scores": packed})
-    return {"status": "finished", "message": "", "tasks": tasks}
+        tasks.append(TaskFigures(result, scores_to_json(each)))
+    return Figures("finished", tasks=tuple(tasks))
 
 
-FAILED = {"status": "failed", "message": "RuntimeError: no"}
+FAILED = Figures("failed", "RuntimeError: no")
 
 
 class Bench:
@@ -86,7 +85,7 @@ class Bench:
         number = len(self.population.nodes)
         plan = Plan("none") if kind in ("baselines", "join") else Plan("episodes")
         candidate = Candidate(Choice(name, {"of": number}), Choice("mlp"), plan, program=program)
-        node = Node(number, kind, candidate, parent=parent, line=number)
+        node = Node(number, Proposal(kind, (candidate,), parent=parent), line=number)
         job = self.run.archive.begin_job(self.run.id, number, kind, asked(node))
         self.run.archive.add_candidate(candidate, run=self.run.id)
         trial = self.run.archive.begin_trial(
@@ -107,7 +106,7 @@ class Bench:
         said = [FAILED if each[0] is None else figures(*each) for each in lists]
         number = 100 + judge.rounds
         job = self.run.archive.begin_job(self.run.id, number, "judge", {})
-        judge.conclude(self.run, contestants, {"heads": said})
+        judge.conclude(self.run, contestants, said)
         self.run.archive.end_job(job, "finished", judge.answer)
 
     @property
@@ -299,7 +298,8 @@ def test_nobody_is_compared_with_itself(bench: Bench) -> None:
 
 def test_a_candidate_that_was_trained_on_may_replace_its_earlier_self(bench: Bench) -> None:
     node, head = bench.add(0.5)
-    more = Node(9, "train", node.recipe, parent=node.number, continues=True, line=node.line)
+    continued = Proposal("train", (node.candidate,), parent=node.number, continues=True)
+    more = Node(9, continued, line=node.line)
     more.heads = [replace(head)]
     bench.population.end(more)
     judge = Judge()
@@ -326,7 +326,7 @@ def test_an_incumbent_that_fails_its_new_test_gives_way(bench: Bench) -> None:
 def test_where_all_fail_nothing_is_concluded(bench: Bench) -> None:
     first = bench.add(0.6)
     judge = Judge()
-    judge.conclude(bench.run, [first], {"heads": [FAILED]})
+    judge.conclude(bench.run, [first], [FAILED])
     assert judge.incumbent is None and judge.rounds == 1 and judge.answer == {}
 
 
@@ -373,7 +373,8 @@ def test_a_resumed_judge_knows_which_node_of_a_line_won(bench: Bench) -> None:
     first, second = bench.add(0.3), bench.add(0.6)
     judge = Judge()
     bench.judge(judge, [first, second], scores(0.3), scores(0.6))
-    later = Node(9, "train", second[1].candidate, parent=second[0].number, continues=True)
+    candidate, parent = second[1].candidate, second[0].number
+    later = Node(9, Proposal("train", (candidate,), parent=parent, continues=True))
     later.heads = [Head(second[1].candidate, "finished", search=second[1].search)]
     bench.population.end(later)  # the same candidate, trained on, and not judged
     resumed = resumed_judge(bench.run, bench.population)
@@ -395,42 +396,45 @@ def plain_candidates(family: ClassFamily, *names: str) -> list[Candidate]:
     return [found[name] for name in names]
 
 
-def asked_of(candidates: list[Candidate], episodes: int, *known: Any) -> dict[str, Any]:
-    """Returns the arguments of a judging job."""
-    return {
-        "contestants": [
-            {"candidate": to_json(candidate), "node": None, "known": scores}
-            for candidate, scores in itertools.zip_longest(candidates, known, fillvalue=())
-        ],
-        "episodes": episodes, "seed": 0,
-    }  # fmt: skip
+def asked_of(candidates: list[Candidate], episodes: int, *known: Any) -> JudgeRequest:
+    """Returns what a judging job is asked of candidates without nets."""
+    pairs = itertools.zip_longest(candidates, known, fillvalue=())
+    entrants = tuple(Entrant(candidate, None, tuple(scores)) for candidate, scores in pairs)
+    return JudgeRequest(entrants, episodes, seed=0)
+
+
+@pytest.fixture
+def place(family: ClassFamily, tmp_path: Path) -> Workplace:
+    return prepare(tmp_path, family, family.spec(5, 1, 5))
+
+
+def judged(place: Workplace, request: JudgeRequest) -> tuple[Figures, ...]:
+    return judging_job(place, request, lambda _: None).figures
 
 
 def test_a_job_measures_all_contestants_on_the_first_episodes_of_one_list(
-    family: ClassFamily, tmp_path: Path
+    family: ClassFamily, place: Workplace
 ) -> None:
-    prepare(tmp_path, family, family.spec(5, 1, 5))
     chosen = plain_candidates(family, "nearest_centroid", "nearest_neighbour")
-    heads = judging_job(tmp_path, asked_of(chosen, 40), lambda _: None)["heads"]
+    found = judged(place, asked_of(chosen, 40))
     learner = build_learner(chosen[0], family.input_format, "classification")
-    for place, shots in enumerate((1, 5)):
-        said = [head["tasks"][place]["result"] for head in heads]
+    for index, shots in enumerate((1, 5)):
+        said = [each.tasks[index].result for each in found]
         task = family.spec(5, shots, 5)
         episodes = episode_list(family, "promotion", task, 40)
-        assert {each["protocol"]["list_hash"] for each in said} == {
+        assert {each.protocol.list_hash for each in said} == {
             protocol(learner, family, "promotion", task, episodes).list_hash
         }
-        assert {each["protocol"]["part"] for each in said} == {"promotion"}
-        assert [each["episodes"] for each in said] == [40, 40]
+        assert {each.protocol.part for each in said} == {"promotion"}
+        assert [each.episodes for each in said] == [40, 40]
 
 
 def test_what_a_contestant_has_been_scored_on_is_not_scored_again(
-    family: ClassFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    family: ClassFamily, place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepare(tmp_path, family, family.spec(5, 1, 5))
     chosen = plain_candidates(family, "nearest_centroid", "nearest_neighbour")
-    alone = judging_job(tmp_path, asked_of(chosen[:1], 30), lambda _: None)["heads"][0]
-    known = [task["scores"] for task in alone["tasks"]]
+    alone = judged(place, asked_of(chosen[:1], 30))[0]
+    known = [task.scores for task in alone.tasks]
     scored: list[int] = []
     score: Any = scoring.score_episodes
 
@@ -439,10 +443,9 @@ def test_what_a_contestant_has_been_scored_on_is_not_scored_again(
         return score(learner, params, episodes, *rest)
 
     monkeypatch.setattr(scoring, "score_episodes", counted)
-    later = judging_job(tmp_path, asked_of(chosen, 50, known), lambda _: None)["heads"]
+    later = judged(place, asked_of(chosen, 50, known))
     assert scored == [20, 20, 50, 50]  # of the first one what it lacked, with one shot and five
-    whole = judging_job(tmp_path, asked_of(chosen, 50), lambda _: None)["heads"]
-    assert later == whole
+    assert later == judged(place, asked_of(chosen, 50))
 
 
 @pytest.mark.parametrize(
@@ -460,17 +463,14 @@ def test_more_episodes_are_taken_as_long_as_they_narrow_the_interval_for_new_cla
 
 
 def test_a_judgement_ends_where_more_episodes_would_not_help(
-    family: ClassFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    family: ClassFamily, place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepare(tmp_path, family, family.spec(5, 1, 5))
     chosen = plain_candidates(family, "nearest_centroid", "nearest_neighbour")
     monkeypatch.setattr(judging_jobs, "BLOCK", 10)
     for enough, expected in ((True, 10), (False, 25)):
         monkeypatch.setattr(judging_jobs, "is_enough", lambda figures, said=enough: said)
-        heads = judging_job(tmp_path, asked_of(chosen, 25), lambda _: None)["heads"]
-        assert {task["result"]["episodes"] for head in heads for task in head["tasks"]} == {
-            expected
-        }
+        found = judged(place, asked_of(chosen, 25))
+        assert {task.result.episodes for each in found for task in each.tasks} == {expected}
 
 
 def test_a_task_of_several_shots_or_of_few_examples_is_judged_alone() -> None:
@@ -484,17 +484,15 @@ def test_a_task_of_several_shots_or_of_few_examples_is_judged_alone() -> None:
 
 
 def test_a_contestant_that_fails_leaves_the_others_their_figures(
-    family: ClassFamily, tmp_path: Path
+    family: ClassFamily, place: Workplace
 ) -> None:
-    spec = family.spec(5, 1, 5)
-    prepare(tmp_path, family, spec)
-    good = catalogue_candidates(family.input_format, spec)
+    good = catalogue_candidates(family.input_format, place.spec)
     centroid = next(c for c in good if c.learner.name == "nearest_centroid")
     bad = Candidate(Choice("logistic_regression", {"inverse_strength": -1.0}), Choice("raw"),
                     Plan("none"))  # fmt: skip
-    first, second = judging_job(tmp_path, asked_of([bad, centroid], 3), lambda _: None)["heads"]
-    assert first["status"] == "failed" and "tasks" not in first and "-1.0" in first["message"]
-    assert second["status"] == "finished"
+    first, second = judged(place, asked_of([bad, centroid], 3))
+    assert first.status == "failed" and first.tasks == () and "-1.0" in first.message
+    assert second.status == "finished"
 
 
 class JudgesAreSlow(Executor):
@@ -502,8 +500,8 @@ class JudgesAreSlow(Executor):
 
     num_workers = 2
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.jobs = folder, list[Job]()
+    def __init__(self, workplace: Workplace, workers: int) -> None:
+        self.works, self.jobs = works_in(workplace), list[Job]()
 
     @property
     def free(self) -> int:
@@ -522,7 +520,7 @@ class JudgesAreSlow(Executor):
             return []
         job = min(self.jobs, key=lambda job: job.work == "judge")
         self.jobs.remove(job)
-        return [perform(WORK, self.folder, job, lambda content: None)]
+        return [perform(self.works, job, lambda content: None)]
 
     def events(self) -> list[Progress]:
         return []
@@ -545,13 +543,11 @@ class LastJudgementCrashes(JudgesAreSlow):
 
 
 def test_no_judgement_begins_while_another_is_under_way(
-    reading: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: None
+    reading: Any, tmp_path: Path, short: Settings
 ) -> None:
-    monkeypatch.setattr(learning, "_executor", lambda run, wishes: JudgesAreSlow(run.states))
-    monkeypatch.setattr(repeating, "EPISODES", 100)
     events = learn(
         reading, out=tmp_path / "run", budget="60steps", queries=5, workers=2,
-        generates=Generates(algorithms=False),
+        generates=Generates(algorithms=False), settings=short, executor=JudgesAreSlow,
     )  # fmt: skip
     last = list(events)[-1]
     assert isinstance(last, Learned) and last.report["status"] == "finished"
@@ -564,17 +560,13 @@ def test_no_judgement_begins_while_another_is_under_way(
 
 
 def test_a_last_judgement_that_crashes_is_an_error_of_one_line_and_can_be_resumed(
-    reading: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: None
+    reading: Any, tmp_path: Path, short: Settings
 ) -> None:
-    executor: list[type[Executor]] = [LastJudgementCrashes]
-    monkeypatch.setattr(learning, "_executor", lambda run, wishes: executor[-1](run.states))  # type: ignore[call-arg]
-    monkeypatch.setattr(repeating, "EPISODES", 100)
     options: dict[str, Any] = {
         "out": tmp_path / "run", "budget": "60steps", "queries": 5, "workers": 2,
-        "generates": Generates(algorithms=False, data=False),
+        "generates": Generates(algorithms=False, data=False), "settings": short,
     }  # fmt: skip
     with pytest.raises(MetaloopError, match="last judgement came to no result"):
-        list(learn(reading, **options))
-    executor.append(JudgesAreSlow)
-    *_, last = learn(reading, resume=True, **options)
+        list(learn(reading, executor=LastJudgementCrashes, **options))
+    *_, last = learn(reading, resume=True, executor=JudgesAreSlow, **options)
     assert isinstance(last, Learned) and last.report["status"] == "finished"

@@ -17,9 +17,10 @@ from metaloop.core.errors import (
     MetaloopError,
     OutputError,
 )
-from metaloop.loop import DataRead, Learned, Promoted, Tried, finishing, learn
+from metaloop.loop import DataRead, Learned, Promoted, Tried, learn
 from metaloop.loop.events import Trying
 from metaloop.loop.proposal import Generates
+from metaloop.loop.settings import Settings
 from metaloop.models.model import load_model
 
 BUDGET = "160steps"  # of `finished`
@@ -58,7 +59,7 @@ def test_the_report_is_json_with_all_keys(finished: Any) -> None:
 
 
 def test_the_final_test_has_a_thousand_episodes_unless_a_test_says_otherwise() -> None:
-    assert finishing._TEST_EPISODES == 1000
+    assert Settings().test_episodes == 1000
 
 
 def test_something_was_learned(finished: Any) -> None:
@@ -231,11 +232,12 @@ def test_regression_is_learned_beside_plain_ridge_regression(tools: Any, tmp_pat
     assert report["test"]["value"] < plain[0]["search"]["value"]
 
 
-@pytest.mark.usefixtures("short")
 def test_a_reader_that_stops_at_the_last_event_leaves_a_finished_run(
-    reading: Any, tmp_path: Path
+    reading: Any, tmp_path: Path, short: Settings
 ) -> None:
-    options: dict[str, Any] = {"budget": "20steps", "queries": 5, "workers": 1}
+    options: dict[str, Any] = {
+        "budget": "20steps", "queries": 5, "workers": 1, "settings": short
+    }  # fmt: skip
     nothing = Generates(algorithms=False, data=False)
     for event in learn(reading, out=tmp_path / "run", generates=nothing, **options):
         if isinstance(event, Learned):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,13 +19,18 @@ from metaloop.archive import Archive
 from metaloop.catalogue.candidates import make_candidate
 from metaloop.catalogue.programs import PROGRAMS, on_trunk, program_name
 from metaloop.core.packing import scores_to_json
-from metaloop.core.records import Choice, Plan, Protocol, Result, to_json
+from metaloop.core.records import Choice, Plan, Protocol, Result
 from metaloop.core.statistics import EpisodeScores, mean_with_interval
 from metaloop.executors.base import Job, Outcome
+from metaloop.jobs.inventing import InventResult
+from metaloop.jobs.joining import JoinResult
+from metaloop.jobs.measured import Figures, Found, TaskFigures
+from metaloop.jobs.table import NodeResult
+from metaloop.jobs.training import TrainResult
 from metaloop.loop.choosing import GIVEN, PROVEN, choose_field
 from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposal import CATALOGUE, Proposal
-from metaloop.loop.recording import add_head, begin, end, is_generated
+from metaloop.loop.recording import begin, end, is_generated
 from metaloop.loop.run import Run
 from metaloop.loop.variation import crossover
 from metaloop.models.illustrating import illustrations
@@ -78,7 +82,7 @@ def test_an_invention_comes_from_its_net_and_from_an_older_program(records: Reco
         assert operator_kind(oldest) == CATALOGUE
 
 
-def figures(value: float) -> dict[str, Any]:
+def figures(value: float) -> Figures:
     """Returns what a worker says of a head with such scores, with 1 shot and with 5."""
     scores = value + 0.02 * np.random.default_rng(round(1000 * value)).normal(size=50)
     estimate = mean_with_interval(scores)
@@ -87,38 +91,39 @@ def figures(value: float) -> dict[str, Any]:
     for shots in (1, 5):
         how = Protocol("search", 5, shots, 5, "none", f"list of {shots}", "data")
         result = Result("accuracy", estimate.value, estimate.ci95, 50, how)
-        tasks.append({"result": json.loads(to_json(result)), "scores": packed})
-    return {"status": "finished", "message": "", "tasks": tasks}
+        tasks.append(TaskFigures(result, packed))
+    return Figures("finished", tasks=tuple(tasks))
 
 
-def finish_node(run: Run, population: Population, node: Node, job: Any, *values: float) -> None:
-    heads = [figures(value) for value in values]
-    said = {"status": "finished", "heads": heads, "members": node.members, "train_wall_seconds": 1}
-    outcome = Outcome(Job(node.number, node.kind, {}), "done", said, "", 1.0, 2.0)
-    end(run, population, node, job, outcome)
+def live(run: Run, population: Population, node: Node, result: NodeResult) -> None:
+    """Records a node, with what its job came back with."""
+    job = begin(run, population, node)
+    outcome = Outcome(Job(node.number, node.kind, {}), "done", {}, "", 1.0, 2.0)
+    end(run, population, node, job, outcome, result)
 
 
 def test_joined_nets_come_from_all_of_theirs_and_are_credited(make_run: RunMaker) -> None:
     run, population = make_run(), Population()
     first = make_candidate("protonet", run.family.input_format, run.spec)
     second = replace(first, plan=replace(first.plan, warmup=0.21))
-    for number, recipe in enumerate((first, second)):
-        node = Node(number, "train", recipe, line=number)
-        job = begin(run, population, node, Proposal("train", (recipe,), CATALOGUE))
-        finish_node(run, population, node, job, 0.5 + 0.1 * number)
+    for number, candidate in enumerate((first, second)):
+        heads = (figures(0.5 + 0.1 * number),)
+        trained = TrainResult("finished", "", 1, 1.0, 1.0, None, None, (), heads)
+        live(run, population, Node(number, Proposal("train", (candidate,)), number), trained)
     older, newer = PROGRAMS["ridge"].source, PROGRAMS["ridge"].source.replace("0.01", "0.02")
-    invent = Node(2, "invent", first, "program: invented", parent=0)
-    job = begin(run, population, invent, Proposal("invent", (), invent.operator))
-    head = Head(on_trunk(first, newer), "running", generated=True)
-    add_head(run, population, invent, job, head, "program: ridge, 0.01 -> 0.02", ancestor=older)
-    finish_node(run, population, invent, job, 0.7)
-    join = Node(3, "join", second, "committee: nets joined", parent=1, members=(1, 0))
-    job = begin(run, population, join, Proposal("join", (), join.operator))
+    found = Found(
+        on_trunk(first, newer), figures(0.7), "program: ridge, 0.01 -> 0.02", ancestor=older
+    )
+    invent = Node(2, Proposal("invent", (first,), "program: invented", parent=0))
+    live(run, population, invent, InventResult((found,), 1))
     joined = replace(second, net=Choice("joined"), plan=Plan("none"))
-    for candidate in (replace(joined, learner=Choice("program"), program=newer), joined):
-        head = Head(candidate, "running", generated=is_generated(candidate))
-        add_head(run, population, join, job, head, "committee: 2 nets joined")
-    finish_node(run, population, join, job, 0.8, 0.6)
+    words = "committee: 2 nets joined"
+    heads_found = (
+        Found(replace(joined, learner=Choice("program"), program=newer), figures(0.8), words),
+        Found(joined, figures(0.6), words),
+    )
+    join = Node(3, Proposal("join", (second,), "committee: nets joined", parent=1))
+    live(run, population, join, JoinResult((1, 0), 2, heads_found))
 
     records = read_run(run.folder)
     with_program, without = (records.candidates[head.candidate.identity] for head in join.heads)
@@ -142,16 +147,15 @@ def test_a_crossover_and_its_heads_name_both_parents(make_run: RunMaker) -> None
     varied = crossover(first, second, np.random.default_rng(0))
     assert varied is not None and varied.further_parents == (second.identity,)
     population = Population()
-    node = Node(0, "train", first, heads=[Head(first, "finished")])
+    node = Node(0, Proposal("train", (first,)), heads=[Head(first, "finished")])
     population.nodes[0] = node
     for candidate in (first, second):
         run.archive.add_candidate(candidate)
-    child = Node(1, "train", varied.candidate, varied.operator, parent=0)
     proposal = Proposal(
         "train", (varied.candidate,), varied.operator, parent=0,
         further_parents=varied.further_parents,
     )  # fmt: skip
-    begin(run, population, child, proposal)
+    begin(run, population, Node(1, proposal))
     stored = run.archive.candidate(varied.candidate.identity)
     assert stored.parents == (first.identity, second.identity)
     assert stored.operator == varied.operator
@@ -165,16 +169,14 @@ def test_a_head_comes_from_the_same_head_on_its_parents_net(make_run: RunMaker) 
     recipe = make_candidate("protonet", run.family.input_format, run.spec)
     ridge = on_trunk(recipe, PROGRAMS["ridge"].source)
     population = Population()
-    population.nodes[0] = Node(
-        0, "train", recipe, heads=[Head(recipe, "finished"), Head(ridge, "finished")]
-    )
+    known = [Head(recipe, "finished"), Head(ridge, "finished")]
+    population.nodes[0] = Node(0, Proposal("train", (recipe,)), heads=known)
     for candidate in (recipe, ridge):
         run.archive.add_candidate(candidate)
     plan = replace(recipe.plan, warmup=0.21)
     heads = tuple(replace(head, plan=plan) for head in (recipe, ridge))
     operator = "plan: warmup 0.05 -> 0.21"
-    begin(run, population, Node(1, "train", heads[0], operator, parent=0),
-          Proposal("train", heads, operator, parent=0))  # fmt: skip
+    begin(run, population, Node(1, Proposal("train", heads, operator, parent=0)))
     found = [run.archive.candidate(head.identity) for head in heads]
     assert [stored.parents for stored in found] == [(recipe.identity,), (ridge.identity,)]
     assert {stored.operator for stored in found} == {operator}

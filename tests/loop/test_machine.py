@@ -16,12 +16,9 @@ from torch import nn
 
 from metaloop.archive import Archive
 from metaloop.core.errors import MachineError, MetaloopError, OutputError
-from metaloop.executors.base import Executor
-from metaloop.executors.in_process import InProcess
-from metaloop.jobs.table import WORK
 from metaloop.loop import Learned, Tried, learn, learning
 from metaloop.loop.proposal import Generates
-from metaloop.loop.run import Run
+from metaloop.loop.settings import Settings
 from metaloop.tasks.store import Reading
 
 OPTIONS: dict[str, Any] = {
@@ -49,13 +46,9 @@ class NeedsTooMuch(nn.Module):
 
 
 @pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch, short: None) -> None:
+def options(here: dict[str, Any]) -> dict[str, Any]:
     """Lets all work be done here, where limits can be set and lifted."""
-
-    def executor(run: Run, wishes: Any) -> Executor:
-        return InProcess(WORK, run.states)
-
-    monkeypatch.setattr(learning, "_executor", executor)
+    return {**OPTIONS, **here}
 
 
 @pytest.fixture
@@ -99,45 +92,42 @@ def assert_goes_on(events: Iterator[Any]) -> None:
     assert "finished" in {row["status"] for row in trained}
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_a_full_disk_stops_the_run_which_goes_on_when_there_is_room(
-    reading: Reading, tmp_path: Path, small_files: Any
+    reading: Reading, tmp_path: Path, small_files: Any, options: dict[str, Any]
 ) -> None:
     folder = tmp_path / "run"
-    events = learn(reading, out=folder, **OPTIONS)
+    events = learn(reading, out=folder, **options)
     pass_trials(events, 1)
     small_files(1)
     with pytest.raises((MachineError, OutputError), match=r"cannot write|cannot be .*written"):
         list(events)
     small_files(None)
     assert_stopped(folder)
-    assert_goes_on(learn(reading, out=folder, resume=True, **OPTIONS))
+    assert_goes_on(learn(reading, out=folder, resume=True, **options))
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_a_lost_folder_stops_the_run_which_goes_on_without_what_was_in_it(
-    reading: Reading, tmp_path: Path
+    reading: Reading, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     folder = tmp_path / "run"
-    events = learn(reading, out=folder, **OPTIONS)
+    events = learn(reading, out=folder, **options)
     pass_trials(events, 3)
     shutil.rmtree(folder / "states")
     with pytest.raises(MachineError, match=r"states.*go on with --resume"):
         list(events)
     assert_stopped(folder)
-    assert_goes_on(learn(reading, out=folder, resume=True, **OPTIONS))
+    assert_goes_on(learn(reading, out=folder, resume=True, **options))
 
 
-@pytest.mark.usefixtures("short")
 def test_too_little_memory_for_any_net_stops_the_run(
-    reading: Reading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reading: Reading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: Settings
 ) -> None:
-    folder, net = tmp_path / "run", NeedsTooMuch()
+    folder, net, options = tmp_path / "run", NeedsTooMuch(), {**OPTIONS, "settings": short}
     with pytest.raises(MachineError, match=r"ran out of memory.*--resume"):
-        list(learn(reading, out=folder, net=net, **OPTIONS))
+        list(learn(reading, out=folder, net=net, **options))
     assert_stopped(folder)
     monkeypatch.setattr(NeedsTooMuch, "is_modest", True)
-    assert_goes_on(learn(reading, out=folder, net=net, resume=True, **OPTIONS))
+    assert_goes_on(learn(reading, out=folder, net=net, resume=True, **options))
 
 
 def write(path: Path, classes: int, shift: float = 0.0) -> Path:
@@ -149,10 +139,11 @@ def write(path: Path, classes: int, shift: float = 0.0) -> Path:
     return path
 
 
-@pytest.mark.usefixtures("in_this_process")
-def test_a_run_does_not_go_on_with_data_that_changed(tmp_path: Path) -> None:
+def test_a_run_does_not_go_on_with_data_that_changed(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
     data, folder = write(tmp_path / "data.npz", 24), tmp_path / "run"
-    options = {**OPTIONS, "out": folder, "also": [write(tmp_path / "more.npz", 30, 5.0)]}
+    options |= {"out": folder, "also": [write(tmp_path / "more.npz", 30, 5.0)]}
     events = learn(data, **options)
     pass_trials(events, 1)
     events.close()  # type: ignore[attr-defined]
@@ -173,11 +164,13 @@ def test_a_run_does_not_go_on_with_data_that_changed(tmp_path: Path) -> None:
     assert_goes_on(learn(data, resume=True, **options))
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_reading_an_archive_is_not_charged_to_the_budget(
-    reading: Reading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reading: Reading,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
 ) -> None:
-    list(learn(reading, out=tmp_path / "first", **OPTIONS))
+    list(learn(reading, out=tmp_path / "first", **options))
     known = learning.known_programs
 
     def slowly(archive: Archive) -> list[str]:
@@ -186,7 +179,7 @@ def test_reading_an_archive_is_not_charged_to_the_budget(
 
     monkeypatch.setattr(learning, "known_programs", slowly)
     earlier = tmp_path / "first" / "archive.sqlite"
-    options = {**OPTIONS, "budget": "2s", "archive": earlier}
+    options |= {"budget": "2s", "archive": earlier}
     *_, last = learn(reading, out=tmp_path / "second", **options)
     assert isinstance(last, Learned) and last.report["status"] == "finished"
     assert last.report["reading_seconds"] >= 2.5

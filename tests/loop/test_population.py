@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from metaloop.core.records import Candidate, Choice, Plan, Protocol, Result
 from metaloop.core.statistics import EpisodeScores, mean_with_interval
 from metaloop.jobs.measured import Measured, difference
-from metaloop.loop.population import Head, Node, NodeKind, Population
+from metaloop.loop.population import Head, Node, Population
+from metaloop.loop.proposal import NodeKind, Proposal
 
-RECIPE = Candidate(Choice("protonet"), Choice("mlp"), Plan("episodes"))
+CANDIDATE = Candidate(Choice("protonet"), Choice("mlp"), Plan("episodes"))
 NOISE = np.random.default_rng(0).normal(0, 0.1, 400)
 
 
@@ -23,7 +24,7 @@ def head(value: float, episodes: int = 100, metric: str = "accuracy", cost: floa
     how = Protocol("search", 5, 1, 5, "none", f"list of {episodes}", "data")
     result = Result(metric, estimate.value, estimate.ci95, episodes, how)
     return Head(
-        RECIPE,
+        CANDIDATE,
         "finished",
         search=Measured((result,), (EpisodeScores.independent(scores),)),
         cost=cost,
@@ -33,13 +34,11 @@ def head(value: float, episodes: int = 100, metric: str = "accuracy", cost: floa
 def node(number: int, *heads: Head, line: int | None = None, parent: int | None = None,
          kind: NodeKind = "train") -> Node:  # fmt: skip
     """Returns a node; with a `line` it goes on from `parent`."""
-    return Node(
-        number, kind, RECIPE, heads=list(heads), parent=parent, continues=line is not None,
-        line=number if line is None else line,
-    )  # fmt: skip
+    proposal = Proposal(kind, (CANDIDATE,), parent=parent, continues=line is not None)
+    return Node(number, proposal, line=number if line is None else line, heads=list(heads))
 
 
-FAILED = Head(RECIPE, "failed", message="RuntimeError: no")
+FAILED = Head(CANDIDATE, "failed", message="RuntimeError: no")
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ def test_a_better_continuation_moves_its_line(population: Population) -> None:
     progress = population.end(node(2, head(0.6), line=1, parent=1))
     assert progress is not None and progress.value == pytest.approx(0.1)
     assert population.current == {0: 0, 1: 2} and population.stalls[1] == 0
-    assert [line.number for line in population.lines] == [2, 0]
+    assert [tip.number for tip in population.tips] == [2, 0]
 
 
 def test_a_worse_continuation_does_not_move_its_line_and_counts_as_a_stall(
@@ -123,7 +122,7 @@ def test_tasks_of_several_shots_count_as_much_as_those_asked_for() -> None:
 
     def of(*tasks: list[float]) -> Head:
         scores = tuple(EpisodeScores.independent(np.array(task)) for task in tasks)
-        return Head(RECIPE, "finished", search=Measured(results, scores))
+        return Head(CANDIDATE, "finished", search=Measured(results, scores))
 
     one, two = of([0.4, 0.6], [0.7, 0.7]), of([0.4, 0.6], [0.6, 0.6])
     assert one.value == pytest.approx(0.6) and two.value == pytest.approx(0.55)

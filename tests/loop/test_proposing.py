@@ -126,7 +126,7 @@ def play(
     population, steps, number = proposer.population, [], 0
     while True:
         nodes = [*population.nodes.values(), *population.pending.values()]
-        spent = sum((node.share for node in nodes), 0.0)
+        spent = sum((node.proposal.share for node in nodes), 0.0)
         proposal = proposer.propose(number, spent) if spent < 0.999 else None
         if proposal is not None and len(population.pending) < workers:
             busy = tuple(node.line for node in population.pending.values() if node.kind == "train")
@@ -143,14 +143,10 @@ def play(
 
 def begun(population: Population, proposal: Proposal, number: int) -> Node:
     parent = population.nodes.get(-1 if proposal.parent is None else proposal.parent)
-    node = Node(
-        number, proposal.kind, proposal.recipe, proposal.operator, proposal.arm, proposal.parent,
-        proposal.continues, proposal.rung, proposal.share, line=number,
-    )  # fmt: skip
+    node = Node(number, proposal, line=number, trained=proposal.share)
     heads = {h.learner.name: h for h in proposal.heads} if node.kind == "baselines" else None
     kept = proposal.heads if heads is None else heads.values()  # of each plain method the best
     node.heads = [Head(candidate, "running") for candidate in kept]
-    node.trained = proposal.share
     if parent is not None and proposal.continues:
         node.line, node.trained = parent.line, parent.trained + proposal.share
     population.begin(node)
@@ -169,7 +165,7 @@ def end_one(
     parent = proposer.population.nodes.get(-1 if node.parent is None else node.parent)
     if parent is not None and node.continues:
         value = accuracy_of(parent.value) + rng.uniform(-0.03, 0.06)
-    value += sum(worth[name] for name in node.recipe.data.families if name in worth)
+    value += sum(worth[name] for name in node.candidate.data.families if name in worth)
     node.cost = float(rng.uniform(0.5, 2.0))
     node.heads = [
         Head(head.candidate, "failed", message="no")
@@ -237,17 +233,17 @@ def test_what_is_proposed_can_be_built_and_shares_one_training(
     input_format = FAMILIES[kind].input_format
     for step in play(make_proposer(kind, seed), seed, workers):
         proposal = step.proposal
-        build_learner(proposal.recipe, input_format, "classification")
+        build_learner(proposal.candidate, input_format, "classification")
         assert len({head.identity for head in proposal.heads}) == len(proposal.heads)
         if proposal.kind == "train":
             assert len({trunk_of(head) for head in proposal.heads}) == 1
             longest = LAST_SEGMENT * SEGMENT_SHARE if proposal.continues else LONGEST_START
             assert 0 < proposal.share <= longest
             most = 3 if kind in WITH_COMPANIONS else 3 + len(kinds_of_operators(kind))
-            assert len(operators(proposal.recipe)) <= most
-            names = [choice.name for choice in operators(proposal.recipe)]
+            assert len(operators(proposal.candidate)) <= most
+            names = [choice.name for choice in operators(proposal.candidate)]
             assert len(set(names)) == len(names)
-            assert proposal.recipe.data.original_share >= 0.25
+            assert proposal.candidate.data.original_share >= 0.25
 
 
 @given(st.integers(0, 10**6), st.integers(1, 3))
@@ -295,7 +291,7 @@ def test_in_long_runs_programs_are_invented_again_once_there_is_another_net(seed
     assert all(step.spent >= at for step, at in zip(invented, INVENT_AT, strict=False))
     nets = [step.proposal.parent for step in invented]
     assert len(set(nets)) == len(nets)
-    last = proposer.population.lines[0].number
+    last = proposer.population.tips[0].number
     again = [n for n, step in enumerate(steps) if step.proposal.kind == "invent"]
     assert len(invented) == 2 or last in nets or last > again[0]
 
@@ -306,7 +302,7 @@ def test_data_that_helps_is_kept_and_data_that_hurts_is_not(name: str, kept: boo
     for seed in range(4):
         proposer = make_proposer("vectors", seed, families=(name,))
         play(proposer, seed, failing=0.0, worth={"good": 0.06, "bad": -0.06})
-        found.append(name in proposer.population.peaks[0].recipe.data.families)
+        found.append(name in proposer.population.peaks[0].candidate.data.families)
     assert sum(found) >= 3 if kept else sum(found) == 0
 
 
@@ -317,7 +313,7 @@ def test_without_generated_data_nothing_is_learned_from_but_the_original(
 ) -> None:
     proposer = make_proposer(kind, seed, generates=Generates(data=False), families=("other",))
     for step in play(proposer, seed):
-        assert step.proposal.recipe.data == DataRecipe()
+        assert step.proposal.candidate.data == DataRecipe()
         assert not step.proposal.arm.startswith(DATA)
 
 
@@ -366,13 +362,13 @@ def test_where_there_are_no_companions_the_best_contenders_begin_again_on_all_da
     assert steps[1 + len(FIELDS[kind].contenders) :][:number] == again
     first = [proposer.population.nodes[step.proposal.parent or 0] for step in again]
     values = [node.value for node in first]
-    assert values == sorted(values, reverse=True) and all(node.rung == 0 for node in first)
+    assert values == sorted(values, reverse=True) and all(node.proposal.rung == 0 for node in first)
     for step, parent in zip(again, first, strict=True):
-        assert {choice.name for choice in operators(step.proposal.recipe)} == (
+        assert {choice.name for choice in operators(step.proposal.candidate)} == (
             kinds_of_operators(kind)
         )
-        assert replace(step.proposal.recipe, data=parent.recipe.data) == parent.recipe
-        assert step.proposal.share == parent.share and not step.proposal.continues
+        assert replace(step.proposal.candidate, data=parent.candidate.data) == parent.candidate
+        assert step.proposal.share == parent.proposal.share and not step.proposal.continues
     without = play(make_proposer(kind, generates=Generates(data=False)), failing=0.0)
     assert not [step for step in without if step.proposal.arm == ALL_DATA]
 
@@ -380,7 +376,7 @@ def test_where_there_are_no_companions_the_best_contenders_begin_again_on_all_da
 def test_a_contender_that_has_all_data_already_does_not_begin_again() -> None:
     proposer = make_proposer("vectors")
     rich = proposer.changes.with_data(ALL_DATA, FIELDS["vectors"].contenders[0][0]).candidate
-    node = Node(0, "train", rich, share=0.01)
+    node = Node(0, Proposal("train", (rich,), share=0.01))
     node.heads = [measured(rich, 0.9, np.random.default_rng(0))]
     proposer.population.end(node)
     assert proposer.race._next_on_all_data([node]) is None
@@ -393,7 +389,7 @@ def test_further_families_are_arms_that_a_recipe_takes_up_once() -> None:
     taken = set()
     for seed in range(15):
         for step in play(make_proposer(seed=seed, families=("one", "two")), seed):
-            families = step.proposal.recipe.data.families
+            families = step.proposal.candidate.data.families
             assert len(set(families)) == len(families) and set(families) <= {"one", "two"}
             taken |= set(families)
     assert taken == {"one", "two"}
@@ -415,12 +411,12 @@ def test_a_line_that_brought_nothing_twice_rests_while_others_are_idle() -> None
     population, rng = proposer.population, np.random.default_rng(0)
     contenders = FIELDS["grey"].contenders
     for number, heads in enumerate(contenders):
-        node = Node(number, "train", heads[0], share=0.01, trained=0.01, line=number)
+        node = Node(number, Proposal("train", heads, share=0.01), number, trained=0.01)
         node.heads = [measured(heads[0], 0.9 - 0.03 * number, rng)]
         population.end(node)
-    population.nodes[100] = Node(100, "baselines", FIELDS["grey"].baselines[0])
+    population.nodes[100] = Node(100, Proposal("baselines", FIELDS["grey"].baselines))
     late = 0.95  # no line begins any more, and programs are invented already
-    population.nodes[101] = Node(101, "invent", FIELDS["grey"].contenders[0][0])
+    population.nodes[101] = Node(101, Proposal("invent", FIELDS["grey"].contenders[0]))
     assert going_on_with(proposer, late) in (0, 1)
     population.stalls[0] = 2
     assert going_on_with(proposer, late) == 1
@@ -444,29 +440,29 @@ def test_the_first_line_that_is_bred_has_another_net(kind: str, seed: int) -> No
     first = next(p for p in bred if p.kind == "train" and not p.continues)
     images = FAMILIES[kind].input_format
     begun = [coarse(net, images) for net in companions(images)]
-    assert first.recipe.net in begun
-    survivor = next(p for p in bred if p.continues).recipe.net
-    assert first.arm == NET and on_whole_images(first.recipe.net) != on_whole_images(survivor)
+    assert first.candidate.net in begun
+    survivor = next(p for p in bred if p.continues).candidate.net
+    assert first.arm == NET and on_whole_images(first.candidate.net) != on_whole_images(survivor)
 
 
 @pytest.mark.parametrize(("classes", "more"), [(20, True), (100, False)])
 def test_a_companion_learns_from_more_classes_where_there_are_few(classes: int, more: bool) -> None:
-    turned = 0
+    rotated = 0
     for seed in range(8):
         proposer = make_proposer("photographs", seed, num_classes=classes)
         steps = play(proposer, seed, workers=2, failing=0.0)
         first = next(step.proposal for step in steps if step.proposal.arm == NET)
-        has_more = bool(operators(first.recipe))
+        has_more = bool(operators(first.candidate))
         assert (", data: add " in first.operator) == has_more
         assert first.filtered_by == (first.parent if has_more else None)
-        turned += "rotate" in {choice.name for choice in operators(first.recipe)}
-    assert turned >= 4 if more else turned == 0
+        rotated += "rotate" in {choice.name for choice in operators(first.candidate)}
+    assert rotated >= 4 if more else rotated == 0
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_images_grow_once_their_time_has_come_and_before_all_else(seed: int) -> None:
     steps = play(make_proposer("photographs", seed), seed, workers=2, failing=0.0)
-    recipes = {number: step.proposal.recipe for number, step in enumerate(steps)}
+    recipes = {number: step.proposal.candidate for number, step in enumerate(steps)}
     grown = set()
     for step in steps:
         proposal = step.proposal
@@ -475,7 +471,7 @@ def test_images_grow_once_their_time_has_come_and_before_all_else(seed: int) -> 
         before = recipes[proposal.parent]
         if proposal.arm == RESOLUTION:
             assert step.spent >= FINER_AT
-            assert proposal.recipe == replace(before, net=finer(before.net) or before.net)
+            assert proposal.candidate == replace(before, net=finer(before.net) or before.net)
             assert proposal.operator == "resolution: shrink 2 -> 1"
             grown.add(proposal.parent)
         elif step.spent >= FINER_AT:  # whole by now, or larger images have been tried from there
@@ -493,7 +489,7 @@ def test_continuations_are_shorter_where_long_ones_made_lines_worse() -> None:
             value = parent.value + change if parent and node.continues else 0.6
             node.heads = [measured(head.candidate, value, rng) for head in node.heads]
             proposer.credit(node, proposer.population.end(node))
-            shares += [node.share] if node.continues else []
+            shares += [proposal.share] if node.continues else []
             number += 1
         assert shares[0] == SEGMENT_SHARE and min(shares) == shortest
         assert shares == sorted(shares, reverse=True)
@@ -515,7 +511,7 @@ def test_what_is_left_is_shared_by_lines_that_will_go_on_alone() -> None:
     proposer = make_proposer(generates=Generates(data=False))
     population, rng = proposer.population, np.random.default_rng(0)
     for number, heads in enumerate(FIELDS["grey"].contenders[:2]):
-        node = Node(number, "train", heads[0], share=0.1, trained=0.1, line=number)
+        node = Node(number, Proposal("train", heads, share=0.1), number, trained=0.1)
         node.heads = [measured(heads[0], 0.8, rng)]
         population.end(node)
     line, other = population.nodes[0], population.nodes[1]
@@ -523,8 +519,9 @@ def test_what_is_left_is_shared_by_lines_that_will_go_on_alone() -> None:
     population.stalls[1] = 2  # it rests
     assert proposer._last_share(line, 0.8) == pytest.approx(0.2)
     population.stalls[1] = 0
-    ended = replace(other, number=2, parent=1, continues=True, share=0.2)
-    ended.heads = [measured(other.recipe, 0.3, rng)]  # its last one, and surely worse
+    continued = replace(other.proposal, parent=1, continues=True, share=0.2)
+    ended = replace(other, number=2, proposal=continued)
+    ended.heads = [measured(other.candidate, 0.3, rng)]  # its last one, and surely worse
     population.end(ended)
     assert population.current[1] == 1
     assert proposer._last_share(line, 0.8) == pytest.approx(0.2)
@@ -560,5 +557,5 @@ def test_random_search_trains_whole_candidates_of_the_same_space() -> None:
     steps = play(make_proposer(generates=Generates(chance=True)), 3)
     trained = [step.proposal for step in steps if step.proposal.kind == "train"]
     assert len(trained) == 10 and not any(proposal.continues for proposal in trained)
-    assert len({proposal.recipe.identity for proposal in trained}) == 10
+    assert len({proposal.candidate.identity for proposal in trained}) == 10
     assert {proposal.parent for proposal in trained} == {None}

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from metaloop.archive import Archive, rows
+from metaloop.archive import Archive, JobId, rows
 from metaloop.catalogue.families import OpenedData
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.packing import scores_to_json
 from metaloop.core.records import (
     Candidate,
     Choice,
+    CurvePoint,
     Plan,
     Protocol,
     Result,
@@ -26,17 +26,21 @@ from metaloop.core.statistics import EpisodeScores
 from metaloop.executors.base import Job, Outcome
 from metaloop.executors.in_process import InProcess
 from metaloop.executors.performing import perform
-from metaloop.jobs.table import WORK
-from metaloop.jobs.workplace import prepare
+from metaloop.jobs.joining import JoinRequest
+from metaloop.jobs.measured import Figures, TaskFigures
+from metaloop.jobs.table import works_in
+from metaloop.jobs.training import TrainResult
+from metaloop.jobs.workplace import Workplace, prepare
 from metaloop.loop import repeating
 from metaloop.loop.choosing import choose_field
 from metaloop.loop.judging import Judge, resumed_judge
 from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposal import Proposal
 from metaloop.loop.proposing import Proposer
-from metaloop.loop.recording import begin, end, restore
+from metaloop.loop.recording import asked, begin, end, restore
 from metaloop.loop.repeating import Loop, repeat
 from metaloop.loop.run import Run, describe_data
+from metaloop.loop.settings import Settings
 
 RunMaker = Callable[..., Run]
 
@@ -44,8 +48,8 @@ RunMaker = Callable[..., Run]
 class Accidents(InProcess):
     """Does the work, but its third and fifth training end as if a worker had died or hung."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(WORK, folder)
+    def __init__(self, workplace: Workplace) -> None:
+        super().__init__(works_in(workplace))
         self.trained: list[int] = []
 
     def wait(self, timeout_seconds: float) -> list[Outcome]:
@@ -68,20 +72,19 @@ def lived(
     """A run to its end in this process: the run, its loop, the progress of every node."""
     folder = tmp_path_factory.mktemp("lived")
     with pytest.MonkeyPatch.context() as patch, Archive.create(folder / "a.sqlite") as archive:
-        patch.setattr(repeating, "EPISODES", 100)
-        patch.setattr(repeating, "FINAL_EPISODES", 100)
         number = archive.begin_run("learn", arguments={"workers": 1}, seed=0, budget="60steps")
         archive.add_data_set(describe_data(OpenedData(family, "images")))
         spec = family.spec(5, 1, 5)
         limit = parse_budget("60steps")
         run = Run(folder, archive, number, limit, 0, family, spec, lambda: False, tries=(number,))
-        prepare(run.states, family, spec)
+        workplace = prepare(run.states, family, spec)
         field = choose_field(family, spec)
         heads = {c.learner.name: c for contender in field.contenders for c in contender}
         contenders = [(heads["protonet"],), (heads["simpleshot"],)]
         centroid = [c for c in field.baselines if c.learner.name == "nearest_centroid"]
         proposer = Proposer(Population(), contenders, tuple(centroid), family.input_format, spec, 0)
-        loop = Loop(run, Accidents(run.states), proposer)
+        few = Settings(episodes=100, final_episodes=100)
+        loop = Loop(run, workplace, Accidents(workplace), proposer, settings=few)
         credited: list[Any] = []
         kept = proposer.credit
         patch.setattr(
@@ -92,8 +95,9 @@ def lived(
 
 
 def facts(node: Node) -> dict[str, Any]:
-    """Returns all that is known of a node."""
-    said = asdict(replace(node, heads=[]))
+    """Returns all that is known of a node; of its proposal what decides what comes later."""
+    said = {**asked(node), **asdict(replace(node, heads=[]))}
+    del said["proposal"]
     heads = []
     for head in node.heads:
         own = asdict(head)
@@ -131,7 +135,7 @@ def test_the_live_run_had_all_kinds_of_nodes_and_accidents(
     nodes = lived[1].population.nodes.values()
     assert {"baselines", "train", "invent"} <= {node.kind for node in nodes}
     assert any(head.promotion is not None for node in nodes for head in node.heads)
-    assert any(node.beside > 0 for node in nodes)
+    assert any(node.measuring_seconds > 0 for node in nodes)
     assert any(head.generated for node in nodes for head in node.heads)
     assert any(node.continues for node in nodes)
     statuses = {head.status for node in nodes for head in node.heads}
@@ -198,8 +202,7 @@ def test_figures_of_heads_add_up_along_a_line(lived: tuple[Run, Loop, list[Any]]
 def test_a_job_that_never_ended_is_not_restored(make_run: RunMaker) -> None:
     run = make_run()
     candidate = Candidate(Choice("protonet"), Choice("mlp"), Plan("episodes"))
-    node = Node(3, "train", candidate, line=3)
-    begin(run, Population(), node, Proposal("train", (candidate,), "catalogue"))
+    begin(run, Population(), Node(3, Proposal("train", (candidate,)), line=3))
     run.archive.mark_interrupted(run.id)
     population = Population()
     assert restore(run, population) == (4, [])
@@ -211,15 +214,14 @@ def test_a_job_that_never_ended_is_not_restored(make_run: RunMaker) -> None:
 def test_what_an_exception_said_is_in_the_archive(make_run: RunMaker) -> None:
     run = make_run()
     candidate = Candidate(Choice("protonet"), Choice("mlp"), Plan("episodes"))
-    node = Node(0, "train", candidate)
-    population = Population()
-    job = begin(run, population, node, Proposal("train", (candidate,), "catalogue"))
+    node, population = Node(0, Proposal("train", (candidate,))), Population()
+    job = begin(run, population, node)
 
-    def breaks(folder: Path, arguments: Any, report: Any) -> dict[str, Any]:
+    def breaks(arguments: Any, report: Any) -> dict[str, Any]:
         raise FloatingPointError("too\nlarge")
 
-    outcome = perform({"train": breaks}, run.folder, Job(0, "train", {}), lambda content: None)
-    trials, progress = end(run, population, node, job, outcome)
+    outcome = perform({"train": breaks}, Job(0, "train", {}), lambda content: None)
+    trials, progress = end(run, population, node, job, outcome, None)
     assert progress is None and [trial.status for trial in trials] == ["failed"]
     (stored,) = run.archive.trials()
     assert stored.trial.message == "FloatingPointError: too large"
@@ -229,12 +231,11 @@ def test_what_an_exception_said_is_in_the_archive(make_run: RunMaker) -> None:
 def test_training_that_diverges_is_a_record_of_its_own_kind(make_run: RunMaker) -> None:
     run = make_run()
     candidate = Candidate(Choice("protonet"), Choice("mlp"), Plan("episodes"))
-    node = Node(0, "train", candidate)
-    population = Population()
-    job = begin(run, population, node, Proposal("train", (candidate,), "catalogue"))
-    said = {"status": "diverged", "message": "loss is nan", "heads": [], "steps": 7, "flops": 5.0}
-    outcome = Outcome(Job(0, "train", {}), "done", said, "", 1.0, 1.0)
-    (trial,), _ = end(run, population, node, job, outcome)
+    node, population = Node(0, Proposal("train", (candidate,))), Population()
+    job = begin(run, population, node)
+    result = TrainResult("diverged", "loss is nan", 7, 1.0, 1.0, 5.0, None, ())
+    outcome = Outcome(Job(0, "train", {}), "done", {}, "", 1.0, 1.0)
+    (trial,), _ = end(run, population, node, job, outcome, result)
     assert (trial.status, trial.message, trial.steps) == ("diverged", "loss is nan", 7)
     assert population.best is None and not population.current
     assert isinstance(node.heads[0], Head) and node.heads[0].search is None
@@ -255,9 +256,11 @@ def test_every_job_is_ended_in_proportion_to_the_budget(
     run = make_run(budget=whole)
     candidate = Candidate(Choice("protonet"), Choice("mlp"), Plan("episodes"))
     proposer = Proposer(Population(), [], (), run.family.input_format, run.spec, 0)
-    executor = InProcess(WORK, run.folder)
-    loop = Loop(run, executor, proposer)
-    repeating._submit(loop, Node(0, "join", candidate), 1, "join", {}, own)  # type: ignore[arg-type]
+    workplace = Workplace(run.folder)
+    executor = InProcess(works_in(workplace))
+    loop = Loop(run, workplace, executor, proposer)
+    begun = repeating.Begun(JobId(1), Node(0, Proposal("join", (candidate,))))
+    repeating._submit(loop, begun, JoinRequest(0, (), (), 0, 10), own)
     assert executor._job is not None and executor._job.seconds_allowed == allowed
 
 
@@ -295,29 +298,19 @@ def record(run: Run, population: Population, numbers: range) -> None:
             Candidate(Choice(name), Choice("mlp", {"width": number + 1}), plan)
             for name in ("protonet", "simpleshot")
         )
-        node = Node(
-            number, "train", heads[0], "net: wider", parent=parent.number if parent else None
-        )
-        job = begin(
-            run, population, node, Proposal("train", heads, node.operator, parent=node.parent)
-        )
+        above = parent.number if parent else None
+        node = Node(number, Proposal("train", heads, "net: wider", parent=above))
+        job = begin(run, population, node)
         values = np.array([0.5 + 0.01 * (number % 7)] * 8 + [0.4])
-        figures = {
-            "status": "finished",
-            "message": "",
-            "tasks": [
-                {
-                    "result": {**asdict(Result("accuracy", 0.5, 0.1, 9, result))},
-                    "scores": scores_to_json(EpisodeScores.independent(values)),
-                }
-            ],
-        }
-        said = {
-            "status": "finished", "message": "", "steps": 7, "flops": 5.0, "heads": [figures] * 2,
-            "train_wall_seconds": 1.0, "curve": [[1, 0.1, 0.2], [7, 0.8, 0.1]],
-        }  # fmt: skip
-        outcome = Outcome(Job(number, "train", {}), "done", said, "", 1.0, 1.0)
-        end(run, population, node, job, outcome)
+        task = TaskFigures(
+            Result("accuracy", 0.5, 0.1, 9, result),
+            scores_to_json(EpisodeScores.independent(values)),
+        )
+        curve = (CurvePoint(1, 0.1, 0.2), CurvePoint(7, 0.8, 0.1))
+        both = (Figures("finished", tasks=(task,)),) * 2
+        said = TrainResult("finished", "", 7, 1.0, 1.0, 5.0, None, curve, both)
+        outcome = Outcome(Job(number, "train", {}), "done", {}, "", 1.0, 1.0)
+        end(run, population, node, job, outcome, said)
 
 
 @pytest.mark.parametrize("jobs", [150, pytest.param(5000, marks=pytest.mark.long)])

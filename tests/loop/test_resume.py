@@ -21,6 +21,7 @@ from metaloop.loop.population import Node, Population
 from metaloop.loop.proposal import Proposal
 from metaloop.loop.recording import begin
 from metaloop.loop.run import Earlier, Run, check_same_run, run_folder
+from metaloop.loop.settings import Settings
 from metaloop.models import opening
 from metaloop.models.model import load_model
 
@@ -47,10 +48,13 @@ def assert_kept(before: dict[int, Trial], after: dict[int, Trial]) -> None:
         assert replace(after[number], results=results) == was
 
 
-def learn_until(tries: int, folder: Path, reading: Any, **options: Any) -> dict[str, Any]:
+def learn_until(
+    tries: int, folder: Path, reading: Any, settings: Settings, **options: Any
+) -> dict[str, Any]:
     """Runs until so many trials were told of, then asks it to stop; returns the report."""
     told = 0
-    events = learn(reading, out=folder, stop=lambda: told >= tries, **OPTIONS, **options)
+    options |= {**OPTIONS, "settings": settings}
+    events = learn(reading, out=folder, stop=lambda: told >= tries, **options)
     for event in events:
         told += isinstance(event, Tried)
         last = event
@@ -59,28 +63,26 @@ def learn_until(tries: int, folder: Path, reading: Any, **options: Any) -> dict[
 
 
 @pytest.fixture(scope="module")
-def left(tmp_path_factory: pytest.TempPathFactory, make_short: Any, make: Any) -> Path:
+def left(tmp_path_factory: pytest.TempPathFactory, short: Settings, make: Any) -> Path:
     """The folder of a run that its reader left in the middle, as by an exception or Ctrl-C."""
     folder = tmp_path_factory.mktemp("left") / "run"
-    with make_short():
-        events = learn(make(), out=folder, **OPTIONS)
-        for _ in range(3):
-            while not isinstance(next(events), Tried):
-                pass
-        events.close()  # type: ignore[attr-defined]
+    events = learn(make(), out=folder, settings=short, **OPTIONS)
+    for _ in range(3):
+        while not isinstance(next(events), Tried):
+            pass
+    events.close()  # type: ignore[attr-defined]
     return folder
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("short")
 def test_a_run_that_was_left_and_then_stopped_goes_on_to_its_end(
-    left: Path, reading: Any, tools: Any, tmp_path: Path
+    left: Path, reading: Any, tools: Any, tmp_path: Path, short: Settings
 ) -> None:
     folder = tmp_path / "run"
     shutil.copytree(left, folder)
     first = ended(folder)
     assert len(first) >= 3
-    report = learn_until(2, folder, reading, resume=True)
+    report = learn_until(2, folder, reading, short, resume=True)
     assert (report["status"], report["test"]) == ("interrupted", None)
     figures = [row["search"]["value"] for row in report["leaderboard"] if row["search"]]
     assert report["best"]["search"]["value"] <= max(figures)
@@ -89,7 +91,7 @@ def test_a_run_that_was_left_and_then_stopped_goes_on_to_its_end(
     assert_kept(first, second)
     assert len(second) > len(first)
 
-    _, report = tools.run_to_end(learn(reading, out=folder, resume=True, **OPTIONS))
+    _, report = tools.run_to_end(learn(reading, out=folder, resume=True, settings=short, **OPTIONS))
     assert report["status"] == "finished" and report["test"]["better_than_chance"] is True
     third = ended(folder)
     assert_kept(second, third)
@@ -106,9 +108,13 @@ def test_a_run_that_was_left_and_then_stopped_goes_on_to_its_end(
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("short")
 def test_once_test_was_opened_nothing_is_judged_or_opened_again(
-    left: Path, reading: Any, tools: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    left: Path,
+    reading: Any,
+    tools: Any,
+    tmp_path: Path,
+    short: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tmp_path / "run"
     shutil.copytree(left, folder)
@@ -117,14 +123,14 @@ def test_once_test_was_opened_nothing_is_judged_or_opened_again(
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(finishing, "illustrate", fails)  # after the look at `test`
+        patch.setattr(finishing, "illustrations", fails)  # after the look at `test`
         with pytest.raises(OSError, match="no space"):
-            list(learn(reading, out=folder, resume=True, **OPTIONS))
+            list(learn(reading, out=folder, resume=True, settings=short, **OPTIONS))
     with Archive.open(folder / "archive.sqlite", read_only=True) as archive:
         (seen,), judged = archive.openings(), archive.jobs()
     assert seen.result is not None
 
-    _, report = tools.run_to_end(learn(reading, out=folder, resume=True, **OPTIONS))
+    _, report = tools.run_to_end(learn(reading, out=folder, resume=True, settings=short, **OPTIONS))
     assert report["status"] == "finished" and report["test"]["value"] == seen.result.value
     assert report["best"]["candidate"] == seen.subject
     assert load_model(folder / "model.metaloop").results[-1] == seen.result
@@ -134,9 +140,13 @@ def test_once_test_was_opened_nothing_is_judged_or_opened_again(
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("short")
 def test_a_look_that_was_broken_off_is_taken_by_the_same_candidate(
-    left: Path, reading: Any, tools: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    left: Path,
+    reading: Any,
+    tools: Any,
+    tmp_path: Path,
+    short: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tmp_path / "run"
     shutil.copytree(left, folder)
@@ -147,8 +157,8 @@ def test_a_look_that_was_broken_off_is_taken_by_the_same_candidate(
     with monkeypatch.context() as patch:
         patch.setattr(opening, "evaluate", fails)
         with pytest.raises(OSError, match="killed"):
-            list(learn(reading, out=folder, resume=True, **OPTIONS))
-    _, report = tools.run_to_end(learn(reading, out=folder, resume=True, **OPTIONS))
+            list(learn(reading, out=folder, resume=True, settings=short, **OPTIONS))
+    _, report = tools.run_to_end(learn(reading, out=folder, resume=True, settings=short, **OPTIONS))
     with Archive.open(folder / "archive.sqlite", read_only=True) as archive:
         broken, seen = archive.openings()
         assert sum(job.work == "judge" for job in archive.jobs()) == report["rounds"]
@@ -164,23 +174,21 @@ def test_other_arguments_than_those_of_the_run_are_named(left: Path, reading: An
     assert (left / "archive.sqlite").stat().st_mtime_ns == before
 
 
-@pytest.mark.usefixtures("short")
 def test_stopping_before_anything_was_measured_saves_nothing_and_can_go_on(
-    reading: Any, tools: Any, tmp_path: Path
+    reading: Any, tools: Any, tmp_path: Path, short: Settings
 ) -> None:
-    events = learn(reading, out=tmp_path / "run", stop=lambda: True, **OPTIONS)
+    events = learn(reading, out=tmp_path / "run", stop=lambda: True, settings=short, **OPTIONS)
     _, report = tools.run_to_end(events)
     assert (report["status"], report["best"], report["model"]) == ("interrupted", None, None)
-    assert learn_until(1, tmp_path / "run", reading, resume=True)["best"] is not None
+    assert learn_until(1, tmp_path / "run", reading, short, resume=True)["best"] is not None
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("short")
 def test_one_seed_and_one_worker_give_one_archive(
-    finished: Any, reading: Any, tools: Any, tmp_path: Path
+    finished: Any, reading: Any, tools: Any, tmp_path: Path, short: Settings
 ) -> None:
     folder = tmp_path / "run"
-    events = learn(reading, out=folder, budget=tools.budget, queries=5, workers=1)
+    events = learn(reading, out=folder, budget=tools.budget, queries=5, workers=1, settings=short)
     _, report = tools.run_to_end(events)
     assert same_weights(finished[0], folder)
     assert report["test"] == finished[2]["test"]
@@ -195,8 +203,7 @@ def test_one_seed_and_one_worker_give_one_archive(
 
 def job_of(run: Run, number: int) -> Any:
     candidate = Candidate(Choice("protonet"), Choice("mlp"), Plan("episodes"))
-    node = Node(number, "train", candidate)
-    return begin(run, Population(), node, Proposal("train", (candidate,), "catalogue"))
+    return begin(run, Population(), Node(number, Proposal("train", (candidate,))))
 
 
 def test_earlier_tries_are_charged_what_their_ended_jobs_took(

@@ -11,19 +11,15 @@ import pytest
 from metaloop.archive import Archive
 from metaloop.catalogue.families import open_data
 from metaloop.core.records import PARTS, Candidate
-from metaloop.executors.base import Executor
-from metaloop.executors.in_process import InProcess
 from metaloop.generators.operators import OPERATORS
 from metaloop.generators.recipes import operators_of
 from metaloop.jobs.shipping import load_shipped
-from metaloop.jobs.table import WORK
-from metaloop.jobs.workplace import TrainingData, family_of, prepare, training_family
-from metaloop.loop import Learned, Tried, learn, learning
+from metaloop.jobs.workplace import TrainingData, Workplace, prepare
+from metaloop.loop import Learned, Tried, learn
 from metaloop.loop.arms import DATA
 from metaloop.loop.choosing import choose_field, errors_of, known_programs
 from metaloop.loop.proposal import Generates
 from metaloop.loop.proposing import Proposer
-from metaloop.loop.run import Run
 from metaloop.models import DataRead
 from metaloop.models.model import load_model
 from metaloop.tasks.family import ClassFamily, class_family
@@ -42,33 +38,21 @@ def vectors(path: Path, seed: int, features: int = 10, classes: int = 24) -> Pat
     return path
 
 
-@pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch, short: None) -> None:
-    """Lets all work be done here: no time for the start of workers."""
-
-    def executor(run: Run, wishes: Any) -> Executor:
-        return InProcess(WORK, run.states)
-
-    monkeypatch.setattr(learning, "_executor", executor)
-
-
 def jobs_of(folder: Path) -> Any:
     with Archive.open(folder / "archive.sqlite", read_only=True) as archive:
         return [job for job in archive.jobs() if job.work == "train"]
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_a_run_learns_from_further_data_where_the_bandit_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: dict[str, Any]
 ) -> None:
     def chosen(self: Proposer, *arguments: Any) -> list[str]:
         return [f"{DATA}add family {name}" for name in self.families]
 
     monkeypatch.setattr(Proposer, "_data_arms", chosen)  # no other data arms to draw from
     target, other = vectors(tmp_path / "target.npz", 0), vectors(tmp_path / "other.npz", 1)
-    *_, last = learn(
-        target, out=tmp_path / "run", also=[other], generates=Generates(algorithms=False), **OPTIONS
-    )
+    options = {**OPTIONS, **here, "generates": Generates(algorithms=False)}
+    *_, last = learn(target, out=tmp_path / "run", also=[other], **options)
     assert isinstance(last, Learned) and last.report["status"] == "finished"
     jobs = jobs_of(tmp_path / "run")
     used = [job for job in jobs if job.asked["operator"] == "data: add family other"]
@@ -93,24 +77,26 @@ def test_what_is_learned_from_further_data_are_their_training_classes(tmp_path: 
         )
         families.append(class_family(reading)[0])
     target, other = families
-    prepare(tmp_path, target, target.spec(3, 1, 2), {"d1": other})
-    merged = training_family(tmp_path, TrainingData(families=("d1",)))
+    place = prepare(tmp_path, target, target.spec(3, 1, 2), {"d1": other})
+    merged = place.training_family(TrainingData(families=("d1",)))
     assert isinstance(merged, ClassFamily)
     assert len(merged.parts["train"]) == len(target.parts["train"]) + len(other.parts["train"])
     assert merged.enlargement is not None and merged.enlargement.original_share >= 0.25
     for part in ("search", "promotion", "test"):
         np.testing.assert_array_equal(merged.parts[part], target.parts[part])  # type: ignore[index]
-    own = family_of(tmp_path)
+    own = place.family
+    assert isinstance(own, ClassFamily)
     assert merged.enlargement.base.digest == own.digest == target.digest
 
 
-@pytest.mark.usefixtures("in_this_process")
-def test_two_further_data_sets_of_one_name_are_told_apart(tmp_path: Path) -> None:
+def test_two_further_data_sets_of_one_name_are_told_apart(
+    tmp_path: Path, here: dict[str, Any]
+) -> None:
     paths = [tmp_path / name / "same.npz" for name in ("target", "a", "b")]
     for seed, path in enumerate(paths):
         path.parent.mkdir()
         vectors(path, seed)
-    events = learn(paths[0], out=tmp_path / "run", also=paths[1:], **OPTIONS)
+    events = learn(paths[0], out=tmp_path / "run", also=paths[1:], **OPTIONS, **here)
     while not isinstance(next(events), Tried):
         pass
     events.close()  # type: ignore[attr-defined]
@@ -118,15 +104,15 @@ def test_two_further_data_sets_of_one_name_are_told_apart(tmp_path: Path) -> Non
     assert len({family.name for family in families}) == 2
     assert len({family.digest for family in families}) == 2
     names = tuple(family.name for family in families)
-    merged = training_family(tmp_path / "run" / "states", TrainingData(families=names))
+    place = Workplace(tmp_path / "run" / "states")
+    merged = place.training_family(TrainingData(families=names))
     assert isinstance(merged, ClassFamily)
     classes = [merged.store.classes[c].name for c in merged.parts["train"]]
     assert len(set(classes)) == len(classes)
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_what_is_sealed_in_the_target_trains_in_no_further_data_and_that_is_told(
-    tmp_path: Path,
+    tmp_path: Path, here: dict[str, Any]
 ) -> None:
     """The same rows but for rounding, under other names and with further classes."""
     with np.load(vectors(tmp_path / "target.npz", 0)) as file:
@@ -135,9 +121,8 @@ def test_what_is_sealed_in_the_target_trains_in_no_further_data_and_that_is_told
         inputs = np.concatenate([inputs * (1 + 1e-7), file["X"]])
         labels = np.concatenate([1000 + labels, 2000 + file["y"]])
     np.savez(tmp_path / "other.npz", X=inputs, y=labels)
-    events = learn(
-        tmp_path / "target.npz", out=tmp_path / "run", also=[tmp_path / "other.npz"], **OPTIONS
-    )
+    options = {**OPTIONS, **here, "also": [tmp_path / "other.npz"]}
+    events = learn(tmp_path / "target.npz", out=tmp_path / "run", **options)
     read = next(event for event in events if isinstance(event, DataRead))
     while not isinstance(next(events), Tried):
         pass
@@ -168,16 +153,15 @@ def best_of(folder: Path) -> Candidate:
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("in_this_process")
 def test_an_archive_brings_its_best_candidate_into_the_race_first(
-    finished: Any, tmp_path: Path, make: Any
+    finished: Any, tmp_path: Path, make: Any, here: dict[str, Any]
 ) -> None:
     folder = finished[0]
     best = best_of(folder)
     generates = Generates(algorithms=False)
     events = learn(
         make(seed=5), out=tmp_path / "run", archive=folder / "archive.sqlite", generates=generates,
-        **{**OPTIONS, "queries": 5},
+        **{**OPTIONS, **here, "queries": 5},
     )  # fmt: skip
     *_, last = events
     assert isinstance(last, Learned) and last.report["status"] == "finished"
@@ -207,14 +191,13 @@ def test_an_archive_of_other_inputs_does_no_harm(finished: Any, family: Any) -> 
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("in_this_process")
 def test_a_run_on_vectors_with_an_archive_of_images_finishes_without_failures(
-    finished: Any, tmp_path: Path
+    finished: Any, tmp_path: Path, here: dict[str, Any]
 ) -> None:
     target = vectors(tmp_path / "target.npz", 0)
     *_, last = learn(
         target, out=tmp_path / "run", archive=finished[0] / "archive.sqlite",
-        generates=Generates(algorithms=False), **OPTIONS,
+        generates=Generates(algorithms=False), **OPTIONS, **here,
     )  # fmt: skip
     assert isinstance(last, Learned) and last.report["status"] == "finished"
     with Archive.open(tmp_path / "run" / "archive.sqlite", read_only=True) as archive:

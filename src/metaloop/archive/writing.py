@@ -198,16 +198,10 @@ class Writing(ABC):
         }
         return TrialId(self._insert("trials", values))
 
-    def add_curve_point(self, trial: TrialId, point: CurvePoint) -> None:
-        """Records an early figure of a running trial: readers see it, and a kill keeps it."""
-        with self.transaction():
-            known = self.query("SELECT count(*) FROM curves WHERE trial = ?", (trial,))
-            self._insert_curve_point(trial, known[0][0], point)
-
     def end_trial(
         self, trial: TrialId, outcome: Trial, scores: Mapping[str, Scores] | None = None
     ) -> tuple[ResultId, ...]:
-        """Records what happened in a running trial; its curve replaces points added before.
+        """Records what happened in a running trial.
 
         `scores` maps a list hash to the score of each episode. Returns the numbers of the results.
         `ValueError` if the trial is not running, is another's, or the scores do not fit.
@@ -220,7 +214,6 @@ class Writing(ABC):
         with self.transaction():
             self._require_running(trial, begun)
             self._update("trials", trial, {**rows.trial_columns(outcome), "ended": utc_now()})
-            self.change("DELETE FROM curves WHERE trial = ?", (trial,))
             for position, point in enumerate(outcome.curve):
                 self._insert_curve_point(trial, position, point)
             return tuple(

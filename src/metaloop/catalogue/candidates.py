@@ -19,7 +19,7 @@ from metaloop.catalogue.nets import (
     default_net,
     view_of,
 )
-from metaloop.catalogue.recipes import recipe
+from metaloop.catalogue.plans import usual_plan
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import MetaloopError
 from metaloop.core.inputs import InputFormat
@@ -73,7 +73,7 @@ def make_candidate(
         options = dict(_REGRESSION_OPTIONS)
     if kind == "real" and name == EVOLVED:
         options = dict(_EVOLVED_REGRESSION_OPTIONS)
-    return Candidate(Choice(name, options), chosen, recipe(name, input_format, spec))
+    return Candidate(Choice(name, options), chosen, usual_plan(name, input_format, spec))
 
 
 def catalogue_candidates(

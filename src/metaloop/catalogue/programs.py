@@ -10,26 +10,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from metaloop.catalogue.learners import PROGRAM
-from metaloop.core.errors import unknown_name
 from metaloop.core.records import Candidate, Choice
 from metaloop.programs.library import LIBRARY, LibraryProgram
 
 PROGRAMS: Mapping[str, LibraryProgram] = LIBRARY
 
 
-def on_trunk(recipe: Candidate, source: str) -> Candidate:
-    """Returns the candidate of a program as a head on the net that `recipe` trains."""
-    trunk = recipe.learner.options.get("trunk", recipe.learner.name)
-    trained = recipe.plan.style != "none" and trunk != PROGRAM
+def on_trunk(head: Candidate, source: str) -> Candidate:
+    """Returns the candidate of a program as a head on the net that `head` trains."""
+    trunk = head.learner.options.get("trunk", head.learner.name)
+    trained = head.plan.style != "none" and trunk != PROGRAM
     options = {"trunk": trunk} if trained else {}
-    return replace(recipe, learner=Choice(PROGRAM, options), program=source)
-
-
-def program_source(name: str) -> str:
-    """Returns the text of a program of the table; raises `UnknownNameError`."""
-    if name not in PROGRAMS:
-        raise unknown_name(PROGRAM, name, PROGRAMS)
-    return PROGRAMS[name].source
+    return replace(head, learner=Choice(PROGRAM, options), program=source)
 
 
 def program_name(source: str | None) -> str | None:

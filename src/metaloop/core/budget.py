@@ -38,13 +38,6 @@ class Budget:
         assert self.wall_seconds is not None
         return min(1.0, wall_seconds / self.wall_seconds)
 
-    def fraction(self, share: float) -> Budget:
-        """Returns `share` of this budget, at least one step."""
-        if self.steps is not None:
-            return Budget(steps=max(1, round(self.steps * share)))
-        assert self.wall_seconds is not None
-        return Budget(wall_seconds=self.wall_seconds * share)
-
     def __str__(self) -> str:
         return f"{self.steps}steps" if self.steps is not None else f"{self.wall_seconds:g}s"
 

@@ -15,12 +15,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
 Report = Callable[[Mapping[str, Any]], None]  # a job says how far it is
-Work = Callable[[Path, Mapping[str, Any], Report], Mapping[str, Any]]
+Work = Callable[[Mapping[str, Any], Report], Mapping[str, Any]]  # arguments to value
 OutcomeStatus = Literal["done", "failed", "timed out", "crashed", "no memory", "machine failed"]
 _MESSAGE_LENGTH = 1000  # characters; libraries raise errors with whole tensors in them
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from metaloop.executors.base import Executor, Job, Outcome, Progress, Work
@@ -20,9 +19,8 @@ class InProcess(Executor):
 
     num_workers = 1
 
-    def __init__(self, work_table: Mapping[str, Work], folder: Path) -> None:
-        self._table = work_table
-        self._folder = folder
+    def __init__(self, works: Mapping[str, Work]) -> None:
+        self._works = works
         self._job: Job | None = None
         self._events: list[Progress] = []
         self._closed = False
@@ -53,7 +51,7 @@ class InProcess(Executor):
         def report(content: Mapping[str, Any]) -> None:
             self._events.append(Progress(job, json.loads(json.dumps(dict(content)))))
 
-        return [perform(self._table, self._folder, job, report)]
+        return [perform(self._works, job, report)]
 
     def events(self) -> list[Progress]:
         """Returns what the job has reported since the last call."""

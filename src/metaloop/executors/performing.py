@@ -7,7 +7,6 @@ import os
 import time
 import traceback
 from collections.abc import Mapping
-from pathlib import Path
 
 from metaloop.core.errors import (
     MetaloopError,
@@ -18,7 +17,7 @@ from metaloop.core.errors import (
 from metaloop.executors.base import Job, Outcome, OutcomeStatus, Report, Work, one_line
 
 
-def perform(work_table: Mapping[str, Work], folder: Path, job: Job, report: Report) -> Outcome:
+def perform(works: Mapping[str, Work], job: Job, report: Report) -> Outcome:
     """Returns the outcome of running the job here: an exception is `failed`.
 
     Arguments and value pass through JSON, so that a job sees the same wherever it runs. An
@@ -28,10 +27,10 @@ def perform(work_table: Mapping[str, Work], folder: Path, job: Job, report: Repo
     status: OutcomeStatus = "done"
     value, message, trace = None, "", ""
     try:
-        if job.work not in work_table:
-            raise unknown_name("work", job.work, work_table)
+        if job.work not in works:
+            raise unknown_name("work", job.work, works)
         arguments = json.loads(json.dumps(dict(job.arguments)))
-        value = json.loads(json.dumps(work_table[job.work](folder, arguments, report)))
+        value = json.loads(json.dumps(works[job.work](arguments, report)))
         if not isinstance(value, dict):
             raise TypeError(f"work {job.work!r} returned a {type(value).__name__}, not a mapping")
     except (Exception, SystemExit) as error:

@@ -31,19 +31,19 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _FIRST_TO_GO = 500  # of 1000: when memory runs out Linux ends a worker, not the coordinator
 
 
-def serve(load_work: Callable[[], Mapping[str, Work]], folder: Path) -> None:
-    """Runs jobs of the table that `load_work` returns, until stdin ends; it does not return.
+def serve(load_works: Callable[[], Mapping[str, Work]]) -> None:
+    """Runs jobs of the table that `load_works` returns, until stdin ends; it does not return.
 
-    `load_work` is called when libraries can print without harm. `folder` is given to every job.
+    `load_works` is called when libraries can print without harm.
     """
     parent = _Parent()
-    work_table = load_work()
+    works = load_works()
     parent.say("ready")
     while True:
         given = parent.lines.get()
         job = Job(given["number"], given["work"], given["arguments"])
         parent.say("began")
-        outcome = perform(work_table, folder, job, parent.report)
+        outcome = perform(works, job, parent.report)
         parent.say(
             "ended",
             status=outcome.status,

@@ -12,18 +12,15 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from metaloop.core.objective import higher_is_better
-from metaloop.core.records import Candidate, candidate_from_json, to_json
+from metaloop.core.records import Candidate
 from metaloop.executors.base import Report
+from metaloop.jobs.measured import Figures, Found
 from metaloop.jobs.scoring import Scorer
-from metaloop.jobs.workplace import TrainedNet, assemble
+from metaloop.jobs.workplace import TrainedNet, Workplace
 
 SHARE = 0.02  # of the budget's CPU-seconds, for tuning; measuring the best of each is beside it
 EPISODES = 50  # of each task, to measure the best: they are slow, and not needed exactly
@@ -34,37 +31,45 @@ Value = Callable[[Candidate, int], float]  # on so many episodes; more is better
 Clock = Callable[[], float]
 
 
-def measure_baselines(
-    folder: Path, arguments: Mapping[str, Any], report: Report
-) -> Mapping[str, Any]:
-    """Returns the best of each method as `candidates`, with their figures on `episodes` as `heads`.
+@dataclass(frozen=True)
+class BaselinesRequest:
+    """All candidates that may be tried, best guesses first; `episodes` to measure the best on.
 
-    `heads` of the arguments are all that may be tried, best guesses first; `cpu_seconds` for that,
-    None for no limit.
+    `cpu_seconds` for trying them, None for no limit.
     """
-    grid = [candidate_from_json(text) for text in arguments["heads"]]
-    start = time.perf_counter()
-    assembled = partial(assemble, folder, net=TrainedNet({}), seed=arguments["seed"])
 
-    def figures(candidate: Candidate, episodes: int) -> dict[str, Any]:
+    candidates: tuple[Candidate, ...]
+    seed: int
+    episodes: int
+    cpu_seconds: float | None
+
+
+@dataclass(frozen=True)
+class BaselinesResult:
+    """The best candidate of each method, best first; nothing is trained."""
+
+    found: tuple[Found, ...]
+    steps: int = 0
+    flops: float | None = 0.0
+
+
+def measure_baselines(
+    workplace: Workplace, request: BaselinesRequest, report: Report
+) -> BaselinesResult:
+    """Returns the best candidate of each method with its figures on `search`."""
+    assembled = partial(workplace.assemble, net=TrainedNet({}), seed=request.seed)
+
+    def figures(candidate: Candidate, episodes: int) -> Figures:
         with warnings.catch_warnings():  # a solver that does not converge shows in the figures
             warnings.simplefilter("ignore")
-            return Scorer(folder, "search", episodes).figures(partial(assembled, candidate))
+            return Scorer(workplace, "search", episodes).figures(partial(assembled, candidate))
 
     def value(candidate: Candidate, episodes: int) -> float:
-        return goodness(figures(candidate, episodes))
+        return figures(candidate, episodes).goodness
 
-    seconds = arguments["cpu_seconds"]
-    best = best_of_each(grid, value, math.inf if seconds is None else seconds)
-    return {
-        "status": "finished",
-        "message": "",
-        "candidates": [to_json(candidate) for candidate in best],
-        "heads": [figures(candidate, arguments["episodes"]) for candidate in best],
-        "steps": 0,
-        "train_wall_seconds": time.perf_counter() - start,
-        "flops": 0.0,
-    }
+    seconds = math.inf if request.cpu_seconds is None else request.cpu_seconds
+    best = best_of_each(request.candidates, value, seconds)
+    return BaselinesResult(tuple(Found(one, figures(one, request.episodes)) for one in best))
 
 
 def best_of_each(
@@ -102,15 +107,6 @@ def best_of_each(
                 others.append((earlier, candidate))
         known = _ordered(again) + others  # values on more episodes go before those on few
     return [candidate for _, candidate in _leaders(known)]
-
-
-def goodness(figures: Mapping[str, Any]) -> float:
-    """Returns the mean over tasks, of which more is better; failures come last."""
-    results = [task["result"] for task in figures.get("tasks", ())]
-    if not results:
-        return -math.inf
-    mean = float(np.mean([result["value"] for result in results]))
-    return mean if higher_is_better(results[0]["metric"]) else -mean
 
 
 def _methods(known: Sequence[tuple[float, Candidate]]) -> set[str]:

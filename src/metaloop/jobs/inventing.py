@@ -8,13 +8,10 @@ found earlier, and from a few that know nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
@@ -22,18 +19,12 @@ from metaloop.core.budget import Budget
 from metaloop.core.examples import EpisodeBatch, Examples
 from metaloop.core.learner import CENTER, EmbeddingLearner, Learner, MetaParams
 from metaloop.core.randomness import numpy_stream
-from metaloop.core.records import Candidate, candidate_from_json, to_json
-from metaloop.core.spec import TaskSpec
+from metaloop.core.records import Candidate
 from metaloop.engine.evaluation import FeatureCache
 from metaloop.executors.base import Report, one_line
+from metaloop.jobs.measured import Found
 from metaloop.jobs.scoring import Scorer, task_lists
-from metaloop.jobs.workplace import (
-    assemble,
-    family_of,
-    learner_of,
-    net_of,
-    spec_of,
-)
+from metaloop.jobs.workplace import Workplace
 from metaloop.programs.behaviour import behaviour
 from metaloop.programs.blank import blank_program, random_program
 from metaloop.programs.canonical import canonical
@@ -61,72 +52,100 @@ _BLANK, _RANDOM = "blank", "random"
 _SECONDS_BETWEEN_REPORTS = 0.5
 
 
-def invent_programs(
-    folder: Path, arguments: Mapping[str, Any], report: Report
-) -> Mapping[str, Any]:
+@dataclass(frozen=True)
+class InventRequest:
+    """A search on the features of the net of node `on`, where `candidate` was trained.
+
+    `measured`: candidates whose figures on that net are known. `programs`: sources that were found
+    earlier. The search takes `wall_seconds`, or so many `evaluations`; `episodes` are for figures.
+    """
+
+    node: int
+    on: int
+    candidate: Candidate
+    measured: tuple[Candidate, ...]
+    programs: tuple[str, ...]
+    wall_seconds: float | None
+    evaluations: int | None
+    seed: int
+    episodes: int
+
+
+@dataclass(frozen=True)
+class InventResult:
+    """The best inventions and the library's programs, best first.
+
+    `steps`: how many programs were evaluated; operations are not counted.
+    """
+
+    found: tuple[Found, ...]
+    steps: int
+    flops: float | None = None
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A program on the net, as a candidate, before it has figures."""
+
+    candidate: Candidate
+    operator: str
+    behaviour: str | None
+    ancestor: str | None = None
+
+
+def invent_programs(workplace: Workplace, request: InventRequest, report: Report) -> InventResult:
     """Returns the best inventions and the library's programs with figures on `search`, best first.
 
-    Arguments: `node`, `on` (whose net gives the features), `recipe` (the candidate trained there),
-    `heads` (candidates measured there: they are not measured again), `known` (sources found
-    earlier), `wall_seconds` or `evaluations`, `seed`, `episodes` (for the figures). What is left
-    of the library when the seconds are over is left out.
+    What is left of the library when the seconds are over is left out.
     """
     began = time.perf_counter()
-    family, spec = family_of(folder), spec_of(folder)
-    assert isinstance(family, ClassFamily)
-    recipe = candidate_from_json(arguments["recipe"])
-    net = _Net.of(folder, arguments["on"], recipe, family, spec, arguments["seed"])
-    features = net.features(arguments["episodes"])
-    budget = _budget(arguments, time.perf_counter() - began)
-    start = _start(arguments["known"], arguments["seed"])
+    net = _Net.of(workplace, request)
+    features = net.features(request.episodes)
+    budget = _budget(request, time.perf_counter() - began)
+    start = _start(request.programs, request.seed)
     told = began
     ended: Invented | None = None
-    for event in invent(features, start, budget, arguments["seed"], _settings(budget)):
+    for event in invent(features, start, budget, request.seed, _settings(budget)):
         if isinstance(event, Invented):
             ended = event
         elif time.perf_counter() - told > _SECONDS_BETWEEN_REPORTS:
             told = time.perf_counter()
             loss = float(event.member.fitness.cross_entropy.mean())
-            report({"node": arguments["node"], "step": event.evaluations, "loss": loss})
+            report({"node": request.node, "step": event.evaluations, "loss": loss})
     assert ended is not None
-    entries = [_entry(member, recipe, start) for member in _new(ended.members, features)]
-    entries += _catalogue(recipe, arguments["heads"])
-    scorer = Scorer(folder, "search", arguments["episodes"], cache=net.cache)
-    figures: list[dict[str, Any]] = []
+    entries = [_entry(one, request.candidate, start) for one in _new(ended.members, features)]
+    entries += _catalogue(request)
+    scorer = Scorer(workplace, "search", request.episodes, cache=net.cache)
+    found: list[Found] = []
     for entry in entries:
-        late = len(figures) >= NUM_INVENTED and _late(arguments, time.perf_counter() - began)
+        late = len(found) >= NUM_INVENTED and _late(request, time.perf_counter() - began)
         if not late:
-            candidate = candidate_from_json(entry["candidate"])
-            figures.append(scorer.figures(partial(net.made, candidate)))
-    best_first = sorted(range(len(figures)), key=lambda place: -_value(figures[place]))
-    return {
-        "status": "finished",
-        "message": "",
-        "steps": ended.evaluations,
-        "candidates": [entries[place] for place in best_first],
-        "heads": [figures[place] for place in best_first],
-    }
+            figures = scorer.figures(partial(net.made, entry.candidate))
+            facts = (entry.operator, entry.behaviour, entry.ancestor)
+            found.append(Found(entry.candidate, figures, *facts))
+    found.sort(key=lambda one: -one.figures.goodness)
+    return InventResult(tuple(found), ended.evaluations)
 
 
 @dataclass(frozen=True)
 class _Net:
     """A trained net with what every program on it shares: features and their mean."""
 
-    folder: Path
+    workplace: Workplace
     family: ClassFamily
-    spec: TaskSpec
     meta_params: MetaParams
     cache: FeatureCache
 
     @staticmethod
-    def of(
-        folder: Path, node: int, recipe: Candidate, family: ClassFamily, spec: TaskSpec, seed: int
-    ) -> _Net:
-        candidate = on_trunk(recipe, PROGRAMS["prototypes"].source)
-        learner, meta_params = assemble(folder, candidate, net_of(folder, node), seed)
+    def of(workplace: Workplace, request: InventRequest) -> _Net:
+        family = workplace.family
+        assert isinstance(family, ClassFamily)
+        candidate = on_trunk(request.candidate, PROGRAMS["prototypes"].source)
+        net = workplace.net(request.on)
+        learner, meta_params = workplace.assemble(candidate, net, request.seed)
         assert isinstance(learner, EmbeddingLearner)
         own = {n: t for n, t in meta_params.items() if not n.startswith("program.")}
-        return _Net(folder, family, spec, own, FeatureCache(learner, meta_params))
+        return _Net(workplace, family, own, FeatureCache(learner, meta_params))
 
     def features(self, after: int) -> Features:
         """Returns stacked features of the episodes of `search` after so many.
@@ -135,7 +154,7 @@ class _Net:
         a mean) are to be told apart, for the learner will be given either.
         """
         lists = task_lists(
-            self.family, self.spec, "search", _SEARCH_EPISODES, first=after, otherwise=1
+            self.family, self.workplace.spec, "search", _SEARCH_EPISODES, first=after, otherwise=1
         )
         listed = in_turn([episodes for _, episodes in lists])
         first = self._stacked(listed[:1])
@@ -145,7 +164,7 @@ class _Net:
 
     def made(self, candidate: Candidate) -> tuple[Learner, MetaParams]:
         """Returns a candidate's learner and meta-parameters, a program's constants among them."""
-        learner = learner_of(self.folder, candidate, self.family)
+        learner = self.workplace.learner(candidate, self.family)
         assert isinstance(learner, ProgramLearner)
         constants = initial_constants(learner.typed, learner.net.num_features)
         device = self.family.store.device
@@ -166,12 +185,11 @@ class _Net:
         return Features(batch, self.meta_params[CENTER])
 
 
-def _budget(arguments: Mapping[str, Any], seconds_spent: float) -> Budget:
-    if arguments["evaluations"] is not None:
-        return Budget(steps=arguments["evaluations"])
-    whole = float(arguments["wall_seconds"])
-    left = (1 - _MEASURING_SHARE) * whole - seconds_spent
-    return Budget(wall_seconds=max(left, _LEAST_SHARE * whole))
+def _budget(request: InventRequest, seconds_spent: float) -> Budget:
+    if request.wall_seconds is None:
+        return Budget(steps=request.evaluations)
+    left = (1 - _MEASURING_SHARE) * request.wall_seconds - seconds_spent
+    return Budget(wall_seconds=max(left, _LEAST_SHARE * request.wall_seconds))
 
 
 def _settings(budget: Budget) -> Settings:
@@ -181,9 +199,8 @@ def _settings(budget: Budget) -> Settings:
     return Settings(tuned=NUM_INVENTED, tuning_steps=_FEW_STEPS)
 
 
-def _late(arguments: Mapping[str, Any], seconds_spent: float) -> bool:
-    whole = arguments["wall_seconds"]
-    return whole is not None and seconds_spent > whole
+def _late(request: InventRequest, seconds_spent: float) -> bool:
+    return request.wall_seconds is not None and seconds_spent > request.wall_seconds
 
 
 def _start(known: Iterable[str], seed: int) -> list[Start]:
@@ -210,31 +227,24 @@ def _new(members: Iterable[Member], features: Features) -> list[Member]:
     return chosen[:NUM_INVENTED]
 
 
-def _entry(member: Member, recipe: Candidate, start: Iterable[Start]) -> dict[str, Any]:
+def _entry(member: Member, trained: Candidate, start: Iterable[Start]) -> _Entry:
     ancestor = next((first for first in start if first.name == member.ancestor), None)
-    return {
-        "candidate": to_json(on_trunk(recipe, str(member.program))),
-        "operator": f"program: {_difference(ancestor, member.program)}",
-        "behaviour": _behaviour(member.program),
-        "ancestor": _source(ancestor),
-    }
+    return _Entry(
+        on_trunk(trained, str(member.program)),
+        f"program: {_difference(ancestor, member.program)}",
+        _behaviour(member.program),
+        _source(ancestor),
+    )
 
 
-def _catalogue(recipe: Candidate, heads: Iterable[str]) -> list[dict[str, Any]]:
-    measured = set(heads)
+def _catalogue(request: InventRequest) -> list[_Entry]:
+    """Returns the library's programs on the net, but for those that were measured before."""
+    measured = {candidate.identity for candidate in request.measured}
     entries = []
     for program in PROGRAMS.values():
-        candidate = to_json(on_trunk(recipe, program.source))
-        if candidate not in measured:
-            hashed = _behaviour(parse(program.source))
-            entries.append(
-                {
-                    "candidate": candidate,
-                    "operator": "catalogue",
-                    "behaviour": hashed,
-                    "ancestor": None,
-                }
-            )
+        candidate = on_trunk(request.candidate, program.source)
+        if candidate.identity not in measured:
+            entries.append(_Entry(candidate, "catalogue", _behaviour(parse(program.source))))
     return entries
 
 
@@ -257,9 +267,3 @@ def _source(ancestor: Start | None) -> str | None:
 def _behaviour(program: Program) -> str | None:
     found = behaviour(program)
     return found.identity if found is not None else None
-
-
-def _value(figures: Mapping[str, Any]) -> float:
-    """Returns the mean figure over the tasks; minus one where there is none."""
-    values = [task["result"]["value"] for task in figures.get("tasks", ())]
-    return float(np.mean(values)) if values else -1.0

@@ -7,11 +7,9 @@ data err differently, and features are joined without training anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,19 +20,13 @@ from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.nets import RAW, VIEW
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import CENTER, EmbeddingLearner, MetaParams
-from metaloop.core.records import Candidate, Choice, DataRecipe, Plan, candidate_from_json, to_json
+from metaloop.core.records import Candidate, Choice, DataRecipe, Plan
 from metaloop.engine.evaluation import FeatureCache
 from metaloop.engine.training import typical_examples
 from metaloop.executors.base import Report
+from metaloop.jobs.measured import Figures, Found
 from metaloop.jobs.scoring import score_heads, task_lists
-from metaloop.jobs.workplace import (
-    TrainedNet,
-    assemble,
-    family_of,
-    net_of,
-    save_net,
-    spec_of,
-)
+from metaloop.jobs.workplace import TrainedNet, Workplace
 from metaloop.nets.joined import beside, join
 from metaloop.tasks.episodes import Episodes
 from metaloop.tasks.family import ClassFamily
@@ -44,50 +36,74 @@ _NUMBERS_AT_ONCE = 1 << 23  # floats of gathered features: about what a processo
 _LEAST_GAIN = 1e-4  # of the accuracy: below it a net only costs time
 
 
-def join_nets(folder: Path, arguments: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
-    """Selects among `nodes`, keeps the joined net as node `node`, measures every head on it.
+@dataclass(frozen=True)
+class Joinable:
+    """What may be joined: the net of a node (None: inputs in some view, nothing trained).
 
-    A node that is None stands for a recipe without training: the inputs in some view. Returns
-    `members` (node numbers, best first), the number of `nets` with those of no node, and figures of
-    the heads; one net is a finding, too: nothing is gained by joining, and no heads are measured.
+    `candidate` is what was trained there, or says which view.
     """
-    family = family_of(folder)
+
+    node: int | None
+    candidate: Candidate
+
+
+@dataclass(frozen=True)
+class JoinRequest:
+    """Nets to choose from, and heads to measure on those that are joined, as node `node`."""
+
+    node: int
+    nets: tuple[Joinable, ...]
+    heads: tuple[Candidate, ...]
+    seed: int
+    episodes: int
+
+
+@dataclass(frozen=True)
+class JoinResult:
+    """`members`: nodes whose nets were joined, best first; `num_nets`: with those of no node.
+
+    One net is a finding, too: nothing is gained by joining, and no heads are measured.
+    """
+
+    members: tuple[int, ...]
+    num_nets: int
+    found: tuple[Found, ...] = ()
+    steps: int = 0
+    flops: float | None = None
+
+
+def join_nets(workplace: Workplace, request: JoinRequest, report: Report) -> JoinResult:
+    """Selects among the nets, keeps the joined one as a node, measures every head on it."""
+    family = workplace.family
     assert isinstance(family, ClassFamily)
-    seed, episodes = arguments["seed"], arguments["episodes"]
-    nets = [_net(folder, node) for node in arguments["nodes"]]
-    recipes = [candidate_from_json(text) for text in arguments["recipes"]]
-    lists = [listed for _, listed in task_lists(family, spec_of(folder), "search", episodes)]
+    nets = [_net(workplace, part.node) for part in request.nets]
+    lists = [listed for _, listed in task_lists(family, workplace.spec, "search", request.episodes)]
     typical = typical_examples(family)
     rows = typical
     for listed in lists:
         rows = reduce(np.union1d, (rows, listed.support.examples, listed.query.examples))
     directions, centers = [], []
-    for net, recipe in zip(nets, recipes, strict=True):
-        features, center = _directions(folder, net, recipe, family, seed, rows)
+    for net, part in zip(nets, request.nets, strict=True):
+        features, center = _directions(workplace, net, part.candidate, family, request.seed, rows)
         directions.append(features)
         centers.append(center)
-        report({"node": arguments["node"], "step": len(directions), "loss": 0.0})
+        report({"node": request.node, "step": len(directions), "loss": 0.0})
     chosen = select(directions, rows, lists)
-    nodes = [arguments["nodes"][index] for index in chosen]
-    facts = {
-        "status": "finished",
-        "message": "",
-        "members": [node for node in nodes if node is not None],
-        "nets": len(chosen),
-        "operator": f"committee: {len(chosen)} nets joined",
-        "steps": 0,
-    }
+    nodes = [request.nets[index].node for index in chosen]
+    result = JoinResult(tuple(node for node in nodes if node is not None), len(chosen))
     if len(chosen) < 2:
-        return {**facts, "heads": []}
+        return result
     trained = join([nets[i].meta_params for i in chosen], [centers[i] for i in chosen])
     features = beside([directions[index] for index in chosen])
     places = torch.from_numpy(np.searchsorted(rows, typical)).to(features.device)
     trained[CENTER] = features[places].mean(0)
-    save_net(folder, arguments["node"], trained)
-    whole = joined_net([recipes[index] for index in chosen])
-    heads = tuple(on_net(candidate_from_json(text), whole) for text in arguments["heads"])
-    figures = _figures(folder, heads, trained, seed, episodes, rows, features)
-    return {**facts, "candidates": [to_json(head) for head in heads], "heads": figures}
+    workplace.save_net(request.node, trained)
+    whole = joined_net([request.nets[index].candidate for index in chosen])
+    heads = [on_net(head, whole) for head in request.heads]
+    figures = _figures(workplace, heads, trained, request, rows, features)
+    words = f"committee: {len(chosen)} nets joined"
+    pairs = zip(heads, figures, strict=True)
+    return replace(result, found=tuple(Found(head, one, words) for head, one in pairs))
 
 
 def select(
@@ -123,11 +139,11 @@ def select(
     return chosen
 
 
-def joined_net(recipes: list[Candidate]) -> Choice:
+def joined_net(candidates: Sequence[Candidate]) -> Choice:
     """Returns the net that joins those of these candidates."""
     members = [
-        {"name": r.net.name, "options": dict(r.net.options), "candidate": r.identity}
-        for r in recipes
+        {"name": one.net.name, "options": dict(one.net.options), "candidate": one.identity}
+        for one in candidates
     ]
     return Choice("joined", {"members": members})
 
@@ -150,20 +166,20 @@ def plain_members(input_format: InputFormat) -> list[Candidate]:
     ]
 
 
-def _net(folder: Path, node: int | None) -> TrainedNet:
-    return TrainedNet({}) if node is None else net_of(folder, node)
+def _net(workplace: Workplace, node: int | None) -> TrainedNet:
+    return TrainedNet({}) if node is None else workplace.net(node)
 
 
 def _directions(
-    folder: Path,
+    workplace: Workplace,
     net: TrainedNet,
-    recipe: Candidate,
+    candidate: Candidate,
     family: ClassFamily,
     seed: int,
     rows: np.ndarray,
 ) -> tuple[Tensor, Tensor]:
     """Returns the centred features of the store's rows, at unit length `[N, D]`, and the centre."""
-    learner, meta_params = assemble(folder, recipe, net, seed)
+    learner, meta_params = workplace.assemble(candidate, net, seed)
     assert isinstance(learner, EmbeddingLearner)
     features = FeatureCache(learner, meta_params).features(family.store, rows, family.input_format)
     center = net.center(learner, meta_params, family)
@@ -171,21 +187,20 @@ def _directions(
 
 
 def _figures(
-    folder: Path,
-    heads: tuple[Candidate, ...],
+    workplace: Workplace,
+    heads: Sequence[Candidate],
     trained: MetaParams,
-    seed: int,
-    episodes: int,
+    request: JoinRequest,
     rows: np.ndarray,
     features: Tensor,
-) -> list[dict[str, Any]]:
+) -> tuple[Figures, ...]:
     """Returns the heads' figures on the joined features of these rows: none is embedded again."""
-    family = family_of(folder)
-    learner, meta_params = assemble(folder, heads[0], TrainedNet(trained), seed)
+    family, seed = workplace.family, request.seed
+    learner, meta_params = workplace.assemble(heads[0], TrainedNet(trained), seed)
     assert isinstance(family, ClassFamily) and isinstance(learner, EmbeddingLearner)
     cache = FeatureCache(learner, meta_params)
     cache.add(family.store, rows, features)
-    return score_heads(folder, heads, trained, seed, episodes, cache)
+    return score_heads(workplace, heads, trained, seed, request.episodes, cache)
 
 
 def _cosines(features: Tensor, rows: np.ndarray, episodes: Episodes) -> Tensor:

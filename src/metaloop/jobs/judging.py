@@ -6,20 +6,19 @@ difference is on these classes, not of what it is for new ones, to which the cla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 from metaloop.core.learner import Learner, MetaParams
 from metaloop.core.packing import scores_from_json
-from metaloop.core.records import candidate_from_json
+from metaloop.core.records import Candidate
 from metaloop.core.statistics import EpisodeScores
 from metaloop.executors.base import Report
-from metaloop.jobs.measured import difference, measured
+from metaloop.jobs.measured import Figures, difference, measured
 from metaloop.jobs.scoring import Scorer
-from metaloop.jobs.workplace import TrainedNet, assemble, net_of
+from metaloop.jobs.workplace import TrainedNet, Workplace
 
 BLOCK = 100  # episodes: between two looks at what more of them would bring
 # The error of a mean over episodes, as a share of the whole error for new classes, from which on
@@ -28,54 +27,75 @@ SMALL = 0.4
 _STANDARD_ERRORS_OF_INTERVAL = 1.96
 
 
+@dataclass(frozen=True)
+class Entrant:
+    """Who is to be scored: a candidate on the net of a node (None: it has no net).
+
+    `known`: packed scores of the first episodes of each task, by earlier judgements.
+    """
+
+    candidate: Candidate
+    node: int | None
+    known: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class JudgeRequest:
+    """Who is to be scored, on how many of the first episodes of `promotion` at most."""
+
+    entrants: tuple[Entrant, ...]
+    episodes: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class JudgeResult:
+    """Figures of all, in their order, on the list's episodes up to where the judgement ended."""
+
+    figures: tuple[Figures, ...]
+
+
 @dataclass
 class _Tested:
-    """A contestant: what makes it, what is known of it by now, and its figures."""
+    """Somebody under judgement: what makes it, what is known of it by now, and its figures."""
 
     scorer: Scorer
     make: Callable[[], tuple[Learner, MetaParams]]
     known: tuple[EpisodeScores, ...]
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: Figures = field(default_factory=lambda: Figures("finished"))
 
     def score(self, until: int) -> None:
         """Scores it on what it lacks of the list's first episodes, unless it has failed."""
-        if self.figures.get("status", "finished") != "finished":
+        if self.figures.status != "finished":
             return
         self.figures = self.scorer.figures(self.make, self.known, until)
         found = measured(self.figures)
         self.known = found.scores if found is not None else ()
 
 
-def judge(folder: Path, arguments: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
-    """Scores every contestant on the first episodes of the frozen list, `episodes` at most.
-
-    A contestant: `candidate` (JSON), `node`, whose net it is on (None: it has none), and `known`,
-    its scores on the first episodes by now. Figures are as `Scorer.figures` returns them, on the
-    list's episodes up to where the judgement ended.
-    """
-    most = arguments["episodes"]
+def judge(workplace: Workplace, request: JudgeRequest, report: Report) -> JudgeResult:
+    """Scores every entrant on the first episodes of the frozen list, `episodes` at most."""
+    most = request.episodes
     scorers: dict[int | None, Scorer] = {}
     tested: list[_Tested] = []
-    for contestant in arguments["contestants"]:
-        candidate, node = candidate_from_json(contestant["candidate"]), contestant["node"]
+    for entrant in request.entrants:
+        node = entrant.node
         if node is None or node not in scorers:
-            scorers[node] = Scorer(folder, "promotion", most)
-        net = net_of(folder, node) if node is not None else TrainedNet({})
-        make = cache(partial(assemble, folder, candidate, net, arguments["seed"]))
-        known = tuple(map(scores_from_json, contestant["known"]))
-        tested.append(_Tested(scorers[node], make, known))
+            scorers[node] = Scorer(workplace, "promotion", most)
+        net = workplace.net(node) if node is not None else TrainedNet({})
+        make = cache(partial(workplace.assemble, entrant.candidate, net, request.seed))
+        tested.append(_Tested(scorers[node], make, tuple(map(scores_from_json, entrant.known))))
     until = max([BLOCK, *(len(each) for one in tested for each in one.known)])
     while True:
         until = min(until, most)
         for one in tested:
             one.score(until)
         if until == most or is_enough([one.figures for one in tested]):
-            heads = [one.figures for one in tested]
-            return {"status": "finished", "message": "", "heads": heads}
+            return JudgeResult(tuple(one.figures for one in tested))
         until += BLOCK
 
 
-def is_enough(figures: list[dict[str, Any]]) -> bool:
+def is_enough(figures: Sequence[Figures]) -> bool:
     """Whether more episodes would hardly tell more of any difference that is looked at.
 
     Those are the differences from the first contestant, which claims are about, and from the best

@@ -46,7 +46,7 @@ try:
 except ImportError:  # pragma: no cover
     fcntl = None  # type: ignore[assignment]
 
-Judge = Callable[[ClassFamily, Made], Verdict]
+Filter = Callable[[ClassFamily, Made], Verdict]
 
 _CARD, _INPUTS, _VERDICT = "family.json", "inputs.safetensors", ".verdict.json"
 _FORMAT = 2  # of these files: 1 held the run's own examples, too
@@ -71,12 +71,12 @@ def made_family(
     others: Sequence[ClassFamily],
     recipe: DataRecipe,
     seed: int,
-    judge: Judge | None = None,
+    useful: Filter | None = None,
 ) -> ClassFamily:
     """Returns `base` with the classes of `others` and those that the recipe makes of all.
 
-    `facts` say what decides the result besides `recipe` and `seed`: data, and whose net `judge`
-    asks about generated classes. `others` share nothing with `base`, as from
+    `facts` say what decides the result besides `recipe` and `seed`: data, and by whose net `useful`
+    says which generated classes are of use. `others` share nothing with `base`, as from
     `without_overlap`. `base` itself comes back where nothing is of use. Raises `OutputError` if the
     family cannot be written.
     """
@@ -85,7 +85,7 @@ def made_family(
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder / f"{key}.lock"):
             if not (folder / key).is_dir():
-                _make(folder, key, base, others, recipe, seed, judge)
+                _make(folder, key, base, others, recipe, seed, useful)
                 give_back()
             os.utime(folder / key)  # used just now
             return _opened(folder / key, base)
@@ -107,7 +107,7 @@ def _make(
     others: Sequence[ClassFamily],
     recipe: DataRecipe,
     seed: int,
-    judge: Judge | None,
+    useful: Filter | None,
 ) -> None:
     partial = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
     try:
@@ -117,7 +117,7 @@ def _make(
         if operators_of(recipe):
             made = make_classes(source, recipe, seed, hold=_Holder(partial))
             give_back()  # what operators have worked with
-            verdict = _verdict(folder / f"{key}{_VERDICT}", source, made, judge)
+            verdict = _verdict(folder / f"{key}{_VERDICT}", source, made, useful)
             left_out = (*made.left_out, *verdict.left_out)
             if verdict.kept:
                 pieces += _chosen(made.pieces, verdict.kept)
@@ -136,14 +136,14 @@ def _make(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _verdict(path: Path, source: ClassFamily, made: Made, judge: Judge | None) -> Verdict:
-    """Returns the verdict that is kept, else the judge's, which is kept from now on."""
-    if judge is None:
+def _verdict(path: Path, source: ClassFamily, made: Made, useful: Filter | None) -> Verdict:
+    """Returns the verdict that is kept, else the filter's, which is kept from now on."""
+    if useful is None:
         return Verdict(tuple(range(sum(map(len, made.pieces)))))
     if path.is_file():
         kept: Verdict = decode(Verdict, json.loads(path.read_text(encoding="ascii")), path.name)
         return kept
-    verdict = judge(source, made)
+    verdict = useful(source, made)
     temporary = path.with_suffix(".part")
     temporary.write_text(json.dumps(encode(verdict)), encoding="ascii")
     os.replace(temporary, path)

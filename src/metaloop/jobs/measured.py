@@ -1,4 +1,7 @@
-"""What was measured of a candidate, and how much better than another that is."""
+"""What was measured of a candidate, as jobs send it and as it is compared with another.
+
+A job answers with `Figures`, which go through JSON; `measured` makes of them what can be compared.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from metaloop.core.objective import higher_is_better
 from metaloop.core.packing import scores_from_json
-from metaloop.core.records import Protocol, Result
+from metaloop.core.records import Candidate, Result, TrialStatus
 from metaloop.core.statistics import (
     EpisodeScores,
     Estimate,
@@ -17,6 +22,47 @@ from metaloop.core.statistics import (
     mean_with_interval,
     paired_difference,
 )
+
+
+@dataclass(frozen=True)
+class TaskFigures:
+    """The result on one task, and its episodes' scores as `core.packing` packs them."""
+
+    result: Result
+    scores: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What came of scoring a candidate; one that failed has no tasks, and a message of one line."""
+
+    status: TrialStatus
+    message: str = ""
+    tasks: tuple[TaskFigures, ...] = ()
+
+    @property
+    def goodness(self) -> float:
+        """The mean of the results, of which more is better; minus infinity where there is none."""
+        if not self.tasks:
+            return -np.inf
+        results = [task.result for task in self.tasks]
+        mean = float(np.mean([result.value for result in results]))
+        return mean if higher_is_better(results[0].metric) else -mean
+
+
+@dataclass(frozen=True)
+class Found:
+    """A candidate that a job came back with, and its figures on `search`.
+
+    `operator`: how it came about, "" where the job says that of all. `behaviour`: a hash of what
+    its program does, `ancestor` the source of the program that it came from.
+    """
+
+    candidate: Candidate
+    figures: Figures
+    operator: str = ""
+    behaviour: str | None = None
+    ancestor: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,16 +101,12 @@ class Measured:
         return value if higher_is_better(self.result.metric) else -value
 
 
-def measured(figures: Mapping[str, Any]) -> Measured | None:
-    """Returns what `Scorer.figures` wrote; None of a candidate that failed."""
-    tasks = figures.get("tasks")
-    if not tasks:
+def measured(figures: Figures) -> Measured | None:
+    """Returns what a job has sent as it can be compared; None of a candidate that failed."""
+    if not figures.tasks:
         return None
-    results = [
-        Result(**{**task["result"], "protocol": Protocol(**task["result"]["protocol"])})
-        for task in tasks
-    ]
-    return Measured(tuple(results), tuple(scores_from_json(task["scores"]) for task in tasks))
+    scores = tuple(scores_from_json(task.scores) for task in figures.tasks)
+    return Measured(tuple(task.result for task in figures.tasks), scores)
 
 
 def difference(better: Measured | None, worse: Measured | None) -> Estimate | None:

@@ -7,13 +7,10 @@ was trained longer is told from the others sooner.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import zip_longest
-from pathlib import Path
-from typing import Any
 
 from metaloop.core.errors import (
     DivergenceError,
@@ -29,7 +26,8 @@ from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import EpisodeScores
 from metaloop.engine.evaluation import FeatureCache, protocol, result_of, score_episodes
 from metaloop.executors.base import one_line
-from metaloop.jobs.workplace import TrainedNet, assemble, family_of, spec_of
+from metaloop.jobs.measured import Figures, TaskFigures
+from metaloop.jobs.workplace import TrainedNet, Workplace
 from metaloop.tasks.episodes import Episodes
 from metaloop.tasks.family import ClassFamily, TaskFamily, episode_list
 
@@ -55,14 +53,14 @@ class Scorer:
 
     def __init__(
         self,
-        folder: Path,
+        workplace: Workplace,
         part: Part,
         episodes: int,
         cache: FeatureCache | None = None,
     ) -> None:
-        self.family: TaskFamily = family_of(folder)
+        self.family = workplace.family
         self.part: Part = part
-        self.lists = task_lists(self.family, spec_of(folder), part, episodes)
+        self.lists = task_lists(self.family, workplace.spec, part, episodes)
         self.cache = cache
 
     def figures(
@@ -70,8 +68,8 @@ class Scorer:
         make: Callable[[], tuple[Learner, MetaParams]],
         known: Sequence[EpisodeScores] = (),
         until: int | None = None,
-    ) -> dict[str, Any]:
-        """Returns `status`, `message`, `tasks`: `result` and `scores` (`core.packing`) of each.
+    ) -> Figures:
+        """Returns what comes of scoring the candidate that `make` makes.
 
         `known`: of each task, the scores of the first episodes, which are not scored again;
         `until`: how many episodes there shall be in all. A candidate that fails while it is made or
@@ -81,18 +79,17 @@ class Scorer:
             learner, meta_params = make()
             if self.cache is None and isinstance(learner, EmbeddingLearner):
                 self.cache = FeatureCache(learner, meta_params)
-            tasks = [
+            tasks = tuple(
                 self._task(learner, meta_params, spec, episodes[:until], before)
                 for (spec, episodes), before in zip_longest(self.lists, known)
-            ]
+            )
         except CANDIDATES_FAULTS as error:
             if is_of_the_machine(error):
                 raise
             diverged = isinstance(error, DivergenceError)
             message = str(error) if diverged else f"{type(error).__name__}: {error}"
-            status = "diverged" if diverged else "failed"
-            return {"status": status, "message": one_line(message)}
-        return {"status": "finished", "message": "", "tasks": tasks}
+            return Figures("diverged" if diverged else "failed", one_line(message))
+        return Figures("finished", tasks=tasks)
 
     def _task(
         self,
@@ -101,7 +98,7 @@ class Scorer:
         spec: TaskSpec,
         episodes: Episodes,
         before: EpisodeScores | None,
-    ) -> dict[str, Any]:
+    ) -> TaskFigures:
         parts = [] if before is None else [before]
         rest = episodes[sum(map(len, parts)) :]
         if len(rest):
@@ -112,20 +109,21 @@ class Scorer:
         scores = EpisodeScores.concatenated(parts)
         measured_by = protocol(learner, self.family, self.part, spec, episodes)
         result = result_of(scores, objective(spec.objective).metric, measured_by)
-        return {"result": json.loads(to_json(result)), "scores": scores_to_json(scores)}
+        to_json(result)  # figures that are not finite are a failure
+        return TaskFigures(result, scores_to_json(scores))
 
 
 def score_heads(
-    folder: Path,
-    heads: tuple[Candidate, ...],
+    workplace: Workplace,
+    heads: Sequence[Candidate],
     trained: MetaParams,
     seed: int,
     episodes: int,
     cache: FeatureCache | None = None,
-) -> list[dict[str, Any]]:
+) -> tuple[Figures, ...]:
     """Returns figures of every head on the first `episodes` of `search`, as `Scorer.figures`."""
-    scorer, net = Scorer(folder, "search", episodes, cache=cache), TrainedNet(trained)
-    return [scorer.figures(partial(assemble, folder, head, net, seed)) for head in heads]
+    scorer, net = Scorer(workplace, "search", episodes, cache=cache), TrainedNet(trained)
+    return tuple(scorer.figures(partial(workplace.assemble, head, net, seed)) for head in heads)
 
 
 def task_lists(

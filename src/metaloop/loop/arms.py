@@ -32,7 +32,7 @@ _GUESSES = {
     SEED: 0.0,
 }
 # Of data by the number of training classes: few are learned by heart, so more classes help; among
-# many they take the place of better ones. Turned classes: +2 to +3 points with 20 classes of
+# many they take the place of better ones. Rotated classes: +2 to +3 points with 20 classes of
 # photographs, -4 to -5 with 100 (LOG.md); mixed ones help with few (MLTI, Yao et al. 2022).
 _FEW_CLASSES, _MANY_CLASSES = 30, 100
 _DATA_GUESSES = {f"{DATA}add rotate(90)": (0.06, -0.02), f"{DATA}add mix(0.3)": (0.015, -0.01)}

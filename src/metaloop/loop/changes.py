@@ -1,4 +1,4 @@
-"""What the arms of the bandits make of a recipe: other data, another plan, another net."""
+"""What the arms of the bandits make of a candidate: other data, another plan, another net."""
 
 from __future__ import annotations
 
@@ -31,85 +31,85 @@ MOST_OPERATORS = 3  # in a data recipe
 
 @dataclass(frozen=True)
 class Changes:
-    """Changes recipes of a population's nodes; inputs and targets are those of its family."""
+    """Changes candidates of a population's nodes; inputs and targets are those of its family."""
 
     population: Population
     input_format: InputFormat
     target_kind: str  # `classes` or `real`
 
     def varied(
-        self, arm: str, node: Node, rng: np.random.Generator, lines: list[Node]
+        self, arm: str, node: Node, rng: np.random.Generator, tips: list[Node]
     ) -> Variation | None:
-        """Returns the node's recipe changed by an arm; None where it stays as it is.
+        """Returns the node's candidate changed by an arm; None where it stays as it is.
 
-        `lines`: those that are worth going on with.
+        `tips`: of lines that are worth going on with.
         """
-        recipe = node.recipe
+        candidate = node.candidate
         if arm == PLAN:
-            return vary_plan(recipe, self.input_format, rng, self.target_kind)
+            return vary_plan(candidate, self.input_format, rng, self.target_kind)
         if arm == NET:
-            return self.companion(recipe, lines) or vary_net(
-                recipe, self.input_format, rng, self.target_kind
+            return self.companion(candidate, tips) or vary_net(
+                candidate, self.input_format, rng, self.target_kind
             )
         if arm == RESOLUTION:
-            net = finer(recipe.net)
+            net = finer(candidate.net)
             assert net is not None
-            words = f"{RESOLUTION}: shrink {recipe.net.options['shrink']} -> "
+            words = f"{RESOLUTION}: shrink {candidate.net.options['shrink']} -> "
             words += str(net.options.get("shrink", 1))
-            return Variation(replace(recipe, net=net), words)
+            return Variation(replace(candidate, net=net), words)
         if arm == CROSSOVER:
-            others = [line for line in self.population.lines if line.line != node.line]
-            return crossover(recipe, others[0].recipe, rng) if others else None
+            others = [tip for tip in self.population.tips if tip.line != node.line]
+            return crossover(candidate, others[0].candidate, rng) if others else None
         if arm == INNER_LOSS:
-            return other_inner_loss(recipe, rng)
+            return other_inner_loss(candidate, rng)
         if arm == END_TO_END:
             invented = self.population.inventions
-            return end_to_end(recipe, invented[0].candidate) if invented else None
+            return end_to_end(candidate, invented[0].candidate) if invented else None
         if not arm.startswith(DATA):
             return None
-        return self.with_data(arm, recipe)
+        return self.with_data(arm, candidate)
 
-    def companion(self, recipe: Candidate, lines: list[Node]) -> Variation | None:
-        """Returns the recipe with a good other net that no line has yet; None without one."""
+    def companion(self, candidate: Candidate, tips: list[Node]) -> Variation | None:
+        """Returns the candidate with a good other net that no line has yet; None without one."""
         begun = [node for node in self.population.pending.values() if node.parent is not None]
-        nets = [on_whole_images(node.recipe.net) for node in [*lines, *begun]]
+        nets = [on_whole_images(node.candidate.net) for node in [*tips, *begun]]
         for net in companions(self.input_format):
             if net not in nets:
-                words = f"{NET}: {_described(recipe.net)} -> {_described(net)}"
-                return Variation(replace(recipe, net=coarse(net, self.input_format)), words)
+                words = f"{NET}: {_described(candidate.net)} -> {_described(net)}"
+                return Variation(replace(candidate, net=coarse(net, self.input_format)), words)
         return None
 
-    def applies(self, arm: str, recipe: Candidate) -> bool:
-        """Whether an arm would change such a recipe, or is to leave it as it is."""
+    def applies(self, arm: str, candidate: Candidate) -> bool:
+        """Whether an arm would change such a candidate, or is to leave it as it is."""
         if arm == NET:
-            return recipe.net.name != CUSTOM
+            return candidate.net.name != CUSTOM
         if arm == RESOLUTION:
-            return finer(recipe.net) is not None
+            return finer(candidate.net) is not None
         if arm == INNER_LOSS:
-            return recipe.learner.name == EVOLVED
+            return candidate.learner.name == EVOLVED
         if arm == END_TO_END:
-            fresh = recipe.learner.name != PROGRAM and embeds(recipe.learner.name)
+            fresh = candidate.learner.name != PROGRAM and embeds(candidate.learner.name)
             return fresh and bool(self.population.inventions)
         if not arm.startswith(DATA):
             return True
         what = arm.removeprefix(f"{DATA}add ")
         if what.startswith("family "):
-            return what.removeprefix("family ") not in recipe.data.families
-        if len(operators_of(recipe.data)) >= MOST_OPERATORS:
+            return what.removeprefix("family ") not in candidate.data.families
+        if len(operators_of(candidate.data)) >= MOST_OPERATORS:
             return False
-        return what.partition("(")[0] not in {choice.name for choice in recipe.data.generators}
+        return what.partition("(")[0] not in {choice.name for choice in candidate.data.generators}
 
-    def with_data(self, arm: str, recipe: Candidate) -> Variation:
-        """Returns the recipe that learns from an operator's classes or another family, too."""
+    def with_data(self, arm: str, candidate: Candidate) -> Variation:
+        """Returns the candidate that learns from an operator's classes or another family, too."""
         if arm == ALL_DATA:
-            return Variation(replace(recipe, data=self._with_all_operators(recipe.data)), arm)
+            return Variation(replace(candidate, data=self._with_all_operators(candidate.data)), arm)
         what = arm.removeprefix(f"{DATA}add ")
         if what.startswith("family "):
             name = what.removeprefix("family ")
-            data = replace(recipe.data, families=(*recipe.data.families, name))
+            data = replace(candidate.data, families=(*candidate.data.families, name))
         else:
-            data = extended(recipe.data, what)
-        return Variation(replace(recipe, data=data), arm)
+            data = extended(candidate.data, what)
+        return Variation(replace(candidate, data=data), arm)
 
     def _with_all_operators(self, data: DataRecipe) -> DataRecipe:
         """Returns the recipe with the first operator of each kind that it does not have."""

@@ -8,7 +8,7 @@ catalogue follows. Candidates that share a trained net are one contender with se
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,9 +20,9 @@ from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.learners import learner_entry
 from metaloop.catalogue.limits import check_candidate
+from metaloop.catalogue.plans import default_augmentation
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.catalogue.ranges import Among
-from metaloop.catalogue.recipes import default_augmentation
 from metaloop.catalogue.space import space_of
 from metaloop.core.errors import MetaloopError
 from metaloop.core.inputs import InputFormat
@@ -30,7 +30,7 @@ from metaloop.core.objective import higher_is_better, objective
 from metaloop.core.records import Candidate, Choice, DataRecipe
 from metaloop.core.spec import TaskSpec
 from metaloop.generators.recipes import operators_of, parse_recipe
-from metaloop.loop.proposal import SLOW_HEADS
+from metaloop.loop.heads import SLOW_HEADS
 from metaloop.nets.embedding import NetLearner
 from metaloop.selection.portfolio import portfolio
 from metaloop.tasks.family import TaskFamily
@@ -61,6 +61,7 @@ def choose_field(
     race_seconds: float | None = None,
     own: Sequence[Candidate] | None = None,
     shrunk: bool = False,
+    learners: Collection[str] | None = None,
 ) -> Field:
     """Returns the contenders for such a family.
 
@@ -68,9 +69,11 @@ def choose_field(
     `race_seconds`: worker seconds for the first segments of all; where that is too little for
     those that start slowly, they are left out (None: a budget in steps). `own`: candidates to
     race instead of the catalogue's. `shrunk`: their nets begin on shrunk images, where they
-    can: methods can be told apart sooner.
+    can: methods can be told apart sooner. `learners`: names of those of the catalogue to choose
+    among; None for all.
     """
     candidates = catalogue_candidates(family.input_format, spec, shrunk=shrunk)
+    candidates = [c for c in candidates if learners is None or c.learner.name in learners]
     baselines = tuple(c for c in candidates if c.plan.style == "none")
     trained = [c for c in candidates if c.plan.style != "none"]
     catalogue = {candidate.identity for candidate in trained}
@@ -211,12 +214,12 @@ def _fits(candidate: Candidate, family: TaskFamily, spec: TaskSpec) -> bool:
 
 
 def _programs(
-    recipe: Candidate, family: TaskFamily, spec: TaskSpec, module: nn.Module | None
+    trained: Candidate, family: TaskFamily, spec: TaskSpec, module: nn.Module | None
 ) -> Sequence[Candidate]:
     """Returns programs of the catalogue as further heads, where the net embeds on its own."""
     if objective(spec.objective).target_kind != "classes":
         return ()
-    learner = build_learner(recipe, family.input_format, spec.objective, module)
+    learner = build_learner(trained, family.input_format, spec.objective, module)
     if not isinstance(learner, NetLearner):
         return ()
-    return [on_trunk(recipe, PROGRAMS[name].source) for name in _CATALOGUE_PROGRAMS]
+    return [on_trunk(trained, PROGRAMS[name].source) for name in _CATALOGUE_PROGRAMS]

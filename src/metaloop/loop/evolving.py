@@ -24,28 +24,28 @@ from metaloop.programs.syntax import to_text
 _FIRST = "gradient_step"  # its inner loss is cross-entropy, written out
 
 
-def end_to_end(recipe: Candidate, invented: Candidate) -> Variation:
-    """Returns the recipe with its net trained by an invented program's own loss of queries.
+def end_to_end(trained: Candidate, invented: Candidate) -> Variation:
+    """Returns the candidate with its net trained by an invented program's own loss of queries.
 
     A whole-class classifier goes on beside the episodes.
     """
-    style = "both" if recipe.plan.style == "classes" else recipe.plan.style
-    plan = replace(recipe.plan, style=style)
-    candidate = replace(recipe, learner=Choice(PROGRAM), plan=plan, program=invented.program)
+    style = "both" if trained.plan.style == "classes" else trained.plan.style
+    plan = replace(trained.plan, style=style)
+    candidate = replace(trained, learner=Choice(PROGRAM), plan=plan, program=invented.program)
     words = f"{END_TO_END}: trained by the program's own loss"
     return Variation(candidate, words, (invented.identity,))
 
 
-def other_inner_loss(recipe: Candidate, rng: np.random.Generator) -> Variation | None:
-    """Returns an `evolved_gradient` recipe with one change of its inner loss; None if none fits."""
-    if recipe.learner.name != EVOLVED:
+def other_inner_loss(trained: Candidate, rng: np.random.Generator) -> Variation | None:
+    """Returns an `evolved_gradient` with one change of its inner loss; None if none fits."""
+    if trained.learner.name != EVOLVED:
         return None
-    program = parse(recipe.program or library_program(_FIRST).source)
+    program = parse(trained.program or library_program(_FIRST).source)
     try:
         variant = mutate(program, rng, slots=("inner_loss",))
     except ProgramError:
         return None
     if variant is None:
         return None
-    candidate = replace(recipe, program=to_text(variant.program))
+    candidate = replace(trained, program=to_text(variant.program))
     return Variation(candidate, f"{INNER_LOSS}: {variant.words}")

@@ -9,7 +9,7 @@ from typing import Any
 from metaloop.catalogue.families import OpenedData, class_parts, examples_seen, view_of
 from metaloop.core.errors import MetaloopError
 from metaloop.core.records import Result
-from metaloop.jobs.workplace import TrainedNet, assemble, net_of
+from metaloop.jobs.workplace import TrainedNet
 from metaloop.loop.events import LoopEvent, Promoted
 from metaloop.loop.judging import net_node
 from metaloop.loop.repeating import Loop
@@ -20,8 +20,6 @@ from metaloop.modelfile import TrainingRecord
 from metaloop.models.illustrating import illustrations
 from metaloop.models.model import Model
 from metaloop.models.opening import open_test, protocol_json
-
-_TEST_EPISODES = 1000
 
 
 def finish(
@@ -42,7 +40,7 @@ def finish(
     yield Promoted(winner[1].candidate.label, winner[1].promotion.result, reason)
     start = time.perf_counter()
     model = _model(run, loop, wall)
-    test = _test_result(run, model)
+    test = _test_result(run, model, loop.settings.test_episodes)
     model = model.with_results(winner[1].promotion.result, test)
     model.save(run.model_path, overwrite=True)
     for picture in illustrations(model, run.family, run.spec):
@@ -74,7 +72,7 @@ def is_test_open(run: Run) -> bool:
     return any(opening.run in run.tries for opening in run.archive.openings())
 
 
-def _test_result(run: Run, model: Model) -> Result:
+def _test_result(run: Run, model: Model, episodes: int) -> Result:
     """Returns what the model has on `test`, which is looked at unless an earlier try has done so.
 
     A look that was broken off, of which nothing was seen, stays on record.
@@ -91,7 +89,7 @@ def _test_result(run: Run, model: Model) -> Result:
         model.meta_params,
         run.family,
         run.spec,
-        _TEST_EPISODES,
+        episodes,
         run.id,
     )
 
@@ -111,8 +109,9 @@ def interrupted(run: Run, loop: Loop, reading_seconds: float) -> dict[str, Any]:
 def _model(run: Run, loop: Loop, wall_seconds: float) -> Model:
     assert loop.judge.incumbent is not None
     node, head = loop.judge.incumbent
-    net = TrainedNet({}) if node.kind == "baselines" else net_of(run.states, net_node(node))
-    learner, meta_params = assemble(run.states, head.candidate, net, run.seed)
+    place = loop.workplace
+    net = TrainedNet({}) if node.kind == "baselines" else place.net(net_node(node))
+    learner, meta_params = place.assemble(head.candidate, net, run.seed)
     return Model(
         learner=learner,
         meta_params=meta_params,

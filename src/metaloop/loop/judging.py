@@ -23,20 +23,19 @@ either, the best tested: with most episodes of `promotion`, of equally tested on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from metaloop.core.errors import MetaloopError
 from metaloop.core.packing import scores_to_json
-from metaloop.core.records import Verdict, to_json
+from metaloop.core.records import Verdict
 from metaloop.core.statistics import Estimate, surely_better
-from metaloop.jobs.measured import Measured, difference, measured
+from metaloop.jobs.judging import Entrant, JudgeRequest
+from metaloop.jobs.measured import Figures, Measured, difference, measured
 from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.run import Run
 
-ROUND_EPISODES = 100
-FINAL_EPISODES = 400  # at most: `judging_job` stops where more would not help
 CATALOGUE_HEADS = 2  # in the last judgement: what leads on `search` by a hair may not on others
 
 Contestant = tuple[Node, Head]
@@ -92,33 +91,17 @@ class Judge:
         label = self.incumbent[1].candidate.label
         return f"{label} is the best guess, for it leads on the classes that were judged on."
 
-    def arguments(self, contestants: list[Contestant], episodes: int, seed: int) -> dict[str, Any]:
-        """Returns a judging job's arguments: all on the same episodes, with what is known by now.
-
-        The reference stands first.
-        """
-        return {
-            "contestants": [
-                {
-                    "candidate": to_json(head.candidate),
-                    "node": None if node.kind == "baselines" else net_node(node),
-                    "known": _known(head.promotion),
-                }
-                for node, head in contestants
-            ],
-            "episodes": episodes,
-            "seed": seed,
-        }
-
-    def conclude(self, run: Run, contestants: list[Contestant], value: Mapping[str, Any]) -> None:
+    def conclude(
+        self, run: Run, contestants: Sequence[Contestant], figures: Sequence[Figures]
+    ) -> None:
         """Takes in what was scored, compares everyone with the reference, and records verdicts.
 
         The first contestant that was scored is the reference where there is none yet.
         """
         self.rounds += 1
         able: list[Contestant] = []
-        for (node, head), figures in zip(contestants, value["heads"], strict=True):
-            before, head.promotion = head.promotion, measured(figures)
+        for (node, head), scored in zip(contestants, figures, strict=True):
+            before, head.promotion = head.promotion, measured(scored)
             if head.promotion is None:
                 continue
             able.append((node, head))
@@ -196,11 +179,27 @@ class Judge:
         run.archive.add_verdict(run.id, verdict)
 
 
-def _known(promotion: Measured | None) -> list[dict[str, Any]]:
+def judge_request(contestants: Sequence[Contestant], episodes: int, seed: int) -> JudgeRequest:
+    """Returns what a judging job is asked: all on the same episodes, with what is known by now.
+
+    The reference stands first.
+    """
+    entrants = [
+        Entrant(
+            head.candidate,
+            None if node.kind == "baselines" else net_node(node),
+            _known(head.promotion),
+        )
+        for node, head in contestants
+    ]
+    return JudgeRequest(tuple(entrants), episodes, seed)
+
+
+def _known(promotion: Measured | None) -> tuple[dict[str, Any], ...]:
     """Returns the scores that a contestant has by now; older versions did not record classes."""
     if promotion is None or not promotion.goodness.units.size:
-        return []
-    return [scores_to_json(scores) for scores in promotion.scores]
+        return ()
+    return tuple(scores_to_json(scores) for scores in promotion.scores)
 
 
 def tested_on(head: Head) -> int:

@@ -28,8 +28,8 @@ from metaloop.engine.memory import keep_large_blocks
 from metaloop.executors.base import Executor
 from metaloop.executors.in_process import InProcess
 from metaloop.executors.local_pool import LocalPool
-from metaloop.jobs.table import WORK, worker_command
-from metaloop.jobs.workplace import prepare
+from metaloop.jobs.table import worker_command, works_in
+from metaloop.jobs.workplace import Workplace, prepare
 from metaloop.loop.arms import SEGMENT_COST, arm_of
 from metaloop.loop.charging import charged
 from metaloop.loop.choosing import choose_field, known_programs
@@ -52,6 +52,7 @@ from metaloop.loop.run import (
     remove_states,
     run_folder,
 )
+from metaloop.loop.settings import USUAL, Settings
 from metaloop.models.events import data_read
 from metaloop.selection.bandit import Use, uses_in
 from metaloop.tasks.family import ClassFamily
@@ -60,6 +61,8 @@ from metaloop.tasks.store import LeftOut
 from metaloop.tasks.value_range import ValueRange
 
 _MOST_WORKERS = 16
+
+StartExecutor = Callable[[Workplace, int], Executor]  # with so many workers
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ class Asked:
     value_range: ValueRange | None = None
     columns: Mapping[str, str | Sequence[str]] | None = None
     view: str | None = None
+    settings: Settings = USUAL
+    executor: StartExecutor | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -131,6 +136,8 @@ def learn(
     workers: int | None = None,
     candidates: Sequence[Candidate] | None = None,
     generates: Generates = EVERYTHING,
+    settings: Settings = USUAL,
+    executor: StartExecutor | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[LoopEvent]:
     """Yields what happens; the last event, `Learned`, holds the report that `--json` prints.
@@ -142,7 +149,8 @@ def learn(
     to learn from, if they turn out to help. `archive`: that of earlier runs, on any data.
     `workers`: processes of one thread each (default: one per core); a net of your own is trained in
     this process. `candidates`: what the race starts with instead of the catalogue's. `generates`
-    leaves parts of the loop out, for experiments.
+    leaves parts of the loop out, and `settings` are other numbers to go by, for experiments.
+    `executor`: what runs the jobs instead of processes on this machine.
     Writes `out/model.metaloop` and `out/archive.sqlite`. The budget covers choosing, training and
     promotion; reading (of `archive`, too) and the final test are reported apart. When `stop()`
     becomes true, the best model so far is saved and the report's `status` is `interrupted`.
@@ -155,6 +163,7 @@ def learn(
         1 if _is_in_process(net) else workers or default_workers(),
         None if candidates is None else tuple(candidates), generates, classes_at, value_range,
         columns, view,
+        settings, executor,
     )  # fmt: skip
     yield from _recorded(asked, stop)
 
@@ -218,12 +227,12 @@ def _learn(
     with ExitStack() as stack:
         families = {n: o.family for n, o in others.items() if isinstance(o.family, ClassFamily)}
         beginning = _beginning(run, asked, tuple(families))  # a wrong archive leaves nothing behind
-        prepare(run.states, run.family, run.spec, families, asked.module)
+        workplace = prepare(run.states, run.family, run.spec, families, asked.module)
         seconds += time.perf_counter() - start
         run.restart_clock()
         stack.enter_context(charged(run))
-        executor = stack.enter_context(_executor(run, asked))
-        loop = Loop(run, executor, *beginning)
+        executor = stack.enter_context(_executor(workplace, asked))
+        loop = Loop(run, workplace, executor, *beginning, settings=asked.settings)
         try:
             if not is_test_open(run):
                 yield from repeat(loop)
@@ -262,8 +271,9 @@ def _proposer(
         seconds = RACE_SHARE * run.budget.wall_seconds * asked.workers
     shrunk = asked.generates.algorithms  # nets that begin so go on with larger images
     field = choose_field(
-        run.family, run.spec, asked.module, earlier, seconds, asked.candidates, shrunk
-    )
+        run.family, run.spec, asked.module, earlier, seconds, asked.candidates, shrunk,
+        asked.settings.learners,
+    )  # fmt: skip
     gain = possible_gain(run.family, run.spec)
     return Proposer(
         Population(gain),
@@ -287,11 +297,12 @@ def _is_in_process(module: nn.Module | None) -> bool:
     return module is not None or best_device().type != "cpu"
 
 
-def _executor(run: Run, asked: Asked) -> Executor:
+def _executor(workplace: Workplace, asked: Asked) -> Executor:
+    if asked.executor is not None:
+        return asked.executor(workplace, asked.workers)
     if _is_in_process(asked.module):
-        return InProcess(WORK, run.states)
-    assert asked.workers is not None
-    return LocalPool(worker_command(run.states), asked.workers)
+        return InProcess(works_in(workplace))
+    return LocalPool(worker_command(workplace.folder), asked.workers)
 
 
 def default_workers() -> int:

@@ -1,8 +1,9 @@
 """The population: every state that a run has trained or put together, and who it came from.
 
 A *node* is what one job made: a trained net with the heads measured on it, nets joined, invented
-programs, or the plain baselines. Nodes that go on from each other's weights form a *line*. The
-population is a fold over what jobs brought back, so that an archive can bring it back as well.
+programs, or the plain baselines. Nodes that go on from each other's weights form a *line*; its
+*tip* is the node that it goes on from, its *peak* the best. The population is a fold over what
+jobs brought back, so that an archive can bring it back as well.
 
 What is said here to be surely better or worse is so *on the classes of `search`*: these decisions
 steer the search and claim nothing. A line that is dropped for what it does on the very classes it
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
@@ -22,8 +22,7 @@ from metaloop.archive import TrialId
 from metaloop.core.records import Candidate, TrialStatus
 from metaloop.core.statistics import Estimate
 from metaloop.jobs.measured import Measured, difference
-
-NodeKind = Literal["baselines", "train", "invent", "join"]
+from metaloop.loop.proposal import NodeKind, Proposal
 
 
 @dataclass
@@ -58,30 +57,41 @@ class Head:
 
 @dataclass
 class Node:
-    """What one job made.
+    """What one job makes: what was proposed, and what came of it.
 
-    `recipe` is the candidate that was trained; the heads share its net. `operator` says in words
-    how it came about from `parent`, `arm` what was tried in the bandit's terms. `cost` is what the
-    job took (CPU-seconds, or counted operations under a budget in steps), `share` its part of the
-    budget, and `trained` the sum of shares along its line.
+    `line` is the node that its line began with, and `trained` the sum of shares of the budget along
+    it. `heads` share the net of the candidate that was trained. `cost` is what the job took
+    (CPU-seconds, or counted operations under a budget in steps).
     """
 
     number: int
-    kind: NodeKind
-    recipe: Candidate
-    operator: str = "catalogue"
-    arm: str = ""
-    parent: int | None = None
-    continues: bool = False
-    rung: int = 0
-    share: float = 0.0
+    proposal: Proposal
+    line: int = 0
     trained: float = 0.0
     heads: list[Head] = field(default_factory=list)
     cost: float = 0.0
-    line: int = 0
-    filtered_by: int | None = None  # node whose net told which generated classes are of use
     members: tuple[int, ...] = ()  # of joined nets: the nodes they come from
-    beside: float = 0.0  # wall seconds of its job beside training: what measuring took
+    measuring_seconds: float = 0.0  # wall seconds of its job beside training
+
+    @property
+    def kind(self) -> NodeKind:
+        """What kind of job makes it."""
+        return self.proposal.kind
+
+    @property
+    def candidate(self) -> Candidate:
+        """The candidate that is trained here, or that stands for what is made without training."""
+        return self.proposal.candidate
+
+    @property
+    def parent(self) -> int | None:
+        """The node that it came from."""
+        return self.proposal.parent
+
+    @property
+    def continues(self) -> bool:
+        """Whether it goes on from the parent's weights."""
+        return self.proposal.continues
 
     @property
     def best(self) -> Head | None:
@@ -126,9 +136,9 @@ class Population:
         if node.kind != "train":
             return progress
         if node.continues and progress is not None:
-            ended, worse = self.by_share.get(node.share, (0, 0))
+            ended, worse = self.by_share.get(node.proposal.share, (0, 0))
             surely = progress.high < 0
-            self.by_share[node.share] = (ended + 1, worse + surely)
+            self.by_share[node.proposal.share] = (ended + 1, worse + surely)
         if not node.continues:
             if node.best is not None:
                 self.current[node.line] = node.number
@@ -154,7 +164,7 @@ class Population:
         return 2 * worse > ended
 
     @property
-    def lines(self) -> list[Node]:
+    def tips(self) -> list[Node]:
         """The node where each line stands, best first."""
         return sorted(
             (self.nodes[number] for number in self.current.values()), key=_merit, reverse=True

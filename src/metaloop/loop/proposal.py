@@ -1,15 +1,13 @@
-"""What the loop may do, what a worker is to do next, and with which heads."""
+"""What the loop may do, and what a worker is to do next."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Literal
 
-from metaloop.catalogue.candidates import trunk_of
 from metaloop.core.records import Candidate
-from metaloop.loop.population import Node, NodeKind
 
-SLOW_HEADS = ("baselinepp", "rfs")  # fitted by many steps: measured in the race, and when joined
-OTHER_HEADS = 2  # measured on a net beside the one that it is trained with
+NodeKind = Literal["baselines", "train", "invent", "join"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +30,16 @@ CATALOGUE = "catalogue"  # the operator of what the loop begins with
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a worker should do next: a node that is not there yet."""
+    """What a worker should do next: a node that is not there yet.
+
+    The first of `heads` is trained, the others are measured on its net. `operator` says in words
+    how it came about from `parent`, `arm` what is tried in the bandit's terms. One that `continues`
+    goes on from the parent's weights, for the `rung`th time. `share`: its part of the budget.
+    """
 
     kind: NodeKind
     heads: tuple[Candidate, ...]
-    operator: str
+    operator: str = CATALOGUE
     arm: str = ""
     parent: int | None = None
     continues: bool = False
@@ -46,27 +49,6 @@ class Proposal:
     further_parents: tuple[str, ...] = ()  # identities of candidates, beside that of `parent`
 
     @property
-    def recipe(self) -> Candidate:
-        """The candidate to be trained."""
+    def candidate(self) -> Candidate:
+        """The candidate to be trained, or that stands for what is made without training."""
         return self.heads[0]
-
-
-def heads_for(candidate: Candidate, parent: Node) -> tuple[Candidate, ...]:
-    """Returns the candidate as it is trained, and with the best other heads that its parent has.
-
-    Measuring a head on wide features takes as long as many steps of training.
-    """
-    heads = [candidate]
-    for head in sorted(parent.heads, key=lambda head: head.merit, reverse=True):
-        if head.search is None or head.candidate.learner.name in SLOW_HEADS:
-            continue
-        other = as_head(head.candidate, candidate)
-        known = {head.identity for head in heads}
-        if trunk_of(other) == trunk_of(candidate) and other.identity not in known:
-            heads.append(other)
-    return tuple(heads[: 1 + OTHER_HEADS])
-
-
-def as_head(head: Candidate, recipe: Candidate) -> Candidate:
-    """Returns the recipe with the head of another candidate on its net."""
-    return replace(recipe, learner=head.learner, program=head.program)

@@ -49,15 +49,9 @@ from metaloop.loop.arms import (
     guessing_bandit,
 )
 from metaloop.loop.changes import MOST_OPERATORS, Changes
+from metaloop.loop.heads import as_head, heads_for
 from metaloop.loop.population import Node, Population
-from metaloop.loop.proposal import (
-    CATALOGUE,
-    EVERYTHING,
-    Generates,
-    Proposal,
-    as_head,
-    heads_for,
-)
+from metaloop.loop.proposal import CATALOGUE, EVERYTHING, Generates, Proposal
 from metaloop.loop.racing import Race
 from metaloop.loop.variation import Variation
 from metaloop.selection.bandit import Bandit, Use
@@ -130,7 +124,8 @@ class Proposer:
 
     def credit(self, node: Node, progress: Estimate | None) -> None:
         """Lets the bandits learn from what a node was against its parent."""
-        if not node.arm or node.kind != "train":
+        arm, share = node.proposal.arm, node.proposal.share
+        if not arm or node.kind != "train":
             return
         bandit = self.going_on if node.continues else self.breeding
         if progress is None or not np.isfinite(progress.ci95):
@@ -139,9 +134,9 @@ class Proposer:
         gain = self.population.gain
         error = progress.ci95 / STANDARD_ERRORS_OF_INTERVAL / gain
         usual = self.segment_seconds
-        segments = node.cost / usual if usual is not None else node.share / SEGMENT_SHARE
+        segments = node.cost / usual if usual is not None else share / SEGMENT_SHARE
         cost = max(SEGMENT_COST * segments, LEAST_COST)
-        bandit.credit(node.arm, progress.value / gain, error, cost)
+        bandit.credit(arm, progress.value / gain, error, cost)
 
     def _data_arms(self) -> list[str]:
         if not self.generates.data or self.target_kind != "classes":
@@ -196,45 +191,47 @@ class Proposer:
             node.kind == "train" and not node.continues and node.parent is not None
             for node in population.pending.values()
         )
-        survivors = self.race.survivors(population.lines)
+        survivors = self.race.survivors(population.tips)
         awake = self._awake(survivors)[: self.num_lines]
-        idle = [line for line in awake if line.line not in busy]
+        idle = [tip for tip in awake if tip.line not in busy]
         room = spent < LAST_START and bool(survivors) and len(awake) + begun < self.num_lines
         too_few = len(awake) + begun < FEWEST_LINES
-        if room and (too_few or not idle or not any(self._still_learns(line) for line in awake)):
+        if room and (too_few or not idle or not any(self._still_learns(tip) for tip in awake)):
             return self._breed(survivors, rng)
         if not idle:
-            idle = [line for line in survivors if line.line not in busy]
-        for line in sorted(idle, key=lambda line: line.trained):
-            continuation = self._continuation(line, rng, spent)
+            idle = [tip for tip in survivors if tip.line not in busy]
+        for tip in sorted(idle, key=lambda tip: tip.trained):
+            continuation = self._continuation(tip, rng, spent)
             if continuation is not None:
                 return continuation
         return self._breed(survivors, rng) if survivors and room else None
 
-    def _awake(self, lines: list[Node]) -> list[Node]:
-        """Returns the lines that do not rest because continuations brought nothing."""
-        return [n for n in lines if self.population.stalls.get(n.line, 0) < _REST_AFTER]
+    def _awake(self, tips: list[Node]) -> list[Node]:
+        """Returns those whose lines do not rest because continuations brought nothing."""
+        return [tip for tip in tips if self.population.stalls.get(tip.line, 0) < _REST_AFTER]
 
-    def _still_learns(self, line: Node) -> bool:
+    def _still_learns(self, tip: Node) -> bool:
         """Whether a line's last continuation paid, or it has had none."""
-        if line.rung == 0:
-            return line.line in self.population.stalls and not self.population.stalls[line.line]
-        progress = self.population.progress(line)
+        if tip.proposal.rung == 0:
+            return tip.line in self.population.stalls and not self.population.stalls[tip.line]
+        progress = self.population.progress(tip)
         return progress is not None and progress.value >= LEARNING * self.population.gain
 
-    def _continuation(self, line: Node, rng: np.random.Generator, spent: float) -> Proposal | None:
+    def _continuation(self, tip: Node, rng: np.random.Generator, spent: float) -> Proposal | None:
         """Step 2: the line goes on as it is, or with other data, or by another plan.
 
         Nothing is tried twice from the same place; None if nothing is left to try. Larger images
         come when their time has come: their steps take longer, and pay late.
         """
         known = [*self.population.nodes.values(), *self.population.pending.values()]
-        tried = {node.arm for node in known if node.parent == line.number and node.continues}
+        tried = {
+            node.proposal.arm for node in known if node.parent == tip.number and node.continues
+        }
         tried.discard(PLAN)  # never the same again
         possible = [
             arm
             for arm in self.going_on.arms
-            if arm not in tried and self.changes.applies(arm, line.recipe)
+            if arm not in tried and self.changes.applies(arm, tip.candidate)
         ]
         if not possible:
             return None
@@ -243,35 +240,36 @@ class Proposer:
         arm = RESOLUTION if RESOLUTION in possible else self.going_on.choose(rng, possible)
         if arm is None:
             arm = CONTINUE if CONTINUE in possible else possible[0]
-        variation = self.changes.varied(arm, line, rng, self.race.survivors(self.population.lines))
+        variation = self.changes.varied(arm, tip, rng, self.race.survivors(self.population.tips))
         if variation is None:
             if CONTINUE in tried:
                 return None
-            arm, variation = CONTINUE, Variation(line.recipe, CONTINUE)
+            arm, variation = CONTINUE, Variation(tip.candidate, CONTINUE)
         return Proposal(
             "train",
-            heads_for(variation.candidate, line),
+            heads_for(variation.candidate, tip),
             variation.operator,
             arm=arm,
-            parent=line.number,
+            parent=tip.number,
             continues=True,
-            rung=line.rung + 1,
-            share=self._last_share(line, spent) or self._segment_share(),
-            filtered_by=line.number if adds_operator(arm) else line.filtered_by,
+            rung=tip.proposal.rung + 1,
+            share=self._last_share(tip, spent) or self._segment_share(),
+            filtered_by=tip.number if adds_operator(arm) else tip.proposal.filtered_by,
             further_parents=variation.further_parents,
         )
 
-    def _breed(self, lines: list[Node], rng: np.random.Generator) -> Proposal:
+    def _breed(self, tips: list[Node], rng: np.random.Generator) -> Proposal:
         """Step 4: a new line from the best one, as long as its parent was trained by then."""
-        parent = self._ancestor(lines[0])
-        possible = [arm for arm in self.breeding.arms if self.changes.applies(arm, parent.recipe)]
-        companion = self.changes.companion(parent.recipe, lines)
-        if len(lines) < FEWEST_LINES and NET in possible and companion:
+        parent = self._ancestor(tips[0])
+        varied = parent.candidate
+        possible = [arm for arm in self.breeding.arms if self.changes.applies(arm, varied)]
+        companion = self.changes.companion(varied, tips)
+        if len(tips) < FEWEST_LINES and NET in possible and companion:
             possible = [NET]
         arm = self.breeding.choose(rng, possible) or (NET if possible == [NET] else SEED)
-        variation = self.changes.varied(arm, parent, rng, lines)
+        variation = self.changes.varied(arm, parent, rng, tips)
         if variation is None:
-            arm, variation = SEED, Variation(parent.recipe, SEED_WORDS)
+            arm, variation = SEED, Variation(varied, SEED_WORDS)
         generates = adds_operator(arm)
         if possible == [NET]:
             variation, generates = self._with_promising_data(variation, rng)
@@ -282,7 +280,7 @@ class Proposer:
             arm=arm,
             parent=parent.number,
             share=float(np.clip(parent.trained, self._segment_share(), LONGEST_START)),
-            filtered_by=parent.number if generates else parent.filtered_by,
+            filtered_by=parent.number if generates else parent.proposal.filtered_by,
             further_parents=variation.further_parents,
         )
 
@@ -305,7 +303,7 @@ class Proposer:
         candidate = self.changes.with_data(arm, variation.candidate).candidate
         return Variation(candidate, f"{variation.operator}, {arm}"), True
 
-    def _last_share(self, line: Node, spent: float) -> float | None:
+    def _last_share(self, tip: Node, spent: float) -> float | None:
         """Returns the share of a line's last continuation; None if there will be others.
 
         The rate falls to zero once instead of twice: a short segment at the end ruins what it began
@@ -317,10 +315,10 @@ class Proposer:
         last = {
             node.line
             for node in [*population.nodes.values(), *population.pending.values()]
-            if node.continues and node.share > SEGMENT_SHARE
+            if node.continues and node.proposal.share > SEGMENT_SHARE
         }
-        going_on = {each.line for each in self._awake(self.race.survivors(population.lines))}
-        lines = len(going_on - last | {line.line})
+        going_on = {each.line for each in self._awake(self.race.survivors(population.tips))}
+        lines = len(going_on - last | {tip.line})
         if self.segment_seconds is not None:  # others go on at the same time
             lines = max(lines, self.workers)
         left = (1 - spent) / lines
@@ -333,12 +331,12 @@ class Proposer:
             share /= SHORTER
         return share
 
-    def _ancestor(self, line: Node) -> Node:
+    def _ancestor(self, tip: Node) -> Node:
         """Returns the node of a line that had been trained as long as a new line will be."""
-        nodes = self.population.nodes
-        while line.continues and line.trained > LONGEST_START and line.parent in nodes:
-            line = nodes[line.parent]
-        return line
+        nodes, found = self.population.nodes, tip
+        while found.continues and found.trained > LONGEST_START and found.parent in nodes:
+            found = nodes[found.parent]
+        return found
 
     def _is_time_to_invent(self, known: list[Node], spent: float) -> bool:
         if not self.generates.algorithms or self.target_kind != "classes":
@@ -347,18 +345,16 @@ class Proposer:
         times = INVENT_AT if (self.segment_seconds or 0) >= AGAIN_FROM else INVENT_AT[:1]
         if len(inventions) >= len(times) or spent < times[len(inventions)]:
             return False
-        line = self._best_embedding()
-        return line is not None and all(node.parent != line.number for node in inventions)
+        tip = self._best_embedding()
+        return tip is not None and all(node.parent != tip.number for node in inventions)
 
     def _best_embedding(self) -> Node | None:
-        """Returns the best line whose net embeds: programs work on its features."""
-        lines = self.population.lines
-        return next((line for line in lines if embeds(line.recipe.learner.name)), None)
+        """Returns the best tip whose net embeds: programs work on its features."""
+        tips = self.population.tips
+        return next((tip for tip in tips if embeds(tip.candidate.learner.name)), None)
 
     def _invention(self) -> Proposal:
-        line = self._best_embedding()
-        assert line is not None
-        heads = tuple(head.candidate for head in line.heads if head.search is not None)
-        return Proposal(
-            "invent", heads, "program: invented", parent=line.number, share=INVENT_SHARE
-        )
+        tip = self._best_embedding()
+        assert tip is not None
+        heads = tuple(head.candidate for head in tip.heads if head.search is not None)
+        return Proposal("invent", heads, "program: invented", parent=tip.number, share=INVENT_SHARE)

@@ -15,8 +15,9 @@ import numpy as np
 from metaloop.core.records import Candidate
 from metaloop.loop.arms import ALL_DATA
 from metaloop.loop.changes import Changes
+from metaloop.loop.heads import heads_for
 from metaloop.loop.population import Node
-from metaloop.loop.proposal import CATALOGUE, Proposal, heads_for
+from metaloop.loop.proposal import CATALOGUE, Proposal
 
 RACE_SHARE = 0.05  # of the budget, for the first segment of all contenders together
 SURVIVORS = 2  # of the race, where no net of another kind could be a line's companion
@@ -43,7 +44,7 @@ class Race:
         return self._next_contender(known) or self._next_on_all_data(known)
 
     def _next_contender(self, known: list[Node]) -> Proposal | None:
-        begun = {node.recipe.identity for node in known if node.parent is None}
+        begun = {node.candidate.identity for node in known if node.parent is None}
         for heads in self.contenders:
             if heads[0].identity not in begun:
                 operator = self.origins.get(heads[0].identity, CATALOGUE)
@@ -52,7 +53,7 @@ class Race:
         return None
 
     def _next_on_all_data(self, known: list[Node]) -> Proposal | None:
-        begun = [node.parent for node in known if node.arm == ALL_DATA]
+        begun = [node.parent for node in known if node.proposal.arm == ALL_DATA]
         if not self.on_all_data or len(begun) >= NUM_ON_ALL_DATA:
             return None
         contenders = [
@@ -61,44 +62,45 @@ class Race:
             if node.parent is None
             and node.best is not None
             and node.number not in begun
-            and self.changes.applies(ALL_DATA, node.recipe)  # an archive's may have them
+            and self.changes.applies(ALL_DATA, node.candidate)  # an archive's may have them
         ]
         if not contenders:
             return None
         parent = max(contenders, key=_promise)
-        variation = self.changes.with_data(ALL_DATA, parent.recipe)
+        variation = self.changes.with_data(ALL_DATA, parent.candidate)
         return Proposal(
             "train",
             heads_for(variation.candidate, parent),
             variation.operator,
             arm=ALL_DATA,
             parent=parent.number,
-            share=parent.share,
+            share=parent.proposal.share,
             filtered_by=parent.number,
         )
 
-    def survivors(self, alive: list[Node]) -> list[Node]:
-        """Returns the lines worth going on with: the best contenders, and bred ones; one at least.
+    def survivors(self, tips: list[Node]) -> list[Node]:
+        """Returns the tips of lines worth going on with: of the best contenders, and bred ones.
 
-        One that has fallen back stays there: a new line from the best one is worth more. A line
-        that was not continued yet is compared with those of its age only.
+        There is one at least. One that has fallen back stays there: a new line from the best one is
+        worth more. A line that was not continued yet is compared with those of its age only.
         """
         nodes = self.changes.population.nodes
         reach = REACH * self.changes.population.gain
-        best = max((line.value for line in alive), default=-np.inf)
-        contenders = [line for line in alive if nodes[line.line].parent is None]
-        contenders.sort(key=lambda line: _promise(nodes[line.line]), reverse=True)
+        best = max((tip.value for tip in tips), default=-np.inf)
+        contenders = [tip for tip in tips if nodes[tip.line].parent is None]
+        contenders.sort(key=lambda tip: _promise(nodes[tip.line]), reverse=True)
         first = _promise(nodes[contenders[0].line]) if contenders else -np.inf
-        ahead = {line.line for line in contenders[: 1 if self.has_companions else SURVIVORS]}
+        ahead = {tip.line for tip in contenders[: 1 if self.has_companions else SURVIVORS]}
 
-        def is_near(line: Node) -> bool:
-            if nodes[line.line].parent is not None:
-                return not line.rung or line.value >= best - reach
-            if line.line not in ahead:
+        def is_near(tip: Node) -> bool:
+            is_continued = tip.proposal.rung > 0
+            if nodes[tip.line].parent is not None:
+                return not is_continued or tip.value >= best - reach
+            if tip.line not in ahead:
                 return False
-            return line.value >= best - reach if line.rung else _promise(line) >= first - reach
+            return tip.value >= best - reach if is_continued else _promise(tip) >= first - reach
 
-        return [line for line in alive if is_near(line)] or alive[:1]
+        return [tip for tip in tips if is_near(tip)] or tips[:1]
 
 
 def _promise(first: Node) -> float:

@@ -7,7 +7,6 @@ transaction. What has been reported is in the archive, whatever happens to the p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,10 @@ from metaloop.core.records import (
 )
 from metaloop.core.statistics import EpisodeScores, Estimate
 from metaloop.executors.base import Outcome
-from metaloop.jobs.measured import Measured, measured
+from metaloop.jobs.joining import JoinResult
+from metaloop.jobs.measured import Found, Measured, measured
+from metaloop.jobs.table import FoundResult, NodeResult
+from metaloop.jobs.training import TrainResult
 from metaloop.jobs.workplace import net_path
 from metaloop.loop.arms import CONTINUE
 from metaloop.loop.population import Head, Node, Population
@@ -44,24 +46,26 @@ _ENDED: Mapping[str, TrialStatus] = {
     "no memory": "failed",
     "machine failed": "interrupted",
 }
+_TRIED_AGAIN = ("no memory", "machine failed")  # by a resumed run
 
 
-def begin(run: Run, population: Population, node: Node, proposal: Proposal) -> JobId:
-    """Records candidates, job and trials of a proposal; the population knows it is under way."""
+def begin(run: Run, population: Population, node: Node) -> JobId:
+    """Records candidates, job and trials of a node; the population knows it is under way."""
+    proposal = node.proposal
     parent = population.nodes.get(node.parent) if node.parent is not None else None
     with run.archive.transaction():
         job = run.archive.begin_job(run.id, node.number, node.kind, asked(node))
         for candidate in proposal.heads if node.kind == "train" else ():
             parents = _parents(candidate, parent, proposal)
-            plain = not parents and node.operator in (CATALOGUE, CONTINUE)
-            operator = _origin(candidate) if plain else node.operator
+            plain = not parents and proposal.operator in (CATALOGUE, CONTINUE)
+            operator = _origin(candidate) if plain else proposal.operator
             run.archive.add_candidate(candidate, parents, operator, run=run.id)
             trial = run.archive.begin_trial(
                 run.id,
                 candidate.identity,
                 run.family.digest,
                 seed=run.seed,
-                rung=node.rung,
+                rung=proposal.rung,
                 continues=_trunk_trial(parent) if node.continues else None,
                 job=job,
             )
@@ -72,32 +76,37 @@ def begin(run: Run, population: Population, node: Node, proposal: Proposal) -> J
 
 
 def end(
-    run: Run, population: Population, node: Node, job: JobId, outcome: Outcome
+    run: Run,
+    population: Population,
+    node: Node,
+    job: JobId,
+    outcome: Outcome,
+    result: NodeResult | None,
 ) -> tuple[list[Trial], Estimate | None]:
     """Records what came of a job and takes it into the population.
 
-    Returns the trials and, if it had a parent, its paired progress on `search`.
+    `result` is what it came back with, None of one that was broken off. Returns the trials and, if
+    it had a parent, its paired progress on `search`.
     """
-    value: Mapping[str, Any] = outcome.value or {}
-    node.cost = _cost(run, outcome.cpu_seconds, value.get("flops"))
-    _take_figures(node, outcome)
+    if result is not None and not isinstance(result, TrainResult):
+        _take_found(run, population, node, job, result)
+    node.cost = _cost(run, outcome.cpu_seconds, result.flops if result is not None else None)
+    _take_figures(node, outcome, result)
     _charge(population, node, outcome.cpu_seconds)
     trials = []
     with run.archive.transaction():
         for head in node.heads:
-            head.steps = int(value.get("steps", 0))
-            trial = _trial(run, node, head, outcome)
+            head.steps = result.steps if result is not None else 0
+            trial = _trial(run, node, head, outcome, result)
             assert head.trial is not None
             run.archive.end_trial(head.trial, trial, _scores(head))
             trials.append(trial)
-        status = value.get("status", "finished") if outcome.status == "done" else outcome.status
-        if outcome.status in ("no memory", "machine failed"):
-            status = "interrupted"  # a resumed run tries again
+        status, message = _ended(outcome, result)
         run.archive.end_job(
             job,
-            status,
-            _answered(run, node, value),
-            outcome.message or value.get("message", ""),
+            "interrupted" if outcome.status in _TRIED_AGAIN else status,
+            _answered(run, node, result),
+            message,
             cpu_seconds=outcome.cpu_seconds,
             wall_seconds=outcome.wall_seconds,
         )
@@ -107,55 +116,55 @@ def end(
     return trials, progress
 
 
-def _answered(run: Run, node: Node, value: Mapping[str, Any]) -> dict[str, Any]:
+def _ended(outcome: Outcome, result: NodeResult | None) -> tuple[str, str]:
+    """Returns how a job ended, in the words of the archive, and why."""
+    if result is None:
+        return outcome.status, outcome.message
+    if isinstance(result, TrainResult):
+        return result.status, result.message
+    return "finished", ""
+
+
+def _answered(run: Run, node: Node, result: NodeResult | None) -> dict[str, Any]:
     """Returns what is recorded of a job's answer; what depends on the clock in seconds only."""
-    steps, flops = value.get("steps", 0), value.get("flops")
+    steps, flops = (result.steps, result.flops) if result is not None else (0, None)
     answered = {"steps": steps, "flops": flops, "members": node.members}
-    if run.budget.steps is None and "train_cpu_seconds" in value:
-        answered["train_cpu_seconds"] = value["train_cpu_seconds"]
+    if run.budget.steps is None and isinstance(result, TrainResult):
+        answered["train_cpu_seconds"] = result.train_cpu_seconds
     return answered
 
 
-def add_head(
-    run: Run,
-    population: Population,
-    node: Node,
-    job: JobId,
-    head: Head,
-    operator: str,
-    behaviour: str | None = None,
-    ancestor: str | None = None,
+def _take_found(
+    run: Run, population: Population, node: Node, job: JobId, result: FoundResult
 ) -> None:
-    """Records a candidate that a job came back with, begins its trial, makes it the node's.
+    """Records the candidates that a job came back with as heads of its node."""
+    if isinstance(result, JoinResult):
+        node.members = result.members
+    for found in result.found:
+        _add_head(run, population, node, job, found)
 
-    `ancestor`: the source of the program that an invention came from.
-    """
+
+def _add_head(run: Run, population: Population, node: Node, job: JobId, found: Found) -> None:
+    """Records a candidate that a job came back with, begins its trial, makes it the node's."""
+    candidate = found.candidate
     with run.archive.transaction():
-        parents = _givers(run, population, node, head.candidate, ancestor)
+        parents = _givers(run, population, node, candidate, found.ancestor)
+        operator = found.operator or node.proposal.operator
         run.archive.add_candidate(
-            head.candidate, parents, operator, run=run.id, behaviour=behaviour
+            candidate, parents, operator, run=run.id, behaviour=found.behaviour
         )
-        head.trial = run.archive.begin_trial(
-            run.id, head.candidate.identity, run.family.digest, seed=run.seed, job=job
+        trial = run.archive.begin_trial(
+            run.id, candidate.identity, run.family.digest, seed=run.seed, job=job
         )
-    node.heads.append(head)
+    node.heads.append(Head(candidate, "running", trial, generated=is_generated(candidate)))
 
 
 def asked(node: Node) -> dict[str, Any]:
     """Returns what is recorded of a proposal: with the trials, enough to make the node again."""
-    facts = asdict(node)
-    kept = (
-        "operator",
-        "arm",
-        "parent",
-        "continues",
-        "rung",
-        "share",
-        "trained",
-        "line",
-        "filtered_by",
-    )
-    return {name: facts[name] for name in kept} | {"recipe": to_json(node.recipe)}
+    facts = vars(node.proposal) | {"line": node.line, "trained": node.trained}
+    names = ("operator", "arm", "parent", "continues", "rung", "share", "filtered_by")
+    kept = {name: facts[name] for name in (*names, "line", "trained")}
+    return kept | {"recipe": to_json(node.candidate)}
 
 
 def restore(run: Run, population: Population) -> tuple[int, list[tuple[Node, Estimate | None]]]:
@@ -202,7 +211,7 @@ def _parents(candidate: Candidate, parent: Node | None, proposal: Proposal) -> t
         return ()
     method = (candidate.learner, candidate.program)
     measured = [head.candidate for head in parent.heads]
-    same = [c for c in measured if (c.learner, c.program) == method] or [parent.recipe]
+    same = [c for c in measured if (c.learner, c.program) == method] or [parent.candidate]
     found = dict.fromkeys((same[0].identity, *proposal.further_parents))
     return tuple(identity for identity in found if identity != candidate.identity)
 
@@ -212,7 +221,7 @@ def _givers(
 ) -> list[str]:
     """Returns whose nets a job has put together, and which candidate gave the program."""
     numbers = node.members or ((node.parent,) if node.parent is not None else ())
-    nets = [population.nodes[number].recipe for number in numbers]
+    nets = [population.nodes[number].candidate for number in numbers]
     found = list(dict.fromkeys(net.identity for net in nets))
     if ancestor is not None and ancestor != candidate.program:
         found += _inventors(population, ancestor) or [_ancestor(run, nets[0], ancestor)]
@@ -244,12 +253,14 @@ def _node(
     run: Run, job: StoredJob, trials: list[StoredTrial], candidates: Mapping[str, Candidate]
 ) -> Node:
     asked = dict(job.asked)
-    recipe = candidate_from_json(asked.pop("recipe"))
-    node = Node(number=job.number, kind=job.work, recipe=recipe, **asked)  # type: ignore[arg-type]
+    heads = (candidate_from_json(asked.pop("recipe")),)
+    place = {name: asked.pop(name) for name in ("line", "trained") if name in asked}
+    proposal = Proposal(job.work, heads, **asked)  # type: ignore[arg-type]
+    node = Node(job.number, proposal, **place)
     node.members = tuple(job.answered.get("members") or ())
     if node.kind == "train":
         trained = [point.wall_seconds for one in trials for point in one.trial.curve[-1:]]
-        node.beside = job.wall_seconds - max(trained) if trained else 0.0
+        node.measuring_seconds = job.wall_seconds - max(trained) if trained else 0.0
     node.cost = _cost(run, job.cpu_seconds, job.answered.get("flops"))
     for stored in trials:
         trial = stored.trial
@@ -274,34 +285,31 @@ def _last_measured(run: Run, trial: StoredTrial, part: Part) -> Measured | None:
     return Measured(tuple(one.result for one in latest), scores)
 
 
-def _take_figures(node: Node, outcome: Outcome) -> None:
-    value: Mapping[str, Any] = outcome.value or {}
-    if outcome.status != "done" or value["status"] != "finished":
-        status = value.get("status") or _ENDED[outcome.status]
+def _take_figures(node: Node, outcome: Outcome, result: NodeResult | None) -> None:
+    """Puts what a worker measured into the heads of a node, or why there is nothing."""
+    if result is None or (isinstance(result, TrainResult) and result.status != "finished"):
+        status = _ENDED[outcome.status] if result is None else result.status
+        message = outcome.message if result is None else result.message
         for head in node.heads:
-            head.status = status
-            head.message = outcome.message or value.get("message", "")
+            head.status, head.message = status, message
         return
-    if node.kind == "train":
-        node.beside = outcome.wall_seconds - value["train_wall_seconds"]
-    for head, figures in zip(node.heads, value["heads"], strict=True):
-        take_figures(head, figures)
+    if isinstance(result, TrainResult):
+        node.measuring_seconds = outcome.wall_seconds - result.train_wall_seconds
+        figures = result.heads
+    else:
+        figures = tuple(found.figures for found in result.found)
+    for head, one in zip(node.heads, figures, strict=True):
+        head.status, head.message, head.search = one.status, one.message, measured(one)
 
 
-def take_figures(head: Head, figures: Mapping[str, Any]) -> None:
-    """Puts what a worker measured into a head."""
-    head.status, head.message = figures["status"], figures["message"]
-    head.search = measured(figures)
-
-
-def _trial(run: Run, node: Node, head: Head, outcome: Outcome) -> Trial:
-    value: Mapping[str, Any] = outcome.value or {}
-    curve = [CurvePoint(*point) for point in value.get("curve", ())]
+def _trial(run: Run, node: Node, head: Head, outcome: Outcome, result: NodeResult | None) -> Trial:
+    trained = result if isinstance(result, TrainResult) else None
+    curve = list(trained.curve) if trained is not None else []
     if head.search is not None and head.steps:
-        loss = value.get("loss")
-        seconds = float(value.get("train_wall_seconds", 0.0))
-        value_then = head.search.result.value
-        curve.append(CurvePoint(head.steps, seconds, np.nan if loss is None else loss, value_then))
+        loss = trained.loss if trained is not None else None
+        seconds = trained.train_wall_seconds if trained is not None else 0.0
+        value = head.search.result.value
+        curve.append(CurvePoint(head.steps, seconds, np.nan if loss is None else loss, value))
     return Trial(
         candidate=head.candidate.identity,
         status=head.status,
@@ -309,8 +317,8 @@ def _trial(run: Run, node: Node, head: Head, outcome: Outcome) -> Trial:
         steps=head.steps,
         cpu_seconds=outcome.cpu_seconds,
         wall_seconds=outcome.wall_seconds,
-        flops=value.get("flops"),
-        rung=node.rung,
+        flops=result.flops if result is not None else None,
+        rung=node.proposal.rung,
         curve=tuple(curve),
         results=() if head.search is None else head.search.results,
         message=head.message,
@@ -379,5 +387,5 @@ def _add_verdict(run: Run, population: Population, node: Node, progress: Estimat
 def _operator(run: Run, node: Node, candidate: str) -> str:
     """Returns what made a candidate; of several from one job each has a change of its own."""
     if node.kind == "train":
-        return node.operator
+        return node.proposal.operator
     return run.archive.candidate(candidate).operator

@@ -19,16 +19,17 @@ from metaloop.archive import Archive
 from metaloop.catalogue.candidates import make_candidate
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.core.budget import Budget
-from metaloop.core.records import Candidate, Choice, to_json
+from metaloop.core.records import Candidate, Choice
 from metaloop.engine import batches, devices
 from metaloop.generators.recipes import extended, recipe_text
-from metaloop.jobs.baselines import measure_baselines
-from metaloop.jobs.inventing import invent_programs
-from metaloop.jobs.joining import join_nets
-from metaloop.jobs.judging import judge
-from metaloop.jobs.training import Segment, train_node
-from metaloop.jobs.workplace import TrainingData, family_of, net_of, prepare
+from metaloop.jobs.baselines import BaselinesRequest, measure_baselines
+from metaloop.jobs.inventing import InventRequest, invent_programs
+from metaloop.jobs.joining import Joinable, JoinRequest, join_nets
+from metaloop.jobs.judging import Entrant, JudgeRequest, judge
+from metaloop.jobs.training import Start, TrainRequest, train_node
+from metaloop.jobs.workplace import TrainingData, Workplace, prepare
 from metaloop.loop import Learned, finishing, learn
+from metaloop.loop.settings import Settings
 from metaloop.loop.transfer import digits_report
 from metaloop.models import evaluate_model, train_model
 from metaloop.models.model import load_model
@@ -99,11 +100,11 @@ def test_the_report_on_digits_is_made_where_the_model_is(elsewhere: Device, read
 
 
 @pytest.fixture
-def place(elsewhere: Device, family: ClassFamily, tmp_path: Path) -> Path:
+def place(elsewhere: Device, family: ClassFamily, tmp_path: Path) -> Workplace:
     """A folder with the data of a run."""
-    prepare(tmp_path, family, family.spec(5, 1, 5))
-    assert family_of(tmp_path).store.inputs.device == elsewhere  # type: ignore[attr-defined]
-    return tmp_path
+    place = prepare(tmp_path, family, family.spec(5, 1, 5))
+    assert place.family.store.inputs.device == elsewhere  # type: ignore[attr-defined]
+    return place
 
 
 def quiet(content: Any) -> None:
@@ -115,75 +116,68 @@ def recipe_of(family: ClassFamily, learner: str, width: int = 12) -> Candidate:
     return Candidate(made.learner, Choice("mlp", {"width": width, "depth": 1}), made.plan)
 
 
-def train(place: Path, node: int, recipe: Candidate, **options: Any) -> TrainingData:
-    judge = {key: options.pop(key) for key in ("judge", "judge_recipe") if key in options}
-    data = TrainingData(text=recipe_text(recipe.data), **judge)
-    segment = Segment(node, (recipe,), Budget(steps=3), 0, 4, data, **options)
-    said = train_node(place, segment.to_arguments(), quiet)
-    assert said["status"] == "finished", said["message"]
-    assert [head["status"] for head in said["heads"]] == ["finished"], said["heads"]
+def train(
+    place: Workplace, node: int, candidate: Candidate, start: Start | None = None, **by: Any
+) -> TrainingData:
+    data = TrainingData(text=recipe_text(candidate.data), **by)
+    said = train_node(
+        place, TrainRequest(node, (candidate,), Budget(steps=3), 0, 4, data, start), quiet
+    )
+    assert said.status == "finished", said.message
+    assert [head.status for head in said.heads] == ["finished"], said.heads
     return data
 
 
 @pytest.mark.parametrize("learner", ["protonet", "simpleshot"])
 def test_a_line_goes_on_elsewhere_with_generated_classes(
-    place: Path, family: ClassFamily, learner: str, elsewhere: Device
+    place: Workplace, family: ClassFamily, learner: str, elsewhere: Device
 ) -> None:
     """Its state, its classifier's rows and the verdict of its own net on new classes among it."""
     recipe = recipe_of(family, learner)
-    data = train(place, 0, recipe)
-    train(place, 1, recipe, start=0, start_recipe=recipe, start_data=data)
-    more = Candidate(recipe.learner, recipe.net, recipe.plan, extended(recipe.data, "rotate(90)"))
-    judged = {"judge": 0, "judge_recipe": to_json(recipe)}
-    train(place, 2, more, start=0, start_recipe=recipe, start_data=data, **judged)
-    assert {t.device for t in net_of(place, 2).meta_params.values()} == {elsewhere}
+    start = Start(0, recipe, train(place, 0, recipe))
+    train(place, 1, recipe, start)
+    more = replace(recipe, data=extended(recipe.data, "rotate(90)"))
+    train(place, 2, more, start, filtered_by=0, filter_candidate=recipe)
+    assert {t.device for t in place.net(2).meta_params.values()} == {elsewhere}
 
 
 def test_nets_are_joined_judged_and_searched_for_programs_elsewhere(
-    place: Path, family: ClassFamily
+    place: Workplace, family: ClassFamily
 ) -> None:
     recipes = [recipe_of(family, "protonet", width) for width in (5, 6, 7)]
     for node, recipe in enumerate(recipes):
         train(place, node, recipe)
-    heads = [recipes[0], on_trunk(recipes[0], PROGRAMS["ridge"].source)]
-    said = join_nets(
-        place,
-        {
-            "node": 9, "nodes": [0, 1, 2], "recipes": [to_json(recipe) for recipe in recipes],
-            "heads": [to_json(head) for head in heads], "seed": 0, "episodes": 30,
-        },
-        quiet,
+    heads = (recipes[0], on_trunk(recipes[0], PROGRAMS["ridge"].source))
+    nets = tuple(Joinable(node, recipe) for node, recipe in enumerate(recipes))
+    said = join_nets(place, JoinRequest(9, nets, heads, seed=0, episodes=30), quiet)
+    assert len(said.members) > 1
+    assert [one.figures.status for one in said.found] == ["finished"] * 2, said.found
+    entrant = Entrant(said.found[0].candidate, 9)
+    judged = judge(place, JudgeRequest((entrant,), episodes=4, seed=0), quiet)
+    assert judged.figures[0].status == "finished"
+    request = InventRequest(
+        node=10, on=0, candidate=recipes[0], measured=(), programs=(), wall_seconds=None,
+        evaluations=12, seed=0, episodes=4,
     )  # fmt: skip
-    assert len(said["members"]) > 1
-    assert [head["status"] for head in said["heads"]] == ["finished"] * 2, said["heads"]
-    contestants = [{"candidate": said["candidates"][0], "node": 9, "known": []}]
-    asked = {"contestants": contestants, "episodes": 4, "seed": 0}
-    assert judge(place, asked, quiet)["heads"][0]["status"] == "finished"
-    invented = invent_programs(
-        place,
-        {
-            "node": 10, "on": 0, "recipe": to_json(recipes[0]), "heads": [], "known": [],
-            "wall_seconds": None, "evaluations": 12, "seed": 0, "episodes": 4,
-        },
-        quiet,
-    )  # fmt: skip
-    assert {head["status"] for head in invented["heads"]} == {"finished"}, invented["heads"]
+    invented = invent_programs(place, request, quiet)
+    assert {one.figures.status for one in invented.found} == {"finished"}, invented.found
     plain = make_candidate("nearest_centroid", family.input_format, family.spec(5, 1, 5))
-    measured = measure_baselines(
-        place, {"heads": [to_json(plain)], "seed": 0, "episodes": 4, "cpu_seconds": None}, quiet
-    )
-    assert measured["heads"][0]["status"] == "finished"
+    measured = measure_baselines(place, BaselinesRequest((plain,), 0, 4, None), quiet)
+    assert measured.found[0].figures.status == "finished"
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("short")
 def test_a_whole_run_of_the_loop_ends_elsewhere(
-    elsewhere: Device, reading: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    elsewhere: Device,
+    reading: Any,
+    tmp_path: Path,
+    short: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """To its last look at `test`, and to the report on digits that drawn characters have."""
     monkeypatch.setattr(finishing, "digits_report", partial(digits_report, num_episodes=2))
     drawn = replace(reading, name="glyphs")
-    *_, last = learn(drawn, out=tmp_path / "run", budget="60steps", queries=5)
+    *_, last = learn(drawn, out=tmp_path / "run", budget="60steps", queries=5, settings=short)
     assert isinstance(last, Learned)
     assert last.report["status"] == "finished" and last.report["digits"]["episodes"] == 2
     with Archive.open(tmp_path / "run" / "archive.sqlite", read_only=True) as archive:

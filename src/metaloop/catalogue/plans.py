@@ -1,4 +1,4 @@
-"""Recipes: for each learner, the complete plan it is trained with, as a function of the data.
+"""Plans: for each learner the complete plan that it is trained with, as a function of the data.
 
 ProtoNet's was chosen on Omniglot's validation characters (LOG.md, benchmarks/omniglot.py), that for
 vectors on intents and on small drawings (LOG.md); the others follow untuned, unless a paper is
@@ -18,7 +18,7 @@ from metaloop.core.spec import TaskSpec
 Style = Literal["episodes", "classes"]
 
 
-def recipe(learner: str, input_format: InputFormat, spec: TaskSpec) -> Plan:
+def usual_plan(learner: str, input_format: InputFormat, spec: TaskSpec) -> Plan:
     """Returns the plan for a learner on such inputs, for such tasks."""
     trunk = learner_entry(learner).trunk
     augmentation = default_augmentation(input_format)

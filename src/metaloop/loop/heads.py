@@ -1,0 +1,33 @@
+"""Which heads are measured on a net beside the one that it is trained with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from metaloop.catalogue.candidates import trunk_of
+from metaloop.core.records import Candidate
+from metaloop.loop.population import Node
+
+SLOW_HEADS = ("baselinepp", "rfs")  # fitted by many steps: measured in the race, and when joined
+OTHER_HEADS = 2  # measured on a net beside the one that it is trained with
+
+
+def heads_for(candidate: Candidate, parent: Node) -> tuple[Candidate, ...]:
+    """Returns the candidate as it is trained, and with the best other heads that its parent has.
+
+    Measuring a head on wide features takes as long as many steps of training.
+    """
+    heads = [candidate]
+    for head in sorted(parent.heads, key=lambda head: head.merit, reverse=True):
+        if head.search is None or head.candidate.learner.name in SLOW_HEADS:
+            continue
+        other = as_head(head.candidate, candidate)
+        known = {head.identity for head in heads}
+        if trunk_of(other) == trunk_of(candidate) and other.identity not in known:
+            heads.append(other)
+    return tuple(heads[: 1 + OTHER_HEADS])
+
+
+def as_head(head: Candidate, trained: Candidate) -> Candidate:
+    """Returns the trained candidate with the head of another one on its net."""
+    return replace(trained, learner=head.learner, program=head.program)
