@@ -5,9 +5,10 @@ PYTHON ?= python3
 BUDGET ?= 3m
 BIN := .venv/bin
 STAMP := .venv/.metaloop-setup
+DOCS_STAMP := .venv/.metaloop-docs
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo test check format clean distclean
+.PHONY: help setup demo test check format docs clean distclean
 
 help:
 	@echo "make setup    everything into .venv, at the versions of constraints.txt"
@@ -15,6 +16,7 @@ help:
 	@echo "make test     the quick tests (CI also runs: $(BIN)/python -m pytest -m long)"
 	@echo "make check    ruff, mypy, import-linter, docstrings"
 	@echo "make format   let ruff mend what it can"
+	@echo "make docs     the pages as a site in build/site; any warning is an error"
 	@echo "make clean    remove caches and builds; distclean: .venv too. Neither touches runs/"
 
 setup: $(STAMP)
@@ -40,7 +42,7 @@ demo: setup
 	$(BIN)/metaloop learn --budget $(BUDGET) --out "$$out"
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: setup
 	$(BIN)/ruff check
@@ -52,6 +54,19 @@ check: setup
 format: setup
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# Warnings are errors, and nothing may be fetched from another host by whoever reads the site.
+docs: $(DOCS_STAMP)
+	rm -rf build/site build/doctrees
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -d build/doctrees docs build/site
+	$(BIN)/python tools/check_site.py build/site
+	@echo "open build/site/index.html"
+
+$(DOCS_STAMP): $(STAMP)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "the tools that build the site need Python 3.11 or newer, and .venv has an older one: make distclean, make docs PYTHON=python3.12" >&2; exit 1; }
+	@$(PIP) --no-build-isolation --editable '.[docs]'
+	@touch $@
 
 clean:
 	rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -62,7 +62,7 @@ def features_of(model: Model, family: ClassFamily) -> Tensor:
     features = []
     with torch.no_grad():
         for index in unseen:
-            inputs = store.inputs[store.targets == index]
+            inputs = store.taken(store.examples_of[index])
             features.append(learner.embed(model.meta_params, model.input_format.to_float(inputs)))
     return torch.stack(features)
 

@@ -151,7 +151,7 @@ def subset(name: str, family: Any, number: int, among: np.ndarray | None = None)
     targets = torch.tensor([place[int(t)] for t in store.targets[torch.from_numpy(rows)]])
     published = {int(c): _PUBLISHED[part] for part, members in parts.items() for c in members}
     classes = tuple(replace(store.classes[c], part=published[int(c)]) for c in order)
-    inputs = store.inputs[torch.from_numpy(rows)]
+    inputs = store.taken(rows)
     return Reading(name, "subset", Store(inputs, targets, classes, store.polarity))
 
 

@@ -9,19 +9,16 @@ import argparse
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from metaloop import FewShotClassifier
+import metaloop as ml
 from metaloop.core.randomness import numpy_stream
-from metaloop.models import train_model
-from metaloop.models.training import Trained
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--budget", default="60s")
 options = parser.parse_args()
 
 # One level up: minimise, over theta, the loss of what the learner becomes on tasks it has not seen.
-*_, last = train_model("glyphs", "protonet", budget=options.budget)
-assert isinstance(last, Trained)
-print(f"meta-trained for {last.model.training.steps} steps on {last.model.training.data_name}")
+trained = ml.train("glyphs", "protonet", budget=options.budget)
+print(f"meta-trained for {trained.steps} steps on {trained.training.data_name}")
 
 # One level down: D = {(x, y)} with one x per y, then A(x; theta) on 1,787 others.
 digits = load_digits()
@@ -29,7 +26,7 @@ rng = numpy_stream(0, "example")
 one_each = [int(rng.choice((digits.target == digit).nonzero()[0])) for digit in range(10)]
 others = [index for index in range(len(digits.target)) if index not in one_each]
 
-learner = FewShotClassifier(last.model).fit(digits.images[one_each], digits.target[one_each])
+learner = trained.model.fit(digits.images[one_each], digits.target[one_each])
 learned = learner.score(digits.images[others], digits.target[others])
 
 pixels = LogisticRegression(C=10).fit(digits.data[one_each] / 16, digits.target[one_each])

@@ -1,4 +1,4 @@
-"""Your own folder of classes, from Python: race the catalogue's learners, then use the winner.
+"""Your own folder of classes, from Python: let the loop find a learner, then use it.
 
     .venv/bin/python examples/02_your_own_images.py FOLDER [--budget 3m] [--out runs/mine]
 
@@ -12,8 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from metaloop import FewShotClassifier, learn
-from metaloop.loop import Learned, Tried
+import metaloop as ml
 from metaloop.tasks.glyphs import read_glyphs
 
 
@@ -37,18 +36,14 @@ temporary = Path(tempfile.mkdtemp())
 folder = options.folder or made_up_folder(temporary / "images")
 out = options.out or temporary / "run"
 
-for event in learn(folder, budget=options.budget, out=out):
-    if isinstance(event, Tried):
-        print(f"{event.label}: best so far {event.best} {event.best_result.value:.1%}")
-    if isinstance(event, Learned):
-        test = event.report["test"]
-        print(f"test: {test['value']:.1%} ± {test['ci95']:.1%} ({test['episodes']} episodes)")
+run = ml.learn(folder, budget=options.budget, out=out, progress=True)  # `ml.stream`: the events
+print(run.test)
+print(f"the whole story: {run.report()}")
 
 # A new task: a handful of images of classes, some of them new. Here three classes, three images.
 classes = sorted(path for path in folder.iterdir() if path.is_dir())[:3]
 support = [(image, place.name) for place in classes for image in sorted(place.iterdir())[:3]]
 queries = [sorted(place.iterdir())[5] for place in classes]
-model = FewShotClassifier.load(out / "model.metaloop")
-model.fit([image for image, _ in support], [label for _, label in support])
-for query, label in zip(queries, model.predict(queries), strict=True):
+classifier = run.model.fit([image for image, _ in support], [label for _, label in support])
+for query, label in zip(queries, classifier.predict(queries), strict=True):
     print(f"{query.parent.name} was taken for {label}")

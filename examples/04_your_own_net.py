@@ -9,8 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
-from metaloop.models import evaluate_model, load_model, train_model
-from metaloop.models.training import Trained
+import metaloop as ml
 
 
 def my_net() -> nn.Module:
@@ -30,11 +29,9 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--budget", default="30s")
 options = parser.parse_args()
 
-*_, last = train_model("glyphs", "protonet", net=my_net(), budget=options.budget)
-assert isinstance(last, Trained)
 path = Path(tempfile.mkdtemp()) / "model.metaloop"
-last.model.save(path)  # the weights and the facts; the net's code stays yours
+ml.train("glyphs", "protonet", net=my_net(), budget=options.budget, out=path)
 
-model = load_model(path, net=my_net())
-result = evaluate_model(model, "glyphs", episodes=200)
-print(f"{result.value:.1%} ± {result.ci95:.1%} on unseen characters, 5-way 1-shot")
+# The file has the weights and the facts; the net's code stays yours.
+test = ml.evaluate(path, "glyphs", net=my_net(), episodes=200)
+print(f"{test.value:.1%} ± {test.ci95:.1%} on unseen characters, 5-way 1-shot")

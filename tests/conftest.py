@@ -1,4 +1,5 @@
-"""What all tests share: types checked at run time, quiet hypothesis, where the big data is.
+"""What all tests share: types checked at run time, quiet hypothesis, where the big data is; one
+finished run, and the contract of JSON as docs/json.md has it.
 
 `shared_data` is the folder of real data sets that some tests read: `METALOOP_SHARED_DATA`, or
 `../shared/data` beside the repository. Tests that ask for it are skipped where there is none.
@@ -7,13 +8,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: small nets and busy machines
 
 import jaxtyping
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -97,3 +100,95 @@ def family() -> ClassFamily:
     from metaloop.tasks.family import class_family
 
     return class_family(make_reading())[0]
+
+
+@pytest.fixture(scope="session")
+def easy_images() -> tuple[np.ndarray, np.ndarray]:
+    """24 classes of 6 grey images of 16 pixels, easy to tell apart: images and labels."""
+    rng = np.random.default_rng(1)
+    patterns = np.kron(rng.integers(0, 255, (24, 1, 4, 4)), np.ones((4, 4)))
+    images = np.clip(patterns + rng.normal(0, 40, (24, 6, 16, 16)), 0, 255).astype(np.uint8)
+    return images.reshape(-1, 16, 16), np.repeat([f"class{number:02d}" for number in range(24)], 6)
+
+
+@pytest.fixture(scope="session")
+def learned_run(
+    easy_images: tuple[np.ndarray, np.ndarray], tmp_path_factory: pytest.TempPathFactory
+) -> Any:
+    """A finished run of `metaloop.learn` among quick learners, to look at and not to change."""
+    import metaloop
+    from metaloop.catalogue import candidates
+    from metaloop.loop import choosing
+    from metaloop.tasks.readers import read_arrays
+
+    def quick(*arguments: Any, **options: Any) -> list[Any]:
+        every = candidates.catalogue_candidates(*arguments, **options)
+        names = ("nearest_centroid", "protonet", "simpleshot")  # others take seconds
+        return [candidate for candidate in every if candidate.learner.name in names]
+
+    reading = read_arrays(*easy_images, name="shapes", image_size=8, polarity="as_is")
+    folder = tmp_path_factory.mktemp("learned") / "run"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(choosing, "catalogue_candidates", quick)
+        return metaloop.learn(reading, budget="30steps", workers=1, out=folder)
+
+
+_TABLE_ROW = re.compile(r"\| ([`*])([^`*]+)[`*] \|([^|]*)\|")
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "text": lambda value: isinstance(value, str),
+    "flag": lambda value: isinstance(value, bool),
+    "map": lambda value: isinstance(value, dict),
+    "label": lambda value: isinstance(value, str | int | float),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "count": lambda value: type(value) is int and value >= 0,
+    "fraction": lambda value: isinstance(value, int | float) and 0 <= value <= 1 + 1e-9,
+    "value": lambda value: isinstance(value, float | list),
+}
+
+
+class JsonContract:
+    """The tables of docs/json.md; `check` compares what a verb printed with one of them."""
+
+    def __init__(self, text: str) -> None:
+        self.tables: dict[str, dict[str, str]] = {}
+        for line in text.splitlines():
+            if line.startswith("#"):
+                name = line.lstrip("#").strip()
+            elif found := _TABLE_ROW.match(line):
+                kind = "" if found[1] == "*" else found[3].strip()  # "": all keys of that table
+                self.tables.setdefault(name, {})[found[2]] = kind
+
+    def check(self, name: str, value: Any) -> None:
+        """Fails with all that differs, in keys and in kinds, both ways."""
+        assert list(self._faults(name, value, name)) == []
+
+    def _keys(self, name: str) -> dict[str, str]:
+        keys: dict[str, str] = {}
+        for key, kind in self.tables[name].items():
+            keys |= {key: kind} if kind else self._keys(key)
+        return keys
+
+    def _faults(self, kind: str, value: Any, where: str) -> Iterator[str]:
+        if kind.endswith(" or null") and value is None:
+            return
+        kind = kind.removesuffix(" or null")
+        if kind.startswith("list of ") and isinstance(value, list):
+            for place, item in enumerate(value):
+                yield from self._faults(kind.removeprefix("list of "), item, f"{where}[{place}]")
+        elif kind in self.tables and isinstance(value, dict):
+            keys = self._keys(kind)
+            yield from (f"{where}.{key} is not documented" for key in value.keys() - keys.keys())
+            for key, wanted in keys.items():
+                if key in value:
+                    wanted = wanted.removesuffix(" (optional)")
+                    yield from self._faults(wanted, value[key], f"{where}.{key}")
+                elif not wanted.endswith(" (optional)"):
+                    yield f"{where}.{key} is missing"
+        elif kind not in _KINDS or not _KINDS[kind](value):
+            yield f"{where} is {value!r}, no {kind}"
+
+
+@pytest.fixture(scope="session")
+def json_contract() -> JsonContract:
+    """The contract of `--json`."""
+    return JsonContract((REPOSITORY / "docs" / "json.md").read_text(encoding="utf-8"))

@@ -1,5 +1,15 @@
 """metaloop learns learning algorithms: tasks in, a learner of new tasks out.
 
+    import metaloop as ml
+
+    run = ml.learn("my_folder", budget="3m")  # choose, train, test; `ml.stream` yields the events
+    run.model.fit(X, y).predict(X2)  # new classes from a few examples each
+    run.report()  # a page about who won, by how much, and why
+
+`train` trains one learner, `evaluate` measures one, `load` opens a model file. What can be chosen
+by name is in the tables `LEARNERS`, `NETS`, `VIEWS`, `DOMAINS`, `FAMILIES`, `GENERATORS` and
+`PROGRAMS`.
+
 The public names are loaded when they are first used, so that `import metaloop` costs nothing:
 torch comes with the first name that needs it.
 """
@@ -10,17 +20,52 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for type checkers and editors; must agree with the table below
+    from metaloop.api import Figures as Figures
+    from metaloop.api import Interrupted as Interrupted
+    from metaloop.api import Leaderboard as Leaderboard
+    from metaloop.api import LearnResult as LearnResult
+    from metaloop.api import TrainResult as TrainResult
+    from metaloop.api import evaluate as evaluate
+    from metaloop.api import learn as learn
+    from metaloop.api import load as load
+    from metaloop.api import stream as stream
+    from metaloop.api import train as train
+    from metaloop.catalogue import FAMILIES as FAMILIES
+    from metaloop.catalogue import LEARNERS as LEARNERS
+    from metaloop.catalogue import NETS as NETS
+    from metaloop.catalogue.domains import DOMAINS as DOMAINS
+    from metaloop.catalogue.generators import GENERATORS as GENERATORS
+    from metaloop.catalogue.programs import PROGRAMS as PROGRAMS
+    from metaloop.catalogue.views import VIEWS as VIEWS
     from metaloop.core.errors import MetaloopError as MetaloopError
+    from metaloop.estimators import FewShotClassifier as FewShotClassifier
+    from metaloop.estimators import FewShotRegressor as FewShotRegressor
 
 __version__ = "0.1.0"
 
 _MODULE_OF = {  # public name -> the module that defines it
+    "DOMAINS": "metaloop.catalogue.domains",
+    "FAMILIES": "metaloop.catalogue",
     "FewShotClassifier": "metaloop.estimators",
     "FewShotRegressor": "metaloop.estimators",
+    "Figures": "metaloop.api",
+    "GENERATORS": "metaloop.catalogue.generators",
+    "Interrupted": "metaloop.api",
+    "LEARNERS": "metaloop.catalogue",
+    "Leaderboard": "metaloop.api",
+    "LearnResult": "metaloop.api",
     "MetaloopError": "metaloop.core.errors",
-    "learn": "metaloop.loop",
+    "NETS": "metaloop.catalogue",
+    "PROGRAMS": "metaloop.catalogue.programs",
+    "TrainResult": "metaloop.api",
+    "VIEWS": "metaloop.catalogue.views",
+    "evaluate": "metaloop.api",
+    "learn": "metaloop.api",
+    "load": "metaloop.api",
+    "stream": "metaloop.api",
+    "train": "metaloop.api",
 }
-_SUBMODULES = ("engine", "learners", "nets", "tasks")
+_SUBMODULES = ("engine", "learners", "loop", "nets", "tasks")
 
 __all__ = ["__version__", *_MODULE_OF, *_SUBMODULES]
 

@@ -54,7 +54,10 @@ def test_the_tables_name_fields_and_options_that_there_are() -> None:
     for name, options in NET_SPACE.items():
         known = set(inspect.signature(NETS[name].constructor).parameters)
         assert set(options) - {VIEW} == known - {"input_shape"}
-    assert {name for place, name in DECIDING if place == "plan"} <= {n for n, _, _ in PLAN_SPACE}
+    assert {name for place, name in DECIDING if place == "plan"} <= {
+        "augmentation",
+        *(n for n, _, _ in PLAN_SPACE),
+    }
 
 
 def test_every_net_is_in_the_space_but_the_one_without_weights() -> None:

@@ -202,7 +202,7 @@ def test_an_existing_model_is_refused_before_training(
     command: Command, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = model.read_bytes()
-    monkeypatch.setattr("metaloop.loop.train_model", None)  # to call it would be an error
+    monkeypatch.setattr("metaloop.api.training.train_model", None)  # to call it would be an error
     arguments = ("train", "glyphs", "--learner", "protonet", "--out", model)
     assert "already exists" in command(*arguments).error
     assert "finished already" in command(*arguments, "--resume").error
@@ -277,7 +277,7 @@ def test_a_diverged_training_leaves_nothing_to_resume(
         checkpoint.touch()
         raise DivergenceError("training diverged: the loss became nan at step 3")
 
-    monkeypatch.setattr("metaloop.loop.train_model", diverges)
+    monkeypatch.setattr("metaloop.api.training.train_model", diverges)
     outcome = command("train", classes, "--learner", "protonet", "--out", "m")
     assert "diverged" in outcome.error
     assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from metaloop.cli.errors import guarded, warn
+from metaloop.api.speaking import warn
+from metaloop.cli.errors import guarded
 
 TRAIN = ("--learner", "protonet", "--image-size", "8", "--budget", "30steps")
 

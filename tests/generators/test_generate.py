@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from metaloop.catalogue.families import open_data
+from metaloop.core.columns import whole
 from metaloop.core.errors import DataError
 from metaloop.core.records import PARTS, DataRecipe
 from metaloop.generators.fingerprints import fingerprints
@@ -52,7 +53,7 @@ def test_other_parts_keep_their_examples_and_episodes(case: tuple[ClassFamily, s
     made = generated(family, text)
     size = len(family.store.inputs)
     assert Store(
-        made.store.inputs[:size], made.store.targets[:size], family.store.classes
+        made.store.taken(np.arange(size)), made.store.targets[:size], family.store.classes
     ).digest == (family.store.digest)
     assert made.store.classes[: len(family.store.classes)] == family.store.classes
     for part in PARTS[1:]:
@@ -70,10 +71,9 @@ def test_new_classes_come_from_training_classes_alone(case: tuple[ClassFamily, s
     sealed = ~torch.isin(family.store.targets, torch.from_numpy(family.parts["train"]))
     poisoned[sealed] = poisoned[sealed].flip(0)  # other examples in all other parts
     other = replace(family, store=replace(family.store, inputs=poisoned))
-    first = len(family.store.inputs)
-    torch.testing.assert_close(
-        generated(family, text).store.inputs[first:], generated(other, text).store.inputs[first:]
-    )
+    first = len(family.store)
+    made = [generated(each, text).store for each in (family, other)]
+    torch.testing.assert_close(*(each.taken(np.arange(first, len(each))) for each in made))
 
 
 def test_original_classes_come_first_in_the_training_part(new_family: New) -> None:
@@ -106,7 +106,7 @@ def test_copies_differ_and_are_numbered(new_family: New) -> None:
     assert len(set(names)) == len(names) == 3 * 12
     assert names[0].endswith("| affine(0.5) #1") and names[-1].endswith("| affine(0.5) #3")
     own = [
-        made.store.inputs[made.store.examples_of[32 + 12 * k]].numpy().tobytes() for k in range(3)
+        made.store.taken(made.store.examples_of[32 + 12 * k]).numpy().tobytes() for k in range(3)
     ]
     assert len(set(own)) == 3
 
@@ -132,7 +132,7 @@ def test_memory_stays_within_the_limit_and_what_is_lost_is_counted(new_family: N
     family = new_family()
     class_bytes = 7 * 64
     made = generated(family, "rotate(90) . mix(0.3, copies=4)", limit_bytes=40 * class_bytes)
-    assert made.store.inputs.numel() - family.store.inputs.numel() <= 40 * class_bytes
+    assert whole(made.store.inputs).numel() - family.store.inputs.numel() <= 40 * class_bytes
     assert made.enlargement is not None
     lost = {item.what: item.count for item in made.enlargement.left_out}
     assert len(new_classes(made)) == 40

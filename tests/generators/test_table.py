@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from metaloop.catalogue.domains import DOMAINS
 from metaloop.catalogue.generators import GENERATORS, generator_arms
 from metaloop.generators.generate import generate
 from metaloop.generators.operators import OPERATORS
@@ -19,8 +20,8 @@ def test_the_table_has_every_operator() -> None:
     assert set(GENERATORS) == set(OPERATORS)
     for name, entry in GENERATORS.items():
         assert entry.signature.startswith(f"{name}(")
-        assert bool(entry.examples_images) == (entry.inputs in ("image", "any"))
-        assert bool(entry.examples_vectors) == (entry.inputs in ("vector", "any"))
+        for domain in DOMAINS:
+            assert bool(entry.examples[domain]) == (entry.inputs in (domain, "any"))
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,8 @@ def test_only_classes_that_the_verdict_keeps_are_there(family: Any, tmp_path: Pa
     assert made.store.classes[first:] == every.store.classes[first::2]
     for index, info in enumerate(made.store.classes):
         (place,) = [i for i, other in enumerate(every.store.classes) if other == info]
-        mine = made.store.inputs[made.store.examples_of[index]]
-        assert torch.equal(mine, every.store.inputs[every.store.examples_of[place]])
+        mine = made.store.taken(made.store.examples_of[index])
+        assert torch.equal(mine, every.store.taken(every.store.examples_of[place]))
     assert [(item.reason, item.count) for item in made.enlargement.left_out][-1][0] == "too easy"  # type: ignore[union-attr]
 
 

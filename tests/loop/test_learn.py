@@ -221,13 +221,15 @@ def test_a_budget_in_seconds_is_kept(reading: Any, tools: Any, tmp_path: Path) -
 
 
 @pytest.mark.long
-def test_regression_is_learned_without_baselines(tools: Any, tmp_path: Path) -> None:
+def test_regression_is_learned_beside_plain_ridge_regression(tools: Any, tmp_path: Path) -> None:
     events = learn("sinusoid", out=tmp_path / "run", budget="400steps", shots=10, queries=10)
     _, report = tools.run_to_end(events)
     assert report["test"]["metric"] == "mse" and report["test"]["chance"] is None
     assert report["test"]["better_than_chance"] is None
     assert report["test"]["value"] < 5
-    assert not any(row["baseline"] for row in report["leaderboard"])
+    plain = [row for row in report["leaderboard"] if row["baseline"]]
+    assert [row["learner"] for row in plain] == ["ridge"]
+    assert report["test"]["value"] < plain[0]["search"]["value"]
 
 
 def test_a_reader_that_stops_at_the_last_event_leaves_a_finished_run(

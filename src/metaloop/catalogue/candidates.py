@@ -95,12 +95,12 @@ def plain_candidates(spec: TaskSpec) -> list[Candidate]:
 
     They learn nothing from other classes but where these lie: methods without training, and ridge
     regression as it begins, on the inputs themselves. A view is named even where it is usual: which
-    one that is depends on the learner. There are none for targets that are no classes.
+    one that is depends on the learner. Of real targets there is ridge regression alone.
     """
-    if objective(spec.objective).target_kind != "classes":
-        return []
+    kind = objective(spec.objective).target_kind
     names = [name for name in LEARNERS if learner_entry(name).trunk == "none"]
     names += [name for name in _PLAIN_OPTIONS if name not in names and name in LEARNERS]
+    names = [name for name in names if kind in learner_class(name).target_kinds]
     grid = [
         (guess, place, _plain(name, view, guess))
         for name in names

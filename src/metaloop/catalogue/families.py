@@ -9,13 +9,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from metaloop.catalogue.views import in_view, needs_view, seen_family
 from metaloop.core.errors import DataError, MetaloopError, unknown_name
+from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.tasks.copied_classes import join_copied_classes
 from metaloop.tasks.digits import read_digits
 from metaloop.tasks.family import ClassFamily, TaskFamily, class_family
 from metaloop.tasks.glyphs import cache_folder, read_glyphs
-from metaloop.tasks.readers import read
+from metaloop.tasks.groups import GroupFamily, group_family, seen_groups
+from metaloop.tasks.readers import read, read_frame
 from metaloop.tasks.readers.download import download_omniglot
 from metaloop.tasks.recognising import (
     Recognised,
@@ -77,7 +80,7 @@ class OpenedData:
 
 
 def open_data(
-    data: str | Path | Reading | TaskFamily,
+    data: Any,
     *,
     image_size: int | None = None,
     split_seed: int = 0,
@@ -87,26 +90,54 @@ def open_data(
     strict: bool = False,
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    view: FittedView | str | None = None,
 ) -> OpenedData:
-    """Returns the family that DATA is: a built-in name, a path, or something read already.
+    """Returns the family that DATA is: a built-in name, a path, a data frame, or a `Reading`.
 
-    `classes_at` and `value_range` are for folders and images, as in `tasks.readers.read`.
-    `input_format`, `parts` and `seen` are those of a model that is to be used on the data: classes
-    that it knows are in the parts that they had, all others in `test`. Names win over paths; write
-    `./glyphs` for a folder of that name. Raises `DataError`.
+    `view`: that of a model, or the name of one, for data that are no tensors; None takes the best.
+    `classes_at` and `value_range` are for folders and images, `columns` for tables and data frames,
+    as in `tasks.readers.read`. `input_format`, `parts` and `seen` are those of a model that is to
+    be used on the data: classes that it knows are in the parts that they had, all others in `test`.
+    Names win over paths; write `./glyphs` for a folder of that name. Raises `DataError`.
     """
     if isinstance(data, TaskFamily):
         return OpenedData(data, "a family")
-    if data == "sinusoid":
+    if isinstance(data, str) and data == "sinusoid":
         return OpenedData(SinusoidFamily(), FAMILIES["sinusoid"].summary)
     if isinstance(data, Reading):
         reading = data
+    elif not isinstance(data, str | Path):
+        reading = read_frame(data, columns=columns, strict=strict)
     else:
         asked = {"strict": strict, "classes_at": classes_at, "value_range": value_range}
-        reading = _read(data, image_size, input_format, asked)
-    _check_shape(reading, input_format)
-    if parts is None:
-        _check_enough(data, reading)
+        reading = _read(data, image_size, input_format, asked | {"columns": columns})
+    if view is None or isinstance(view, str):
+        _check_shape(reading, input_format)
+    if reading.store.values is not None:
+        if view is not None:
+            raise DataError(f"{reading.name} is seen as it is; leave --view away")
+        groups, left_out, known = group_family(
+            reading, split_seed=split_seed, parts=parts, seen=seen, input_format=input_format
+        )
+        opened = OpenedData(groups, reading.kind, left_out, reading.notes, known)
+    else:
+        if parts is None:
+            _check_enough(data, reading)
+        opened = _in_classes(reading, split_seed, parts, seen, input_format, view)
+    _check_strict(reading, opened.left_out, strict)
+    return opened
+
+
+def _in_classes(
+    reading: Reading,
+    split_seed: int,
+    parts: Mapping[str, Sequence[str]] | None,
+    seen: Seen | None,
+    input_format: InputFormat | None,
+    view: FittedView | str | None,
+) -> OpenedData:
+    """The family of a reading whose tasks are classes: split, and only then seen in a view."""
     recognised = None
     if parts is not None:
         store, copied = join_copied_classes(reading.store)
@@ -118,13 +149,31 @@ def open_data(
         split=recognised.split if recognised else None,
         input_format=input_format,
     )
+    notes = reading.notes
+    if view is not None and not isinstance(view, str):
+        family = in_view(family, view)
+    elif needs_view(family.store.inputs):
+        family, told = seen_family(family, view)
+        notes = (*notes, told)
+    elif view is not None:
+        raise DataError(f"{family.name} is seen as it is; leave --view away")
+    return OpenedData(family, reading.kind, left_out, notes, recognised)
+
+
+def data_name(data: Any) -> str:
+    """Returns what DATA is called in a line: a path as it was given, a reading's name, a table."""
+    if isinstance(data, Reading):
+        return data.name
+    return str(data) if isinstance(data, str | Path) else "table"
+
+
+def _check_strict(reading: Reading, left_out: Sequence[LeftOut], strict: bool) -> None:
     if strict and left_out:
         first = left_out[0]
         raise DataError(
             f"{reading.name}: {sum(item.count for item in left_out)} things would be left out, "
             f"first {first.what} ({first.reason}); mend the data or leave --strict away"
         )
-    return OpenedData(family, reading.kind, left_out, reading.notes, recognised)
 
 
 def _read(
@@ -139,10 +188,10 @@ def _read(
         channels, image_size = input_format.shape[0], input_format.shape[1]
         polarity = input_format.polarity
     if isinstance(data, str) and _is_built_in(data):
-        for name in ("classes_at", "value_range"):
-            if asked[name] is not None:
+        for name in ("classes_at", "value_range", "columns"):
+            if asked[name]:
                 option = name.replace("_", "-")
-                raise DataError(f"--{option} is for your own images; leave it away for '{data}'")
+                raise DataError(f"--{option} is for data of your own; leave it away for '{data}'")
         if image_size is not None and not _SIDES[0] <= image_size <= _SIDES[1]:
             raise DataError(
                 f"the images of '{data}' can be {_SIDES[0]} to {_SIDES[1]} pixels wide, "
@@ -164,12 +213,12 @@ def _is_built_in(name: str) -> bool:
     return name in FAMILIES and not (FAMILIES[name].downloaded and Path(name).exists())
 
 
-def _check_enough(data: str | Path | Reading, reading: Reading) -> None:
+def _check_enough(data: Any, reading: Reading) -> None:
     """Raises `DataError` for data of a few classes, with the way to use them all the same."""
     number = len(reading.store.classes)
     if number >= MIN_CLASSES:
         return
-    source = "SUPPORT" if isinstance(data, Reading) else shlex.quote(str(data))
+    source = shlex.quote(str(data)) if isinstance(data, str | Path) else "SUPPORT"
     read_as = f" ({reading.notes[0]})" if reading.notes else ""
     raise DataError(
         f"{reading.name} has {number} classes{read_as}; learning keeps classes apart for training, "
@@ -182,7 +231,7 @@ def _check_enough(data: str | Path | Reading, reading: Reading) -> None:
 def _check_shape(reading: Reading, input_format: InputFormat | None) -> None:
     if input_format is None:
         return
-    shape = tuple(reading.store.inputs.shape[1:])
+    shape = reading.store.input_shape
     if shape != tuple(input_format.shape):
         raise MetaloopError(
             f"the model was trained on inputs of shape {tuple(input_format.shape)}, "
@@ -191,13 +240,20 @@ def _check_shape(reading: Reading, input_format: InputFormat | None) -> None:
 
 
 def examples_seen(family: TaskFamily) -> Seen | None:
-    """Returns what a model made with this family keeps of it; None where tasks are not classes."""
+    """Returns what a model made with this family keeps of it; None where there is no data."""
+    if isinstance(family, GroupFamily):
+        return seen_groups(family)
     return seen_of(family) if isinstance(family, ClassFamily) else None
 
 
+def view_of(family: TaskFamily) -> FittedView | None:
+    """Returns the view that a family's inputs are seen in, if any."""
+    return family.view if isinstance(family, ClassFamily) else None
+
+
 def class_parts(family: TaskFamily) -> dict[str, tuple[str, ...]]:
-    """Returns the class names of every part (empty where tasks are not classes)."""
-    if not isinstance(family, ClassFamily):
+    """Returns the names of the classes or groups of every part (empty where there are none)."""
+    if not isinstance(family, ClassFamily | GroupFamily):
         return {}
     names = [info.name for info in family.store.classes]
     return {part: tuple(names[index] for index in family.parts[part]) for part in family.parts}

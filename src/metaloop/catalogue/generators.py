@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from metaloop.catalogue.domains import domain_of
 from metaloop.core.inputs import InputFormat
 from metaloop.generators.operators import OPERATORS
 from metaloop.generators.recipes import signature
@@ -18,21 +19,21 @@ from metaloop.generators.recipes import signature
 class GeneratorEntry:
     """An operator: how it is written, a line about it, the inputs it takes, recipes to try first.
 
-    `examples_images` and `examples_vectors` are what the loop proposes for such inputs.
+    `examples`: what the loop proposes, by the domain of the inputs.
     """
 
     signature: str
     summary: str
-    inputs: str  # image, vector or any
-    examples_images: tuple[str, ...] = ()
-    examples_vectors: tuple[str, ...] = ()
+    inputs: str  # a domain, or any
+    examples: Mapping[str, tuple[str, ...]]
 
 
 def _entry(
     name: str, images: tuple[str, ...] = (), vectors: tuple[str, ...] = ()
 ) -> GeneratorEntry:
     known = OPERATORS[name]
-    return GeneratorEntry(signature(name), known.summary, known.inputs, images, vectors)
+    examples = {"image": images, "vector": vectors}
+    return GeneratorEntry(signature(name), known.summary, known.inputs, examples)
 
 
 GENERATORS: Mapping[str, GeneratorEntry] = MappingProxyType(
@@ -59,15 +60,6 @@ def generator_arms(input_format: InputFormat) -> tuple[str, ...]:
     Those that cannot work are left out: quarter turns of images that are not square, exchanged
     channels where there are not three, tiles that do not fit.
     """
-    if input_format.kind == "vector":
-        return tuple(arm for entry in GENERATORS.values() for arm in entry.examples_vectors)
-    channels, height, width = input_format.shape
-    unfit = set()
-    if channels != 3:
-        unfit.add("permute_channels()")
-    if height != width:
-        unfit.add("rotate(90)")
-    if height % 2 or width % 2:
-        unfit.add("scramble(2)")
-    arms = (arm for entry in GENERATORS.values() for arm in entry.examples_images)
-    return tuple(arm for arm in arms if arm not in unfit)
+    domain = domain_of(input_format)
+    arms = (arm for entry in GENERATORS.values() for arm in entry.examples.get(domain.name, ()))
+    return tuple(arm for arm in arms if domain.can_work(input_format, arm))

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 import torch
 from torch import nn
 
+from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.limits import check_net
 from metaloop.core.errors import MetaloopError, unknown_name
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
 from metaloop.core.spec import Shape
 from metaloop.core.views import View, checked_view
+from metaloop.domains.images.nets import finer as finer
+from metaloop.domains.images.nets import on_whole_images as on_whole_images
 from metaloop.nets.conv4 import conv4
 from metaloop.nets.costing import (
     LARGEST_LAYER,
@@ -38,25 +39,6 @@ JOINED = "joined"  # the name of trained nets put together; its members are in i
 RAW = "raw"  # the name of the net that does nothing
 VIEW = "view"  # the option, of any net of the table, that says in which view it has its inputs
 USUAL_VIEW: View = "standardised"
-
-# Vectors of many features are good features mostly (text, embeddings): nets that start at them
-# were far better at 196 and 300 features, no better at 13 and 16 (LOG.md).
-_MANY_FEATURES = 64
-_FOR_MANY_FEATURES: Mapping[str, Any] = MappingProxyType(
-    {"width": 512, "depth": 1, "dropout": 0.5, "residual": True, "unit_inputs": True}
-)
-
-
-# A narrow residual net: on photographs it is above the literature's width, and after half a minute
-# of one core above the strided net (LOG.md).
-_FOR_PHOTOGRAPHS = Choice("resnet10", {"widths": [32, 64, 128, 160]})
-_RESIZABLE = ("resnet10", "resnet12")
-_COARSEST_SIDE = 14  # pixels
-_OTHER_ACTIVATION = Choice(
-    _FOR_PHOTOGRAPHS.name, {**_FOR_PHOTOGRAPHS.options, "activation": "silu"}
-)
-_COMPANIONS_OF_DRAWINGS = (Choice("strided"), _FOR_PHOTOGRAPHS, Choice("conv4"))
-_COMPANIONS_OF_PHOTOGRAPHS = (_FOR_PHOTOGRAPHS, _OTHER_ACTIVATION, Choice("strided"))
 
 
 @dataclass(frozen=True)
@@ -90,62 +72,17 @@ def default_net(
 
     `quick`: for learners whose steps take long with any net.
     """
-    if _suits_convolutions(input_format):
-        drawing = input_format.shape[0] == 1
-        return Choice("strided") if drawing or quick else _FOR_PHOTOGRAPHS
-    if target_kind == "real":
-        return Choice("mlp", {"width": 40, "depth": 2})  # MAML paper, section 5.1
-    if input_format.kind == "vector" and math.prod(input_format.shape) >= _MANY_FEATURES:
-        return Choice("mlp", dict(_FOR_MANY_FEATURES))
-    return Choice("mlp", {"width": 256, "depth": 2})
+    return domain_of(input_format).usual_net(input_format, target_kind, quick)
 
 
 def coarse(net: Choice, input_format: InputFormat) -> Choice:
-    """Returns the net on shrunk images, its tensors the same; itself where it cannot be.
-
-    It takes several steps in the time of one, so it is further where there is little time.
-    """
-    if not _is_resizable(net) or input_format.kind != "image":
-        return net
-    shrink = 1
-    while min(input_format.shape[1:]) // (2 * shrink) >= _COARSEST_SIDE:
-        shrink *= 2
-    return Choice(net.name, {**net.options, "shrink": shrink}) if shrink > 1 else net
-
-
-def finer(net: Choice) -> Choice | None:
-    """Returns the net on images of twice the side, its tensors the same; None if they are whole."""
-    shrink = net.options.get("shrink", 1)
-    if shrink == 1 or not _is_resizable(net):
-        return None
-    options = {name: value for name, value in net.options.items() if name != "shrink"}
-    return Choice(net.name, options if shrink == 2 else {**options, "shrink": shrink // 2})
-
-
-def _is_resizable(net: Choice) -> bool:
-    return net.name in _RESIZABLE and net.options.get("pooling", "mean") == "mean"
+    """Returns the net as it begins, its tensors the same: on shrunk images, where it can."""
+    return domain_of(input_format).beginning(net, input_format)
 
 
 def companions(input_format: InputFormat) -> tuple[Choice, ...]:
-    """Returns nets that differ and can all be trained in a minute: good ones to join.
-
-    Of vectors and of the smallest images there is one kind only.
-    """
-    if not _suits_convolutions(input_format):
-        return ()
-    drawing = input_format.shape[0] == 1
-    return _COMPANIONS_OF_DRAWINGS if drawing else _COMPANIONS_OF_PHOTOGRAPHS
-
-
-def on_whole_images(net: Choice) -> Choice:
-    """Returns the net as it will be when nothing is shrunk any more."""
-    larger = finer(net)
-    return net if larger is None else on_whole_images(larger)
-
-
-def _suits_convolutions(input_format: InputFormat) -> bool:
-    side = min(input_format.shape[1:]) if input_format.kind == "image" else 0
-    return side >= NETS["strided"].smallest_side
+    """Returns nets that differ and can all be trained in a minute: good ones to join."""
+    return domain_of(input_format).companions(input_format)
 
 
 def view_of(net: Choice, otherwise: View = USUAL_VIEW) -> View:
@@ -237,9 +174,9 @@ def _skeleton(choice: Choice, input_format: InputFormat) -> nn.Module:
     if choice.name not in NETS:
         raise unknown_name("net", choice.name, NETS)
     entry = NETS[choice.name]
-    if entry.smallest_side and input_format.kind != "image":
+    if entry.smallest_side and len(input_format.shape) < 3:
         raise MetaloopError(
-            f"net '{choice.name}' takes images, the data are vectors of shape "
+            f"net '{choice.name}' takes images, the data are {input_format.kind}s of shape "
             f"{input_format.shape}; use --net mlp"
         )
     if entry.smallest_side and min(input_format.shape[1:]) < entry.smallest_side:

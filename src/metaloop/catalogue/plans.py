@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.learners import learner_entry
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice, Plan
@@ -60,19 +61,13 @@ def usual_plan(learner: str, input_format: InputFormat, spec: TaskSpec) -> Plan:
 
 
 def default_augmentation(input_format: InputFormat) -> Choice:
-    """Returns affine maps for drawings, mirroring and shifts for photographs, else nothing."""
-    if input_format.kind != "image" or min(input_format.shape[1:]) < 16:
-        return Choice("none")
-    if input_format.shape[0] == 1:
-        return Choice("affine")
-    return Choice("photo")
+    """Returns the usual augmentation of such inputs."""
+    return domain_of(input_format).augmentation(input_format)
 
 
 def _optimised(input_format: InputFormat, style: Style, **chosen: Any) -> Plan:
-    """Returns the plan with Muon for images; for vectors it is slow and overfits (LOG.md)."""
-    if input_format.kind == "vector":
-        return Plan(style, optimiser="adamw", learning_rate=2e-3, **chosen)
-    return Plan(style, optimiser="muon", **chosen)
+    """Returns the plan with what all plans for such inputs have."""
+    return Plan(style, **domain_of(input_format).plan, **chosen)
 
 
 def _regression_plan(trunk: str, spec: TaskSpec) -> Plan:

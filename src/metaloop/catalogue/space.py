@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from metaloop.catalogue.candidates import make_candidate
+from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.learners import PROGRAM, learner_entry
 from metaloop.catalogue.nets import NETS, USUAL_VIEW, VIEW
 from metaloop.catalogue.ranges import Among, Between, Range, Widths
@@ -80,14 +81,6 @@ def _by_inner_loop(setting: Setting) -> bool:
     return setting.trunk in ("maml", "fomaml", "anil", "evolved_gradient")
 
 
-def _images(setting: Setting) -> bool:
-    return setting.input_format.kind == "image"
-
-
-def _vectors_of_classes(setting: Setting) -> bool:
-    return setting.input_format.kind == "vector" and setting.target_kind == "classes"
-
-
 # (field of the plan, values, when it matters). Earlier fields decide whether later ones matter.
 PLAN_SPACE: tuple[tuple[str, Range, Callable[[Setting], bool]], ...] = (
     ("style", Among(("episodes", "classes", "both")), _either_style),
@@ -103,8 +96,6 @@ PLAN_SPACE: tuple[tuple[str, Range, Callable[[Setting], bool]], ...] = (
     ("shots", Between(1, 5, multiple=1), _episodic),
     ("queries", Between(1, 15, multiple=1), _episodic),
     ("num_tasks", Between(1, 25, multiple=1), _by_inner_loop),
-    ("augmentation", Among(("none", "affine", "photo")), _images),
-    ("augmentation", Among(("none", "jitter")), _vectors_of_classes),
 )
 
 # Choices that decide which others there are.
@@ -135,7 +126,6 @@ AUGMENTATION_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
         "jitter": {"strength": Between(0.02, 1.0)},
     }
 )
-COLOUR_OPTIONS = ("saturation", "greyscale")  # they mean nothing where there is one channel
 
 _SHARED: Mapping[str, Range] = {
     "normalisation": Among(tuple(NORMALISATIONS)),
@@ -187,10 +177,12 @@ def space_of(
     if plan.style == "none":
         return ()
     setting = Setting(trained_as(candidate), plan, input_format, target_kind)
+    domain = domain_of(input_format)
     found = [Dimension("plan", name, values) for name, values, when in PLAN_SPACE if when(setting)]
-    grey = input_format.kind == "image" and input_format.shape[0] == 1
+    if target_kind == "classes":
+        found.append(Dimension("plan", "augmentation", Among(domain.augmentations)))
     for name, values in AUGMENTATION_SPACE.get(plan.augmentation.name, {}).items():
-        if not (grey and name in COLOUR_OPTIONS):
+        if name not in domain.without_meaning(input_format):
             found.append(Dimension("augmentation", name, values))
     if candidate.net.name in NET_SPACE:
         fitting = nets_for(input_format)
@@ -211,9 +203,8 @@ def trained_as(candidate: Candidate) -> str:
 
 def nets_for(input_format: InputFormat) -> tuple[str, ...]:
     """Returns the nets of the space that suit such inputs: the convolutional ones if any fits."""
-    side = min(input_format.shape[1:]) if input_format.kind == "image" else 0
-    fitting = [name for name in NET_SPACE if 0 < NETS[name].smallest_side <= side]
-    return tuple(fitting) if fitting else ("mlp",)
+    known = {name: NETS[name].smallest_side for name in NET_SPACE}
+    return domain_of(input_format).nets(input_format, known)
 
 
 def value_of(candidate: Candidate, dimension: Dimension) -> Any:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from metaloop.api.progress import Progress, style_of
 from metaloop.cli import options
 from metaloop.cli.output import print_json
-from metaloop.cli.progress import Progress
 
 if TYPE_CHECKING:
     from metaloop.catalogue import OpenedData
     from metaloop.tasks.family import ClassFamily
+    from metaloop.tasks.groups import GroupFamily
 
 _CLASSES_SHOWN = 3
 _SHOTS = (1, 5)  # for which the largest possible ways are told
@@ -23,13 +24,15 @@ def data(
     split_seed: options.SplitSeed = 0,
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
+    columns: options.Columns = None,
+    view: options.View = None,
     strict: options.Strict = False,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Say what DATA is read as: classes, examples, parts, and what is left out and why."""
-    with Progress(quiet) as progress:
+    with Progress(style_of(not quiet)) as progress:
         progress.status(f"reading {data}")
         from metaloop.catalogue import open_data
 
@@ -40,6 +43,8 @@ def data(
             strict=strict,
             classes_at=classes_at,
             value_range=options.value_range(value_range),
+            columns=options.columns(columns),
+            view=view,
         )
         report = describe(opened)
         progress.left_out(opened.left_out)
@@ -52,6 +57,7 @@ def data(
 def describe(opened: OpenedData) -> dict[str, Any]:
     """Returns what `--json` prints: counts are 0 and parts empty where tasks are not classes."""
     from metaloop.tasks.family import ClassFamily
+    from metaloop.tasks.groups import GroupFamily
 
     family = opened.family
     fmt = family.input_format
@@ -71,7 +77,43 @@ def describe(opened: OpenedData) -> dict[str, Any]:
         "understood": list(opened.notes),
         "left_out": [vars(item) for item in opened.left_out],
     }
+    if isinstance(family, GroupFamily):
+        return report | _of_groups(family)
     return report | (_of_classes(family) if isinstance(family, ClassFamily) else {})
+
+
+def _of_groups(family: GroupFamily) -> dict[str, Any]:
+    import numpy as np
+
+    store = family.store
+    assert store.values is not None
+    sizes = np.array([len(rows) for rows in store.examples_of])
+    fmt = family.input_format
+    return {
+        "examples": len(store),
+        "groups": len(store.classes),
+        "rows_per_group": {
+            "min": int(sizes.min()),
+            "median": float(np.median(sizes)),
+            "max": int(sizes.max()),
+        },
+        "first_groups": [info.name for info in store.classes[:_CLASSES_SHOWN]],
+        "target": {
+            "min": store.values.amin(0).tolist(),
+            "max": store.values.amax(0).tolist(),
+            "mean": list(fmt.target_mean),
+            "deviation": list(fmt.target_deviation),
+        },
+        "published_split": any(info.part is not None for info in store.classes),
+        "parts": {
+            part: {
+                "groups": len(members),
+                "examples": int(sizes[members].sum()),
+                "largest_shots": int(sizes[members].max(initial=1)) - 1,
+            }
+            for part, members in family.parts.items()
+        },
+    }
 
 
 def _of_classes(family: ClassFamily) -> dict[str, Any]:
@@ -91,7 +133,7 @@ def _of_classes(family: ClassFamily) -> dict[str, Any]:
     evaluated = [parts[part] for part in parts if part != "train"]
     return {
         "classes": len(store.classes),
-        "examples": len(store.inputs),
+        "examples": len(store),
         "examples_per_class": {
             "min": int(sizes.min()),
             "median": float(np.median(sizes)),
@@ -106,6 +148,24 @@ def _of_classes(family: ClassFamily) -> dict[str, Any]:
             for shots in _SHOTS
         },
     }
+
+
+def _print_groups(report: Mapping[str, Any]) -> None:
+    per_group, target = report["rows_per_group"], report["target"]
+    names = ", ".join(report["first_groups"])
+    more = ", ..." if report["groups"] > _CLASSES_SHOWN else ""
+    print(f"groups    {report['groups']:,}, each a function to learn: {names}{more}")
+    print(
+        f"examples  {report['examples']:,}; per group {per_group['min']:,} to "
+        f"{per_group['max']:,}, median {per_group['median']:g}"
+    )
+    for low, high, mean, deviation in zip(*target.values(), strict=True):
+        print(f"target    {low:g} to {high:g}; in train {mean:g} ± {deviation:g}")
+    split = "as published" if report["published_split"] else "made here (--split-seed)"
+    counts = ", ".join(f"{name} {part['groups']:,}" for name, part in report["parts"].items())
+    print(f"parts     {counts} groups; {split}")
+    largest = min(part["largest_shots"] for part in report["parts"].values())
+    print(f"--shots   at most {largest:,}")
 
 
 def _print(report: Mapping[str, Any]) -> None:
@@ -130,6 +190,8 @@ def _print(report: Mapping[str, Any]) -> None:
             f"{ways:,} at {shots}" for shots, ways in report["largest_ways"].items()
         )
         print(f"--ways    at most {largest}")
+    if "rows_per_group" in report:
+        _print_groups(report)
     for note in report["understood"]:
         print(f"read so   {note}")
     total = sum(item["count"] for item in report["left_out"])

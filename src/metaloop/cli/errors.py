@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import typer
 
-from metaloop.cli.output import drop, say, tidy_streams
+from metaloop.api.speaking import drop, one_line, say
+from metaloop.cli.output import tidy_streams
 from metaloop.core.errors import ERRNOS_OF_THE_MACHINE, MetaloopError, is_out_of_memory
 
 # click's UsageError: typer brings it along, under a name of its own in each version
@@ -55,16 +56,6 @@ def guarded(command: Callable[[], object]) -> int:
         return _bug(error)
 
 
-def tell(text: str) -> None:
-    """Writes one line on stderr that is worth knowing and no fault."""
-    say(f"metaloop: {_one_line(text)}")
-
-
-def warn(text: str) -> None:
-    """Writes one line on stderr that does not end the command."""
-    say(f"metaloop: warning: {_one_line(text)}")
-
-
 def _flush_or_drop() -> None:
     """Stdout may be what cannot be written: Python must not try again at its end."""
     try:
@@ -82,13 +73,13 @@ def _bug(error: Exception) -> int:
     _maybe_trace(error)
     return _say(
         f"error: this is a bug in metaloop, please report it: {type(error).__name__}: "
-        f"{_one_line(str(error))[:300]} (METALOOP_DEBUG=1 shows where)",
+        f"{one_line(str(error))[:300]} (METALOOP_DEBUG=1 shows where)",
         BUG,
     )
 
 
 def _say(text: str, code: int) -> int:
-    say(f"metaloop: {_one_line(text)}")
+    say(f"metaloop: {one_line(text)}")
     return code
 
 
@@ -106,7 +97,3 @@ def _maybe_trace(error: BaseException) -> None:
         import traceback
 
         traceback.print_exception(error)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from metaloop.cli import options
-from metaloop.cli.output import intervals, measured, print_json
-from metaloop.cli.progress import Progress
-from metaloop.core.errors import unknown_name
-from metaloop.core.records import PARTS, Part, Result
+from metaloop.cli.output import print_json
+from metaloop.core.records import PARTS
 
 
 def evaluate(
@@ -36,6 +34,7 @@ def evaluate(
     ] = None,
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
+    columns: options.Columns = None,
     allow_seen: Annotated[
         bool,
         typer.Option(
@@ -52,42 +51,21 @@ def evaluate(
     Classes that the model was trained or chosen on are told by content, then by name, and stay in
     their parts; all others are test.
     """
-    chosen = _part(part)
-    with Progress(quiet) as progress:
-        progress.status(f"evaluating {model} on {data}")
-        from metaloop.loop import evaluate_model, open_for
-        from metaloop.modelfile import file_hash
-        from metaloop.models import load_model
+    from metaloop.api import evaluate as figures_of
+    from metaloop.report.figures import intervals_text
 
-        loaded = load_model(model)
-        opened = open_for(
-            loaded, data, part=chosen, allow_seen=allow_seen, strict=strict,
-            classes_at=classes_at, value_range=options.value_range(value_range),
-        )  # fmt: skip
-        progress.left_out(opened.left_out)
-        result = evaluate_model(
-            loaded, opened, part=chosen, ways=ways, shots=shots, queries=queries,
-            episodes=episodes, subject=file_hash(model),
-            archive=archive or model.parent / "archive.sqlite",
-        )  # fmt: skip
-    report = _report(result) | {"recognised": None}
-    if opened.recognised is not None:
-        report["recognised"] = dict(opened.recognised.counts)
-    print_json(report) if as_json else _print(report)
-
-
-def _part(name: str) -> Part:
-    for part in PARTS:
-        if part == name:
-            return part
-    raise unknown_name("part", name, PARTS)
-
-
-def _print(report: Mapping[str, Any]) -> None:
-    print(measured(report, report["protocol"]))
-    print(intervals(report))
-    if report["recognised"] is not None:
-        print(_recognised(report["recognised"]))
+    figures = figures_of(
+        model, data, part=part, ways=ways, shots=shots, queries=queries, episodes=episodes,
+        archive=archive, classes_at=classes_at, value_range=options.value_range(value_range),
+        columns=options.columns(columns), allow_seen=allow_seen, strict=strict, progress=not quiet,
+    )  # fmt: skip
+    if as_json:
+        print_json(figures.to_json())
+        return
+    print(figures)
+    print(intervals_text(figures.result))
+    if figures.recognised is not None:
+        print(_recognised(figures.recognised))
 
 
 def _recognised(counts: Mapping[str, int]) -> str:
@@ -95,19 +73,3 @@ def _recognised(counts: Mapping[str, int]) -> str:
     seen = [f"{counts[part]:,} of {part}" for part in PARTS if counts[part]]
     new = f"{counts['unknown']:,} classes are new to the model, all in test"
     return f"recognised {', '.join(seen)}; {new}" if seen else new
-
-
-def _report(result: Result) -> dict[str, Any]:
-    from metaloop.models.opening import protocol_json
-
-    return {
-        "metric": result.metric,
-        "value": result.value,
-        "ci95": result.ci95,
-        "ci95_new": result.ci95_new,
-        "episodes": result.episodes,
-        "units": result.units,
-        "ways": result.protocol.ways,
-        "shots": result.protocol.shots,
-        "protocol": protocol_json(result),
-    }

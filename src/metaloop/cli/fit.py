@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from metaloop.api.speaking import tell, warn
 from metaloop.cli import options
-from metaloop.cli.destination import check_destination
-from metaloop.cli.errors import tell, warn
 from metaloop.cli.output import print_json
 
 if TYPE_CHECKING:
-    from metaloop.estimators import FewShotClassifier
-    from metaloop.tasks.value_range import ValueRange
+    from metaloop.estimators import FewShotClassifier, FewShotRegressor
+    from metaloop.tasks.readers.options import ReadOptions
+
+    Estimator = FewShotClassifier | FewShotRegressor
 
 
 def fit(
@@ -30,19 +31,26 @@ def fit(
     ] = True,
     classes_at: options.SupportClassesAt = None,
     value_range: options.AskedRange = None,
+    columns: options.Columns = None,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Adapt MODEL to the classes of a support folder and write the adapted model."""
+    """Adapt MODEL to the classes (or the function) of a support and write the adapted model."""
+    from metaloop.api import load
+    from metaloop.api.destination import check_destination
     from metaloop.estimators import FewShotClassifier
+    from metaloop.tasks.readers.options import ReadOptions
 
     check_destination(out)
     declared = options.value_range(value_range)
-    estimator = FewShotClassifier.load(model, value_range=declared)
+    estimator = load(model, value_range=declared)
     estimator.set_params(keep_support=keep_support)
-    estimator, examples = fitted(estimator, support, classes_at, declared)
+    asked = ReadOptions(
+        classes_at=classes_at, value_range=declared, columns=options.columns(columns)
+    )
+    estimator, examples = fitted(estimator, support, asked)
     estimator.save(out)
-    classes = estimator.classes_.tolist()
+    classes = estimator.classes_.tolist() if isinstance(estimator, FewShotClassifier) else []
     if as_json:
         print_json(
             {
@@ -53,21 +61,17 @@ def fit(
             }
         )
     else:
-        print(f"{len(classes)} classes from {examples} examples\nmodel  {out}")
+        learned = f"{len(classes)} classes" if classes else "a function"
+        print(f"{learned} from {examples} examples\nmodel  {out}")
 
 
-def fitted(
-    estimator: FewShotClassifier,
-    support: Path,
-    classes_at: int | None,
-    value_range: ValueRange | None,
-) -> tuple[FewShotClassifier, int]:
+def fitted(estimator: Estimator, support: Path, asked: ReadOptions) -> tuple[Estimator, int]:
     """Returns the estimator fitted to a support, and of how many examples; says how it was read."""
-    from metaloop.cli.inputs import input_format_of, read_support
-    from metaloop.tasks.readers.options import ReadOptions
+    from metaloop.cli.inputs import model_of, read_support
+    from metaloop.estimators import FewShotRegressor
 
-    asked = ReadOptions(classes_at=classes_at, value_range=value_range)
-    read = read_support(support, input_format_of(estimator), asked)
+    real = isinstance(estimator, FewShotRegressor)
+    read = read_support(support, model_of(estimator), asked, real)
     for note in read.notes:
         tell(f"read so: {note}")
     for item in read.left_out:

@@ -6,7 +6,7 @@ class may have a single example here, and a support image that cannot be read is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from metaloop.cli.tables import table_inputs, table_support
+from metaloop.cli.texts import text_inputs, text_support
 from metaloop.core.errors import DataError
 from metaloop.core.inputs import InputFormat
-from metaloop.estimators import FewShotClassifier
+from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.models import Model
 from metaloop.tasks.readers import decode_image, list_images
 from metaloop.tasks.readers.array_files import ARRAY_SUFFIX, load_array
@@ -31,6 +33,7 @@ from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.npz import load_npz
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.pages import with_pages
+from metaloop.tasks.readers.tables import is_table
 from metaloop.tasks.readers.zip_archive import opened_zip
 from metaloop.tasks.store import LeftOut
 from metaloop.tasks.value_range import BYTES, ValueRange
@@ -48,17 +51,17 @@ class Support:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Some inputs of one kind, and a name for each: an array, or files and pages to be opened."""
+    """Some inputs of one kind, and a name for each: an array, texts, or files to be opened."""
 
     names: list[str]
-    X: np.ndarray | list[Path | Page]
+    X: np.ndarray | list[Path | Page] | tuple[str, ...]
 
 
-def input_format_of(estimator: FewShotClassifier) -> InputFormat:
-    """Returns what the learner of a loaded estimator takes, fitted or not."""
+def model_of(estimator: FewShotClassifier | FewShotRegressor) -> Model:
+    """Returns the learner of a loaded estimator, fitted or not: it says what it takes."""
     learner = estimator.task_.model if hasattr(estimator, "task_") else estimator.model
     assert isinstance(learner, Model)
-    return learner.input_format
+    return learner
 
 
 def range_of(estimator: FewShotClassifier, declared: ValueRange | None) -> ValueRange | None:
@@ -69,18 +72,31 @@ def range_of(estimator: FewShotClassifier, declared: ValueRange | None) -> Value
     return declared
 
 
-def read_support(path: Path, input_format: InputFormat, options: ReadOptions) -> Support:
-    """Returns the examples of a folder or zip of class folders, or of an npz with X and y.
+def read_support(path: Path, model: Model, options: ReadOptions, real: bool = False) -> Support:
+    """Returns the examples of a folder or zip of class folders, of an npz with X and y or a table.
 
-    Raises `DataError` if there is nothing, or if an image cannot be read.
+    With `real` the answers are numbers, from an npz or a table. Raises `DataError` if there is
+    nothing, or if an image cannot be read.
     """
-    where = f"support '{path}'"
+    where, input_format = f"support '{path}'", model.input_format
+    if model.view is not None:
+        options.refuse_depth(where)
+        return Support(*text_support(path, options.columns))
+    if is_table(path) and path.is_file():
+        options.refuse_depth(where)
+        rows, answers, notes = table_support(path, input_format, real, options.columns)
+        return Support(rows, answers, (), notes)
+    options.refuse_columns(where)
     if path.suffix.lower() == ".npz" and not path.is_dir():
         options.refuse_depth(where)
         arrays = load_npz(path)
         assert arrays.labels is not None
+        if real:
+            return Support(arrays.inputs, arrays.labels.tolist())
         labels = label_values(where, arrays.labels, arrays.class_names)
         return Support(_examples(arrays.inputs, arrays.offsets), labels)
+    if real:
+        raise DataError(f"{where}: a function is learned from a table or an .npz with X and y")
     with _opened(where, path) as files:
         has_arrays = any("/" in n and n.lower().endswith(ARRAY_SUFFIX) for n in files.paths)
         if input_format.kind != "image" and not has_arrays:
@@ -96,13 +112,24 @@ def read_support(path: Path, input_format: InputFormat, options: ReadOptions) ->
         return Support(X, labels, *_of_support(found))
 
 
-def read_inputs(paths: Sequence[Path], input_format: InputFormat) -> list[Inputs]:
-    """Returns the inputs in the order of `paths`: images, folders of images, .npz or .npy arrays.
+def read_inputs(
+    paths: Sequence[Path],
+    model: Model,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+) -> list[Inputs]:
+    """Returns the inputs in the order of `paths`: images, folders of images, arrays, tables.
 
     Images are opened later. Raises `DataError` for a path that holds nothing of the model's kind.
     """
     groups: list[Inputs] = []
+    input_format = model.input_format
     for path in paths:
+        if model.view is not None:
+            groups.append(Inputs(*text_inputs(path, columns)))
+            continue
+        if is_table(path) and path.is_file():
+            groups.append(Inputs(*table_inputs(path, input_format, columns)))
+            continue
         if path.suffix.lower() == ".npz" and not path.is_dir():
             array = load_npz(path, labelled=False).inputs
             if array.ndim < 2:
@@ -274,4 +301,6 @@ def _of_array(path: Path, input_format: InputFormat) -> Inputs:
 
 def _wants_vectors(input_format: InputFormat, path: Path, kinds: str) -> str:
     numbers = input_format.shape[0]
-    return f"the model takes vectors of {numbers} numbers: give it an {kinds}, not '{path}'"
+    return (
+        f"the model takes vectors of {numbers} numbers: give it a table or an {kinds}, not '{path}'"
+    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,17 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from metaloop.api.speaking import say
 from metaloop.cli import options
-from metaloop.cli.output import figure, intervals, measured, print_json, print_table, say
-from metaloop.cli.progress import Progress, clock, gain, joined, result_figure
-from metaloop.cli.stopping import Stopper, say_how_to_go_on
-from metaloop.core.errors import MetaloopError, OutputError
+from metaloop.cli.output import print_json, print_table
+from metaloop.cli.resuming import say_how_to_go_on
 
 if TYPE_CHECKING:
-    from metaloop.loop import LoopEvent
-
-_RUNS = Path("runs")
-_ROWS_SHOWN = 12  # `metaloop show` has them all
+    from metaloop.api import LearnResult
 
 
 def learn(
@@ -39,6 +33,8 @@ def learn(
     image_size: options.ImageSize = None,
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
+    columns: options.Columns = None,
+    view: options.View = None,
     also: Annotated[
         list[str] | None,
         typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
@@ -59,147 +55,63 @@ def learn(
     quiet: options.Quiet = False,
 ) -> int:
     """Choose and train a learner on DATA, prove it on classes it has never seen."""
-    if resume and out is None:
-        raise MetaloopError("--resume goes on with a run; name its folder with --out")
+    from metaloop.api import Interrupted
+    from metaloop.api import learn as learn_from
+
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
-    asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size}
-    asked |= {"classes_at": classes_at, "value_range": value_range}
-    asked |= {"also": also or [], "archive": archive, "workers": workers}
-    with Stopper() as stop, Progress(quiet) as progress:
-        progress.status(f"reading {data}")
-        folder = _fresh_folder(data) if out is None else out
-        wishes = {**asked, "strict": strict, "resume": resume}
-        wishes["value_range"] = options.value_range(value_range)
-        report = _learn(data, folder, wishes, stop, progress)
-    if as_json:
-        print_json(report)
-    if report["status"] == "interrupted":
-        _say_what_was_saved(report)
-        say_how_to_go_on("learn", data, {"out": folder, **asked})
-        return stop.exit_code
-    if not as_json:
-        _print_report(report)
-    return 0
-
-
-def _learn(
-    data: str, folder: Path, wishes: Mapping[str, Any], stop: Stopper, progress: Progress
-) -> dict[str, Any]:
-    """Returns the report of the run; a failed one in which nothing was tried leaves no folder."""
-    from metaloop.loop import DataRead, Learned
-    from metaloop.loop import learn as learn_from
-
-    was_empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    shown = _Shown(progress)
+    asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
+    asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
+    unparsed = {"value_range": value_range, "columns": columns}
     try:
-        for event in learn_from(data, out=folder, stop=stop, **wishes):
-            stop.can_save = stop.can_save or isinstance(event, DataRead)
-            shown.show(event)
-            if isinstance(event, Learned):
-                return event.report
-    except MetaloopError:
-        if was_empty:
-            _discard_unused(folder)
-        raise
-    raise AssertionError("learning ended without a report")
+        run, code = learn_from(
+            data, out=out, strict=strict, resume=resume, progress=not quiet,
+            value_range=options.value_range(value_range), columns=options.columns(columns), **asked,
+        ), 0  # fmt: skip
+    except Interrupted as stop:
+        run, code = stop.result, stop.exit_code
+    if as_json:
+        print_json(run.to_json())
+    if run.status == "interrupted":
+        _say_what_was_saved(run.content)
+        say_how_to_go_on("learn", data, {"out": run.out, **asked, **unparsed})
+        return code
+    if not as_json:
+        _print(run)
+    return 0  # even if it was asked to stop when it had finished
 
 
-class _Shown:
-    """Turns the loop's events into progress."""
+def _print(run: LearnResult) -> None:
+    from metaloop.api.learned import COLUMNS
+    from metaloop.report.figures import intervals_text
 
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-        self.best = ""
-
-    def show(self, event: LoopEvent) -> None:
-        from metaloop.loop import DataRead, Promoted, Tried, Trying
-
-        if isinstance(event, DataRead):
-            parts = " / ".join(f"{count:,}" for count in event.parts.values())
-            classes = f"{parts} classes to {' / '.join(event.parts)}" if event.parts else ""
-            self.progress.line(joined(f"{event.name}: {event.kind}", classes))
-            for note in event.notes:
-                self.progress.line(f"read so: {note}")
-            self.progress.left_out(event.left_out)
-        elif isinstance(event, Trying):
-            self.progress.status(
-                joined(
-                    f"round {event.round}",
-                    event.label,
-                    event.stage,
-                    f"step {event.step:,}",
-                    f"loss {event.loss:.3f}",
-                    self.best,
-                    clock(event.seconds_left),
-                )
-            )
-        elif isinstance(event, Tried):
-            result = event.trial.results[0] if event.trial.results else None
-            said = result_figure(result) if result else f"{event.trial.status}"
-            if event.best_result is not None:
-                self.best = f"best {event.best} {result_figure(event.best_result)}"
-            shots = sorted({each.protocol.shots for each in event.trial.results})
-            gained = "" if event.progress is None else gain(event.progress, shots)
-            operator = "" if event.operator == "catalogue" else event.operator
-            said = joined(f"tried {event.label}", operator, said, gained, event.trial.message)
-            self.progress.line(said)
-        elif isinstance(event, Promoted):
-            self.progress.line(
-                joined(f"promoted {event.label}", result_figure(event.result), event.reason)
-            )
-            self.progress.status("opening the test part")
-
-
-def _print_report(report: Mapping[str, Any]) -> None:
-    from metaloop.modelfile import read_model
-
-    print_table(
-        ("learner", "net", "how", "search", "promotion", "steps", "CPU s", "status"),
-        [_row(row) for row in _worth_showing(report["leaderboard"])],
-        numbers=("search", "promotion", "steps", "CPU s"),
-    )
-    result = read_model(report["model"]).results[-1]
-    best, model = report["best"], report["model"]
-    print(f"\n{best['learner']} / {best['net']}: {measured(report['test'], vars(result.protocol))}")
-    print(intervals(report["test"]))
-    print(report["certainty"])
-    if report["test"]["better_than_chance"] is False:
-        print(f"no better than chance ({report['test']['chance']:.1%})")
-    if "digits" in report:
+    print_table(COLUMNS, run.leaderboard.table, numbers=("search", "promotion", "steps", "CPU s"))
+    best, model, test = run.content["best"], str(run.path), run.test
+    assert test is not None
+    print(f"\n{best['learner']} / {best['net']}: {test}")
+    print(intervals_text(test.result))
+    print(run.content["certainty"])
+    if test.better_than_chance is False:
+        print(f"no better than chance ({test.chance:.1%})")
+    if "digits" in run.content:
         print()
-        _print_digits(report["digits"])
-    print(f"\nmodel    {model}\narchive  {report['archive']}")
-    if report["test"]["metric"] != "accuracy":
-        print("\nnext, from Python: metaloop.FewShotRegressor.load(model).fit(X, y).predict(X_new)")
+        _print_digits(run.content["digits"])
+    print(f"\nmodel    {model}\narchive  {run.archive}")
+    if test.metric != "accuracy":
+        print("\nnext: give it a few rows of a new group, and rows to predict")
+        print(f"  metaloop predict {shlex.quote(model)} --support ROWS.csv NEW_ROWS.csv")
+        print("or from Python: metaloop.load(model).fit(X, y).predict(X_new)")
         return
     print("\nnext: give it new classes, a folder of a few images each, and images to tell apart")
     print(f"  metaloop predict {shlex.quote(model)} --support NEW_CLASSES IMAGE...")
 
 
-def _worth_showing(leaderboard: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Returns the best rows and all baselines."""
-    return [row for place, row in enumerate(leaderboard) if place < _ROWS_SHOWN or row["baseline"]]
-
-
-def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
-    options = ", ".join(f"{name} {value}" for name, value in row["options"].items())
-    return (
-        row["learner"] + (f" ({options})" if options else ""),
-        row["net"],
-        "baseline" if row["baseline"] else row["operator"],
-        figure(row["search"]),
-        figure(row["promotion"]),
-        f"{row['steps']:,}",
-        f"{row['cpu_seconds']:,.1f}",
-        row["status"],
-    )
-
-
 def _print_digits(digits: Mapping[str, Any]) -> None:
     """The learner beside the baselines on the pixels of handwritten digits."""
+    from metaloop.api.learned import figure_text
+
     shots = [key for key in digits if key.endswith("-shot")]
     rows = [
-        (name, *(figure(digits[key][name]) for key in shots))
+        (name, *(figure_text(digits[key][name]) for key in shots))
         for name in (digits[shots[0]] if shots else ())
     ]
     heading = f"real handwritten digits ({digits['ways']}-way, {digits['episodes']:,} episodes)"
@@ -207,52 +119,11 @@ def _print_digits(digits: Mapping[str, Any]) -> None:
 
 
 def _say_what_was_saved(report: Mapping[str, Any]) -> None:
+    from metaloop.api.learned import figure_text
+
     best = report["best"]
     if best:
-        said = f"{best['learner']} / {best['net']}, {figure(best['search'])} on search"
+        said = f"{best['learner']} / {best['net']}, {figure_text(best['search'])} on search"
         say(f"metaloop: interrupted; saved {report['model']} ({said})")
     else:
         say("metaloop: interrupted before a learner was measured")
-
-
-def _fresh_folder(data: str) -> Path:
-    """Returns `runs/NAME-n`, just made, with the smallest n that is free."""
-    path = Path(data)
-    name = path.resolve().name if path.name in ("", "..") else path.name
-    name = name.removesuffix(path.suffix) if path.suffix in (".zip", ".npz") else name
-    name = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "data"
-    number = 0
-    try:
-        _RUNS.mkdir(exist_ok=True)
-        while True:
-            number += 1
-            try:
-                (_RUNS / f"{name}-{number}").mkdir()
-                return _RUNS / f"{name}-{number}"
-            except FileExistsError:
-                continue
-    except OSError as error:
-        raise OutputError(
-            f"cannot make a folder in '{_RUNS}' ({error.strerror}); name another with --out"
-        ) from error
-
-
-def _discard_unused(folder: Path) -> None:
-    """Removes a run's folder in which nothing was tried, so that the name is free again."""
-    from metaloop.archive import Archive
-
-    known = {"archive.sqlite", "archive.sqlite-wal", "archive.sqlite-shm", "run.lock", "states"}
-    try:
-        if not {path.name for path in folder.iterdir()} <= known:
-            return
-        if (folder / "archive.sqlite").exists():
-            with Archive.open(folder / "archive.sqlite", read_only=True) as archive:
-                if archive.trials():
-                    return
-        if (folder / "states").is_dir():
-            (folder / "states").rmdir()  # refuses if there is a state
-        for name in known - {"states"}:
-            (folder / name).unlink(missing_ok=True)
-        os.rmdir(folder)
-    except (OSError, MetaloopError):
-        return

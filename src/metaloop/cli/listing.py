@@ -16,12 +16,12 @@ from metaloop.core.errors import unknown_name
 def list_names(
     kind: Annotated[
         str,
-        typer.Argument(metavar="KIND", help="learners, nets, families, generators or programs."),
+        typer.Argument(metavar="KIND", help="learners, nets, families, generators, views..."),
     ],
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """List learners, nets, built-in families, generators of data or programs."""
+    """List learners, nets, built-in families, generators of data, programs or views of inputs."""
     if kind not in _KINDS:
         raise unknown_name("list", kind, _KINDS)
     entries = _KINDS[kind]()
@@ -72,12 +72,19 @@ def _programs() -> list[dict[str, str]]:
     ]
 
 
+def _views() -> list[dict[str, str]]:
+    from metaloop.catalogue.views import VIEWS
+
+    return [{"name": name, "inputs": e.takes, "summary": e.summary} for name, e in VIEWS.items()]
+
+
 _KINDS: dict[str, Callable[[], list[dict[str, str]]]] = {
     "learners": _learners,
     "nets": _nets,
     "families": _families,
     "generators": _generators,
     "programs": _programs,
+    "views": _views,
 }
 
 

@@ -16,7 +16,8 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder with one folder of images per class, a zip of that, an .npz with X and y, "
-        "Omniglot's folder, or a built-in family: see 'metaloop list families'.",
+        "a table (.csv, .tsv, .jsonl, .json, .parquet, also .gz), Omniglot's folder, or a built-in "
+        "family: see 'metaloop list families'.",
     ),
 ]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model.metaloop file.")]
@@ -91,6 +92,21 @@ AskedRange = Annotated[
         help="Black and white in images of more than 8 bits and in arrays, such as 0..4095.",
     ),
 ]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ROLE=NAME,...",
+        help="Which columns of a table are what, where their names do not say so: label, text, "
+        "group, target, split, ignore. Such as label=intent,ignore=id.",
+    ),
+]
+View = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="How texts are seen: see 'metaloop list views'. (default: what is best on 'search')",
+    ),
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse data of which anything has to be left out.")
 ]
@@ -104,9 +120,29 @@ Support = Annotated[
     typer.Option(
         metavar="DIR",
         help="Examples of the classes: one folder of images each (one image is enough), a zip of "
-        "that, or an .npz with X and y.",
+        "that, an .npz with X and y, or a table with a column of labels (or of a real target).",
     ),
 ]
+
+
+def columns(text: str | None) -> dict[str, list[str]] | None:
+    """Returns the columns of each role that `--columns ROLE=NAME,...` names; a role may repeat.
+
+    Raises `DataError` for anything else.
+    """
+    if text is None:
+        return None
+    from metaloop.core.errors import DataError
+
+    roles: dict[str, list[str]] = {}
+    for pair in text.split(","):
+        role, separator, name = pair.partition("=")
+        if not separator or not role.strip():
+            raise DataError(
+                f"--columns takes ROLE=NAME,..., such as label=intent,ignore=id; got {text!r}"
+            )
+        roles.setdefault(role.strip(), []).append(name.strip())
+    return roles
 
 
 def value_range(text: str | None) -> tuple[float, float] | None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from metaloop.api.speaking import warn
 from metaloop.cli import options
-from metaloop.cli.errors import warn
 from metaloop.cli.output import print_json
 from metaloop.core.errors import DataError, ModelFileError
 
 if TYPE_CHECKING:
     from metaloop.cli.inputs import Inputs
-    from metaloop.estimators import FewShotClassifier
+    from metaloop.estimators import FewShotClassifier, FewShotRegressor
+    from metaloop.tasks.readers.options import ReadOptions
     from metaloop.tasks.value_range import ValueRange
 
 
@@ -24,18 +24,19 @@ def predict(
     model: options.ModelFile,
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="INPUT...", help="Images, folders of images, .npz or .npy arrays."),
+        typer.Argument(metavar="INPUT...", help="Images, folders of images, arrays, tables."),
     ],
     support: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
             help="Examples of the classes: one folder of images each (one image is enough), a zip "
-            "of that, or an .npz with X and y. Not for a model that 'fit' wrote.",
+            "of that, an .npz with X and y, or a table. Not for a model that 'fit' wrote.",
         ),
     ] = None,
     classes_at: options.SupportClassesAt = None,
     value_range: options.AskedRange = None,
+    columns: options.Columns = None,
     skip_unreadable: Annotated[
         bool,
         typer.Option(
@@ -46,57 +47,99 @@ def predict(
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Tell classes apart that the learner has never seen: label, probability and input per line."""
-    from metaloop.cli.inputs import input_format_of, range_of, read_inputs
+    """Tell classes apart that the learner has never seen: label, probability and input per line.
+
+    A learner of functions learns one from a support with real targets: value and input per line.
+    """
+    from metaloop.cli.inputs import model_of, range_of, read_inputs
+    from metaloop.estimators import FewShotRegressor
+    from metaloop.tasks.readers.options import ReadOptions
 
     declared = options.value_range(value_range)
-    estimator = _ready(model, support, classes_at, declared)
-    known = range_of(estimator, declared)
-    groups = read_inputs(inputs, input_format_of(estimator))
-    predicted: list[tuple[str, Any, Sequence[float]]] = []
-    for group in groups:
-        names, probabilities = _predict(estimator, group, known, skip_unreadable)
-        for name, row in zip(names, probabilities, strict=True):
-            predicted.append((name, estimator.classes_.tolist()[int(row.argmax())], row.tolist()))
+    asked = ReadOptions(
+        classes_at=classes_at, value_range=declared, columns=options.columns(columns)
+    )
+    estimator = _ready(model, support, asked)
+    groups = read_inputs(inputs, model_of(estimator), asked.columns)
+    report: dict[str, Any] = {"model": str(model), "predictions": []}
+    if isinstance(estimator, FewShotRegressor):
+        report["predictions"] = [row for group in groups for row in _values(estimator, group)]
+        lines = [f"{row['value']}\t{row['input']}" for row in report["predictions"]]
+    else:
+        report["classes"] = estimator.classes_.tolist()
+        known = range_of(estimator, declared)
+        for group in groups:
+            report["predictions"] += _labels(estimator, group, known, skip_unreadable)
+        lines = [
+            f"{row['label']}\t{row['confidence']:.4f}\t{row['input']}"
+            for row in report["predictions"]
+        ]
     if as_json:
-        print_json(
+        print_json(report)
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+def _labels(
+    estimator: FewShotClassifier,
+    group: Inputs,
+    value_range: ValueRange | None,
+    skip_unreadable: bool,
+) -> list[dict[str, Any]]:
+    """Returns what `--json` says of inputs that are told apart; `probability` is older."""
+    classes = estimator.classes_.tolist()
+    predictions: list[dict[str, Any]] = []
+    names, probabilities = _predict(estimator, group, value_range, skip_unreadable)
+    for name, row in zip(names, probabilities, strict=True):
+        best = float(row.max())
+        predictions.append(
             {
-                "model": str(model),
-                "classes": estimator.classes_.tolist(),
-                "predictions": [
-                    {"input": name, "label": label, "probability": max(row), "probabilities": row}
-                    for name, label, row in predicted
-                ],
+                "input": name,
+                "label": classes[int(row.argmax())],
+                "confidence": best,
+                "probability": best,
+                "probabilities": row.tolist(),
             }
         )
-        return
-    for name, label, row in predicted:
-        sys.stdout.write(f"{label}\t{max(row):.4f}\t{name}\n")
+    return predictions
+
+
+def _values(estimator: FewShotRegressor, group: Inputs) -> list[dict[str, Any]]:
+    """Returns what `--json` says of inputs with real values, of which no learner is more sure."""
+    values = estimator.predict(group.X).tolist()
+    return [
+        {"input": name, "value": value, "confidence": None}
+        for name, value in zip(group.names, values, strict=True)
+    ]
 
 
 def _ready(
-    model: Path, support: Path | None, classes_at: int | None, declared: ValueRange | None
-) -> FewShotClassifier:
+    model: Path, support: Path | None, asked: ReadOptions
+) -> FewShotClassifier | FewShotRegressor:
     """Returns the fitted estimator: as the file has it, or fitted to the support."""
+    from metaloop.api import load
     from metaloop.cli.fit import fitted
     from metaloop.estimators import FewShotClassifier
 
-    estimator = FewShotClassifier.load(model, value_range=declared)
-    adapted = hasattr(estimator, "classes_")
+    estimator = load(model, value_range=asked.value_range)
+    adapted = hasattr(estimator, "task_")
     if adapted and support is not None:
+        known = isinstance(estimator, FewShotClassifier)
+        what = f", to {len(estimator.classes_)} classes" if known else ""
         raise ModelFileError(
-            f"'{model}' is adapted already, to {len(estimator.classes_)} classes; leave --support "
-            f"away, or give the learner it was made from"
+            f"'{model}' is adapted already{what}; leave --support away, or give the learner it was "
+            f"made from"
         )
-    if adapted and classes_at is not None:
+    if adapted and asked.classes_at is not None:
         raise ModelFileError(f"'{model}' is adapted already; --classes-at is for --support")
     if adapted:
         return estimator
     if support is None:
         raise ModelFileError(
-            f"'{model}' is a learner: show it examples of the classes with --support DIR"
+            f"'{model}' is a learner: show it examples of the classes with --support DIR, or of "
+            "a function with --support FILE.csv"
         )
-    return fitted(estimator, support, classes_at, declared)[0]
+    return fitted(estimator, support, asked)[0]
 
 
 def _predict(
@@ -106,11 +149,11 @@ def _predict(
     skip_unreadable: bool,
 ) -> tuple[list[str], Any]:
     """Returns names and probabilities; files are looked at one by one only if one is damaged."""
-    from metaloop.cli.inputs import as_sources, input_format_of, unreadable
+    from metaloop.cli.inputs import as_sources, model_of, unreadable
 
     if not isinstance(group.X, list):
         return group.names, estimator.predict_proba(group.X)
-    input_format = input_format_of(estimator)
+    input_format = model_of(estimator).input_format
     try:
         return group.names, estimator.predict_proba(as_sources(group.X, input_format, value_range))
     except DataError:

@@ -16,6 +16,9 @@ class Budget:
     """What may be spent: exactly one of `wall_seconds` and `steps` is set.
 
     Raises `BudgetError` unless that one is positive and finite.
+
+    >>> Budget(steps=200).spent(wall_seconds=3.0, steps=50)
+    0.25
     """
 
     wall_seconds: float | None = None
@@ -40,7 +43,13 @@ class Budget:
 
 
 def parse_budget(text: str) -> Budget:
-    """Returns the budget written as `240s`, `3m`, `1.5h`, `5000steps` or plain seconds."""
+    """Returns the budget written as `240s`, `3m`, `1.5h`, `5000steps` or plain seconds.
+
+    >>> parse_budget("1.5h").wall_seconds
+    5400.0
+    >>> str(parse_budget("5000steps"))
+    '5000steps'
+    """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text.lower())
     if match is None:
         raise BudgetError(f"{_HELP}; got {text!r}")

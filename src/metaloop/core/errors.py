@@ -86,7 +86,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """Returns the error for a wrong `name`, naming near matches, or else all that are known."""
+    """Returns the error for a wrong `name`, naming near matches, or else all that are known.
+
+    >>> print(unknown_name("learner", "protonets", ["maml", "protonet", "ridge"]))
+    no learner is called 'protonets'; did you mean 'protonet'?
+    """
     known = sorted(known)
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known)}"

@@ -1,5 +1,8 @@
 """`InputFormat`: how raw inputs (images of any size, vectors) become what a net is given.
 
+It also holds the scale of real targets, where that was measured: learners are given standardised
+targets, so that their rates do not hang on a unit, and results are told in the targets' own units.
+
 It is measured once on the training classes, stored in the model file, and applied unchanged to
 everything the model ever sees.
 """
@@ -8,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -20,6 +23,8 @@ from metaloop.core.spec import Shape
 # Inputs embedded at once: what a processor's cache holds (benchmarks/embedding.py), or a GPU fills.
 _AT_ONCE_ON_CPU, _AT_ONCE_ELSEWHERE = 64, 2048
 
+_LATER = {"later": True}  # not written where it has its default, so that files stay as they were
+
 
 @dataclass(frozen=True)
 class InputFormat:
@@ -28,7 +33,8 @@ class InputFormat:
     `kind`: `image` (`shape` = channels, height, width; stored as uint8) or `vector` (`[features]`).
     `mean`, `deviation`: one number per channel or feature, in units of the float input
     (images: 0 to 1). `polarity`: `ink` if images whose border is bright are inverted when read, so
-    that what is drawn is high; `as_is` otherwise.
+    that what is drawn is high; `as_is` otherwise. `target_mean`, `target_deviation`: one number for
+    every real target; empty where targets are classes, or are taken as they are.
     """
 
     kind: Literal["image", "vector"]
@@ -36,12 +42,31 @@ class InputFormat:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     polarity: Literal["as_is", "ink"] = "as_is"
+    target_mean: tuple[float, ...] = field(default=(), metadata=_LATER)
+    target_deviation: tuple[float, ...] = field(default=(), metadata=_LATER)
 
     def to_float(self, inputs: Tensor) -> Tensor:
         """Returns float32 inputs `[..., *shape]`: images 0 to 1, vectors as they are."""
         if inputs.dtype == torch.uint8:
             return inputs.to(torch.float32).div_(255.0)
         return inputs.to(torch.float32)
+
+    def standardise_targets(self, targets: Tensor) -> Tensor:
+        """Returns real targets `[..., targets]` as learners are given them, float32."""
+        if not self.target_mean:
+            return targets
+        mean, deviation = self._target_moments(targets)
+        return ((targets - mean) / deviation).to(torch.float32)
+
+    def raw_targets(self, outputs: Tensor) -> Tensor:
+        """Returns standardised targets or predictions `[..., targets]` in the targets' own units.
+
+        They are float64 then; where nothing was standardised they are returned as they are.
+        """
+        if not self.target_mean:
+            return outputs
+        mean, deviation = self._target_moments(outputs)
+        return outputs.double() * deviation + mean
 
     def normalise(self, inputs: Tensor) -> Tensor:
         """Returns `(inputs - mean) / deviation` of float inputs `[..., *shape]`."""
@@ -51,6 +76,10 @@ class InputFormat:
             moments = self._moments[device] = _apart(lambda: self._made_moments(device))
         mean, deviation = moments
         return (inputs - mean) / deviation
+
+    def _target_moments(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        mean = torch.tensor(self.target_mean, dtype=torch.float64, device=like.device)
+        return mean, torch.tensor(self.target_deviation, dtype=torch.float64, device=like.device)
 
     @cached_property
     def _moments(self) -> dict[torch.device, tuple[Tensor, Tensor]]:

@@ -45,7 +45,11 @@ def seeded_modules(
 
 
 def numpy_stream(seed: int, *names: str | int) -> np.random.Generator:
-    """Returns a NumPy generator of its own for this seed and these names."""
+    """Returns a NumPy generator of its own for this seed and these names.
+
+    >>> numpy_stream(0, "step", 7).random() == numpy_stream(0, "step", 7).random()
+    True
+    """
     return np.random.default_rng(derive_seed(seed, *names))
 
 

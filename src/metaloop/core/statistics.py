@@ -198,7 +198,12 @@ def surely_better(
 
 
 def mean_with_interval(scores: np.ndarray) -> Estimate:
-    """Returns the mean of independent `scores [N]` and its interval (infinite for a single one)."""
+    """Returns the mean of independent `scores [N]` and its interval (infinite for a single one).
+
+    >>> found = mean_with_interval(np.array([0.5, 0.75, 0.75, 1.0]))
+    >>> print(f"{found.value} ± {found.ci95:.2f}")
+    0.75 ± 0.32
+    """
     count = len(scores)
     if count == 0:
         raise ValueError("an estimate needs at least one score")

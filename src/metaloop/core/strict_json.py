@@ -1,4 +1,4 @@
-"""JSON from files that anybody may have made: only what can be written again and walked through.
+"""JSON that everybody can read: what is written has no NaN, what is read can be walked through.
 
 Python's own reader takes NaN and infinity, which strict JSON lacks, text that no encoding can hold,
 and lists in lists as deep as its stack. Whoever writes such a value again, or walks it, then fails
@@ -9,9 +9,21 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 MOST_DEPTH = 64  # of lists and objects in each other; honest records have fewer than ten
+
+
+def json_values(value: Any) -> Any:
+    """Returns values of JSON (tuples become lists) in which what is not finite is None."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): json_values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_values(item) for item in value]
+    return value
 
 
 def checked_json(text: str | bytes, *, finite: bool = True) -> Any:

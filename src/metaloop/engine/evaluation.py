@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -49,14 +50,14 @@ class FeatureCache:
         """Embeds those of the examples that are not known yet, in batches."""
         if store is not self._store:
             self._store = store
-            self._row = torch.full((len(store.inputs),), -1)
+            self._row = torch.full((len(store),), -1)
             self._features = torch.empty(0)
         wanted = torch.from_numpy(np.unique(examples))
         missing = wanted[self._row[wanted] < 0]
         pieces = [self._features] if len(self._features) else []
         known = len(self._features)
-        for chunk in torch.split(missing, embedded_at_once(store.inputs.device)):
-            rows = store.inputs.index_select(0, chunk.to(store.inputs.device))
+        for chunk in torch.split(missing, embedded_at_once(store.device)):
+            rows = store.taken(chunk)
             pieces.append(self.learner.embed(self.meta_params, input_format.to_float(rows)))
         if len(missing):
             self._features = torch.cat(pieces)
@@ -65,7 +66,7 @@ class FeatureCache:
     def add(self, store: Store, examples: np.ndarray, features: Tensor) -> None:
         """Takes in features `[N, D]` of different examples, computed elsewhere, for all others."""
         self._store, self._features = store, features
-        self._row = torch.full((len(store.inputs),), -1)
+        self._row = torch.full((len(store),), -1)
         self._row[torch.from_numpy(examples)] = torch.arange(len(examples))
 
     def features(self, store: Store, examples: np.ndarray, input_format: InputFormat) -> Tensor:
@@ -86,7 +87,8 @@ def score_episodes(
 ) -> EpisodeScores:
     """Returns the metric of every episode, and of each of its units (the classes in it).
 
-    Raises `DivergenceError` if a prediction is not a number.
+    Real targets are told in their own units. Raises `DivergenceError` if a prediction is not a
+    number.
     """
     judge = objective(objective_name)
     if isinstance(learner, EmbeddingLearner) and cache is None:
@@ -103,14 +105,17 @@ def score_episodes(
         if cache is not None:
             assert isinstance(learner, EmbeddingLearner)
             features = partial(cache.features, input_format=input_format)
-            outputs, targets, mask = _embedded_outputs(learner, meta_params, features, piece)
+            outputs, targets, mask = _embedded_outputs(
+                learner, meta_params, features, piece, input_format
+            )
         else:
             outputs, targets, mask = _general_outputs(learner, meta_params, piece, input_format)
         if bool(outputs.isnan().any()):
             raise DivergenceError(
                 f"{type(learner).__name__} predicted values that are not numbers on "
-                f"{piece.store.inputs.shape[1:]} inputs; the adaptation diverged"
+                f"inputs of shape {piece.store.input_shape}; the adaptation diverged"
             )
+        outputs, targets = input_format.raw_targets(outputs), input_format.raw_targets(targets)
         values.append(judge.score(outputs, targets, mask).double().cpu().numpy())
         of_units = judge.unit_scores(outputs, targets, mask, units.shape[1])
         unit_values.append(of_units.double().cpu().numpy())
@@ -173,7 +178,7 @@ def possible_gain(family: TaskFamily, spec: TaskSpec) -> float:
     query = episodes.query
     targets = torch.from_numpy(query.labels)
     if judge.target_kind != "classes":
-        targets = episodes.store.targets.cpu()[torch.from_numpy(query.examples)]
+        targets = episodes.real_targets(query).cpu()
     gain = abs(judge.perfect - judge.constant(targets, torch.from_numpy(query.mask), spec.ways))
     return gain if gain > 0 else 1.0  # nothing to gain: any difference is as good as none
 
@@ -200,7 +205,7 @@ def _tasks_at_once(episodes: Episodes, feature_width: int) -> int:
     if feature_width:
         numbers = examples * feature_width + queries * max(episodes.num_classes, 1)
     else:
-        numbers = examples * episodes.store.inputs[0].numel() * _ACTIVATIONS_PER_INPUT
+        numbers = examples * math.prod(episodes.store.input_shape) * _ACTIVATIONS_PER_INPUT
     return max(1, min(100, _NUMBERS_AT_ONCE // numbers))
 
 
@@ -209,12 +214,13 @@ def _embedded_outputs(
     meta_params: MetaParams,
     features_of: Callable[[Store, np.ndarray], Tensor],
     episodes: Episodes,
+    input_format: InputFormat,
 ) -> tuple[Tensor, Tensor, Tensor]:
     def side(indices: Indices) -> tuple[Tensor, Tensor, Tensor]:
         features = features_of(episodes.store, indices.examples)
         labels = torch.from_numpy(indices.labels).to(features.device)
         if not episodes.num_classes:
-            labels = episodes.store.targets[torch.from_numpy(indices.examples)]
+            labels = input_format.standardise_targets(episodes.real_targets(indices))
         return features, labels, torch.from_numpy(indices.mask).to(features.device)
 
     support, support_targets, support_mask = side(episodes.support)
@@ -248,7 +254,7 @@ def _general_outputs(
         return learner.predict(meta_params, state, queries)
 
     # Convolutions with weights of their own per task are slow under vmap on a CPU.
-    images = episodes.store.inputs.dim() > 2
+    images = len(episodes.store.input_shape) > 1
     one_by_one = images or uneven or not learner.vmappable
     over_tasks = loop_over_tasks if one_by_one else vmap_over_tasks
     outputs = over_tasks(

@@ -322,5 +322,5 @@ def typical_examples(family: ClassFamily) -> np.ndarray:
 def device_of(family: TaskFamily) -> torch.device:
     """Returns the device that a family's examples are on: whatever meets them belongs there."""
     if isinstance(family, ClassFamily):
-        return family.store.inputs.device
+        return family.store.device
     return torch.device(getattr(family, "device", "cpu"))

@@ -29,6 +29,7 @@ from metaloop.estimators.images import image_sources, read_pictures
 from metaloop.estimators.labels import input_errors
 from metaloop.estimators.sparse import SparseRows
 from metaloop.estimators.task import AdaptedTask, RawInputs
+from metaloop.estimators.texts import read_texts
 from metaloop.modelfile import read_model, write_model
 from metaloop.modelfile.model import Label
 from metaloop.models import Model, load_model
@@ -105,6 +106,9 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         known = self.model if isinstance(self.model, Model) else None
         image_model = known is not None and known.input_format.kind == "image"
+        if known is not None and known.view is not None:
+            tags.input_tags.two_d_array, tags.input_tags.string = False, True
+            return tags
         tags.input_tags.two_d_array = not image_model
         tags.input_tags.three_d_array = known is None or image_model
         tags.input_tags.sparse = not image_model
@@ -112,7 +116,8 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _restore(self, task: AdaptedTask, classes: tuple[Label, ...]) -> None:
         """Takes over what a file held."""
-        self.n_features_in_ = _num_features(task.model)
+        if task.model.view is None:
+            self.n_features_in_ = _num_features(task.model)
         self.task_ = task
         declared = self._declared_range(task.model)
         if task.model.input_format.kind == "image":
@@ -156,7 +161,7 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         if declared is not None and (model is None or model.input_format.kind != "image"):
             raise InputError(
                 "value_range says what is black and white in images, but this estimator takes "
-                "vectors of numbers; leave it away"
+                "no images; leave it away"
             )
         return declared
 
@@ -166,6 +171,8 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         `before` is what was learned already: its scale and its features hold.
         """
         declared = self._declared_range(model)
+        if model is not None and model.view is not None:
+            return read_texts(X, model.view)
         if model is not None and model.input_format.kind == "image":
             known = None if before is None else self.value_range_
             pictures = read_pictures(X, model.input_format, known, declared)

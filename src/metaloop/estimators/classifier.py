@@ -37,6 +37,13 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
     After `fit`: `classes_`, sorted; `n_features_in_`, the numbers in one input of the model; for
     models of images `value_range_`, which images given later must keep to. Threads may share an
     estimator: each call sees it as it was before or after a `fit`, never in between.
+
+    >>> X = [[0.0, 0.0], [0.0, 1.0], [5.0, 5.0], [5.0, 6.0]]
+    >>> classifier = FewShotClassifier().fit(X, ["small", "small", "large", "large"])
+    >>> classifier.predict([[1.0, 0.0], [4.0, 5.0]]).tolist()
+    ['small', 'large']
+    >>> classifier.partial_fit([[0.0, 9.0]], ["tall"]).classes_.tolist()
+    ['large', 'small', 'tall']
     """
 
     objective: ClassVar[str] = "classification"

@@ -29,6 +29,10 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
 
     `X` is as for `FewShotClassifier`; `y` is `[n]`, or `[n, targets]` where the model has several
     targets (without a model, any number). After `fit`: `n_features_in_`.
+
+    >>> regressor = FewShotRegressor().fit([[0.0], [1.0], [2.0], [3.0]], [0.0, 2.0, 4.0, 6.0])
+    >>> regressor.predict([[1.5]]).round(3).tolist()
+    [3.0]
     """
 
     objective: ClassVar[str] = "regression"

@@ -16,6 +16,7 @@ from metaloop.core.learner import EmbeddingLearner, TaskState
 from metaloop.estimators.baseline import is_baseline, standardisation
 from metaloop.estimators.images import Pictures
 from metaloop.estimators.sparse import SparseRows
+from metaloop.estimators.texts import TextRows
 from metaloop.models import Model
 from metaloop.nets.functional import with_memory_format
 from metaloop.tasks.value_range import ValueRange
@@ -23,7 +24,8 @@ from metaloop.tasks.value_range import ValueRange
 _BATCH = 256  # inputs in the net at once: enough for its speed, little memory
 
 
-RawInputs = Tensor | Pictures | SparseRows  # a slice of each is a tensor that `Model` takes
+# A slice of each is a tensor that `Model` takes.
+RawInputs = Tensor | Pictures | SparseRows | TextRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +89,9 @@ def adapt_to(
 ) -> AdaptedTask:
     """Returns the model adapted to a support; `num_classes` is 0 for real targets."""
     targets, scale = support.targets, None
-    if not num_classes:
-        if is_baseline(model):
-            scale = torch.stack(standardisation(targets))
-            targets = (targets - scale[0]) / scale[1]
-        targets = targets.float()
+    if not num_classes and is_baseline(model):
+        scale = torch.stack(standardisation(targets))
+        targets = (targets - scale[0]) / scale[1]
     state = (
         {} if num_classes == 1 else _settled(_learn(model, support.inputs, targets, num_classes))
     )
@@ -114,7 +114,10 @@ def _learn(model: Model, inputs: Tensor, targets: Tensor, num_classes: int) -> T
             ]
         )
         mask = torch.ones(len(features), dtype=torch.bool, device=features.device)
-        examples = Examples(features, targets.to(features.device), mask, num_classes)
+        targets = targets.to(features.device)
+        if not num_classes:
+            targets = model.input_format.standardise_targets(targets).float()
+        examples = Examples(features, targets, mask, num_classes)
         return model.learner.fit_head(model.meta_params, examples)
 
 

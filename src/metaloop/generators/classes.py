@@ -79,9 +79,8 @@ def training_classes(family: ClassFamily) -> Classes:
     """Returns the classes of a family's `train` part, in its order."""
     members = family.parts["train"]
     examples, _ = family.labelled("train")
-    index = torch.from_numpy(examples).to(family.store.inputs.device)
     return Classes(
-        family.store.inputs.index_select(0, index),
+        family.store.taken(examples),
         np.array([len(family.store.examples_of[c]) for c in members], np.int64),
         tuple(family.store.classes[c] for c in members),
     )

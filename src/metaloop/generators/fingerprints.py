@@ -10,14 +10,19 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from metaloop.core.columns import Column, tensors_of
 from metaloop.core.randomness import numpy_stream
 
 _WORD_BYTES = 8
 _EXAMPLES_AT_ONCE = 4096
 
 
-def fingerprints(inputs: Tensor) -> np.ndarray:
-    """Returns uint64 `[N]` for inputs `[N, ...]`."""
+def fingerprints(inputs: Column) -> np.ndarray:
+    """Returns uint64 `[N]` for inputs `[N, ...]`, in segments or not."""
+    return np.concatenate([_of_tensor(piece) for piece in tensors_of(inputs)])
+
+
+def _of_tensor(inputs: Tensor) -> np.ndarray:
     rows = np.ascontiguousarray(inputs.cpu().numpy()).reshape(len(inputs), -1)
     octets = rows.view(np.uint8) if rows.size else np.empty((len(rows), 0), np.uint8)
     padding = -octets.shape[1] % _WORD_BYTES

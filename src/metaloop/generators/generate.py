@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metaloop.core.columns import behind
 from metaloop.core.errors import DataError
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import Choice, DataRecipe
@@ -104,7 +105,7 @@ def enlarged(
     sizes = np.concatenate([piece.sizes for piece in made])
     targets = torch.from_numpy(np.repeat(first + np.arange(len(sizes)), sizes))
     store = Store(
-        torch.cat([base.store.inputs, *(piece.inputs for piece in made)]),
+        behind([base.store.inputs, *(piece.inputs for piece in made)]),
         torch.cat([base.store.targets, targets.to(base.store.targets.device)]),
         base.store.classes + tuple(info for piece in made for info in piece.infos),
         base.store.polarity,

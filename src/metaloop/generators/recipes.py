@@ -37,6 +37,9 @@ def parse_recipe(text: str, families: Sequence[str] = ()) -> DataRecipe:
 
     Raises `UnknownNameError` for unknown operators and arguments and `MetaloopError` for values
     that cannot be.
+
+    >>> recipe_text(parse_recipe("rotate(90) . mix(0.3) . original=0.25"))
+    'rotate(90) . mix(0.3) . original=0.25'
     """
     generators: list[Choice] = []
     shapes: list[Choice] = []

@@ -167,7 +167,7 @@ class _Net:
         learner = self.workplace.learner(candidate, self.family)
         assert isinstance(learner, ProgramLearner)
         constants = initial_constants(learner.typed, learner.net.num_features)
-        device = self.family.store.inputs.device
+        device = self.family.store.device
         constants = {name: tensor.to(device) for name, tensor in constants.items()}
         return learner, {**self.meta_params, **constants}
 

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from metaloop.catalogue.nets import RAW, USUAL_VIEW, VIEW
+from metaloop.catalogue.domains import domain_of
+from metaloop.catalogue.nets import RAW, VIEW
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import CENTER, EmbeddingLearner, MetaParams
 from metaloop.core.records import Candidate, Choice, DataRecipe, Plan
@@ -159,10 +160,9 @@ def plain_members(input_format: InputFormat) -> list[Candidate]:
 
     What a plain learner sees of them is then part of what is chosen from. Pixels add nothing.
     """
-    views = ("unit", USUAL_VIEW) if input_format.kind == "vector" else ()
     return [
         Candidate(Choice("nearest_centroid"), Choice(RAW, {VIEW: view}), Plan("none"))
-        for view in views
+        for view in domain_of(input_format).forms
     ]
 
 

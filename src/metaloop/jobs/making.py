@@ -1,7 +1,7 @@
 """Families with further classes: made once, by the first worker that needs one, mapped by all.
 
     MADE/KEY/family.json           the classes that were added, and from what
-             inputs.safetensors    the examples of the run's family, then those that were added
+             inputs.safetensors    the examples of those: they stand behind the run's own
          KEY.verdict.json          which generated classes are of use: it outlives the examples
 
 The key says from which data, by which recipe and seed, and by whose net they were filtered. Whoever
@@ -27,6 +27,7 @@ import safetensors
 import torch
 from torch import Tensor
 
+from metaloop.core.columns import behind
 from metaloop.core.errors import OutputError
 from metaloop.core.records import DataRecipe
 from metaloop.engine.memory import give_back
@@ -48,6 +49,7 @@ except ImportError:  # pragma: no cover
 Filter = Callable[[ClassFamily, Made], Verdict]
 
 _CARD, _INPUTS, _VERDICT = "family.json", "inputs.safetensors", ".verdict.json"
+_FORMAT = 2  # of these files: 1 held the run's own examples, too
 MOST_BYTES = 4 << 30  # of all families of a run together
 _UNFINISHED = ".making-"
 
@@ -79,7 +81,7 @@ def made_family(
     `without_overlap`. `base` itself comes back where nothing is of use. Raises `OutputError` if the
     family cannot be written.
     """
-    key = hashlib.sha256(json.dumps([*facts, seed]).encode()).hexdigest()[:24]
+    key = hashlib.sha256(json.dumps([_FORMAT, *facts, seed]).encode()).hexdigest()[:24]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder / f"{key}.lock"):
@@ -129,7 +131,7 @@ def _make(
         card = json.dumps(encode(_Card(infos, sizes, share, left_out)))
         (whole / _CARD).write_text(card, encoding="ascii")
         if pieces:
-            write_inputs([base.store.inputs, *(piece.inputs for piece in pieces)], whole / _INPUTS)
+            write_inputs([piece.inputs for piece in pieces], whole / _INPUTS)
         _make_room(folder, keep=most_bytes - _bytes_of(whole))
         os.rename(whole, folder / key)
     finally:
@@ -152,11 +154,12 @@ def _verdict(path: Path, source: ClassFamily, made: Made, useful: Filter | None)
 
 def _added(source: ClassFamily, base: ClassFamily) -> list[Classes]:
     """Returns the classes that `source` has behind those of `base`."""
-    first, start = len(base.store.classes), len(base.store.inputs)
+    first, start = len(base.store.classes), len(base.store)
     if len(source.store.classes) == first:
         return []
     sizes = np.array([len(rows) for rows in source.store.examples_of[first:]], np.int64)
-    return [Classes(source.store.inputs[start:], sizes, source.store.classes[first:])]
+    rows = np.arange(start, len(source.store))
+    return [Classes(source.store.taken(rows), sizes, source.store.classes[first:])]
 
 
 def _chosen(pieces: Sequence[Classes], kept: Sequence[int]) -> list[Classes]:
@@ -195,8 +198,13 @@ def _opened(path: Path, base: ClassFamily) -> ClassFamily:
     first = len(base.store.classes)
     labels = torch.from_numpy(np.repeat(first + np.arange(len(card.sizes)), card.sizes))
     targets = torch.cat([base.store.targets, labels.to(base.store.targets.device)])
-    inputs = mapped_inputs(path / _INPUTS).to(base.store.inputs.device)
-    store = Store(inputs, targets, base.store.classes + card.classes, base.store.polarity)
+    added = mapped_inputs(path / _INPUTS).to(base.store.device)
+    store = Store(
+        behind([base.store.inputs, added]),
+        targets,
+        base.store.classes + card.classes,
+        base.store.polarity,
+    )
     train = np.concatenate([base.parts["train"], first + np.arange(len(card.sizes))])
     parts = {**base.parts, "train": train}
     enlargement = Enlargement(base, card.original_share, card.left_out)

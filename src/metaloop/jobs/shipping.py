@@ -2,7 +2,7 @@
 
     FOLDER/family.json           what is no tensor
            inputs.safetensors    the examples
-           index.safetensors     targets, and the classes of each part
+           index.safetensors     targets, the classes of each part, real values if there are any
 
 Workers map the examples instead of reading them: the pages are in memory once, for all.
 """
@@ -24,11 +24,14 @@ import torch
 from safetensors.torch import save, save_file
 from torch import Tensor
 
+from metaloop.core.column_content import from_tensors, to_tensors
+from metaloop.core.columns import pieces_of, tensors_of
 from metaloop.core.errors import DataError, MetaloopError, OutputError
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import PARTS
 from metaloop.modelfile.typed_json import decode, encode
 from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.groups import GroupFamily
 from metaloop.tasks.sinusoid import SinusoidFamily
 from metaloop.tasks.store import ClassInfo, Store
 
@@ -40,10 +43,10 @@ _ALIGNMENT = 64  # bytes, as torch aligns: sums over other addresses may differ 
 
 @dataclass(frozen=True)
 class _Card:
-    """What is known of a family besides its tensors; only `classes` families have any."""
+    """What is known of a family besides its tensors; those of `sinusoid` have none."""
 
     version: int
-    kind: Literal["classes", "sinusoid"]
+    kind: Literal["classes", "groups", "sinusoid"]
     name: str
     digest: str
     classes: tuple[ClassInfo, ...] = ()
@@ -67,7 +70,7 @@ def ship_family(family: TaskFamily, folder: Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         (partial / _CARD).write_text(text, encoding="ascii")
-        if isinstance(family, ClassFamily):
+        if isinstance(family, ClassFamily | GroupFamily):
             _write_tensors(family, partial)
         if folder.is_dir():
             shutil.rmtree(folder)
@@ -91,7 +94,7 @@ def load_shipped(folder: Path) -> TaskFamily:
         if card.version != _VERSION:
             raise ValueError(f"version {card.version}, this metaloop reads {_VERSION}")
         family: TaskFamily = SinusoidFamily(card.name)
-        if card.kind == "classes":
+        if card.kind != "sinusoid":
             family = _with_tensors(card, folder)
         if family.digest != card.digest:
             raise ValueError("its content was changed")
@@ -105,14 +108,14 @@ def load_shipped(folder: Path) -> TaskFamily:
 def _card(family: TaskFamily) -> _Card:
     if isinstance(family, SinusoidFamily):
         return _Card(_VERSION, "sinusoid", family.name, family.digest)
-    if isinstance(family, ClassFamily):
-        if family.enlargement is not None:
+    if isinstance(family, ClassFamily | GroupFamily):
+        if isinstance(family, ClassFamily) and family.enlargement is not None:
             raise ValueError(
                 "a family with generated classes is not shipped, but what it came from"
             )
         return _Card(
             _VERSION,
-            "classes",
+            "groups" if isinstance(family, GroupFamily) else "classes",
             family.name,
             family.digest,
             family.store.classes,
@@ -129,11 +132,17 @@ def _text_of(path: Path) -> str | None:
     return path.read_text(encoding="ascii", errors="replace") if path.is_file() else None
 
 
-def _write_tensors(family: ClassFamily, folder: Path) -> None:
+def _write_tensors(family: ClassFamily | GroupFamily, folder: Path) -> None:
     index: dict[str, Tensor] = {"targets": family.store.targets.cpu().contiguous()}
     index |= {part: torch.from_numpy(family.parts[part].astype(np.int64)) for part in PARTS}
+    if family.store.values is not None:
+        index["values"] = family.store.values.cpu().contiguous()
     save_file(index, folder / _INDEX)
-    write_inputs([family.store.inputs], folder / _INPUTS)
+    inputs = family.store.inputs
+    if isinstance(pieces_of(inputs)[0], Tensor):
+        write_inputs(tensors_of(inputs), folder / _INPUTS)
+    else:
+        save_file(to_tensors(inputs, "inputs"), folder / _INPUTS)
 
 
 def write_inputs(pieces: Sequence[Tensor], path: Path, rows: np.ndarray | None = None) -> None:
@@ -164,10 +173,13 @@ def mapped_inputs(path: Path) -> Tensor:
     return _mapped(path)["inputs"]
 
 
-def _with_tensors(card: _Card, folder: Path) -> ClassFamily:
+def _with_tensors(card: _Card, folder: Path) -> ClassFamily | GroupFamily:
     index = _mapped(folder / _INDEX)
-    store = Store(mapped_inputs(folder / _INPUTS), index["targets"], card.classes, card.polarity)
+    inputs = from_tensors(_mapped(folder / _INPUTS), "inputs")
+    store = Store(inputs, index["targets"], card.classes, card.polarity, index.get("values"))
     parts: Mapping[Any, Any] = {part: index[part].numpy() for part in PARTS}
+    if card.kind == "groups":
+        return GroupFamily(card.name, store, parts, card.input_format)
     return ClassFamily(card.name, store, parts, card.input_format)
 
 

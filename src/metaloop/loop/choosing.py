@@ -16,6 +16,7 @@ from torch import nn
 
 from metaloop.archive import Archive
 from metaloop.catalogue.candidates import build_learner, catalogue_candidates, trunk_of, with_module
+from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.learners import learner_entry
 from metaloop.catalogue.limits import check_candidate
@@ -78,7 +79,7 @@ def choose_field(
     catalogue = {candidate.identity for candidate in trained}
     if own is not None:
         trained = [candidate for candidate in own if candidate.plan.style != "none"]
-    elif family.input_format.kind == "image" and _is_short(race_seconds, len(trained)):
+    elif _is_slow(family) and _is_short(race_seconds, len(trained)):
         trained = [c for c in trained if not learner_entry(c.learner.name).starts_slowly]
     if module is not None:
         trained = [with_module(candidate, module) for candidate in trained]
@@ -97,6 +98,11 @@ def choose_field(
     first = [heads[0].identity for heads in contenders.values()] if module is None else []
     origins = {identity: words for identity in first if identity not in catalogue}
     return Field(baselines, tuple(map(tuple, contenders.values())), origins)
+
+
+def _is_slow(family: TaskFamily) -> bool:
+    """Whether a few seconds do not tell all learners apart on such inputs."""
+    return not domain_of(family.input_format).quick_to_tell
 
 
 def _is_short(race_seconds: float | None, contenders: int) -> bool:

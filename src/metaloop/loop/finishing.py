@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator
 from typing import Any
 
-from metaloop.catalogue.families import OpenedData, class_parts, examples_seen
+from metaloop.catalogue.families import OpenedData, class_parts, examples_seen, view_of
 from metaloop.core.errors import MetaloopError
 from metaloop.core.records import Result
 from metaloop.jobs.workplace import TrainedNet
@@ -130,4 +130,5 @@ def _model(run: Run, loop: Loop, wall_seconds: float) -> Model:
         ),
         results=(),
         seen=examples_seen(run.family),
+        view=view_of(run.family),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 from torch import nn
 
 from metaloop.archive import Archive
-from metaloop.catalogue.families import OpenedData, open_data
+from metaloop.catalogue.families import OpenedData, data_name, open_data, view_of
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DataError
 from metaloop.core.records import Candidate
@@ -57,7 +57,7 @@ from metaloop.models.events import data_read
 from metaloop.selection.bandit import Use, uses_in
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.merging import without_overlap
-from metaloop.tasks.store import LeftOut, Reading
+from metaloop.tasks.store import LeftOut
 from metaloop.tasks.value_range import ValueRange
 
 _MOST_WORKERS = 16
@@ -69,7 +69,7 @@ StartExecutor = Callable[[Workplace, int], Executor]  # with so many workers
 class Asked:
     """What a run was asked for: the arguments of `learn`."""
 
-    data: str | Path | Reading
+    data: Any  # a path, a built-in name, a reading or a data frame
     out: Path
     budget: Budget
     ways: int
@@ -88,16 +88,23 @@ class Asked:
     generates: Generates
     classes_at: int | None = None
     value_range: ValueRange | None = None
+    columns: Mapping[str, str | Sequence[str]] | None = None
+    view: str | None = None
     settings: Settings = USUAL
     executor: StartExecutor | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
         """What the archive keeps, and a resumed run must be asked for again."""
-        asked = {"classes_at": self.classes_at, "value_range": self.value_range}
+        asked = {
+            "classes_at": self.classes_at,
+            "value_range": self.value_range,
+            "columns": None if self.columns is None else dict(self.columns),
+            "view": self.view,
+        }
         same = ("ways", "shots", "queries", "seed", "split_seed", "image_size", "workers")
         return {
-            "data": self.data.name if isinstance(self.data, Reading) else str(self.data),
+            "data": data_name(self.data),
             "budget": str(self.budget),
             "also": [str(path) for path in self.also],
             "archive": None if self.archive is None else str(self.archive),
@@ -107,7 +114,7 @@ class Asked:
 
 
 def learn(
-    data: str | Path | Reading = "glyphs",
+    data: Any = "glyphs",
     *,
     out: str | Path,
     budget: str | Budget = "3m",
@@ -119,6 +126,8 @@ def learn(
     image_size: int | None = None,
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    view: str | None = None,
     strict: bool = False,
     resume: bool = False,
     net: nn.Module | None = None,
@@ -133,9 +142,11 @@ def learn(
 ) -> Iterator[LoopEvent]:
     """Yields what happens; the last event, `Learned`, holds the report that `--json` prints.
 
+    `data`: a path, the name of a built-in family, a `Reading`, or a data frame of pandas or polars.
     `classes_at`, `value_range`: how folders and images of `data` are meant, where they do not say
-    so themselves; see `tasks.readers.read`. `also`: further data sets to learn from, if they turn
-    out to help. `archive`: that of earlier runs, on any data, to start from what was found there.
+    so themselves, `columns` the same of tables; see `tasks.readers.read`. `view`: how texts are
+    seen, a name of the table of views (None: what is best on `search`). `also`: further data sets
+    to learn from, if they turn out to help. `archive`: that of earlier runs, on any data.
     `workers`: processes of one thread each (default: one per core); a net of your own is trained in
     this process. `candidates`: what the race starts with instead of the catalogue's. `generates`
     leaves parts of the loop out, and `settings` are other numbers to go by, for experiments.
@@ -151,6 +162,7 @@ def learn(
         Path(archive) if archive else None,
         1 if _is_in_process(net) else workers or default_workers(),
         None if candidates is None else tuple(candidates), generates, classes_at, value_range,
+        columns, view,
         settings, executor,
     )  # fmt: skip
     yield from _recorded(asked, stop)
@@ -158,6 +170,7 @@ def learn(
 
 def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
     """Yields the events of a run that its archive knows of from before data is read to its end."""
+    cpu_start = time.process_time()
     with run_folder(asked.out, asked.resume) as records:
         earlier = check_same_run(records, asked.arguments) if asked.resume else Earlier()
         number = records.begin_run(
@@ -173,6 +186,8 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
                 strict=asked.strict,
                 classes_at=asked.classes_at,
                 value_range=asked.value_range,
+                columns=asked.columns,
+                view=asked.view,
             )
             others, overlap = _open_others(asked, opened)
             spec = opened.family.spec(asked.ways, asked.shots, asked.queries)
@@ -188,6 +203,9 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
             told = replace(opened, left_out=(*opened.left_out, *overlap))
             yield data_read(told, time.perf_counter() - start)
             report = yield from _learn(run, opened, others, asked, time.perf_counter() - start)
+            # of the whole process tree: reading and the final test are in it, unlike in the budget
+            cpu = run.cpu_before + run.worker_cpu + time.process_time() - cpu_start
+            report["cpu_seconds"] = cpu
             status = report["status"]
         except (KeyboardInterrupt, GeneratorExit):
             status = "interrupted"
@@ -320,7 +338,13 @@ def _open_others(
     shape = opened.family.input_format.shape
     size = shape[-1] if opened.family.input_format.kind == "image" else None
     for path in asked.also:
-        other = open_data(path, image_size=size, split_seed=asked.split_seed, strict=asked.strict)
+        other = open_data(
+            path,
+            image_size=size,
+            split_seed=asked.split_seed,
+            strict=asked.strict,
+            view=view_of(opened.family),
+        )
         _check_other(other, opened)
         name = other.family.name
         while name in others:

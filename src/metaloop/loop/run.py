@@ -18,6 +18,7 @@ from metaloop.core.budget import Budget
 from metaloop.core.errors import MetaloopError, OutputError
 from metaloop.core.spec import TaskSpec
 from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.groups import GroupFamily
 
 _CHANGES_NAMED = 3
 MODEL_NAME, ARCHIVE_NAME, STATES_NAME = "model.metaloop", "archive.sqlite", "states"
@@ -213,8 +214,8 @@ def describe_data(opened: OpenedData) -> DataSet:
     for item in opened.left_out:
         left_out[item.reason] = left_out.get(item.reason, 0) + item.count
     classes = examples = 0
-    if isinstance(family, ClassFamily):
-        classes, examples = len(family.store.classes), len(family.store.inputs)
+    if isinstance(family, ClassFamily | GroupFamily):
+        classes, examples = len(family.store.classes), len(family.store)
     return DataSet(
         hash=family.digest,
         name=family.name,

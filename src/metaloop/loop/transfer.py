@@ -60,7 +60,7 @@ def digits_report(model: Model, num_episodes: int = 1000) -> dict[str, Any]:
 def _baseline_scores(baseline: Learner, episodes: Episodes) -> EpisodeScores:
     """Returns a baseline's scores on the same episodes, on the original 8x8 pixels."""
     pixels, _ = digit_pixels()
-    store = replace(episodes.store, inputs=pixels.to(episodes.store.inputs.device))
+    store = replace(episodes.store, inputs=pixels.to(episodes.store.device))
     plain = InputFormat("vector", (pixels.shape[1],), (0.0,) * 64, (1.0,) * 64)
     return score_episodes(baseline, {}, replace(episodes, store=store), plain)
 

@@ -18,13 +18,14 @@ from metaloop.modelfile.tensors import pack, unpack
 from metaloop.modelfile.typed_json import decode, encode
 
 FORMAT = "metaloop model"
-VERSION = 2  # 1 had no fingerprints; files without are still written as that
+VERSION = 3  # 1 had no fingerprints, 2 no views; files without are still written as those
 CARD = "learner.json"
 TENSOR_MEMBERS = {  # member -> field; this is their order in the file
     "weights.safetensors": "weights",
     "support.safetensors": "support",
     "state.safetensors": "state",
     "fingerprints.safetensors": "fingerprints",
+    "assets.safetensors": "assets",
 }
 _HINTS = get_type_hints(ModelFile)
 _CARD_FIELDS = tuple(
@@ -34,6 +35,9 @@ _CARD_FIELDS = tuple(
 )
 
 
+_SINCE = {"view": 3}  # fields that are in files of later versions only
+
+
 def to_members(model: ModelFile) -> dict[str, bytes]:
     """Returns the content of each member, in order; equal models give equal bytes."""
     packed = {
@@ -41,8 +45,9 @@ def to_members(model: ModelFile) -> dict[str, bytes]:
         for member, field in TENSOR_MEMBERS.items()
         if (tensors := getattr(model, field)) is not None
     }
-    card: dict[str, Any] = {name: encode(getattr(model, name)) for name in _CARD_FIELDS}
-    card |= {"format": FORMAT, "format_version": 1 if model.fingerprints is None else VERSION}
+    version = 3 if model.view is not None else 1 if model.fingerprints is None else 2
+    card: dict[str, Any] = {name: encode(getattr(model, name)) for name in _fields(version)}
+    card |= {"format": FORMAT, "format_version": version}
     card["sha256"] = {member: _sha256(data) for member, data in packed.items()}
     card["sha256"][CARD] = _own_sha256(card)
     text = json.dumps(card, sort_keys=True, indent=1, allow_nan=False)
@@ -81,15 +86,20 @@ def from_members(card: dict[str, Any], packed: dict[str, bytes]) -> ModelFile:
     for member, data in packed.items():
         if hashes[member] != _sha256(data):
             raise ValueError(f"{member} was changed after the file was written: its hash differs")
-    expected = {*_CARD_FIELDS, "format", "format_version", "sha256"}
+    names = _fields(card["format_version"])
+    expected = {*names, "format", "format_version", "sha256"}
     if set(card) != expected:
         name = sorted(set(card) ^ expected)[0]
         raise ValueError(
             f"{CARD} {'lacks' if name in expected else 'has an unknown'} field {name!r}"
         )
-    fields = {name: decode(_HINTS[name], card[name], f"{CARD}: {name}") for name in _CARD_FIELDS}
+    fields = {name: decode(_HINTS[name], card[name], f"{CARD}: {name}") for name in names}
     tensors = {TENSOR_MEMBERS[member]: _unpacked(member, data) for member, data in packed.items()}
     return ModelFile(**fields, **tensors)
+
+
+def _fields(version: int) -> list[str]:
+    return [name for name in _CARD_FIELDS if _SINCE.get(name, 1) <= version]
 
 
 def _unpacked(member: str, data: bytes) -> Any:

@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from metaloop.core.inputs import InputFormat
-from metaloop.core.records import Candidate, Result
+from metaloop.core.records import Candidate, Choice, Result
 from metaloop.core.spec import TaskSpec
 
 Tensors = dict[str, Tensor]
@@ -38,6 +38,7 @@ class ModelFile:
     support, flat: see `flatten_tensors`) or the kept `support` (`inputs` as uint8 or float,
     `targets`) or both, and the labels of its classes in the order of its outputs.
     `fingerprints` are of the examples that the model was made with, to know them again.
+    `view` is how raw inputs become those of the format, with its `assets`; None if they are.
     `custom_net` is the class name of a net of the user's own: loading then needs the net itself.
 
     Raises `ValueError` where these do not fit together.
@@ -58,6 +59,8 @@ class ModelFile:
     support: Tensors | None = None
     state: Tensors | None = None
     fingerprints: Tensors | None = None
+    view: Choice | None = None
+    assets: Tensors | None = None
 
     def __post_init__(self) -> None:
         adapted = self.kind == "adapted"
@@ -65,3 +68,5 @@ class ModelFile:
             raise ValueError("an adapted model needs its task state or its support")
         if not adapted and (self.classes or self.support is not None or self.state is not None):
             raise ValueError("a learner has no classes, support or task state of its own")
+        if (self.view is None) != (self.assets is None):
+            raise ValueError("a view and its assets belong together")

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.nets import CUSTOM, skeletons
 from metaloop.core.errors import MetaloopError, ModelFileError
 from metaloop.core.inputs import InputFormat
@@ -24,9 +25,7 @@ from metaloop.core.objective import objective
 from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Choice
 from metaloop.core.spec import TaskSpec
-from metaloop.nets.costing import MOST_FEATURES
 
-_MOST_INPUTS = 1 << 23  # numbers in one input: an image of 3 x 1672 x 1672
 _MOST_COUNTED = 1 << 24  # ways, shots, queries, training classes
 _MOST_TARGETS = 1 << 16  # numbers in one real target
 _NET = "net."
@@ -37,10 +36,10 @@ Shapes = dict[str, tuple[tuple[int, ...], torch.dtype]]  # name -> shape and kin
 def check_formats(input_format: InputFormat, spec: TaskSpec) -> None:
     """Raises `ModelFileError` unless inputs and tasks are of a possible size and fit each other."""
     shape = tuple(input_format.shape)
-    dimensions = {"image": 3, "vector": 1}[input_format.kind]
-    if len(shape) != dimensions or min(shape) < 1:
+    domain = domain_of(input_format)
+    if len(shape) != domain.axes or min(shape) < 1:
         raise _wrong(f"inputs of shape {_short(shape)} are no {input_format.kind}s")
-    most = _MOST_INPUTS if input_format.kind == "image" else MOST_FEATURES
+    most = domain.most_numbers
     if math.prod(shape) > most:
         raise _wrong(f"an input has up to {most:,} numbers, its shape is {_short(shape)}")
     for what in ("mean", "deviation"):
@@ -52,6 +51,7 @@ def check_formats(input_format: InputFormat, spec: TaskSpec) -> None:
             )
     if min(input_format.deviation) <= 0:
         raise _wrong(f"deviations are above 0, got {min(input_format.deviation)}")
+    _check_target_scale(input_format, spec)
     if tuple(spec.input_shape) != shape:
         raise _wrong(f"its tasks have inputs of shape {_short(spec.input_shape)}, not {shape}")
     for what in ("ways", "shots", "queries", "num_training_classes"):
@@ -119,6 +119,18 @@ def with_one_step(learner: Learner) -> Learner:
     known = {field.name for field in fields(learner)} & steps
     shortened: Learner = replace(learner, **dict.fromkeys(known, 1))
     return shortened
+
+
+def _check_target_scale(input_format: InputFormat, spec: TaskSpec) -> None:
+    """Raises unless there is no scale of targets, or one for every target."""
+    mean, deviation = input_format.target_mean, input_format.target_deviation
+    if not mean and not deviation:
+        return
+    number = spec.target_shape[0] if len(spec.target_shape) == 1 else 0
+    if not len(mean) == len(deviation) == number or not all(map(math.isfinite, mean + deviation)):
+        raise _wrong(f"the scale of its targets is expected to be {number} finite numbers each")
+    if min(deviation) <= 0:
+        raise _wrong(f"deviations of targets are above 0, got {min(deviation)}")
 
 
 def _check_targets(spec: TaskSpec) -> None:

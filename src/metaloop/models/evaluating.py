@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from metaloop.archive import Archive
 from metaloop.catalogue.families import OpenedData, open_data
+from metaloop.core.columns import Column, chosen
 from metaloop.core.errors import DataError, MetaloopError
 from metaloop.core.objective import objective
 from metaloop.core.records import PARTS, Part, Result
@@ -16,19 +20,19 @@ from metaloop.models.model import Model
 from metaloop.models.opening import open_test
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.recognising import classes_of_copies, part_of_class
-from metaloop.tasks.store import Reading
 from metaloop.tasks.value_range import ValueRange
 
 
 def open_for(
     model: Model,
-    data: str | Path | Reading,
+    data: Any,
     *,
     part: Part = "test",
     allow_seen: bool = False,
     strict: bool = False,
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
 ) -> OpenedData:
     """Returns data for `evaluate_model`, with what the model has seen of it (`recognised`).
 
@@ -44,6 +48,8 @@ def open_for(
         strict=strict,
         classes_at=classes_at,
         value_range=value_range,
+        columns=columns,
+        view=model.view,
     )
     copies = _copies_in_test(model, opened) if part == "test" and not allow_seen else 0
     if copies:
@@ -60,14 +66,18 @@ def _copies_in_test(model: Model, opened: OpenedData) -> int:
     family = opened.family
     if model.seen is None or not isinstance(family, ClassFamily) or not len(family.parts["test"]):
         return 0
-    found = classes_of_copies(family.store.inputs[family.labelled("test")[0]], model.seen)
+    found = classes_of_copies(_inputs_of(family, "test"), model.seen)
     known = part_of_class(model.parts)[found[found >= 0]]
     return int((known != PARTS.index("test")).sum())
 
 
+def _inputs_of(family: ClassFamily, part: Part) -> Column:
+    return chosen(family.content.inputs, torch.from_numpy(family.labelled(part)[0]))
+
+
 def evaluate_model(
     model: Model,
-    data: str | Path | Reading | OpenedData,
+    data: Any,
     *,
     part: Part = "test",
     ways: int | None = None,
@@ -80,7 +90,8 @@ def evaluate_model(
 ) -> Result:
     """Returns the model's result on `part` of the data; ways and shots default to the model's.
 
-    `data`: what `open_for` has opened, or what it opens with these `options`.
+    `data`: what `open_for` has opened, or what it opens with these `options`: a path, a built-in
+    name, a `Reading`, a data frame.
     A look at `test` is recorded in `archive` (if one is given) as `subject`, the model file's hash.
     """
     spec_of_model = model.spec

@@ -12,16 +12,23 @@ from torch import Tensor, nn
 from metaloop.catalogue.candidates import build_learner, learner_class
 from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import CUSTOM
+from metaloop.catalogue.views import VIEWS, check_view
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import ModelFileError, UnknownNameError
 from metaloop.core.examples import Examples
+from metaloop.core.fitted_view import FittedView
 from metaloop.core.forking import check_device
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import Learner, MetaParams, TaskState
 from metaloop.core.records import Candidate, Result
 from metaloop.core.spec import TaskSpec
 from metaloop.modelfile import ModelFile, TrainingRecord, read_model, write_model
-from metaloop.models.checking import check_formats, check_net_tensors, check_weights
+from metaloop.models.checking import (
+    check_formats,
+    check_net_tensors,
+    check_tensors,
+    check_weights,
+)
 from metaloop.models.sealing import from_tensors, to_tensors
 from metaloop.nets.functional import with_memory_format
 from metaloop.tasks.recognising import Seen
@@ -32,7 +39,7 @@ class Model:
     """A trained learner: `adapt` it to a support set, then `predict`.
 
     Raw inputs are those of the format: uint8 images `[N, channels, height, width]` or float vectors
-    `[N, features]`.
+    `[N, features]`. A model with a `view` is given what `see` makes of texts.
     """
 
     learner: Learner
@@ -44,6 +51,7 @@ class Model:
     training: TrainingRecord
     results: tuple[Result, ...] = ()
     seen: Seen | None = None  # examples that it was made with, to know them again
+    view: FittedView | None = None  # how raw inputs become those of the format
 
     @property
     def device(self) -> torch.device:
@@ -64,13 +72,17 @@ class Model:
         `num_classes` is 0 where targets are real values.
         """
         mask = torch.ones(len(inputs), dtype=torch.bool, device=self.device)
-        support = Examples(self._ready(inputs), targets.to(self.device), mask, num_classes)
+        targets = targets.to(self.device)
+        if not num_classes:
+            targets = self.input_format.standardise_targets(targets).float()
+        support = Examples(self._ready(inputs), targets, mask, num_classes)
         return self.learner.adapt(self.meta_params, support)
 
     @torch.no_grad()
     def predict(self, task_state: TaskState, inputs: Tensor) -> Tensor:
         """Returns outputs `[N, classes]` (logits) or `[N, *target]` for raw inputs."""
-        return self.learner.predict(self.meta_params, task_state, self._ready(inputs))
+        outputs = self.learner.predict(self.meta_params, task_state, self._ready(inputs))
+        return self.input_format.raw_targets(outputs)
 
     def to_file(self) -> ModelFile:
         """Returns the content of this model's file."""
@@ -88,6 +100,8 @@ class Model:
             weights={name: tensor.detach().cpu() for name, tensor in self.meta_params.items()},
             custom_net=str(self.candidate.net.options.get("class")) if from_user else None,
             fingerprints=to_tensors(self.seen),
+            view=None if self.view is None else self.view.choice,
+            assets=None if self.view is None else self.view.assets,
         )
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -125,12 +139,16 @@ def model_from_file(
         ) from error
     candidate, inputs = content.candidate, content.input_format
     check_formats(inputs, content.spec)
+    view = _view_of(content)
     check_candidate(candidate)
     if not issubclass(method, BlackBoxLearner):
         check_net_tensors(content.weights, candidate.net, inputs)
     learner = build_learner(candidate, inputs, content.spec.objective, module=net)
     spec = content.spec
-    if not spec.num_training_classes:  # training begins with a classifier of its part's classes
+    classes = content.spec.objective == "classification"
+    if (
+        classes and not spec.num_training_classes
+    ):  # training begins with a classifier of its part's classes
         spec = replace(spec, num_training_classes=len(content.parts.get("train", ())))
     check_weights(content.weights, learner, spec)
     weights = {
@@ -145,8 +163,24 @@ def model_from_file(
         parts=content.parts,
         training=content.training,
         results=content.results,
-        seen=from_tensors(content.fingerprints, content.parts, inputs),
+        seen=from_tensors(content.fingerprints, content.parts, inputs, view is not None),
+        view=view,
     )
+
+
+def _view_of(content: ModelFile) -> FittedView | None:
+    if content.view is None or content.assets is None:
+        return None
+    view = FittedView(content.view, content.assets)
+    check_view(view)
+    check_tensors("view", view.assets, VIEWS[view.choice.name].expected)
+    features = view.choice.options["features"]
+    if tuple(content.input_format.shape) != (features,):
+        raise ModelFileError(
+            f"the model file is damaged: it sees inputs as {features} features, and takes inputs "
+            f"of shape {tuple(content.input_format.shape)}"
+        )
+    return view
 
 
 def load_model(

@@ -35,15 +35,19 @@ def from_tensors(
     tensors: Mapping[str, Tensor] | None,
     parts: Mapping[str, Sequence[str]],
     input_format: InputFormat,
+    viewed: bool = False,
 ) -> Seen | None:
-    """Returns what a file has kept; `ModelFileError` unless it is as `to_tensors` would make it."""
+    """Returns what a file has kept; `ModelFileError` unless it is as `to_tensors` would make it.
+
+    `viewed`: the examples were no vectors, but are seen as such.
+    """
     if tensors is None:
         return None
     number = len(tensors[_PRINTS]) if _PRINTS in tensors and tensors[_PRINTS].dim() else 0
     expected = {_PRINTS: ((number, BYTES), torch.uint8), _CLASSES: ((number,), torch.int64)}
-    vectors = input_format.kind == "vector"
+    vectors = input_format.kind == "vector" and not viewed
     if vectors:
-        width = int(np.prod(input_format.shape))
+        width = int(np.prod(input_format.shape)) + len(input_format.target_mean)
         expected |= dict.fromkeys((_MEAN, _DEVIATION), ((width,), torch.float64))
     check_tensors("fingerprints", tensors, expected)
     classes = tensors[_CLASSES].numpy()

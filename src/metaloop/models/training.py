@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from metaloop.catalogue.candidates import build_learner, make_candidate, with_module
-from metaloop.catalogue.families import class_parts, examples_seen, open_data
+from metaloop.catalogue.families import class_parts, examples_seen, open_data, view_of
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DivergenceError, ModelFileError, OutputError
 from metaloop.core.learner import Learner
@@ -24,7 +25,6 @@ from metaloop.modelfile import TrainingRecord, read_model
 from metaloop.models.events import DataRead, data_read
 from metaloop.models.model import Model
 from metaloop.tasks.family import TaskFamily
-from metaloop.tasks.store import Reading
 from metaloop.tasks.value_range import ValueRange
 
 
@@ -37,7 +37,7 @@ class Trained:
 
 
 def train_model(
-    data: str | Path | Reading,
+    data: Any,
     learner: str | Candidate,
     *,
     budget: str | Budget = "3m",
@@ -50,6 +50,8 @@ def train_model(
     image_size: int | None = None,
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    view: str | None = None,
     strict: bool = False,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -57,15 +59,16 @@ def train_model(
 ) -> Iterator[DataRead | Event | Trained]:
     """Yields how the data was read, the engine's events and at last `Trained`, with the model.
 
-    `learner` is a name of the catalogue or a whole candidate, `net` a name or a module of your own.
-    With `checkpoint` the state is kept in that file, and `resume` goes on from it.
-    Raises `DivergenceError` if training ends in numbers that are not finite.
+    `data` and `view` are what `open_data` takes, `learner` is a name of the catalogue or a whole
+    candidate, `net` a name or a module of your own. With `checkpoint` the state is kept in that
+    file, and `resume` goes on from it. Raises `DivergenceError` if training ends in numbers that
+    are not finite.
     """
     limit = parse_budget(budget) if isinstance(budget, str) else budget
     start = time.perf_counter()
     opened = open_data(
         data, image_size=image_size, split_seed=split_seed, strict=strict,
-        classes_at=classes_at, value_range=value_range,
+        classes_at=classes_at, value_range=value_range, columns=columns, view=view,
     )  # fmt: skip
     family = opened.family.to(best_device())
     spec = family.spec(ways, shots, queries)
@@ -85,17 +88,30 @@ def train_model(
         raise DivergenceError(
             f"training diverged: {finished.message}; try another seed, learner or net"
         )
-    model = Model(
-        learner=method,
+    record = training_record(finished, family, seed, limit)
+    model = _model(method, candidate, finished, family, spec, record)
+    yield Trained(model, finished.status == "interrupted")
+
+
+def _model(
+    learner: Learner,
+    candidate: Candidate,
+    finished: Finished,
+    family: TaskFamily,
+    spec: TaskSpec,
+    training: TrainingRecord,
+) -> Model:
+    return Model(
+        learner=learner,
         meta_params=finished.meta_params,
         candidate=candidate,
         spec=spec,
         input_format=family.input_format,
         parts=class_parts(family),
-        training=training_record(finished, family, seed, limit),
+        training=training,
         seen=examples_seen(family),
+        view=view_of(family),
     )
-    yield Trained(model, finished.status == "interrupted")
 
 
 def check_continues(checkpoint: Path, saved: Path) -> None:

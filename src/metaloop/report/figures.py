@@ -85,14 +85,15 @@ def verdict_gain(metric: str, verdict: Verdict, sign: int = 1) -> str:
 
 def intervals_text(result: Result) -> str:
     """Returns in words what the intervals of a figure mean."""
+    one, several = ("class", "classes") if result.protocol.ways else ("group", "groups")
     if is_of_fewer_units(result):
         return (
-            f"± is on these {result.units:,} classes, as the literature reports it; (± new) is for "
-            "new classes of the family, of which these are a sample."
+            f"± is on these {result.units:,} {several}, as the literature reports it; (± new) is "
+            f"for new {several} of the family, of which these are a sample."
         )
     if result.ci95_new is not None:
         return "Each episode is a new task of the family, so ± is for new tasks."
-    what = count(result.units, "class", "classes") if result.units else "classes"
+    what = count(result.units, one, several) if result.units else several
     return f"± is on these {what}; what it is for new ones cannot be told from the records."
 
 

@@ -5,15 +5,15 @@ Examples are the same if their bytes are; they are near-copies if their fingerpr
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from torch import Tensor
 
+from metaloop.core.column_content import row_hashes
+from metaloop.core.columns import Column
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.fingerprints import Known, fingerprints, groups_of_equal, is_of_vectors
 from metaloop.tasks.store import Store
@@ -59,7 +59,7 @@ def cross_part_duplicates(store: Store, parts: Mapping[Part, np.ndarray]) -> Cop
 
 
 def copies_at_other_sizes(
-    inputs: Tensor, targets: np.ndarray, size_of: Callable[[int], int]
+    inputs: Column, targets: np.ndarray, size_of: Callable[[int], int]
 ) -> np.ndarray:
     """Returns the sorted indices of images that are in their class once more, and larger.
 
@@ -90,11 +90,5 @@ def copies_at_other_sizes(
 def _content_ids(store: Store) -> np.ndarray:
     """One number for every example; equal numbers mean equal bytes."""
     ids: dict[bytes, int] = {}
-    digests = content_hashes(store.inputs)
+    digests = row_hashes(store.inputs)
     return np.array([ids.setdefault(digest, len(ids)) for digest in digests], np.int64)
-
-
-def content_hashes(inputs: Tensor) -> list[bytes]:
-    """Returns a hash of the bytes of every example of `inputs [N, ...]`."""
-    rows = inputs.cpu().contiguous().numpy().reshape(len(inputs), -1)
-    return [hashlib.blake2b(row.data, digest_size=16).digest() for row in rows]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from metaloop.core.examples import EpisodeBatch, Examples
 from metaloop.core.inputs import InputFormat
@@ -55,16 +56,23 @@ class Episodes:
     def units(self) -> np.ndarray:
         """What the tasks are made of, int64 `[T, U]`: the store's classes, in the labels' order.
 
-        A task whose targets are real values is one unit, told by its first example.
+        A task whose targets are real values is one unit: its group, or if there are none, told by
+        its first example.
         """
         support = self.support
-        if not self.num_classes:
-            return support.examples[:, :1].astype(np.int64)
         targets = self.store.targets.cpu().numpy()
+        if not self.num_classes:
+            first = support.examples[:, :1].astype(np.int64)
+            return first if self.store.values is None else targets[first]
         units = np.full((len(self), self.num_classes), -1, dtype=np.int64)
         tasks, places = np.nonzero(support.mask)
         units[tasks, support.labels[tasks, places]] = targets[support.examples[tasks, places]]
         return units
+
+    def real_targets(self, side: Indices) -> Tensor:
+        """Returns real targets `[T, N, targets]` of the examples of a side, in their own units."""
+        values = self.store.targets if self.store.values is None else self.store.values
+        return values[torch.from_numpy(side.examples).to(values.device)]
 
     @property
     def list_hash(self) -> str:
@@ -83,15 +91,13 @@ class Episodes:
         )
 
     def _gather(self, side: Indices, input_format: InputFormat) -> Examples:
-        device = self.store.inputs.device
+        device = self.store.device
         index = torch.from_numpy(side.examples).to(device)
-        inputs = self.store.inputs.index_select(0, index.flatten()).view(
-            *index.shape, *self.store.inputs.shape[1:]
-        )
+        inputs = self.store.taken(index)
         if self.num_classes:
             targets = torch.from_numpy(side.labels).to(device)
         else:
-            targets = self.store.targets[index]
+            targets = input_format.standardise_targets(self.real_targets(side))
         mask = torch.from_numpy(side.mask).to(device)
         padded = not bool(side.mask.all())
         return Examples(input_format.to_float(inputs), targets, mask, self.num_classes, padded)

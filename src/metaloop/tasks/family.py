@@ -16,8 +16,10 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from metaloop.core.columns import behind
 from metaloop.core.errors import DataError, EpisodeError
 from metaloop.core.examples import Examples
+from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import PARTS, Part
@@ -80,10 +82,10 @@ def concatenate(blocks: Sequence[Episodes]) -> Episodes:
     else:
         store = replace(
             stores[0],
-            inputs=torch.cat([store.inputs for store in stores]),
+            inputs=behind([store.inputs for store in stores]),
             targets=torch.cat([store.targets for store in stores]),
         )
-        starts = list(np.cumsum([0, *[len(store.inputs) for store in stores[:-1]]]))
+        starts = list(np.cumsum([0, *[len(store) for store in stores[:-1]]]))
 
     def join(sides: list[Indices]) -> Indices:
         return Indices(
@@ -118,6 +120,7 @@ class Enlargement:
 class ClassFamily(TaskFamily):
     """Classification tasks over the classes of a store; `parts` maps each part to its classes.
 
+    Where inputs are seen in a `view`, `raw` are the same examples as they came.
     With an `enlargement` the store begins with the examples and classes of its base, in their
     order, and the training part with the base's training classes. The other parts' tasks are the
     base's own, episode for episode.
@@ -128,6 +131,14 @@ class ClassFamily(TaskFamily):
     parts: Mapping[Part, np.ndarray]
     given_format: InputFormat | None = None
     enlargement: Enlargement | None = None
+    view: FittedView | None = None
+    raw: Store | None = None
+
+    @property
+    def content(self) -> Store:
+        """What tells whether examples are the same: the original ones, as they came."""
+        original = self.original
+        return original.store if original.raw is None else original.raw
 
     @property
     def original(self) -> ClassFamily:
@@ -169,7 +180,7 @@ class ClassFamily(TaskFamily):
         checked: tuple[Part, ...] = (part,) if part else ("search", "promotion", "test")
         for name in checked:
             self._eligible(name, ways, shots)
-        return TaskSpec(ways, shots, queries, tuple(self.store.inputs.shape[1:]))
+        return TaskSpec(ways, shots, queries, self.store.input_shape)
 
     def sample(
         self, part: Part, spec: TaskSpec, num_tasks: int, rng: np.random.Generator
@@ -228,8 +239,8 @@ class ClassFamily(TaskFamily):
         self, examples: np.ndarray, labels: np.ndarray, num_classes: int
     ) -> Examples:
         """Returns labelled examples as float tensors on the store's device, not yet normalised."""
-        index = torch.from_numpy(examples).to(self.store.inputs.device)
-        inputs = self.input_format.to_float(self.store.inputs.index_select(0, index))
+        index = torch.from_numpy(examples).to(self.store.device)
+        inputs = self.input_format.to_float(self.store.taken(index))
         targets = torch.from_numpy(labels).to(index.device)
         return Examples(inputs, targets, torch.ones_like(targets, dtype=torch.bool), num_classes)
 
@@ -319,7 +330,7 @@ def _check_something_left(
 def measure_format(store: Store, classes: np.ndarray) -> InputFormat:
     """Returns the input format with means and deviations over the examples of `classes`."""
     members = torch.isin(store.targets, torch.from_numpy(classes).to(store.targets.device))
-    inputs = store.inputs[members.nonzero().flatten()]
+    inputs = store.taken(members.nonzero().flatten())
     if not len(inputs):
         raise DataError("no examples to measure the inputs' scale on")
     if inputs.dtype == torch.uint8:

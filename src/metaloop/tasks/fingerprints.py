@@ -1,11 +1,12 @@
 """Fingerprints: 40 bytes an example, near each other for copies and far for different content.
 
 A copy is the same content a grey level off, encoded again, or read from another size; of vectors,
-the same numbers up to rounding. Each kind of input has its own fingerprint; how near two of them
-are decides, so that no bit that flips by chance matters:
+the same numbers up to rounding; of texts, the same letters and digits. Each kind of input has its
+own fingerprint; how near two of them are decides, so that no bit that flips by chance matters:
 
     image      low frequencies of brightness and colour, relative to the image's contrast; int8
     vector     ten random directions of the standardised features; float32
+    text       a hash of its letters and digits, whatever their case and what is between them
     otherwise  a hash of the bytes: equal or far apart (also images without contrast, for they
                have no low frequencies to compare, and vectors of one or two features, for in so
                few dimensions many examples are near each other)
@@ -14,6 +15,8 @@ are decides, so that no bit that flips by chance matters:
 from __future__ import annotations
 
 import hashlib
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +24,8 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from metaloop.core.column_content import row_hashes
+from metaloop.core.columns import Column, Texts, length, pieces_of, tensors_of
 from metaloop.core.randomness import numpy_stream
 
 BYTES = 40  # an example
@@ -48,33 +53,53 @@ class Scale:
     deviation: np.ndarray
 
 
-def scale_of(inputs: Tensor) -> Scale:
-    """Returns the scale of these vectors themselves; constant features keep their unit."""
-    rows = inputs.detach().cpu().numpy().reshape(len(inputs), -1).astype(np.float64)
+def scale_of(inputs: Column) -> Scale | None:
+    """Returns the scale of these vectors themselves; constant features keep their unit.
+
+    None where inputs are not vectors.
+    """
+    if not is_of_vectors(inputs):
+        return None
+    rows = torch.cat([piece.detach().cpu().flatten(1) for piece in tensors_of(inputs)])
+    return _scale(rows.double().numpy())
+
+
+def _scale(rows: np.ndarray) -> Scale:
     mean, deviation = rows.mean(0), rows.std(0)
     constant = deviation < 1e-8 * np.maximum(np.abs(rows).max(0, initial=0), 1e-8)
     return Scale(mean, np.where(constant, 1.0, deviation))
 
 
-def fingerprints(inputs: Tensor, scale: Scale | None = None) -> np.ndarray:
-    """Returns uint8 `[N, 40]` for inputs `[N, ...]`; `scale` (default: their own) is for vectors.
+def fingerprints(inputs: Column, scale: Scale | None = None) -> np.ndarray:
+    """Returns uint8 `[N, 40]` for a column; `scale` (default: their own) is for vectors.
 
     Those of two sets of vectors can be compared if both were made with one scale.
     """
-    inputs = inputs.detach().cpu().contiguous()
-    if not len(inputs):
+    if not length(inputs):
         return np.empty((0, BYTES), np.uint8)
+    scale = scale or scale_of(inputs)
+    return np.concatenate([_fingerprints(piece, scale) for piece in pieces_of(inputs)])
+
+
+def _fingerprints(inputs: Column, scale: Scale | None) -> np.ndarray:
+    if isinstance(inputs, Texts):
+        return _digests([_essence(text) for text in inputs.take(torch.arange(len(inputs)))])
+    if not isinstance(inputs, Tensor):
+        return _digests(row_hashes(inputs))
+    inputs = inputs.detach().cpu().contiguous()
     if inputs.dtype == torch.uint8 and inputs.dim() == 4:
         return _of_images(inputs.numpy())
     if inputs.is_floating_point() and inputs[0].numel() >= _LEAST_FEATURES:
-        return _of_vectors(inputs, scale or scale_of(inputs))
+        assert scale is not None  # these are vectors
+        return _of_vectors(inputs, scale)
     hashes = _hashes(inputs.numpy())
     return _hashes_as_vectors(hashes) if inputs.is_floating_point() else hashes
 
 
-def is_of_vectors(inputs: Tensor) -> bool:
+def is_of_vectors(inputs: Column) -> bool:
     """Whether fingerprints of such inputs are compared as those of vectors."""
-    return inputs.is_floating_point()
+    first = pieces_of(inputs)[0]
+    return isinstance(first, Tensor) and first.is_floating_point()
 
 
 class Known:
@@ -186,8 +211,19 @@ def _of_vectors(inputs: Tensor, scale: Scale) -> np.ndarray:
 
 def _hashes(rows: np.ndarray) -> np.ndarray:
     rows = np.ascontiguousarray(rows).reshape(len(rows), int(np.prod(rows.shape[1:])))
-    digests = [hashlib.blake2b(row.data, digest_size=BYTES).digest() for row in rows]
+    return _digests([row.data for row in rows])
+
+
+def _digests(contents: Sequence[bytes | memoryview]) -> np.ndarray:
+    digests = [hashlib.blake2b(content, digest_size=BYTES).digest() for content in contents]
     return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, BYTES)
+
+
+def _essence(text: str) -> bytes:
+    """The letters and digits of a text, in one case; all of one that has none."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    words = "".join(letter if letter.isalnum() else " " for letter in folded).split()
+    return (" ".join(words) or text).encode()
 
 
 def _hashes_as_vectors(hashes: np.ndarray) -> np.ndarray:

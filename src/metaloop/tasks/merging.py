@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from metaloop.core.columns import behind, chosen, described, moved
 from metaloop.core.errors import DataError
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.copied_classes import named
@@ -37,13 +38,12 @@ def merge(base: ClassFamily, others: Sequence[ClassFamily]) -> ClassFamily:
     for other in others:
         for index in other.parts["train"]:
             members = torch.from_numpy(other.store.examples_of[index])
-            rows = other.store.inputs[members.to(other.store.inputs.device)].to(base.store.inputs)
             info = other.store.classes[index]
-            inputs.append(rows)
-            targets.append(torch.full((len(rows),), len(classes)).to(base.store.targets))
+            inputs.append(moved(chosen(other.store.inputs, members), base.store.device))
+            targets.append(torch.full((len(members),), len(classes)).to(base.store.targets))
             added.append(len(classes))
             classes.append(replace(info, name=f"{other.name} | {info.name}", part=None))
-    store = Store(torch.cat(inputs), torch.cat(targets), tuple(classes), base.store.polarity)
+    store = Store(behind(inputs), torch.cat(targets), tuple(classes), base.store.polarity)
     parts = dict(base.parts)
     parts["train"] = np.concatenate([parts["train"], np.array(added, dtype=np.int64)])
     return ClassFamily(base.name, store, parts, base.input_format)
@@ -67,11 +67,12 @@ def without_overlap(base: ClassFamily, others: Sequence[ClassFamily]) -> tuple[C
     """
     for other in others:
         _check_shape(base, other)
-    scale = scale_of(base.store.inputs) if is_of_vectors(base.store.inputs) else None
-    prints = [fingerprints(family.store.inputs, scale) for family in (base, *others)]
+    contents = [family.content.inputs for family in (base, *others)]
+    scale = scale_of(contents[0])
+    prints = [fingerprints(inputs, scale) for inputs in contents]
     cleaned: list[Cleaned] = []
     for index, other in enumerate(others, 1):
-        known = _Sealed(is_of_vectors(base.store.inputs))
+        known = _Sealed(is_of_vectors(contents[0]))
         known.add(prints[0], base, _SEALED, names=True)
         for place, another in enumerate(others, 1):
             if place != index:
@@ -149,7 +150,11 @@ def _cleaned(
         for part, members in ((p, np.setdiff1d(other.parts[p], gone)) for p in PARTS)
     }
     family = replace(
-        other, store=store.without(gone, dropped), parts=parts, given_format=other.input_format
+        other,
+        store=store.without(gone, dropped),
+        parts=parts,
+        given_format=other.input_format,
+        raw=None if other.raw is None else other.raw.without(gone, dropped),
     )
     told = []
     if same:
@@ -178,9 +183,9 @@ def _telling(name: str) -> str:
 
 
 def _check_shape(base: ClassFamily, other: ClassFamily) -> None:
-    came, wanted = tuple(other.store.inputs.shape[1:]), tuple(base.store.inputs.shape[1:])
+    came, wanted = described(other.store.inputs), described(base.store.inputs)
     if came != wanted:
         raise DataError(
-            f"{other.name}: inputs of shape {came} cannot be learned from for {base.name}, "
-            f"whose inputs have shape {wanted}; read both with the same --image-size"
+            f"{other.name}: {came} cannot be learned from for {base.name}, which has {wanted}; "
+            f"read images with the same --image-size"
         )

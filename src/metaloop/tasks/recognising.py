@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
+import torch
 
+from metaloop.core.columns import Column, chosen, length
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.fingerprints import Known, Scale, fingerprints, is_of_vectors, scale_of
@@ -59,16 +60,21 @@ def seen_of(family: ClassFamily) -> Seen:
     if sum(map(len, members)) > MOST_EXAMPLES:
         members = [examples[:each] for examples in members]
     rows = np.concatenate(members) if members else np.empty(0, np.int64)
-    inputs = family.store.inputs.cpu()
-    scale = scale_of(inputs) if is_of_vectors(inputs) else None
+    inputs = family.content.inputs
+    scale = scale_of(inputs)
     classes = np.repeat(np.arange(len(members)), [len(examples) for examples in members])
-    return Seen(fingerprints(inputs[rows], scale), classes.astype(np.int64), scale)
+    return Seen(
+        fingerprints(chosen(inputs, torch.from_numpy(rows)), scale), classes.astype(np.int64), scale
+    )
 
 
-def recognise(store: Store, seen: Seen, parts: Mapping[str, Sequence[str]]) -> Recognised:
+def recognise(
+    store: Store, seen: Seen, parts: Mapping[str, Sequence[str]], share: float = _LEAST_SHARE
+) -> Recognised:
     """Returns which classes of the store are those of a model that has `seen` such examples.
 
-    `parts`: the names of the model's classes in each part.
+    `parts`: the names of the model's classes in each part. `share`: how many of a class's examples
+    must be copies of one class's for it to be that class.
     """
     names = _names(parts)
     found = classes_of_copies(store.inputs, seen)
@@ -76,7 +82,7 @@ def recognise(store: Store, seen: Seen, parts: Mapping[str, Sequence[str]]) -> R
     for index, examples in enumerate(store.examples_of):
         votes = found[examples]
         votes = votes[votes >= 0]
-        least = max(_LEAST_SHARE * len(examples), min(_LEAST_COPIES, len(examples)))
+        least = max(share * len(examples), min(_LEAST_COPIES, len(examples)))
         if len(votes) >= max(1, least):
             places[index] = np.bincount(votes).argmax()
     here = [info.name for info in store.classes]
@@ -95,10 +101,10 @@ def recognise_by_name(store: Store, parts: Mapping[str, Sequence[str]]) -> Recog
     return _assigned(places, names)
 
 
-def classes_of_copies(inputs: Tensor, seen: Seen) -> np.ndarray:
-    """Returns the class `[N]` of the known example that each of `inputs [N, ...]` copies, or -1."""
+def classes_of_copies(inputs: Column, seen: Seen) -> np.ndarray:
+    """Returns the class `[N]` of the known example that each of `inputs`, N, copies, or -1."""
     if is_of_vectors(inputs) != (seen.scale is not None) or not len(seen.prints):
-        return np.full(len(inputs), NOWHERE)
+        return np.full(length(inputs), NOWHERE)
     prints = fingerprints(inputs, seen.scale)
     nearest = Known(seen.prints, is_of_vectors(inputs)).nearest(prints)
     return np.where(nearest >= 0, seen.classes[np.maximum(nearest, 0)], NOWHERE)

@@ -1,7 +1,8 @@
-"""`Store`: all examples of a family in memory, with the classes, groups and published parts.
+"""`Store`: all examples of a family, with the classes, groups and published parts.
 
-Images are uint8 `[N, channels, height, width]`, vectors float32 `[N, features]`. Everything that
-samples episodes works on indices into a store; inputs are gathered on their device in one step.
+Inputs are a column (`core/columns.py`): images uint8 `[N, channels, height, width]`, vectors
+float32 `[N, features]`, texts, sequences. Everything that samples episodes works on indices into a
+store; inputs are gathered on their device in one step, by `take`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,20 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+
+from metaloop.core.column_content import hash_into
+from metaloop.core.columns import (
+    Column,
+    Taken,
+    chosen,
+    described,
+    device_of,
+    length,
+    moved,
+    shape_of,
+    take,
+)
+from metaloop.core.spec import Shape
 
 PublishedPart = Literal["train", "val", "test"]
 
@@ -35,20 +50,57 @@ class ClassInfo:
 
 @dataclass(frozen=True)
 class Store:
-    """Examples `inputs [N, *input]` with `targets` int64 `[N]` that index `classes`."""
+    """Examples `inputs`, a column of N, with `targets` int64 `[N]` that index `classes`.
 
-    inputs: Tensor
+    Where `values` float64 `[N, targets]` are there, they are what is to be predicted, and `classes`
+    are the groups whose functions they are.
+    """
+
+    inputs: Column
     targets: Tensor
     classes: tuple[ClassInfo, ...]
     polarity: Literal["as_is", "ink"] = "as_is"
+    values: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if len(self.inputs) != len(self.targets):
-            raise ValueError(f"{len(self.inputs)} inputs but {len(self.targets)} targets")
+        if length(self.inputs) != len(self.targets):
+            raise ValueError(f"{length(self.inputs)} inputs but {len(self.targets)} targets")
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def device(self) -> torch.device:
+        """Where gathered inputs are."""
+        return device_of(self.inputs)
+
+    @property
+    def input_shape(self) -> Shape:
+        """The shape of one input; `()` where they differ in it, as texts do."""
+        return shape_of(self.inputs)
+
+    def take(self, rows: Tensor | np.ndarray) -> Taken:
+        """Returns the inputs of these rows, int64 `[*rows]`; see `core.columns.take`."""
+        return take(self.inputs, torch.from_numpy(rows) if isinstance(rows, np.ndarray) else rows)
+
+    def taken(self, rows: Tensor | np.ndarray) -> Tensor:
+        """Returns the inputs of these rows as `[*rows, *input]`.
+
+        Raises `TypeError` where inputs are no tensor: texts are seen in a view first.
+        """
+        inputs = self.take(rows)
+        if not isinstance(inputs, Tensor):
+            raise TypeError(f"expected inputs of one shape, got {described(self.inputs)}")
+        return inputs
 
     def to(self, device: torch.device | str) -> Store:
         """Returns the store with its tensors on `device`."""
-        return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
+        return replace(
+            self,
+            inputs=moved(self.inputs, device),
+            targets=self.targets.to(device),
+            values=None if self.values is None else self.values.to(device),
+        )
 
     def without(self, classes: np.ndarray, examples: np.ndarray | None = None) -> Store:
         """Returns the store without these classes and these examples; what follows moves up."""
@@ -58,9 +110,11 @@ class Store:
             keep[examples] = False
         stay = np.setdiff1d(np.arange(len(self.classes)), classes)
         moved = np.searchsorted(stay, targets[keep])
+        rows = torch.from_numpy(keep.nonzero()[0])
         return replace(
             self,
-            inputs=self.inputs[torch.from_numpy(keep).to(self.inputs.device)],
+            inputs=chosen(self.inputs, rows),
+            values=None if self.values is None else self.values[rows.to(self.values.device)],
             targets=torch.from_numpy(moved).to(self.targets),
             classes=tuple(self.classes[index] for index in stay),
         )
@@ -75,12 +129,12 @@ class Store:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of inputs, targets and class names: the identity of the content."""
+        """SHA-256 of inputs, targets, values and class names: the identity of the content."""
         sha = hashlib.sha256()
-        inputs = self.inputs.cpu().contiguous().numpy()
-        sha.update(f"{inputs.dtype}{inputs.shape}".encode())
-        sha.update(inputs.data)
+        hash_into(sha, self.inputs)
         sha.update(self.targets.cpu().numpy().data)
+        if self.values is not None:
+            sha.update(self.values.cpu().contiguous().numpy().data)
         for info in self.classes:
             sha.update(f"{info.name}\0{info.group}\0{info.unit}\0{info.part}\n".encode())
         return sha.hexdigest()

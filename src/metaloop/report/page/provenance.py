@@ -45,11 +45,12 @@ def data_list(records: Records) -> Html:
         ordered = {part: data.parts[part] for part in dict.fromkeys([*known, *data.parts])}
         sizes = ", ".join(f"{printable(part)} {len(names):,}" for part, names in ordered.items())
         out = ", ".join(f"{number:,} x {printable(why)}" for why, number in data.left_out.items())
+        one, several = ("group", "groups") if _has_groups(data.kind) else ("class", "classes")
         entries = [
             ("kind", shortened(data.kind, _LONGEST_TEXT)),
             ("hash", element("code", data.hash)),
-            ("size", f"{count(data.classes, 'class', 'classes')}, {data.examples:,} examples"),
-            ("classes in parts", sizes or "tasks are not made of classes"),
+            ("size", f"{count(data.classes, one, several)}, {data.examples:,} examples"),
+            (f"{several} in parts", sizes or "tasks are not made of classes"),
             ("left out", shortened(out, _LONGEST_TEXT) or "nothing"),
         ]
         mark = " (the target)" if data.hash == records.target else ""
@@ -57,9 +58,14 @@ def data_list(records: Records) -> Html:
         parts += [
             element("h3", f"{shortened(data.name, 120)}{mark}"),
             pairs(entries),
-            folded("class names", pairs(named)) if named else None,
+            folded(f"{one} names", pairs(named)) if named else None,
         ]
     return join(*parts) if parts else element("p", "No data was read.", class_="quiet")
+
+
+def _has_groups(kind: str) -> bool:
+    """Whether data of this kind consist of groups with real targets; see `tasks.readers`."""
+    return kind.endswith(", groups")
 
 
 def run_list(records: Records) -> Html:

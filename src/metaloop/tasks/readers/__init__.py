@@ -1,13 +1,15 @@
 """Readers: `read(data)` looks at what the data is and returns it as a `Reading`.
 
-Folders and zips of images with one folder per class, npz files, Omniglot's original layout; and
-arrays in memory (`read_arrays`). Data that cannot be read raises `DataError`, one line; single
-images, files and classes that cannot be used are left out and counted in `Reading.left_out`.
+Folders and zips of images with one folder per class, npz files, Omniglot's original layout, tables
+(CSV, JSONL, Parquet); and arrays (`read_arrays`) and data frames (`read_frame`) in memory.
+Data that cannot be read raises `DataError`, one line; single images, files and classes that cannot
+be used are left out and counted in `Reading.left_out`.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +21,8 @@ from metaloop.tasks.readers.images import decode_image
 from metaloop.tasks.readers.npz import read_npz
 from metaloop.tasks.readers.omniglot import is_omniglot, read_omniglot
 from metaloop.tasks.readers.options import ReadOptions
+from metaloop.tasks.readers.table_files import read_table_file, reading_of_table
+from metaloop.tasks.readers.tables import is_table, table_of
 from metaloop.tasks.readers.zip_archive import read_zip_archive
 from metaloop.tasks.store import Reading
 from metaloop.tasks.value_range import ValueRange, declared_range
@@ -26,10 +30,11 @@ from metaloop.tasks.value_range import ValueRange, declared_range
 if TYPE_CHECKING:
     from metaloop.tasks.readers.download import download_omniglot
 
-__all__ = ["decode_image", "download_omniglot", "list_images", "read", "read_arrays"]
+__all__ = ["decode_image", "download_omniglot", "list_images", "read", "read_arrays", "read_frame"]
 
 SUPPORTED = (
     "a folder of images with one folder per class, a zip of that, an .npz with X and y, "
+    "a table (.csv, .tsv, .jsonl, .json or .parquet, each also .gz), "
     "or a folder with Omniglot's images_background.zip and images_evaluation.zip"
 )
 _SINGLE_FILES = {".npz": read_npz, ".zip": read_zip_archive}
@@ -45,6 +50,7 @@ def read(
     strict: bool = False,
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
 ) -> Reading:
     """Returns what is found at `data`, with everything that was left out.
 
@@ -53,11 +59,12 @@ def read(
     whose border is bright, so that what is drawn is high; it is the default for grey sets in
     which most borders are nearly white. `classes_at`: how many folders below the data the classes
     are, where the rule of `layout.py` is not what is meant. `value_range`: black and white of
-    pixels of more than 8 bits, and of arrays. Raises `DataError` where there is no usable data, and
-    with `strict` also if anything was left out.
+    pixels of more than 8 bits, and of arrays. `columns`: which columns of a table are what, where
+    their names do not say so: `{"label": "intent", "ignore": ["id"]}`. Raises `DataError` where
+    there is no usable data, and with `strict` also if anything was left out.
     """
     value_range = declared_range(value_range)
-    options = ReadOptions(image_size, channels, polarity, strict, classes_at, value_range)
+    options = ReadOptions(image_size, channels, polarity, strict, classes_at, value_range, columns)
     if not str(data):
         raise DataError(f"no path given; expected {SUPPORTED}")
     path = Path(data)
@@ -77,15 +84,34 @@ def read(
         ) from error
 
 
+def read_frame(
+    frame: Any,
+    *,
+    name: str = "table",
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    strict: bool = False,
+) -> Reading:
+    """Returns the reading of a data frame, as that of a file with such a table would be.
+
+    `frame`: of pandas or polars, an Arrow table or a dictionary of columns. Raises `DataError`.
+    """
+    options = ReadOptions(strict=strict, columns=columns)
+    return reading_of_table(name, table_of(frame, name), options)
+
+
 def _read(path: Path, options: ReadOptions) -> Reading:
     """Chooses the reader by looking at the path."""
     if not os.path.lexists(path):
         raise DataError(f"{str(path)!r} does not exist; expected {SUPPORTED}")
+    single = _single_file(path) if path.is_dir() and not is_omniglot(path) else None
+    if single:
+        return _read(single, options)
+    if is_table(path) and not path.is_dir():
+        return read_table_file(path, options)
+    options.refuse_columns(repr(str(path)))
     if path.is_dir():
-        if is_omniglot(path):
-            return read_omniglot(path, options)
-        single = _single_file(path)
-        return _read(single, options) if single else read_image_folder(path, options)
+        reader_of_folder = read_omniglot if is_omniglot(path) else read_image_folder
+        return reader_of_folder(path, options)
     reader = _SINGLE_FILES.get(path.suffix.lower())
     if reader is None or not path.is_file():
         raise DataError(f"{str(path)!r} is not a kind of data that is supported: {SUPPORTED}")
@@ -93,9 +119,9 @@ def _read(path: Path, options: ReadOptions) -> Reading:
 
 
 def _single_file(folder: Path) -> Path | None:
-    """The one npz or zip of a folder that holds nothing else but notes, such as a README."""
+    """The one npz, zip or table of a folder that holds nothing else but notes, as a README."""
     entries = [entry for entry in folder.iterdir() if not is_hidden(entry.name)]
-    data = [entry for entry in entries if entry.suffix.lower() in _SINGLE_FILES]
+    data = [e for e in entries if e.suffix.lower() in _SINGLE_FILES or is_table(e)]
     notes = [entry for entry in entries if entry.suffix.lower() in _NOTES and not entry.is_dir()]
     return data[0] if len(data) == 1 and len(notes) + 1 == len(entries) else None
 

@@ -42,6 +42,10 @@ def read_arrays(
     val, test or 0, 1, 2) and `group` are per example `[n]` or per class `[k]`, classes in the order
     of `class_names`, else sorted. What is black and white in images is decided by the rule of
     `tasks.value_range`, or declared. Raises `DataError` for what cannot be used, such as NaN.
+
+    >>> reading = read_arrays([[0.0], [0.1], [5.0], [5.1]], ["low", "low", "high", "high"])
+    >>> [one.name for one in reading.store.classes]
+    ['high', 'low']
     """
     value_range = declared_range(value_range)
     options = ReadOptions(image_size, channels, polarity, strict, value_range=value_range)

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from metaloop.core.columns import Column, chosen
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.store import ClassInfo, LeftOut, Reading, Store
@@ -43,7 +44,7 @@ def unreadable(where: str, names: Sequence[str], readable: np.ndarray) -> list[L
 def finish(
     where: str,
     kind: str,
-    inputs: np.ndarray,
+    inputs: np.ndarray | Column,
     targets: np.ndarray,
     classes: Sequence[ClassInfo],
     left_out: Sequence[LeftOut] = (),
@@ -53,7 +54,7 @@ def finish(
     strict: bool = False,
     notes: Sequence[str] = (),
 ) -> Reading:
-    """Returns the reading of `inputs [N, ...]` and `targets [N]` that index `classes`.
+    """Returns the reading of N inputs, an array or a column, and `targets [N]` of `classes`.
 
     Classes with fewer than 2 examples are left out. Raises `DataError` if fewer than 2 classes
     remain, or, with `strict`, if anything was left out. `where` names the data in messages, `notes`
@@ -76,15 +77,17 @@ def finish(
             f"{where}: {found} has at least {MIN_EXAMPLES} usable examples, but learning to tell "
             f"classes apart needs at least 2 such classes; add more classes or examples{also}"
         )
+    if isinstance(inputs, np.ndarray):
+        inputs = torch.from_numpy(np.require(inputs, requirements=["C", "W"]))
     if len(kept) < len(classes):
         renumbered = np.full(len(classes), -1)
         renumbered[kept] = np.arange(len(kept))
         used = np.isin(targets, kept)
         if not used.all():
-            inputs = inputs[used]
+            inputs = chosen(inputs, torch.from_numpy(np.flatnonzero(used)))
         targets = renumbered[targets[used]]
     store = Store(
-        torch.from_numpy(np.require(inputs, requirements=["C", "W"])),
+        inputs,
         torch.from_numpy(targets.astype(np.int64)),
         tuple(classes[index] for index in kept),
         polarity,

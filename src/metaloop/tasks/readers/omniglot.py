@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from metaloop.core.columns import tensors_of
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.class_folders import read_class_folders
 from metaloop.tasks.readers.finish import finish, tally
@@ -52,7 +53,7 @@ def read_omniglot(folder: Path, options: ReadOptions) -> Reading:
         return finish(
             where,
             characters.kind,
-            store.inputs.numpy(),
+            _pixels(store),
             store.targets.numpy(),
             store.classes,
             left_out,
@@ -72,6 +73,11 @@ def read_omniglot(folder: Path, options: ReadOptions) -> Reading:
         polarity=store.polarity,
         strict=strict,
     )
+
+
+def _pixels(store: Store) -> np.ndarray:
+    (images,) = tensors_of(store.inputs)
+    return images.numpy()
 
 
 def _open_half(half: Path, stack: ExitStack) -> ImageFiles:
@@ -138,7 +144,7 @@ def _turned(
     torn = sorted(character for character, parts in parts_of.items() if len(parts) > 1)
     if torn:
         raise DataError(f"{where}: the lists put turns of {torn[0]!r} into different parts")
-    images = store.inputs.numpy()
+    images = _pixels(store)
     rows: list[np.ndarray] = []
     targets: list[np.ndarray] = []
     classes: list[ClassInfo] = []

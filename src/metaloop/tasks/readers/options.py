@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +18,8 @@ class ReadOptions:
     """How to read; None means that the data decides. Raises `DataError` for values out of range.
 
     `classes_at`: how many folders below the data the folders are that are classes. `value_range`:
-    what is black and white in pixels of more than 8 bits, and in arrays of pixels.
+    what is black and white in pixels of more than 8 bits, and in arrays of pixels. `columns`: the
+    columns of a table that have a role, as `table_roles.py` has it.
     """
 
     image_size: int | None = None
@@ -26,6 +28,7 @@ class ReadOptions:
     strict: bool = False
     classes_at: int | None = None
     value_range: ValueRange | None = None
+    columns: Mapping[str, str | Sequence[str]] | None = None
 
     def __post_init__(self) -> None:
         size = self.image_size
@@ -50,3 +53,8 @@ class ReadOptions:
             raise DataError(
                 f"{where}: --classes-at {self.classes_at} is for folders of images; leave it away"
             )
+
+    def refuse_columns(self, where: str) -> None:
+        """Raises `DataError` if roles of columns were declared, where there is no table."""
+        if self.columns:
+            raise DataError(f"{where}: --columns is for tables (CSV, JSONL, ...); leave it away")

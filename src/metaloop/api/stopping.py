@@ -1,46 +1,45 @@
 """Ctrl-C: asked once, a run saves what was reached and ends; asked twice, it ends at once.
 
-SIGTERM, which batch systems send, and SIGHUP, which a closed terminal sends (unless it is ignored,
-as `nohup` has it), count as Ctrl-C. Where nothing could be saved yet, the first
-request ends the command at once, too.
+SIGTERM, which batch systems send, and SIGHUP, which a closed terminal sends, count as Ctrl-C.
+Where nothing could be saved yet, the first request ends it at once, too. A signal that is ignored
+(as `nohup` has it) or that the program handles itself is left alone.
 """
 
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
-from metaloop.cli.output import say
-
-_DEFAULTS = {"budget": "3m", "ways": 5, "shots": 1, "queries": 15, "seed": 0, "split_seed": 0}
 _SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if hasattr(signal, "SIGHUP"):  # not on Windows
     _SIGNALS.append(signal.SIGHUP)
+_UNTOUCHED = (signal.SIG_DFL, signal.default_int_handler)
 _NOTICE = b"\nmetaloop: stopping, what was reached is being saved (again: stop at once)\n"
 
 
-def say_how_to_go_on(verb: str, data: str, given: Mapping[str, Any]) -> None:
-    """Writes, on stderr, the command that goes on with an interrupted run."""
-    words = ["metaloop", verb, data]
-    for name, value in given.items():
-        values = value if isinstance(value, list) else [value]  # a repeated option
-        for each in values:
-            if each is not None and each != _DEFAULTS.get(name):
-                words += [f"--{name.replace('_', '-')}", str(each)]
-    say(f"metaloop: go on with: {shlex.join([*words, '--resume'])}")
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, after what was reached was saved; a `KeyboardInterrupt` that says how to go on.
+
+    `result` is what the call would have returned, a `LearnResult` or `TrainResult`. `exit_code` is
+    what a program then ends with: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
+    """
+
+    def __init__(self, advice: str, exit_code: int, result: Any) -> None:
+        super().__init__(advice)
+        self.exit_code = exit_code
+        self.result = result
 
 
 class Stopper:
     """Inside its `with` statement, calling it says whether the user has asked to stop.
 
     Set `can_save` once there is something to save: until then a request raises
-    `KeyboardInterrupt`, as the second one always does. `signal` is the one that came.
+    `KeyboardInterrupt`, as the second one always does. `signal` is the one that came. Outside of
+    the main thread nothing can be heard.
     """
 
     def __init__(self) -> None:
@@ -58,7 +57,7 @@ class Stopper:
 
     def __enter__(self) -> Stopper:
         if threading.current_thread() is threading.main_thread():
-            heeded = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+            heeded = [n for n in _SIGNALS if signal.getsignal(n) in _UNTOUCHED]
             self._before = {number: signal.signal(number, self._handle) for number in heeded}
         return self
 

@@ -1,0 +1,123 @@
+"""`evaluate`: a trained learner on frozen episodes, every look at `test` on record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from metaloop.api.figures import Figures
+from metaloop.api.learned import LearnResult
+from metaloop.api.progress import Progress, style_of
+from metaloop.api.trained import TrainResult
+from metaloop.catalogue.families import data_name
+from metaloop.core.errors import InputError, unknown_name
+from metaloop.core.records import PARTS, Part
+from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.modelfile import file_hash
+from metaloop.models import Model, evaluate_model, load_model, open_for
+from metaloop.tasks.value_range import ValueRange
+
+Estimator = FewShotClassifier | FewShotRegressor
+Evaluated = str | os.PathLike[str] | LearnResult | TrainResult | Estimator | Model
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A model, what it is called on record, and the archive that its looks at `test` go to."""
+
+    model: Model
+    name: str
+    archive: Path | None
+
+
+def evaluate(
+    model: Evaluated,
+    data: Any,
+    *,
+    part: str = "test",
+    ways: int | None = None,
+    shots: int | None = None,
+    queries: int | None = None,
+    episodes: int = 1000,
+    archive: str | Path | None = None,
+    classes_at: int | None = None,
+    value_range: ValueRange | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    allow_seen: bool = False,
+    strict: bool = False,
+    net: nn.Module | None = None,
+    progress: bool | None = None,
+) -> Figures:
+    """Returns the figures of a model on tasks of `data`: frozen episodes, two 95 % intervals.
+
+    The arguments are those of `metaloop evaluate`. `model`: a model file, what `learn` or `train`
+    returned, or an estimator, of which the learner is meant, not the task that it was fitted to.
+    Classes that it was trained or chosen on are known again and stay in their parts; all others are
+    `test`. A look at `test` is recorded in `archive`, by default `archive.sqlite` beside the model
+    file; of a model that was never written, only if `archive` is given. `net`: the module that a
+    file with a net of your own needs. Raises `MetaloopError` for all that the caller can mend.
+
+    >>> import metaloop as ml
+    >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)
+    >>> figures = ml.evaluate(trained, "sinusoid", episodes=20)
+    >>> figures.metric, figures.episodes, figures.shots
+    ('mse', 20, 10)
+    """
+    chosen = _part(part)
+    with Progress(style_of(progress)) as shown:
+        shown.status(f"evaluating on {data_name(data)}")
+        subject = _subject(model, net)
+        opened = open_for(
+            subject.model, data, part=chosen, allow_seen=allow_seen, strict=strict,
+            classes_at=classes_at, value_range=value_range, columns=columns,
+        )  # fmt: skip
+        shown.left_out(opened.left_out)
+        result = evaluate_model(
+            subject.model, opened, part=chosen, ways=ways, shots=shots, queries=queries,
+            episodes=episodes, subject=subject.name, archive=archive or subject.archive,
+        )  # fmt: skip
+    recognised = opened.recognised
+    return Figures.of(result, None if recognised is None else dict(recognised.counts))
+
+
+def _part(name: str) -> Part:
+    for part in PARTS:
+        if part == name:
+            return part
+    raise unknown_name("part", name, PARTS)
+
+
+def _subject(model: Evaluated, net: nn.Module | None) -> _Subject:
+    if isinstance(model, LearnResult):
+        return _of_file(model.path, model.net if net is None else net)
+    if isinstance(model, TrainResult):
+        if model.out is not None:
+            return _Subject(model.trained, file_hash(model.out), _beside(model.out))
+        return _in_memory(model.trained)
+    if isinstance(model, Model):
+        return _in_memory(model)
+    if isinstance(model, (FewShotClassifier, FewShotRegressor)):
+        if model.model is None:
+            raise InputError(
+                f"a {type(model).__name__} without a model has learned from no other tasks; "
+                "evaluate one that was loaded or trained"
+            )
+        return _subject(model.model, net)
+    return _of_file(Path(model), net)
+
+
+def _of_file(path: Path, net: nn.Module | None) -> _Subject:
+    return _Subject(load_model(path, net), file_hash(path), _beside(path))
+
+
+def _in_memory(model: Model) -> _Subject:
+    return _Subject(model, model.candidate.identity, None)
+
+
+def _beside(path: Path) -> Path:
+    return path.parent / "archive.sqlite"

@@ -1,0 +1,124 @@
+"""`Figures`: what was measured of a learner, with all that a number needs to mean something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from metaloop.api.tables import html_table
+from metaloop.core.records import Protocol, Result
+from metaloop.core.strict_json import json_values
+from metaloop.report.claim import chance
+from metaloop.report.figures import figure, intervals_text, protocol_text
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The mean of a metric over episodes; accuracies are fractions, not percent.
+
+    `ci95` is the half-width of its 95 % interval on the classes at hand, as the literature reports
+    it; `ci95_new` that for new classes of the family, None where it cannot be told. `units`: how
+    many classes (or functions) were seen. `protocol` says how it was measured. `recognised` counts
+    the classes that a model has seen, by part, and those `unknown` to it: of `evaluate` only.
+
+    Printed they are one line: `94.1 ± 0.4 % (± 1.2 new) (1,000 episodes, 5-way 1-shot, part test,
+    inductive: no batch norm)`.
+    """
+
+    metric: str
+    value: float
+    ci95: float
+    ci95_new: float | None
+    episodes: int
+    units: int
+    protocol: Protocol
+    recognised: Mapping[str, int] | None = None
+
+    @classmethod
+    def of(cls, result: Result, recognised: Mapping[str, int] | None = None) -> Figures:
+        """Returns the figures of a recorded result."""
+        return cls(
+            result.metric, result.value, result.ci95, result.ci95_new, result.episodes,
+            result.units, result.protocol, recognised,
+        )  # fmt: skip
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Figures:
+        """Returns the figures that `to_json` wrote."""
+        how = content["protocol"]
+        protocol = Protocol(
+            how["part"], content["ways"], content["shots"], how["queries"], how["norm_policy"],
+            how["list_hash"], how["data_hash"],
+        )  # fmt: skip
+        names = ("metric", "value", "ci95", "ci95_new", "episodes", "units")
+        values: dict[str, Any] = {name: content[name] for name in names}
+        return cls(**values, protocol=protocol, recognised=content.get("recognised"))
+
+    @property
+    def ways(self) -> int:
+        """Classes of a task, 0 where targets are not classes."""
+        return self.protocol.ways
+
+    @property
+    def shots(self) -> int:
+        """Examples to learn a task from: of each class, where there are classes."""
+        return self.protocol.shots
+
+    @property
+    def result(self) -> Result:
+        """The same as archives and model files hold it."""
+        return Result(
+            self.metric, self.value, self.ci95, self.episodes, self.protocol, self.ci95_new,
+            self.units,
+        )  # fmt: skip
+
+    @property
+    def chance(self) -> float | None:
+        """What guessing would give; None where it is not known."""
+        return chance(self.result)
+
+    @property
+    def better_than_chance(self) -> bool | None:
+        """Whether the interval `ci95` is above chance; None where chance is not known."""
+        return None if self.chance is None else self.value - self.ci95 > self.chance
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what `metaloop evaluate --json` prints: see docs/json.md."""
+        how = self.protocol
+        values: dict[str, Any] = json_values(
+            {
+                "metric": self.metric,
+                "value": self.value,
+                "ci95": self.ci95,
+                "ci95_new": self.ci95_new,
+                "episodes": self.episodes,
+                "units": self.units,
+                "ways": self.ways,
+                "shots": self.shots,
+                "chance": self.chance,
+                "better_than_chance": self.better_than_chance,
+                "protocol": {
+                    "part": how.part,
+                    "queries": how.queries,
+                    "norm_policy": how.norm_policy,
+                    "list_hash": how.list_hash,
+                    "data_hash": how.data_hash,
+                },
+                "recognised": None if self.recognised is None else dict(self.recognised),
+            }
+        )
+        return values
+
+    def __str__(self) -> str:
+        return f"{figure(self.result)} ({protocol_text(self.result)})"
+
+    def __repr__(self) -> str:
+        return f"<Figures {self.metric} {self}>"
+
+    def _repr_html_(self) -> str:
+        """The figures as a small table."""
+        names = (self.metric, "episodes", "task", "part")
+        task = f"{self.ways}-way {self.shots}-shot" if self.ways else f"{self.shots}-shot"
+        row = (figure(self.result), f"{self.episodes:,}", task, self.protocol.part)
+        return html_table(names, [row], below=intervals_text(self.result))

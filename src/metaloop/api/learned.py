@@ -1,0 +1,199 @@
+"""`LearnResult`: what `learn` returns, a run with its model, its figures and its page."""
+
+from __future__ import annotations
+
+import math
+import webbrowser
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+from torch import nn
+
+from metaloop.api.figures import Figures
+from metaloop.api.loading import estimator_of
+from metaloop.api.tables import html_table
+from metaloop.core.errors import ModelFileError
+from metaloop.core.strict_json import json_values
+from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.models import Model, load_model
+from metaloop.report import read_run, write_report
+from metaloop.report.figures import estimate, intervals_text, printable, seconds
+from metaloop.tasks.store import LeftOut
+
+_ROWS_SHOWN = 12  # of a leaderboard, beside all baselines
+COLUMNS = ("learner", "net", "how", "search", "promotion", "steps", "CPU s", "status")
+
+
+@dataclass(frozen=True)
+class Leaderboard(Sequence[Mapping[str, Any]]):
+    """The candidates of a run, the best first: rows as docs/json.md describes them.
+
+    `pandas.DataFrame(run.leaderboard)` makes a frame of them.
+    """
+
+    rows: tuple[Mapping[str, Any], ...]
+
+    @overload
+    def __getitem__(self, index: int) -> Mapping[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Leaderboard: ...
+    def __getitem__(self, index: int | slice) -> Mapping[str, Any] | Leaderboard:
+        return Leaderboard(self.rows[index]) if isinstance(index, slice) else self.rows[index]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        return iter(self.rows)
+
+    def __repr__(self) -> str:
+        lines = [", ".join(f"{name} {cell}" for name, cell in row) for row in self._named()]
+        return "\n".join([f"<Leaderboard of {len(self)} candidates>", *lines])
+
+    def _repr_html_(self) -> str:
+        """The best rows and all baselines as a table."""
+        return html_table(COLUMNS, self.table)
+
+    @property
+    def table(self) -> list[tuple[str, ...]]:
+        """The best rows and all baselines in words, in the columns `COLUMNS`."""
+        return [
+            _cells(row)
+            for place, row in enumerate(self.rows)
+            if place < _ROWS_SHOWN or row["baseline"]
+        ]
+
+    def _named(self) -> Iterator[list[tuple[str, str]]]:
+        for cells in self.table:
+            yield [pair for pair in zip(COLUMNS, cells, strict=True) if pair[1] != "-"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LearnResult:
+    """A run of `learn` that ended.
+
+    `out` is its folder, `content` what `--json` prints (`to_json` returns a copy), `left_out` what
+    was found in the data and not used, `net` the module that the run was given, if any.
+
+    `run.model.fit(X, y).predict(X_new)` learns new classes; `run.test.value` and `run.test.ci95`
+    say how well; `run.report(open=True)` shows the page.
+    """
+
+    out: Path
+    content: Mapping[str, Any]
+    left_out: tuple[LeftOut, ...] = ()
+    net: nn.Module | None = field(default=None)
+
+    @property
+    def status(self) -> str:
+        """`finished`, or `interrupted`: then `test` is None, and `resume=True` goes on with it."""
+        return str(self.content["status"])
+
+    @property
+    def model(self) -> FewShotClassifier | FewShotRegressor:
+        """A new estimator with the learner that was chosen, ready to `fit`; one each time.
+
+        Raises `ModelFileError` if the run was interrupted before there was one.
+        """
+        return estimator_of(self._model)
+
+    @cached_property
+    def _model(self) -> Model:
+        return load_model(self.path, self.net)
+
+    @property
+    def path(self) -> Path:
+        """The model file; raises `ModelFileError` if there is none yet."""
+        if self.content["model"] is None:
+            raise ModelFileError(
+                f"the run in '{self.out}' was interrupted before a learner was measured; go on "
+                "with resume=True and the same out"
+            )
+        return Path(self.content["model"])
+
+    @property
+    def archive(self) -> Path:
+        """The archive: everything that was tried, in one SQLite file."""
+        return Path(self.content["archive"])
+
+    @cached_property
+    def test(self) -> Figures | None:
+        """What the model has on classes that the run had never seen; None if it was interrupted."""
+        found = self.content["test"]
+        return None if found is None else Figures.from_json(found)
+
+    @cached_property
+    def leaderboard(self) -> Leaderboard:
+        """The candidates, the best first."""
+        return Leaderboard(tuple(self.content["leaderboard"]))
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU-seconds of this process and all workers, reading and the final test included."""
+        return float(self.content["cpu_seconds"])
+
+    def report(self, path: str | Path | None = None, open: bool = False) -> Path:
+        """Returns where the page about the run was written: `path`, or `report.html` in `out`.
+
+        `open` shows it in the browser. It is what `metaloop report` writes. Raises `OutputError`
+        if it cannot be written, or something else is there.
+        """
+        asked = None if path is None else Path(path)
+        page = write_report(read_run(self.archive), self.archive, asked)
+        if open:
+            webbrowser.open(page.absolute().as_uri())
+        return page
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the values that `metaloop learn --json` prints: see docs/json.md."""
+        values: dict[str, Any] = json_values({**self.content, "out": str(self.out)})
+        return values
+
+    def __repr__(self) -> str:
+        return f"<LearnResult {self._headline} in '{printable(str(self.out))}'>"
+
+    def _repr_html_(self) -> str:
+        """The claim and the leaderboard."""
+        below = intervals_text(self.test.result) if self.test else ""
+        cost = f"{seconds(self.cpu_seconds)} CPU-seconds, in {self.out}"
+        below = " ".join(part for part in (below, self.content["certainty"], cost) if part)
+        return html_table(COLUMNS, self.leaderboard.table, self._headline, below)
+
+    @property
+    def _headline(self) -> str:
+        best = self.content["best"]
+        who = f"{best['learner']} / {best['net']}" if best else "nothing measured"
+        found = f": {self.test}" if self.test else f", {self.status}"
+        return printable(f"{who}{found}")
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    options = ", ".join(f"{name} {value}" for name, value in row["options"].items())
+    cells = (
+        row["learner"] + (f" ({options})" if options else ""),
+        row["net"],
+        "baseline" if row["baseline"] else row["operator"],
+        figure_text(row["search"]),
+        figure_text(row["promotion"]),
+        f"{row['steps']:,}",
+        f"{row['cpu_seconds']:,.1f}",
+        row["status"],
+    )
+    return tuple(printable(cell) for cell in cells)
+
+
+def figure_text(figures: Mapping[str, Any] | None) -> str:
+    """Returns figures of JSON as `94.1 ± 0.4 % (± 1.2 new)`, `-` for none.
+
+    The second half-width is left out where it is not known, and where every episode is a task of
+    its own, for then both say the same.
+    """
+    if figures is None:
+        return "-"
+    value, ci95 = (math.nan if figures[key] is None else figures[key] for key in ("value", "ci95"))
+    several = figures.get("units", 0) < figures.get("episodes", 1)
+    new = figures.get("ci95_new") if several else None
+    return estimate(figures.get("metric", "accuracy"), value, ci95, new)

@@ -1,0 +1,183 @@
+"""`learn` and `stream`: the loop from Python, to its end or event by event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from metaloop.api.destination import discard_unused, fresh_folder, is_unused
+from metaloop.api.learned import LearnResult
+from metaloop.api.progress import Progress, style_of
+from metaloop.api.stopping import Interrupted, Stopper
+from metaloop.api.telling import LearnTeller
+from metaloop.catalogue.families import data_name
+from metaloop.core.budget import Budget
+from metaloop.core.errors import MetaloopError
+from metaloop.core.records import Candidate
+from metaloop.loop import DataRead, Generates, Learned, LoopEvent
+from metaloop.loop import learn as events_of
+from metaloop.tasks.store import LeftOut
+from metaloop.tasks.value_range import ValueRange
+
+EVERYTHING = Generates()
+
+
+def learn(
+    data: Any = "glyphs",
+    *,
+    budget: str | Budget = "3m",
+    ways: int = 5,
+    shots: int = 1,
+    queries: int = 15,
+    out: str | Path | None = None,
+    seed: int = 0,
+    split_seed: int = 0,
+    image_size: int | None = None,
+    classes_at: int | None = None,
+    value_range: ValueRange | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    view: str | None = None,
+    also: Sequence[str | Path] = (),
+    archive: str | Path | None = None,
+    workers: int | None = None,
+    strict: bool = False,
+    resume: bool = False,
+    net: nn.Module | None = None,
+    candidates: Sequence[Candidate] | None = None,
+    generates: Generates = EVERYTHING,
+    stop: Callable[[], bool] = lambda: False,
+    progress: bool | None = None,
+) -> LearnResult:
+    """Returns the run, once a learner was chosen, trained and tested on classes it never saw.
+
+    The arguments are those of `metaloop learn`, and those of `stream`. `progress`: False shows
+    nothing but warnings; True shows what goes on, where no line can be written over as a line now
+    and then on stderr; None does so in notebooks and terminals only.
+
+    Ctrl-C saves what was reached and raises `Interrupted`, a `KeyboardInterrupt` with the result
+    so far; a second one ends it at once. Where `stop()` becomes true, what was reached is saved
+    and returned. Raises `MetaloopError`, in one line, for everything that the caller can mend.
+
+    >>> import metaloop as ml
+    >>> run = ml.learn("sinusoid", budget="40steps", shots=10, queries=10, workers=1, out="waves")
+    >>> run.test.episodes, run.test.metric
+    (1000, 'mse')
+    >>> run.model.fit([[-1.0], [0.5], [2.0]], [0.2, 0.9, -0.4]).predict([[1.0]]).shape
+    (1,)
+    >>> run.report().name
+    'report.html'
+    """
+    with Stopper() as stopper, Progress(style_of(progress)) as shown:
+        shown.status(f"reading {data_name(data)}")
+        folder = _folder(data, out, resume)
+        events = stream(
+            data, budget=budget, ways=ways, shots=shots, queries=queries, out=folder, seed=seed,
+            split_seed=split_seed, image_size=image_size, classes_at=classes_at,
+            value_range=value_range, columns=columns, view=view, also=also, archive=archive,
+            workers=workers, strict=strict, resume=resume, net=net, candidates=candidates,
+            generates=generates,
+            stop=lambda: stop() or stopper(),
+        )  # fmt: skip
+        run = _followed(events, shown, stopper, folder, net)
+    if stopper.signal is not None:
+        raise Interrupted(_advice(run), stopper.exit_code, run)
+    return run
+
+
+def stream(
+    data: Any = "glyphs",
+    *,
+    budget: str | Budget = "3m",
+    ways: int = 5,
+    shots: int = 1,
+    queries: int = 15,
+    out: str | Path | None = None,
+    seed: int = 0,
+    split_seed: int = 0,
+    image_size: int | None = None,
+    classes_at: int | None = None,
+    value_range: ValueRange | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    view: str | None = None,
+    also: Sequence[str | Path] = (),
+    archive: str | Path | None = None,
+    workers: int | None = None,
+    strict: bool = False,
+    resume: bool = False,
+    net: nn.Module | None = None,
+    candidates: Sequence[Candidate] | None = None,
+    generates: Generates = EVERYTHING,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[LoopEvent]:
+    """Yields what happens in `learn` (see `metaloop.loop`); the last event is `Learned`.
+
+    `data`: a path, the name of a family, a data frame (`columns`: which of its columns are what,
+    as in `metaloop.tasks.readers.read`), or what `metaloop.tasks.readers` made of arrays. `out`: a
+    new folder, by default `runs/NAME-1`, -2, ...; one in which nothing could be tried is removed.
+    `also`: further data to learn from, if it helps. `archive`: that of earlier runs, to start from
+    what they found. `net`: a module of your own. `candidates`: what the race starts with instead of
+    the catalogue's. `generates` leaves parts of the loop out, for experiments. When `stop()`
+    becomes true, the best model so far is saved and the run ends as `interrupted`. Ctrl-C is an
+    ordinary `KeyboardInterrupt` here: `resume=True` goes on with what the archive holds.
+
+    >>> import metaloop as ml
+    >>> from metaloop.loop import DataRead
+    >>> for event in ml.stream("sinusoid", budget="40steps", shots=10, workers=1, out="more waves"):
+    ...     if isinstance(event, DataRead):
+    ...         print(event.name)
+    sinusoid
+    """
+    if workers is not None and workers < 1:
+        raise MetaloopError(f"workers are at least 1 process; got {workers}")
+    folder = _folder(data, out, resume)
+    was_unused = is_unused(folder)
+    try:
+        yield from events_of(
+            data, out=folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
+            split_seed=split_seed, image_size=image_size, classes_at=classes_at,
+            value_range=value_range, columns=columns, view=view, strict=strict, resume=resume,
+            net=net, also=also, archive=archive, workers=workers, candidates=candidates,
+            generates=generates,
+            stop=stop,
+        )  # fmt: skip
+    except MetaloopError:
+        if was_unused:
+            discard_unused(folder)
+        raise
+
+
+def _followed(
+    events: Iterator[LoopEvent],
+    shown: Progress,
+    stopper: Stopper,
+    folder: Path,
+    net: nn.Module | None,
+) -> LearnResult:
+    """Returns the result at the end of the events, which are told on the way."""
+    teller = LearnTeller(shown)
+    left_out: tuple[LeftOut, ...] = ()
+    for event in events:
+        if isinstance(event, DataRead):
+            stopper.can_save, left_out = True, event.left_out
+        teller.tell(event)
+        if isinstance(event, Learned):
+            return LearnResult(folder, event.report, left_out, net)
+    raise AssertionError("learning ended without a report")
+
+
+def _folder(data: Any, out: str | Path | None, resume: bool) -> Path:
+    if out is not None:
+        return Path(out)
+    if resume:
+        raise MetaloopError("--resume goes on with a run; name its folder with --out")
+    return fresh_folder(data_name(data))
+
+
+def _advice(run: LearnResult) -> str:
+    if run.status == "finished":
+        return f"interrupted, but the run in '{run.out}' had finished"
+    saved = f"saved {run.content['model']}" if run.content["model"] else "nothing was measured yet"
+    return f"interrupted; {saved}; go on with out='{run.out}', resume=True and the same arguments"

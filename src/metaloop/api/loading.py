@@ -1,0 +1,50 @@
+"""`load`: the estimator in a model file, whichever of the two it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from torch import nn
+
+from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.modelfile import read_model
+from metaloop.models import Model
+from metaloop.tasks.value_range import ValueRange
+
+MODEL_NAME = "model.metaloop"
+
+_ESTIMATORS: dict[str, type[FewShotClassifier] | type[FewShotRegressor]] = {
+    "classification": FewShotClassifier,
+    "regression": FewShotRegressor,
+}
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    net: nn.Module | None = None,
+    value_range: ValueRange | None = None,
+) -> FewShotClassifier | FewShotRegressor:
+    """Returns the `FewShotClassifier` or `FewShotRegressor` in a model file, or in a run's folder.
+
+    One that `fit` or an estimator's `save` wrote is fitted already. `net`: the module that a model
+    with a net of your own needs; `value_range`: see the estimators. Raises `ModelFileError` if the
+    file is damaged or missing.
+
+    >>> import metaloop as ml
+    >>> ml.FewShotClassifier().fit([[0.0, 1.0], [1.0, 0.0]], ["up", "right"]).save("two.metaloop")
+    >>> classifier = ml.load("two.metaloop")
+    >>> classifier.predict([[0.1, 0.9]]).tolist()
+    ['up']
+    """
+    file = Path(path)
+    if file.is_dir() and (file / MODEL_NAME).exists():
+        file = file / MODEL_NAME
+    kind = _ESTIMATORS[read_model(file).spec.objective]
+    return kind.load(file, net=net, value_range=value_range)
+
+
+def estimator_of(model: Model) -> FewShotClassifier | FewShotRegressor:
+    """Returns a new, unfitted estimator that adapts the model."""
+    return _ESTIMATORS[model.spec.objective](model)

@@ -1,0 +1,18 @@
+"""The table of domains: what is particular to one kind of inputs, by the name in its format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from metaloop.core.domain import Domain
+from metaloop.core.inputs import InputFormat
+from metaloop.domains.images import IMAGES
+from metaloop.domains.vectors import VECTORS
+
+DOMAINS: Mapping[str, Domain] = MappingProxyType({each.name: each for each in (IMAGES, VECTORS)})
+
+
+def domain_of(input_format: InputFormat) -> Domain:
+    """Returns the domain of such inputs."""
+    return DOMAINS[input_format.kind]

@@ -1,0 +1,22 @@
+"""How an interrupted command goes on: the same words again, and `--resume`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from metaloop.api.speaking import say
+
+_DEFAULTS = {"budget": "3m", "ways": 5, "shots": 1, "queries": 15, "seed": 0, "split_seed": 0}
+
+
+def say_how_to_go_on(verb: str, data: str, given: Mapping[str, Any]) -> None:
+    """Writes, on stderr, the command that goes on with an interrupted run."""
+    words = ["metaloop", verb, data]
+    for name, value in given.items():
+        values = value if isinstance(value, list) else [value]  # a repeated option
+        for each in values:
+            if each is not None and each != _DEFAULTS.get(name):
+                words += [f"--{name.replace('_', '-')}", str(each)]
+    say(f"metaloop: go on with: {shlex.join([*words, '--resume'])}")

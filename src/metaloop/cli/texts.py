@@ -1,0 +1,71 @@
+"""Texts as support and as inputs of `predict` and `fit`: tables with a column of text, or lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metaloop.core.errors import DataError
+from metaloop.tasks.readers.table_files import text_rows
+from metaloop.tasks.readers.table_roles import find_roles, text_column
+from metaloop.tasks.readers.tables import TABLE_ENDINGS, is_table, read_table
+from metaloop.tasks.store import LeftOut
+
+Columns = Mapping[str, str | Sequence[str]]
+_LINES = (".txt", ".text")
+
+
+def text_support(
+    path: Path, columns: Columns | None
+) -> tuple[list[str], list[Any], Sequence[LeftOut], list[str]]:
+    """Returns the texts of a table, the label of each, what was left out, and what to note.
+
+    Raises `DataError` for anything but a table with a text and a label.
+    """
+    where = f"support '{path}'"
+    if not (is_table(path) and path.is_file()):
+        what = "is none" if path.exists() else "does not exist"
+        raise DataError(
+            f"{where} {what}: the model takes texts, expected a table with the columns text and "
+            f"label ({', '.join(TABLE_ENDINGS)})"
+        )
+    table = read_table(path)
+    roles = find_roles(where, table, columns)
+    if roles.kind != "text":
+        raise DataError(
+            f"{where} has no column of text ({roles.note}), and the model takes texts; name it "
+            "with --columns text=NAME"
+        )
+    rows = text_rows(table, roles)
+    return rows.texts, rows.labels.tolist(), rows.left_out, [roles.note]
+
+
+def text_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[str, ...]]:
+    """Returns a name for each text of a table or of a file with one text a line, and the texts.
+
+    Empty lines at the end of a file are none. Raises `DataError` for other files.
+    """
+    if is_table(path) and path.is_file():
+        table = read_table(path)
+        texts = table.columns[text_column(table, columns)]
+        return _named(path, np.arange(len(table))), tuple(str(text) for text in texts)
+    if path.suffix.lower() not in _LINES or not path.is_file():
+        what = "" if path.exists() else ", which does not exist"
+        raise DataError(
+            f"the model takes texts: give it a table with a column of text "
+            f"({', '.join(TABLE_ENDINGS)}) or a .txt with one text a line, not '{path}'{what}"
+        )
+    try:
+        lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"'{path}' is not UTF-8 text ({error.reason}); save it as that") from error
+    if not lines:
+        raise DataError(f"'{path}' has no text; expected one a line")
+    return _named(path, np.arange(len(lines))), tuple(lines)
+
+
+def _named(path: Path, rows: np.ndarray) -> list[str]:
+    return [f"{path}[{row}]" for row in rows.tolist()]

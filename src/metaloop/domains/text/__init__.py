@@ -1,0 +1,1 @@
+"""Texts: sentences, titles, messages, in any language that is written in letters."""

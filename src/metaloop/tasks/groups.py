@@ -1,0 +1,194 @@
+"""`GroupFamily`: a task is one group of rows with real targets: a patient, a shop, a user.
+
+The support is some rows of a group, the query others of the same group. Groups are split, sampled
+and counted as classes are; a row may occur in several groups, but a group only once. Inputs and
+targets are standardised by the rows of `train`; what is reported is in the targets' own units.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from metaloop.core.errors import DataError, EpisodeError
+from metaloop.core.inputs import InputFormat
+from metaloop.core.records import PARTS, Part
+from metaloop.core.spec import TaskSpec
+from metaloop.tasks.copied_classes import join_copied_classes
+from metaloop.tasks.episodes import Episodes, Indices
+from metaloop.tasks.family import ClassFamily, TaskFamily, measure_format
+from metaloop.tasks.recognising import Recognised, Seen, recognise, recognise_by_name, seen_of
+from metaloop.tasks.sampling import draw_distinct
+from metaloop.tasks.split import MIN_CLASSES, assign_parts
+from metaloop.tasks.store import LeftOut, Reading, Store
+
+MIN_GROUPS = MIN_CLASSES
+_SAME_GROUP = 0.5  # of its rows: a group of other data that shares as many is the same group
+
+
+@dataclass(frozen=True)
+class GroupFamily(TaskFamily):
+    """Regression tasks over the groups of a store with values; `parts` maps parts to groups."""
+
+    name: str
+    store: Store
+    parts: Mapping[Part, np.ndarray]
+    given_format: InputFormat | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity of the store's content and of its parts."""
+        sha = hashlib.sha256(f"groups {self.store.digest}".encode())
+        for part in PARTS:
+            sha.update(np.ascontiguousarray(self.parts[part], dtype=np.int64).data)
+            sha.update(part.encode())
+        return sha.hexdigest()[:16]
+
+    @cached_property
+    def input_format(self) -> InputFormat:
+        """The format it was given (a model's), else inputs and targets measured on `train`."""
+        return self.given_format or _measured(self.store, self.parts["train"])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        return self.store.device
+
+    def to(self, device: torch.device | str) -> GroupFamily:
+        """Returns the family with its store on `device`."""
+        return replace(self, store=self.store.to(device), given_format=self.input_format)
+
+    def spec(self, ways: int, shots: int, queries: int = 15, part: Part | None = None) -> TaskSpec:
+        """Returns the regression spec; `ways` has no meaning here and becomes 0.
+
+        A group takes part if it has at least `shots` + 1 rows; where it has fewer than `shots` +
+        `queries`, the missing queries are masked. Raises `EpisodeError` if `part` (default: any
+        part) has no such group.
+        """
+        checked: tuple[Part, ...] = (part,) if part else PARTS
+        for name in checked:
+            self._eligible(name, shots)
+        assert self.store.values is not None
+        target_shape = tuple(self.store.values.shape[1:])
+        return TaskSpec(0, shots, queries, self.store.input_shape, "regression", target_shape)
+
+    def sample(
+        self, part: Part, spec: TaskSpec, num_tasks: int, rng: np.random.Generator
+    ) -> Episodes:
+        """Returns episodes of groups drawn uniformly, and of their rows without replacement."""
+        groups = self._eligible(part, spec.shots)
+        members_T = groups[rng.integers(0, len(groups), num_tasks)]
+        by_group = self.store.examples_of
+        sizes = np.array([len(rows) for rows in by_group])
+        starts, order = np.cumsum(sizes) - sizes, np.concatenate(by_group)
+        drawn_TK = draw_distinct(sizes[members_T], spec.shots + spec.queries, rng)
+        rows_TK = order[starts[members_T][:, None] + np.maximum(drawn_TK, 0)]
+
+        def side(columns: slice) -> Indices:
+            rows = rows_TK[:, columns]
+            return Indices(rows, np.zeros_like(rows), drawn_TK[:, columns] >= 0)
+
+        return Episodes(self.store, side(slice(spec.shots)), side(slice(spec.shots, None)), 0)
+
+    def _eligible(self, part: Part, shots: int) -> np.ndarray:
+        groups = self.parts[part]
+        sizes = np.array([len(rows) for rows in self.store.examples_of])[groups]
+        fit: np.ndarray = groups[sizes > shots]
+        if len(fit):
+            return fit
+        if not len(groups):
+            raise EpisodeError(
+                f"{self.name}: part '{part}' has no groups of this data; the groups that a model "
+                "was not trained on are all in part 'test'"
+            )
+        most = int(sizes.max()) - 1
+        raise EpisodeError(
+            f"{self.name}: {shots}-shot needs groups of {shots + 1} rows or more, the largest of "
+            f"part '{part}' has {most + 1}; lower --shots to {most} or add rows"
+        )
+
+
+def group_family(
+    reading: Reading,
+    *,
+    split_seed: int = 0,
+    parts: Mapping[str, Sequence[str]] | None = None,
+    seen: Seen | None = None,
+    input_format: InputFormat | None = None,
+) -> tuple[GroupFamily, tuple[LeftOut, ...], Recognised | None]:
+    """Returns the family of a reading with values, what is left out of it, and what is known of it.
+
+    `parts`, `seen` and `input_format` are those of a model that is to be used on the data: groups
+    that it knows are in the parts that they had, all others in `test`; else groups are dealt.
+    Raises `DataError` for fewer than 8 groups.
+    """
+    store, copied = _without_copies(reading.store)
+    left_out = (*reading.left_out, *copied)
+    recognised: Recognised | None = None
+    if parts is None:
+        if len(store.classes) < MIN_GROUPS:
+            raise DataError(
+                f"{reading.name} has {len(store.classes)} groups; learning keeps groups apart for "
+                f"training, choosing and testing and needs at least {MIN_GROUPS}. To learn one "
+                "function, adapt a learner of other groups: metaloop fit MODEL --support FILE "
+                "--out adapted.metaloop"
+            )
+        split = assign_parts(store.classes, split_seed)
+    else:
+        joint = _joint(store)
+        recognised = (
+            recognise(joint, seen, parts, _SAME_GROUP) if seen else recognise_by_name(joint, parts)
+        )
+        split = dict(recognised.split)
+    return GroupFamily(reading.name, store, split, input_format), left_out, recognised
+
+
+def seen_groups(family: GroupFamily) -> Seen:
+    """Returns what is to be kept of the family's rows, to know its groups again."""
+    return seen_of(ClassFamily(family.name, _joint(family.store), family.parts))
+
+
+def _measured(store: Store, groups: np.ndarray) -> InputFormat:
+    """The format of the inputs and the scale of the targets, over the rows of these groups."""
+    assert store.values is not None
+    members = torch.isin(store.targets, torch.from_numpy(groups).to(store.targets.device))
+    values = store.values[members]
+    mean, deviation = values.mean(0), values.std(0, correction=0)
+    constant = deviation <= 1e-12 * values.abs().amax(0).clamp(min=1e-300)
+    return replace(
+        measure_format(store, groups),
+        target_mean=tuple(mean.tolist()),
+        target_deviation=tuple(torch.where(constant, 1.0, deviation).tolist()),
+    )
+
+
+def _joint(store: Store) -> Store:
+    """The store with inputs and targets side by side: what makes a row the same row."""
+    assert store.values is not None
+    inputs = store.taken(np.arange(len(store)))
+    rows = torch.cat([inputs, store.values.to(inputs.dtype)], dim=1)
+    return replace(store, inputs=rows, values=None)
+
+
+def _without_copies(store: Store) -> tuple[Store, tuple[LeftOut, ...]]:
+    """The store with every group once; groups that share many rows will share a part."""
+    joined, told = join_copied_classes(_joint(store))
+    kept = {info.name for info in joined.classes}
+    gone = [place for place, info in enumerate(store.classes) if info.name not in kept]
+    if gone:
+        store = store.without(np.array(gone, np.int64))
+    told = tuple(replace(item, reason=_OF_GROUPS.get(item.reason, item.reason)) for item in told)
+    return replace(store, classes=joined.classes), tuple(
+        replace(item, what=item.what.replace("class ", "group ", 1)) for item in told
+    )
+
+
+_OF_GROUPS = {
+    "copy of another class": "copy of another group",
+    "classes that share content are in one part": "groups that share content are in one part",
+}

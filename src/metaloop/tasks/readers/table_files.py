@@ -1,0 +1,184 @@
+"""Readings of tables: classes of vectors or of texts, and groups, each of which is a function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from metaloop.core.columns import Texts
+from metaloop.core.errors import DataError
+from metaloop.tasks.readers.arrays import read_examples
+from metaloop.tasks.readers.finish import MIN_EXAMPLES, explain, finish, tally
+from metaloop.tasks.readers.labels import read_labels
+from metaloop.tasks.readers.options import ReadOptions
+from metaloop.tasks.readers.table_roles import Roles, find_roles
+from metaloop.tasks.readers.tables import Table, read_table
+from metaloop.tasks.store import LeftOut, Reading, Store
+
+
+@dataclass(frozen=True)
+class TextRows:
+    """Texts with a label of each, from the rows that have both; `split`, `group` as they stand."""
+
+    texts: list[str]
+    labels: np.ndarray
+    split: np.ndarray | None
+    group: np.ndarray | None
+    left_out: tuple[LeftOut, ...]
+
+
+def read_table_file(path: Path, options: ReadOptions) -> Reading:
+    """Returns the reading of a table in a file; raises `DataError` as `read_table` does."""
+    return reading_of_table(f"table {str(path)!r}", read_table(path), options)
+
+
+def reading_of_table(where: str, table: Table, options: ReadOptions) -> Reading:
+    """Returns the reading of a table, by the roles of its columns.
+
+    Raises `DataError` for tables that are none of the kinds of `table_roles.py`, and for rows with
+    numbers that are missing.
+    """
+    options.refuse_depth(where)
+    roles = find_roles(where, table, options.columns)
+    if roles.kind == "groups":
+        return _read_groups(where, table, roles, options)
+    if roles.kind == "text":
+        return _read_texts(where, table, roles, options)
+    return _read_classes(where, table, roles, options)
+
+
+def text_rows(table: Table, roles: Roles) -> TextRows:
+    """Returns the texts and labels of a table of texts; rows that lack one are left out, counted.
+
+    `roles` are those that `find_roles` gave it, of the kind `text`.
+    """
+    assert roles.text is not None and roles.label is not None
+    rows, left_out = _complete(table, (roles.text, roles.label))
+    return TextRows(
+        [str(text) for text in table.columns[roles.text][rows]],
+        _strings(table.columns[roles.label][rows]),
+        _optional(table, roles.split, rows),
+        _optional(table, roles.group, rows),
+        tuple(left_out),
+    )
+
+
+def numbers_of(table: Table, names: tuple[str, ...] | list[str], rows: Any = ...) -> np.ndarray:
+    """Returns the columns of these names as float32 `[rows, columns]`."""
+    first = table.columns[names[0]][rows]
+    numbers = np.empty((len(first), len(names)), np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        for place, name in enumerate(names):
+            numbers[:, place] = table.columns[name][rows]
+    return numbers
+
+
+def _read_classes(where: str, table: Table, roles: Roles, options: ReadOptions) -> Reading:
+    """The reading of labelled vectors, as an npz of them would have it."""
+    assert roles.label is not None
+    rows, left_out = _complete(table, (roles.label,))
+    labels = read_labels(
+        where,
+        _strings(table.columns[roles.label][rows]),
+        _optional(table, roles.split, rows),
+        _optional(table, roles.group, rows),
+    )
+    labels.left_out.extend(left_out)
+    vectors = numbers_of(table, roles.features, rows)
+    return read_examples(where, table.name, "table", vectors, labels, options, (roles.note,))
+
+
+def _read_texts(where: str, table: Table, roles: Roles, options: ReadOptions) -> Reading:
+    """The reading of labelled texts: nothing is fitted on them before they are split."""
+    _refuse_options_of_images(where, options)
+    rows = text_rows(table, roles)
+    labels = read_labels(where, rows.labels, rows.split, rows.group)
+    return finish(
+        where,
+        "table, texts",
+        Texts.of(rows.texts),
+        labels.targets,
+        labels.classes,
+        [*labels.left_out, *rows.left_out],
+        name=table.name,
+        strict=options.strict,
+        notes=(roles.note,),
+    )
+
+
+def _read_groups(where: str, table: Table, roles: Roles, options: ReadOptions) -> Reading:
+    """The reading of groups: their names are the store's classes, their targets its values."""
+    assert roles.group is not None and roles.target is not None
+    _refuse_options_of_images(where, options)
+    rows, left_out = _complete(table, (roles.group, roles.target))
+    group = table.columns[roles.group][rows]
+    if not table.is_text(roles.group) and not np.array_equal(group, np.rint(group)):
+        raise DataError(
+            f"{where}: the group '{roles.group}' holds measured numbers; a group is a name or a "
+            "whole number"
+        )
+    labels = read_labels(where, _strings(group), _optional(table, roles.split, rows))
+    inputs = numbers_of(table, roles.features, rows)
+    values = table.columns[roles.target][rows].astype(np.float64)
+    finite = np.isfinite(inputs).all(axis=1) & np.isfinite(values.astype(np.float32))
+    if not finite.all():
+        raise DataError(
+            f"{where}: {(~finite).sum()} of {len(finite)} rows hold missing, infinite or too large "
+            f"numbers, the first is row {np.flatnonzero(rows)[np.argmin(finite)] + 1} after the "
+            "header; repair or remove these rows"
+        )
+    store = Store(
+        torch.from_numpy(inputs),
+        torch.from_numpy(labels.targets.astype(np.int64)),
+        tuple(labels.classes),
+        values=torch.from_numpy(values[:, None]),
+    )
+    sizes = np.bincount(labels.targets, minlength=len(labels.classes))
+    small = np.flatnonzero(sizes < MIN_EXAMPLES)
+    left_out = [*labels.left_out, *left_out]
+    if len(small):
+        names = [f"group {labels.classes[index].name!r}" for index in small]
+        left_out.append(tally(names, f"group too small: a group needs {MIN_EXAMPLES} rows"))
+        store = store.without(small)
+    if options.strict and left_out:
+        raise DataError(
+            f"{where}: {sum(item.count for item in left_out)} left out, which strict reading does "
+            f"not allow: {explain(left_out)}; mend the data or read it without strict"
+        )
+    return Reading(table.name, "table, groups", store, tuple(left_out), (roles.note,))
+
+
+def _refuse_options_of_images(where: str, options: ReadOptions) -> None:
+    asked = (options.image_size, options.channels, options.polarity, options.value_range)
+    if any(value is not None for value in asked):
+        raise DataError(
+            f"{where}: image size, channels, polarity and value range are for images; leave these "
+            "options out"
+        )
+
+
+def _complete(table: Table, needed: tuple[str, ...]) -> tuple[np.ndarray, list[LeftOut]]:
+    """Which rows have something in these columns, and what to say of the others."""
+    lacking = np.zeros(len(table), bool)
+    left_out = []
+    for name in needed:
+        missing = table.missing(name) & ~lacking
+        if missing.any():
+            left_out.append(LeftOut(f"rows without '{name}'", "incomplete", int(missing.sum())))
+        lacking |= missing
+    if lacking.all():
+        raise DataError(f"table '{table.name}': no row has {' and '.join(map(repr, needed))}")
+    return ~lacking, left_out
+
+
+def _optional(table: Table, name: str | None, rows: np.ndarray) -> np.ndarray | None:
+    return None if name is None else _strings(table.columns[name][rows])
+
+
+def _strings(values: np.ndarray) -> np.ndarray:
+    """Text as NumPy's own strings, as readers of arrays take it; numbers as they are."""
+    return values.astype(str) if values.dtype == object else values

@@ -1,0 +1,115 @@
+"""Texts by the command line, from a table to predictions, as a user drives it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metaloop.cli import run
+
+Command = Callable[..., Any]
+
+WORDS = (
+    "parcel invoice password refund delivery account card loan flight hotel luggage weather "
+    "recipe oven garden tomato piano concert ticket museum dentist fever bicycle tyre"
+)
+FRAMES = ("where is my {}", "the {} does not work", "I lost my {}", "what does a {} cost")
+QUICK = ("--ways", "4", "--queries", "2", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Packed lines of JSON with a text and an intent: 24 classes of 4."""
+    path = tmp_path_factory.mktemp("texts") / "questions.jsonl.gz"
+    rows = [
+        json.dumps({"id": n, "utterance": frame.format(word), "intent": f"ask_{word}"})
+        for n, (word, frame) in enumerate((w, f) for w in WORDS.split() for f in FRAMES)
+    ]
+    path.write_bytes(gzip.compress("\n".join(rows).encode()))
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small ProtoNet of texts."""
+    out = tmp_path_factory.mktemp("model") / "texts.metaloop"
+    asked = ("--learner", "protonet", "--budget", "20steps", "--out", str(out))
+    assert run(["train", str(table), *asked, *QUICK]) == 0
+    return out
+
+
+@pytest.fixture
+def support(tmp_path: Path) -> Path:
+    """Three examples of each of two new classes, as CSV with other names of the columns."""
+    path = tmp_path / "support.csv"
+    path.write_text(
+        "text,label\nopen the window,house\nthe window is broken,house\nclean a window,house\n"
+        '"a horse, please",animal\nfeed the horse,animal\nthe horse runs,animal\n'
+    )
+    return path
+
+
+def test_a_table_of_texts_is_told_with_its_view(command: Command, table: Path) -> None:
+    told = command("data", table, "--json").json
+    assert told["classes"] == 24 and told["examples"] == 96
+    assert any("% on 'search' (other views: " in note for note in told["understood"])
+    assert "words" in command("data", table, "--view", "words").out
+    assert "'words'" in command("data", table, "--view", "wrods").error
+
+
+def test_the_loop_learns_from_texts(
+    command: Command, table: Path, tmp_path: Path, quick_catalogue: None
+) -> None:
+    out = tmp_path / "run"
+    asked = ("--budget", "30steps", "--workers", "1", "--out", out, "--json")
+    report = command("learn", table, *asked, *QUICK).json
+    assert report["test"]["value"] > 0.5
+    assert report["best"]["promotion"]["1-shot"]["value"] > 0.5
+    assert command("report", out, "--json").code == 0
+    again = command("evaluate", out / "model.metaloop", table, "--episodes", "100", "--json").json
+    assert again["recognised"]["unknown"] == 0
+    assert again["value"] == pytest.approx(report["test"]["value"], abs=0.1)
+
+
+def test_new_texts_are_told_apart_after_a_few_examples(
+    command: Command, model: Path, support: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "asked.txt").write_text("is the window open?\nmy horse\n\n")
+    (tmp_path / "asked.csv").write_text("number,question\n1,a window\n2,the horses\n")
+    asked = ("--support", support, "--json")
+    found = command("predict", model, tmp_path / "asked.txt", tmp_path / "asked.csv", *asked).json
+    assert [row["label"] for row in found["predictions"]] == ["house", "animal"] * 2
+    assert found["predictions"][1]["input"].endswith("asked.txt[1]")
+    adapted = tmp_path / "adapted.metaloop"
+    assert command("fit", model, "--support", support, "--out", adapted).code == 0
+    again = command("predict", adapted, tmp_path / "asked.txt", "--json").json
+    assert again["predictions"] == found["predictions"][:2]
+
+
+def test_what_is_no_text_is_refused_in_one_line(
+    command: Command, model: Path, support: Path, tmp_path: Path
+) -> None:
+    numbers = tmp_path / "numbers.csv"
+    numbers.write_text("a,b,label\n1,2,x\n3,4,y\n")
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(b"no picture")
+    empty = tmp_path / "empty.txt"
+    empty.write_text("\n")
+    latin = tmp_path / "latin.txt"
+    latin.write_bytes("caf\u00e9".encode("latin-1"))
+    for arguments, message in (
+        (("fit", model, "--support", numbers, "--out", "x.metaloop"), "no column of text"),
+        (("fit", model, "--support", picture, "--out", "x.metaloop"), "the model takes texts"),
+        (("predict", model, picture, "--support", support), "the model takes texts"),
+        (("predict", model, empty, "--support", support), "has no text"),
+        (("predict", model, latin, "--support", support), "is not UTF-8"),
+        (("predict", model, numbers, "--support", support), "--columns text=NAME"),
+        (("evaluate", model, numbers, "--quiet"), ""),
+        (("data", numbers, "--view", "words"), ""),
+    ):
+        assert message in command(*arguments).error
