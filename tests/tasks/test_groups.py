@@ -205,5 +205,5 @@ def test_a_group_is_a_name_or_a_whole_number() -> None:
 def test_measured_numbers_are_no_labels_and_the_error_says_what_they_may_be() -> None:
     data = frame()
     del data["group"]
-    with pytest.raises(DataError, match="measured numbers.*--columns group=NAME,target=y"):
+    with pytest.raises(DataError, match=r"measured numbers.*--columns group=NAME,target=y"):
         open_data(data)
