@@ -51,10 +51,20 @@ def run(module: str, name: str, docstring: str) -> int:
 FOUND = list(documented())
 
 
+WHOLE_RUNS = ("metaloop.api.learning.learn", "metaloop.api.learning.stream")  # take seconds
+
+
 @pytest.mark.parametrize(
-    ("module", "name", "docstring"), [pytest.param(*f, id=f[0] + f[1]) for f in FOUND]
+    ("module", "name", "docstring"),
+    [
+        pytest.param(*f, id=f[0] + f[1], marks=[pytest.mark.long] * (f[0] + f[1] in WHOLE_RUNS))
+        for f in FOUND
+    ],
 )
-def test_an_example_prints_what_it_says(module: str, name: str, docstring: str) -> None:
+def test_an_example_prints_what_it_says(
+    module: str, name: str, docstring: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # some write files
     run(module, name, docstring)
 
 

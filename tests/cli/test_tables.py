@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from metaloop.api import learn, load
-from metaloop.catalogue import candidates
-from metaloop.loop import choosing, finishing
+from metaloop.loop.settings import Settings
 
 Command = Callable[..., Any]
 
@@ -167,14 +166,9 @@ def test_the_same_data_are_the_same_family_as_an_npz_and_as_a_table(
 
 @pytest.mark.long
 def test_learn_chooses_a_learner_of_groups_and_reports_it(
-    command: Command, shops: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, shops: Path, settle: Any
 ) -> None:
-    def quick(*arguments: Any, **options: Any) -> list[Any]:
-        every = candidates.catalogue_candidates(*arguments, **options)
-        return [candidate for candidate in every if candidate.learner.name in ("ridge", "anil")]
-
-    monkeypatch.setattr(choosing, "catalogue_candidates", quick)
-    monkeypatch.setattr(finishing, "_TEST_EPISODES", 200)
+    settle(learners=("ridge", "anil"), test_episodes=200)
     learned = command("learn", shops, *ROLES, "--shots", "8", "--queries", "6",
                       "--budget", "120steps", "--workers", "1")  # fmt: skip
     assert learned.code == 0, learned.err
@@ -192,11 +186,13 @@ def test_learn_chooses_a_learner_of_groups_and_reports_it(
 
 
 @pytest.mark.long
-def test_learn_takes_a_data_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_learn_takes_a_data_frame(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
-    monkeypatch.setattr(finishing, "_TEST_EPISODES", 100)
     data = groups_of(24, 14, 1)
     frame = pandas.DataFrame(data["x"], columns=["a", "b", "c"])
     frame["group"], frame["y"] = data["shop"], data["price"]
-    run = learn(frame, out=tmp_path / "run", budget="40steps", shots=8, queries=4, workers=1)
+    run = learn(
+        frame, out=tmp_path / "run", budget="40steps", shots=8, queries=4, workers=1,
+        settings=Settings(test_episodes=100),
+    )  # fmt: skip
     assert run.test is not None and run.test.metric == "mse"
