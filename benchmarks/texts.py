@@ -38,7 +38,7 @@ from metaloop.models import load_model
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.store import ClassInfo, PublishedPart, Reading, Store
 
-EPISODES, SEARCH_EPISODES = 1000, 300
+EPISODES, SEARCH_EPISODES = 1000, 100
 SHOTS = (1, 5)
 DEALT: tuple[tuple[PublishedPart, int], ...] = (("train", 75), ("val", 37), ("test", 38))
 
