@@ -117,20 +117,13 @@ def learned_run(
 ) -> Any:
     """A finished run of `metaloop.learn` among quick learners, to look at and not to change."""
     import metaloop
-    from metaloop.catalogue import candidates
-    from metaloop.loop import choosing
+    from metaloop.loop.settings import Settings
     from metaloop.tasks.readers import read_arrays
 
-    def quick(*arguments: Any, **options: Any) -> list[Any]:
-        every = candidates.catalogue_candidates(*arguments, **options)
-        names = ("nearest_centroid", "protonet", "simpleshot")  # others take seconds
-        return [candidate for candidate in every if candidate.learner.name in names]
-
+    quick = Settings(learners=("nearest_centroid", "protonet", "simpleshot"))  # others take seconds
     reading = read_arrays(*easy_images, name="shapes", image_size=8, polarity="as_is")
     folder = tmp_path_factory.mktemp("learned") / "run"
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(choosing, "catalogue_candidates", quick)
-        return metaloop.learn(reading, budget="30steps", workers=1, out=folder)
+    return metaloop.learn(reading, budget="30steps", workers=1, settings=quick, out=folder)
 
 
 _TABLE_ROW = re.compile(r"\| ([`*])([^`*]+)[`*] \|([^|]*)\|")

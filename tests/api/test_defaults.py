@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import importlib
 import inspect
 from collections.abc import Callable
@@ -11,13 +10,13 @@ from typing import Any
 import pytest
 
 import metaloop as ml
-from metaloop.api import evaluating, learning, loading, training
 from metaloop.cli import evaluate, learn, train
 
+OF_THE_LOOP = {"net", "candidates", "generates", "settings", "executor", "stop"}
 VERBS: dict[str, tuple[Callable[..., Any], Callable[..., Any], set[str]]] = {
     # what only the function has: things that cannot be typed, or are for experiments
-    "learn": (learn.learn, ml.learn, {"net", "candidates", "generates", "stop"}),
-    "stream": (learn.learn, ml.stream, {"net", "candidates", "generates", "stop"}),
+    "learn": (learn.learn, ml.learn, OF_THE_LOOP),
+    "stream": (learn.learn, ml.stream, OF_THE_LOOP),
     "train": (train.train, ml.train, {"stop"}),
     "evaluate": (evaluate.evaluate, ml.evaluate, {"net"}),
 }
@@ -55,25 +54,3 @@ def test_a_learner_that_is_added_to_a_table_can_be_seen() -> None:
     assert {"image", "vector"} <= set(ml.DOMAINS)
     assert "rotate" in ml.GENERATORS and len(ml.PROGRAMS) > 3
     assert importlib.import_module("metaloop.learners") is ml.learners
-
-
-def run_examples(function: Callable[..., Any]) -> doctest.TestResults:
-    """Runs the examples in a docstring, in the folder of the test."""
-    found = doctest.DocTestFinder().find(function, function.__name__, globs={})
-    runner = doctest.DocTestRunner()
-    for test in found:
-        runner.run(test)
-    return runner.summarize()
-
-
-@pytest.mark.parametrize("function", [training.train, evaluating.evaluate, loading.load])
-def test_examples_in_docstrings_run(function: Callable[..., Any]) -> None:
-    failed, attempted = run_examples(function)
-    assert failed == 0 and attempted >= 3
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("function", [learning.learn, learning.stream])
-def test_examples_of_whole_runs_run(function: Callable[..., Any]) -> None:
-    failed, attempted = run_examples(function)
-    assert failed == 0 and attempted >= 3

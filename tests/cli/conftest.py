@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from metaloop.api import learn
 from metaloop.cli import run
-from metaloop.loop import learn
 from metaloop.loop.settings import Settings
 
 QUICK = ("nearest_centroid", "protonet", "simpleshot")  # the gradient learners take seconds
@@ -87,8 +87,8 @@ def settle(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Lets `learn` choose among quick learners only, and go by further settings."""
 
     def settle(**others: Any) -> None:
-        settings = Settings(learners=QUICK, **others)
-        monkeypatch.setattr("metaloop.loop.learn", partial(learn, settings=settings))
+        settings = Settings(**{"learners": QUICK, **others})
+        monkeypatch.setattr("metaloop.api.learn", partial(learn, settings=settings))
 
     return settle
 

@@ -19,6 +19,8 @@ from metaloop.core.errors import MetaloopError
 from metaloop.core.records import Candidate
 from metaloop.loop import DataRead, Generates, Learned, LoopEvent
 from metaloop.loop import learn as events_of
+from metaloop.loop.learning import StartExecutor
+from metaloop.loop.settings import USUAL, Settings
 from metaloop.tasks.store import LeftOut
 from metaloop.tasks.value_range import ValueRange
 
@@ -48,6 +50,8 @@ def learn(
     net: nn.Module | None = None,
     candidates: Sequence[Candidate] | None = None,
     generates: Generates = EVERYTHING,
+    settings: Settings = USUAL,
+    executor: StartExecutor | None = None,
     stop: Callable[[], bool] = lambda: False,
     progress: bool | None = None,
 ) -> LearnResult:
@@ -57,18 +61,16 @@ def learn(
     nothing but warnings; True shows what goes on, where no line can be written over as a line now
     and then on stderr; None does so in notebooks and terminals only.
 
-    Ctrl-C saves what was reached and raises `Interrupted`, a `KeyboardInterrupt` with the result
-    so far; a second one ends it at once. Where `stop()` becomes true, what was reached is saved
-    and returned. Raises `MetaloopError`, in one line, for everything that the caller can mend.
+    Ctrl-C saves what was reached and raises `Interrupted`, with the result so far; a second one
+    ends it at once. Where `stop()` becomes true, what was reached is saved and returned. Raises
+    `MetaloopError`, in one line, for everything that the caller can mend.
 
     >>> import metaloop as ml
     >>> run = ml.learn("sinusoid", budget="40steps", shots=10, queries=10, workers=1, out="waves")
     >>> run.test.episodes, run.test.metric
     (1000, 'mse')
-    >>> run.model.fit([[-1.0], [0.5], [2.0]], [0.2, 0.9, -0.4]).predict([[1.0]]).shape
-    (1,)
-    >>> run.report().name
-    'report.html'
+    >>> wave = run.model.fit([[-1.0], [0.5], [2.0]], [0.2, 0.9, -0.4])
+    >>> page = run.report()
     """
     with Stopper() as stopper, Progress(style_of(progress)) as shown:
         shown.status(f"reading {data_name(data)}")
@@ -78,7 +80,7 @@ def learn(
             split_seed=split_seed, image_size=image_size, classes_at=classes_at,
             value_range=value_range, columns=columns, view=view, also=also, archive=archive,
             workers=workers, strict=strict, resume=resume, net=net, candidates=candidates,
-            generates=generates,
+            generates=generates, settings=settings, executor=executor,
             stop=lambda: stop() or stopper(),
         )  # fmt: skip
         run = _followed(events, shown, stopper, folder, net)
@@ -110,6 +112,8 @@ def stream(
     net: nn.Module | None = None,
     candidates: Sequence[Candidate] | None = None,
     generates: Generates = EVERYTHING,
+    settings: Settings = USUAL,
+    executor: StartExecutor | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[LoopEvent]:
     """Yields what happens in `learn` (see `metaloop.loop`); the last event is `Learned`.
@@ -119,16 +123,15 @@ def stream(
     new folder, by default `runs/NAME-1`, -2, ...; one in which nothing could be tried is removed.
     `also`: further data to learn from, if it helps. `archive`: that of earlier runs, to start from
     what they found. `net`: a module of your own. `candidates`: what the race starts with instead of
-    the catalogue's. `generates` leaves parts of the loop out, for experiments. When `stop()`
-    becomes true, the best model so far is saved and the run ends as `interrupted`. Ctrl-C is an
-    ordinary `KeyboardInterrupt` here: `resume=True` goes on with what the archive holds.
+    the catalogue's. `generates` leaves parts of the loop out, `settings` are other numbers to go
+    by, for experiments. `executor`: what runs the jobs instead of processes on this machine. When
+    `stop()` becomes true, the best model so far is saved and the run ends as `interrupted`. Ctrl-C
+    is an ordinary `KeyboardInterrupt` here: `resume=True` goes on with what the archive holds.
 
     >>> import metaloop as ml
-    >>> from metaloop.loop import DataRead
-    >>> for event in ml.stream("sinusoid", budget="40steps", shots=10, workers=1, out="more waves"):
-    ...     if isinstance(event, DataRead):
-    ...         print(event.name)
-    sinusoid
+    >>> events = ml.stream("sinusoid", budget="40steps", shots=10, workers=1, out="more waves")
+    >>> [event.name for event in events if isinstance(event, ml.loop.DataRead)]
+    ['sinusoid']
     """
     if workers is not None and workers < 1:
         raise MetaloopError(f"workers are at least 1 process; got {workers}")
@@ -140,8 +143,7 @@ def stream(
             split_seed=split_seed, image_size=image_size, classes_at=classes_at,
             value_range=value_range, columns=columns, view=view, strict=strict, resume=resume,
             net=net, also=also, archive=archive, workers=workers, candidates=candidates,
-            generates=generates,
-            stop=stop,
+            generates=generates, settings=settings, executor=executor, stop=stop,
         )  # fmt: skip
     except MetaloopError:
         if was_unused:
