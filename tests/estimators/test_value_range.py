@@ -146,7 +146,7 @@ def test_vectors_have_no_value_range(sinusoid_model: Model) -> None:
         FewShotClassifier(value_range=(0, 1)),
         FewShotRegressor(sinusoid_model, value_range=(0, 1)),
     ):
-        with pytest.raises(InputError, match="takes vectors of numbers; leave it away"):
+        with pytest.raises(InputError, match="takes no images; leave it away"):
             estimator.fit(x, [0, 1] * 3)
     with pytest.raises(InputError, match=r"a pair of numbers.*'0\.\.1'"):
         FewShotClassifier(value_range="0..1").fit(x, [0, 1] * 3)  # type: ignore[arg-type]

@@ -313,7 +313,7 @@ def test_parquet_is_read_as_the_frame_that_was_written(tmp_path: Path) -> None:
             "n": [1, None],
             "x": pyarrow.array([0.5, None], pyarrow.float32()),
             "t": pyarrow.array(["a", None]).dictionary_encode(),
-            "d": pyarrow.array([1, 2]).cast(pyarrow.decimal128(20, 2)),
+            "d": pyarrow.array([1, 2]).cast(pyarrow.decimal128(22, 2)),
             "l": [[1], None],
         }
     )
