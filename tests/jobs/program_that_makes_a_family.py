@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from metaloop.core.columns import tensors_of
 from metaloop.engine.memory import keep_large_blocks
 from metaloop.jobs.workplace import TrainingData, Workplace
 from metaloop.tasks.family import ClassFamily
@@ -30,9 +31,9 @@ if __name__ == "__main__":
     before_most, before_held = most(), held()
     made = place.training_family(TrainingData(text="rotate(90)", seed=1))
     assert isinstance(made, ClassFamily)
-    for piece in torch.split(made.store.inputs, 256):
-        piece.float().mean()
-    base = place.family
-    assert isinstance(base, ClassFamily)
-    data = base.store.inputs.nbytes + made.store.inputs.nbytes
+    tensors = tensors_of(made.store.inputs)  # the run's own examples, and those that were made
+    for tensor in tensors:
+        for piece in torch.split(tensor, 256):
+            piece.float().mean()
+    data = sum(tensor.nbytes for tensor in tensors)
     sys.stdout.write(f"{data} {most() - before_most} {held() - before_held}\n")
