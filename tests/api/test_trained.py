@@ -13,7 +13,6 @@ import pytest
 
 import metaloop as ml
 from metaloop.archive import Archive
-from metaloop.catalogue import load_model
 from metaloop.core.errors import (
     InputError,
     MetaloopError,
@@ -21,6 +20,7 @@ from metaloop.core.errors import (
     OutputError,
     UnknownNameError,
 )
+from metaloop.models import load_model
 from metaloop.tasks.store import Reading
 
 
