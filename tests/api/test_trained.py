@@ -60,6 +60,7 @@ def test_without_out_nothing_is_written(shapes: Reading, tmp_path: Path) -> None
     assert isinstance(ml.load("model.metaloop"), ml.FewShotClassifier)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_saves_the_model_and_a_state_to_go_on_from(shapes: Reading, tmp_path: Path) -> None:
     left = iter([True])
 
