@@ -17,6 +17,7 @@ exclude_patterns = ["_ext"]
 highlight_language = "text"
 myst_heading_anchors = 4
 
+autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 90
 add_module_names = False

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 # The project's pages lie above the folder `docs`; docs/NAME.md includes each under its own name.
 _ABOVE = re.compile(r"\]\(\.\./(ARCHITECTURE|CHANGELOG|CONTRIBUTING|LOG)\.md")
-_OF_SKLEARN = "score, " + ", ".join(
+_KIND = re.compile(r" <.*>$")
+_ANY_SEED = re.compile(r";? ?0<=x<=9223372036854775807")
+_OF_SKLEARN = "get_metadata_routing, " + ", ".join(
     f"set_{method}_request" for method in ("fit", "partial_fit", "predict", "score")
 )
 
@@ -48,7 +50,11 @@ class Verb(SphinxDirective):
         verb = group.commands[self.arguments[0]]
         context = verb.context_class(verb, info_name=self.arguments[0])
         records = [parameter.get_help_record(context) for parameter in verb.get_params(context)]
-        rows = [(f"`{names}`", _escaped(said)) for names, said in filter(None, records)]
+        rows = [
+            (f"`{_without_kind(names)}`", _escaped(_ANY_SEED.sub("", said)))
+            for names, said in filter(None, records)
+            if names != "--help"
+        ]
         return self.parse_text_to_nodes(_table(("written", "what it does"), rows))
 
 
@@ -94,7 +100,8 @@ def _public_names() -> Iterator[str]:
             yield from (f".. autoclass:: metaloop.{name}", "   :members:")
             if issubclass(value, BaseEstimator):
                 yield "   :inherited-members: BaseEstimator"
-                yield f"   :exclude-members: {_OF_SKLEARN}"
+                own = "" if "score" in vars(value) else ", score"
+                yield f"   :exclude-members: {_OF_SKLEARN}{own}"
             yield ""
     yield from ("```", "")
     tables = [f"`{name}`" for name in found if name.isupper()]
@@ -104,6 +111,11 @@ def _public_names() -> Iterator[str]:
     for name, value in found.items():
         if inspect.ismodule(value):
             yield f"- `metaloop.{name}`: {(value.__doc__ or '').strip().partition(chr(10))[0]}"
+
+
+def _without_kind(names: str) -> str:
+    """`DATA` of `DATA <str>`; what an option is given stays."""
+    return names if names.startswith("-") else _KIND.sub("", names)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

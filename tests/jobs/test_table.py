@@ -17,7 +17,8 @@ from metaloop.catalogue.candidates import catalogue_candidates, make_candidate
 from metaloop.core.budget import Budget
 from metaloop.core.inputs import InputFormat
 from metaloop.core.packing import scores_to_json
-from metaloop.core.records import Candidate, Choice, CurvePoint, Protocol, Result
+from metaloop.core.records import Candidate, CurvePoint, Protocol
+from metaloop.core.records import Result as Measurement
 from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import EpisodeScores
 from metaloop.executors.base import Job
@@ -27,7 +28,15 @@ from metaloop.jobs.inventing import InventRequest, InventResult
 from metaloop.jobs.joining import Joinable, JoinRequest, JoinResult
 from metaloop.jobs.judging import Entrant, JudgeRequest, JudgeResult
 from metaloop.jobs.measured import Figures, Found, TaskFigures
-from metaloop.jobs.table import WORK, arguments_of, name_of, result_of, works_in
+from metaloop.jobs.table import (
+    WORK,
+    Request,
+    Result,
+    arguments_of,
+    name_of,
+    result_of,
+    works_in,
+)
 from metaloop.jobs.training import Start, TrainRequest, TrainResult
 from metaloop.jobs.workplace import TrainingData, prepare
 from metaloop.modelfile.typed_json import decode, encode
@@ -37,106 +46,70 @@ IMAGES = InputFormat("image", (1, 16, 16), (0.4,), (0.3,))
 SPEC = TaskSpec(3, 2, 5, (1, 16, 16), num_training_classes=7)
 CANDIDATES = tuple(catalogue_candidates(IMAGES, SPEC))
 SCORES = EpisodeScores.independent(np.array([0.25, 1 / 3, 0.5]))
-RESULT = Result("accuracy", 1 / 3, 0.1, 3, Protocol("search", 5, 1, 5, "none", "list", "data"))
+RESULT = Measurement("accuracy", 1 / 3, 0.1, 3, Protocol("search", 5, 1, 5, "none", "list", "data"))
 FIGURES = Figures("finished", tasks=(TaskFigures(RESULT, scores_to_json(SCORES)),))
 FAILED = Figures("diverged", "loss is nan")
 
-candidates = st.sampled_from(CANDIDATES)
-numbers = st.integers(0, 2**31)
-figures = st.sampled_from([FIGURES, FAILED])
-found = st.builds(Found, candidates, figures, st.text(), st.none() | st.text(), st.none())
-data = st.builds(
-    TrainingData,
-    st.lists(st.text(), max_size=2).map(tuple),
-    st.just("rotate(90)"),
-    numbers,
-    st.none() | numbers,
-    st.none() | candidates,
-)
-budgets = st.builds(Budget, steps=st.integers(1, 99)) | st.builds(Budget, st.floats(0.1, 99))
-seconds = st.floats(0, 1e6)
-REQUESTS = st.one_of(
-    st.builds(
-        TrainRequest,
-        numbers,
-        st.lists(candidates, min_size=1, max_size=2).map(tuple),
-        budgets,
-        numbers,
-        numbers,
-        data,
-        st.none() | st.builds(Start, numbers, candidates, data),
-    ),
-    st.builds(
-        InventRequest,
-        numbers,
-        numbers,
-        candidates,
-        st.lists(candidates, max_size=2).map(tuple),
-        st.lists(st.text(), max_size=2).map(tuple),
-        st.none() | seconds,
-        st.none() | numbers,
-        numbers,
-        numbers,
-    ),
-    st.builds(
-        JoinRequest,
-        numbers,
-        st.lists(st.builds(Joinable, st.none() | numbers, candidates), max_size=2).map(tuple),
-        st.lists(candidates, max_size=2).map(tuple),
-        numbers,
-        numbers,
-    ),
-    st.builds(
-        JudgeRequest,
-        st.lists(
-            st.builds(Entrant, candidates, st.none(), st.just((scores_to_json(SCORES),))),
-            max_size=2,
-        ).map(tuple),
-        numbers,
-        numbers,
-    ),
-    st.builds(
-        BaselinesRequest,
-        st.lists(candidates, max_size=2).map(tuple),
-        numbers,
-        numbers,
-        st.none() | seconds,
-    ),
-)
-RESULTS = st.one_of(
-    st.builds(
-        TrainResult,
-        st.sampled_from(["finished", "diverged"]),
-        st.text(),
-        numbers,
-        seconds,
-        seconds,
-        st.none() | seconds,
-        st.none() | seconds,
-        st.lists(st.builds(CurvePoint, numbers, seconds, seconds), max_size=2).map(tuple),
-        st.lists(figures, max_size=2).map(tuple),
-    ),
-    st.builds(InventResult, st.lists(found, max_size=2).map(tuple), numbers),
-    st.builds(JoinResult, st.just((3, 1)), numbers, st.lists(found, max_size=2).map(tuple)),
-    st.builds(JudgeResult, st.lists(figures, max_size=2).map(tuple)),
-    st.builds(BaselinesResult, st.lists(found, max_size=2).map(tuple)),
-)
+
+def requests_of(number: int, text: str, seconds: float, is_given: bool) -> list[Request]:
+    """Returns a request of each kind with these values in it; what may be None is, or is not."""
+    two = (CANDIDATES[number % len(CANDIDATES)], CANDIDATES[-1])
+    data = TrainingData((text,), "rotate(90)", number, number, two[0])
+    plain = TrainingData(seed=number)
+    budget = Budget(seconds) if is_given else Budget(steps=1 + number)
+    start = Start(number, two[1], data) if is_given else None
+    given = seconds if is_given else None
+    known = (scores_to_json(SCORES),) if is_given else ()
+    return [
+        TrainRequest(number, two, budget, 1, 2, data if is_given else plain, start),
+        InventRequest(1, number, two[0], two, (text,), given, None if is_given else number, 3, 4),
+        JoinRequest(number, (Joinable(number if is_given else None, two[0]),), two, 5, 6),
+        JudgeRequest((Entrant(two[0], None, known), Entrant(two[1], number)), number, 7),
+        BaselinesRequest(two, number, 8, given),
+    ]
+
+
+def results_of(number: int, text: str, seconds: float, is_given: bool) -> list[Result]:
+    """Returns a result of each kind with these values in it; what may be None is, or is not."""
+    candidate = CANDIDATES[number % len(CANDIDATES)]
+    figures = (FIGURES, FAILED) if is_given else ()
+    found = tuple(Found(candidate, one, text, text, None) for one in figures)
+    given = seconds if is_given else None
+    curve = (CurvePoint(number, seconds, seconds),)
+    return [
+        TrainResult("diverged", text, number, seconds, 0.5, given, given, curve, figures),
+        InventResult(found, number),
+        JoinResult((number, 1), 2, found),
+        JudgeResult(figures),
+        BaselinesResult(found),
+    ]
+
+
+values = (st.integers(0, 2**31), st.text(), st.floats(0.1, 1e6), st.booleans())
 
 
 def through_json(value: Any) -> Any:
     return json.loads(json.dumps(encode(value)))
 
 
-@given(REQUESTS)
-def test_a_request_is_the_same_after_json(asked: Any) -> None:
-    kind = WORK[name_of(asked)]
-    assert decode(kind.request, json.loads(json.dumps(arguments_of(asked))), "it") == asked
+@given(*values)
+def test_a_request_is_the_same_after_json(
+    number: int, text: str, seconds: float, is_given: bool
+) -> None:
+    made = requests_of(number, text, seconds, is_given)
+    assert [name_of(asked) for asked in made] == ["train", "invent", "join", "judge", "baselines"]
+    for asked in made:
+        arguments = json.loads(json.dumps(arguments_of(asked)))
+        assert decode(WORK[name_of(asked)].request, arguments, "it") == asked
 
 
-@given(RESULTS)
-def test_a_result_is_the_same_after_json(result: Any) -> None:
-    (work,) = [name for name, kind in WORK.items() if isinstance(result, kind.result)]
-    assert result_of(work, through_json(result)) == result
+@given(*values)
+def test_a_result_is_the_same_after_json(
+    number: int, text: str, seconds: float, is_given: bool
+) -> None:
+    for result in results_of(number, text, seconds, is_given):
+        (work,) = [name for name, kind in WORK.items() if isinstance(result, kind.result)]
+        assert result_of(work, through_json(result)) == result
 
 
 def test_an_identity_is_the_same_after_json() -> None:
@@ -175,6 +148,5 @@ def test_a_request_that_lacks_something_is_a_failed_job_and_no_crash(
 
 def test_the_mean_of_figures_is_signed_so_that_more_is_better() -> None:
     assert FIGURES.goodness == pytest.approx(1 / 3) and FAILED.goodness == -math.inf
-    error = Result("mse", 2.0, 0.1, 3, RESULT.protocol)
+    error = Measurement("mse", 2.0, 0.1, 3, RESULT.protocol)
     assert Figures("finished", tasks=(TaskFigures(error, {}),)).goodness == -2.0
-    assert Choice("protonet") != Choice("ridge")

@@ -43,7 +43,7 @@ def test_parts_share_no_group_and_every_group_is_in_one() -> None:
     family = family_of(frame())
     members = np.concatenate([family.parts[part] for part in PARTS])
     assert sorted(members.tolist()) == list(range(16))
-    assert [len(family.parts[part]) for part in PARTS] == [8, 2, 2, 4]
+    assert [len(family.parts[part]) for part in PARTS] == [4, 4, 4, 4]
 
 
 def test_a_published_split_stays() -> None:
@@ -131,7 +131,7 @@ def test_a_model_knows_its_groups_again_whatever_they_are_called() -> None:
     again = open_data(renamed, **known)
     assert again.recognised is not None
     assert dict(again.recognised.counts) == {
-        "unknown": 0, "train": 8, "search": 2, "promotion": 2, "test": 4,
+        "unknown": 0, "train": 4, "search": 4, "promotion": 4, "test": 4,
     }  # fmt: skip
     fresh = open_data(new, **known)
     assert fresh.recognised is not None and fresh.recognised.counts["unknown"] == 16
@@ -200,3 +200,10 @@ def test_a_group_is_a_name_or_a_whole_number() -> None:
     data["group"] = np.linspace(0, 1, len(data["y"]))
     with pytest.raises(DataError, match="the group 'group' holds measured numbers"):
         open_data(data, columns={"target": "y"})
+
+
+def test_measured_numbers_are_no_labels_and_the_error_says_what_they_may_be() -> None:
+    data = frame()
+    del data["group"]
+    with pytest.raises(DataError, match=r"measured numbers.*--columns group=NAME,target=y"):
+        open_data(data)

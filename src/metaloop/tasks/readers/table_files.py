@@ -81,9 +81,15 @@ def _read_classes(where: str, table: Table, roles: Roles, options: ReadOptions) 
     """The reading of labelled vectors, as an npz of them would have it."""
     assert roles.label is not None
     rows, left_out = _complete(table, (roles.label,))
+    values = table.columns[roles.label][rows]
+    if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
+        raise DataError(
+            f"{where}: '{roles.label}' holds measured numbers, which are no classes; to learn to "
+            f"predict them name the column of groups: --columns group=NAME,target={roles.label}"
+        )
     labels = read_labels(
         where,
-        _strings(table.columns[roles.label][rows]),
+        _strings(values),
         _optional(table, roles.split, rows),
         _optional(table, roles.group, rows),
     )
