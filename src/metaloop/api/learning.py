@@ -169,7 +169,7 @@ def _followed(
 
 
 def _folder(data: Any, out: str | Path | None, resume: bool, workers: int | None) -> Path:
-    """The folder of a run, made if it has no name yet; what is wrong with it is said before that."""
+    """The folder of a run, made if it has no name; what is wrong is said before that."""
     if workers is not None and workers < 1:
         raise MetaloopError(f"workers are at least 1 process; got {workers}")
     if out is not None:
