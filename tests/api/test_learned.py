@@ -132,6 +132,7 @@ def test_where_stop_becomes_true_what_was_reached_is_returned(shapes: Reading) -
         run.model  # noqa: B018
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_saves_and_says_how_to_go_on(shapes: Reading, json_contract: Any) -> None:
     stop = stopping(lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(ml.Interrupted, match="resume=True") as stopped:

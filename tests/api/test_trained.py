@@ -13,7 +13,6 @@ import pytest
 
 import metaloop as ml
 from metaloop.archive import Archive
-from metaloop.catalogue import load_model
 from metaloop.core.errors import (
     InputError,
     MetaloopError,
@@ -21,6 +20,7 @@ from metaloop.core.errors import (
     OutputError,
     UnknownNameError,
 )
+from metaloop.models import load_model
 from metaloop.tasks.store import Reading
 
 
@@ -60,6 +60,7 @@ def test_without_out_nothing_is_written(shapes: Reading, tmp_path: Path) -> None
     assert isinstance(ml.load("model.metaloop"), ml.FewShotClassifier)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_saves_the_model_and_a_state_to_go_on_from(shapes: Reading, tmp_path: Path) -> None:
     left = iter([True])
 

@@ -74,7 +74,7 @@ def learn(
     """
     with Stopper() as stopper, Progress(style_of(progress)) as shown:
         shown.status(f"reading {data_name(data)}")
-        folder = _folder(data, out, resume)
+        folder = _folder(data, out, resume, workers)
         events = stream(
             data, budget=budget, ways=ways, shots=shots, queries=queries, out=folder, seed=seed,
             split_seed=split_seed, image_size=image_size, classes_at=classes_at,
@@ -133,9 +133,7 @@ def stream(
     >>> [event.name for event in events if isinstance(event, ml.loop.DataRead)]
     ['sinusoid']
     """
-    if workers is not None and workers < 1:
-        raise MetaloopError(f"workers are at least 1 process; got {workers}")
-    folder = _folder(data, out, resume)
+    folder = _folder(data, out, resume, workers)
     was_unused = is_unused(folder)
     try:
         yield from events_of(
@@ -170,7 +168,10 @@ def _followed(
     raise AssertionError("learning ended without a report")
 
 
-def _folder(data: Any, out: str | Path | None, resume: bool) -> Path:
+def _folder(data: Any, out: str | Path | None, resume: bool, workers: int | None) -> Path:
+    """The folder of a run, made if it has no name; what is wrong is said before that."""
+    if workers is not None and workers < 1:
+        raise MetaloopError(f"workers are at least 1 process; got {workers}")
     if out is not None:
         return Path(out)
     if resume:
