@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
     pages = sorted(folder.rglob("*.html"))
     findings = [
         f"{path}: fetches {what}"
-        for path in [*pages, *sorted(folder.rglob("*.css"))]
+        for path in [*pages, *sorted(folder.rglob("*.css")), *sorted(folder.rglob("*.svg"))]
         for what in fetched_elsewhere(path.read_text(encoding="utf-8"), path.suffix == ".css")
     ]
     print("\n".join([*findings, f"{folder}: {len(pages)} pages"]))

@@ -5,7 +5,9 @@
 """
 
 import io
+import re
 import sys
+from pathlib import Path
 
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
@@ -21,7 +23,9 @@ def main() -> None:
     console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
     for line in sys.stdin:
         console.print(Text.from_ansi(line.rstrip("\n")))
-    console.save_svg(path, title="metaloop", theme=MONOKAI)
+    picture = console.export_svg(title="metaloop", theme=MONOKAI)
+    # without fonts of another host: the reader's own will do
+    Path(path).write_text(re.sub(r"\s*@font-face \{[^}]*\}", "", picture), encoding="utf-8")
 
 
 if __name__ == "__main__":

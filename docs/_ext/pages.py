@@ -47,7 +47,9 @@ class Verb(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Returns one table, arguments first."""
         group: Any = get_command(command_line)
-        verb = group.commands[self.arguments[0]]
+        verb = group.commands.get(self.arguments[0])
+        if verb is None:
+            raise self.error(f"there is no verb {self.arguments[0]!r}")
         context = verb.context_class(verb, info_name=self.arguments[0])
         records = [parameter.get_help_record(context) for parameter in verb.get_params(context)]
         rows = [

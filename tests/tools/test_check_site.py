@@ -62,5 +62,12 @@ def test_a_style_sheet_that_fetches_fails_the_check(
     assert "fetches https://a.example/f" in capsys.readouterr().out
 
 
+def test_a_picture_with_fonts_of_another_host_fails_the_check(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text('<img src="x.svg">', encoding="utf-8")
+    style = '@font-face { src: local("Own"), url("https://a.example/f.woff2") }'
+    (tmp_path / "x.svg").write_text(f"<svg><style>{style}</style></svg>", encoding="utf-8")
+    assert tool.main([str(tmp_path)]) == 1
+
+
 def test_a_folder_without_pages_fails_the_check(tmp_path: Path) -> None:
     assert tool.main([str(tmp_path)]) == 1
