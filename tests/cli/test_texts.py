@@ -69,7 +69,6 @@ def test_the_loop_learns_from_texts(
     asked = ("--budget", "30steps", "--workers", "1", "--out", out, "--json")
     report = command("learn", table, *asked, *QUICK).json
     assert report["test"]["value"] > 0.5
-    assert report["best"]["promotion"]["1-shot"]["value"] > 0.5
     assert command("report", out, "--json").code == 0
     again = command("evaluate", out / "model.metaloop", table, "--episodes", "100", "--json").json
     assert again["recognised"]["unknown"] == 0

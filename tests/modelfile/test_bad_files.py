@@ -18,6 +18,7 @@ import torch
 
 from metaloop.core.errors import MetaloopError, ModelFileError, OutputError
 from metaloop.modelfile import ModelFile, file_hash, read_model, write_model
+from metaloop.modelfile.format import VERSION
 
 Members = dict[str, bytes]
 Card = dict[str, Any]
@@ -100,7 +101,7 @@ def test_a_changed_score_is_noticed(path: Path) -> None:
 
 def test_a_newer_version_asks_for_an_upgrade_whatever_else_is_new(path: Path) -> None:
     members = members_of(path)
-    card = {"format": "metaloop model", "format_version": 3, "news": True}
+    card = {"format": "metaloop model", "format_version": VERSION + 1, "news": True}
     zip_again(path, {**members, "learner.json": json.dumps(card).encode(), "new.bin": b""})
     assert "written by a newer metaloop" in refusal(path)
     assert "upgrade" in refusal(path)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +94,18 @@ def test_a_model_of_classes_refuses_regression(model: Model) -> None:
         evaluate_model(model, "sinusoid", episodes=5)
 
 
+def stop_after(steps: int) -> Callable[[], bool]:
+    """Returns what says stop when it was asked so many times."""
+    asked = itertools.count(1)
+    return lambda: next(asked) > steps
+
+
 def test_training_goes_on_from_its_checkpoint_bit_equal(
-    model: Model, reading: Any, tools: Any, tmp_path: Path
+    model: Model, reading: Any, tmp_path: Path
 ) -> None:
     path = tmp_path / "state"
     options = {"budget": "100steps", "checkpoint": path}
-    first = trained(reading, "protonet", stop=tools.stop_after(9), **options)
+    first = trained(reading, "protonet", stop=stop_after(9), **options)
     assert first.interrupted
     resumed = trained(reading, "protonet", resume=True, **options)
     assert not resumed.interrupted

@@ -273,9 +273,9 @@ def _text_only(root: Path) -> Path:
     return root
 
 
-def _table(root: Path) -> Path:
-    (root / "table.csv").write_text("a,b\n")
-    return root / "table.csv"
+def _other(root: Path) -> Path:
+    (root / "table.xls").write_text("a,b\n")
+    return root / "table.xls"
 
 
 def _newline(root: Path) -> Path:
@@ -291,7 +291,7 @@ def _newline(root: Path) -> Path:
         (_one_class, "only class 'alone' has at least 2 usable examples"),
         (_corrupt, "none of its 3 images can be read"),
         (_text_only, r"no images found.*a/notes\.txt \(not an image\)"),
-        (_table, "is not a kind of data that is supported: a folder"),
+        (_other, "is not a kind of data that is supported: a folder"),
         (_newline, "does not exist"),
     ],
 )
