@@ -14,7 +14,7 @@ from metaloop.core.columns import Column, tensors_of
 from metaloop.core.randomness import numpy_stream
 
 _WORD_BYTES = 8
-_EXAMPLES_AT_ONCE = 4096
+_BYTES_AT_ONCE = 1 << 21  # what a processor's cache holds
 
 
 def fingerprints(inputs: Column) -> np.ndarray:
@@ -30,8 +30,9 @@ def _of_tensor(inputs: Tensor) -> np.ndarray:
     rng = numpy_stream(0, "fingerprints")
     weights = rng.integers(0, 2**64, num_words, dtype=np.uint64, endpoint=False) | np.uint64(1)
     out = np.empty(len(rows), np.uint64)
-    for start in range(0, len(rows), _EXAMPLES_AT_ONCE):
-        piece = octets[start : start + _EXAMPLES_AT_ONCE]
+    at_once = max(1, _BYTES_AT_ONCE // max(1, octets.shape[1]))
+    for start in range(0, len(rows), at_once):
+        piece = octets[start : start + at_once]
         if padding:
             piece = np.pad(piece, ((0, 0), (0, padding)))
         words = piece.view(np.uint64)
