@@ -9,7 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from metaloop.catalogue.views import in_view, needs_view, seen_family
+from metaloop.catalogue.sights import encoded_family, in_view, seen_family
+from metaloop.catalogue.views import detail_of, needs_view, own_format
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, MetaloopError, unknown_name
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
@@ -92,10 +94,14 @@ def open_data(
     value_range: ValueRange | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     view: FittedView | str | None = None,
+    backbone: Encoder | None = None,
+    detail: int = 0,
 ) -> OpenedData:
     """Returns the family that DATA is: a built-in name, a path, a data frame, or a `Reading`.
 
     `view`: that of a model, or the name of one, for data that are no tensors; None takes the best.
+    `backbone`: an encoder that inputs are seen through. `detail`: the side in pixels at which
+    images are kept beside, for encoders that will see them later.
     `classes_at` and `value_range` are for folders and images, `columns` for tables and data frames,
     as in `tasks.readers.read`. `input_format`, `parts` and `seen` are those of a model that is to
     be used on the data: classes that it knows are in the parts that they had, all others in `test`.
@@ -110,8 +116,12 @@ def open_data(
     elif not isinstance(data, str | Path):
         reading = read_frame(data, columns=columns, strict=strict)
     else:
-        asked = {"strict": strict, "classes_at": classes_at, "value_range": value_range}
-        reading = _read(data, image_size, input_format, asked | {"columns": columns})
+        fitted = None if isinstance(view, str) else view
+        own = None if input_format is None else own_format(fitted, input_format)
+        asked: dict[str, Any] = {"strict": strict, "classes_at": classes_at, "columns": columns}
+        asked["value_range"] = value_range
+        asked["detail"] = max(detail, detail_of(fitted), backbone.card.size if backbone else 0)
+        reading = _read(data, image_size, own, asked)
     if view is None or isinstance(view, str):
         _check_shape(reading, input_format)
     if reading.store.values is not None:
@@ -124,7 +134,7 @@ def open_data(
     else:
         if parts is None:
             _check_enough(data, reading)
-        opened = _in_classes(reading, split_seed, parts, seen, input_format, view)
+        opened = _in_classes(reading, split_seed, parts, seen, input_format, view, backbone)
     _check_strict(reading, opened.left_out, strict)
     return opened
 
@@ -136,6 +146,7 @@ def _in_classes(
     seen: Seen | None,
     input_format: InputFormat | None,
     view: FittedView | str | None,
+    backbone: Encoder | None,
 ) -> OpenedData:
     """The family of a reading whose tasks are classes: split, and only then seen in a view."""
     recognised = None
@@ -152,6 +163,11 @@ def _in_classes(
     notes = reading.notes
     if view is not None and not isinstance(view, str):
         family = in_view(family, view)
+    elif backbone is not None:
+        if view is not None:
+            raise DataError("inputs are seen through a backbone or in a view; leave one away")
+        family, told = encoded_family(family, backbone)
+        notes = (*notes, told)
     elif needs_view(family.store.inputs):
         family, told = seen_family(family, view)
         notes = (*notes, told)

@@ -279,7 +279,7 @@ def _proposer(
         Population(gain),
         field.contenders,
         field.baselines,
-        run.family.input_format,
+        {view: run.family.seen(view).input_format for view in run.family.views},
         run.spec,
         run.seed,
         asked.generates,

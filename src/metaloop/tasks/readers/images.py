@@ -9,6 +9,7 @@ both sides shrink, else bilinear. `ink` polarity inverts each image whose border
 from __future__ import annotations
 
 import io
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ IMAGE_SUFFIXES = frozenset(
 )
 GREY_SIZE, COLOUR_SIZE = 28, 32  # pixels; the sizes of Omniglot and of CIFAR-FS in the papers
 _IMAGE = "the image"
+_MOST_IN_MEMORY = 1 << 30  # bytes of images for encoders
 _SAMPLE = 256  # images that decide whether a set is grey
 _GREY_TOLERANCE = 3  # levels; a grey JPEG that was saved as colour is not exactly grey
 _WHITE_BORDER = 200  # a set whose borders are mostly brighter than this is ink on paper
@@ -80,10 +82,29 @@ def decode_image(
     return ink_high(pixels[None])[0] if polarity == "ink" else pixels
 
 
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """Images uint8 `[readable, channels, size, size]`, their indices, their polarity.
+
+    `detail`: the same in colour, as they are and at the size that encoders want; None if none do.
+    """
+
+    images: np.ndarray
+    readable: np.ndarray
+    polarity: Literal["as_is", "ink"]
+    detail: np.ndarray | None = None
+
+    def without(self, rows: np.ndarray) -> Decoded:
+        """Returns the same without these rows of the readable ones."""
+        gone = (np.delete(self.images, rows, axis=0), np.delete(self.readable, rows))
+        detail = None if self.detail is None else np.delete(self.detail, rows, axis=0)
+        return Decoded(*gone, self.polarity, detail)
+
+
 def decode_all(
     num_images: int, load: Load, options: ReadOptions, where: str = "the images"
-) -> tuple[np.ndarray, np.ndarray, Literal["as_is", "ink"]]:
-    """Returns uint8 images `[readable, channels, size, size]`, their indices, their polarity.
+) -> Decoded:
+    """Returns all images that can be read.
 
     `load(i)` gives image i as a path, as encoded bytes, a page or an array `[h, w(, c)]`. Size and
     channels that `options` leave open are decided by a sample of 256 images, the range of numbers
@@ -96,17 +117,30 @@ def decode_all(
         size = options.image_size or (GREY_SIZE if grey else COLOUR_SIZE)
         shape = (options.channels or (1 if grey else 3), size, size)
         images = np.empty((num_images, *shape), np.uint8)
+        large = (3, options.detail, options.detail)
+        detail = _room((num_images, *large)) if options.detail else None
         readable = np.zeros(num_images, bool)
         for i in range(num_images):
             pixels = _fit_or_none(load, i, shape, value_range)
             if pixels is not None:
                 images[i], readable[i] = pixels, True
+            if pixels is not None and detail is not None:
+                detail[i] = fit(load(i), large, value_range)
     if not readable.all():
         images = images[readable]
+        detail = None if detail is None else detail[readable]
     polarity = options.polarity or choose_polarity(images, grey)
     if polarity == "ink":
         images = ink_high(images)
-    return images, np.flatnonzero(readable), polarity
+    return Decoded(images, np.flatnonzero(readable), polarity, detail)
+
+
+def _room(shape: tuple[int, ...]) -> np.ndarray:
+    """An array of bytes: in memory, or where it is large in a file that goes with it."""
+    if np.prod(shape, dtype=np.int64) <= _MOST_IN_MEMORY:
+        return np.empty(shape, np.uint8)
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, np.uint8, "w+", shape=shape)
 
 
 def fit(picture: Picture, shape: Shape, value_range: ValueRange | None = None) -> np.ndarray:

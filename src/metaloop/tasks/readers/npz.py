@@ -159,20 +159,19 @@ def _read_packed(
             f"{where}: offsets must rise from 0 to the number of bytes, {len(encoded)}; "
             f"got {ends[0]} to {ends[-1]}"
         )
-    images, readable, polarity = decode_all(
-        num_images, lambda i: encoded[ends[i] : ends[i + 1]].tobytes(), options
-    )
-    broken = unreadable(where, [f"image {i}" for i in range(num_images)], readable)
+    decoded = decode_all(num_images, lambda i: encoded[ends[i] : ends[i + 1]].tobytes(), options)
+    broken = unreadable(where, [f"image {i}" for i in range(num_images)], decoded.readable)
     return finish(
         where,
         "npz of encoded images",
-        images,
-        labels.targets[readable],
+        decoded.images,
+        labels.targets[decoded.readable],
         labels.classes,
         [*labels.left_out, *broken],
         name=name,
-        polarity=polarity,
+        polarity=decoded.polarity,
         strict=options.strict,
+        detail=decoded.detail,
     )
 
 
