@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from metaloop.catalogue.families import open_data
+from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.catalogue.views import VIEWS, fitted, seen, seen_family, seen_texts
 from metaloop.core.columns import Texts
 from metaloop.core.errors import DataError, ModelFileError, UnknownNameError
@@ -93,7 +93,7 @@ def test_the_view_is_chosen_by_what_is_right_on_search(family: ClassFamily) -> N
 
 def test_a_view_is_refused_for_what_is_seen_as_it_is() -> None:
     with pytest.raises(DataError, match="seen as it is; leave --view away"):
-        open_data("digits", view="words")
+        open_data("digits", DataOptions(view="words"))
 
 
 def test_a_model_of_texts_learns_predicts_and_comes_back_from_its_file(

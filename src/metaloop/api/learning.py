@@ -13,7 +13,7 @@ from metaloop.api.learned import LearnResult
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.stopping import Interrupted, Stopper
 from metaloop.api.telling import LearnTeller
-from metaloop.catalogue.families import data_name
+from metaloop.catalogue.families import DataOptions, data_name
 from metaloop.core.budget import Budget
 from metaloop.core.errors import MetaloopError
 from metaloop.core.records import Candidate
@@ -72,15 +72,14 @@ def learn(
     >>> wave = run.model.fit([[-1.0], [0.5], [2.0]], [0.2, 0.9, -0.4])
     >>> page = run.report()
     """
+    options = DataOptions(image_size, split_seed, classes_at, value_range, columns, view, strict)
     with Stopper() as stopper, Progress(style_of(progress)) as shown:
         shown.status(f"reading {data_name(data)}")
         folder = _folder(data, out, resume, workers)
-        events = stream(
-            data, budget=budget, ways=ways, shots=shots, queries=queries, out=folder, seed=seed,
-            split_seed=split_seed, image_size=image_size, classes_at=classes_at,
-            value_range=value_range, columns=columns, view=view, also=also, archive=archive,
-            workers=workers, strict=strict, resume=resume, net=net, candidates=candidates,
-            generates=generates, settings=settings, executor=executor,
+        events = _events(
+            data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
+            options=options, also=also, archive=archive, workers=workers, resume=resume, net=net,
+            candidates=candidates, generates=generates, settings=settings, executor=executor,
             stop=lambda: stop() or stopper(),
         )  # fmt: skip
         run = _followed(events, shown, stopper, folder, net)
@@ -134,15 +133,19 @@ def stream(
     ['sinusoid']
     """
     folder = _folder(data, out, resume, workers)
+    options = DataOptions(image_size, split_seed, classes_at, value_range, columns, view, strict)
+    yield from _events(
+        data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
+        options=options, also=also, archive=archive, workers=workers, resume=resume, net=net,
+        candidates=candidates, generates=generates, settings=settings, executor=executor, stop=stop,
+    )  # fmt: skip
+
+
+def _events(data: Any, folder: Path, **asked: Any) -> Iterator[LoopEvent]:
+    """Yields the loop's events; a new folder in which nothing could be tried is removed."""
     was_unused = is_unused(folder)
     try:
-        yield from events_of(
-            data, out=folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
-            split_seed=split_seed, image_size=image_size, classes_at=classes_at,
-            value_range=value_range, columns=columns, view=view, strict=strict, resume=resume,
-            net=net, also=also, archive=archive, workers=workers, candidates=candidates,
-            generates=generates, settings=settings, executor=executor, stop=stop,
-        )  # fmt: skip
+        yield from events_of(data, out=folder, **asked)
     except MetaloopError:
         if was_unused:
             discard_unused(folder)

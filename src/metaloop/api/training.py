@@ -16,7 +16,7 @@ from metaloop.api.stopping import Interrupted, Stopper
 from metaloop.api.telling import tell_reading, tell_training
 from metaloop.api.trained import TrainResult
 from metaloop.archive import file_lock
-from metaloop.catalogue.families import data_name
+from metaloop.catalogue.families import DataOptions, data_name
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DivergenceError, MetaloopError, OutputError
 from metaloop.core.records import Candidate, Result
@@ -67,6 +67,7 @@ def train(
     (1,)
     """
     limit = parse_budget(budget) if isinstance(budget, str) else budget
+    options = DataOptions(image_size, split_seed, classes_at, value_range, columns, view, strict)
     path = None if out is None else Path(out)
     if path is None and resume:
         raise MetaloopError("resume goes on with a training; name its model file with out")
@@ -74,9 +75,8 @@ def train(
         shown.status(f"reading {data_name(data)}")
         events = train_model(
             data, learner, budget=limit, net=net, ways=ways, shots=shots, queries=queries,
-            seed=seed, split_seed=split_seed, image_size=image_size, classes_at=classes_at,
-            value_range=value_range, columns=columns, view=view, strict=strict, checkpoint=state,
-            resume=resume, stop=lambda: stop() or stopper(),
+            seed=seed, options=options, checkpoint=state, resume=resume,
+            stop=lambda: stop() or stopper(),
         )  # fmt: skip
         result = _followed(events, shown, stopper, path, limit.wall_seconds)
         if path is not None:

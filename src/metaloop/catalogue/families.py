@@ -69,6 +69,27 @@ _SIDES = (8, 256)  # pixels; larger ones would only be smoother
 
 
 @dataclass(frozen=True)
+class DataOptions:
+    """How DATA is meant, read and split, where it does not say so itself: what a user may ask for.
+
+    `image_size`, `classes_at` and `value_range` are for folders and images, `columns` for tables
+    and data frames, as in `tasks.readers.read`; `view` is a name of the table of views (None: what
+    is best on `search`); `split_seed` deals the classes; `strict` leaves nothing out in silence.
+    """
+
+    image_size: int | None = None
+    split_seed: int = 0
+    classes_at: int | None = None
+    value_range: ValueRange | None = None
+    columns: Mapping[str, str | Sequence[str]] | None = None
+    view: str | None = None
+    strict: bool = False
+
+
+AS_IT_IS = DataOptions()
+
+
+@dataclass(frozen=True)
 class OpenedData:
     """A family with what is known about where it came from."""
 
@@ -81,24 +102,17 @@ class OpenedData:
 
 def open_data(
     data: Any,
+    options: DataOptions = AS_IT_IS,
     *,
-    image_size: int | None = None,
-    split_seed: int = 0,
     parts: Mapping[str, Sequence[str]] | None = None,
     seen: Seen | None = None,
     input_format: InputFormat | None = None,
-    strict: bool = False,
-    classes_at: int | None = None,
-    value_range: ValueRange | None = None,
-    columns: Mapping[str, str | Sequence[str]] | None = None,
-    view: FittedView | str | None = None,
+    view: FittedView | None = None,
 ) -> OpenedData:
     """Returns the family that DATA is: a built-in name, a path, a data frame, or a `Reading`.
 
-    `view`: that of a model, or the name of one, for data that are no tensors; None takes the best.
-    `classes_at` and `value_range` are for folders and images, `columns` for tables and data frames,
-    as in `tasks.readers.read`. `input_format`, `parts` and `seen` are those of a model that is to
-    be used on the data: classes that it knows are in the parts that they had, all others in `test`.
+    `input_format`, `parts`, `seen` and `view` are those of a model that is to be used on the data:
+    classes that it knows are in the parts that they had, all others in `test`.
     Names win over paths; write `./glyphs` for a folder of that name. Raises `DataError`.
     """
     if isinstance(data, TaskFamily):
@@ -108,24 +122,25 @@ def open_data(
     if isinstance(data, Reading):
         reading = data
     elif not isinstance(data, str | Path):
-        reading = read_frame(data, columns=columns, strict=strict)
+        reading = read_frame(data, columns=options.columns, strict=options.strict)
     else:
-        asked = {"strict": strict, "classes_at": classes_at, "value_range": value_range}
-        reading = _read(data, image_size, input_format, asked | {"columns": columns})
-    if view is None or isinstance(view, str):
+        reading = _read(data, options, input_format)
+    if view is None:
         _check_shape(reading, input_format)
+    seen_in = view or options.view
     if reading.store.values is not None:
-        if view is not None:
+        if seen_in is not None:
             raise DataError(f"{reading.name} is seen as it is; leave --view away")
         groups, left_out, known = group_family(
-            reading, split_seed=split_seed, parts=parts, seen=seen, input_format=input_format
-        )
+            reading, split_seed=options.split_seed, parts=parts, seen=seen,
+            input_format=input_format,
+        )  # fmt: skip
         opened = OpenedData(groups, reading.kind, left_out, reading.notes, known)
     else:
         if parts is None:
             _check_enough(data, reading)
-        opened = _in_classes(reading, split_seed, parts, seen, input_format, view)
-    _check_strict(reading, opened.left_out, strict)
+        opened = _in_classes(reading, options.split_seed, parts, seen, input_format, seen_in)
+    _check_strict(reading, opened.left_out, options.strict)
     return opened
 
 
@@ -176,37 +191,36 @@ def _check_strict(reading: Reading, left_out: Sequence[LeftOut], strict: bool) -
         )
 
 
-def _read(
-    data: str | Path,
-    image_size: int | None,
-    input_format: InputFormat | None,
-    asked: Mapping[str, Any],
-) -> Reading:
+def _read(data: str | Path, options: DataOptions, input_format: InputFormat | None) -> Reading:
     channels: int | None = None
+    image_size = options.image_size
     polarity: Literal["as_is", "ink"] | None = None
     if input_format is not None and input_format.kind == "image":
         channels, image_size = input_format.shape[0], input_format.shape[1]
         polarity = input_format.polarity
     if isinstance(data, str) and _is_built_in(data):
         for name in ("classes_at", "value_range", "columns"):
-            if asked[name]:
-                option = name.replace("_", "-")
-                raise DataError(f"--{option} is for data of your own; leave it away for '{data}'")
+            if getattr(options, name):
+                flag = name.replace("_", "-")
+                raise DataError(f"--{flag} is for data of your own; leave it away for '{data}'")
         if image_size is not None and not _SIDES[0] <= image_size <= _SIDES[1]:
             raise DataError(
                 f"the images of '{data}' can be {_SIDES[0]} to {_SIDES[1]} pixels wide, "
                 f"got {image_size}"
             )
-        options: dict[str, Any] = {} if image_size is None else {"image_size": image_size}
+        sized: dict[str, Any] = {} if image_size is None else {"image_size": image_size}
         if channels is not None and data == "digits":
-            options["channels"] = channels
+            sized["channels"] = channels
         reader = FAMILIES[data].read
         assert reader is not None
-        return reader(**options)
+        return reader(**sized)
     if isinstance(data, str) and not Path(data).exists() and data.isidentifier():
         near = unknown_name("family", data, FAMILIES)
         raise DataError(f"there is no file or folder '{data}', and {near}")
-    return read(data, image_size=image_size, channels=channels, polarity=polarity, **asked)
+    return read(
+        data, image_size=image_size, channels=channels, polarity=polarity, strict=options.strict,
+        classes_at=options.classes_at, value_range=options.value_range, columns=options.columns,
+    )  # fmt: skip
 
 
 def _is_built_in(name: str) -> bool:
