@@ -14,7 +14,7 @@ from metaloop.api.figures import Figures
 from metaloop.api.learned import LearnResult
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.trained import TrainResult
-from metaloop.catalogue.families import data_name
+from metaloop.catalogue.families import DataOptions, data_name
 from metaloop.core.errors import InputError, unknown_name
 from metaloop.core.records import PARTS, Part
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
@@ -69,13 +69,13 @@ def evaluate(
     ('mse', 20, 10)
     """
     chosen = _part(part)
+    options = DataOptions(
+        classes_at=classes_at, value_range=value_range, columns=columns, strict=strict
+    )
     with Progress(style_of(progress)) as shown:
         shown.status(f"evaluating on {data_name(data)}")
         subject = _subject(model, net)
-        opened = open_for(
-            subject.model, data, part=chosen, allow_seen=allow_seen, strict=strict,
-            classes_at=classes_at, value_range=value_range, columns=columns,
-        )  # fmt: skip
+        opened = open_for(subject.model, data, options, part=chosen, allow_seen=allow_seen)
         shown.left_out(opened.left_out)
         result = evaluate_model(
             subject.model, opened, part=chosen, ways=ways, shots=shots, queries=queries,

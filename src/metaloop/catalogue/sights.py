@@ -16,23 +16,27 @@ import numpy as np
 from metaloop.catalogue.candidates import build_learner
 from metaloop.catalogue.features import Tell, encoded
 from metaloop.catalogue.nets import RAW, VIEW
+from metaloop.catalogue.offered import AUTO, NONE, offered
 from metaloop.catalogue.views import (
     ENCODER,
     VIEWS,
     fitted,
     fitting_views,
+    needs_view,
     seen,
     view_entry,
     view_of_encoder,
 )
-from metaloop.core.columns import Beside, Column, described
+from metaloop.core.columns import Beside, Column, described, kind_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError
 from metaloop.core.fitted_view import AS_IS, FittedView
 from metaloop.core.records import PARTS, Candidate, Choice, Part, Plan
+from metaloop.core.spec import TaskSpec
 from metaloop.engine.evaluation import evaluate
-from metaloop.tasks.family import OWN, SEVERAL, ClassFamily, Sight
+from metaloop.tasks.family import ClassFamily, TaskFamily
 from metaloop.tasks.measuring import measure_format
+from metaloop.tasks.sight import OWN, SEVERAL, Sight
 from metaloop.tasks.store import Store
 
 _EPISODES, _WAYS = 300, 5
@@ -63,6 +67,38 @@ def seen_family(family: ClassFamily, name: str | None = None) -> tuple[ClassFami
         f"{100 * measured[best]:.1f} % on 'search' (other views: {others})"
     )
     return in_view(family, fitted(family, best)), told
+
+
+def seen_as(
+    family: ClassFamily, view: str | None, backbone: str | Encoder, tell: Tell | None = None
+) -> tuple[ClassFamily, tuple[str, ...]]:
+    """Returns a family as it was read in the views that it may be seen in, and what to say of them.
+
+    An encoder that is named is its own view, and others that are named with it are further ones;
+    those that are installed (`auto`) are further ones beside what a family is seen in without them.
+    Raises `DataError` for a view or an encoder of inputs of another kind.
+    """
+    store = family.store
+    kind = kind_of(store.inputs if store.detail is None else store.detail)
+    named = backbone not in (NONE, AUTO)
+    if named and view is not None:
+        raise DataError("inputs are seen through a backbone or in a view; leave one away")
+    if named and kind in ("vectors", ""):
+        raise DataError(f"{family.name} is seen as it is; use --backbone none")
+    encoders = offered(backbone, kind)
+    if named and not encoders:
+        raise DataError(f"{family.name} has {kind}, the backbone is for others; use another")
+    told: list[str] = []
+    if named:
+        family, said = encoded_family(family, encoders[0], tell)
+        told, encoders = [said], encoders[1:]
+    elif needs_view(store.inputs):
+        family, said = seen_family(family, view)
+        told = [said]
+    elif view is not None:
+        raise DataError(f"{family.name} is seen as it is; leave --view away")
+    told += [f"inputs are seen through {described_encoder(each)}, too" for each in encoders]
+    return with_sights(family, [view_of_encoder(each) for each in encoders], tell), tuple(told)
 
 
 def encoded_family(
@@ -101,6 +137,30 @@ def with_sights(
     return replace(family, sights={**family.sights, **sights})
 
 
+def further_views(family: TaskFamily) -> list[FittedView]:
+    """Returns the views that a family is seen in beside its own."""
+    if not isinstance(family, ClassFamily):
+        return []
+    return [sight.view for sight in family.sights.values()]
+
+
+def best_view(family: TaskFamily, spec: TaskSpec) -> str:
+    """Returns the view in which nearest class means are right most often on `search`.
+
+    "" is the family's own, which it is where there are no others.
+    """
+    if len(family.views) == 1:
+        return ""
+    values = {view: _nearest_mean(family.seen(view), spec) for view in family.views}
+    return max(values, key=lambda view: values[view])
+
+
+def _nearest_mean(family: TaskFamily, spec: TaskSpec) -> float:
+    candidate = Candidate(Choice("nearest_centroid"), Choice(RAW, {VIEW: "unit"}), Plan("none"))
+    learner = build_learner(candidate, family.input_format, "classification")
+    return evaluate(learner, {}, family, "search", spec, _EPISODES)[0].value
+
+
 def name_of(view: FittedView) -> str:
     """Returns what candidates call a further view: an encoder's name, or that of the table."""
     if view.choice.name != ENCODER:
@@ -127,15 +187,13 @@ def _accuracy(family: ClassFamily, view: FittedView) -> float:
     """The mean accuracy of the nearest class mean on tasks of `search`, of one and five shots."""
     small = _of_parts(family, ("train", "search"))
     looked_at = in_view(small, view)
-    candidate = Candidate(Choice("nearest_centroid"), Choice(RAW, {VIEW: "unit"}), Plan("none"))
-    learner = build_learner(candidate, looked_at.input_format, "classification")
     found = []
     for shots in (1, 5):
         ways = min(_WAYS, small.largest_ways("search", shots))
         if ways < 2:  # classes of few examples
             continue
         spec = small.spec(ways, shots, part="search")
-        found.append(evaluate(learner, {}, looked_at, "search", spec, _EPISODES)[0].value)
+        found.append(_nearest_mean(looked_at, spec))
     return float(np.mean(found)) if found else 0.0
 
 

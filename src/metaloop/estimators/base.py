@@ -26,8 +26,8 @@ from metaloop.core.forking import ForkableLock
 from metaloop.estimators.baseline import is_baseline
 from metaloop.estimators.files import adapted_file, task_from_file
 from metaloop.estimators.images import Pictures, image_sources, read_pictures
-from metaloop.estimators.pictures_seen import SeenPictures, read_seen_pictures
 from metaloop.estimators.labels import input_errors
+from metaloop.estimators.pictures_seen import SeenPictures, read_seen_pictures
 from metaloop.estimators.sparse import SparseRows
 from metaloop.estimators.task import AdaptedTask, RawInputs
 from metaloop.estimators.texts import read_texts

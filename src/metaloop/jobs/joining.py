@@ -29,7 +29,8 @@ from metaloop.jobs.scoring import score_heads, task_lists
 from metaloop.jobs.workplace import TrainedNet, Workplace
 from metaloop.nets.joined import beside, join
 from metaloop.tasks.episodes import Episodes
-from metaloop.tasks.family import OWN, SEVERAL, ClassFamily
+from metaloop.tasks.family import ClassFamily
+from metaloop.tasks.sight import OWN, SEVERAL
 
 MOST_MEMBERS = 4
 _NUMBERS_AT_ONCE = 1 << 23  # floats of gathered features: about what a processor's cache holds

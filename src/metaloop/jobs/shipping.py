@@ -32,8 +32,9 @@ from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import PARTS, Choice
 from metaloop.modelfile.typed_json import decode, encode
-from metaloop.tasks.family import ClassFamily, Sight, TaskFamily
+from metaloop.tasks.family import ClassFamily, TaskFamily
 from metaloop.tasks.groups import GroupFamily
+from metaloop.tasks.sight import Sight
 from metaloop.tasks.sinusoid import SinusoidFamily
 from metaloop.tasks.store import ClassInfo, Store
 

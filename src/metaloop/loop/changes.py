@@ -108,10 +108,10 @@ class Changes:
         what = arm.removeprefix(f"{DATA}add ")
         if what.startswith("family "):
             return what.removeprefix("family ") not in candidate.data.families
-        if arm == ALL_DATA:
-            return bool(generator_arms(self.format_of(candidate)))
         if len(operators_of(candidate.data)) >= MOST_OPERATORS:
             return False
+        if arm == ALL_DATA:
+            return bool(generator_arms(self.format_of(candidate)))
         if what not in generator_arms(self.format_of(candidate)):
             return False
         return what.partition("(")[0] not in {choice.name for choice in candidate.data.generators}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,18 @@ from typing import Any
 from torch import nn
 
 from metaloop.archive import Archive
-from metaloop.catalogue.families import OpenedData, data_name, open_data, view_of
+from metaloop.catalogue.families import (
+    AS_IT_IS,
+    DataOptions,
+    OpenedData,
+    data_name,
+    open_data,
+    view_of,
+)
+from metaloop.catalogue.features import Tell
+from metaloop.catalogue.offered import name_of_backbone
+from metaloop.catalogue.sights import further_views, with_sights
+from metaloop.catalogue.views import detail_of
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DataError
 from metaloop.core.records import Candidate
@@ -48,6 +59,7 @@ from metaloop.loop.run import (
     Stopped,
     check_same_data,
     check_same_run,
+    check_same_views,
     describe_data,
     remove_states,
     run_folder,
@@ -58,7 +70,6 @@ from metaloop.selection.bandit import Use, uses_in
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.merging import without_overlap
 from metaloop.tasks.store import LeftOut
-from metaloop.tasks.value_range import ValueRange
 
 _MOST_WORKERS = 16
 
@@ -76,9 +87,7 @@ class Asked:
     shots: int
     queries: int
     seed: int
-    split_seed: int
-    image_size: int | None
-    strict: bool
+    options: DataOptions
     resume: bool
     module: nn.Module | None
     also: tuple[str | Path, ...]
@@ -86,29 +95,30 @@ class Asked:
     workers: int
     candidates: tuple[Candidate, ...] | None
     generates: Generates
-    classes_at: int | None = None
-    value_range: ValueRange | None = None
-    columns: Mapping[str, str | Sequence[str]] | None = None
-    view: str | None = None
     settings: Settings = USUAL
     executor: StartExecutor | None = None
+    tell: Tell | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
         """What the archive keeps, and a resumed run must be asked for again."""
+        how = self.options
         asked = {
-            "classes_at": self.classes_at,
-            "value_range": self.value_range,
-            "columns": None if self.columns is None else dict(self.columns),
-            "view": self.view,
+            "classes_at": how.classes_at,
+            "value_range": how.value_range,
+            "columns": None if how.columns is None else dict(how.columns),
+            "view": how.view,
+            "backbone": name_of_backbone(how.backbone),
         }
-        same = ("ways", "shots", "queries", "seed", "split_seed", "image_size", "workers")
+        same = ("ways", "shots", "queries", "seed", "workers")
         return {
             "data": data_name(self.data),
             "budget": str(self.budget),
             "also": [str(path) for path in self.also],
             "archive": None if self.archive is None else str(self.archive),
             **{name: getattr(self, name) for name in same},
+            "split_seed": how.split_seed,
+            "image_size": how.image_size,
             **{name: None if value is None else str(value) for name, value in asked.items()},
         }
 
@@ -122,13 +132,7 @@ def learn(
     shots: int = 1,
     queries: int = 15,
     seed: int = 0,
-    split_seed: int = 0,
-    image_size: int | None = None,
-    classes_at: int | None = None,
-    value_range: ValueRange | None = None,
-    columns: Mapping[str, str | Sequence[str]] | None = None,
-    view: str | None = None,
-    strict: bool = False,
+    options: DataOptions = AS_IT_IS,
     resume: bool = False,
     net: nn.Module | None = None,
     also: Sequence[str | Path] = (),
@@ -139,18 +143,18 @@ def learn(
     settings: Settings = USUAL,
     executor: StartExecutor | None = None,
     stop: Callable[[], bool] = lambda: False,
+    tell: Tell | None = None,
 ) -> Iterator[LoopEvent]:
     """Yields what happens; the last event, `Learned`, holds the report that `--json` prints.
 
     `data`: a path, the name of a built-in family, a `Reading`, or a data frame of pandas or polars.
-    `classes_at`, `value_range`: how folders and images of `data` are meant, where they do not say
-    so themselves, `columns` the same of tables; see `tasks.readers.read`. `view`: how texts are
-    seen, a name of the table of views (None: what is best on `search`). `also`: further data sets
+    `options`: how it is meant and split, where it does not say so itself. `also`: further data sets
     to learn from, if they turn out to help. `archive`: that of earlier runs, on any data.
     `workers`: processes of one thread each (default: one per core); a net of your own is trained in
     this process. `candidates`: what the race starts with instead of the catalogue's. `generates`
     leaves parts of the loop out, and `settings` are other numbers to go by, for experiments.
-    `executor`: what runs the jobs instead of processes on this machine.
+    `executor`: what runs the jobs instead of processes on this machine. `tell` is called while an
+    encoder sees the inputs, with how many it has seen and how many there are.
     Writes `out/model.metaloop` and `out/archive.sqlite`. The budget covers choosing, training and
     promotion; reading (of `archive`, too) and the final test are reported apart. When `stop()`
     becomes true, the best model so far is saved and the report's `status` is `interrupted`.
@@ -158,12 +162,11 @@ def learn(
     """
     asked = Asked(
         data, Path(out), parse_budget(budget) if isinstance(budget, str) else budget,
-        ways, shots, queries, seed, split_seed, image_size, strict, resume, net, tuple(also),
+        ways, shots, queries, seed, options, resume, net, tuple(also),
         Path(archive) if archive else None,
         1 if _is_in_process(net) else workers or default_workers(),
-        None if candidates is None else tuple(candidates), generates, classes_at, value_range,
-        columns, view,
-        settings, executor,
+        None if candidates is None else tuple(candidates), generates, settings, executor,
+        tell,
     )  # fmt: skip
     yield from _recorded(asked, stop)
 
@@ -179,21 +182,13 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
         status = "failed"
         try:
             start = time.perf_counter()
-            opened = open_data(
-                asked.data,
-                image_size=asked.image_size,
-                split_seed=asked.split_seed,
-                strict=asked.strict,
-                classes_at=asked.classes_at,
-                value_range=asked.value_range,
-                columns=asked.columns,
-                view=asked.view,
-            )
+            opened = open_data(asked.data, asked.options, tell=asked.tell)
             others, overlap = _open_others(asked, opened)
             spec = opened.family.spec(asked.ways, asked.shots, asked.queries)
             family = opened.family.to(best_device())
             data_sets = [describe_data(each) for each in (opened, *others.values())]
             check_same_data(records, earlier, data_sets)
+            check_same_views(records, earlier, opened.family)
             for data_set in data_sets:
                 records.add_data_set(data_set)
             run = Run(
@@ -338,13 +333,9 @@ def _open_others(
     shape = opened.family.input_format.shape
     size = shape[-1] if opened.family.input_format.kind == "image" else None
     for path in asked.also:
-        other = open_data(
-            path,
-            image_size=size,
-            split_seed=asked.split_seed,
-            strict=asked.strict,
-            view=view_of(opened.family),
-        )
+        how = DataOptions(size, asked.options.split_seed, strict=asked.options.strict)
+        detail = max((detail_of(view) for view in further_views(opened.family)), default=0)
+        other = open_data(path, how, view=view_of(opened.family), detail=detail, tell=asked.tell)
         _check_other(other, opened)
         name = other.family.name
         while name in others:
@@ -362,13 +353,18 @@ def _without_overlap(
     base, *further = [family for family in families if isinstance(family, ClassFamily)]
     cleaned = without_overlap(base, further)
     overlap = tuple(item for each in cleaned for item in each.left_out)
-    if asked.strict and overlap:
+    if asked.options.strict and overlap:
         raise DataError(
             f"{overlap[0].count} x {overlap[0].what} would be left out ({overlap[0].reason}); "
             "mend the data given with --also or leave --strict away"
         )
+    views = further_views(base)
     used = {
-        name: replace(other, family=each.family, left_out=(*other.left_out, *each.left_out))
+        name: replace(
+            other,
+            family=with_sights(each.family, views, asked.tell),
+            left_out=(*other.left_out, *each.left_out),
+        )
         for (name, other), each in zip(others.items(), cleaned, strict=True)
         if len(each.family.parts["train"])
     }

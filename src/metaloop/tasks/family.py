@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from metaloop.core import columns
-from metaloop.core.columns import Beside, Column, behind
+from metaloop.core.columns import behind
 from metaloop.core.errors import DataError, EpisodeError
 from metaloop.core.examples import Examples
-from metaloop.core.fitted_view import AS_IS, FittedView, beside
+from metaloop.core.fitted_view import AS_IS, FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import PARTS, Part
@@ -30,11 +30,9 @@ from metaloop.tasks.duplicates import cross_part_duplicates
 from metaloop.tasks.episodes import Episodes, Indices
 from metaloop.tasks.measuring import measure_format
 from metaloop.tasks.sampling import draw_distinct
+from metaloop.tasks.sight import OWN, SEVERAL, Sight, abreast
 from metaloop.tasks.split import assign_parts
 from metaloop.tasks.store import LeftOut, Reading, Store
-
-OWN = "own"  # what a family's own view is called beside others
-SEVERAL = " + "  # between the names of views that are beside each other
 
 
 class TaskFamily(ABC):
@@ -136,15 +134,6 @@ class Enlargement:
 
 
 @dataclass(frozen=True)
-class Sight:
-    """The examples of a family as another view sees them: inputs in the store's order."""
-
-    view: FittedView
-    inputs: Column
-    input_format: InputFormat
-
-
-@dataclass(frozen=True)
 class ClassFamily(TaskFamily):
     """Classification tasks over the classes of a store; `parts` maps each part to its classes.
 
@@ -185,7 +174,7 @@ class ClassFamily(TaskFamily):
                         f"{self.name} is not seen as '{name}', but as: "
                         f"{', '.join((OWN, *self.sights))}"
                     )
-            self._seen[view] = self._in(_beside([self._sight(name) for name in names]))
+            self._seen[view] = self._in(abreast([self._sight(name) for name in names]))
         return self._seen[view]
 
     def _sight(self, name: str) -> Sight:
@@ -362,17 +351,6 @@ class ClassFamily(TaskFamily):
             f"{self.name}: {ways} ways asked for, but part '{part}' has {len(classes)} classes; "
             f"the largest possible --ways is {len(fit)}"
         )
-
-
-def _beside(sights: Sequence[Sight]) -> Sight:
-    """What is seen in these views, one beside the other: itself where it is one."""
-    if len(sights) == 1:
-        return sights[0]
-    return Sight(
-        beside([sight.view for sight in sights]),
-        Beside(tuple(sight.inputs for sight in sights)),
-        InputFormat.beside([sight.input_format for sight in sights]),
-    )
 
 
 def _portion(number: int, share: float, rng: np.random.Generator) -> int:

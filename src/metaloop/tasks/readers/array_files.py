@@ -11,7 +11,8 @@ import numpy as np
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.arrays import channels_last, read_examples
 from metaloop.tasks.readers.finish import finish, unreadable
-from metaloop.tasks.readers.images import Picture, decode_all
+from metaloop.tasks.readers.image_sets import decode_all
+from metaloop.tasks.readers.images import Picture
 from metaloop.tasks.readers.labels import LabelTable
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.ranges import range_of_set

@@ -12,7 +12,7 @@ import numpy as np
 
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.finish import finish, unreadable
-from metaloop.tasks.readers.images import decode_all
+from metaloop.tasks.readers.image_sets import decode_all
 from metaloop.tasks.readers.labels import LabelTable, as_array, read_labels
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.ranges import range_of_set

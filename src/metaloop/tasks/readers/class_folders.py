@@ -19,7 +19,8 @@ from metaloop.tasks.readers import layout
 from metaloop.tasks.readers.array_files import ARRAY_SUFFIX, read_array_files
 from metaloop.tasks.readers.finish import explain, finish, tally, unreadable
 from metaloop.tasks.readers.image_files import ImageFiles
-from metaloop.tasks.readers.images import Picture, check_heif, decode_all, num_pixels
+from metaloop.tasks.readers.image_sets import decode_all
+from metaloop.tasks.readers.images import Picture, check_heif, num_pixels
 from metaloop.tasks.readers.labels import LabelTable
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions

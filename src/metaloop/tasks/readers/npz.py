@@ -16,7 +16,7 @@ from numpy.lib.npyio import NpzFile
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.arrays import read_examples
 from metaloop.tasks.readers.finish import finish, unreadable
-from metaloop.tasks.readers.images import decode_all
+from metaloop.tasks.readers.image_sets import decode_all
 from metaloop.tasks.readers.labels import LabelTable, as_labels, read_labels
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
