@@ -87,12 +87,14 @@ def _unusual(backbone: str) -> str | None:
 
 def _print(run: LearnResult) -> None:
     from metaloop.api.learned import COLUMNS
-    from metaloop.report.figures import intervals_text
+    from metaloop.report.figures import intervals_text, measures_text
 
     print_table(COLUMNS, run.leaderboard.table, numbers=("search", "promotion", "steps", "CPU s"))
     best, model, test = run.content["best"], str(run.path), run.test
     assert test is not None
     print(f"\n{best['learner']} / {best['net']}: {test}")
+    if test.metrics:
+        print(measures_text(test.result))
     print(intervals_text(test.result))
     print(run.content["certainty"])
     if test.better_than_chance is False:
@@ -101,7 +103,7 @@ def _print(run: LearnResult) -> None:
         print()
         _print_digits(run.content["digits"])
     print(f"\nmodel    {model}\narchive  {run.archive}")
-    if test.metric != "accuracy":
+    if not test.ways:
         print("\nnext: give it a few rows of a new group, and rows to predict")
         print(f"  metaloop predict {shlex.quote(model)} --support ROWS.csv NEW_ROWS.csv")
         print("or from Python: metaloop.load(model).fit(X, y).predict(X_new)")

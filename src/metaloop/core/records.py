@@ -124,11 +124,22 @@ class Protocol:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """What another metric says of the episodes of a `Result`: its mean, with the half-widths."""
+
+    metric: str
+    value: float
+    ci95: float
+    ci95_new: float | None = None
+
+
+@dataclass(frozen=True)
 class Result:
     """A measured value: mean over episodes, half-widths of its 95 % intervals, protocol.
 
     `ci95` is for the classes at hand, as the literature reports it. `ci95_new` is for new classes
     of the family: the `units` (classes, or functions) are a sample, too. None: it cannot be told.
+    `metrics` are what other metrics say of the same episodes, where they were computed.
     """
 
     metric: str
@@ -138,6 +149,7 @@ class Result:
     protocol: Protocol
     ci95_new: float | None = field(default=None, metadata=_LATER)
     units: int = field(default=0, metadata=_LATER)
+    metrics: tuple[Measure, ...] = field(default=(), metadata=_LATER)
 
 
 @dataclass(frozen=True)
@@ -192,6 +204,14 @@ class Verdict:
 def to_json(record: Any) -> str:
     """Returns canonical JSON (sorted keys, no spaces) of a record; raises on values JSON lacks."""
     return _canonical(asdict(record))
+
+
+def measures_json(result: Result) -> dict[str, dict[str, float | None]]:
+    """Returns what other metrics say, by their names: `value`, `ci95` and `ci95_new` of each."""
+    return {
+        each.metric: {"value": each.value, "ci95": each.ci95, "ci95_new": each.ci95_new}
+        for each in result.metrics
+    }
 
 
 def candidate_from_json(text: str) -> Candidate:

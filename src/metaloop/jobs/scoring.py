@@ -104,8 +104,9 @@ class Scorer:
         rest = episodes[sum(map(len, parts)) :]
         if len(rest):
             scored = score_episodes(
-                learner, meta_params, rest, self.family.input_format, spec.objective, self.cache
-            )
+                learner, meta_params, rest, self.family.input_format, spec.objective, self.cache,
+                self.family.score,
+            )  # fmt: skip
             parts.append(scored)
         scores = EpisodeScores.concatenated(parts)
         measured_by = protocol(learner, self.family, self.part, spec, episodes)

@@ -9,7 +9,7 @@ from typing import Any
 
 from metaloop.catalogue.families import OpenedData, class_parts, examples_seen, view_of
 from metaloop.core.errors import MetaloopError
-from metaloop.core.records import Result
+from metaloop.core.records import Result, measures_json
 from metaloop.jobs.workplace import TrainedNet
 from metaloop.loop.events import LoopEvent, Promoted
 from metaloop.loop.judging import net_node
@@ -54,6 +54,7 @@ def finish(
     chance = chance_of(run)
     report["test"] = {
         **(figures(test) or {}),
+        "metrics": measures_json(test),
         "ways": run.spec.ways,
         "shots": run.spec.shots,
         "chance": chance,

@@ -15,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from metaloop.core import columns
 from metaloop.core.columns import behind
@@ -22,6 +23,8 @@ from metaloop.core.errors import DataError, EpisodeError
 from metaloop.core.examples import Examples
 from metaloop.core.fitted_view import AS_IS, FittedView
 from metaloop.core.inputs import InputFormat
+from metaloop.core.metrics import Scores
+from metaloop.core.objective import Objective
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import PARTS, Part
 from metaloop.core.spec import TaskSpec
@@ -77,6 +80,27 @@ class TaskFamily(ABC):
         if view:
             raise DataError(f"{self.name} is not seen as '{view}'")
         return self
+
+    def score(
+        self, objective: Objective, outputs: Tensor, targets: Tensor, episodes: Episodes
+    ) -> Mapping[str, Scores]:
+        """Returns what the objective's metrics say of outputs on the queries of the episodes.
+
+        `outputs` and `targets` `[T, N, ...]` belong to the rows `episodes.query.examples`, those
+        that its mask leaves out mean nothing. A pair for each metric, by its name: per task `[T]`
+        and per unit `[T, U]`, as `episodes.units` has them. The primary metric is among them. The
+        default computes all that need tensors alone; a family whose metric needs what its examples
+        are (texts to be compared, lists to be ranked) overrides it.
+        """
+        return scored_by_tensors(objective, outputs, targets, episodes)
+
+
+def scored_by_tensors(
+    objective: Objective, outputs: Tensor, targets: Tensor, episodes: Episodes
+) -> dict[str, Scores]:
+    """Returns the scores of all metrics that need no more than outputs and targets."""
+    mask = torch.from_numpy(episodes.query.mask).to(outputs.device)
+    return objective.scores(outputs, targets, mask, episodes.units.shape[1])
 
 
 def episode_list(family: TaskFamily, part: Part, spec: TaskSpec, num_episodes: int) -> Episodes:
