@@ -15,6 +15,7 @@ from torch import nn
 from metaloop.api.figures import Figures
 from metaloop.api.loading import estimator_of
 from metaloop.api.tables import html_table
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import ModelFileError
 from metaloop.core.strict_json import json_values
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
@@ -76,7 +77,8 @@ class LearnResult:
     """A run of `learn` that ended.
 
     `out` is its folder, `content` what `--json` prints (`to_json` returns a copy), `left_out` what
-    was found in the data and not used, `net` the module that the run was given, if any.
+    was found in the data and not used, `net` and `backbone` the module and the encoder that the run
+    was given, if any.
 
     `run.model.fit(X, y).predict(X_new)` learns new classes; `run.test.value` and `run.test.ci95`
     say how well; `run.report(open=True)` shows the page.
@@ -86,6 +88,7 @@ class LearnResult:
     content: Mapping[str, Any]
     left_out: tuple[LeftOut, ...] = ()
     net: nn.Module | None = field(default=None)
+    backbone: Encoder | None = field(default=None)
 
     @property
     def status(self) -> str:
@@ -102,7 +105,7 @@ class LearnResult:
 
     @cached_property
     def _model(self) -> Model:
-        return load_model(self.path, self.net)
+        return load_model(self.path, self.net, backbone=self.backbone)
 
     @property
     def path(self) -> Path:

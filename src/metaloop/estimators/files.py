@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from metaloop.core.black_box import BlackBoxLearner
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import InputError, MetaloopError, ModelFileError
 from metaloop.core.examples import Examples
 from metaloop.core.learner import EmbeddingLearner
@@ -55,9 +56,11 @@ def adapted_file(task: AdaptedTask, classes: tuple[Label, ...]) -> ModelFile:
     )
 
 
-def task_from_file(content: ModelFile, net: nn.Module | None = None) -> AdaptedTask:
+def task_from_file(
+    content: ModelFile, net: nn.Module | None = None, backbone: Encoder | None = None
+) -> AdaptedTask:
     """Returns the task of an adapted file; raises `ModelFileError` if its parts do not fit."""
-    model = model_from_file(content, net)
+    model = model_from_file(content, net, backbone=backbone)
     num_classes = len(content.classes)
     if bool(num_classes) != (content.spec.objective == "classification"):
         raise ModelFileError("the model file is damaged: its classes do not fit its objective")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -18,18 +18,18 @@ import torch
 from torch import Tensor
 
 from metaloop.core import columns
-from metaloop.core.columns import behind
 from metaloop.core.errors import DataError, EpisodeError
 from metaloop.core.examples import Examples
 from metaloop.core.fitted_view import AS_IS, FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.core.metrics import Scores
 from metaloop.core.objective import Objective
-from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import PARTS, Part
 from metaloop.core.spec import TaskSpec
 from metaloop.tasks.copied_classes import join_copied_classes
 from metaloop.tasks.duplicates import cross_part_duplicates
+from metaloop.tasks.episode_lists import concatenate as concatenate
+from metaloop.tasks.episode_lists import episode_list as episode_list
 from metaloop.tasks.episodes import Episodes, Indices
 from metaloop.tasks.measuring import measure_format
 from metaloop.tasks.sampling import draw_distinct
@@ -101,46 +101,6 @@ def scored_by_tensors(
     """Returns the scores of all metrics that need no more than outputs and targets."""
     mask = torch.from_numpy(episodes.query.mask).to(outputs.device)
     return objective.scores(outputs, targets, mask, episodes.units.shape[1])
-
-
-def episode_list(family: TaskFamily, part: Part, spec: TaskSpec, num_episodes: int) -> Episodes:
-    """Returns the frozen list of evaluation episodes: content and spec decide it, never a seed.
-
-    A longer list begins with the episodes of a shorter one, in blocks of 100.
-    """
-    blocks = [
-        family.sample(part, spec, 100, numpy_stream(0, "episode list", part, _key(spec), block))
-        for block in range(-(-num_episodes // 100))
-    ]
-    return concatenate(blocks)[:num_episodes]
-
-
-def concatenate(blocks: Sequence[Episodes]) -> Episodes:
-    """Returns the episodes of all blocks as one stack; stores that differ are joined."""
-    stores = [block.store for block in blocks]
-    if all(store is stores[0] for store in stores):
-        store, starts = stores[0], [0] * len(stores)
-    else:
-        store = replace(
-            stores[0],
-            inputs=behind([store.inputs for store in stores]),
-            targets=torch.cat([store.targets for store in stores]),
-        )
-        starts = list(np.cumsum([0, *[len(store) for store in stores[:-1]]]))
-
-    def join(sides: list[Indices]) -> Indices:
-        return Indices(
-            np.concatenate([s.examples + start for s, start in zip(sides, starts, strict=True)]),
-            np.concatenate([s.labels for s in sides]),
-            np.concatenate([s.mask for s in sides]),
-        )
-
-    support, query = join([b.support for b in blocks]), join([b.query for b in blocks])
-    return Episodes(store, support, query, blocks[0].num_classes)
-
-
-def _key(spec: TaskSpec) -> str:
-    return f"{spec.ways}-{spec.shots}-{spec.queries}"
 
 
 @dataclass(frozen=True)
