@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
+from metaloop.core.objective import objective
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.modelfile import read_model
 from metaloop.models import Model
@@ -15,9 +16,9 @@ from metaloop.tasks.value_range import ValueRange
 MODEL_NAME = "model.metaloop"
 
 _ESTIMATORS: dict[str, type[FewShotClassifier] | type[FewShotRegressor]] = {
-    "classification": FewShotClassifier,
-    "regression": FewShotRegressor,
-}
+    "classes": FewShotClassifier,
+    "real": FewShotRegressor,
+}  # by what an objective's targets are
 
 
 def load(
@@ -41,10 +42,10 @@ def load(
     file = Path(path)
     if file.is_dir() and (file / MODEL_NAME).exists():
         file = file / MODEL_NAME
-    kind = _ESTIMATORS[read_model(file).spec.objective]
+    kind = _ESTIMATORS[objective(read_model(file).spec.objective).target_kind]
     return kind.load(file, net=net, value_range=value_range)
 
 
 def estimator_of(model: Model) -> FewShotClassifier | FewShotRegressor:
     """Returns a new, unfitted estimator that adapts the model."""
-    return _ESTIMATORS[model.spec.objective](model)
+    return _ESTIMATORS[objective(model.spec.objective).target_kind](model)

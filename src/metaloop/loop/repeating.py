@@ -224,7 +224,7 @@ def _join(loop: Loop) -> Iterator[LoopEvent]:
         and peak.value >= peaks[0].value - reach
     ][: settings.most_joined_from]
     plain = plain_members(loop.run.family.input_format) if near else []
-    if loop.run.spec.objective != "classification" or len(near) + len(plain) < 2:
+    if not loop.run.spec.ways or len(near) + len(plain) < 2:
         return
     request = JoinRequest(
         node=loop.number,
