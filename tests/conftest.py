@@ -7,6 +7,7 @@ finished run, and the contract of JSON as docs/json.md has it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -59,6 +60,27 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data sets at {folder}; METALOOP_SHARED_DATA=/path/to/data names them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def working_torchvision() -> Iterator[None]:
+    """Lets torchvision be imported beside a CPU torch.
+
+    Its wheel on PyPI is one for CUDA, which declares operators that are not there then; timm and
+    transformers import it. Two declared operators are enough, for nothing here calls them.
+    """
+    import importlib.util
+
+    import torch
+
+    if importlib.util.find_spec("torchvision") is None or torch.version.cuda:
+        yield
+        return
+    library = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        with contextlib.suppress(RuntimeError):  # a torchvision that works has it already
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    yield
 
 
 def make_reading(side: int = 8, shuffled: bool = False, seed: int = 0) -> Reading:

@@ -17,7 +17,9 @@ from metaloop.api.telling import tell_reading, tell_training
 from metaloop.api.trained import TrainResult
 from metaloop.archive import file_lock
 from metaloop.catalogue.families import DataOptions, data_name
+from metaloop.catalogue.offered import NONE
 from metaloop.core.budget import Budget, parse_budget
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DivergenceError, MetaloopError, OutputError
 from metaloop.core.records import Candidate, Result
 from metaloop.loop import DataRead, train_model
@@ -45,6 +47,7 @@ def train(
     value_range: ValueRange | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None,
+    backbone: str | Encoder = NONE,
     strict: bool = False,
     resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
@@ -54,10 +57,11 @@ def train(
 
     The arguments are those of `metaloop train`. `learner` is a name of `metaloop.LEARNERS` or a
     whole candidate; `net` a name of `metaloop.NETS`, a module of your own, or None for what suits
-    the data. `out`: the model file to write; while it is trained, `OUT.state` keeps the state, with
-    which `resume` goes on. Without `out` nothing is written. `progress` and Ctrl-C are as in
-    `learn`. Raises `DivergenceError` if training ends in numbers that are not finite, and
-    `MetaloopError` for everything that the caller can mend.
+    the data. `backbone`: the frozen encoder that inputs are seen through, a name or a path as in
+    `metaloop list backbones`, or an encoder of your own; `auto`: one of those installed, or none,
+    whichever tells classes of `search` apart best untrained. `out`: the model file to write; while
+    it is trained, `OUT.state` keeps the state, with which `resume` goes on. `progress` and Ctrl-C
+    are as in `learn`. Raises `DivergenceError` if training ends in numbers that are not finite.
 
     >>> import metaloop as ml
     >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)
@@ -67,7 +71,8 @@ def train(
     (1,)
     """
     limit = parse_budget(budget) if isinstance(budget, str) else budget
-    options = DataOptions(image_size, split_seed, classes_at, value_range, columns, view, strict)
+    asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
+    options = DataOptions(*asked)
     path = None if out is None else Path(out)
     if path is None and resume:
         raise MetaloopError("resume goes on with a training; name its model file with out")

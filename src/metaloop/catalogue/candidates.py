@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -164,13 +165,13 @@ def trunk_of(candidate: Candidate) -> str:
         learner, program = Choice(learner.options["trunk"]), None
     trunk = learner_entry(learner.name).trunk
     shared = Choice(trunk, {} if trunk == "classifier" else learner.options)
-    return Candidate(shared, candidate.net, candidate.plan, candidate.data, program).identity
+    return replace(candidate, learner=shared, program=program).identity
 
 
 def with_module(candidate: Candidate, module: nn.Module) -> Candidate:
     """Returns the candidate with a net that is the user's own module."""
     net = Choice(CUSTOM, {"class": type(module).__qualname__})
-    return Candidate(candidate.learner, net, candidate.plan, candidate.data, candidate.program)
+    return replace(candidate, net=net)
 
 
 def _check_targets(name: str, kind: str) -> None:

@@ -9,7 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from metaloop.catalogue.views import in_view, needs_view, seen_family
+from metaloop.catalogue.features import Tell
+from metaloop.catalogue.offered import NONE, offered
+from metaloop.catalogue.sights import in_view, seen_as
+from metaloop.catalogue.views import detail_of, own_format
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, MetaloopError, unknown_name
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
@@ -20,6 +24,7 @@ from metaloop.tasks.glyphs import cache_folder, read_glyphs
 from metaloop.tasks.groups import GroupFamily, group_family, seen_groups
 from metaloop.tasks.readers import read, read_frame
 from metaloop.tasks.readers.download import download_omniglot
+from metaloop.tasks.readers.tables import is_table
 from metaloop.tasks.recognising import (
     Recognised,
     Seen,
@@ -74,7 +79,9 @@ class DataOptions:
 
     `image_size`, `classes_at` and `value_range` are for folders and images, `columns` for tables
     and data frames, as in `tasks.readers.read`; `view` is a name of the table of views (None: what
-    is best on `search`); `split_seed` deals the classes; `strict` leaves nothing out in silence.
+    is best on `search`); `backbone`: the frozen encoders that inputs may be seen through: `none`,
+    `auto` (those installed), names, or an encoder. `split_seed` deals the classes; `strict` leaves
+    nothing out in silence.
     """
 
     image_size: int | None = None
@@ -84,6 +91,7 @@ class DataOptions:
     columns: Mapping[str, str | Sequence[str]] | None = None
     view: str | None = None
     strict: bool = False
+    backbone: str | Encoder = NONE
 
 
 AS_IT_IS = DataOptions()
@@ -108,11 +116,15 @@ def open_data(
     seen: Seen | None = None,
     input_format: InputFormat | None = None,
     view: FittedView | None = None,
+    detail: int = 0,
+    tell: Tell | None = None,
 ) -> OpenedData:
     """Returns the family that DATA is: a built-in name, a path, a data frame, or a `Reading`.
 
     `input_format`, `parts`, `seen` and `view` are those of a model that is to be used on the data:
-    classes that it knows are in the parts that they had, all others in `test`.
+    classes that it knows are in the parts that they had, all others in `test`. `detail`: the side
+    in pixels at which images are kept beside, for encoders that will see them later. `tell` is
+    called while an encoder sees them, with how many it has seen and how many there are.
     Names win over paths; write `./glyphs` for a folder of that name. Raises `DataError`.
     """
     if isinstance(data, TaskFamily):
@@ -124,12 +136,14 @@ def open_data(
     elif not isinstance(data, str | Path):
         reading = read_frame(data, columns=options.columns, strict=options.strict)
     else:
-        reading = _read(data, options, input_format)
+        named = offered(options.backbone, "images") if _may_be_images(data) else ()
+        sides = [detail, detail_of(view), *(encoder.card.size for encoder in named)]
+        own = None if input_format is None else own_format(view, input_format)
+        reading = _read(data, options, own, max(sides))
     if view is None:
         _check_shape(reading, input_format)
-    seen_in = view or options.view
     if reading.store.values is not None:
-        if seen_in is not None:
+        if view is not None or options.view is not None:
             raise DataError(f"{reading.name} is seen as it is; leave --view away")
         groups, left_out, known = group_family(
             reading, split_seed=options.split_seed, parts=parts, seen=seen,
@@ -139,18 +153,19 @@ def open_data(
     else:
         if parts is None:
             _check_enough(data, reading)
-        opened = _in_classes(reading, options.split_seed, parts, seen, input_format, seen_in)
+        opened = _in_classes(reading, options, parts, seen, input_format, view, tell)
     _check_strict(reading, opened.left_out, options.strict)
     return opened
 
 
 def _in_classes(
     reading: Reading,
-    split_seed: int,
+    options: DataOptions,
     parts: Mapping[str, Sequence[str]] | None,
     seen: Seen | None,
     input_format: InputFormat | None,
-    view: FittedView | str | None,
+    view: FittedView | None,
+    tell: Tell | None,
 ) -> OpenedData:
     """The family of a reading whose tasks are classes: split, and only then seen in a view."""
     recognised = None
@@ -160,19 +175,22 @@ def _in_classes(
         recognised = recognise(store, seen, parts) if seen else recognise_by_name(store, parts)
     family, left_out = class_family(
         reading,
-        split_seed=split_seed,
+        split_seed=options.split_seed,
         split=recognised.split if recognised else None,
         input_format=input_format,
     )
-    notes = reading.notes
-    if view is not None and not isinstance(view, str):
-        family = in_view(family, view)
-    elif needs_view(family.store.inputs):
-        family, told = seen_family(family, view)
-        notes = (*notes, told)
-    elif view is not None:
-        raise DataError(f"{family.name} is seen as it is; leave --view away")
+    told: tuple[str, ...] = ()
+    if view is not None:
+        family = in_view(family, view, tell)
+    else:
+        family, told = seen_as(family, options.view, options.backbone, tell)
+    notes = (*reading.notes, *told)
     return OpenedData(family, reading.kind, left_out, notes, recognised)
+
+
+def _may_be_images(data: str | Path) -> bool:
+    """Whether an encoder of images may be of use: tables are none, and built-in images small."""
+    return not is_table(Path(data)) and not (isinstance(data, str) and _is_built_in(data))
 
 
 def data_name(data: Any) -> str:
@@ -191,7 +209,9 @@ def _check_strict(reading: Reading, left_out: Sequence[LeftOut], strict: bool) -
         )
 
 
-def _read(data: str | Path, options: DataOptions, input_format: InputFormat | None) -> Reading:
+def _read(
+    data: str | Path, options: DataOptions, input_format: InputFormat | None, detail: int
+) -> Reading:
     channels: int | None = None
     image_size = options.image_size
     polarity: Literal["as_is", "ink"] | None = None
@@ -220,6 +240,7 @@ def _read(data: str | Path, options: DataOptions, input_format: InputFormat | No
     return read(
         data, image_size=image_size, channels=channels, polarity=polarity, strict=options.strict,
         classes_at=options.classes_at, value_range=options.value_range, columns=options.columns,
+        detail=detail,
     )  # fmt: skip
 
 

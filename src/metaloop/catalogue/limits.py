@@ -22,6 +22,7 @@ from metaloop.engine.augmentation import AUGMENTATIONS
 
 MOST_STEPS = 10_000  # of one adaptation
 MOST_MEMBERS = 16  # nets joined into one
+_OF_A_MEMBER = {"name", "options", "candidate", "piece"}
 MOST_GENERATORS = 16  # operators in a data recipe
 _MOST_LAYERS = 128
 _WIDEST = 1 << 16  # units or channels of one layer
@@ -268,7 +269,8 @@ def _members(net: Choice) -> Sequence[Choice]:
         raise MetaloopError(f"a joined net has 1 to {MOST_MEMBERS} members, got {got}")
     chosen = []
     for member in members:
-        known = isinstance(member, Mapping) and not set(member) - {"name", "options", "candidate"}
+        known = isinstance(member, Mapping) and not set(member) - _OF_A_MEMBER
+        known = known and type(member.get("piece", 0)) is int
         options = member.get("options", {}) if known else None
         if not isinstance(options, Mapping) or not isinstance(member.get("name"), str):
             raise MetaloopError(f"a member of a joined net has name and options: {_shown(member)}")

@@ -35,6 +35,7 @@ def learn(
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
     view: options.View = None,
+    backbone: options.Backbone = "auto",
     also: Annotated[
         list[str] | None,
         typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
@@ -61,10 +62,10 @@ def learn(
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
-    unparsed = {"value_range": value_range, "columns": columns}
+    unparsed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     try:
         run, code = learn_from(
-            data, out=out, strict=strict, resume=resume, progress=not quiet,
+            data, out=out, strict=strict, resume=resume, progress=not quiet, backbone=backbone,
             value_range=options.value_range(value_range), columns=options.columns(columns), **asked,
         ), 0  # fmt: skip
     except Interrupted as stop:
@@ -78,6 +79,10 @@ def learn(
     if not as_json:
         _print(run)
     return 0  # even if it was asked to stop when it had finished
+
+
+def _unusual(backbone: str) -> str | None:
+    return None if backbone == "auto" else backbone
 
 
 def _print(run: LearnResult) -> None:

@@ -77,13 +77,18 @@ class DataRecipe:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A whole learning algorithm: learner, net, plan and data recipe."""
+    """A whole learning algorithm: a view of the inputs, learner, net, plan and data recipe.
+
+    `view` is one of those that the family is seen in: "" is its own, others have names, and joined
+    nets may see several beside each other.
+    """
 
     learner: Choice
     net: Choice
     plan: Plan
     data: DataRecipe = DataRecipe()
     program: str | None = None  # source of a generated learner, parsed and never executed
+    view: str = field(default="", metadata=_LATER)
 
     @cached_property
     def identity(self) -> str:
@@ -97,11 +102,12 @@ class Candidate:
 
     @property
     def net_label(self) -> str:
-        """The net's name and its view of the inputs, if one is chosen; of no net the view alone."""
-        view = self.net.options.get("view")
-        if view is None:
-            return self.net.name
-        return str(view) if self.net.name == "raw" else f"{self.net.name} on {view}"
+        """The net's name, the form and the view of its inputs where they are not the usual ones."""
+        form = self.net.options.get("view")
+        name = self.net.name
+        if form is not None:
+            name = str(form) if name == "raw" else f"{name} on {form}"
+        return f"{name} of {self.view}" if self.view else name
 
 
 @dataclass(frozen=True)
@@ -224,6 +230,7 @@ def candidate_from_json(text: str) -> Candidate:
             original_share=data["original_share"],
         ),
         program=read["program"],
+        view=read.get("view", ""),  # older archives know of one view only
     )
 
 

@@ -26,8 +26,9 @@ from metaloop.core.forking import ForkableLock
 from metaloop.core.objective import objective
 from metaloop.estimators.baseline import is_baseline
 from metaloop.estimators.files import adapted_file, task_from_file
-from metaloop.estimators.images import image_sources, read_pictures
+from metaloop.estimators.images import Pictures, image_sources, read_pictures
 from metaloop.estimators.labels import input_errors
+from metaloop.estimators.pictures_seen import SeenPictures, read_seen_pictures
 from metaloop.estimators.sparse import SparseRows
 from metaloop.estimators.task import AdaptedTask, RawInputs
 from metaloop.estimators.texts import read_texts
@@ -106,8 +107,8 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         known = self.model if isinstance(self.model, Model) else None
-        image_model = known is not None and known.input_format.kind == "image"
-        if known is not None and known.view is not None:
+        image_model = known is not None and known.takes == "images"
+        if known is not None and known.takes == "texts":
             tags.input_tags.two_d_array, tags.input_tags.string = False, True
             return tags
         tags.input_tags.two_d_array = not image_model
@@ -117,11 +118,11 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _restore(self, task: AdaptedTask, classes: tuple[Label, ...]) -> None:
         """Takes over what a file held."""
-        if task.model.view is None:
+        if task.model.takes in ("images", "vectors"):
             self.n_features_in_ = _num_features(task.model)
         self.task_ = task
         declared = self._declared_range(task.model)
-        if task.model.input_format.kind == "image":
+        if task.model.takes == "images":
             self.value_range_ = task.value_range or declared or BYTES
             if declared not in (None, self.value_range_):
                 raise InputError(
@@ -160,7 +161,7 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
     def _declared_range(self, model: Model | None) -> ValueRange | None:
         """The range that the constructor was given; raises `InputError` if it has no meaning."""
         declared = declared_range(self.value_range)
-        if declared is not None and (model is None or model.input_format.kind != "image"):
+        if declared is not None and (model is None or model.takes != "images"):
             raise InputError(
                 "value_range says what is black and white in images, but this estimator takes "
                 "no images; leave it away"
@@ -173,11 +174,12 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         `before` is what was learned already: its scale and its features hold.
         """
         declared = self._declared_range(model)
-        if model is not None and model.view is not None:
+        if model is not None and model.takes == "texts":
+            assert model.view is not None
             return read_texts(X, model.view)
-        if model is not None and model.input_format.kind == "image":
+        if model is not None and model.takes == "images":
             known = None if before is None else self.value_range_
-            pictures = read_pictures(X, model.input_format, known, declared)
+            pictures = _read_images(X, model, known, declared)
             if before is None:
                 self.__dict__.pop("feature_names_in_", None)
                 self.n_features_in_ = _num_features(model)
@@ -265,4 +267,12 @@ def check_lengths(inputs: RawInputs, targets: Any) -> None:
 
 
 def _num_features(model: Model) -> int:
-    return int(np.prod(model.input_format.shape))
+    return int(np.prod(model.read_format.shape))
+
+
+def _read_images(
+    X: Any, model: Model, known: ValueRange | None, declared: ValueRange | None
+) -> Pictures | SeenPictures:
+    if model.view is None:
+        return read_pictures(X, model.input_format, known, declared)
+    return read_seen_pictures(X, model.view, model.input_format, known, declared)

@@ -46,7 +46,7 @@ _FILTER_WAYS = 20
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a node is trained on: families and a data recipe as text, with their seed.
+    """What a node is trained on: families and a data recipe as text, with their seed, in a view.
 
     `filtered_by`: the node by whose net generated classes are filtered, and `filter_candidate` the
     candidate that was trained there; None keeps them all.
@@ -57,6 +57,7 @@ class TrainingData:
     seed: int = 0
     filtered_by: int | None = None
     filter_candidate: Candidate | None = None
+    view: str = ""
 
 
 class TrainedNet:
@@ -127,7 +128,7 @@ class Workplace:
         save_state(state, state_path(self.folder, node))
 
     def learner(self, candidate: Candidate, family: TaskFamily) -> Learner:
-        """Returns the candidate's learner, for the run's task."""
+        """Returns the candidate's learner, for the run's task and a family in its view."""
         return build_learner(candidate, family.input_format, self.spec.objective, self._module)
 
     def assemble(
@@ -138,7 +139,7 @@ class Workplace:
         What a learner sets from the training data (a mean feature) is set here, on original
         classes.
         """
-        family = self.family
+        family = self.family.seen(candidate.view)
         learner = self.learner(candidate, family)
         own = initial_state(learner, family, self.spec, seed).meta_params
         merged = {name: _fitting(net.meta_params.get(name), tensor) for name, tensor in own.items()}
@@ -155,13 +156,13 @@ class Workplace:
 
     def _read_family(self, data_as_json: str) -> TaskFamily:
         data: TrainingData = decode(TrainingData, json.loads(data_as_json), "data")
-        recipe, family = parse_recipe(data.text, data.families), self.family
+        recipe, family = parse_recipe(data.text, data.families), self.family.seen(data.view)
         if not isinstance(family, ClassFamily) or not (recipe.families or operators_of(recipe)):
             return family
         others = [_shipped(self.folder / _ALSO / name) for name in recipe.families]
-        classes = [other for other in others if isinstance(other, ClassFamily)]
+        classes = [other.seen(data.view) for other in others if isinstance(other, ClassFamily)]
         facts = [family.digest, *(other.digest for other in others), data.text, *data.families]
-        facts += [str(data.filtered_by)]
+        facts += [str(data.filtered_by), *([data.view] if data.view else [])]
         facts += [to_json(data.filter_candidate) if data.filter_candidate is not None else ""]
         kept = partial(self._useful, data) if data.filtered_by is not None else None
         return made_family(self.folder / _MADE, facts, family, classes, recipe, data.seed, kept)

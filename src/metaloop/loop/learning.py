@@ -26,6 +26,10 @@ from metaloop.catalogue.families import (
     open_data,
     view_of,
 )
+from metaloop.catalogue.features import Tell
+from metaloop.catalogue.offered import name_of_backbone
+from metaloop.catalogue.sights import further_views, with_sights
+from metaloop.catalogue.views import detail_of
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DataError
 from metaloop.core.records import Candidate
@@ -56,6 +60,7 @@ from metaloop.loop.run import (
     Stopped,
     check_same_data,
     check_same_run,
+    check_same_views,
     describe_data,
     remove_states,
     run_folder,
@@ -93,6 +98,7 @@ class Asked:
     generates: Generates
     settings: Settings = USUAL
     executor: StartExecutor | None = None
+    tell: Tell | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -103,6 +109,7 @@ class Asked:
             "value_range": how.value_range,
             "columns": None if how.columns is None else dict(how.columns),
             "view": how.view,
+            "backbone": name_of_backbone(how.backbone),
         }
         same = ("ways", "shots", "queries", "seed", "workers")
         return {
@@ -137,6 +144,7 @@ def learn(
     settings: Settings = USUAL,
     executor: StartExecutor | None = None,
     stop: Callable[[], bool] = lambda: False,
+    tell: Tell | None = None,
 ) -> Iterator[LoopEvent]:
     """Yields what happens; the last event, `Learned`, holds the report that `--json` prints.
 
@@ -146,7 +154,8 @@ def learn(
     `workers`: processes of one thread each (default: one per core); a net of your own is trained in
     this process. `candidates`: what the race starts with instead of the catalogue's. `generates`
     leaves parts of the loop out, and `settings` are other numbers to go by, for experiments.
-    `executor`: what runs the jobs instead of processes on this machine.
+    `executor`: what runs the jobs instead of processes on this machine. `tell` is called while an
+    encoder sees the inputs, with how many it has seen and how many there are.
     Writes `out/model.metaloop` and `out/archive.sqlite`. The budget covers choosing, training and
     promotion; reading (of `archive`, too) and the final test are reported apart. When `stop()`
     becomes true, the best model so far is saved and the report's `status` is `interrupted`.
@@ -158,6 +167,7 @@ def learn(
         Path(archive) if archive else None,
         1 if _is_in_process(net, data) else workers or default_workers(),
         None if candidates is None else tuple(candidates), generates, settings, executor,
+        tell,
     )  # fmt: skip
     yield from _recorded(asked, stop)
 
@@ -173,12 +183,13 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
         status = "failed"
         try:
             start = time.perf_counter()
-            opened = open_data(asked.data, asked.options)
+            opened = open_data(asked.data, asked.options, tell=asked.tell)
             others, overlap = _open_others(asked, opened)
             spec = opened.family.spec(asked.ways, asked.shots, asked.queries)
             family = opened.family.to(best_device())
             data_sets = [describe_data(each) for each in (opened, *others.values())]
             check_same_data(records, earlier, data_sets)
+            check_same_views(records, earlier, opened.family)
             for data_set in data_sets:
                 records.add_data_set(data_set)
             run = Run(
@@ -264,7 +275,7 @@ def _proposer(
         Population(gain),
         field.contenders,
         field.baselines,
-        run.family.input_format,
+        {view: run.family.seen(view).input_format for view in run.family.views},
         run.spec,
         run.seed,
         asked.generates,
@@ -325,7 +336,8 @@ def _open_others(
     size = shape[-1] if opened.family.input_format.kind == "image" else None
     for path in asked.also:
         how = DataOptions(size, asked.options.split_seed, strict=asked.options.strict)
-        other = open_data(path, how, view=view_of(opened.family))
+        detail = max((detail_of(view) for view in further_views(opened.family)), default=0)
+        other = open_data(path, how, view=view_of(opened.family), detail=detail, tell=asked.tell)
         _check_other(other, opened)
         name = other.family.name
         while name in others:
@@ -348,8 +360,13 @@ def _without_overlap(
             f"{overlap[0].count} x {overlap[0].what} would be left out ({overlap[0].reason}); "
             "mend the data given with --also or leave --strict away"
         )
+    views = further_views(base)
     used = {
-        name: replace(other, family=each.family, left_out=(*other.left_out, *each.left_out))
+        name: replace(
+            other,
+            family=with_sights(each.family, views, asked.tell),
+            left_out=(*other.left_out, *each.left_out),
+        )
         for (name, other), each in zip(others.items(), cleaned, strict=True)
         if len(each.family.parts["train"])
     }

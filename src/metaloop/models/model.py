@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from metaloop.catalogue.candidates import build_learner, learner_class
 from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import CUSTOM
-from metaloop.catalogue.views import VIEWS, check_view
+from metaloop.catalogue.views import check_view, read_format, takes
 from metaloop.core.black_box import BlackBoxLearner
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import ModelFileError, UnknownNameError
 from metaloop.core.examples import Examples
 from metaloop.core.fitted_view import FittedView
@@ -52,6 +53,17 @@ class Model:
     results: tuple[Result, ...] = ()
     seen: Seen | None = None  # examples that it was made with, to know them again
     view: FittedView | None = None  # how raw inputs become those of the format
+
+    @property
+    def takes(self) -> str:
+        """What raw inputs are: `images`, `vectors`, or what its view is for, such as `texts`."""
+        kind = "" if self.view is None else takes(self.view)
+        return kind or f"{self.input_format.kind}s"
+
+    @property
+    def read_format(self) -> InputFormat:
+        """The format in which raw inputs are read where they are images or vectors."""
+        return read_format(self.view, self.input_format)
 
     @property
     def device(self) -> torch.device:
@@ -124,9 +136,14 @@ class Model:
 
 
 def model_from_file(
-    content: ModelFile, net: nn.Module | None = None, device: str | torch.device = "cpu"
+    content: ModelFile,
+    net: nn.Module | None = None,
+    device: str | torch.device = "cpu",
+    backbone: Encoder | None = None,
 ) -> Model:
     """Returns the model in a file's content; `net` is the user's own module where it needs one.
+
+    `backbone` is an encoder of the user's own, where it needs that; others are found by name.
 
     Raises `MetaloopError` unless all of it is within limits and fits together, exactly; that is
     known before anything is built that is larger than the file.
@@ -139,7 +156,7 @@ def model_from_file(
         ) from error
     candidate, inputs = content.candidate, content.input_format
     check_formats(inputs, content.spec)
-    view = _view_of(content)
+    view = _view_of(content, backbone)
     check_candidate(candidate)
     if not issubclass(method, BlackBoxLearner):
         check_net_tensors(content.weights, candidate.net, inputs)
@@ -167,18 +184,12 @@ def model_from_file(
     )
 
 
-def _view_of(content: ModelFile) -> FittedView | None:
+def _view_of(content: ModelFile, encoder: Encoder | None) -> FittedView | None:
     if content.view is None or content.assets is None:
         return None
-    view = FittedView(content.view, content.assets)
-    check_view(view)
-    check_tensors("view", view.assets, VIEWS[view.choice.name].expected)
-    features = view.choice.options["features"]
-    if tuple(content.input_format.shape) != (features,):
-        raise ModelFileError(
-            f"the model file is damaged: it sees inputs as {features} features, and takes inputs "
-            f"of shape {tuple(content.input_format.shape)}"
-        )
+    own = {} if encoder is None else {encoder.card.weights: encoder}
+    view = FittedView(content.view, content.assets, own)
+    check_tensors("view", view.assets, check_view(view, content.input_format))
     return view
 
 
@@ -186,12 +197,13 @@ def load_model(
     path: str | os.PathLike[str],
     net: nn.Module | None = None,
     device: str | torch.device = "cpu",
+    backbone: Encoder | None = None,
 ) -> Model:
     """Returns the learner in a model file (of an adapted model: the learner it was made from).
 
     Raises `ModelFileError` if the file is damaged, and says so if it needs a net of the user's.
     """
-    return model_from_file(read_model(path), net, device)
+    return model_from_file(read_model(path), net, device, backbone)
 
 
 def _version() -> str:

@@ -19,6 +19,7 @@ from metaloop.catalogue.families import (
     open_data,
     view_of,
 )
+from metaloop.catalogue.sights import best_view
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DivergenceError, ModelFileError, OutputError
 from metaloop.core.learner import Learner
@@ -67,10 +68,13 @@ def train_model(
     limit = parse_budget(budget) if isinstance(budget, str) else budget
     start = time.perf_counter()
     opened = open_data(data, options)
-    family = opened.family.to(best_device())
-    spec = family.spec(ways, shots, queries)
+    whole = opened.family.to(best_device())
+    spec = whole.spec(ways, shots, queries)
+    view = learner.view if isinstance(learner, Candidate) else best_view(whole, spec)
+    family = whole.seen(view)
+    spec = replace(spec, input_shape=family.input_format.shape)
     yield data_read(opened, time.perf_counter() - start)
-    candidate, method = _chosen(learner, net, family, spec)
+    candidate, method = _chosen(learner, net, family, spec, view)
     identity = _identity(candidate, family.digest, seed, limit)
     state = _resumed(checkpoint, identity) if resume and checkpoint else None
     if state is None:
@@ -140,7 +144,11 @@ def _passed_on(events: Iterator[Event]) -> Generator[Event, None, Finished]:
 
 
 def _chosen(
-    learner: str | Candidate, net: str | nn.Module | None, family: TaskFamily, spec: TaskSpec
+    learner: str | Candidate,
+    net: str | nn.Module | None,
+    family: TaskFamily,
+    spec: TaskSpec,
+    view: str,
 ) -> tuple[Candidate, Learner]:
     """Returns the candidate that the arguments name, and its learner."""
     module = net if isinstance(net, nn.Module) else None
@@ -149,6 +157,7 @@ def _chosen(
     else:
         name = net if isinstance(net, str) else None
         candidate = make_candidate(learner, family.input_format, spec, name)
+        candidate = replace(candidate, view=view)
     if module is not None:
         candidate = with_module(candidate, module)
     method = build_learner(candidate, family.input_format, spec.objective, module)

@@ -51,6 +51,7 @@ def read(
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
+    detail: int = 0,
 ) -> Reading:
     """Returns what is found at `data`, with everything that was left out.
 
@@ -60,11 +61,14 @@ def read(
     which most borders are nearly white. `classes_at`: how many folders below the data the classes
     are, where the rule of `layout.py` is not what is meant. `value_range`: black and white of
     pixels of more than 8 bits, and of arrays. `columns`: which columns of a table are what, where
-    their names do not say so: `{"label": "intent", "ignore": ["id"]}`. Raises `DataError` where
+    their names do not say so: `{"label": "intent", "ignore": ["id"]}`. `detail`: the side in pixels
+    of the images that are kept beside the others for encoders, 0 for none. Raises `DataError` where
     there is no usable data, and with `strict` also if anything was left out.
     """
     value_range = declared_range(value_range)
-    options = ReadOptions(image_size, channels, polarity, strict, classes_at, value_range, columns)
+    options = ReadOptions(
+        image_size, channels, polarity, strict, classes_at, value_range, columns, detail
+    )
     if not str(data):
         raise DataError(f"no path given; expected {SUPPORTED}")
     path = Path(data)
