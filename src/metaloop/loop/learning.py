@@ -337,7 +337,10 @@ def _open_others(
     for path in asked.also:
         how = DataOptions(size, asked.options.split_seed, strict=asked.options.strict)
         detail = max((detail_of(view) for view in further_views(opened.family)), default=0)
-        other = open_data(path, how, view=view_of(opened.family), detail=detail, tell=asked.tell)
+        other = open_data(
+            path, how, view=view_of(opened.family), detail=detail, tell=asked.tell,
+            features=opened.family.input_format.columns,
+        )  # fmt: skip
         _check_other(other, opened)
         name = other.family.name
         while name in others:
@@ -377,7 +380,10 @@ def _check_other(other: OpenedData, opened: OpenedData) -> None:
     name, target = other.family.name, opened.family.name
     for family in (opened.family, other.family):
         if not isinstance(family, ClassFamily):
-            raise DataError(f"{family.name} has no classes to share; leave --also away")
+            raise DataError(
+                f"{family.name} has no classes to share; leave --also away: what real targets "
+                "mean, and their scale, is each data set's own"
+            )
     came, wanted = other.family.input_format, opened.family.input_format
     if (came.kind, came.shape) != (wanted.kind, wanted.shape):
         raise DataError(
