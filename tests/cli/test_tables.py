@@ -94,6 +94,12 @@ def test_a_learner_of_groups_is_trained_evaluated_fitted_and_predicts(
     json_contract.check("predict", printed)
     values = np.array([row["value"] for row in printed["predictions"]])
     assert np.abs(values - new["price"][12:]).mean() < 0.4 * new["price"][12:].std()
+    other = write(tmp_path / "other.csv", ("c", "a", "b"), x[:, 2], x[:, 0], x[:, 1])
+    around = command("predict", "f.metaloop", other, "--json").json["predictions"]
+    assert [row["value"] for row in around] == values.tolist()
+    less = write(tmp_path / "less.csv", ("a", "b", "d"), *x.T)
+    said = command("predict", "f.metaloop", less).error
+    assert "has no column 'c', which the model was trained with" in said
     at_once = command("predict", "m.metaloop", inputs, "--support", support, *ROLES, "--json")
     again = [row["value"] for row in at_once.json["predictions"]]
     np.testing.assert_allclose(again, values, rtol=1e-6)

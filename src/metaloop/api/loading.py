@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from metaloop.core.encoder import Encoder
+from metaloop.core.objective import objective
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.modelfile import read_model
 from metaloop.models import Model
@@ -16,9 +17,9 @@ from metaloop.tasks.value_range import ValueRange
 MODEL_NAME = "model.metaloop"
 
 _ESTIMATORS: dict[str, type[FewShotClassifier] | type[FewShotRegressor]] = {
-    "classification": FewShotClassifier,
-    "regression": FewShotRegressor,
-}
+    "classes": FewShotClassifier,
+    "real": FewShotRegressor,
+}  # by what an objective's targets are
 
 
 def load(
@@ -44,10 +45,10 @@ def load(
     file = Path(path)
     if file.is_dir() and (file / MODEL_NAME).exists():
         file = file / MODEL_NAME
-    kind = _ESTIMATORS[read_model(file).spec.objective]
+    kind = _ESTIMATORS[objective(read_model(file).spec.objective).target_kind]
     return kind.load(file, net=net, value_range=value_range, backbone=backbone)
 
 
 def estimator_of(model: Model) -> FewShotClassifier | FewShotRegressor:
     """Returns a new, unfitted estimator that adapts the model."""
-    return _ESTIMATORS[model.spec.objective](model)
+    return _ESTIMATORS[objective(model.spec.objective).target_kind](model)

@@ -117,29 +117,35 @@ def open_data(
     input_format: InputFormat | None = None,
     view: FittedView | None = None,
     detail: int = 0,
+    features: Sequence[str] = (),
     tell: Tell | None = None,
 ) -> OpenedData:
     """Returns the family that DATA is: a built-in name, a path, a data frame, or a `Reading`.
 
     `input_format`, `parts`, `seen` and `view` are those of a model that is to be used on the data:
     classes that it knows are in the parts that they had, all others in `test`. `detail`: the side
-    in pixels at which images are kept beside, for encoders that will see them later. `tell` is
-    called while an encoder sees them, with how many it has seen and how many there are.
+    in pixels at which images are kept beside, for encoders that will see them later. `features`:
+    the columns that a table must have, in this order; by default those that the model knows. `tell`
+    is called while an encoder sees them, with how many it has seen and how many there are.
     Names win over paths; write `./glyphs` for a folder of that name. Raises `DataError`.
     """
     if isinstance(data, TaskFamily):
         return OpenedData(data, "a family")
     if isinstance(data, str) and data == "sinusoid":
         return OpenedData(SinusoidFamily(), FAMILIES["sinusoid"].summary)
+    own = None if input_format is None else own_format(view, input_format)
+    features = features or (() if own is None else own.columns)
     if isinstance(data, Reading):
         reading = data
     elif not isinstance(data, str | Path):
-        reading = read_frame(data, columns=options.columns, strict=options.strict)
+        reading = read_frame(
+            data, columns=options.columns, strict=options.strict,
+            features=features,
+        )  # fmt: skip
     else:
         named = offered(options.backbone, "images") if _may_be_images(data) else ()
         sides = [detail, detail_of(view), *(encoder.card.size for encoder in named)]
-        own = None if input_format is None else own_format(view, input_format)
-        reading = _read(data, options, own, max(sides))
+        reading = _read(data, options, own, max(sides), features)
     if view is None:
         _check_shape(reading, input_format)
     if reading.store.values is not None:
@@ -210,7 +216,11 @@ def _check_strict(reading: Reading, left_out: Sequence[LeftOut], strict: bool) -
 
 
 def _read(
-    data: str | Path, options: DataOptions, input_format: InputFormat | None, detail: int
+    data: str | Path,
+    options: DataOptions,
+    input_format: InputFormat | None,
+    detail: int,
+    features: Sequence[str],
 ) -> Reading:
     channels: int | None = None
     image_size = options.image_size
@@ -240,7 +250,7 @@ def _read(
     return read(
         data, image_size=image_size, channels=channels, polarity=polarity, strict=options.strict,
         classes_at=options.classes_at, value_range=options.value_range, columns=options.columns,
-        detail=detail,
+        detail=detail, features=features,
     )  # fmt: skip
 
 

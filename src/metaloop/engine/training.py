@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from metaloop.core.budget import Budget
-from metaloop.core.errors import DivergenceError, MetaloopError
+from metaloop.core.errors import DivergenceError
 from metaloop.core.examples import Batch
 from metaloop.core.learner import (
     AfterTraining,
@@ -136,14 +136,6 @@ def train(
         snapshot = replace(snapshot, curve=tuple(run.curve))
     status: TrialStatus = "finished" if run.spent >= 1 else "interrupted"
     yield Finished(status, run.result(), snapshot)
-
-
-def train_to_end(events: Iterator[Event]) -> Finished:
-    """Returns the last event of a training run, reading and dropping all before it."""
-    for event in events:
-        if isinstance(event, Finished):
-            return event
-    raise MetaloopError("training ended without a result")
 
 
 def _is_due(checkpoints: Checkpoints, run: _Run, seconds_since: float) -> bool:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import InputError
 from metaloop.core.forking import ForkableLock
+from metaloop.core.objective import objective
 from metaloop.estimators.baseline import is_baseline
 from metaloop.estimators.files import adapted_file, task_from_file
 from metaloop.estimators.images import Pictures, image_sources, read_pictures
@@ -48,7 +49,7 @@ else:  # a constructor takes whatever it is given, `fit` judges it: not even bea
 Estimator = TypeVar("Estimator", bound="FewShotEstimator")
 
 _replacing = ForkableLock()
-_ESTIMATORS = {"classification": "FewShotClassifier", "regression": "FewShotRegressor"}
+_ESTIMATORS = {"classes": "FewShotClassifier", "real": "FewShotRegressor"}  # by target kind
 
 
 class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
@@ -137,9 +138,10 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def _check_objective(cls, found: str, what: str) -> None:
-        if found != cls.objective:
+        kind = objective(found).target_kind
+        if kind != objective(cls.objective).target_kind:
             raise InputError(
-                f"{what} is of a learner of {found} tasks; use {_ESTIMATORS.get(found, 'another')} "
+                f"{what} is of a learner of {found} tasks; use {_ESTIMATORS[kind]} "
                 f"instead of {cls.__name__}"
             )
 

@@ -62,7 +62,7 @@ def task_from_file(
     """Returns the task of an adapted file; raises `ModelFileError` if its parts do not fit."""
     model = model_from_file(content, net, backbone=backbone)
     num_classes = len(content.classes)
-    if bool(num_classes) != (content.spec.objective == "classification"):
+    if bool(num_classes) != bool(content.spec.ways):
         raise ModelFileError("the model file is damaged: its classes do not fit its objective")
     try:
         learned = dict(content.state or {})

@@ -68,6 +68,14 @@ class _Card:
     sights: tuple[_SightCard, ...] = field(default=(), metadata={"later": True})
 
 
+def can_be_shipped(family: TaskFamily) -> bool:
+    """Returns whether a worker gets an equal family: one of the package's own classes.
+
+    A class of the user's, even one that extends them, is known in this process only.
+    """
+    return type(family) in (ClassFamily, GroupFamily, SinusoidFamily)
+
+
 def ship_family(family: TaskFamily, folder: Path) -> Path:
     """Returns `folder`, from which `load_shipped` now gets an equal family.
 
@@ -120,26 +128,25 @@ def load_shipped(folder: Path) -> TaskFamily:
 
 
 def _card(family: TaskFamily) -> _Card:
+    if not can_be_shipped(family):
+        raise MetaloopError(
+            f"a family of the class {type(family).__name__} cannot be given to worker processes; "
+            "use one worker in the own process"
+        )
     if isinstance(family, SinusoidFamily):
         return _Card(_VERSION, "sinusoid", family.name, family.digest)
-    if isinstance(family, ClassFamily | GroupFamily):
-        if isinstance(family, ClassFamily) and family.enlargement is not None:
-            raise ValueError(
-                "a family with generated classes is not shipped, but what it came from"
-            )
-        return _Card(
-            _VERSION,
-            "groups" if isinstance(family, GroupFamily) else "classes",
-            family.name,
-            family.digest,
-            family.store.classes,
-            family.store.polarity,
-            family.input_format,
-            _sight_cards(family),
-        )
-    raise MetaloopError(
-        f"a family of the class {type(family).__name__} cannot be given to worker processes; "
-        "use one worker in the own process"
+    assert isinstance(family, ClassFamily | GroupFamily)
+    if isinstance(family, ClassFamily) and family.enlargement is not None:
+        raise ValueError("a family with generated classes is not shipped, but what it came from")
+    return _Card(
+        _VERSION,
+        "groups" if isinstance(family, GroupFamily) else "classes",
+        family.name,
+        family.digest,
+        family.store.classes,
+        family.store.polarity,
+        family.input_format,
+        _sight_cards(family),
     )
 
 

@@ -34,7 +34,7 @@ from metaloop.generators.filtering import Verdict, judge_classes
 from metaloop.generators.generate import Made
 from metaloop.generators.recipes import NOTHING_GENERATED, operators_of, parse_recipe
 from metaloop.jobs.making import made_family, remove_unfinished
-from metaloop.jobs.shipping import load_shipped, ship_family
+from metaloop.jobs.shipping import can_be_shipped, load_shipped, ship_family
 from metaloop.modelfile.typed_json import decode
 from metaloop.tasks.family import ClassFamily, TaskFamily
 
@@ -77,19 +77,23 @@ class TrainedNet:
 class Workplace:
     """The folder of a run's states for one process: what is read from it is kept, within bounds.
 
-    `module` is a net of the user's own: it exists in this process only.
+    `module` is a net of the user's own, `family` one that cannot be shipped: they exist in this
+    process only.
     """
 
-    def __init__(self, folder: Path, module: nn.Module | None = None) -> None:
+    def __init__(
+        self, folder: Path, module: nn.Module | None = None, family: TaskFamily | None = None
+    ) -> None:
         self.folder = folder
         self._module = module
+        self._family = family
         self._nets = lru_cache(maxsize=_NETS_KEPT)(self._read_net)
         self._families = lru_cache(maxsize=_RECIPES_KEPT)(self._read_family)
 
     @cached_property
     def family(self) -> TaskFamily:
         """The family that the run is about, on the best device."""
-        return _shipped(self.folder / _DATA).to(best_device())
+        return (self._family or _shipped(self.folder / _DATA)).to(best_device())
 
     @cached_property
     def spec(self) -> TaskSpec:
@@ -191,15 +195,16 @@ def prepare(
 ) -> Workplace:
     """Returns the workplace in this folder, after writing the data and the task for the workers.
 
-    `module` is a net of the user's own.
+    `module` is a net of the user's own. A family of a class of the user's stays in this process.
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_unfinished(folder / _MADE)
-    ship_family(family, folder / _DATA)
+    if can_be_shipped(family):
+        ship_family(family, folder / _DATA)
     for name, other in (also or {}).items():
         ship_family(other, folder / _ALSO / name)
     (folder / _TASK).write_text(json.dumps(asdict(spec)))
-    return Workplace(folder, module)
+    return Workplace(folder, module, None if can_be_shipped(family) else family)
 
 
 def state_path(folder: Path, node: int) -> Path:

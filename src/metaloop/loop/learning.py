@@ -39,6 +39,7 @@ from metaloop.engine.memory import keep_large_blocks
 from metaloop.executors.base import Executor
 from metaloop.executors.in_process import InProcess
 from metaloop.executors.local_pool import LocalPool
+from metaloop.jobs.shipping import can_be_shipped
 from metaloop.jobs.table import worker_command, works_in
 from metaloop.jobs.workplace import Workplace, prepare
 from metaloop.loop.arms import SEGMENT_COST, arm_of
@@ -67,7 +68,7 @@ from metaloop.loop.run import (
 from metaloop.loop.settings import USUAL, Settings
 from metaloop.models.events import data_read
 from metaloop.selection.bandit import Use, uses_in
-from metaloop.tasks.family import ClassFamily
+from metaloop.tasks.family import ClassFamily, TaskFamily
 from metaloop.tasks.merging import without_overlap
 from metaloop.tasks.store import LeftOut
 
@@ -164,7 +165,7 @@ def learn(
         data, Path(out), parse_budget(budget) if isinstance(budget, str) else budget,
         ways, shots, queries, seed, options, resume, net, tuple(also),
         Path(archive) if archive else None,
-        1 if _is_in_process(net) else workers or default_workers(),
+        1 if _is_in_process(net, data) else workers or default_workers(),
         None if candidates is None else tuple(candidates), generates, settings, executor,
         tell,
     )  # fmt: skip
@@ -287,15 +288,16 @@ def _proposer(
     )
 
 
-def _is_in_process(module: nn.Module | None) -> bool:
-    """Whether this process does all work: a user's net is only here, and a GPU is used by one."""
-    return module is not None or best_device().type != "cpu"
+def _is_in_process(module: nn.Module | None, data: Any) -> bool:
+    """Whether this process does all work: what is of the user's own is here only, a GPU for one."""
+    own_family = isinstance(data, TaskFamily) and not can_be_shipped(data)
+    return module is not None or own_family or best_device().type != "cpu"
 
 
 def _executor(workplace: Workplace, asked: Asked) -> Executor:
     if asked.executor is not None:
         return asked.executor(workplace, asked.workers)
-    if _is_in_process(asked.module):
+    if _is_in_process(asked.module, asked.data):
         return InProcess(works_in(workplace))
     return LocalPool(worker_command(workplace.folder), asked.workers)
 
@@ -335,7 +337,10 @@ def _open_others(
     for path in asked.also:
         how = DataOptions(size, asked.options.split_seed, strict=asked.options.strict)
         detail = max((detail_of(view) for view in further_views(opened.family)), default=0)
-        other = open_data(path, how, view=view_of(opened.family), detail=detail, tell=asked.tell)
+        other = open_data(
+            path, how, view=view_of(opened.family), detail=detail, tell=asked.tell,
+            features=opened.family.input_format.columns,
+        )  # fmt: skip
         _check_other(other, opened)
         name = other.family.name
         while name in others:
@@ -375,7 +380,10 @@ def _check_other(other: OpenedData, opened: OpenedData) -> None:
     name, target = other.family.name, opened.family.name
     for family in (opened.family, other.family):
         if not isinstance(family, ClassFamily):
-            raise DataError(f"{family.name} has no classes to share; leave --also away")
+            raise DataError(
+                f"{family.name} has no classes to share; leave --also away: what real targets "
+                "mean, and their scale, is each data set's own"
+            )
     came, wanted = other.family.input_format, opened.family.input_format
     if (came.kind, came.shape) != (wanted.kind, wanted.shape):
         raise DataError(

@@ -229,7 +229,7 @@ def _join(loop: Loop) -> Iterator[LoopEvent]:
         for view in (family.views if near else ())
         for candidate in plain_members(family.seen(view).input_format, view)
     ]
-    if loop.run.spec.objective != "classification" or len(near) + len(plain) < 2:
+    if not loop.run.spec.ways or len(near) + len(plain) < 2:
         return
     request = JoinRequest(
         node=loop.number,

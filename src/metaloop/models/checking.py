@@ -52,6 +52,10 @@ def check_formats(input_format: InputFormat, spec: TaskSpec) -> None:
                 f"its inputs' {what} is expected to be {known} finite numbers, got "
                 f"{len(values)}: {_short(values)}"
             )
+    if input_format.columns and len(set(input_format.columns)) != shape[0]:
+        raise _wrong(
+            f"its inputs are {shape[0]} numbers, and it names {len(input_format.columns)} columns"
+        )
     if min(input_format.deviation, default=1.0) <= 0:
         raise _wrong(f"deviations are above 0, got {min(input_format.deviation)}")
     _check_target_scale(input_format, spec)

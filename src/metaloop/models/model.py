@@ -162,9 +162,8 @@ def model_from_file(
         check_net_tensors(content.weights, candidate.net, inputs)
     learner = build_learner(candidate, inputs, content.spec.objective, module=net)
     spec = content.spec
-    classes = content.spec.objective == "classification"
     if (
-        classes and not spec.num_training_classes
+        spec.ways and not spec.num_training_classes
     ):  # training begins with a classifier of its part's classes
         spec = replace(spec, num_training_classes=len(content.parts.get("train", ())))
     check_weights(content.weights, learner, spec)

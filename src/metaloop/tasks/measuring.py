@@ -26,6 +26,7 @@ def measure_format(store: Store, classes: np.ndarray) -> InputFormat:
         tuple(inputs.shape[1:]),
         tuple(inputs.mean(0).flatten().tolist()),
         tuple(deviation.flatten().tolist()),
+        columns=store.columns,
     )
 
 

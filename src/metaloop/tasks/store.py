@@ -55,7 +55,8 @@ class Store:
     Where `values` float64 `[N, targets]` are there, they are what is to be predicted, and `classes`
     are the groups whose functions they are. `detail` are the same examples as encoders want to see
     them (images at a larger size), None where `inputs` are that. `identity` is the digest of what
-    these examples are another view of; None: they are their own.
+    these examples are another view of; None: they are their own. `columns` are the names of an
+    input's numbers, where they come from a table; they are no part of the content.
     """
 
     inputs: Column
@@ -65,6 +66,7 @@ class Store:
     values: Tensor | None = None
     detail: Column | None = None
     identity: str | None = None
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if length(self.inputs) != len(self.targets):

@@ -37,7 +37,7 @@ def is_omniglot(folder: Path) -> bool:
 
 
 def read_omniglot(folder: Path, options: ReadOptions) -> Reading:
-    """Returns Omniglot: with lists, its 6,492 turned classes with published parts, else characters.
+    """Returns Omniglot: with lists, its 6,492 rotated classes with published parts, or letters.
 
     Images are 28 x 28 with ink high, unless `options` say otherwise.
     """
