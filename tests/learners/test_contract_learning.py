@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from metaloop.catalogue.learners import LEARNERS
+from metaloop.catalogue.learners import learners_for
 from metaloop.core.inner_loop import GradientLearner
 from metaloop.programs.gradient import EvolvedGradient
 
@@ -67,5 +67,5 @@ def test_golden_numbers(image_case: Any) -> None:
     assert outputs.tolist() == pytest.approx(GOLDEN[image_case.name], abs=1e-4, rel=1e-4)
 
 
-def test_every_learner_has_golden_numbers() -> None:
-    assert set(GOLDEN) == set(LEARNERS)
+def test_every_learner_of_classes_has_golden_numbers() -> None:
+    assert set(GOLDEN) == set(learners_for("classes"))

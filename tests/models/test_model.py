@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from metaloop.catalogue.candidates import build_learner, make_candidate, with_module
-from metaloop.catalogue.learners import LEARNERS
+from metaloop.catalogue.learners import learners_for
 from metaloop.core.errors import MetaloopError, ModelFileError
 from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import torch_stream
@@ -48,7 +48,7 @@ def predictions(model: Model) -> torch.Tensor:
     return model.predict(state, images)
 
 
-@pytest.mark.parametrize("name", sorted(LEARNERS))
+@pytest.mark.parametrize("name", learners_for("classes"))
 def test_a_model_from_a_file_predicts_bit_equal(name: str, tmp_path: Path) -> None:
     model = make_model(name)
     outputs = predictions(model)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from metaloop.catalogue.learners import EVOLVED, LEARNERS, PROGRAM, learner_entry
+from metaloop.catalogue.learners import EVOLVED, PROGRAM, learner_entry, learners_for
 from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import (
     CUSTOM,
@@ -39,6 +39,9 @@ _PLAIN_OPTIONS: Mapping[str, tuple[str, tuple[float, ...]]] = {
     "logistic_regression": ("inverse_strength", (10.0, 1.0, 100.0, 0.1, 1000.0, 0.01)),
     "ridge": ("initial_lambda", (0.1, 1.0, 0.01, 10.0)),
 }
+
+
+_BLIND = ("mean_of_support",)  # to inputs: one view is enough
 
 
 def make_candidate(
@@ -84,7 +87,7 @@ def catalogue_candidates(
     `shrunk`: with nets that begin on shrunk images, where they can.
     """
     kind = objective(spec.objective).target_kind
-    fitting = sorted(name for name in LEARNERS if kind in learner_class(name).target_kinds)
+    fitting = learners_for(kind, offered=True)
     trained = [name for name in fitting if learner_entry(name).trunk != "none"]
     candidates = [make_candidate(name, input_format, spec, shrunk=shrunk) for name in trained]
     return [*plain_candidates(spec), *candidates]
@@ -95,16 +98,16 @@ def plain_candidates(spec: TaskSpec) -> list[Candidate]:
 
     They learn nothing from other classes but where these lie: methods without training, and ridge
     regression as it begins, on the inputs themselves. A view is named even where it is usual: which
-    one that is depends on the learner. Of real targets there is ridge regression alone.
+    one that is depends on the learner.
     """
     kind = objective(spec.objective).target_kind
-    names = [name for name in LEARNERS if learner_entry(name).trunk == "none"]
-    names += [name for name in _PLAIN_OPTIONS if name not in names and name in LEARNERS]
-    names = [name for name in names if kind in learner_class(name).target_kinds]
+    fitting = learners_for(kind, offered=True)
+    names = [name for name in fitting if learner_entry(name).trunk == "none"]
+    names += [name for name in _PLAIN_OPTIONS if name not in names and name in fitting]
     grid = [
         (guess, place, _plain(name, view, guess))
         for name in names
-        for place, view in enumerate(_VIEWS)
+        for place, view in enumerate(_VIEWS if name not in _BLIND else _VIEWS[:1])
         for guess in range(len(_PLAIN_OPTIONS.get(name, ("", (0.0,)))[1]))
     ]
     grid.sort(key=lambda each: each[:2])
@@ -137,11 +140,12 @@ def build_learner(
         options.pop("trunk", None)  # who trains its net
         options["source"] = candidate.program or ""
     if issubclass(constructor, BlackBoxLearner):
-        options |= {"view": view_of(candidate.net, "raw"), "input_format": input_format}
+        usual = learner_entry(candidate.learner.name).view
+        options |= {"view": view_of(candidate.net, usual), "input_format": input_format}
     else:
         options["net"] = build_net(candidate.net, input_format, module)
-    if "real" in constructor.target_kinds:
-        options["objective"] = objective(objective_name)
+        if "real" in constructor.target_kinds:
+            options["objective"] = objective(objective_name)
     try:
         return constructor(**options)
     except TypeError as error:
@@ -177,7 +181,7 @@ def _check_targets(name: str, kind: str) -> None:
     kinds = learner_class(name).target_kinds
     if kind not in kinds:
         wanted = {"classes": "classification", "real": "regression"}[kind]
-        fitting = sorted(n for n in LEARNERS if kind in learner_class(n).target_kinds)
+        fitting = ", ".join(learners_for(kind))
         raise MetaloopError(
-            f"learner '{name}' cannot learn {wanted} tasks; those that can: {', '.join(fitting)}"
+            f"learner '{name}' cannot learn {wanted} tasks; those that can: {fitting}"
         )

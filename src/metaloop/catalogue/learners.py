@@ -8,11 +8,14 @@ from types import MappingProxyType
 
 from metaloop.core.errors import unknown_name
 from metaloop.core.learner import Learner
+from metaloop.core.views import View
 from metaloop.learners.anil import Anil
 from metaloop.learners.baselinepp import BaselinePlusPlus
 from metaloop.learners.fomaml import FirstOrderMaml
+from metaloop.learners.gaussian_process import GaussianProcess
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.learners.maml import Maml
+from metaloop.learners.mean_of_support import MeanOfSupport
 from metaloop.learners.nearest_centroid import NearestCentroid
 from metaloop.learners.nearest_neighbour import NearestNeighbour
 from metaloop.learners.protonet import ProtoNet
@@ -31,12 +34,16 @@ class LearnerEntry:
     `trunk` names what training its net serves: learners with the same trunk (and net and plan)
     share one trained net. `none` needs no training, `classifier` is the whole-class classifier.
     `starts_slowly`: a few seconds of training on images show nothing of what it can do.
+    `view`: the form in which one without a net sees its inputs, unless another is chosen.
+    `offered`: whether the loop tries it by itself; guests wait until they are named.
     """
 
     constructor: Callable[..., Learner]
     summary: str
     trunk: str
     starts_slowly: bool = False
+    view: View = "raw"
+    offered: bool = True
 
 
 LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
@@ -56,6 +63,12 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
         "fomaml": LearnerEntry(
             FirstOrderMaml, "MAML without second derivatives", "fomaml", starts_slowly=True
         ),
+        "gaussian_process": LearnerEntry(
+            GaussianProcess,
+            "plain baseline of regression; its kernel is chosen on tasks",
+            "none",
+            view="standardised",
+        ),
         "logistic_regression": LearnerEntry(
             LogisticRegressionLearner, "plain baseline on the inputs (scikit-learn)", "none"
         ),
@@ -64,6 +77,9 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "initial weights from which few gradient steps learn",
             "maml",
             starts_slowly=True,
+        ),
+        "mean_of_support": LearnerEntry(
+            MeanOfSupport, "constant baseline of regression: the mean target", "none"
         ),
         "nearest_centroid": LearnerEntry(
             NearestCentroid, "plain baseline: nearest class mean of the inputs", "none"
@@ -94,6 +110,16 @@ def learner_entry(name: str) -> LearnerEntry:
     if name not in LEARNERS:
         raise unknown_name("learner", name, LEARNERS)
     return LEARNERS[name]
+
+
+def learners_for(target_kind: str, *, offered: bool = False) -> list[str]:
+    """Returns the names of learners of such targets, in order; only those `offered` by the loop."""
+    return sorted(
+        name
+        for name, entry in LEARNERS.items()
+        if target_kind in entry.constructor.target_kinds  # type: ignore[attr-defined]
+        and (entry.offered or not offered)
+    )
 
 
 def embeds(name: str) -> bool:
