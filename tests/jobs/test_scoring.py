@@ -139,8 +139,10 @@ class Lost(BlackBoxLearner):
     citation: ClassVar[str] = ""
 
     def make(self, seed: int) -> Any:
-        return self
+        return _Lost()
 
+
+class _Lost:
     def fit(self, inputs: np.ndarray, targets: np.ndarray) -> Any:
         return self
 

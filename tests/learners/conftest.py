@@ -29,7 +29,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "anil": INNER,
     "baselinepp": {"num_steps": 20},
     "evolved_gradient": {"inner_steps": 3, "initial_rate": 0.1},
+    "extra_trees": {"num_trees": 20},
     "fomaml": INNER,
+    "gaussian_naive_bayes": {},
+    "lda": {},
     "logistic_regression": {},
     "maml": INNER,
     "nearest_centroid": {},
@@ -38,6 +41,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "rfs": {},
     "ridge": {},
     "simpleshot": {},
+    "svm": {},
 }
 CLASSIFIERS = learners_for("classes")
 WAYS, SHOTS, QUERIES, FEATURES, SIDE = 5, 3, 4, 8, 16

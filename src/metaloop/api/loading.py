@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
+from metaloop.core.black_box import BlackBoxLearner
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.modelfile import read_model
 from metaloop.models import Model
@@ -25,11 +26,13 @@ def load(
     *,
     net: nn.Module | None = None,
     value_range: ValueRange | None = None,
+    learner: BlackBoxLearner | None = None,
 ) -> FewShotClassifier | FewShotRegressor:
     """Returns the `FewShotClassifier` or `FewShotRegressor` in a model file, or in a run's folder.
 
     One that `fit` or an estimator's `save` wrote is fitted already. `net`: the module that a model
-    with a net of your own needs; `value_range`: see the estimators. Raises `ModelFileError` if the
+    with a net of your own needs, `learner` the learner, of one with a learner of your own;
+    `value_range`: see the estimators. Raises `ModelFileError` if the
     file is damaged or missing.
 
     >>> import metaloop as ml
@@ -42,7 +45,7 @@ def load(
     if file.is_dir() and (file / MODEL_NAME).exists():
         file = file / MODEL_NAME
     kind = _ESTIMATORS[read_model(file).spec.objective]
-    return kind.load(file, net=net, value_range=value_range)
+    return kind.load(file, net=net, value_range=value_range, learner=learner)
 
 
 def estimator_of(model: Model) -> FewShotClassifier | FewShotRegressor:

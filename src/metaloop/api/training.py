@@ -17,6 +17,7 @@ from metaloop.api.telling import tell_reading, tell_training
 from metaloop.api.trained import TrainResult
 from metaloop.archive import file_lock
 from metaloop.catalogue.families import data_name
+from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DivergenceError, MetaloopError, OutputError
 from metaloop.core.records import Candidate, Result
@@ -30,7 +31,7 @@ _STATE_SUFFIX = ".state"
 
 def train(
     data: Any,
-    learner: str | Candidate,
+    learner: str | Candidate | BlackBoxLearner,
     *,
     out: str | Path | None = None,
     net: str | nn.Module | None = None,
@@ -52,12 +53,13 @@ def train(
 ) -> TrainResult:
     """Returns the learner, trained on `data` and measured on nothing else than `search`.
 
-    The arguments are those of `metaloop train`. `learner` is a name of `metaloop.LEARNERS` or a
-    whole candidate; `net` a name of `metaloop.NETS`, a module of your own, or None for what suits
-    the data. `out`: the model file to write; while it is trained, `OUT.state` keeps the state, with
-    which `resume` goes on. Without `out` nothing is written. `progress` and Ctrl-C are as in
-    `learn`. Raises `DivergenceError` if training ends in numbers that are not finite, and
-    `MetaloopError` for everything that the caller can mend.
+    The arguments are those of `metaloop train`. `learner` is a name of `metaloop.LEARNERS`, a
+    whole candidate, or a black box of your own (`metaloop.guests`); `net` a name of
+    `metaloop.NETS`, a module of your own, or None for what suits the data. `out`: the model file to
+    write; while it is trained, `OUT.state` keeps the state, with which `resume` goes on. Without
+    `out` nothing is written. `progress` and Ctrl-C are as in `learn`. Raises `DivergenceError` if
+    training ends in numbers that are not finite, and `MetaloopError` for everything that the caller
+    can mend.
 
     >>> import metaloop as ml
     >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)

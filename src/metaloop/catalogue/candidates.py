@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
-from metaloop.catalogue.learners import EVOLVED, PROGRAM, learner_entry, learners_for
+from metaloop.catalogue.learners import EVOLVED, OWN, PROGRAM, learner_entry, learners_for
 from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import (
     CUSTOM,
@@ -41,6 +42,7 @@ _PLAIN_OPTIONS: Mapping[str, tuple[str, tuple[float, ...]]] = {
 }
 
 
+_TASKS = {"classes": "classification", "real": "regression"}
 _BLIND = ("mean_of_support",)  # to inputs: one view is enough
 
 
@@ -127,12 +129,16 @@ def build_learner(
     input_format: InputFormat,
     objective_name: str,
     module: nn.Module | None = None,
+    own: BlackBoxLearner | None = None,
 ) -> Learner:
-    """Returns the candidate's learner for these inputs; `module` is the user's own net, if any.
+    """Returns the candidate's learner for these inputs.
 
+    `module` is the user's own net and `own` the user's own learner, where the candidate has such.
     Raises `MetaloopError` for a candidate beyond the limits of `limits.py`, before it is built.
     """
     check_candidate(candidate)
+    if candidate.learner.name == OWN:
+        return _own(candidate, input_format, objective_name, own)
     constructor = learner_class(candidate.learner.name)
     _check_targets(candidate.learner.name, objective(objective_name).target_kind)
     options = dict(candidate.learner.options)
@@ -171,6 +177,40 @@ def trunk_of(candidate: Candidate) -> str:
     return Candidate(shared, candidate.net, candidate.plan, candidate.data, program).identity
 
 
+def own_candidate(learner: BlackBoxLearner) -> Candidate:
+    """Returns the candidate that stands for a learner of the user's own."""
+    options = {"class": type(learner).__name__[:40], "described": repr(learner)[:2000]}
+    return Candidate(Choice(OWN, options), Choice(RAW, {VIEW: learner.view}), Plan("none"))
+
+
+def _own(
+    candidate: Candidate,
+    input_format: InputFormat,
+    objective_name: str,
+    own: BlackBoxLearner | None,
+) -> Learner:
+    described = candidate.learner.options.get("described", "a learner")
+    if own is None:
+        raise MetaloopError(
+            f"this model's learner is of your own ({_short(described)}); load it from Python with "
+            "learner=<that learner>"
+        )
+    given = own_candidate(own)
+    if (given.learner, given.net) != (candidate.learner, candidate.net):
+        raise MetaloopError(
+            f"this model's learner is {_short(described)}, but learner= is {_short(repr(own))}"
+        )
+    kind = objective(objective_name).target_kind
+    if kind not in own.target_kinds:
+        raise MetaloopError(f"{_short(repr(own))} cannot learn {_TASKS[kind]} tasks")
+    return replace(own, input_format=input_format)
+
+
+def _short(text: object) -> str:
+    line = " ".join(str(text).split())
+    return line if len(line) <= 120 else f"{line[:120]}..."
+
+
 def with_module(candidate: Candidate, module: nn.Module) -> Candidate:
     """Returns the candidate with a net that is the user's own module."""
     net = Choice(CUSTOM, {"class": type(module).__qualname__})
@@ -180,8 +220,7 @@ def with_module(candidate: Candidate, module: nn.Module) -> Candidate:
 def _check_targets(name: str, kind: str) -> None:
     kinds = learner_class(name).target_kinds
     if kind not in kinds:
-        wanted = {"classes": "classification", "real": "regression"}[kind]
         fitting = ", ".join(learners_for(kind))
         raise MetaloopError(
-            f"learner '{name}' cannot learn {wanted} tasks; those that can: {fitting}"
+            f"learner '{name}' cannot learn {_TASKS[kind]} tasks; those that can: {fitting}"
         )

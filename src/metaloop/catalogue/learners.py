@@ -6,9 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import unknown_name
 from metaloop.core.learner import Learner
 from metaloop.core.views import View
+from metaloop.guests.sklearn import (
+    ExtraTrees,
+    GaussianNaiveBayes,
+    ShrunkDiscriminant,
+    SupportVectorMachine,
+)
 from metaloop.learners.anil import Anil
 from metaloop.learners.baselinepp import BaselinePlusPlus
 from metaloop.learners.fomaml import FirstOrderMaml
@@ -60,14 +67,34 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "evolved_gradient",
             starts_slowly=True,
         ),
+        "extra_trees": LearnerEntry(
+            ExtraTrees,
+            "randomised trees, of classes or values (scikit-learn)",
+            "none",
+            offered=False,
+        ),
         "fomaml": LearnerEntry(
             FirstOrderMaml, "MAML without second derivatives", "fomaml", starts_slowly=True
+        ),
+        "gaussian_naive_bayes": LearnerEntry(
+            GaussianNaiveBayes,
+            "a smoothed Gaussian a class and feature (scikit-learn)",
+            "none",
+            view="standardised",
+            offered=False,
         ),
         "gaussian_process": LearnerEntry(
             GaussianProcess,
             "plain baseline of regression; its kernel is chosen on tasks",
             "none",
             view="standardised",
+        ),
+        "lda": LearnerEntry(
+            ShrunkDiscriminant,
+            "linear discriminants, covariance shrunk (scikit-learn)",
+            "none",
+            view="standardised",
+            offered=False,
         ),
         "logistic_regression": LearnerEntry(
             LogisticRegressionLearner, "plain baseline on the inputs (scikit-learn)", "none"
@@ -93,13 +120,22 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
         "simpleshot": LearnerEntry(
             SimpleShot, "centred, normalised class means on a whole-class net", "classifier"
         ),
+        "svm": LearnerEntry(
+            SupportVectorMachine,
+            "support vectors, of classes or values (scikit-learn)",
+            "none",
+            view="standardised",
+            offered=False,
+        ),
     }
 )
 
 
 EVOLVED = "evolved_gradient"  # its program, if it has one, is the inner loss
+OWN = "own"  # a learner of the user's own, which is given beside its file
 PROGRAM = "program"  # a learner that a program describes; `catalogue/programs.py` has known ones
 
+_OWN_ENTRY = LearnerEntry(BlackBoxLearner, "a learner of your own", "none", offered=False)
 _PROGRAM_ENTRY = LearnerEntry(ProgramLearner, "a learning algorithm written as a program", PROGRAM)
 
 
@@ -107,6 +143,8 @@ def learner_entry(name: str) -> LearnerEntry:
     """Returns the entry of this name; raises `UnknownNameError` naming near matches."""
     if name == PROGRAM:
         return _PROGRAM_ENTRY
+    if name == OWN:
+        return _OWN_ENTRY
     if name not in LEARNERS:
         raise unknown_name("learner", name, LEARNERS)
     return LEARNERS[name]

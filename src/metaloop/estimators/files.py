@@ -55,9 +55,11 @@ def adapted_file(task: AdaptedTask, classes: tuple[Label, ...]) -> ModelFile:
     )
 
 
-def task_from_file(content: ModelFile, net: nn.Module | None = None) -> AdaptedTask:
+def task_from_file(
+    content: ModelFile, net: nn.Module | None = None, learner: BlackBoxLearner | None = None
+) -> AdaptedTask:
     """Returns the task of an adapted file; raises `ModelFileError` if its parts do not fit."""
-    model = model_from_file(content, net)
+    model = model_from_file(content, net, learner=learner)
     num_classes = len(content.classes)
     if bool(num_classes) != (content.spec.objective == "classification"):
         raise ModelFileError("the model file is damaged: its classes do not fit its objective")

@@ -124,12 +124,16 @@ class Model:
 
 
 def model_from_file(
-    content: ModelFile, net: nn.Module | None = None, device: str | torch.device = "cpu"
+    content: ModelFile,
+    net: nn.Module | None = None,
+    device: str | torch.device = "cpu",
+    learner: BlackBoxLearner | None = None,
 ) -> Model:
-    """Returns the model in a file's content; `net` is the user's own module where it needs one.
+    """Returns the model in a file's content.
 
-    Raises `MetaloopError` unless all of it is within limits and fits together, exactly; that is
-    known before anything is built that is larger than the file.
+    `net` and `learner` are the user's own module and learner, where it needs such. Raises
+    `MetaloopError` unless all of it is within limits and fits together, exactly; that is known
+    before anything is built that is larger than the file.
     """
     try:
         method = learner_class(content.candidate.learner.name)
@@ -143,19 +147,19 @@ def model_from_file(
     check_candidate(candidate)
     if not issubclass(method, BlackBoxLearner):
         check_net_tensors(content.weights, candidate.net, inputs)
-    learner = build_learner(candidate, inputs, content.spec.objective, module=net)
+    built = build_learner(candidate, inputs, content.spec.objective, net, learner)
     spec = content.spec
     classes = content.spec.objective == "classification"
     if (
         classes and not spec.num_training_classes
     ):  # training begins with a classifier of its part's classes
         spec = replace(spec, num_training_classes=len(content.parts.get("train", ())))
-    check_weights(content.weights, learner, spec)
+    check_weights(content.weights, built, spec)
     weights = {
         name: with_memory_format(tensor.to(device)) for name, tensor in content.weights.items()
     }
     return Model(
-        learner=learner,
+        learner=built,
         meta_params=weights,
         candidate=content.candidate,
         spec=content.spec,
@@ -187,12 +191,14 @@ def load_model(
     path: str | os.PathLike[str],
     net: nn.Module | None = None,
     device: str | torch.device = "cpu",
+    learner: BlackBoxLearner | None = None,
 ) -> Model:
     """Returns the learner in a model file (of an adapted model: the learner it was made from).
 
-    Raises `ModelFileError` if the file is damaged, and says so if it needs a net of the user's.
+    Raises `ModelFileError` if the file is damaged, and says so if it needs a net or a learner of
+    the user's.
     """
-    return model_from_file(read_model(path), net, device)
+    return model_from_file(read_model(path), net, device, learner)
 
 
 def _version() -> str:
