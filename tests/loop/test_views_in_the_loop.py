@@ -18,6 +18,7 @@ from metaloop.catalogue.sights import with_sights
 from metaloop.catalogue.views import view_of_encoder
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import MetaloopError, ModelFileError
+from metaloop.core.own import Own
 from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Candidate, Choice
 from metaloop.jobs import joining
@@ -75,7 +76,7 @@ def test_learn_races_the_views_and_its_model_is_used_with_the_encoder(
     nets = {row[1] for row in run.leaderboard.table}
     assert any(net.endswith("of blocks") for net in nets)
     assert any("of" not in net for net in nets)
-    model = load_model(run.path, backbone=blocks)
+    model = load_model(run.path, Own(backbone=blocks))
     images, labels = colours
     fitted = ml.load(run.path, backbone=blocks).fit(images[::12], labels[::12])
     right = np.mean(fitted.predict(images) == labels)
@@ -134,7 +135,7 @@ def test_nets_of_several_views_are_joined_and_the_file_holds_all_it_needs(
         view=seen.view,
     )  # fmt: skip
     model.save(tmp_path / "joined.metaloop")
-    loaded = load_model(tmp_path / "joined.metaloop", backbone=blocks)
+    loaded = load_model(tmp_path / "joined.metaloop", Own(backbone=blocks))
     assert loaded.candidate == head and loaded.takes == "images"
     rows = np.arange(10)
     inputs = seen.store.taken(rows)
