@@ -14,10 +14,7 @@ from metaloop.catalogue.candidates import build_learner, make_candidate, with_mo
 from metaloop.catalogue.families import (
     AS_IT_IS,
     DataOptions,
-    class_parts,
-    examples_seen,
     open_data,
-    view_of,
 )
 from metaloop.catalogue.sights import best_view
 from metaloop.core.budget import Budget, parse_budget
@@ -33,6 +30,7 @@ from metaloop.modelfile import TrainingRecord, read_model
 from metaloop.models.events import DataRead, data_read
 from metaloop.models.model import Model
 from metaloop.tasks.family import TaskFamily
+from metaloop.tasks.kept import class_parts, examples_seen, view_of
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from metaloop.core import columns
-from metaloop.core.columns import behind
 from metaloop.core.errors import DataError, EpisodeError
 from metaloop.core.examples import Examples
 from metaloop.core.fitted_view import AS_IS, FittedView
@@ -29,8 +28,8 @@ from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import PARTS, Part
 from metaloop.core.spec import TaskSpec
 from metaloop.tasks.copied_classes import join_copied_classes
-from metaloop.tasks.duplicates import cross_part_duplicates
-from metaloop.tasks.episodes import Episodes, Indices
+from metaloop.tasks.duplicates import check_something_left, cross_part_duplicates
+from metaloop.tasks.episodes import Episodes, Indices, concatenate, scored_by_tensors
 from metaloop.tasks.measuring import measure_format
 from metaloop.tasks.sampling import draw_distinct
 from metaloop.tasks.sight import OWN, SEVERAL, Sight, abreast
@@ -62,6 +61,16 @@ class TaskFamily(ABC):
         self, part: Part, spec: TaskSpec, num_tasks: int, rng: np.random.Generator
     ) -> Episodes:
         """Returns `num_tasks` episodes of that part; all randomness comes from `rng`."""
+
+    @property
+    def as_classes(self) -> ClassFamily | None:
+        """The family itself where its tasks are classes to be told apart, else None."""
+        return None
+
+    @property
+    def device(self) -> torch.device:
+        """Where gathered examples are."""
+        return torch.device("cpu")
 
     @abstractmethod
     def to(self, device: torch.device | str) -> TaskFamily:
@@ -95,14 +104,6 @@ class TaskFamily(ABC):
         return scored_by_tensors(objective, outputs, targets, episodes)
 
 
-def scored_by_tensors(
-    objective: Objective, outputs: Tensor, targets: Tensor, episodes: Episodes
-) -> dict[str, Scores]:
-    """Returns the scores of all metrics that need no more than outputs and targets."""
-    mask = torch.from_numpy(episodes.query.mask).to(outputs.device)
-    return objective.scores(outputs, targets, mask, episodes.units.shape[1])
-
-
 def episode_list(family: TaskFamily, part: Part, spec: TaskSpec, num_episodes: int) -> Episodes:
     """Returns the frozen list of evaluation episodes: content and spec decide it, never a seed.
 
@@ -113,30 +114,6 @@ def episode_list(family: TaskFamily, part: Part, spec: TaskSpec, num_episodes: i
         for block in range(-(-num_episodes // 100))
     ]
     return concatenate(blocks)[:num_episodes]
-
-
-def concatenate(blocks: Sequence[Episodes]) -> Episodes:
-    """Returns the episodes of all blocks as one stack; stores that differ are joined."""
-    stores = [block.store for block in blocks]
-    if all(store is stores[0] for store in stores):
-        store, starts = stores[0], [0] * len(stores)
-    else:
-        store = replace(
-            stores[0],
-            inputs=behind([store.inputs for store in stores]),
-            targets=torch.cat([store.targets for store in stores]),
-        )
-        starts = list(np.cumsum([0, *[len(store) for store in stores[:-1]]]))
-
-    def join(sides: list[Indices]) -> Indices:
-        return Indices(
-            np.concatenate([s.examples + start for s, start in zip(sides, starts, strict=True)]),
-            np.concatenate([s.labels for s in sides]),
-            np.concatenate([s.mask for s in sides]),
-        )
-
-    support, query = join([b.support for b in blocks]), join([b.query for b in blocks])
-    return Episodes(store, support, query, blocks[0].num_classes)
 
 
 def _key(spec: TaskSpec) -> str:
@@ -221,6 +198,16 @@ class ClassFamily(TaskFamily):
     @cached_property
     def _seen(self) -> dict[str, ClassFamily]:
         return {}
+
+    @property
+    def as_classes(self) -> ClassFamily:
+        """Itself."""
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the store is."""
+        return self.store.device
 
     @property
     def content(self) -> Store:
@@ -405,17 +392,5 @@ def class_family(
     if len(duplicates):
         left_out.append(LeftOut(copies.what, "same content in another part", len(duplicates)))
         store = store.without(np.empty(0, np.int64), duplicates)
-        _check_something_left(reading.name, store, split, len(duplicates))
+        check_something_left(reading.name, store, split, len(duplicates))
     return ClassFamily(reading.name, store, split, input_format), tuple(left_out)
-
-
-def _check_something_left(
-    name: str, store: Store, split: Mapping[Part, np.ndarray], num_duplicates: int
-) -> None:
-    sizes = np.array([len(examples) for examples in store.examples_of])
-    for part in PARTS:
-        if len(split[part]) and (sizes[split[part]] > 1).sum() < 2:
-            raise DataError(
-                f"{name}: {num_duplicates} examples occur in several parts; without them part "
-                f"'{part}' has fewer than 2 classes of 2 examples; give different examples"
-            )
