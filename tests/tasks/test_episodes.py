@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaloop.core.records import PARTS, Part
-from metaloop.tasks.episodes import concatenate, in_turn
-from metaloop.tasks.family import ClassFamily, episode_list
+from metaloop.tasks.episodes import in_turn
+from metaloop.tasks.family import ClassFamily, concatenate, episode_list
 from metaloop.tasks.store import ClassInfo, Store
 
 

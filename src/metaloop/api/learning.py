@@ -18,6 +18,7 @@ from metaloop.catalogue.offered import AUTO
 from metaloop.core.budget import Budget
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import MetaloopError
+from metaloop.core.own import Own
 from metaloop.core.records import Candidate
 from metaloop.loop import DataRead, Generates, Learned, LoopEvent
 from metaloop.loop import learn as events_of
@@ -64,7 +65,7 @@ def learn(
     warnings; True shows what goes on, as a line now and then where none can be written over; None
     does so in notebooks and terminals only. Ctrl-C saves what was reached and raises `Interrupted`,
     with the result so far; a second one ends it at once. Where `stop()` becomes true, what was
-    reached is saved and returned. Raises `MetaloopError`, in one line, for what the caller can mend.
+    reached is saved and returned. Raises `MetaloopError`, in one line, for all one can mend.
 
     >>> import metaloop as ml
     >>> run = ml.learn("sinusoid", budget="40steps", shots=10, queries=10, workers=1, out="waves")
@@ -85,7 +86,7 @@ def learn(
             tell=lambda done, of: shown.status(f"encoded {done:,} of {of:,} examples"),
             stop=lambda: stop() or stopper(),
         )  # fmt: skip
-        run = _followed(events, shown, stopper, folder, net)
+        run = _followed(events, shown, stopper, folder, _own(net, backbone))
     if stopper.signal is not None:
         raise Interrupted(_advice(run), stopper.exit_code, run)
     return run
@@ -165,7 +166,7 @@ def _followed(
     shown: Progress,
     stopper: Stopper,
     folder: Path,
-    net: nn.Module | None,
+    own: Own,
 ) -> LearnResult:
     """Returns the result at the end of the events, which are told on the way."""
     teller = LearnTeller(shown)
@@ -175,8 +176,12 @@ def _followed(
             stopper.can_save, left_out = True, event.left_out
         teller.tell(event)
         if isinstance(event, Learned):
-            return LearnResult(folder, event.report, left_out, net)
+            return LearnResult(folder, event.report, left_out, own)
     raise AssertionError("learning ended without a report")
+
+
+def _own(net: nn.Module | None, backbone: str | Encoder) -> Own:
+    return Own(net, backbone=backbone if isinstance(backbone, Encoder) else None)
 
 
 def _folder(data: Any, out: str | Path | None, resume: bool, workers: int | None) -> Path:

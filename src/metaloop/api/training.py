@@ -18,6 +18,7 @@ from metaloop.api.trained import TrainResult
 from metaloop.archive import file_lock
 from metaloop.catalogue.families import DataOptions, data_name
 from metaloop.catalogue.offered import NONE
+from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DivergenceError, MetaloopError, OutputError
@@ -32,7 +33,7 @@ _STATE_SUFFIX = ".state"
 
 def train(
     data: Any,
-    learner: str | Candidate,
+    learner: str | Candidate | BlackBoxLearner,
     *,
     out: str | Path | None = None,
     net: str | nn.Module | None = None,
@@ -55,13 +56,12 @@ def train(
 ) -> TrainResult:
     """Returns the learner, trained on `data` and measured on nothing else than `search`.
 
-    The arguments are those of `metaloop train`. `learner` is a name of `metaloop.LEARNERS` or a
-    whole candidate; `net` a name of `metaloop.NETS`, a module of your own, or None for what suits
-    the data. `backbone`: the frozen encoder that inputs are seen through, a name or a path as in
-    `metaloop list backbones`, or an encoder of your own; `auto`: one of those installed, or none,
-    whichever tells classes of `search` apart best untrained. `out`: the model file to write; while
-    it is trained, `OUT.state` keeps the state, with which `resume` goes on. `progress` and Ctrl-C
-    are as in `learn`. Raises `DivergenceError` if training ends in numbers that are not finite.
+    The arguments are those of `metaloop train`. `learner` is a name of `metaloop.LEARNERS`, a
+    whole candidate, or a black box of your own; `net` a name of `metaloop.NETS`, a module, or None
+    for what suits the data. `backbone`: the encoder that inputs are seen through, a name as in
+    `metaloop list backbones`, or one of your own; `auto`: none or one of those installed, whichever
+    tells classes of `search` apart best untrained. `out`: the file to write; meanwhile `OUT.state`
+    keeps the state, for `resume`. The rest is as in `learn`; `DivergenceError` if training fails.
 
     >>> import metaloop as ml
     >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)

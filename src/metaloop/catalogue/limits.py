@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, Literal, final, get_args, get_origin, get_type_hints
 
-from metaloop.catalogue.learners import EVOLVED, LEARNERS, PROGRAM
+from metaloop.catalogue.learners import EVOLVED, LEARNERS, OWN, PROGRAM
 from metaloop.core.errors import MetaloopError, unknown_name
 from metaloop.core.inner_loop import NormPolicy
 from metaloop.core.records import Candidate, Choice, Plan
@@ -27,6 +27,7 @@ MOST_GENERATORS = 16  # operators in a data recipe
 _MOST_LAYERS = 128
 _WIDEST = 1 << 16  # units or channels of one layer
 _MOST_SHOWN = 40  # characters of a value in an error
+_LONGEST_DESCRIPTION = 2000  # characters
 
 
 class Limit(ABC):
@@ -118,6 +119,21 @@ class Name(Limit):
         return f"a name of up to {_MOST_SHOWN} characters"
 
 
+@final
+@dataclass(frozen=True)
+class Text(Limit):
+    """Any text up to a length."""
+
+    longest: int
+
+    def holds(self, value: Any) -> bool:
+        """Whether the value is such a text."""
+        return isinstance(value, str) and len(value) <= self.longest
+
+    def __str__(self) -> str:
+        return f"a text of up to {self.longest} characters"
+
+
 Limits = Mapping[str, Limit]
 
 _SWITCH = OneOf((False, True))
@@ -148,16 +164,28 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "norm": OneOf(get_args(NormPolicy)),
             "trunk": _TRUNKS,
         },
+        "extra_trees": {"num_trees": _STEPS},
         "fomaml": _BY_STEPS,
+        "gaussian_naive_bayes": {"smoothing": _STRENGTH},
+        "gaussian_process": {
+            "length_scale": _STRENGTH,
+            "noise": _STRENGTH,
+            "offset": Real(0.0, 1e12),
+            "slope": Real(0.0, 1e12),
+        },
+        "lda": {},
         "logistic_regression": {"inverse_strength": _STRENGTH, "max_iterations": _STEPS},
         "maml": _BY_STEPS,
+        "mean_of_support": {},
         "nearest_centroid": {},
         "nearest_neighbour": {},
+        OWN: {"class": Name(), "described": Text(_LONGEST_DESCRIPTION)},
         PROGRAM: {"trunk": _TRUNKS},
         "protonet": {"all_pairs": _SWITCH},
         "rfs": {"inverse_strength": _STRENGTH, "num_iterations": _STEPS},
         "ridge": {"initial_lambda": _STRENGTH},
         "simpleshot": {"scale": Real(0.0, 1e6)},
+        "svm": {"penalty": _STRENGTH},
     }
 )
 

@@ -75,10 +75,9 @@ def learn(
     if run.status == "interrupted":
         _say_what_was_saved(run.content)
         say_how_to_go_on("learn", data, {"out": run.out, **asked, **unparsed})
-        return code
-    if not as_json:
+    elif not as_json:
         _print(run)
-    return 0  # even if it was asked to stop when it had finished
+    return code if run.status == "interrupted" else 0  # it had finished when it was asked to stop
 
 
 def _unusual(backbone: str) -> str | None:

@@ -21,9 +21,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
+from metaloop.core.black_box import BlackBoxLearner
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import InputError
 from metaloop.core.forking import ForkableLock
 from metaloop.core.objective import objective
+from metaloop.core.own import Own
 from metaloop.estimators.baseline import is_baseline
 from metaloop.estimators.files import adapted_file, task_from_file
 from metaloop.estimators.images import Pictures, image_sources, read_pictures
@@ -72,18 +75,20 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         path: str | os.PathLike[str],
         net: nn.Module | None = None,
         value_range: Range = None,
+        learner: BlackBoxLearner | None = None,
+        backbone: Encoder | None = None,
     ) -> Estimator:
         """Returns the estimator in a model file: fitted, if an adapted model was saved.
 
-        `net` is the module that a model with a net of your own needs. Raises `ModelFileError` if
-        the file is damaged, `InputError` if it is for the other kind of estimator, or fitted with
-        another value range than the one that is declared.
+        `net`, `learner`, `backbone`: the module, learner or encoder that a model with such of your
+        own needs. Raises `ModelFileError` if the file is damaged, `InputError` if it is for the
+        other kind of estimator, or fitted with another value range than the one that is declared.
         """
-        content = read_model(path)
+        own, content = Own(net, learner, backbone), read_model(path)
         cls._check_objective(content.spec.objective, f"model file '{path}'")
         if content.kind == "learner":
-            return cls(model_from_file(content, net), value_range=value_range)
-        task = task_from_file(content, net)
+            return cls(model_from_file(content, own), value_range=value_range)
+        task = task_from_file(content, own)
         estimator = cls(
             None if is_baseline(task.model) else task.model,
             keep_support=task.support is not None,

@@ -28,6 +28,7 @@ from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import Candidate, to_json
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.devices import best_device
+from metaloop.engine.preparing import after_meta_stage
 from metaloop.engine.state import TrainState, load_state, save_state
 from metaloop.engine.training import initial_state, mean_feature
 from metaloop.generators.filtering import Verdict, judge_classes
@@ -142,6 +143,7 @@ class Workplace:
         family = self.family.seen(candidate.view)
         learner = self.learner(candidate, family)
         own = initial_state(learner, family, self.spec, seed).meta_params
+        own = after_meta_stage(learner, own, family, self.spec, seed)
         merged = {name: _fitting(net.meta_params.get(name), tensor) for name, tensor in own.items()}
         if (
             isinstance(learner, AfterTraining)

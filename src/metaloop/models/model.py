@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from metaloop.catalogue.candidates import build_learner, learner_class
 from metaloop.catalogue.limits import check_candidate
@@ -21,6 +21,7 @@ from metaloop.core.fitted_view import FittedView
 from metaloop.core.forking import check_device
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import Learner, MetaParams, TaskState
+from metaloop.core.own import NOTHING_OWN, Own
 from metaloop.core.records import Candidate, Result
 from metaloop.core.spec import TaskSpec
 from metaloop.modelfile import ModelFile, TrainingRecord, read_model, write_model
@@ -136,17 +137,13 @@ class Model:
 
 
 def model_from_file(
-    content: ModelFile,
-    net: nn.Module | None = None,
-    device: str | torch.device = "cpu",
-    backbone: Encoder | None = None,
+    content: ModelFile, own: Own = NOTHING_OWN, device: str | torch.device = "cpu"
 ) -> Model:
-    """Returns the model in a file's content; `net` is the user's own module where it needs one.
+    """Returns the model in a file's content.
 
-    `backbone` is an encoder of the user's own, where it needs that; others are found by name.
-
-    Raises `MetaloopError` unless all of it is within limits and fits together, exactly; that is
-    known before anything is built that is larger than the file.
+    `own` is what the file names and does not hold. Raises `MetaloopError` unless all of it is
+    within limits and fits together, exactly; that is known before anything is built that is larger
+    than the file.
     """
     try:
         method = learner_class(content.candidate.learner.name)
@@ -156,22 +153,22 @@ def model_from_file(
         ) from error
     candidate, inputs = content.candidate, content.input_format
     check_formats(inputs, content.spec)
-    view = _view_of(content, backbone)
+    view = _view_of(content, own.backbone)
     check_candidate(candidate)
     if not issubclass(method, BlackBoxLearner):
         check_net_tensors(content.weights, candidate.net, inputs)
-    learner = build_learner(candidate, inputs, content.spec.objective, module=net)
+    built = build_learner(candidate, inputs, content.spec.objective, own.net, own.learner)
     spec = content.spec
     if (
         spec.ways and not spec.num_training_classes
     ):  # training begins with a classifier of its part's classes
         spec = replace(spec, num_training_classes=len(content.parts.get("train", ())))
-    check_weights(content.weights, learner, spec)
+    check_weights(content.weights, built, spec)
     weights = {
         name: with_memory_format(tensor.to(device)) for name, tensor in content.weights.items()
     }
     return Model(
-        learner=learner,
+        learner=built,
         meta_params=weights,
         candidate=content.candidate,
         spec=content.spec,
@@ -194,16 +191,13 @@ def _view_of(content: ModelFile, encoder: Encoder | None) -> FittedView | None:
 
 
 def load_model(
-    path: str | os.PathLike[str],
-    net: nn.Module | None = None,
-    device: str | torch.device = "cpu",
-    backbone: Encoder | None = None,
+    path: str | os.PathLike[str], own: Own = NOTHING_OWN, device: str | torch.device = "cpu"
 ) -> Model:
     """Returns the learner in a model file (of an adapted model: the learner it was made from).
 
-    Raises `ModelFileError` if the file is damaged, and says so if it needs a net of the user's.
+    Raises `ModelFileError` if the file is damaged, and says so if it needs what is the user's own.
     """
-    return model_from_file(read_model(path), net, device, backbone)
+    return model_from_file(read_model(path), own, device)
 
 
 def _version() -> str:

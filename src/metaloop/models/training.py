@@ -10,15 +10,21 @@ from typing import Any
 
 from torch import nn
 
-from metaloop.catalogue.candidates import build_learner, make_candidate, with_module
+from metaloop.catalogue.candidates import (
+    build_learner,
+    make_candidate,
+    own_candidate,
+    with_module,
+)
 from metaloop.catalogue.families import (
     AS_IT_IS,
     DataOptions,
     open_data,
 )
 from metaloop.catalogue.sights import best_view
+from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.budget import Budget, parse_budget
-from metaloop.core.errors import DivergenceError, ModelFileError, OutputError
+from metaloop.core.errors import DivergenceError, MetaloopError, ModelFileError, OutputError
 from metaloop.core.learner import Learner
 from metaloop.core.records import Candidate
 from metaloop.core.spec import TaskSpec
@@ -43,7 +49,7 @@ class Trained:
 
 def train_model(
     data: Any,
-    learner: str | Candidate,
+    learner: str | Candidate | BlackBoxLearner,
     *,
     budget: str | Budget = "3m",
     net: str | nn.Module | None = None,
@@ -58,10 +64,10 @@ def train_model(
 ) -> Iterator[DataRead | Event | Trained]:
     """Yields how the data was read, the engine's events and at last `Trained`, with the model.
 
-    `data` and `options` are what `open_data` takes, `learner` is a name of the catalogue or a whole
-    candidate, `net` a name or a module of your own. With `checkpoint` the state is kept in that
-    file, and `resume` goes on from it. Raises `DivergenceError` if training ends in numbers that
-    are not finite.
+    `data` and `options` are what `open_data` takes, `learner` is a name of the catalogue, a whole
+    candidate or a black box of your own, `net` a name or a module of your own. With `checkpoint`
+    the state is kept in that file, and `resume` goes on from it. Raises `DivergenceError` if
+    training ends in numbers that are not finite.
     """
     limit = parse_budget(budget) if isinstance(budget, str) else budget
     start = time.perf_counter()
@@ -142,13 +148,18 @@ def _passed_on(events: Iterator[Event]) -> Generator[Event, None, Finished]:
 
 
 def _chosen(
-    learner: str | Candidate,
+    learner: str | Candidate | BlackBoxLearner,
     net: str | nn.Module | None,
     family: TaskFamily,
     spec: TaskSpec,
     view: str,
 ) -> tuple[Candidate, Learner]:
     """Returns the candidate that the arguments name, and its learner."""
+    if isinstance(learner, BlackBoxLearner):
+        if net is not None:
+            raise MetaloopError("a learner of your own sees the inputs themselves; leave net away")
+        candidate = own_candidate(learner)
+        return candidate, build_learner(candidate, family.input_format, spec.objective, own=learner)
     module = net if isinstance(net, nn.Module) else None
     if isinstance(learner, Candidate):
         candidate = learner

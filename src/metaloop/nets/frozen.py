@@ -63,7 +63,7 @@ class ImageEncoder(Encoder):
     ) -> None:
         if not 1 <= prepare.side <= LARGEST_SIDE:
             raise DataError(
-                f"{card.name} wants images of {prepare.side} pixels; 1 to {LARGEST_SIDE} can be made"
+                f"{card.name} wants images of {prepare.side} pixels; 1 to {LARGEST_SIDE} can be had"
             )
         self.card = card
         self._prepare = prepare

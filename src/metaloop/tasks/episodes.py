@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from metaloop.core.columns import behind
 from metaloop.core.examples import EpisodeBatch, Examples
 from metaloop.core.inputs import InputFormat
 from metaloop.core.metrics import Scores
@@ -125,30 +124,6 @@ def in_turn(lists: Sequence[Episodes]) -> Episodes:
 
     support, query = side([each.support for each in lists]), side([each.query for each in lists])
     return Episodes(first.store, support, query, first.num_classes)
-
-
-def concatenate(blocks: Sequence[Episodes]) -> Episodes:
-    """Returns the episodes of all blocks as one stack; stores that differ are joined."""
-    stores = [block.store for block in blocks]
-    if all(store is stores[0] for store in stores):
-        store, starts = stores[0], [0] * len(stores)
-    else:
-        store = replace(
-            stores[0],
-            inputs=behind([store.inputs for store in stores]),
-            targets=torch.cat([store.targets for store in stores]),
-        )
-        starts = list(np.cumsum([0, *[len(store) for store in stores[:-1]]]))
-
-    def join(sides: list[Indices]) -> Indices:
-        return Indices(
-            np.concatenate([s.examples + start for s, start in zip(sides, starts, strict=True)]),
-            np.concatenate([s.labels for s in sides]),
-            np.concatenate([s.mask for s in sides]),
-        )
-
-    support, query = join([b.support for b in blocks]), join([b.query for b in blocks])
-    return Episodes(store, support, query, blocks[0].num_classes)
 
 
 def scored_by_tensors(

@@ -24,12 +24,13 @@ from metaloop.core.fitted_view import AS_IS, FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.core.metrics import Scores
 from metaloop.core.objective import Objective
-from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import PARTS, Part
 from metaloop.core.spec import TaskSpec
 from metaloop.tasks.copied_classes import join_copied_classes
 from metaloop.tasks.duplicates import check_something_left, cross_part_duplicates
-from metaloop.tasks.episodes import Episodes, Indices, concatenate, scored_by_tensors
+from metaloop.tasks.episode_lists import concatenate as concatenate
+from metaloop.tasks.episode_lists import episode_list as episode_list
+from metaloop.tasks.episodes import Episodes, Indices, scored_by_tensors
 from metaloop.tasks.measuring import measure_format
 from metaloop.tasks.sampling import draw_distinct
 from metaloop.tasks.sight import OWN, SEVERAL, Sight, abreast
@@ -102,22 +103,6 @@ class TaskFamily(ABC):
         are (texts to be compared, lists to be ranked) overrides it.
         """
         return scored_by_tensors(objective, outputs, targets, episodes)
-
-
-def episode_list(family: TaskFamily, part: Part, spec: TaskSpec, num_episodes: int) -> Episodes:
-    """Returns the frozen list of evaluation episodes: content and spec decide it, never a seed.
-
-    A longer list begins with the episodes of a shorter one, in blocks of 100.
-    """
-    blocks = [
-        family.sample(part, spec, 100, numpy_stream(0, "episode list", part, _key(spec), block))
-        for block in range(-(-num_episodes // 100))
-    ]
-    return concatenate(blocks)[:num_episodes]
-
-
-def _key(spec: TaskSpec) -> str:
-    return f"{spec.ways}-{spec.shots}-{spec.queries}"
 
 
 @dataclass(frozen=True)

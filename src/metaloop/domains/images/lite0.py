@@ -35,7 +35,7 @@ CITATION = """@inproceedings{tan2019efficientnet,
 def lite0(side: int = USUAL_SIDE, weights: Path | None = None) -> ImageEncoder:
     """Returns the encoder for images of that side, with the package's weights or those of a file.
 
-    Raises `MissingExtraError` where the package is not installed, `DataError` for weights that are of
+    Raises `MissingExtraError` where the package is missing, `DataError` for weights that are of
     another net or damaged, and for a side beyond 32 to 512.
     """
     if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
