@@ -21,8 +21,8 @@ from metaloop.core.records import Measure, Part, Protocol, Result
 from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import EpisodeScores, Estimate, estimate
 from metaloop.core.task_map import loop_over_tasks, vmap_over_tasks
-from metaloop.tasks.episodes import Episodes, Indices
-from metaloop.tasks.family import TaskFamily, episode_list, scored_by_tensors
+from metaloop.tasks.episodes import Episodes, Indices, scored_by_tensors
+from metaloop.tasks.family import TaskFamily, episode_list
 from metaloop.tasks.store import Store
 
 _NUMBERS_AT_ONCE = 1 << 23  # floats of a stack of tasks: about what a processor's cache holds

@@ -20,7 +20,7 @@ from metaloop.core.learner import Learner, MetaParams
 from metaloop.core.records import Candidate, CurvePoint, Plan, TrialStatus
 from metaloop.engine.events import Finished, Progressed
 from metaloop.engine.state import TrainState
-from metaloop.engine.training import device_of, initial_state, train
+from metaloop.engine.training import initial_state, train
 from metaloop.executors.base import Report
 from metaloop.generators.recipes import shaped
 from metaloop.jobs.measured import Figures
@@ -144,7 +144,7 @@ def _starting_state(
     fresh = initial_state(learner, family, workplace.spec, request.seed, identity)
     if request.start is None:
         return fresh
-    ended = workplace.state(request.start.node, device_of(family))
+    ended = workplace.state(request.start.node, family.device)
     state = ended.segment()
     earlier = request.start.candidate
     before = class_names(workplace.training_family(request.start.data))

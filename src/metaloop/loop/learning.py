@@ -24,7 +24,6 @@ from metaloop.catalogue.families import (
     OpenedData,
     data_name,
     open_data,
-    view_of,
 )
 from metaloop.catalogue.features import Tell
 from metaloop.catalogue.offered import name_of_backbone
@@ -69,6 +68,7 @@ from metaloop.loop.settings import USUAL, Settings
 from metaloop.models.events import data_read
 from metaloop.selection.bandit import Use, uses_in
 from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.kept import view_of
 from metaloop.tasks.merging import without_overlap
 from metaloop.tasks.store import LeftOut
 

@@ -19,10 +19,7 @@ from metaloop.catalogue.candidates import (
 from metaloop.catalogue.families import (
     AS_IT_IS,
     DataOptions,
-    class_parts,
-    examples_seen,
     open_data,
-    view_of,
 )
 from metaloop.catalogue.sights import best_view
 from metaloop.core.black_box import BlackBoxLearner
@@ -39,6 +36,7 @@ from metaloop.modelfile import TrainingRecord, read_model
 from metaloop.models.events import DataRead, data_read
 from metaloop.models.model import Model
 from metaloop.tasks.family import TaskFamily
+from metaloop.tasks.kept import class_parts, examples_seen, view_of
 
 
 @dataclass(frozen=True)
