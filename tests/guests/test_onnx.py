@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from metaloop.catalogue.backbones import open_backbone
@@ -200,6 +204,25 @@ def test_a_file_that_is_cut_is_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError) as error:
             open_backbone(f"onnx:{tmp_path / 'net.onnx'}")
         assert "\n" not in str(error.value)
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_whatever_bytes_are_exchanged_there_is_one_line_and_nothing_is_printed(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    content = bytearray(model(("features", "maps"), metadata=PLAIN).SerializeToString())
+    for _ in range(data.draw(st.integers(1, 5))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.getbasetemp() / "exchanged.onnx"
+    path.write_bytes(content)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        try:
+            open_backbone(f"onnx:{path}")
+        except DataError as error:
+            printed.write("\n" if "\n" in str(error) else "")
+    assert not printed.getvalue()
 
 
 def test_a_file_of_10_gb_is_refused_unread(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ other files are refused, and so are operators that onnxruntime has not.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,17 @@ def onnx_encoder(path: Path, output: str | None = None, side: int | None = None)
     called = f"onnx:{path}" + (f"#{output}" if output else "")
     content = _content(path)
     session = _session(content, path, called)
-    source, one_by_one, fixed = _image_input(session, called)
-    target = _feature_output(session, output, called)
+    try:
+        source, one_by_one, fixed = _image_input(session, called)
+        target = _feature_output(session, output, called)
+        said = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError as error:
+        raise DataError(f"'{path}' is damaged: it has names that are no text") from error
     if side and fixed and side != fixed:
         raise DataError(
             f"backbone '{called}' takes images of {fixed} pixels, {side} were asked for"
         )
-    prepare = _preparation(session, fixed or side or USUAL_SIDE, called)
+    prepare = _preparation(said, fixed or side or USUAL_SIDE, called)
 
     def net(images: Tensor) -> Tensor:
         pieces = torch.split(images.contiguous(), 1) if one_by_one else (images.contiguous(),)
@@ -101,7 +106,10 @@ def _session(content: bytes, path: Path, called: str) -> Any:
     options.log_severity_level = 4  # what is wrong is told by the error
     try:
         return library.InferenceSession(
-            content, sess_options=options, providers=["CPUExecutionProvider"]
+            content,
+            sess_options=options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # it would try again, and print that
         )
     except Exception as error:  # onnxruntime's errors have no common class
         raise DataError(f"'{path}' cannot be used as a backbone: {_reason(error)}") from error
@@ -153,8 +161,8 @@ def _feature_output(session: Any, output: str | None, called: str) -> str:
     return str(flat[-1])
 
 
-def _preparation(session: Any, side: int, called: str) -> ImagePreparation:
-    said = session.get_modelmeta().custom_metadata_map
+def _preparation(said: Mapping[str, str], side: int, called: str) -> ImagePreparation:
+    """How the metadata of the file say that images are prepared; else as for ImageNet."""
     try:
         mean, deviation = (
             tuple(float(number) for number in said[key].split(",")) if key in said else usual
