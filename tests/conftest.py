@@ -22,6 +22,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from metaloop.core.encoder import Encoder
     from metaloop.tasks.family import ClassFamily
     from metaloop.tasks.store import Reading
 
@@ -60,6 +61,41 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data sets at {folder}; METALOOP_SHARED_DATA=/path/to/data names them")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_backbones_by_default() -> Iterator[None]:
+    """Whatever is installed, `auto` offers nothing: a test that wants an encoder says so."""
+    from metaloop.catalogue import offered
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(offered, "installed", lambda takes: ())
+        yield
+
+
+@pytest.fixture(scope="session")
+def blocks() -> Encoder:
+    """A real encoder of images, small and quick: mean colours of 4 x 4 blocks, mixed at random."""
+    import torch
+    from torch.nn import functional
+
+    from metaloop.core.encoder import Encoder, EncoderCard
+
+    class Blocks(Encoder):
+        card = EncoderCard(
+            "blocks", "images", 24, "b10c5" + 11 * "0", size=16, version="1", licence="CC0-1.0",
+            knows="nothing", citation="@misc{blocks}",
+        )  # fmt: skip
+        seen = 0
+
+        def encode(self, inputs: Any) -> torch.Tensor:
+            self.seen += len(inputs)
+            colours = inputs.float().expand(-1, 3, -1, -1) / 255
+            means = functional.adaptive_avg_pool2d(colours, 4).flatten(1)
+            mixing = torch.randn(48, 24, generator=torch.Generator().manual_seed(0))
+            return (means - 0.5) @ mixing
+
+    return Blocks()
 
 
 @pytest.fixture(scope="session")
