@@ -90,10 +90,6 @@ def _layer(
     class Features(base):  # type: ignore[misc]
         """Features of a metaloop model."""
 
-        def __init__(self) -> None:
-            super().__init__(name=name, trainable=False, dtype="float32", autocast=False)
-            self.supports_jit = False
-
         def build(self, input_shape: Any) -> None:
             found = tuple(input_shape[1:])
             if found != expected:
@@ -120,4 +116,6 @@ def _layer(
                 "above it, and make it again with as_layer"
             )
 
-    return Features()
+    layer = Features(name=name, trainable=False, dtype="float32", autocast=False)
+    layer.supports_jit = False
+    return layer

@@ -164,10 +164,6 @@ def _without_norms(model: Any, norms: list[BatchNorm]) -> Any:
     class Held(keras.layers.Layer):  # type: ignore[misc]
         """A layer that calls a torch module which belongs to somebody else."""
 
-        def __init__(self, module: BatchNorm, name: str) -> None:
-            super().__init__(name=name)
-            self._module_of_others = (module,)
-
         def call(self, inputs: Tensor) -> Tensor:
             if inputs.device.type == "meta":  # Keras asks for the shape
                 return inputs
@@ -182,7 +178,9 @@ def _without_norms(model: Any, norms: list[BatchNorm]) -> Any:
 
     def copied(layer: Any) -> Any:
         if _is_norm(layer):
-            return Held(by_name[_path(layer)], layer.name)
+            held = Held(name=layer.name)
+            held._module_of_others = (by_name[_path(layer)],)
+            return held
         return type(layer).from_config(layer.get_config())
 
     try:
