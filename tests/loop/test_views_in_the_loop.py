@@ -13,7 +13,7 @@ import metaloop as ml
 from metaloop.archive import Archive
 from metaloop.catalogue import offered
 from metaloop.catalogue.candidates import build_learner, make_candidate
-from metaloop.catalogue.families import class_parts
+from metaloop.tasks.kept import class_parts
 from metaloop.catalogue.sights import with_sights
 from metaloop.catalogue.views import view_of_encoder
 from metaloop.core.encoder import Encoder

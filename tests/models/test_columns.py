@@ -12,7 +12,7 @@ import pytest
 import metaloop as ml
 from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.core.errors import DataError, MetaloopError
-from metaloop.loop.learning import _check_other
+from metaloop.loop.others import _check_other
 from metaloop.models import Model, load_model
 from metaloop.tasks.readers.table_roles import feature_columns, same_columns
 from metaloop.tasks.readers.tables import table_of
