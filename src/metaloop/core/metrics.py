@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,38 +23,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from metaloop.core import scales
-from metaloop.core.scales import Scale
+from metaloop.core.metric import Metric, errors
 
 BINS = 15  # of confidence, as in the paper
 LEAST_LOG_PROBABILITY = math.log(1e-15)  # a certainty that is wrong costs this much, not infinity
-
-Scores = tuple[Tensor, Tensor]  # of tasks and of their units
-Pooled = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One thing to be said of outputs, its scale and how it is computed.
-
-    `score(outputs, targets, mask)` is the metric per task, `[T]`. `unit_scores(outputs, targets,
-    mask, units)` is that of the queries of each of so many units of a task, `[T, units]`, not a
-    number for one that has none: of classes, or of the task itself where targets are real values.
-    None, both: it needs more than tensors and comes from `TaskFamily.score`.
-    `constant(targets, mask, ways)` is the metric of who answers the same to every query: between
-    it and `scale.perfect` is what there is to gain. Where a metric is about the whole list, both
-    scores have a further dimension, and `pooled` makes one number each of it.
-    """
-
-    scale: Scale
-    score: Callable[[Tensor, Tensor, Tensor], Tensor] | None
-    unit_scores: Callable[[Tensor, Tensor, Tensor, int], Tensor] | None
-    constant: Callable[[Tensor, Tensor, int], float]
-    pooled: Pooled | None = None
-
-    @property
-    def name(self) -> str:
-        """What records call it."""
-        return self.scale.name
 
 
 def accuracy(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
@@ -142,13 +113,6 @@ def of_the_task(score: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[.
         return score(outputs, targets, mask).unsqueeze(1)
 
     return unit_scores
-
-
-def errors(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Returns outputs minus targets; `ValueError` where their shapes differ."""
-    if outputs.shape != targets.shape:
-        raise ValueError(f"outputs {tuple(outputs.shape)} and targets {tuple(targets.shape)}")
-    return outputs - targets
 
 
 def _variance(targets: Tensor, mask: Tensor, ways: int) -> float:

@@ -15,7 +15,7 @@ from metaloop.core.errors import DivergenceError
 from metaloop.core.examples import Examples, Inputs
 from metaloop.core.inputs import InputFormat, embedded_at_once
 from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams, predict_present
-from metaloop.core.metrics import Scores
+from metaloop.core.metric import Scores
 from metaloop.core.objective import Objective, objective
 from metaloop.core.records import Measure, Part, Protocol, Result
 from metaloop.core.spec import TaskSpec
