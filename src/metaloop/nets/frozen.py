@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Any, Literal, cast, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from metaloop.core.columns import Taken
@@ -29,13 +29,21 @@ class ImagePreparation:
     """How a net wants images: squares of `side` pixels, `(x - mean) / deviation` of x in 0 to 1.
 
     Images of another size are squashed to that, as metaloop's readers do it; when they shrink,
-    the pixels that make one are averaged. One channel becomes three equal ones.
+    the pixels that make one are averaged. One channel becomes three equal ones. Raises `DataError`
+    for a side beyond 1 to 1024.
     """
 
     side: int
     mean: Sequence[float] = (0.0, 0.0, 0.0)
     deviation: Sequence[float] = (1.0, 1.0, 1.0)
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.side <= LARGEST_SIDE:
+            raise DataError(
+                f"images of {self.side} pixels a side were asked for; a backbone can see 1 to "
+                f"{LARGEST_SIDE}"
+            )
 
     def __call__(self, images: Tensor) -> Tensor:
         """Returns float32 `[N, 3, side, side]`, channels last, of uint8 `[N, 1 or 3, h, w]`."""
@@ -53,18 +61,11 @@ class ImagePreparation:
 
 @final
 class ImageEncoder(Encoder):
-    """A net on prepared images as an encoder; `net` returns features `[N, card.features]`.
-
-    Raises `DataError` for an image side that no net is for.
-    """
+    """A net on prepared images as an encoder; `net` returns features `[N, card.features]`."""
 
     def __init__(
         self, card: EncoderCard, prepare: ImagePreparation, net: Callable[[Tensor], Tensor]
     ) -> None:
-        if not 1 <= prepare.side <= LARGEST_SIDE:
-            raise DataError(
-                f"{card.name} wants images of {prepare.side} pixels; 1 to {LARGEST_SIDE} can be had"
-            )
         self.card = card
         self._prepare = prepare
         self._net = net
@@ -85,6 +86,14 @@ class ImageEncoder(Encoder):
                     )
                 encoded[start : start + at_once] = features.float()
         return encoded
+
+
+def frozen(net: nn.Module) -> nn.Module:
+    """Returns the net, which from now on evaluates and takes no gradients, channels last."""
+    net = net.float().requires_grad_(False).eval()
+    layout = cast(Any, net)  # the annotations of torch do not know that modules have one
+    layout.to(memory_format=torch.channels_last)
+    return net
 
 
 def measured_features(name: str, prepare: ImagePreparation, net: Callable[[Tensor], Tensor]) -> int:

