@@ -59,6 +59,11 @@ def make_candidate(
     entry = learner_entry(name)
     kind = objective(spec.objective).target_kind
     _check_targets(name, kind)
+    if entry.inputs and entry.inputs != input_format.kind:
+        raise MetaloopError(
+            f"learner '{name}' takes {entry.inputs}s, the data are {input_format.kind}s of shape "
+            f"{tuple(input_format.shape)}"
+        )
     if net is None:
         usual = default_net(input_format, kind, quick=entry.starts_slowly)
         chosen = Choice(RAW) if entry.trunk == "none" else usual

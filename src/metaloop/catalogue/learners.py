@@ -10,6 +10,7 @@ from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import unknown_name
 from metaloop.core.learner import Learner
 from metaloop.core.views import View
+from metaloop.guests.keras import KerasCnn
 from metaloop.guests.sklearn import (
     ExtraTrees,
     GaussianNaiveBayes,
@@ -55,8 +56,10 @@ class LearnerEntry:
     share one trained net. `none` needs no training, `classifier` is the whole-class classifier.
     `starts_slowly`: a few seconds of training on images show nothing of what it can do.
     `view`: the form in which one without a net sees its inputs, unless another is chosen.
-    `offered`: whether the loop tries it by itself; guests wait until they are named. `baseline`:
-    how it is one of the plain methods that every learner has to beat, None where it is none.
+    `inputs`: the kind of inputs that it takes, where not all will do; `extra`: what brings its
+    library. `offered`: whether the loop tries it by itself; guests wait until they are named.
+    `baseline`: how it is one of the plain methods that every learner has to beat, None where it is
+    none.
     """
 
     constructor: Callable[..., Learner]
@@ -64,6 +67,8 @@ class LearnerEntry:
     trunk: str
     starts_slowly: bool = False
     view: View = "raw"
+    inputs: str = ""
+    extra: str = ""
     offered: bool = True
     baseline: Baseline | None = None
 
@@ -104,6 +109,14 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             view="standardised",
             baseline=Baseline(),
+        ),
+        "keras_cnn": LearnerEntry(
+            KerasCnn,
+            "the convolutional net that textbooks begin with (Keras)",
+            "none",
+            inputs="image",
+            extra="keras",
+            offered=False,
         ),
         "lda": LearnerEntry(
             ShrunkDiscriminant,
@@ -183,13 +196,17 @@ def learner_entry(name: str) -> LearnerEntry:
     return LEARNERS[name]
 
 
-def learners_for(target_kind: str, *, offered: bool = False) -> list[str]:
-    """Returns the names of learners of such targets, in order; only those `offered` by the loop."""
+def learners_for(target_kind: str, *, offered: bool = False, extras: bool = True) -> list[str]:
+    """Returns the names of learners of such targets, in order.
+
+    Only those `offered` by the loop if asked; without those of `extras` if not.
+    """
     return sorted(
         name
         for name, entry in LEARNERS.items()
         if target_kind in entry.constructor.target_kinds  # type: ignore[attr-defined]
         and (entry.offered or not offered)
+        and (extras or not entry.extra)
     )
 
 

@@ -27,7 +27,7 @@ from metaloop.jobs.measured import Figures
 from metaloop.jobs.scoring import score_heads
 from metaloop.jobs.workplace import TrainingData, Workplace, with_center
 from metaloop.programs.inference import CONSTANT_PREFIX
-from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.family import TaskFamily
 
 _CLASSIFIER = "classifier.weight"
 _POINTS = 20  # of a segment's curve, at most
@@ -170,9 +170,10 @@ def _starting_state(
 
 def class_names(family: TaskFamily) -> list[tuple[str, str]]:
     """Returns group and name of every training class, in the order of a classifier's rows."""
-    if not isinstance(family, ClassFamily):
+    classes = family.as_classes
+    if classes is None:
         return []
-    infos = [family.store.classes[index] for index in family.parts["train"]]
+    infos = [classes.store.classes[index] for index in classes.parts["train"]]
     return [(info.group, info.name) for info in infos]
 
 

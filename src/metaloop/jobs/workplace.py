@@ -96,6 +96,13 @@ class Workplace:
         """The family that the run is about, on the best device."""
         return (self._family or _shipped(self.folder / _DATA)).to(best_device())
 
+    def classes(self, view: str = "") -> ClassFamily:
+        """Returns the run's family in that view, where its tasks are classes: else `TypeError`."""
+        family = self.family.seen(view).as_classes
+        if family is None:
+            raise TypeError(f"the tasks of {self.family.name} are no classes")
+        return family
+
     @cached_property
     def spec(self) -> TaskSpec:
         """The evaluated task."""
@@ -145,12 +152,13 @@ class Workplace:
         own = initial_state(learner, family, self.spec, seed).meta_params
         own = after_meta_stage(learner, own, family, self.spec, seed)
         merged = {name: _fitting(net.meta_params.get(name), tensor) for name, tensor in own.items()}
+        classes = family.as_classes
         if (
             isinstance(learner, AfterTraining)
             and isinstance(learner, EmbeddingLearner)
-            and isinstance(family, ClassFamily)
+            and classes is not None
         ):
-            merged = learner.finish(merged, net.center(learner, merged, family))
+            merged = learner.finish(merged, net.center(learner, merged, classes))
         return learner, merged
 
     def _read_net(self, node: int) -> TrainedNet:
@@ -159,15 +167,17 @@ class Workplace:
     def _read_family(self, data_as_json: str) -> TaskFamily:
         data: TrainingData = decode(TrainingData, json.loads(data_as_json), "data")
         recipe, family = parse_recipe(data.text, data.families), self.family.seen(data.view)
-        if not isinstance(family, ClassFamily) or not (recipe.families or operators_of(recipe)):
+        base = family.as_classes
+        if base is None or not (recipe.families or operators_of(recipe)):
             return family
         others = [_shipped(self.folder / _ALSO / name) for name in recipe.families]
-        classes = [other.seen(data.view) for other in others if isinstance(other, ClassFamily)]
+        given = [other.as_classes for other in others]
+        classes = [other.seen(data.view) for other in given if other is not None]
         facts = [family.digest, *(other.digest for other in others), data.text, *data.families]
         facts += [str(data.filtered_by), *([data.view] if data.view else [])]
         facts += [to_json(data.filter_candidate) if data.filter_candidate is not None else ""]
         kept = partial(self._useful, data) if data.filtered_by is not None else None
-        return made_family(self.folder / _MADE, facts, family, classes, recipe, data.seed, kept)
+        return made_family(self.folder / _MADE, facts, base, classes, recipe, data.seed, kept)
 
     def _useful(self, data: TrainingData, source: ClassFamily, made: Made) -> Verdict:
         """Returns which classes are neither too easy nor hopeless for the net that filters.
@@ -231,9 +241,9 @@ def with_center(learner: Learner, meta_params: MetaParams, family: TaskFamily) -
     """Returns the meta-parameters with the mean training feature, that any head may ask for."""
     if isinstance(learner, AfterTraining) or not isinstance(learner, EmbeddingLearner):
         return meta_params
-    if not isinstance(family, ClassFamily):
+    if family.as_classes is None:
         return meta_params
-    return {**meta_params, CENTER: mean_feature(learner, meta_params, family)}
+    return {**meta_params, CENTER: mean_feature(learner, meta_params, family.as_classes)}
 
 
 def _shipped(folder: Path) -> TaskFamily:
