@@ -118,6 +118,18 @@ class OfTheTask:
         return self.score(outputs, targets, mask).unsqueeze(1)
 
 
+def _right_by_guessing(targets: Tensor, mask: Tensor, ways: int) -> float:
+    return 1 / ways
+
+
+def _surprise_by_guessing(targets: Tensor, mask: Tensor, ways: int) -> float:
+    return math.log(ways)
+
+
+def _nothing(targets: Tensor, mask: Tensor, ways: int) -> float:
+    return 0.0
+
+
 def _variance(targets: Tensor, mask: Tensor, ways: int) -> float:
     """The squared error of the mean over all queries of all tasks."""
     values = targets[mask].double()
@@ -161,15 +173,14 @@ def _sizes(targets: Tensor, mask: Tensor, units: int) -> Tensor:
     return _summed(mask.double(), targets, units)
 
 
-ACCURACY = Metric(scales.ACCURACY, accuracy, accuracy_of_classes, lambda _t, _m, ways: 1 / ways)
-LOG_LOSS = Metric(
-    scales.LOG_LOSS, log_loss, log_loss_of_classes, lambda _t, _m, ways: math.log(ways)
-)
+# Functions with names: learners that hold an objective are pickled (scikit-learn's `n_jobs`).
+ACCURACY = Metric(scales.ACCURACY, accuracy, accuracy_of_classes, _right_by_guessing)
+LOG_LOSS = Metric(scales.LOG_LOSS, log_loss, log_loss_of_classes, _surprise_by_guessing)
 CALIBRATION = Metric(  # who finds all classes equally likely is calibrated, and knows nothing
     scales.CALIBRATION,
     overconfidence,
     overconfidence_of_classes,
-    lambda _t, _m, _w: 0.0,
+    _nothing,
     expected_error,
 )
 SQUARED_ERROR = Metric(scales.SQUARED_ERROR, squared_error, OfTheTask(squared_error), _variance)
