@@ -6,7 +6,7 @@ class may have a single example here, and a support image that cannot be read is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -38,6 +38,11 @@ from metaloop.tasks.readers.tables import is_table
 from metaloop.tasks.readers.zip_archive import opened_zip
 from metaloop.tasks.store import LeftOut
 from metaloop.tasks.value_range import BYTES, ValueRange
+
+# what raw inputs are -> how a support and inputs of them are read from files
+_FROM_TABLES: Mapping[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "texts": (text_support, text_inputs),
+}
 
 
 @dataclass(frozen=True)
@@ -81,9 +86,9 @@ def read_support(path: Path, model: Model, options: ReadOptions, real: bool = Fa
     """
     where, input_format = f"support '{path}'", model.read_format
     in_files = domain_of(input_format).in_files
-    if model.takes == "texts":
+    if model.takes in _FROM_TABLES:
         options.refuse_depth(where)
-        return Support(*text_support(path, options.columns))
+        return Support(*_FROM_TABLES[model.takes][0](path, options.columns))
     if is_table(path) and path.is_file():
         options.refuse_depth(where)
         rows, answers, notes = table_support(path, input_format, real, options.columns)
@@ -127,8 +132,8 @@ def read_inputs(
     input_format = model.read_format
     in_files = domain_of(input_format).in_files
     for path in paths:
-        if model.takes == "texts":
-            groups.append(Inputs(*text_inputs(path, columns)))
+        if model.takes in _FROM_TABLES:
+            groups.append(Inputs(*_FROM_TABLES[model.takes][1](path, columns)))
             continue
         if is_table(path) and path.is_file():
             groups.append(Inputs(*table_inputs(path, input_format, columns)))

@@ -31,7 +31,8 @@ _LATER = {"later": True}  # not written where it has its default, so that files 
 class InputFormat:
     """Shape, scale and polarity of inputs.
 
-    `kind`: `image` (`shape` = channels, height, width; stored as uint8) or `vector` (`[features]`).
+    `kind` is the name of a domain: `image` (`shape` = channels, height, width; stored as uint8),
+    `vector` (`[features]`), or one that was added to the table.
     `mean`, `deviation`: one number per channel or feature, in units of the float input
     (images: 0 to 1). `polarity`: `ink` if images whose border is bright are inverted when read, so
     that what is drawn is high; `as_is` otherwise. `target_mean`, `target_deviation`: one number for
@@ -41,7 +42,7 @@ class InputFormat:
     `columns`: the names of a vector's numbers where they come from a table, in order.
     """
 
-    kind: Literal["image", "vector"]
+    kind: str
     shape: Shape
     mean: tuple[float, ...]
     deviation: tuple[float, ...]

@@ -22,7 +22,7 @@ from metaloop.core.errors import DataError, EpisodeError
 from metaloop.core.examples import Examples
 from metaloop.core.fitted_view import AS_IS, FittedView
 from metaloop.core.inputs import InputFormat
-from metaloop.core.metrics import Scores
+from metaloop.core.metric import Scores
 from metaloop.core.objective import Objective
 from metaloop.core.records import PARTS, Part
 from metaloop.core.spec import TaskSpec
