@@ -15,7 +15,7 @@ that knows it they are *classes seen in pretraining*. `cifar` are the ten classe
 official test images; centred and tuned on Tiny ImageNet, CIFAR-10 is not looked at before. ImageNet
 has its kinds of things, loosely. `omniglot` are 100 upright test characters, black on white.
 
-`--speed` instead: images of EfficientNet-Lite0 in a CPU-second, by size of images and of batches, by
+`--speed` instead: images of EfficientNet-Lite0 in a CPU-second, by size of images and of batches,
 layout in memory and kind of numbers, with the cosine of the features to those in float32.
 """
 
