@@ -16,7 +16,7 @@ official test images; centred and tuned on Tiny ImageNet, CIFAR-10 is not looked
 has its kinds of things, loosely. `omniglot` are 100 upright test characters, black on white.
 
 `--speed` instead: images of EfficientNet-Lite0 in a CPU-second, by size of images and of batches,
-layout in memory and kind of numbers, with the cosine of the features to those in float32.
+by layout in memory and kind of numbers, with the cosine of the features to those in float32.
 """
 
 from __future__ import annotations

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metaloop.catalogue.families import FAMILIES, DataOptions, class_parts, open_data
+from metaloop.catalogue.families import FAMILIES, DataOptions, open_data
 from metaloop.core.errors import DataError, EpisodeError, MetaloopError
 from metaloop.core.inputs import InputFormat
+from metaloop.tasks.kept import class_parts
 from metaloop.tasks.readers import read_arrays
 from metaloop.tasks.sinusoid import SinusoidFamily
 from metaloop.tasks.store import Reading

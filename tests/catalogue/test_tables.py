@@ -30,7 +30,7 @@ SPEC = TaskSpec(5, 1, 15, (1, 28, 28))
 REGRESSION = TaskSpec(0, 10, 10, (6,), "regression", (1,))
 
 
-@pytest.mark.parametrize("name", learners_for("classes"))
+@pytest.mark.parametrize("name", learners_for("classes", extras=False))
 @pytest.mark.parametrize("inputs", [IMAGES, TINY, VECTORS], ids=["images", "tiny", "vectors"])
 def test_every_learner_makes_a_candidate_that_can_be_built(name: str, inputs: Any) -> None:
     candidate = make_candidate(name, inputs, SPEC)
@@ -90,7 +90,8 @@ def test_the_catalogue_holds_every_learner_and_tunes_the_plain_baseline() -> Non
 
 def test_heads_of_one_whole_class_net_share_their_training() -> None:
     trunks = {
-        name: trunk_of(make_candidate(name, IMAGES, SPEC)) for name in learners_for("classes")
+        name: trunk_of(make_candidate(name, IMAGES, SPEC))
+        for name in learners_for("classes", extras=False)
     }
     assert trunks["rfs"] == trunks["simpleshot"] == trunks["baselinepp"]
     others = [trunks[name] for name in ("protonet", "ridge", "maml", "fomaml", "anil", "rfs")]
@@ -152,7 +153,7 @@ def test_vectors_of_many_features_start_at_their_inputs_and_do_without_muon() ->
     cosine = torch.nn.functional.cosine_similarity(features, many.normalise(inputs))
     torch.testing.assert_close(cosine, torch.ones(4))
     assert "residual" not in default_net(VECTORS).options
-    for name in learners_for("classes"):
+    for name in learners_for("classes", extras=False):
         entry = LEARNERS[name]
         plans = [make_candidate(name, inputs, SPEC).plan for inputs in (VECTORS, many, IMAGES)]
         if entry.trunk in ("classifier", "protonet", "ridge"):

@@ -154,3 +154,20 @@ def test_a_forked_child_has_a_process_of_its_own() -> None:
     assert os.waitpid(child, 0)[1] == 0
     assert theirs != mine
     assert answers(fitted())[2] == mine
+
+
+def test_a_question_that_was_interrupted_is_not_answered_to_the_next_one() -> None:
+    answers(fitted(1.0))
+    alarm = signal.signal(signal.SIGALRM, _interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        with pytest.raises(KeyboardInterrupt):
+            guest(does="hangs").adapt(np.zeros((1, 1)), np.zeros((1, 1)), 0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, alarm)
+    assert answers(fitted(2.0))[0] == 2.0
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt

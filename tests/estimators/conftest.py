@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from metaloop.catalogue import build_learner, make_candidate
-from metaloop.catalogue.families import class_parts
 from metaloop.core.budget import Budget
 from metaloop.core.records import Candidate
 from metaloop.core.spec import TaskSpec
@@ -19,6 +18,7 @@ from metaloop.engine.training import train
 from metaloop.modelfile import TrainingRecord
 from metaloop.models import Model
 from metaloop.tasks.family import TaskFamily, class_family
+from metaloop.tasks.kept import class_parts
 from metaloop.tasks.readers import read_arrays
 from metaloop.tasks.sinusoid import SinusoidFamily
 

@@ -43,7 +43,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "simpleshot": {},
     "svm": {},
 }
-CLASSIFIERS = learners_for("classes")
+CLASSIFIERS = learners_for("classes", extras=False)
 WAYS, SHOTS, QUERIES, FEATURES, SIDE = 5, 3, 4, 8, 16
 NETS = {
     "vectors": (InputFormat("vector", (FEATURES,), (0.1,) * FEATURES, (2.0,) * FEATURES), mlp),

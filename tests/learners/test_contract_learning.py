@@ -72,4 +72,4 @@ def test_golden_numbers(image_case: Any) -> None:
 
 
 def test_every_learner_of_classes_has_golden_numbers() -> None:
-    assert set(GOLDEN) == set(learners_for("classes"))
+    assert set(GOLDEN) == set(learners_for("classes", extras=False))

@@ -20,8 +20,9 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import numpy_stream, torch_stream
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.evaluation import evaluate
+from metaloop.engine.events import Finished
 from metaloop.engine.preparing import after_meta_stage
-from metaloop.engine.training import train, train_to_end
+from metaloop.engine.training import train
 from metaloop.learners.gaussian_process import GaussianProcess
 from metaloop.learners.mean_of_support import MeanOfSupport
 from metaloop.tasks.sinusoid import SinusoidFamily
@@ -122,7 +123,8 @@ def test_a_process_that_saw_training_tasks_is_better_than_one_that_did_not() -> 
     spec = family.spec(5, 10, 10)
     learner = GaussianProcess(view="standardised", input_format=family.input_format)
     plan = make_candidate("gaussian_process", family.input_format, spec).plan
-    finished = train_to_end(train(learner, family, plan, parse_budget("1s"), spec))
+    *_, finished = train(learner, family, plan, parse_budget("1s"), spec)
+    assert isinstance(finished, Finished)
     fresh = learner.init(spec, torch_stream(0, "init"))
     scores = {
         which: evaluate(learner, params, family, "test", spec, 100)[0].value

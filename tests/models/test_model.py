@@ -49,7 +49,7 @@ def predictions(model: Model) -> torch.Tensor:
     return model.predict(state, images)
 
 
-@pytest.mark.parametrize("name", learners_for("classes"))
+@pytest.mark.parametrize("name", learners_for("classes", extras=False))
 def test_a_model_from_a_file_predicts_bit_equal(name: str, tmp_path: Path) -> None:
     model = make_model(name)
     outputs = predictions(model)

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from metaloop.catalogue.families import DataOptions, class_parts, examples_seen, open_data
+from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.core.errors import DataError, EpisodeError
 from metaloop.core.records import PARTS
 from metaloop.engine.evaluation import possible_gain
 from metaloop.jobs.shipping import load_shipped, ship_family
 from metaloop.tasks.family import episode_list
 from metaloop.tasks.groups import GroupFamily
+from metaloop.tasks.kept import class_parts, examples_seen
 
 
 def frame(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
-from metaloop.catalogue.learners import EVOLVED, OWN, PROGRAM, learner_entry, learners_for
+from metaloop.catalogue.learners import (
+    EVOLVED,
+    OWN,
+    PROGRAM,
+    Baseline,
+    learner_entry,
+    learners_for,
+)
 from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import (
     CUSTOM,
     RAW,
-    USUAL_VIEW,
     VIEW,
     build_net,
     coarse,
@@ -34,16 +39,7 @@ from metaloop.core.views import View
 _GRADIENT_LEARNERS = ("maml", "fomaml", "anil")
 _REGRESSION_OPTIONS = {"inner_steps": 1, "inner_rate": 0.01}
 _EVOLVED_REGRESSION_OPTIONS = {"inner_steps": 1, "initial_rate": 0.01}
-# What plain baselines are tuned over, best guesses first: a budget may end on the way.
-_VIEWS: tuple[View, ...] = ("unit", USUAL_VIEW, "raw")
-_PLAIN_OPTIONS: Mapping[str, tuple[str, tuple[float, ...]]] = {
-    "logistic_regression": ("inverse_strength", (10.0, 1.0, 100.0, 0.1, 1000.0, 0.01)),
-    "ridge": ("initial_lambda", (0.1, 1.0, 0.01, 10.0)),
-}
-
-
 _TASKS = {"classes": "classification", "real": "regression"}
-_BLIND = ("mean_of_support",)  # to inputs: one view is enough
 
 
 def make_candidate(
@@ -63,6 +59,11 @@ def make_candidate(
     entry = learner_entry(name)
     kind = objective(spec.objective).target_kind
     _check_targets(name, kind)
+    if entry.inputs and entry.inputs != input_format.kind:
+        raise MetaloopError(
+            f"learner '{name}' takes {entry.inputs}s, the data are {input_format.kind}s of shape "
+            f"{tuple(input_format.shape)}"
+        )
     if net is None:
         usual = default_net(input_format, kind, quick=entry.starts_slowly)
         chosen = Choice(RAW) if entry.trunk == "none" else usual
@@ -103,24 +104,23 @@ def plain_candidates(spec: TaskSpec) -> list[Candidate]:
     one that is depends on the learner.
     """
     kind = objective(spec.objective).target_kind
-    fitting = learners_for(kind, offered=True)
-    names = [name for name in fitting if learner_entry(name).trunk == "none"]
-    names += [name for name in _PLAIN_OPTIONS if name not in names and name in fitting]
+    baselines = {name: learner_entry(name).baseline for name in learners_for(kind, offered=True)}
     grid = [
-        (guess, place, _plain(name, view, guess))
-        for name in names
-        for place, view in enumerate(_VIEWS if name not in _BLIND else _VIEWS[:1])
-        for guess in range(len(_PLAIN_OPTIONS.get(name, ("", (0.0,)))[1]))
+        (guess, place, _plain(name, view, options))
+        for name, baseline in baselines.items()
+        if baseline is not None
+        for place, view in enumerate(baseline.forms)
+        for guess, options in enumerate(_guesses(baseline))
     ]
     grid.sort(key=lambda each: each[:2])
     return [candidate for _, _, candidate in grid]
 
 
-def _plain(name: str, view: View, guess: int) -> Candidate:
-    options: dict[str, float] = {}
-    if name in _PLAIN_OPTIONS:
-        option, values = _PLAIN_OPTIONS[name]
-        options = {option: values[guess]}
+def _guesses(baseline: Baseline) -> list[dict[str, float]]:
+    return [{baseline.option: value} for value in baseline.values] or [{}]
+
+
+def _plain(name: str, view: View, options: dict[str, float]) -> Candidate:
     return Candidate(Choice(name, options), Choice(RAW, {VIEW: view}), Plan("none"))
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
+from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.features import Tell
 from metaloop.catalogue.offered import NONE, offered
 from metaloop.catalogue.sights import in_view, seen_as
@@ -19,9 +20,9 @@ from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.tasks.copied_classes import join_copied_classes
 from metaloop.tasks.digits import read_digits
-from metaloop.tasks.family import ClassFamily, TaskFamily, class_family
+from metaloop.tasks.family import TaskFamily, class_family
 from metaloop.tasks.glyphs import cache_folder, read_glyphs
-from metaloop.tasks.groups import GroupFamily, group_family, seen_groups
+from metaloop.tasks.groups import group_family
 from metaloop.tasks.readers import read, read_frame
 from metaloop.tasks.readers.download import download_omniglot
 from metaloop.tasks.readers.tables import is_table
@@ -30,7 +31,6 @@ from metaloop.tasks.recognising import (
     Seen,
     recognise,
     recognise_by_name,
-    seen_of,
 )
 from metaloop.tasks.sinusoid import SinusoidFamily
 from metaloop.tasks.split import MIN_CLASSES
@@ -222,12 +222,10 @@ def _read(
     detail: int,
     features: Sequence[str],
 ) -> Reading:
-    channels: int | None = None
-    image_size = options.image_size
-    polarity: Literal["as_is", "ink"] | None = None
-    if input_format is not None and input_format.kind == "image":
-        channels, image_size = input_format.shape[0], input_format.shape[1]
-        polarity = input_format.polarity
+    as_read: dict[str, Any] = {"image_size": options.image_size}
+    if input_format is not None:
+        as_read |= domain_of(input_format).as_read(input_format)
+    image_size = as_read["image_size"]
     if isinstance(data, str) and _is_built_in(data):
         for name in ("classes_at", "value_range", "columns"):
             if getattr(options, name):
@@ -239,8 +237,8 @@ def _read(
                 f"got {image_size}"
             )
         sized: dict[str, Any] = {} if image_size is None else {"image_size": image_size}
-        if channels is not None and data == "digits":
-            sized["channels"] = channels
+        if data == "digits" and "channels" in as_read:
+            sized["channels"] = as_read["channels"]
         reader = FAMILIES[data].read
         assert reader is not None
         return reader(**sized)
@@ -248,9 +246,8 @@ def _read(
         near = unknown_name("family", data, FAMILIES)
         raise DataError(f"there is no file or folder '{data}', and {near}")
     return read(
-        data, image_size=image_size, channels=channels, polarity=polarity, strict=options.strict,
-        classes_at=options.classes_at, value_range=options.value_range, columns=options.columns,
-        detail=detail, features=features,
+        data, **as_read, strict=options.strict, classes_at=options.classes_at,
+        value_range=options.value_range, columns=options.columns, detail=detail, features=features,
     )  # fmt: skip
 
 
@@ -282,23 +279,3 @@ def _check_shape(reading: Reading, input_format: InputFormat | None) -> None:
             f"the model was trained on inputs of shape {tuple(input_format.shape)}, "
             f"{reading.name} has {shape}; give it data of the same kind"
         )
-
-
-def examples_seen(family: TaskFamily) -> Seen | None:
-    """Returns what a model made with this family keeps of it; None where there is no data."""
-    if isinstance(family, GroupFamily):
-        return seen_groups(family)
-    return seen_of(family) if isinstance(family, ClassFamily) else None
-
-
-def view_of(family: TaskFamily) -> FittedView | None:
-    """Returns the view that a family's inputs are seen in, if any."""
-    return family.view if isinstance(family, ClassFamily) else None
-
-
-def class_parts(family: TaskFamily) -> dict[str, tuple[str, ...]]:
-    """Returns the names of the classes or groups of every part (empty where there are none)."""
-    if not isinstance(family, ClassFamily | GroupFamily):
-        return {}
-    names = [info.name for info in family.store.classes]
-    return {part: tuple(names[index] for index in family.parts[part]) for part in family.parts}

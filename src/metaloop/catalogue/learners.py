@@ -10,6 +10,7 @@ from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import unknown_name
 from metaloop.core.learner import Learner
 from metaloop.core.views import View
+from metaloop.guests.keras import KerasCnn
 from metaloop.guests.sklearn import (
     ExtraTrees,
     GaussianNaiveBayes,
@@ -35,6 +36,19 @@ from metaloop.programs.learner import ProgramLearner
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """How a method serves as a plain baseline: what it is tuned over.
+
+    `values` of its `option`, best guesses first, for a budget may end on the way; and `forms` of
+    the inputs, one where it does not look at them.
+    """
+
+    option: str = ""
+    values: tuple[float, ...] = ()
+    forms: tuple[View, ...] = ("unit", "standardised", "raw")
+
+
+@dataclass(frozen=True)
 class LearnerEntry:
     """A method: its constructor, what it is in one line, and how it is trained.
 
@@ -42,7 +56,10 @@ class LearnerEntry:
     share one trained net. `none` needs no training, `classifier` is the whole-class classifier.
     `starts_slowly`: a few seconds of training on images show nothing of what it can do.
     `view`: the form in which one without a net sees its inputs, unless another is chosen.
-    `offered`: whether the loop tries it by itself; guests wait until they are named.
+    `inputs`: the kind of inputs that it takes, where not all will do; `extra`: what brings its
+    library. `offered`: whether the loop tries it by itself; guests wait until they are named.
+    `baseline`: how it is one of the plain methods that every learner has to beat, None where it is
+    none.
     """
 
     constructor: Callable[..., Learner]
@@ -50,7 +67,10 @@ class LearnerEntry:
     trunk: str
     starts_slowly: bool = False
     view: View = "raw"
+    inputs: str = ""
+    extra: str = ""
     offered: bool = True
+    baseline: Baseline | None = None
 
 
 LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
@@ -88,6 +108,15 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "plain baseline of regression; its kernel is chosen on tasks",
             "none",
             view="standardised",
+            baseline=Baseline(),
+        ),
+        "keras_cnn": LearnerEntry(
+            KerasCnn,
+            "the convolutional net that textbooks begin with (Keras)",
+            "none",
+            inputs="image",
+            extra="keras",
+            offered=False,
         ),
         "lda": LearnerEntry(
             ShrunkDiscriminant,
@@ -97,7 +126,10 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             offered=False,
         ),
         "logistic_regression": LearnerEntry(
-            LogisticRegressionLearner, "plain baseline on the inputs (scikit-learn)", "none"
+            LogisticRegressionLearner,
+            "plain baseline on the inputs (scikit-learn)",
+            "none",
+            baseline=Baseline("inverse_strength", (10.0, 1.0, 100.0, 0.1, 1000.0, 0.01)),
         ),
         "maml": LearnerEntry(
             Maml,
@@ -106,17 +138,31 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             starts_slowly=True,
         ),
         "mean_of_support": LearnerEntry(
-            MeanOfSupport, "constant baseline of regression: the mean target", "none"
+            MeanOfSupport,
+            "constant baseline of regression: the mean target",
+            "none",
+            baseline=Baseline(forms=("unit",)),
         ),
         "nearest_centroid": LearnerEntry(
-            NearestCentroid, "plain baseline: nearest class mean of the inputs", "none"
+            NearestCentroid,
+            "plain baseline: nearest class mean of the inputs",
+            "none",
+            baseline=Baseline(),
         ),
         "nearest_neighbour": LearnerEntry(
-            NearestNeighbour, "plain baseline on the inputs (scikit-learn)", "none"
+            NearestNeighbour,
+            "plain baseline on the inputs (scikit-learn)",
+            "none",
+            baseline=Baseline(),
         ),
         "protonet": LearnerEntry(ProtoNet, "nearest class mean in a learned embedding", "protonet"),
         "rfs": LearnerEntry(Rfs, "logistic regression on a whole-class net", "classifier"),
-        "ridge": LearnerEntry(Ridge, "closed-form ridge regression, trained through", "ridge"),
+        "ridge": LearnerEntry(
+            Ridge,
+            "closed-form ridge regression, trained through",
+            "ridge",
+            baseline=Baseline("initial_lambda", (0.1, 1.0, 0.01, 10.0)),
+        ),
         "simpleshot": LearnerEntry(
             SimpleShot, "centred, normalised class means on a whole-class net", "classifier"
         ),
@@ -150,13 +196,17 @@ def learner_entry(name: str) -> LearnerEntry:
     return LEARNERS[name]
 
 
-def learners_for(target_kind: str, *, offered: bool = False) -> list[str]:
-    """Returns the names of learners of such targets, in order; only those `offered` by the loop."""
+def learners_for(target_kind: str, *, offered: bool = False, extras: bool = True) -> list[str]:
+    """Returns the names of learners of such targets, in order.
+
+    Only those `offered` by the loop if asked; without those of `extras` if not.
+    """
     return sorted(
         name
         for name, entry in LEARNERS.items()
         if target_kind in entry.constructor.target_kinds  # type: ignore[attr-defined]
         and (entry.offered or not offered)
+        and (extras or not entry.extra)
     )
 
 

@@ -19,6 +19,7 @@ from metaloop.core.errors import MetaloopError, unknown_name
 from metaloop.core.inner_loop import NormPolicy
 from metaloop.core.records import Candidate, Choice, Plan
 from metaloop.engine.augmentation import AUGMENTATIONS
+from metaloop.guests.keras.installed import BACKENDS
 
 MOST_STEPS = 10_000  # of one adaptation
 MOST_MEMBERS = 16  # nets joined into one
@@ -172,6 +173,11 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "noise": _STRENGTH,
             "offset": Real(0.0, 1e12),
             "slope": Real(0.0, 1e12),
+        },
+        "keras_cnn": {
+            "epochs": _STEPS,
+            "batch_size": Whole(1, 1 << 20),
+            "backend": OneOf(BACKENDS),
         },
         "lda": {},
         "logistic_regression": {"inverse_strength": _STRENGTH, "max_iterations": _STEPS},

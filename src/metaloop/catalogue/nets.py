@@ -19,6 +19,7 @@ from metaloop.core.spec import Shape
 from metaloop.core.views import View, checked_view
 from metaloop.domains.images.nets import finer as finer
 from metaloop.domains.images.nets import on_whole_images as on_whole_images
+from metaloop.guests.keras import as_net, is_keras_model
 from metaloop.nets.conv4 import conv4
 from metaloop.nets.costing import (
     LARGEST_LAYER,
@@ -151,6 +152,8 @@ def build_net(
                 f"this model's net is a module of your own ({kind}); load it from Python with "
                 f"net=<that module>"
             )
+        if is_keras_model(module):
+            module = as_net(module, input_format.shape)
         return FunctionalNet(input_format, module=module)
     widths = _checked_widths(choice, input_format)
     build = partial(_fresh, choice, input_format, widths)

@@ -139,9 +139,8 @@ def with_sights(
 
 def further_views(family: TaskFamily) -> list[FittedView]:
     """Returns the views that a family is seen in beside its own."""
-    if not isinstance(family, ClassFamily):
-        return []
-    return [sight.view for sight in family.sights.values()]
+    classes = family.as_classes
+    return [] if classes is None else [sight.view for sight in classes.sights.values()]
 
 
 def best_view(family: TaskFamily, spec: TaskSpec) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from metaloop.catalogue.domains import domain_of
 from metaloop.core.errors import DataError
 from metaloop.core.inputs import InputFormat
 from metaloop.tasks.readers.table_files import numbers_of
@@ -60,6 +61,6 @@ def table_inputs(
 
 
 def _width(path: Path, input_format: InputFormat) -> int:
-    if input_format.kind != "vector":
-        raise DataError(f"the model takes images, not '{path}'")
+    if domain_of(input_format).in_files:
+        raise DataError(f"the model takes {input_format.kind}s, not '{path}'")
     return int(input_format.shape[0])

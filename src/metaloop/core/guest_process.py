@@ -83,6 +83,9 @@ class GuestProcess:
                 with suppress(OSError):  # it has ended, which the missing answer says as well
                     write_message(self._pipe(self._process.stdin), content, arrays)
                     answer = read_message(self._pipe(self._process.stdout))
+            except BaseException:  # Ctrl-C: its answer would be taken for that of the next question
+                self._process.kill()
+                raise
             finally:
                 timer.cancel()
             if answer is None:

@@ -135,13 +135,15 @@ def explained(values: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.nda
     return shares(values), shares(units)
 
 
-def of_the_task(score: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
-    """Returns the scores of units where a task is one unit: those of the task."""
+@dataclass(frozen=True)
+class OfTheTask:
+    """The scores of units where a task is one unit: those of the task."""
 
-    def unit_scores(outputs: Tensor, targets: Tensor, mask: Tensor, units: int) -> Tensor:
-        return score(outputs, targets, mask).unsqueeze(1)
+    score: Callable[[Tensor, Tensor, Tensor], Tensor]
 
-    return unit_scores
+    def __call__(self, outputs: Tensor, targets: Tensor, mask: Tensor, units: int) -> Tensor:
+        """Returns `[T, 1]`."""
+        return self.score(outputs, targets, mask).unsqueeze(1)
 
 
 def errors(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -205,14 +207,14 @@ CALIBRATION = Metric(  # who finds all classes equally likely is calibrated, and
     lambda _t, _m, _w: 0.0,
     expected_error,
 )
-SQUARED_ERROR = Metric(scales.SQUARED_ERROR, squared_error, of_the_task(squared_error), _variance)
+SQUARED_ERROR = Metric(scales.SQUARED_ERROR, squared_error, OfTheTask(squared_error), _variance)
 ABSOLUTE_ERROR = Metric(
-    scales.ABSOLUTE_ERROR, absolute_error, of_the_task(absolute_error), _deviation
+    scales.ABSOLUTE_ERROR, absolute_error, OfTheTask(absolute_error), _deviation
 )
 EXPLAINED = Metric(
     scales.EXPLAINED,
     error_and_variance,
-    of_the_task(error_and_variance),
+    OfTheTask(error_and_variance),
     _explained_by_one_value,
     explained,
 )

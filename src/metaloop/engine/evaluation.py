@@ -21,8 +21,9 @@ from metaloop.core.records import Measure, Part, Protocol, Result
 from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import EpisodeScores, Estimate, estimate
 from metaloop.core.task_map import loop_over_tasks, vmap_over_tasks
-from metaloop.tasks.episodes import Episodes, Indices
-from metaloop.tasks.family import TaskFamily, episode_list, scored_by_tensors
+from metaloop.nets.functional import vmaps
+from metaloop.tasks.episodes import Episodes, Indices, scored_by_tensors
+from metaloop.tasks.family import TaskFamily, episode_list
 from metaloop.tasks.store import Store
 
 _NUMBERS_AT_ONCE = 1 << 23  # floats of a stack of tasks: about what a processor's cache holds
@@ -311,7 +312,7 @@ def _general_outputs(
 
     # Convolutions with weights of their own per task are slow under vmap on a CPU.
     images = len(episodes.store.input_shape) > 1
-    one_by_one = images or uneven or not learner.vmappable
+    one_by_one = images or uneven or not vmaps(learner)
     over_tasks = loop_over_tasks if one_by_one else vmap_over_tasks
     outputs = over_tasks(
         one_task, support.inputs, support.targets, support.mask, query.inputs, query.mask

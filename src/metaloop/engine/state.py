@@ -11,6 +11,7 @@ import math
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -93,8 +94,8 @@ def restore_optimisers(optimisers: list[torch.optim.Optimizer], tensors: dict[st
         optimiser.load_state_dict(whole)
 
 
-def save_state(state: TrainState, path: Path) -> None:
-    """Writes the state to `path`, in one move; raises `OutputError` if it cannot."""
+def to_bytes(state: TrainState) -> bytes:
+    """Returns the state as the content of its file: it goes wherever bytes go."""
     facts = {
         "version": _VERSION,
         "identity": state.identity,
@@ -116,9 +117,61 @@ def save_state(state: TrainState, path: Path) -> None:
         for group, named in groups.items()
         for name, tensor in named.items()
     }
+    content: bytes = safetensors.torch.save(tensors, {"state": json.dumps(facts)})
+    return content
+
+
+def from_bytes(
+    content: bytes, what: str = "state", device: torch.device | str = "cpu"
+) -> TrainState:
+    """Returns the state that `to_bytes` wrote; `ModelFileError`, which names `what`, if damaged."""
+    try:
+        length = int.from_bytes(content[:8], "little")
+        facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["state"])
+        if facts["version"] != _VERSION:
+            raise ModelFileError(
+                f"{what} has version {facts['version']}, this metaloop reads {_VERSION}"
+            )
+        tensors = {n: t.to(device) for n, t in safetensors.torch.load(content).items()}
+        return _state(facts, tensors)
+    except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        raise ModelFileError(
+            f"{what} cannot be read ({type(error).__name__}); remove it to start anew"
+        ) from error
+
+
+def _state(facts: dict[str, Any], tensors: dict[str, Tensor]) -> TrainState:
+    def group(prefix: str) -> dict[str, Tensor]:
+        return {
+            name.removeprefix(prefix): with_memory_format(tensor)
+            for name, tensor in sorted(tensors.items())
+            if name.startswith(prefix)
+        }
+
+    meta_params, average = group("meta/"), group("average/")
+    return TrainState(
+        identity=facts["identity"],
+        meta_params={name: meta_params[name] for name in facts["order"]},
+        optimiser=group("optim/"),
+        average={name: average[name] for name in facts["order"] if name in average},
+        num_averaged=facts["num_averaged"],
+        step=facts["step"],
+        loss=facts["loss"],
+        wall_seconds=facts["wall_seconds"],
+        cpu_seconds=facts["cpu_seconds"],
+        flops_per_step=facts["flops_per_step"],
+        strategy=facts["strategy"],
+        base_steps=facts["base_steps"],
+        base_seconds=facts["base_seconds"],
+        curve=tuple(CurvePoint(*point) for point in facts["curve"]),
+    )
+
+
+def save_state(state: TrainState, path: Path) -> None:
+    """Writes the state to `path`, in one move; raises `OutputError` if it cannot."""
+    content = to_bytes(state)
     temporary = path.with_name(path.name + ".part")
     try:
-        content = safetensors.torch.save(tensors, {"state": json.dumps(facts)})
         with open(temporary, "wb") as file:
             file.write(content)
             file.flush()
@@ -132,39 +185,9 @@ def save_state(state: TrainState, path: Path) -> None:
 def load_state(path: Path, device: torch.device | str = "cpu") -> TrainState:
     """Returns the state in `path`; raises `ModelFileError` if it is damaged or of another kind."""
     try:
-        with safetensors.safe_open(str(path), framework="pt", device="cpu") as file:
-            facts = json.loads((file.metadata() or {})["state"])
-            tensors = {n: file.get_tensor(n).to(device) for n in file.keys()}  # noqa: SIM118
-        if facts["version"] != _VERSION:
-            raise ModelFileError(
-                f"checkpoint {path} has version {facts['version']}, this metaloop reads {_VERSION}"
-            )
-
-        def group(prefix: str) -> dict[str, Tensor]:
-            return {
-                name.removeprefix(prefix): with_memory_format(tensor)
-                for name, tensor in sorted(tensors.items())
-                if name.startswith(prefix)
-            }
-
-        meta_params, average = group("meta/"), group("average/")
-        return TrainState(
-            identity=facts["identity"],
-            meta_params={name: meta_params[name] for name in facts["order"]},
-            optimiser=group("optim/"),
-            average={name: average[name] for name in facts["order"] if name in average},
-            num_averaged=facts["num_averaged"],
-            step=facts["step"],
-            loss=facts["loss"],
-            wall_seconds=facts["wall_seconds"],
-            cpu_seconds=facts["cpu_seconds"],
-            flops_per_step=facts["flops_per_step"],
-            strategy=facts["strategy"],
-            base_steps=facts["base_steps"],
-            base_seconds=facts["base_seconds"],
-            curve=tuple(CurvePoint(*point) for point in facts["curve"]),
-        )
-    except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise ModelFileError(
             f"checkpoint {path} cannot be read ({type(error).__name__}); remove it to start anew"
         ) from error
+    return from_bytes(content, f"checkpoint {path}", device)

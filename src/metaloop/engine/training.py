@@ -70,10 +70,10 @@ def initial_state(
     learner: Learner, family: TaskFamily, spec: TaskSpec, seed: int, identity: str = ""
 ) -> TrainState:
     """Returns the state before the first step, on the family's device."""
-    if isinstance(family, ClassFamily):
-        spec = replace(spec, num_training_classes=len(family.parts["train"]))
+    if family.as_classes is not None:
+        spec = replace(spec, num_training_classes=len(family.as_classes.parts["train"]))
     meta_params = learner.init(spec, torch_stream(seed, "init"))
-    device = device_of(family)
+    device = family.device
     return TrainState(identity, {name: t.to(device) for name, t in meta_params.items()})
 
 
@@ -189,7 +189,7 @@ class _Run:
         self.strategy: Strategy | None = parse_strategy(state.strategy) if state.strategy else None
         self.timing: Timing | None = None  # while strategies are compared
         self.flops_per_step = state.flops_per_step
-        self.loss, self.device = math.nan, device_of(family)
+        self.loss, self.device = math.nan, family.device
         self._wall_start = time.perf_counter() - state.wall_seconds
         self._cpu_start = time.process_time() - state.cpu_seconds
 
@@ -284,11 +284,11 @@ class _Run:
         """Returns the meta-parameters to use if training ended now."""
         meta_params = dict(self.average) if self.num_averaged else dict(self.leaves)
         meta_params = {name: tensor.detach().clone() for name, tensor in meta_params.items()}
-        learner, family = self.learner, self.family
+        learner, family = self.learner, self.family.as_classes
         if (
             isinstance(learner, AfterTraining)
             and isinstance(learner, EmbeddingLearner)
-            and isinstance(family, ClassFamily)
+            and family is not None
         ):
             meta_params = learner.finish(meta_params, mean_feature(learner, meta_params, family))
         return meta_params
@@ -325,10 +325,3 @@ def typical_examples(family: ClassFamily) -> np.ndarray:
         rng = numpy_stream(0, "typical examples")
         examples = np.sort(rng.choice(examples, _TYPICAL_EXAMPLES, replace=False))
     return examples
-
-
-def device_of(family: TaskFamily) -> torch.device:
-    """Returns the device that a family's examples are on: whatever meets them belongs there."""
-    if isinstance(family, ClassFamily):
-        return family.store.device
-    return torch.device(getattr(family, "device", "cpu"))

@@ -167,8 +167,7 @@ def _any_state(
 def _check(task: AdaptedTask) -> None:
     """Raises unless the task can predict an input of zeros."""
     model = task.model
-    dtype = torch.uint8 if model.input_format.kind == "image" else torch.float32
-    outputs = task.outputs(torch.zeros(1, *model.input_format.shape, dtype=dtype))
+    outputs = task.outputs(torch.zeros(1, *model.input_format.shape))
     shape = (task.num_classes,) if task.num_classes else tuple(model.spec.target_shape)
     if tuple(outputs.shape[1:]) != shape:
         raise ValueError(f"outputs have shape {tuple(outputs.shape[1:])}, expected {shape}")

@@ -3,6 +3,7 @@
 No guest imports another, and none is imported before it is asked for: what is missing is told with
 the extra that brings it.
 
+    metaloop.guests.keras.as_layer("model.metaloop")
     metaloop.guests.sklearn.as_learner(make_pipeline(StandardScaler(), SVC()))
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_MODULES = ("sklearn",)
+_MODULES = ("keras", "sklearn")
 
 
 def __getattr__(name: str) -> Any:

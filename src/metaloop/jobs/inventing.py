@@ -139,8 +139,7 @@ class _Net:
 
     @staticmethod
     def of(workplace: Workplace, request: InventRequest) -> _Net:
-        family = workplace.family.seen(request.candidate.view)
-        assert isinstance(family, ClassFamily)
+        family = workplace.classes(request.candidate.view)
         candidate = on_trunk(request.candidate, PROGRAMS["prototypes"].source)
         net = workplace.net(request.on)
         learner, meta_params = workplace.assemble(candidate, net, request.seed)

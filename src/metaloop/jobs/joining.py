@@ -29,7 +29,6 @@ from metaloop.jobs.scoring import score_heads, task_lists
 from metaloop.jobs.workplace import TrainedNet, Workplace
 from metaloop.nets.joined import beside, join
 from metaloop.tasks.episodes import Episodes
-from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.sight import OWN, SEVERAL
 
 MOST_MEMBERS = 4
@@ -75,8 +74,7 @@ class JoinResult:
 
 def join_nets(workplace: Workplace, request: JoinRequest, report: Report) -> JoinResult:
     """Selects among the nets, keeps the joined one as a node, measures every head on it."""
-    family = workplace.family
-    assert isinstance(family, ClassFamily)
+    family = workplace.classes()
     nets = [_net(workplace, part.node) for part in request.nets]
     lists = [listed for _, listed in task_lists(family, workplace.spec, "search", request.episodes)]
     typical = typical_examples(family)
@@ -186,8 +184,8 @@ def _directions(
 ) -> tuple[Tensor, Tensor]:
     """Returns the centred features of the store's rows, at unit length `[N, D]`, and the centre."""
     learner, meta_params = workplace.assemble(candidate, net, seed)
-    family = workplace.family.seen(candidate.view)
-    assert isinstance(learner, EmbeddingLearner) and isinstance(family, ClassFamily)
+    family = workplace.classes(candidate.view)
+    assert isinstance(learner, EmbeddingLearner)
     features = FeatureCache(learner, meta_params).features(family.store, rows, family.input_format)
     center = net.center(learner, meta_params, family)
     return functional.normalize(features - center.to(features), dim=-1), center
@@ -202,9 +200,9 @@ def _figures(
     features: Tensor,
 ) -> tuple[Figures, ...]:
     """Returns the heads' figures on the joined features of these rows: none is embedded again."""
-    family, seed = workplace.family.seen(heads[0].view), request.seed
+    family, seed = workplace.classes(heads[0].view), request.seed
     learner, meta_params = workplace.assemble(heads[0], TrainedNet(trained), seed)
-    assert isinstance(family, ClassFamily) and isinstance(learner, EmbeddingLearner)
+    assert isinstance(learner, EmbeddingLearner)
     cache = FeatureCache(learner, meta_params)
     cache.add(family.store, rows, features)
     return score_heads(workplace, heads, trained, seed, request.episodes, cache)

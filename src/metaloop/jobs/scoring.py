@@ -29,7 +29,7 @@ from metaloop.executors.base import one_line
 from metaloop.jobs.measured import Figures, TaskFigures
 from metaloop.jobs.workplace import TrainedNet, Workplace
 from metaloop.tasks.episodes import Episodes
-from metaloop.tasks.family import ClassFamily, TaskFamily, episode_list
+from metaloop.tasks.family import TaskFamily, episode_list
 
 SEVERAL = 5  # shots
 
@@ -144,7 +144,7 @@ def task_lists(
     """
     specs = [spec]
     shots = SEVERAL if spec.shots < SEVERAL else otherwise
-    if isinstance(family, ClassFamily) and shots is not None:
+    if family.as_classes is not None and shots is not None:
         with suppress(EpisodeError):
             specs.append(family.spec(spec.ways, shots, spec.queries, part))
     return [(one, episode_list(family, part, one, first + episodes)[first:]) for one in specs]

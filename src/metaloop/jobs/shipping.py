@@ -136,7 +136,7 @@ def _card(family: TaskFamily) -> _Card:
     if isinstance(family, SinusoidFamily):
         return _Card(_VERSION, "sinusoid", family.name, family.digest)
     assert isinstance(family, ClassFamily | GroupFamily)
-    if isinstance(family, ClassFamily) and family.enlargement is not None:
+    if family.as_classes is not None and family.as_classes.enlargement is not None:
         raise ValueError("a family with generated classes is not shipped, but what it came from")
     return _Card(
         _VERSION,
@@ -150,12 +150,14 @@ def _card(family: TaskFamily) -> _Card:
     )
 
 
+def _sights_of(family: ClassFamily | GroupFamily) -> Mapping[str, Sight]:
+    return {} if family.as_classes is None else family.as_classes.sights
+
+
 def _sight_cards(family: ClassFamily | GroupFamily) -> tuple[_SightCard, ...]:
-    if not isinstance(family, ClassFamily):
-        return ()
     return tuple(
         _SightCard(name, sight.view.choice.name, sight.view.identity, sight.input_format)
-        for name, sight in family.sights.items()
+        for name, sight in _sights_of(family).items()
     )
 
 
@@ -170,9 +172,8 @@ def _write_tensors(family: ClassFamily | GroupFamily, folder: Path) -> None:
         index["values"] = family.store.values.cpu().contiguous()
     save_file(index, folder / _INDEX)
     _write_column(family.store.inputs, folder / _INPUTS)
-    if isinstance(family, ClassFamily):
-        for number, sight in enumerate(family.sights.values()):
-            _write_column(sight.inputs, folder / f"{number}.safetensors")
+    for number, sight in enumerate(_sights_of(family).values()):
+        _write_column(sight.inputs, folder / f"{number}.safetensors")
 
 
 def _write_column(inputs: Column, path: Path) -> None:

@@ -29,13 +29,14 @@ from metaloop.core.records import Candidate, to_json
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.devices import best_device
 from metaloop.engine.preparing import after_meta_stage
-from metaloop.engine.state import TrainState, load_state, save_state
+from metaloop.engine.state import TrainState, from_bytes, to_bytes
 from metaloop.engine.training import initial_state, mean_feature
 from metaloop.generators.filtering import Verdict, judge_classes
 from metaloop.generators.generate import Made
 from metaloop.generators.recipes import NOTHING_GENERATED, operators_of, parse_recipe
 from metaloop.jobs.making import made_family, remove_unfinished
 from metaloop.jobs.shipping import can_be_shipped, load_shipped, ship_family
+from metaloop.jobs.states import FolderStates, States
 from metaloop.modelfile.typed_json import decode
 from metaloop.tasks.family import ClassFamily, TaskFamily
 
@@ -79,13 +80,19 @@ class Workplace:
     """The folder of a run's states for one process: what is read from it is kept, within bounds.
 
     `module` is a net of the user's own, `family` one that cannot be shipped: they exist in this
-    process only.
+    process only. `states`: where nodes are kept, if not in the folder: a job then runs on a machine
+    that has but the data and the task.
     """
 
     def __init__(
-        self, folder: Path, module: nn.Module | None = None, family: TaskFamily | None = None
+        self,
+        folder: Path,
+        module: nn.Module | None = None,
+        family: TaskFamily | None = None,
+        states: States | None = None,
     ) -> None:
         self.folder = folder
+        self._states = FolderStates(folder) if states is None else states
         self._module = module
         self._family = family
         self._nets = lru_cache(maxsize=_NETS_KEPT)(self._read_net)
@@ -95,6 +102,13 @@ class Workplace:
     def family(self) -> TaskFamily:
         """The family that the run is about, on the best device."""
         return (self._family or _shipped(self.folder / _DATA)).to(best_device())
+
+    def classes(self, view: str = "") -> ClassFamily:
+        """Returns the run's family in that view, where its tasks are classes: else `TypeError`."""
+        family = self.family.seen(view).as_classes
+        if family is None:
+            raise TypeError(f"the tasks of {self.family.name} are no classes")
+        return family
 
     @cached_property
     def spec(self) -> TaskSpec:
@@ -118,15 +132,16 @@ class Workplace:
 
     def save_net(self, node: int, meta_params: MetaParams) -> None:
         """Keeps the meta-parameters of a node."""
-        save_state(TrainState(f"node {node}", meta_params), net_path(self.folder, node))
+        content = to_bytes(TrainState(f"node {node}", meta_params))
+        self._states.write(net_path(self.folder, node).name, content)
 
     def state(self, node: int, device: torch.device) -> TrainState:
         """Returns the training state of a node, to go on from."""
-        return kept_state(state_path(self.folder, node), device)
+        return self._kept(state_path(self.folder, node), device)
 
     def save_state(self, node: int, state: TrainState) -> None:
         """Keeps the training state of a node."""
-        save_state(state, state_path(self.folder, node))
+        self._states.write(state_path(self.folder, node).name, to_bytes(state))
 
     def learner(self, candidate: Candidate, family: TaskFamily) -> Learner:
         """Returns the candidate's learner, for the run's task and a family in its view."""
@@ -145,29 +160,39 @@ class Workplace:
         own = initial_state(learner, family, self.spec, seed).meta_params
         own = after_meta_stage(learner, own, family, self.spec, seed)
         merged = {name: _fitting(net.meta_params.get(name), tensor) for name, tensor in own.items()}
+        classes = family.as_classes
         if (
             isinstance(learner, AfterTraining)
             and isinstance(learner, EmbeddingLearner)
-            and isinstance(family, ClassFamily)
+            and classes is not None
         ):
-            merged = learner.finish(merged, net.center(learner, merged, family))
+            merged = learner.finish(merged, net.center(learner, merged, classes))
         return learner, merged
 
     def _read_net(self, node: int) -> TrainedNet:
-        return TrainedNet(kept_state(net_path(self.folder, node), best_device()).meta_params)
+        return TrainedNet(self._kept(net_path(self.folder, node), best_device()).meta_params)
+
+    def _kept(self, path: Path, device: torch.device) -> TrainState:
+        """What a job of this run has kept; `MachineError` if it is gone or damaged."""
+        try:
+            return from_bytes(self._states.read(path.name), str(path), device)
+        except ModelFileError as error:
+            raise MachineError(f"what was trained before cannot be read: {error}") from error
 
     def _read_family(self, data_as_json: str) -> TaskFamily:
         data: TrainingData = decode(TrainingData, json.loads(data_as_json), "data")
         recipe, family = parse_recipe(data.text, data.families), self.family.seen(data.view)
-        if not isinstance(family, ClassFamily) or not (recipe.families or operators_of(recipe)):
+        base = family.as_classes
+        if base is None or not (recipe.families or operators_of(recipe)):
             return family
         others = [_shipped(self.folder / _ALSO / name) for name in recipe.families]
-        classes = [other.seen(data.view) for other in others if isinstance(other, ClassFamily)]
+        given = [other.as_classes for other in others]
+        classes = [other.seen(data.view) for other in given if other is not None]
         facts = [family.digest, *(other.digest for other in others), data.text, *data.families]
         facts += [str(data.filtered_by), *([data.view] if data.view else [])]
         facts += [to_json(data.filter_candidate) if data.filter_candidate is not None else ""]
         kept = partial(self._useful, data) if data.filtered_by is not None else None
-        return made_family(self.folder / _MADE, facts, family, classes, recipe, data.seed, kept)
+        return made_family(self.folder / _MADE, facts, base, classes, recipe, data.seed, kept)
 
     def _useful(self, data: TrainingData, source: ClassFamily, made: Made) -> Verdict:
         """Returns which classes are neither too easy nor hopeless for the net that filters.
@@ -219,21 +244,13 @@ def net_path(folder: Path, node: int) -> Path:
     return folder / f"{node}.net.safetensors"
 
 
-def kept_state(path: Path, device: torch.device) -> TrainState:
-    """Returns what a job of this run has kept; `MachineError` if the file is gone or damaged."""
-    try:
-        return load_state(path, device)
-    except ModelFileError as error:
-        raise MachineError(f"what was trained before cannot be read: {error}") from error
-
-
 def with_center(learner: Learner, meta_params: MetaParams, family: TaskFamily) -> MetaParams:
     """Returns the meta-parameters with the mean training feature, that any head may ask for."""
     if isinstance(learner, AfterTraining) or not isinstance(learner, EmbeddingLearner):
         return meta_params
-    if not isinstance(family, ClassFamily):
+    if family.as_classes is None:
         return meta_params
-    return {**meta_params, CENTER: mean_feature(learner, meta_params, family)}
+    return {**meta_params, CENTER: mean_feature(learner, meta_params, family.as_classes)}
 
 
 def _shipped(folder: Path) -> TaskFamily:

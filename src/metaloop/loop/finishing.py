@@ -7,7 +7,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
-from metaloop.catalogue.families import OpenedData, class_parts, examples_seen, view_of
+from metaloop.catalogue.families import OpenedData
 from metaloop.core.errors import MetaloopError
 from metaloop.core.records import Result, measures_json
 from metaloop.jobs.workplace import TrainedNet
@@ -21,6 +21,7 @@ from metaloop.modelfile import TrainingRecord
 from metaloop.models.illustrating import illustrations
 from metaloop.models.model import Model
 from metaloop.models.opening import open_test, protocol_json
+from metaloop.tasks.kept import class_parts, examples_seen, view_of
 
 
 def finish(

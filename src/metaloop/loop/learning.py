@@ -24,14 +24,10 @@ from metaloop.catalogue.families import (
     OpenedData,
     data_name,
     open_data,
-    view_of,
 )
 from metaloop.catalogue.features import Tell
 from metaloop.catalogue.offered import name_of_backbone
-from metaloop.catalogue.sights import further_views, with_sights
-from metaloop.catalogue.views import detail_of
 from metaloop.core.budget import Budget, parse_budget
-from metaloop.core.errors import DataError
 from metaloop.core.records import Candidate
 from metaloop.engine.devices import best_device
 from metaloop.engine.evaluation import possible_gain
@@ -48,6 +44,7 @@ from metaloop.loop.choosing import choose_field, known_programs
 from metaloop.loop.events import Learned, LoopEvent
 from metaloop.loop.finishing import finish, interrupted, is_test_open
 from metaloop.loop.judging import Judge, resumed_judge
+from metaloop.loop.others import classes_of, open_others
 from metaloop.loop.population import Population
 from metaloop.loop.proposal import EVERYTHING, Generates
 from metaloop.loop.proposing import SEGMENT_SHARE, Proposer
@@ -68,9 +65,7 @@ from metaloop.loop.run import (
 from metaloop.loop.settings import USUAL, Settings
 from metaloop.models.events import data_read
 from metaloop.selection.bandit import Use, uses_in
-from metaloop.tasks.family import ClassFamily, TaskFamily
-from metaloop.tasks.merging import without_overlap
-from metaloop.tasks.store import LeftOut
+from metaloop.tasks.family import TaskFamily
 
 _MOST_WORKERS = 16
 
@@ -184,7 +179,7 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
         try:
             start = time.perf_counter()
             opened = open_data(asked.data, asked.options, tell=asked.tell)
-            others, overlap = _open_others(asked, opened)
+            others, overlap = open_others(asked.also, opened, asked.options, asked.tell)
             spec = opened.family.spec(asked.ways, asked.shots, asked.queries)
             family = opened.family.to(best_device())
             data_sets = [describe_data(each) for each in (opened, *others.values())]
@@ -221,7 +216,7 @@ def _learn(
     keep_large_blocks()
     start = time.perf_counter()
     with ExitStack() as stack:
-        families = {n: o.family for n, o in others.items() if isinstance(o.family, ClassFamily)}
+        families = {name: classes_of(other) for name, other in others.items()}
         beginning = _beginning(run, asked, tuple(families))  # a wrong archive leaves nothing behind
         workplace = prepare(run.states, run.family, run.spec, families, asked.module)
         seconds += time.perf_counter() - start
@@ -283,7 +278,7 @@ def _proposer(
         families,
         _earlier_uses(earlier, gain),
         None if seconds is None else seconds * SEGMENT_SHARE / RACE_SHARE,
-        len(run.family.parts["train"]) if isinstance(run.family, ClassFamily) else 0,
+        0 if run.family.as_classes is None else len(run.family.as_classes.parts["train"]),
         workers=asked.workers,
     )
 
@@ -322,71 +317,3 @@ def _earlier_uses(earlier: Archive | None, gain: float) -> list[Use]:
         )
         for use in uses_in(earlier, arm_of)
     ]
-
-
-def _open_others(
-    asked: Asked, opened: OpenedData
-) -> tuple[dict[str, OpenedData], tuple[LeftOut, ...]]:
-    """Opens further data sets in the shape of the target's inputs; names are made different.
-
-    What is sealed elsewhere is left out of what they lend, and is returned beside them.
-    """
-    others: dict[str, OpenedData] = {}
-    shape = opened.family.input_format.shape
-    size = shape[-1] if opened.family.input_format.kind == "image" else None
-    for path in asked.also:
-        how = DataOptions(size, asked.options.split_seed, strict=asked.options.strict)
-        detail = max((detail_of(view) for view in further_views(opened.family)), default=0)
-        other = open_data(
-            path, how, view=view_of(opened.family), detail=detail, tell=asked.tell,
-            features=opened.family.input_format.columns,
-        )  # fmt: skip
-        _check_other(other, opened)
-        name = other.family.name
-        while name in others:
-            name += "'"
-        assert isinstance(other.family, ClassFamily)
-        others[name] = replace(other, family=replace(other.family, name=name))
-    return _without_overlap(asked, opened, others) if others else (others, ())
-
-
-def _without_overlap(
-    asked: Asked, opened: OpenedData, others: dict[str, OpenedData]
-) -> tuple[dict[str, OpenedData], tuple[LeftOut, ...]]:
-    """Returns the others without what is sealed elsewhere; those with nothing left are not used."""
-    families = [each.family for each in (opened, *others.values())]
-    base, *further = [family for family in families if isinstance(family, ClassFamily)]
-    cleaned = without_overlap(base, further)
-    overlap = tuple(item for each in cleaned for item in each.left_out)
-    if asked.options.strict and overlap:
-        raise DataError(
-            f"{overlap[0].count} x {overlap[0].what} would be left out ({overlap[0].reason}); "
-            "mend the data given with --also or leave --strict away"
-        )
-    views = further_views(base)
-    used = {
-        name: replace(
-            other,
-            family=with_sights(each.family, views, asked.tell),
-            left_out=(*other.left_out, *each.left_out),
-        )
-        for (name, other), each in zip(others.items(), cleaned, strict=True)
-        if len(each.family.parts["train"])
-    }
-    return used, overlap
-
-
-def _check_other(other: OpenedData, opened: OpenedData) -> None:
-    name, target = other.family.name, opened.family.name
-    for family in (opened.family, other.family):
-        if not isinstance(family, ClassFamily):
-            raise DataError(
-                f"{family.name} has no classes to share; leave --also away: what real targets "
-                "mean, and their scale, is each data set's own"
-            )
-    came, wanted = other.family.input_format, opened.family.input_format
-    if (came.kind, came.shape) != (wanted.kind, wanted.shape):
-        raise DataError(
-            f"{name}: {came.kind}s of shape {came.shape} cannot be learned from for {target}, "
-            f"whose {wanted.kind}s have shape {wanted.shape}; leave --also {name} away"
-        )

@@ -13,12 +13,13 @@ from typing import Any
 from metaloop.archive import Archive, DataSet, RunId, StoredJob, run_lock
 from metaloop.archive.lock import LOCK_NAME
 from metaloop.archive.spent import spent_by
-from metaloop.catalogue.families import OpenedData, class_parts
+from metaloop.catalogue.families import OpenedData
 from metaloop.core.budget import Budget
 from metaloop.core.errors import MetaloopError, OutputError
 from metaloop.core.spec import TaskSpec
 from metaloop.tasks.family import ClassFamily, TaskFamily
 from metaloop.tasks.groups import GroupFamily
+from metaloop.tasks.kept import class_parts
 from metaloop.tasks.sight import OWN, SEVERAL
 
 _CHANGES_NAMED = 3

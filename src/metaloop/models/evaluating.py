@@ -55,8 +55,8 @@ def open_for(
 
 def _copies_in_test(model: Model, opened: OpenedData) -> int:
     """Returns how many examples of `test` are copies of what a model learned or was chosen on."""
-    family = opened.family
-    if model.seen is None or not isinstance(family, ClassFamily) or not len(family.parts["test"]):
+    family = opened.family.as_classes
+    if model.seen is None or family is None or not len(family.parts["test"]):
         return 0
     found = classes_of_copies(_inputs_of(family, "test"), model.seen)
     known = part_of_class(model.parts)[found[found >= 0]]

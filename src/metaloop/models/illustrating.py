@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
+from metaloop.catalogue.domains import domain_of
 from metaloop.core.examples import Examples
 from metaloop.core.spec import TaskSpec
 from metaloop.models.model import Model
-from metaloop.tasks.family import ClassFamily, TaskFamily, episode_list
+from metaloop.tasks.family import TaskFamily, episode_list
 
 _EPISODES = 2
 _QUERIES_SHOWN = 6  # of each class
@@ -35,11 +36,12 @@ class Picture:
 
 def illustrations(model: Model, family: TaskFamily, spec: TaskSpec) -> Iterator[Picture]:
     """Yields pictures of example episodes with the model's answers, where inputs are images."""
-    if not isinstance(family, ClassFamily) or family.input_format.kind != "image":
+    classes = family.as_classes
+    if classes is None or not domain_of(family.input_format).in_files:
         return
     episodes = episode_list(family, "search", spec, _EPISODES)
     pictures = episodes.gather(family.input_format)
-    seen = family.seen(model.candidate.view)
+    seen = classes.seen(model.candidate.view)
     batch = replace(episodes, store=seen.store).gather(seen.input_format)
     for task in range(_EPISODES):
         support = Examples(

@@ -19,10 +19,7 @@ from metaloop.catalogue.candidates import (
 from metaloop.catalogue.families import (
     AS_IT_IS,
     DataOptions,
-    class_parts,
-    examples_seen,
     open_data,
-    view_of,
 )
 from metaloop.catalogue.sights import best_view
 from metaloop.core.black_box import BlackBoxLearner
@@ -35,10 +32,12 @@ from metaloop.engine.devices import best_device
 from metaloop.engine.events import Event, Finished
 from metaloop.engine.state import TrainState, load_state
 from metaloop.engine.training import Checkpoints, initial_state, train
+from metaloop.guests.keras import as_net, is_keras_model
 from metaloop.modelfile import TrainingRecord, read_model
 from metaloop.models.events import DataRead, data_read
 from metaloop.models.model import Model
 from metaloop.tasks.family import TaskFamily
+from metaloop.tasks.kept import class_parts, examples_seen, view_of
 
 
 @dataclass(frozen=True)
@@ -162,6 +161,8 @@ def _chosen(
             raise MetaloopError("a learner of your own sees the inputs themselves; leave net away")
         candidate = own_candidate(learner)
         return candidate, build_learner(candidate, family.input_format, spec.objective, own=learner)
+    if is_keras_model(net) and not isinstance(net, nn.Module):
+        as_net(net, family.input_format.shape)  # says which backend it would need
     module = net if isinstance(net, nn.Module) else None
     if isinstance(learner, Candidate):
         candidate = learner

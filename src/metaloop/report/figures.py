@@ -8,6 +8,7 @@ escape, `\\x1b`.
 from __future__ import annotations
 
 import math
+import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -27,15 +28,16 @@ _JOINERS = "\u200c\u200d"  # they are of that kind too, and needed to write Pers
 
 
 def scale_of(metric: str) -> Scale:
-    """Returns the scale of a metric; one that nobody here knows is better the higher it is."""
-    if metric in SCALES or not metric:
-        return SCALES.get(metric, Scale("", "", higher_is_better=True, perfect=math.inf))
-    try:
-        from metaloop.core.objective import OBJECTIVES  # lazy: torch, for objectives that are added
-    except ImportError:
-        added = {}
-    else:
-        added = {each.name: each.scale for one in OBJECTIVES.values() for each in one.metrics}
+    """Returns the scale of a metric; one that nobody here knows is better the higher it is.
+
+    Objectives that were added to their table have scales of their own. They are known where that
+    table is loaded, with torch, which is not loaded for it.
+    """
+    if metric in SCALES:
+        return SCALES[metric]
+    loaded = sys.modules.get("metaloop.core.objective")
+    objectives = () if loaded is None else loaded.OBJECTIVES.values()
+    added: dict[str, Scale] = {each.name: each.scale for one in objectives for each in one.metrics}
     return added.get(metric, Scale(metric, metric, higher_is_better=True, perfect=math.inf))
 
 

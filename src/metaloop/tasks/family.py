@@ -27,10 +27,10 @@ from metaloop.core.objective import Objective
 from metaloop.core.records import PARTS, Part
 from metaloop.core.spec import TaskSpec
 from metaloop.tasks.copied_classes import join_copied_classes
-from metaloop.tasks.duplicates import cross_part_duplicates
+from metaloop.tasks.duplicates import check_something_left, cross_part_duplicates
 from metaloop.tasks.episode_lists import concatenate as concatenate
 from metaloop.tasks.episode_lists import episode_list as episode_list
-from metaloop.tasks.episodes import Episodes, Indices
+from metaloop.tasks.episodes import Episodes, Indices, scored_by_tensors
 from metaloop.tasks.measuring import measure_format
 from metaloop.tasks.sampling import draw_distinct
 from metaloop.tasks.sight import OWN, SEVERAL, Sight, abreast
@@ -63,6 +63,16 @@ class TaskFamily(ABC):
     ) -> Episodes:
         """Returns `num_tasks` episodes of that part; all randomness comes from `rng`."""
 
+    @property
+    def as_classes(self) -> ClassFamily | None:
+        """The family itself where its tasks are classes to be told apart, else None."""
+        return None
+
+    @property
+    def device(self) -> torch.device:
+        """Where gathered examples are."""
+        return torch.device("cpu")
+
     @abstractmethod
     def to(self, device: torch.device | str) -> TaskFamily:
         """Returns the family with its tensors on `device`."""
@@ -93,14 +103,6 @@ class TaskFamily(ABC):
         are (texts to be compared, lists to be ranked) overrides it.
         """
         return scored_by_tensors(objective, outputs, targets, episodes)
-
-
-def scored_by_tensors(
-    objective: Objective, outputs: Tensor, targets: Tensor, episodes: Episodes
-) -> dict[str, Scores]:
-    """Returns the scores of all metrics that need no more than outputs and targets."""
-    mask = torch.from_numpy(episodes.query.mask).to(outputs.device)
-    return objective.scores(outputs, targets, mask, episodes.units.shape[1])
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,16 @@ class ClassFamily(TaskFamily):
     @cached_property
     def _seen(self) -> dict[str, ClassFamily]:
         return {}
+
+    @property
+    def as_classes(self) -> ClassFamily:
+        """Itself."""
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the store is."""
+        return self.store.device
 
     @property
     def content(self) -> Store:
@@ -365,17 +377,5 @@ def class_family(
     if len(duplicates):
         left_out.append(LeftOut(copies.what, "same content in another part", len(duplicates)))
         store = store.without(np.empty(0, np.int64), duplicates)
-        _check_something_left(reading.name, store, split, len(duplicates))
+        check_something_left(reading.name, store, split, len(duplicates))
     return ClassFamily(reading.name, store, split, input_format), tuple(left_out)
-
-
-def _check_something_left(
-    name: str, store: Store, split: Mapping[Part, np.ndarray], num_duplicates: int
-) -> None:
-    sizes = np.array([len(examples) for examples in store.examples_of])
-    for part in PARTS:
-        if len(split[part]) and (sizes[split[part]] > 1).sum() < 2:
-            raise DataError(
-                f"{name}: {num_duplicates} examples occur in several parts; without them part "
-                f"'{part}' has fewer than 2 classes of 2 examples; give different examples"
-            )
