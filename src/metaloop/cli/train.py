@@ -35,6 +35,7 @@ def train(
     columns: options.Columns = None,
     view: options.View = None,
     backbone: options.Backbone = "none",
+    download: options.Download = False,
     strict: options.Strict = False,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -45,6 +46,7 @@ def train(
     from metaloop.api import train as train_on
     from metaloop.report.figures import figure
 
+    options.fetch(backbone, download)
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
     asked |= {"image_size": image_size, "classes_at": classes_at, "view": view}
