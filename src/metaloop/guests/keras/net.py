@@ -143,7 +143,7 @@ def _is_norm(layer: Any) -> bool:
 
 def _converted(layer: Any) -> BatchNorm:
     """metaloop's batch norm with the weights of Keras'."""
-    if not (layer.center and layer.scale) or layer.axis not in (-1, len(layer.input.shape) - 1):
+    if not (layer.center and layer.scale) or layer.axis not in (-1, layer.input_spec.ndim - 1):
         raise MetaloopError(
             f"batch normalisation '{layer.name}' of the Keras model must have center and scale, "
             "over the last axis"
