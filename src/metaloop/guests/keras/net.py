@@ -87,6 +87,7 @@ class KerasNet(nn.Module):
         """Raises `MetaloopError` unless outputs are one tensor and training changes no state."""
         before = [getattr(self, name).clone() for name in self._others]
         self.train()
+        self.norms.eval()  # theirs is to change, but not here
         try:
             outputs, after = self._call(torch.zeros(2, *input_shape))
         finally:
