@@ -32,7 +32,7 @@ from metaloop.engine.devices import best_device
 from metaloop.engine.events import Event, Finished
 from metaloop.engine.state import TrainState, load_state
 from metaloop.engine.training import Checkpoints, initial_state, train
-from metaloop.guests.keras import as_net, is_keras_model
+from metaloop.guests.keras.net import as_net, is_keras_model
 from metaloop.modelfile import TrainingRecord, read_model
 from metaloop.models.events import DataRead, data_read
 from metaloop.models.model import Model
