@@ -53,7 +53,8 @@ class Store:
     """Examples `inputs`, a column of N, with `targets` int64 `[N]` that index `classes`.
 
     Where `values` float64 `[N, targets]` are there, they are what is to be predicted, and `classes`
-    are the groups whose functions they are.
+    are the groups whose functions they are. Where `speakers` int64 `[N]` are there, they index
+    `voices`: who is heard in each example, and the published part of each speaker.
     """
 
     inputs: Column
@@ -61,6 +62,8 @@ class Store:
     classes: tuple[ClassInfo, ...]
     polarity: Literal["as_is", "ink"] = "as_is"
     values: Tensor | None = None
+    speakers: Tensor | None = None
+    voices: tuple[ClassInfo, ...] = ()
 
     def __post_init__(self) -> None:
         if length(self.inputs) != len(self.targets):
@@ -100,6 +103,7 @@ class Store:
             inputs=moved(self.inputs, device),
             targets=self.targets.to(device),
             values=None if self.values is None else self.values.to(device),
+            speakers=None if self.speakers is None else self.speakers.to(device),
         )
 
     def without(self, classes: np.ndarray, examples: np.ndarray | None = None) -> Store:
@@ -115,6 +119,9 @@ class Store:
             self,
             inputs=chosen(self.inputs, rows),
             values=None if self.values is None else self.values[rows.to(self.values.device)],
+            speakers=None
+            if self.speakers is None
+            else self.speakers[rows.to(self.speakers.device)],
             targets=torch.from_numpy(moved).to(self.targets),
             classes=tuple(self.classes[index] for index in stay),
         )
@@ -135,7 +142,9 @@ class Store:
         sha.update(self.targets.cpu().numpy().data)
         if self.values is not None:
             sha.update(self.values.cpu().contiguous().numpy().data)
-        for info in self.classes:
+        if self.speakers is not None:
+            sha.update(self.speakers.cpu().contiguous().numpy().data)
+        for info in (*self.classes, *self.voices):
             sha.update(f"{info.name}\0{info.group}\0{info.unit}\0{info.part}\n".encode())
         return sha.hexdigest()
 

@@ -53,11 +53,14 @@ def finish(
     polarity: Literal["as_is", "ink"] = "as_is",
     strict: bool = False,
     notes: Sequence[str] = (),
+    speakers: np.ndarray | None = None,
+    voices: Sequence[ClassInfo] = (),
 ) -> Reading:
     """Returns the reading of N inputs, an array or a column, and `targets [N]` of `classes`.
 
-    Classes with fewer than 2 examples are left out. Raises `DataError` if fewer than 2 classes
-    remain, or, with `strict`, if anything was left out. `where` names the data in messages, `notes`
+    `speakers [N]` index `voices`, where it is known who is heard. Classes with fewer than 2
+    examples are left out. Raises `DataError` if fewer than 2 classes remain, or, with `strict`, if
+    anything was left out. `where` names the data in messages, `notes`
     say how it was understood.
     """
     counts = np.bincount(targets, minlength=len(classes))
@@ -86,11 +89,14 @@ def finish(
         if not used.all():
             inputs = chosen(inputs, torch.from_numpy(np.flatnonzero(used)))
         targets = renumbered[targets[used]]
+        speakers = None if speakers is None else speakers[used]
     store = Store(
         inputs,
         torch.from_numpy(targets.astype(np.int64)),
         tuple(classes[index] for index in kept),
         polarity,
+        speakers=None if speakers is None else torch.from_numpy(speakers.astype(np.int64)),
+        voices=tuple(voices),
     )
     return Reading(name, kind, store, tuple(left_out), tuple(notes))
 
