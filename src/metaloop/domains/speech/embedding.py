@@ -39,7 +39,7 @@ class SpeechEmbedding(Encoder):
 
         Raises `DataError` where there is none, and for a file that is another model.
         """
-        found, version = (_installed() if path is None else (Path(path), ""))
+        found, version = _installed() if path is None else (Path(path), "")
         content = _read(found)
         self._session = _session(content, threads, found)
         self.card = EncoderCard(
@@ -110,9 +110,7 @@ def _session(content: bytes, threads: int, path: Path) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(
-            content, options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         found = session.run(None, {session.get_inputs()[0].name: _second()})[0]
     except Exception as error:  # onnxruntime's own, of any kind
         said = " ".join(str(error).split())[:120]
