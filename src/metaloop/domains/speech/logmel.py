@@ -107,7 +107,7 @@ def centred(samples: Tensor, mask: Tensor, length: int) -> Tensor:
 def mel_filters(mels: int, fft: int, rate: int, lowest: float, highest: float) -> Tensor:
     """Returns float32 triangles `[mels, fft // 2 + 1]` of height 1, evenly spaced in mel."""
     points = torch.linspace(_mel(lowest), _mel(highest), mels + 2, dtype=torch.float64)
-    hertz = 700 * (10 ** (points / 2595) - 1)
+    hertz: Tensor = 700 * (10 ** (points / 2595) - 1)
     bins = torch.linspace(0, rate / 2, fft // 2 + 1, dtype=torch.float64)
     rising = (bins - hertz[:-2, None]) / (hertz[1:-1] - hertz[:-2])[:, None]
     falling = (hertz[2:, None] - bins) / (hertz[2:] - hertz[1:-1])[:, None]
@@ -132,7 +132,8 @@ def _log_mel(clips: Tensor) -> Tensor:
     frames = clips.unfold(1, WINDOW, HOP) * torch.hann_window(WINDOW)
     power = torch.fft.rfft(frames, FFT).abs().square() @ _filters().T
     loudest = power.amax((1, 2), keepdim=True).clamp(min=_LEAST)
-    return (power / loudest + FLOOR).log().transpose(1, 2)
+    logarithm: Tensor = (power / loudest + FLOOR).log()
+    return logarithm.transpose(1, 2)
 
 
 @cache
