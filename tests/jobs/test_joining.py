@@ -17,7 +17,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from metaloop import FewShotClassifier
 from metaloop.catalogue.candidates import build_learner, make_candidate
-from metaloop.catalogue.families import class_parts
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.core.learner import CENTER, EmbeddingLearner, MetaParams
 from metaloop.core.randomness import torch_stream
@@ -39,6 +38,7 @@ from metaloop.modelfile import TrainingRecord
 from metaloop.models.model import Model, load_model
 from metaloop.tasks.episodes import Episodes, Indices
 from metaloop.tasks.family import ClassFamily, class_family, episode_list
+from metaloop.tasks.kept import class_parts
 from metaloop.tasks.readers import read_arrays
 from metaloop.tasks.store import ClassInfo, Store
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from metaloop.catalogue.families import class_parts
 from metaloop.core.records import PARTS
 from metaloop.tasks import recognising
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.fingerprints import BYTES
+from metaloop.tasks.kept import class_parts
 from metaloop.tasks.readers import read_arrays
 from metaloop.tasks.recognising import Recognised, classes_of_copies, recognise, seen_of
 

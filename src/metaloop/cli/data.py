@@ -11,11 +11,6 @@ from metaloop.cli.output import print_json
 
 if TYPE_CHECKING:
     from metaloop.catalogue import OpenedData
-    from metaloop.tasks.family import ClassFamily
-    from metaloop.tasks.groups import GroupFamily
-
-_CLASSES_SHOWN = 3
-_SHOTS = (1, 5)  # for which the largest possible ways are told
 
 
 def data(
@@ -34,18 +29,13 @@ def data(
     """Say what DATA is read as: classes, examples, parts, and what is left out and why."""
     with Progress(style_of(not quiet)) as progress:
         progress.status(f"reading {data}")
-        from metaloop.catalogue import open_data
+        from metaloop.catalogue import DataOptions, open_data
 
-        opened = open_data(
-            data,
-            image_size=image_size,
-            split_seed=split_seed,
-            strict=strict,
-            classes_at=classes_at,
-            value_range=options.value_range(value_range),
-            columns=options.columns(columns),
-            view=view,
-        )
+        meant = DataOptions(
+            image_size, split_seed, classes_at, options.value_range(value_range),
+            options.columns(columns), view, strict,
+        )  # fmt: skip
+        opened = open_data(data, meant)
         report = describe(opened)
         progress.left_out(opened.left_out)
     if as_json:
@@ -56,8 +46,7 @@ def data(
 
 def describe(opened: OpenedData) -> dict[str, Any]:
     """Returns what `--json` prints: counts are 0 and parts empty where tasks are not classes."""
-    from metaloop.tasks.family import ClassFamily
-    from metaloop.tasks.groups import GroupFamily
+    from metaloop.tasks.describing import facts_of
 
     family = opened.family
     fmt = family.input_format
@@ -77,83 +66,13 @@ def describe(opened: OpenedData) -> dict[str, Any]:
         "understood": list(opened.notes),
         "left_out": [vars(item) for item in opened.left_out],
     }
-    if isinstance(family, GroupFamily):
-        return report | _of_groups(family)
-    return report | (_of_classes(family) if isinstance(family, ClassFamily) else {})
-
-
-def _of_groups(family: GroupFamily) -> dict[str, Any]:
-    import numpy as np
-
-    store = family.store
-    assert store.values is not None
-    sizes = np.array([len(rows) for rows in store.examples_of])
-    fmt = family.input_format
-    return {
-        "examples": len(store),
-        "groups": len(store.classes),
-        "rows_per_group": {
-            "min": int(sizes.min()),
-            "median": float(np.median(sizes)),
-            "max": int(sizes.max()),
-        },
-        "first_groups": [info.name for info in store.classes[:_CLASSES_SHOWN]],
-        "target": {
-            "min": store.values.amin(0).tolist(),
-            "max": store.values.amax(0).tolist(),
-            "mean": list(fmt.target_mean),
-            "deviation": list(fmt.target_deviation),
-        },
-        "published_split": any(info.part is not None for info in store.classes),
-        "parts": {
-            part: {
-                "groups": len(members),
-                "examples": int(sizes[members].sum()),
-                "largest_shots": int(sizes[members].max(initial=1)) - 1,
-            }
-            for part, members in family.parts.items()
-        },
-    }
-
-
-def _of_classes(family: ClassFamily) -> dict[str, Any]:
-    import numpy as np
-
-    store = family.store
-    sizes = np.array([len(examples) for examples in store.examples_of])
-    groups = {info.group for info in store.classes} - {""}
-    parts: dict[str, dict[str, Any]] = {
-        part: {
-            "classes": len(members),
-            "examples": int(sizes[members].sum()),
-            "largest_ways": {f"{shots}-shot": family.largest_ways(part, shots) for shots in _SHOTS},
-        }
-        for part, members in family.parts.items()
-    }
-    evaluated = [parts[part] for part in parts if part != "train"]
-    return {
-        "classes": len(store.classes),
-        "examples": len(store),
-        "examples_per_class": {
-            "min": int(sizes.min()),
-            "median": float(np.median(sizes)),
-            "max": int(sizes.max()),
-        },
-        "groups": len(groups),
-        "first_classes": [info.name for info in store.classes[:_CLASSES_SHOWN]],
-        "published_split": any(info.part is not None for info in store.classes),
-        "parts": parts,
-        "largest_ways": {
-            f"{shots}-shot": min(part["largest_ways"][f"{shots}-shot"] for part in evaluated)
-            for shots in _SHOTS
-        },
-    }
+    return report | facts_of(family)
 
 
 def _print_groups(report: Mapping[str, Any]) -> None:
     per_group, target = report["rows_per_group"], report["target"]
     names = ", ".join(report["first_groups"])
-    more = ", ..." if report["groups"] > _CLASSES_SHOWN else ""
+    more = ", ..." if report["groups"] > len(report["first_groups"]) else ""
     print(f"groups    {report['groups']:,}, each a function to learn: {names}{more}")
     print(
         f"examples  {report['examples']:,}; per group {per_group['min']:,} to "
@@ -177,7 +96,7 @@ def _print(report: Mapping[str, Any]) -> None:
     if per_class is not None:
         grouped = f" in {report['groups']:,} groups" if report["groups"] else ""
         names = ", ".join(report["first_classes"])
-        more = ", ..." if report["classes"] > _CLASSES_SHOWN else ""
+        more = ", ..." if report["classes"] > len(report["first_classes"]) else ""
         print(f"classes   {report['classes']:,}{grouped}: {names}{more}")
         print(
             f"examples  {report['examples']:,}; per class {per_class['min']:,} to "

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from metaloop.catalogue.domains import domain_of
 from metaloop.cli.tables import table_inputs, table_support
 from metaloop.cli.texts import text_inputs, text_support
 from metaloop.core.errors import DataError
@@ -78,8 +79,9 @@ def read_support(path: Path, model: Model, options: ReadOptions, real: bool = Fa
     With `real` the answers are numbers, from an npz or a table. Raises `DataError` if there is
     nothing, or if an image cannot be read.
     """
-    where, input_format = f"support '{path}'", model.input_format
-    if model.view is not None:
+    where, input_format = f"support '{path}'", model.read_format
+    in_files = domain_of(input_format).in_files
+    if model.takes == "texts":
         options.refuse_depth(where)
         return Support(*text_support(path, options.columns))
     if is_table(path) and path.is_file():
@@ -99,13 +101,13 @@ def read_support(path: Path, model: Model, options: ReadOptions, real: bool = Fa
         raise DataError(f"{where}: a function is learned from a table or an .npz with X and y")
     with _opened(where, path) as files:
         has_arrays = any("/" in n and n.lower().endswith(ARRAY_SUFFIX) for n in files.paths)
-        if input_format.kind != "image" and not has_arrays:
+        if not in_files and not has_arrays:
             raise DataError(_wants_vectors(input_format, path, ".npz with X and y"))
         found = arrange(where, files, options.classes_at)
         labels = [found.classes[target].name for target in found.targets.tolist()]
         if found.paths[0].lower().endswith(ARRAY_SUFFIX):
             X: Any = _stacked(where, {name: found.load(name) for name in found.paths})
-        elif input_format.kind != "image":
+        elif not in_files:
             raise DataError(_wants_vectors(input_format, path, ".npz with X and y"))
         else:
             X = _pictures(where, found.paths, found.load, input_format, options.value_range)
@@ -122,9 +124,10 @@ def read_inputs(
     Images are opened later. Raises `DataError` for a path that holds nothing of the model's kind.
     """
     groups: list[Inputs] = []
-    input_format = model.input_format
+    input_format = model.read_format
+    in_files = domain_of(input_format).in_files
     for path in paths:
-        if model.view is not None:
+        if model.takes == "texts":
             groups.append(Inputs(*text_inputs(path, columns)))
             continue
         if is_table(path) and path.is_file():
@@ -137,14 +140,14 @@ def read_inputs(
             groups.append(Inputs([f"{path}[{row}]" for row in range(len(array))], array))
             continue
         is_array = path.is_dir() or path.suffix.lower() == ARRAY_SUFFIX
-        if input_format.kind != "image" and not is_array:
+        if not in_files and not is_array:
             raise DataError(_wants_vectors(input_format, path, ".npz or .npy"))
         images: list[Path] = []
         for file in list_images(path):
             if file.suffix.lower() == ARRAY_SUFFIX:
                 groups, images = [*groups, *_of_images(images)], []
                 groups.append(_of_array(file, input_format))
-            elif input_format.kind != "image":
+            elif not in_files:
                 raise DataError(_wants_vectors(input_format, file, ".npz or .npy"))
             else:
                 images.append(file)
@@ -288,11 +291,7 @@ def _of_array(path: Path, input_format: InputFormat) -> Inputs:
     except (OSError, ValueError, EOFError, SyntaxError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"'{path}' cannot be read as an array: {reason}") from error
-    if input_format.kind == "image":
-        single = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
-    else:
-        single = array.ndim == 1
-    if single:
+    if domain_of(input_format).is_one(array.shape):
         return Inputs([str(path)], array[None])
     if array.ndim < 2:
         raise DataError(f"'{path}': expected X as [n, ...], got shape {list(array.shape)}")

@@ -16,12 +16,14 @@ from metaloop.core.errors import unknown_name
 def list_names(
     kind: Annotated[
         str,
-        typer.Argument(metavar="KIND", help="learners, nets, families, generators, views..."),
+        typer.Argument(
+            metavar="KIND", help="learners, nets, families, generators, views, backbones..."
+        ),
     ],
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """List learners, nets, built-in families, generators of data, programs or views of inputs."""
+    """List learners, nets, built-in families, generators of data, programs, views or backbones."""
     if kind not in _KINDS:
         raise unknown_name("list", kind, _KINDS)
     entries = _KINDS[kind]()
@@ -78,6 +80,24 @@ def _views() -> list[dict[str, str]]:
     return [{"name": name, "inputs": e.takes, "summary": e.summary} for name, e in VIEWS.items()]
 
 
+def _backbones() -> list[dict[str, str]]:
+    from metaloop.catalogue.backbones import BACKBONES
+
+    return [
+        {
+            "name": entry.written,
+            "inputs": entry.takes,
+            "installed": "yes" if entry.is_installed else entry.install,
+            "size": f"{entry.megabytes} MB",
+            "licence": entry.licence,
+            "sees": entry.sees,
+            "knows": entry.knows,
+            "summary": entry.summary,
+        }
+        for entry in BACKBONES.values()
+    ]
+
+
 _KINDS: dict[str, Callable[[], list[dict[str, str]]]] = {
     "learners": _learners,
     "nets": _nets,
@@ -85,6 +105,7 @@ _KINDS: dict[str, Callable[[], list[dict[str, str]]]] = {
     "generators": _generators,
     "programs": _programs,
     "views": _views,
+    "backbones": _backbones,
 }
 
 

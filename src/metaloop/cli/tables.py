@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from metaloop.catalogue.domains import domain_of
 from metaloop.core.errors import DataError
 from metaloop.core.inputs import InputFormat
 from metaloop.tasks.readers.table_files import numbers_of
@@ -34,7 +35,8 @@ def table_support(
             f"'{answer}'; remove it or complete it"
         )
     role = "target" if real else "label"
-    features = feature_columns(table, width, {**(columns or {}), role: answer})
+    roles = {**(columns or {}), role: answer}
+    features = feature_columns(table, width, roles, input_format.columns)
     if real:
         single_group(table, features, columns)
     note = f"columns: {role} '{answer}', {width} columns of numbers"
@@ -54,11 +56,11 @@ def table_inputs(
         for role, names in (columns or {}).items()
     }
     present = {role: names for role, names in there.items() if names}
-    features = feature_columns(table, _width(path, input_format), present)
+    features = feature_columns(table, _width(path, input_format), present, input_format.columns)
     return [f"{path}[{row}]" for row in range(len(table))], numbers_of(table, features)
 
 
 def _width(path: Path, input_format: InputFormat) -> int:
-    if input_format.kind != "vector":
-        raise DataError(f"the model takes images, not '{path}'")
+    if domain_of(input_format).in_files:
+        raise DataError(f"the model takes {input_format.kind}s, not '{path}'")
     return int(input_format.shape[0])

@@ -28,6 +28,9 @@ class Domain:
     those of a search, each with the options that mean something. `operators(format, text)` says
     whether a generator as text can work. `forms` are views of inputs that need no training and
     differ enough to be joined. `quick_to_tell`: whether a few seconds tell all learners apart.
+    `in_files`: whether an example is a file of its own (a picture); else examples are rows of
+    tables and arrays. `is_one(shape)`: whether an array of that shape is a single example.
+    `as_read(format)` are the options by which a reader makes inputs of that format.
     """
 
     name: str
@@ -44,3 +47,6 @@ class Domain:
     can_work: Callable[[InputFormat, str], bool]
     forms: tuple[str, ...] = field(default=())
     quick_to_tell: bool = True
+    in_files: bool = False
+    is_one: Callable[[tuple[int, ...]], bool] = lambda shape: len(shape) == 1
+    as_read: Callable[[InputFormat], Mapping[str, Any]] = lambda _: {}

@@ -12,7 +12,7 @@ from metaloop.core.randomness import numpy_stream, torch_stream
 from metaloop.core.records import Plan
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.augmentation import augmented
-from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.family import TaskFamily
 
 
 class BatchSource:
@@ -23,11 +23,9 @@ class BatchSource:
         self.plan = plan
         self.seed = seed
         self.episode_spec = self._training_spec()
-        self._classes: ClassFamily | None = None
-        if plan.style in ("classes", "both"):
-            if not isinstance(family, ClassFamily):
-                raise DataError(f"{family.name} has no classes to train a classifier on")
-            self._classes = family
+        self._classes = family.as_classes if plan.style in ("classes", "both") else None
+        if plan.style in ("classes", "both") and self._classes is None:
+            raise DataError(f"{family.name} has no classes to train a classifier on")
 
     def batches(self, step: int) -> list[tuple[float, Batch]]:
         """Returns the batches of this step with the weights of their losses."""
@@ -53,6 +51,6 @@ class BatchSource:
         """The plan's episode shape, with as many ways as the training part can give."""
         plan, family = self.plan, self.family
         ways = plan.ways
-        if isinstance(family, ClassFamily):
-            ways = min(ways, max(2, family.largest_ways("train", plan.shots)))
+        if family.as_classes is not None:
+            ways = min(ways, max(2, family.as_classes.largest_ways("train", plan.shots)))
         return family.spec(ways, plan.shots, plan.queries, part="train")

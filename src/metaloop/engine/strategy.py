@@ -17,6 +17,7 @@ from metaloop.core.examples import Batch, EpisodeBatch
 from metaloop.core.learner import EmbeddingLearner, Learner, MetaLoss, MetaParams
 from metaloop.core.records import Plan
 from metaloop.core.task_map import loop_over_tasks, vmap_over_tasks
+from metaloop.nets.functional import vmaps
 from metaloop.nets.precision import embedding_in
 
 _TASK_MAPS = {"loop": loop_over_tasks, "vmap": vmap_over_tasks}
@@ -98,7 +99,7 @@ def fixed_strategy(learner: Learner, meta_params: MetaParams) -> Strategy:
 
     A loop where convolutions have weights of their own per task, else `vmap`; float32.
     """
-    if not learner.vmappable:
+    if not vmaps(learner):
         return Strategy("loop")
     convolves = any(tensor.dim() == 4 for tensor in meta_params.values())
     return Strategy("loop" if convolves and not isinstance(learner, EmbeddingLearner) else "vmap")
@@ -109,7 +110,7 @@ def possible_strategies(learner: Learner, batches: Sequence[Batch], plan: Plan) 
     episodes = [batch for batch in batches if isinstance(batch, EpisodeBatch)]
     if isinstance(learner, EmbeddingLearner) or not episodes:  # these flatten tasks by themselves
         maps = ["vmap"]
-    elif not learner.vmappable or episodes[0].num_tasks == 1:
+    elif not vmaps(learner) or episodes[0].num_tasks == 1:
         maps = ["loop"]
     else:
         maps = ["loop", "vmap"]

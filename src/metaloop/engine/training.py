@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from metaloop.core.budget import Budget
-from metaloop.core.errors import DivergenceError, MetaloopError
+from metaloop.core.errors import DivergenceError
 from metaloop.core.examples import Batch
 from metaloop.core.learner import (
     AfterTraining,
@@ -37,6 +37,7 @@ from metaloop.engine.evaluation import FeatureCache, evaluate
 from metaloop.engine.events import Checkpointed, Evaluated, Event, Finished, Progressed
 from metaloop.engine.memory import keep_large_blocks
 from metaloop.engine.optimisation import descend, make_optimisers, rate_factor
+from metaloop.engine.preparing import after_meta_stage
 from metaloop.engine.state import (
     TrainState,
     optimiser_tensors,
@@ -69,10 +70,10 @@ def initial_state(
     learner: Learner, family: TaskFamily, spec: TaskSpec, seed: int, identity: str = ""
 ) -> TrainState:
     """Returns the state before the first step, on the family's device."""
-    if isinstance(family, ClassFamily):
-        spec = replace(spec, num_training_classes=len(family.parts["train"]))
+    if family.as_classes is not None:
+        spec = replace(spec, num_training_classes=len(family.as_classes.parts["train"]))
     meta_params = learner.init(spec, torch_stream(seed, "init"))
-    device = device_of(family)
+    device = family.device
     return TrainState(identity, {name: t.to(device) for name, t in meta_params.items()})
 
 
@@ -94,12 +95,12 @@ def train(
 
     `spec` is the evaluated task (early figures on `search`: `evaluations` of them, spread over the
     budget and paid from it). `state` is where to go on; its spent steps or seconds count. Learners
-    with nothing to train finish at once.
+    with nothing to train finish at once, or after their meta-stage.
     """
     keep_large_blocks()
     state = initial_state(learner, family, spec, seed) if state is None else state.copy()
     if plan.style == "none" or not trained(state.meta_params):
-        yield Finished("finished", state.meta_params, state)
+        yield _after_meta_stage(learner, state, family, spec, seed)
         return
     run = _Run(learner, family, plan, budget, spec, seed, state)
     due = [(index + 1) / max(evaluations, 1) for index in range(evaluations)]
@@ -138,12 +139,19 @@ def train(
     yield Finished(status, run.result(), snapshot)
 
 
-def train_to_end(events: Iterator[Event]) -> Finished:
-    """Returns the last event of a training run, reading and dropping all before it."""
-    for event in events:
-        if isinstance(event, Finished):
-            return event
-    raise MetaloopError("training ended without a result")
+def _after_meta_stage(
+    learner: Learner, state: TrainState, family: TaskFamily, spec: TaskSpec, seed: int
+) -> Finished:
+    wall, cpu = time.perf_counter(), time.process_time()
+    with torch.no_grad():
+        meta_params = after_meta_stage(learner, state.meta_params, family, spec, seed)
+    state = replace(
+        state,
+        meta_params=meta_params,
+        wall_seconds=time.perf_counter() - wall,
+        cpu_seconds=time.process_time() - cpu,
+    )
+    return Finished("finished", meta_params, state)
 
 
 def _is_due(checkpoints: Checkpoints, run: _Run, seconds_since: float) -> bool:
@@ -181,7 +189,7 @@ class _Run:
         self.strategy: Strategy | None = parse_strategy(state.strategy) if state.strategy else None
         self.timing: Timing | None = None  # while strategies are compared
         self.flops_per_step = state.flops_per_step
-        self.loss, self.device = math.nan, device_of(family)
+        self.loss, self.device = math.nan, family.device
         self._wall_start = time.perf_counter() - state.wall_seconds
         self._cpu_start = time.process_time() - state.cpu_seconds
 
@@ -276,11 +284,11 @@ class _Run:
         """Returns the meta-parameters to use if training ended now."""
         meta_params = dict(self.average) if self.num_averaged else dict(self.leaves)
         meta_params = {name: tensor.detach().clone() for name, tensor in meta_params.items()}
-        learner, family = self.learner, self.family
+        learner, family = self.learner, self.family.as_classes
         if (
             isinstance(learner, AfterTraining)
             and isinstance(learner, EmbeddingLearner)
-            and isinstance(family, ClassFamily)
+            and family is not None
         ):
             meta_params = learner.finish(meta_params, mean_feature(learner, meta_params, family))
         return meta_params
@@ -317,10 +325,3 @@ def typical_examples(family: ClassFamily) -> np.ndarray:
         rng = numpy_stream(0, "typical examples")
         examples = np.sort(rng.choice(examples, _TYPICAL_EXAMPLES, replace=False))
     return examples
-
-
-def device_of(family: TaskFamily) -> torch.device:
-    """Returns the device that a family's examples are on: whatever meets them belongs there."""
-    if isinstance(family, ClassFamily):
-        return family.store.device
-    return torch.device(getattr(family, "device", "cpu"))

@@ -47,10 +47,11 @@ def generate(
     the operators do not fit such inputs, or make nothing that is new.
     """
     made = make_classes(family, recipe, seed, limit_bytes=limit_bytes)
-    assert isinstance(family, ClassFamily)
+    classes = family.as_classes
+    assert classes is not None
     if not made.pieces:
-        return family
-    return enlarged(family, made.pieces, recipe.original_share, made.left_out)
+        return classes
+    return enlarged(classes, made.pieces, recipe.original_share, made.left_out)
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,16 @@ def make_classes(
     `hold` puts the examples that are kept where they stay, such as a file: they are in memory else.
     """
     recipe = checked(recipe)
-    if not isinstance(family, ClassFamily):
+    classes = family.as_classes
+    if classes is None:
         raise DataError(f"{family.name} has no classes to generate others from; use no generators")
-    if family.enlargement is not None:
+    if classes.enlargement is not None:
         raise DataError(f"{family.name} is generated already; generate from the family it was")
     operators = operators_of(recipe)
     if not operators:
         return Made()
-    _check_inputs(family, operators)
-    maker = _Maker(family, limit_bytes, hold)
+    _check_inputs(classes, operators)
+    maker = _Maker(classes, limit_bytes, hold)
     for position, choice in enumerate(operators):
         maker.apply(choice, seed, position)
     if not maker.made:

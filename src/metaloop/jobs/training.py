@@ -20,14 +20,14 @@ from metaloop.core.learner import Learner, MetaParams
 from metaloop.core.records import Candidate, CurvePoint, Plan, TrialStatus
 from metaloop.engine.events import Finished, Progressed
 from metaloop.engine.state import TrainState
-from metaloop.engine.training import device_of, initial_state, train
+from metaloop.engine.training import initial_state, train
 from metaloop.executors.base import Report
 from metaloop.generators.recipes import shaped
 from metaloop.jobs.measured import Figures
 from metaloop.jobs.scoring import score_heads
 from metaloop.jobs.workplace import TrainingData, Workplace, with_center
 from metaloop.programs.inference import CONSTANT_PREFIX
-from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.family import TaskFamily
 
 _CLASSIFIER = "classifier.weight"
 _POINTS = 20  # of a segment's curve, at most
@@ -144,7 +144,7 @@ def _starting_state(
     fresh = initial_state(learner, family, workplace.spec, request.seed, identity)
     if request.start is None:
         return fresh
-    ended = workplace.state(request.start.node, device_of(family))
+    ended = workplace.state(request.start.node, family.device)
     state = ended.segment()
     earlier = request.start.candidate
     before = class_names(workplace.training_family(request.start.data))
@@ -170,9 +170,10 @@ def _starting_state(
 
 def class_names(family: TaskFamily) -> list[tuple[str, str]]:
     """Returns group and name of every training class, in the order of a classifier's rows."""
-    if not isinstance(family, ClassFamily):
+    classes = family.as_classes
+    if classes is None:
         return []
-    infos = [family.store.classes[index] for index in family.parts["train"]]
+    infos = [classes.store.classes[index] for index in classes.parts["train"]]
     return [(info.group, info.name) for info in infos]
 
 

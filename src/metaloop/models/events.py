@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from metaloop.catalogue.families import OpenedData, class_parts
+from metaloop.catalogue.families import OpenedData
+from metaloop.tasks.kept import class_parts
 from metaloop.tasks.store import LeftOut
 
 

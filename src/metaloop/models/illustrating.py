@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
+from metaloop.catalogue.domains import domain_of
 from metaloop.core.examples import Examples
 from metaloop.core.spec import TaskSpec
 from metaloop.models.model import Model
-from metaloop.tasks.family import ClassFamily, TaskFamily, episode_list
+from metaloop.tasks.family import TaskFamily, episode_list
 
 _EPISODES = 2
 _QUERIES_SHOWN = 6  # of each class
@@ -35,10 +36,13 @@ class Picture:
 
 def illustrations(model: Model, family: TaskFamily, spec: TaskSpec) -> Iterator[Picture]:
     """Yields pictures of example episodes with the model's answers, where inputs are images."""
-    if not isinstance(family, ClassFamily) or family.input_format.kind != "image":
+    classes = family.as_classes
+    if classes is None or not domain_of(family.input_format).in_files:
         return
     episodes = episode_list(family, "search", spec, _EPISODES)
-    batch = episodes.gather(family.input_format)
+    pictures = episodes.gather(family.input_format)
+    seen = classes.seen(model.candidate.view)
+    batch = replace(episodes, store=seen.store).gather(seen.input_format)
     for task in range(_EPISODES):
         support = Examples(
             batch.support.features[task],
@@ -54,9 +58,9 @@ def illustrations(model: Model, family: TaskFamily, spec: TaskSpec) -> Iterator[
         said = logits.argmax(-1).cpu().numpy()
         targets = batch.query.targets[task][asked].cpu().numpy()
         picture = _picture(
-            batch.support.features[task].cpu().numpy(),
+            pictures.support.features[task].cpu().numpy(),
             batch.support.targets[task].cpu().numpy(),
-            queries.cpu().numpy(),
+            pictures.query.features[task][asked].cpu().numpy(),
             targets,
             said,
         )

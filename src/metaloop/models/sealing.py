@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metaloop.catalogue.domains import domain_of
 from metaloop.core.errors import ModelFileError
 from metaloop.core.inputs import InputFormat
 from metaloop.models.checking import check_tensors
@@ -45,7 +46,7 @@ def from_tensors(
         return None
     number = len(tensors[_PRINTS]) if _PRINTS in tensors and tensors[_PRINTS].dim() else 0
     expected = {_PRINTS: ((number, BYTES), torch.uint8), _CLASSES: ((number,), torch.int64)}
-    vectors = input_format.kind == "vector" and not viewed
+    vectors = not (viewed or domain_of(input_format).in_files)
     if vectors:
         width = int(np.prod(input_format.shape)) + len(input_format.target_mean)
         expected |= dict.fromkeys((_MEAN, _DEVIATION), ((width,), torch.float64))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from metaloop.core.examples import Inputs
 from metaloop.core.inputs import InputFormat
-from metaloop.core.learner import BUFFER_PREFIX, MetaParams
+from metaloop.core.learner import BUFFER_PREFIX, Learner, MetaParams
 from metaloop.core.randomness import seeded_modules
 from metaloop.core.spec import Shape
 from metaloop.nets.lending import Lending, Lent, users_modules
@@ -49,6 +49,11 @@ class FunctionalNet:
             self._module.eval()
             self.num_features = self._count_features() if num_features is None else num_features
         self._lending = Lending(self._module, copied=build is not None)
+
+    @property
+    def vmappable(self) -> bool:
+        """Whether `torch.func.vmap` can go through it: modules say so if it cannot."""
+        return bool(getattr(self._module, "vmappable", True))
 
     @property
     def has_norms(self) -> bool:
@@ -116,6 +121,11 @@ class FunctionalNet:
         if features.dim() != 2:
             raise ValueError(f"a net returns features [N, D], got shape {tuple(features.shape)}")
         return int(features.shape[1])
+
+
+def vmaps(learner: Learner) -> bool:
+    """Whether tasks of the learner can be batched by `vmap`: it, and its net if it has one."""
+    return learner.vmappable and bool(getattr(getattr(learner, "net", None), "vmappable", True))
 
 
 def _set_mode(lent: Lent, statistics: Statistics, mask: Tensor | None) -> None:

@@ -17,6 +17,7 @@ from metaloop.report.figures import (
     figure,
     intervals_text,
     is_of_fewer_units,
+    measures_text,
     policy_name,
     printable,
     protocol_text,
@@ -150,6 +151,8 @@ def _worded(claim: Claim, records: Records) -> Claim:
     shown = claim.test or (claim.best and (claim.best.promotion or claim.best.search)) or None
     if shown is not None:
         sentences.append(_intervals_sentence(claim, shown))
+        others = measures_text(shown)
+        sentences += [f"On the same episodes: {others}."] if others else []
     if claim.test is None:
         sentences.append("The test part was not opened for it.")
     if claim.no_better_than_chance:

@@ -14,6 +14,7 @@ import numpy as np
 
 from metaloop.core.column_content import row_hashes
 from metaloop.core.columns import Column
+from metaloop.core.errors import DataError
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.fingerprints import Known, fingerprints, groups_of_equal, is_of_vectors
 from metaloop.tasks.store import Store
@@ -92,3 +93,16 @@ def _content_ids(store: Store) -> np.ndarray:
     ids: dict[bytes, int] = {}
     digests = row_hashes(store.inputs)
     return np.array([ids.setdefault(digest, len(ids)) for digest in digests], np.int64)
+
+
+def check_something_left(
+    name: str, store: Store, split: Mapping[Part, np.ndarray], num_duplicates: int
+) -> None:
+    """Raises `DataError` if a part is left with fewer than 2 classes of 2 examples."""
+    sizes = np.array([len(examples) for examples in store.examples_of])
+    for part in PARTS:
+        if len(split[part]) and (sizes[split[part]] > 1).sum() < 2:
+            raise DataError(
+                f"{name}: {num_duplicates} examples occur in several parts; without them part "
+                f"'{part}' has fewer than 2 classes of 2 examples; give different examples"
+            )

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from metaloop.core.examples import EpisodeBatch, Examples
 from metaloop.core.inputs import InputFormat
+from metaloop.core.metrics import Scores
+from metaloop.core.objective import Objective
 from metaloop.tasks.store import Store
 
 
@@ -122,3 +124,11 @@ def in_turn(lists: Sequence[Episodes]) -> Episodes:
 
     support, query = side([each.support for each in lists]), side([each.query for each in lists])
     return Episodes(first.store, support, query, first.num_classes)
+
+
+def scored_by_tensors(
+    objective: Objective, outputs: Tensor, targets: Tensor, episodes: Episodes
+) -> dict[str, Scores]:
+    """Returns the scores of all metrics that need no more than outputs and targets."""
+    mask = torch.from_numpy(episodes.query.mask).to(outputs.device)
+    return objective.scores(outputs, targets, mask, episodes.units.shape[1])

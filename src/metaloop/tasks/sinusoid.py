@@ -29,7 +29,7 @@ class SinusoidFamily(TaskFamily):
     """Regression tasks with `shots` support and `queries` query points of one sinusoid each."""
 
     name: str = "sinusoid"
-    device: str = "cpu"
+    place: str = "cpu"  # the device on which points are drawn
 
     @property
     def digest(self) -> str:
@@ -40,6 +40,11 @@ class SinusoidFamily(TaskFamily):
     def input_format(self) -> InputFormat:
         """One feature, standardised by the moments of its distribution."""
         return InputFormat("vector", (1,), (0.0,), (_X_DEVIATION,))
+
+    @property
+    def device(self) -> torch.device:
+        """Where points are drawn."""
+        return torch.device(self.place)
 
     def to(self, device: torch.device | str) -> SinusoidFamily:
         """Returns the family drawing its points on `device`."""
@@ -59,7 +64,7 @@ class SinusoidFamily(TaskFamily):
         phase = own.uniform(0.0, math.pi, (num_tasks, 1))
         x = own.uniform(-5.0, 5.0, (num_tasks, num_points))
         y = amplitude * np.sin(x - phase)
-        store = Store(_column(x, self.device), _column(y, self.device), ())
+        store = Store(_column(x, self.place), _column(y, self.place), ())
         index = np.arange(num_tasks * num_points).reshape(num_tasks, num_points)
 
         def side(columns: slice) -> Indices:

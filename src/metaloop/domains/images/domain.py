@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from metaloop.core.domain import Domain
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
@@ -39,6 +41,17 @@ def without_meaning(input_format: InputFormat) -> frozenset[str]:
     return _OF_COLOURS if is_drawing(input_format) else frozenset()
 
 
+def is_one(shape: tuple[int, ...]) -> bool:
+    """Whether an array of that shape is one picture: rows and columns, and perhaps channels."""
+    return len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
+
+
+def as_read(input_format: InputFormat) -> dict[str, Any]:
+    """Returns channels, size and polarity of pictures that are read."""
+    channels, size, _ = input_format.shape
+    return {"channels": channels, "image_size": size, "polarity": input_format.polarity}
+
+
 IMAGES = Domain(
     name="image",
     axes=3,
@@ -53,4 +66,7 @@ IMAGES = Domain(
     without_meaning=without_meaning,
     can_work=can_work,
     quick_to_tell=False,
+    in_files=True,
+    is_one=is_one,
+    as_read=as_read,
 )

@@ -68,6 +68,8 @@ def read(
     columns: Mapping[str, str | Sequence[str]] | None = None,
     speaker_pattern: str | None = None,
     clip_seconds: float | int | None = None,
+    detail: int = 0,
+    features: Sequence[str] = (),
 ) -> Reading:
     """Returns what is found at `data`, with everything that was left out.
 
@@ -79,13 +81,15 @@ def read(
     pixels of more than 8 bits, and of arrays. `columns`: which columns of a table are what, where
     their names do not say so: `{"label": "intent", "ignore": ["id"]}`. Of recordings
     `speaker_pattern` is a regular expression whose first group is the speaker in a path, and
-    `clip_seconds` (default 10) is the most that is used of one. Raises `DataError` where there is
-    no usable data, and with `strict` also if anything was left out.
+    `clip_seconds` (default 10) is the most that is used of one. `detail`: the side in pixels
+    of the images that are kept beside the others for encoders, 0 for none. `features`: the columns
+    of numbers that a model was trained with; a table has these and no others. Raises `DataError`
+    where there is no usable data, and with `strict` also if anything was left out.
     """
     value_range = declared_range(value_range)
     options = ReadOptions(
-        image_size, channels, polarity, strict, classes_at, value_range, columns, speaker_pattern,
-        clip_seconds,
+        image_size, channels, polarity, strict, classes_at, value_range, columns, detail,
+        tuple(features), speaker_pattern, clip_seconds,
     )  # fmt: skip
     if not str(data):
         raise DataError(f"no path given; expected {SUPPORTED}")
@@ -112,12 +116,13 @@ def read_frame(
     name: str = "table",
     columns: Mapping[str, str | Sequence[str]] | None = None,
     strict: bool = False,
+    features: Sequence[str] = (),
 ) -> Reading:
     """Returns the reading of a data frame, as that of a file with such a table would be.
 
     `frame`: of pandas or polars, an Arrow table or a dictionary of columns. Raises `DataError`.
     """
-    options = ReadOptions(strict=strict, columns=columns)
+    options = ReadOptions(strict=strict, columns=columns, features=tuple(features))
     return reading_of_table(name, table_of(frame, name), options)
 
 

@@ -53,15 +53,16 @@ def finish(
     polarity: Literal["as_is", "ink"] = "as_is",
     strict: bool = False,
     notes: Sequence[str] = (),
+    detail: np.ndarray | None = None,
     speakers: np.ndarray | None = None,
     voices: Sequence[ClassInfo] = (),
 ) -> Reading:
     """Returns the reading of N inputs, an array or a column, and `targets [N]` of `classes`.
 
-    `speakers [N]` index `voices`, where it is known who is heard. Classes with fewer than 2
-    examples are left out. Raises `DataError` if fewer than 2 classes remain, or, with `strict`, if
-    anything was left out. `where` names the data in messages, `notes`
-    say how it was understood.
+    Classes with fewer than 2 examples are left out. Raises `DataError` if fewer than 2 classes
+    remain, or, with `strict`, if anything was left out. `where` names the data in messages, `notes`
+    say how it was understood, `detail` are the same examples for encoders. `speakers [N]` index
+    `voices`, where it is known who is heard.
     """
     counts = np.bincount(targets, minlength=len(classes))
     kept = np.flatnonzero(counts >= MIN_EXAMPLES).tolist()
@@ -82,12 +83,15 @@ def finish(
         )
     if isinstance(inputs, np.ndarray):
         inputs = torch.from_numpy(np.require(inputs, requirements=["C", "W"]))
+    larger = None if detail is None else torch.from_numpy(detail)
     if len(kept) < len(classes):
         renumbered = np.full(len(classes), -1)
         renumbered[kept] = np.arange(len(kept))
         used = np.isin(targets, kept)
         if not used.all():
-            inputs = chosen(inputs, torch.from_numpy(np.flatnonzero(used)))
+            rows = torch.from_numpy(np.flatnonzero(used))
+            inputs = chosen(inputs, rows)
+            larger = None if larger is None else larger[rows]
         targets = renumbered[targets[used]]
         speakers = None if speakers is None else speakers[used]
     store = Store(
@@ -95,6 +99,7 @@ def finish(
         torch.from_numpy(targets.astype(np.int64)),
         tuple(classes[index] for index in kept),
         polarity,
+        detail=larger,
         speakers=None if speakers is None else torch.from_numpy(speakers.astype(np.int64)),
         voices=tuple(voices),
     )

@@ -1,0 +1,28 @@
+"""What a model keeps of the family that it was made with: names of its parts, content, view."""
+
+from __future__ import annotations
+
+from metaloop.core.fitted_view import FittedView
+from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.groups import GroupFamily, seen_groups
+from metaloop.tasks.recognising import Seen, seen_of
+
+
+def examples_seen(family: TaskFamily) -> Seen | None:
+    """Returns what a model made with this family keeps of it; None where there is no data."""
+    if isinstance(family, GroupFamily):
+        return seen_groups(family)
+    return seen_of(family) if isinstance(family, ClassFamily) else None
+
+
+def view_of(family: TaskFamily) -> FittedView | None:
+    """Returns the view that a family's inputs are seen in, if any."""
+    return family.view if isinstance(family, ClassFamily) else None
+
+
+def class_parts(family: TaskFamily) -> dict[str, tuple[str, ...]]:
+    """Returns the names of the classes or groups of every part (empty where there are none)."""
+    if not isinstance(family, ClassFamily | GroupFamily):
+        return {}
+    names = [info.name for info in family.store.classes]
+    return {part: tuple(names[index] for index in family.parts[part]) for part in family.parts}

@@ -1,0 +1,101 @@
+"""The table of backbones: names, what is installed, and one line for a name that is none."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from metaloop.catalogue import backbones
+from metaloop.catalogue.backbones import BACKBONES, BackboneEntry, installed, open_backbone
+from metaloop.cli import app
+from metaloop.core.errors import DataError, UnknownNameError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("lite", "no backbone is called 'lite'; did you mean 'lite0'"),
+        ("lite0@", "did you mean 'lite0"),
+        ("lite0:x", "did you mean 'lite0"),
+        ("tim:resnet18", "did you mean .*'timm:NAME'"),
+        ("timm:", "did you mean 'timm:NAME'"),
+        ("timm", "did you mean .*'timm:NAME'"),
+        ("", "no backbone is called ''"),
+        ("nothing/like/it", "known: hf:FOLDER, hf:NAME, lite0,"),
+    ],
+)
+def test_a_name_that_is_none_lists_near_ones(name: str, told: str) -> None:
+    with pytest.raises(UnknownNameError, match=told):
+        open_backbone(name)
+
+
+def test_data_of_another_kind_are_refused_before_anything_is_loaded() -> None:
+    with pytest.raises(DataError, match="the data are texts, and backbone 'lite0' takes images"):
+        open_backbone("lite0", takes="texts")
+
+
+def test_a_file_of_weights_alone_asks_of_which_net_they_are(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(2)}, tmp_path / "net.pth")
+    with pytest.raises(DataError, match=r"say of which: --backbone timm:NAME#.*net\.pth"):
+        open_backbone(str(tmp_path / "net.pth"))
+
+
+def test_what_is_installed_is_what_packages_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backbones, "_has", lambda package: True)
+    assert installed("images") == ("lite0",)
+    assert installed("texts") == ()
+    monkeypatch.setattr(backbones, "_has", lambda package: False)
+    assert installed("images") == ()
+
+
+@pytest.mark.skipif(not BACKBONES["lite0"].is_installed, reason="pip install 'metaloop[backbones]'")
+def test_a_backbone_that_is_installed_opens_by_its_name() -> None:
+    for name in installed("images"):
+        card = open_backbone(name).card
+        assert (card.name, card.takes) == (name, "images")
+        assert (card.licence, card.knows) == (BACKBONES[name].licence, BACKBONES[name].knows)
+    assert open_backbone("lite0@64").card.size == 64
+
+
+@pytest.mark.parametrize("entry", BACKBONES.values(), ids=BACKBONES)
+def test_the_command_installs_an_extra_that_brings_the_packages(entry: BackboneEntry) -> None:
+    extra = re.fullmatch(r"pip install 'metaloop\[(\w+)\]'", entry.install)
+    assert extra
+    project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    line = re.search(rf"^{extra[1]} = (\[.*?\])", project, re.MULTILINE)
+    assert line
+    for package in entry.packages:
+        assert f'"{package}>=' in line[1]
+        pins = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8")
+        assert re.search(rf"^{package}==", pins, re.MULTILINE)
+
+
+def test_the_list_says_what_is_installed_and_how_to_install_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backbones, "_has", lambda package: package == "timm")
+    done = CliRunner().invoke(app, ["list", "backbones", "--json"])
+    found: Any = {entry["name"]: entry for entry in json.loads(done.stdout)["backbones"]}
+    assert found["timm:NAME, timm:NAME#FILE"]["installed"] == "yes"
+    lite0 = found["lite0, lite0@160, lite0@224"]
+    assert lite0["installed"] == "pip install 'metaloop[backbones]'"
+    assert (lite0["size"], lite0["licence"], lite0["knows"]) == (
+        "17 MB",
+        "Apache-2.0",
+        "ImageNet-1k",
+    )
+
+
+def test_the_page_on_backbones_has_every_source_and_its_command() -> None:
+    page = (REPOSITORY / "docs" / "backbones.md").read_text(encoding="utf-8")
+    for entry in BACKBONES.values():
+        for written in (*entry.written.split(", "), entry.install):
+            assert f"`{written}`" in page
