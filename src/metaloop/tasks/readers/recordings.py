@@ -5,7 +5,7 @@ a recording that is longer than asked for, the loudest stretch of that length is
 a class is short, and what is around it is mostly silence.
 
 Channels are averaged; rates are converted by soxr. What cannot be an example (no sound, silence, a
-rate that no recorder has) raises `DataError`.
+rate that no recorder has) raises `DataError`; without the libraries it is `MissingExtraError`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from metaloop.core.errors import DataError
+from metaloop.core.errors import DataError, MissingExtraError
 
 RATE = 16_000  # Hz: what speech encoders take; above 8 kHz words hardly differ
 RECORDING_SUFFIXES = frozenset(
@@ -141,14 +141,10 @@ def _soundfile() -> Any:
         import soundfile  # optional extra
         import soxr  # noqa: F401  # optional extra
     except (ImportError, OSError) as error:
-        raise NoSpeechExtraError(
+        raise MissingExtraError(
             "recordings need soundfile and soxr: pip install 'metaloop[speech]'"
         ) from error
     return soundfile
-
-
-class NoSpeechExtraError(DataError):
-    """Recordings cannot be read at all: the libraries for them are missing."""
 
 
 def _frame(seconds: float, rate: int) -> int:
