@@ -83,3 +83,15 @@ def test_what_is_no_recording_is_refused_in_one_line(model: Path, wrong: Any, me
     with pytest.raises(InputError, match=message) as error:
         estimator.predict(wrong)
     assert "\n" not in str(error.value)
+
+
+def test_data_tells_speakers_by_the_pattern_and_that_they_are_kept_apart(tmp_path: Path) -> None:
+    write_words(tmp_path / "words", words=16, speakers=4, takes=6)
+
+    done = CliRunner().invoke(
+        app, ["data", str(tmp_path / "words"), "--speaker-pattern", r"(anna\d+)_"]
+    )
+
+    assert done.exit_code == 0, done.output
+    assert "4 speakers are known" in done.output
+    assert "'test' has speakers of its own" in " ".join(done.output.split())

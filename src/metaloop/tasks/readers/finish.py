@@ -67,12 +67,8 @@ def finish(
     counts = np.bincount(targets, minlength=len(classes))
     kept = np.flatnonzero(counts >= MIN_EXAMPLES).tolist()
     left_out = [*left_out, *_too_small(classes, counts)]
-    if strict and left_out:
-        total = sum(item.count for item in left_out)
-        raise DataError(
-            f"{where}: {total} left out, which strict reading does not allow: {explain(left_out)}; "
-            "mend the data or read it without strict"
-        )
+    if strict:
+        _refuse_left_out(where, left_out)
     if len(kept) < 2:
         found = f"only class {classes[kept[0]].name!r}" if len(kept) else "no class"
         also = f"; left out: {explain(left_out)}" if left_out else ""
@@ -104,6 +100,15 @@ def finish(
         voices=tuple(voices),
     )
     return Reading(name, kind, store, tuple(left_out), tuple(notes))
+
+
+def _refuse_left_out(where: str, left_out: Sequence[LeftOut]) -> None:
+    if left_out:
+        total = sum(item.count for item in left_out)
+        raise DataError(
+            f"{where}: {total} left out, which strict reading does not allow: {explain(left_out)}; "
+            "mend the data or read it without strict"
+        )
 
 
 def _too_small(classes: Sequence[ClassInfo], counts: np.ndarray) -> list[LeftOut]:
