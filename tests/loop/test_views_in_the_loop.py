@@ -13,7 +13,6 @@ import metaloop as ml
 from metaloop.archive import Archive
 from metaloop.catalogue import offered
 from metaloop.catalogue.candidates import build_learner, make_candidate
-from metaloop.tasks.kept import class_parts
 from metaloop.catalogue.sights import with_sights
 from metaloop.catalogue.views import view_of_encoder
 from metaloop.core.encoder import Encoder
@@ -29,6 +28,7 @@ from metaloop.loop.settings import USUAL
 from metaloop.modelfile import TrainingRecord
 from metaloop.models.model import Model, load_model
 from metaloop.tasks.family import ClassFamily, class_family
+from metaloop.tasks.kept import class_parts
 from metaloop.tasks.readers import read_arrays
 
 _QUICK = replace(USUAL, learners=("protonet", "simpleshot", "nearest_centroid"), test_episodes=100)

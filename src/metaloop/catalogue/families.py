@@ -81,7 +81,7 @@ class DataOptions:
     and data frames, as in `tasks.readers.read`; `view` is a name of the table of views (None: what
     is best on `search`); `backbone`: the frozen encoders that inputs may be seen through: `none`,
     `auto` (those installed), names, or an encoder. `split_seed` deals the classes; `strict` leaves
-    nothing out in silence.
+    nothing out in silence. `speaker_pattern` tells who speaks in a recording by its path.
     """
 
     image_size: int | None = None
@@ -92,6 +92,7 @@ class DataOptions:
     view: str | None = None
     strict: bool = False
     backbone: str | Encoder = NONE
+    speaker_pattern: str | None = None
 
 
 AS_IT_IS = DataOptions()
@@ -227,7 +228,7 @@ def _read(
         as_read |= domain_of(input_format).as_read(input_format)
     image_size = as_read["image_size"]
     if isinstance(data, str) and _is_built_in(data):
-        for name in ("classes_at", "value_range", "columns"):
+        for name in ("classes_at", "value_range", "columns", "speaker_pattern"):
             if getattr(options, name):
                 flag = name.replace("_", "-")
                 raise DataError(f"--{flag} is for data of your own; leave it away for '{data}'")
@@ -248,6 +249,7 @@ def _read(
     return read(
         data, **as_read, strict=options.strict, classes_at=options.classes_at,
         value_range=options.value_range, columns=options.columns, detail=detail, features=features,
+        speaker_pattern=options.speaker_pattern,
     )  # fmt: skip
 
 

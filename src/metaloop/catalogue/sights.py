@@ -56,15 +56,17 @@ def seen_family(family: ClassFamily, name: str | None = None) -> tuple[ClassFami
                 f"{family.name} has {described(family.store.inputs)}, the view '{name}' is for "
                 f"{entry.takes}; leave --view away"
             )
-        return in_view(family, fitted(family, name)), f"texts are seen as {VIEWS[name].summary}"
+        return in_view(
+            family, fitted(family, name)
+        ), f"{kind_of(family.store.inputs)} are seen as {VIEWS[name].summary}"
     if not fitting:
         raise DataError(f"{family.name}: there is no view for {described(family.store.inputs)}")
     measured = {key: _accuracy(family, fitted(family, key)) for key in fitting}
     best = max(measured, key=lambda key: measured[key])
-    others = ", ".join(f"{k} {100 * v:.1f}" for k, v in measured.items() if k != best)
+    others = ", ".join(f"{k} {100 * v:.1f}" for k, v in measured.items() if k != best) or "none"
     told = (
-        f"texts are seen as {VIEWS[best].summary}: nearest class means are right in "
-        f"{100 * measured[best]:.1f} % on 'search' (other views: {others})"
+        f"{kind_of(family.store.inputs)} are seen as {VIEWS[best].summary}: nearest class means "
+        f"are right in {100 * measured[best]:.1f} % on 'search' (other views: {others})"
     )
     return in_view(family, fitted(family, best)), told
 

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from metaloop.catalogue.domains import domain_of
+from metaloop.cli.recordings import recording_inputs, recording_support
 from metaloop.cli.tables import table_inputs, table_support
 from metaloop.cli.texts import text_inputs, text_support
 from metaloop.core.errors import DataError
@@ -89,6 +90,9 @@ def read_support(path: Path, model: Model, options: ReadOptions, real: bool = Fa
     if model.takes in _FROM_TABLES:
         options.refuse_depth(where)
         return Support(*_FROM_TABLES[model.takes][0](path, options.columns))
+    if model.takes == "recordings":
+        options.refuse_columns(where)
+        return Support(*recording_support(path, options.classes_at))
     if is_table(path) and path.is_file():
         options.refuse_depth(where)
         rows, answers, notes = table_support(path, input_format, real, options.columns)
@@ -134,6 +138,9 @@ def read_inputs(
     for path in paths:
         if model.takes in _FROM_TABLES:
             groups.append(Inputs(*_FROM_TABLES[model.takes][1](path, columns)))
+            continue
+        if model.takes == "recordings":
+            groups.append(Inputs(*recording_inputs(path)))
             continue
         if is_table(path) and path.is_file():
             groups.append(Inputs(*table_inputs(path, input_format, columns)))

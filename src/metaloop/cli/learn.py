@@ -17,6 +17,13 @@ from metaloop.cli.resuming import say_how_to_go_on
 if TYPE_CHECKING:
     from metaloop.api import LearnResult
 
+_Archive = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="The archive of earlier runs, to start from what they found."
+    ),
+]
+
 
 _Archive = Annotated[
     Path | None,
@@ -42,6 +49,7 @@ def learn(
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
+    speaker_pattern: options.SpeakerPattern = None,
     view: options.View = None,
     backbone: options.Backbone = "auto",
     download: options.Download = False,
@@ -68,6 +76,7 @@ def learn(
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
     unparsed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
+    asked["speaker_pattern"] = speaker_pattern
     try:
         run, code = learn_from(
             data, out=out, strict=strict, resume=resume, progress=not quiet, backbone=backbone,

@@ -100,6 +100,14 @@ Columns = Annotated[
         "group, target, split, ignore. Such as label=intent,ignore=id.",
     ),
 ]
+SpeakerPattern = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REGEX",
+        help="Who speaks in a recording: the first group of this, looked for in its path below "
+        "DATA. Parts then share no speaker, as far as that leaves enough.",
+    ),
+]
 View = Annotated[
     str | None,
     typer.Option(

@@ -56,7 +56,9 @@ class Store:
     are the groups whose functions they are. `detail` are the same examples as encoders want to see
     them (images at a larger size), None where `inputs` are that. `identity` is the digest of what
     these examples are another view of; None: they are their own. `columns` are the names of an
-    input's numbers, where they come from a table; they are no part of the content.
+    input's numbers, where they come from a table; they are no part of the content. Where `speakers`
+    int64 `[N]` are there, they index `voices`: who is heard in each example, and the published part
+    of each speaker.
     """
 
     inputs: Column
@@ -67,6 +69,8 @@ class Store:
     detail: Column | None = None
     identity: str | None = None
     columns: tuple[str, ...] = ()
+    speakers: Tensor | None = None
+    voices: tuple[ClassInfo, ...] = ()
 
     def __post_init__(self) -> None:
         if length(self.inputs) != len(self.targets):
@@ -106,6 +110,7 @@ class Store:
             inputs=moved(self.inputs, device),
             targets=self.targets.to(device),
             values=None if self.values is None else self.values.to(device),
+            speakers=None if self.speakers is None else self.speakers.to(device),
         )
 
     def without(self, classes: np.ndarray, examples: np.ndarray | None = None) -> Store:
@@ -122,6 +127,9 @@ class Store:
             inputs=chosen(self.inputs, rows),
             values=None if self.values is None else self.values[rows.to(self.values.device)],
             detail=None if self.detail is None else chosen(self.detail, rows),
+            speakers=None
+            if self.speakers is None
+            else self.speakers[rows.to(self.speakers.device)],
             targets=torch.from_numpy(moved).to(self.targets),
             classes=tuple(self.classes[index] for index in stay),
             identity=None if self.identity is None else f"{self.identity} {_hash(rows)}",
@@ -145,7 +153,9 @@ class Store:
         sha.update(self.targets.cpu().numpy().data)
         if self.values is not None:
             sha.update(self.values.cpu().contiguous().numpy().data)
-        for info in self.classes:
+        if self.speakers is not None:
+            sha.update(self.speakers.cpu().contiguous().numpy().data)
+        for info in (*self.classes, *self.voices):
             sha.update(f"{info.name}\0{info.group}\0{info.unit}\0{info.part}\n".encode())
         return sha.hexdigest()
 

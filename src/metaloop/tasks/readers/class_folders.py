@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -42,6 +42,7 @@ class ClassFolders:
     left_out: list[LeftOut]
     notes: list[str]
     load: Callable[[str], Picture]
+    parts: list[PublishedPart | None] = field(default_factory=list)  # of every example
 
 
 def read_class_folders(
@@ -91,19 +92,24 @@ def arrange(where: str, files: ImageFiles, classes_at: int | None = None) -> Cla
     """
     paths = sorted(path for path in files.paths if "/" in path)
     loose = sorted(path for path in files.paths if "/" not in path)
+    noun = files.noun
     if not paths:
         also = f"; left out: {explain(files.left_out)}" if files.left_out else ""
         if loose:
             raise DataError(
-                f"{where}: {len(loose)} images lie directly in it and none in class folders; "
-                f"expected one folder of images per class: put each class in a folder{also}"
+                f"{where}: {len(loose)} {noun}s lie directly in it and none in class folders; "
+                f"expected one folder of {noun}s per class: put each class in a folder{also}"
             )
-        raise DataError(f"{where}: no images found; expected one folder of images per class{also}")
+        raise DataError(
+            f"{where}: no {noun}s found; expected one folder of {noun}s per class{also}"
+        )
     left_out = list(files.left_out)
     if loose:
-        left_out.append(tally([tidy(path) for path in loose], "image outside of any class folder"))
+        left_out.append(
+            tally([tidy(path) for path in loose], f"{noun} outside of any class folder")
+        )
     if files.empty:
-        left_out.append(tally(files.empty, "folder without images"))
+        left_out.append(tally(files.empty, f"folder without {noun}s"))
     paths, arrays = _one_kind(paths)
     if arrays:
         left_out.append(tally([tidy(path) for path in arrays], "array beside images"))
@@ -149,7 +155,7 @@ def _classes(
         ClassInfo(name, name.rpartition("/")[0], unit, part)
         for name, unit, part in zip(unique, units, of_class, strict=True)
     ]
-    return ClassFolders(paths, targets, classes, left_out, notes, load)
+    return ClassFolders(paths, targets, classes, left_out, notes, load, list(parts))
 
 
 def _one_kind(paths: list[str]) -> tuple[list[str], list[str]]:

@@ -54,22 +54,21 @@ def finish(
     strict: bool = False,
     notes: Sequence[str] = (),
     detail: np.ndarray | None = None,
+    speakers: np.ndarray | None = None,
+    voices: Sequence[ClassInfo] = (),
 ) -> Reading:
     """Returns the reading of N inputs, an array or a column, and `targets [N]` of `classes`.
 
     Classes with fewer than 2 examples are left out. Raises `DataError` if fewer than 2 classes
     remain, or, with `strict`, if anything was left out. `where` names the data in messages, `notes`
-    say how it was understood, `detail` are the same examples for encoders.
+    say how it was understood, `detail` are the same examples for encoders. `speakers [N]` index
+    `voices`, where it is known who is heard.
     """
     counts = np.bincount(targets, minlength=len(classes))
     kept = np.flatnonzero(counts >= MIN_EXAMPLES).tolist()
     left_out = [*left_out, *_too_small(classes, counts)]
-    if strict and left_out:
-        total = sum(item.count for item in left_out)
-        raise DataError(
-            f"{where}: {total} left out, which strict reading does not allow: {explain(left_out)}; "
-            "mend the data or read it without strict"
-        )
+    if strict:
+        _refuse_left_out(where, left_out)
     if len(kept) < 2:
         found = f"only class {classes[kept[0]].name!r}" if len(kept) else "no class"
         also = f"; left out: {explain(left_out)}" if left_out else ""
@@ -90,14 +89,26 @@ def finish(
             inputs = chosen(inputs, rows)
             larger = None if larger is None else larger[rows]
         targets = renumbered[targets[used]]
+        speakers = None if speakers is None else speakers[used]
     store = Store(
         inputs,
         torch.from_numpy(targets.astype(np.int64)),
         tuple(classes[index] for index in kept),
         polarity,
         detail=larger,
+        speakers=None if speakers is None else torch.from_numpy(speakers.astype(np.int64)),
+        voices=tuple(voices),
     )
     return Reading(name, kind, store, tuple(left_out), tuple(notes))
+
+
+def _refuse_left_out(where: str, left_out: Sequence[LeftOut]) -> None:
+    if left_out:
+        total = sum(item.count for item in left_out)
+        raise DataError(
+            f"{where}: {total} left out, which strict reading does not allow: {explain(left_out)}; "
+            "mend the data or read it without strict"
+        )
 
 
 def _too_small(classes: Sequence[ClassInfo], counts: np.ndarray) -> list[LeftOut]:

@@ -121,11 +121,21 @@ def _parts(
     """The published part of every class, with a notice where the split is of no use."""
     if split is None:
         return [None] * num_classes, []
+    return published_parts(targets, example_parts(where, split, targets, num_classes), num_classes)
+
+
+def example_parts(
+    where: str, split: Any, targets: np.ndarray, num_classes: int
+) -> list[PublishedPart]:
+    """Returns the published part of every example, from `split` per example or per class.
+
+    Raises `DataError` for what names no part.
+    """
     values = _per_example(where, "split", split, targets, num_classes)
     unique, inverse = np.unique(values, return_inverse=True)
     # with only two codes, as in 0 = train and 1 = test, there is no val
     codes = {"0": "train", "1": "val" if "2" in map(_text, unique) else "test", "2": "test"}
-    meant = []
+    meant: list[PublishedPart] = []
     for value in unique:
         part = PART_NAMES.get(codes.get(_text(value), _text(value)).lower())
         if part is None:
@@ -134,7 +144,7 @@ def _parts(
                 "or 0, 1 and 2"
             )
         meant.append(part)
-    return published_parts(targets, [meant[i] for i in inverse.tolist()], num_classes)
+    return [meant[i] for i in inverse.tolist()]
 
 
 def _groups(
