@@ -91,6 +91,7 @@ def read_examples(
         polarity=polarity,
         strict=options.strict,
         notes=notes,
+        example_parts=None if labels.parts is None else labels.parts[readable],
     )
 
 
@@ -125,6 +126,7 @@ def _read_vectors(
         name=name,
         strict=options.strict,
         notes=notes,
+        example_parts=labels.parts,
     )
 
 

@@ -32,7 +32,7 @@ from metaloop.tasks.store import ClassInfo, LeftOut, PublishedPart, Reading
 class ClassFolders:
     """Which images `paths [N]` belong to which classes: `targets [N]` index `classes`.
 
-    `load(path)` opens one: a file, a page of it, or an array.
+    `load(path)` opens one: a file, a page of it, or an array. `parts [N]`: the published ones.
     """
 
     paths: list[str]
@@ -41,6 +41,7 @@ class ClassFolders:
     left_out: list[LeftOut]
     notes: list[str]
     load: Callable[[str], Picture]
+    parts: np.ndarray | None = None
 
 
 def read_class_folders(
@@ -52,7 +53,7 @@ def read_class_folders(
     """
     found = arrange(where, files, options.classes_at)
     if found.paths[0].lower().endswith(ARRAY_SUFFIX):
-        labels = LabelTable(found.targets, found.classes, found.left_out)
+        labels = LabelTable(found.targets, found.classes, found.left_out, found.parts)
         return read_array_files(where, name, found.paths, found.load, labels, options, found.notes)
     images, readable, polarity = decode_all(
         len(found.paths), lambda i: found.load(found.paths[i]), options, where
@@ -60,6 +61,7 @@ def read_class_folders(
     check_heif(where, found.paths, readable, found.load)
     left_out = found.left_out + unreadable(where, found.paths, readable)
     targets = found.targets[readable]
+    parts = None if found.parts is None else found.parts[readable]
 
     def size_of(index: int) -> int:
         return num_pixels(found.load(found.paths[readable[index]]))
@@ -69,6 +71,7 @@ def read_class_folders(
         names = [tidy(found.paths[i]) for i in readable[small]]
         left_out.append(tally(names, "the same picture is there in a larger size"))
         images, targets = np.delete(images, small, axis=0), np.delete(targets, small)
+        parts = None if parts is None else np.delete(parts, small)
     return finish(
         where,
         kind,
@@ -80,6 +83,7 @@ def read_class_folders(
         polarity=polarity,
         strict=options.strict,
         notes=found.notes,
+        example_parts=parts,
     )
 
 
@@ -138,17 +142,18 @@ def _classes(
     if shared:
         notes = [*notes, f"{shared} names stand in several groups; they are kept in one part each"]
     of_class: Sequence[PublishedPart | None] = [None] * len(unique)
+    of_examples = None
     known = [part for part in parts if part is not None]
     if len(known) == len(parts):
         of_class, notices = published_parts(targets, known, len(unique), units)
-        left_out = left_out + notices
+        left_out, of_examples = left_out + notices, np.array(known)
     elif known:
         notes = [*notes, "some classes have parts and others none; the parts were merged"]
     classes = [
         ClassInfo(name, name.rpartition("/")[0], unit, part)
         for name, unit, part in zip(unique, units, of_class, strict=True)
     ]
-    return ClassFolders(paths, targets, classes, left_out, notes, load)
+    return ClassFolders(paths, targets, classes, left_out, notes, load, of_examples)
 
 
 def _one_kind(paths: list[str]) -> tuple[list[str], list[str]]:

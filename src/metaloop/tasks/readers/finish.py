@@ -53,12 +53,13 @@ def finish(
     polarity: Literal["as_is", "ink"] = "as_is",
     strict: bool = False,
     notes: Sequence[str] = (),
+    example_parts: np.ndarray | None = None,
 ) -> Reading:
     """Returns the reading of N inputs, an array or a column, and `targets [N]` of `classes`.
 
     Classes with fewer than 2 examples are left out. Raises `DataError` if fewer than 2 classes
     remain, or, with `strict`, if anything was left out. `where` names the data in messages, `notes`
-    say how it was understood.
+    say how it was understood, `example_parts [N]` are the published ones.
     """
     counts = np.bincount(targets, minlength=len(classes))
     kept = np.flatnonzero(counts >= MIN_EXAMPLES).tolist()
@@ -86,13 +87,14 @@ def finish(
         if not used.all():
             inputs = chosen(inputs, torch.from_numpy(np.flatnonzero(used)))
         targets = renumbered[targets[used]]
+        example_parts = None if example_parts is None else example_parts[used]
     store = Store(
         inputs,
         torch.from_numpy(targets.astype(np.int64)),
         tuple(classes[index] for index in kept),
         polarity,
     )
-    return Reading(name, kind, store, tuple(left_out), tuple(notes))
+    return Reading(name, kind, store, tuple(left_out), tuple(notes), example_parts)
 
 
 def _too_small(classes: Sequence[ClassInfo], counts: np.ndarray) -> list[LeftOut]:

@@ -173,6 +173,7 @@ def _read_packed(
         name=name,
         polarity=polarity,
         strict=options.strict,
+        example_parts=None if labels.parts is None else labels.parts[readable],
     )
 
 
