@@ -1,4 +1,4 @@
-"""`load`: the estimator in a model file, whichever of the two it is."""
+"""`load`: the estimator in a model file, whichever it is."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 
 from torch import nn
 
-from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.estimators import FewShotClassifier, FewShotRegressor, TrainedClassifier
 from metaloop.modelfile import read_model
 from metaloop.models import Model
+from metaloop.models.classifier import classifier_from_file
 from metaloop.tasks.value_range import ValueRange
 
 MODEL_NAME = "model.metaloop"
@@ -25,12 +26,13 @@ def load(
     *,
     net: nn.Module | None = None,
     value_range: ValueRange | None = None,
-) -> FewShotClassifier | FewShotRegressor:
+) -> FewShotClassifier | FewShotRegressor | TrainedClassifier:
     """Returns the `FewShotClassifier` or `FewShotRegressor` in a model file, or in a run's folder.
 
-    One that `fit` or an estimator's `save` wrote is fitted already. `net`: the module that a model
-    with a net of your own needs; `value_range`: see the estimators. Raises `ModelFileError` if the
-    file is damaged or missing.
+    Of a run of `select` it is a `TrainedClassifier`, which knows its classes. One that `fit` or an
+    estimator's `save` wrote is fitted already. `net`: the module that a model with a net of your
+    own needs; `value_range`: see the estimators. Raises `ModelFileError` if the file is damaged or
+    missing.
 
     >>> import metaloop as ml
     >>> ml.FewShotClassifier().fit([[0.0, 1.0], [1.0, 0.0]], ["up", "right"]).save("two.metaloop")
@@ -41,7 +43,10 @@ def load(
     file = Path(path)
     if file.is_dir() and (file / MODEL_NAME).exists():
         file = file / MODEL_NAME
-    kind = _ESTIMATORS[read_model(file).spec.objective]
+    content = read_model(file)
+    if content.kind == "classifier":
+        return TrainedClassifier(classifier_from_file(content), value_range)
+    kind = _ESTIMATORS[content.spec.objective]
     return kind.load(file, net=net, value_range=value_range)
 
 
