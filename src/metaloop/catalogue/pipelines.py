@@ -210,7 +210,7 @@ def check_pipeline(candidate: Candidate, input_format: InputFormat, num_classes:
 
 
 def _check_options(
-    what: str, options: Mapping[str, Any], limits: Mapping[str, tuple[float, float]]
+    what: str, options: Mapping[str, Any], limits: Mapping[str, tuple[int | float, int | float]]
 ) -> None:
     for name, value in options.items():
         if name not in limits:

@@ -133,8 +133,8 @@ def model_from_file(
     """
     if content.kind == "classifier":
         raise ModelFileError(
-            "the model is a classifier of known classes that 'metaloop select' trained: it learns no "
-            "new ones; use it with 'metaloop predict' or metaloop.load"
+            "the model is a classifier of known classes that 'metaloop select' trained; it learns "
+            "no new ones: use it with 'metaloop predict' or metaloop.load"
         )
     try:
         method = learner_class(content.candidate.learner.name)

@@ -75,10 +75,9 @@ class Selecting:
         labelled = self.labelled
         ways = len(labelled.class_names)
         number = len(labelled.rows[part])
-        learned = labelled.rows["train"] if part == "search" else labelled.known
         shrunk = "" if side == 1 else f"-{side:g}"
         return Protocol(
-            part, ways, max(1, round(len(learned) / ways)), max(1, round(number / ways)),
+            part, ways, 0, max(1, round(number / ways)),
             "running", f"{labelled.digest}-{part}{shrunk}", labelled.digest,
         )  # fmt: skip
 

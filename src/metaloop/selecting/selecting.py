@@ -158,7 +158,7 @@ def _recorded(asked: _Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
                 )  # fmt: skip
                 if earlier is not None:
                     restored(run, earlier)
-                stack.enter_context(charged(run, asked.settings.note_seconds))  # type: ignore[arg-type]
+                stack.enter_context(charged(run, asked.settings.note_seconds))
                 report = yield from _selected(run)
                 executor.close()
                 run.worker_cpu = executor.cpu_seconds
