@@ -30,7 +30,7 @@ import torch
 from scipy.special import stdtrit
 from torch import Tensor
 
-from metaloop.catalogue.families import open_data
+from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.core.learner import CENTER, EmbeddingLearner
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.statistics import EpisodeScores, estimate, mean_of
@@ -47,6 +47,7 @@ NETS = {"simpleshot": "strided", "protonet": "conv4"}
 LEARNERS = ("simpleshot", "ridge", "protonet")
 PAIRS = {"two heads": ("ridge", "simpleshot"), "two nets": ("simpleshot", "protonet")}
 KINDS = ("new units", "episodes", "class means")
+ASKED = DataOptions(image_size=32)
 AT_ONCE = 200  # episodes
 DIRECTIONS = 96  # principal ones of the features: a draw takes a twentieth of the time
 
@@ -71,7 +72,7 @@ def trained(data: str, name: str, folder: Path) -> Model:
     """Returns the model of this name, trained now if it is not in the folder."""
     path = folder / f"{name}.metaloop"
     if not path.exists():
-        for event in train_model(data, name, net=NETS[name], budget="40s", image_size=32):
+        for event in train_model(data, name, net=NETS[name], budget="40s", options=ASKED):
             if isinstance(event, Trained):
                 event.model.save(path)
     return load_model(path)
@@ -118,7 +119,7 @@ class Contestant:
 
 def contestants(data: str, folder: Path) -> dict[str, Contestant]:
     """Returns the learners that are compared, on features of all classes that are new to them."""
-    family = open_data(data, image_size=32).family
+    family = open_data(data, ASKED).family
     assert isinstance(family, ClassFamily)
     models = {name: trained(data, name, folder) for name in NETS}
     plain = {name: features_of(model, family) for name, model in models.items()}

@@ -47,7 +47,7 @@ from metaloop.catalogue.candidates import (
     plain_candidates,
     trunk_of,
 )
-from metaloop.catalogue.families import open_data
+from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.space import random_candidate
 from metaloop.core.budget import Budget, parse_budget
@@ -91,7 +91,7 @@ def omniglot(data: Path, number: int) -> Reading:
 def photos(data: Path, number: int) -> Reading:
     """Photographs at 32 pixels."""
     path = data / "tiny_imagenet_fewshot" / "tiny_imagenet_fewshot.npz"
-    return subset(f"photos{number}", open_data(path, image_size=32).family, number)
+    return subset(f"photos{number}", open_data(path, DataOptions(image_size=32)).family, number)
 
 
 def intents(data: Path, number: int) -> Reading:

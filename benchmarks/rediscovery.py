@@ -46,7 +46,8 @@ from metaloop.core.randomness import numpy_stream, torch_stream
 from metaloop.core.records import Choice, Part
 from metaloop.core.statistics import mean_with_interval
 from metaloop.engine.evaluation import FeatureCache
-from metaloop.engine.training import mean_feature, train, train_to_end
+from metaloop.engine.events import Finished
+from metaloop.engine.training import mean_feature, train
 from metaloop.programs.blank import blank_program, random_program
 from metaloop.programs.checking import check
 from metaloop.programs.evolution import Invented, Settings, Start, invent
@@ -109,7 +110,7 @@ class Line:
 
 
 class Embeddings:
-    """Features of a briefly trained net, turned, as stacked episodes."""
+    """Features of a briefly trained net, rotated, as stacked episodes."""
 
     def __init__(self) -> None:
         family = open_data("glyphs").family
@@ -120,9 +121,8 @@ class Embeddings:
         learner = build_learner(candidate, family.input_format, "classification")
         assert isinstance(learner, EmbeddingLearner)
         steps = Budget(steps=TRAINING_STEPS)
-        trained = train_to_end(
-            train(learner, family, candidate.plan, steps, spec, seed=0, evaluations=0)
-        )
+        *_, trained = train(learner, family, candidate.plan, steps, spec, seed=0, evaluations=0)
+        assert isinstance(trained, Finished)
         self.family = family
         self.cache = FeatureCache(learner, trained.meta_params)
         center = mean_feature(learner, trained.meta_params, family)

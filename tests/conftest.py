@@ -7,6 +7,7 @@ finished run, and the contract of JSON as docs/json.md has it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from metaloop.core.encoder import Encoder
     from metaloop.tasks.family import ClassFamily
     from metaloop.tasks.store import Reading
 
@@ -59,6 +61,62 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data sets at {folder}; METALOOP_SHARED_DATA=/path/to/data names them")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_backbones_by_default() -> Iterator[None]:
+    """Whatever is installed, `auto` offers nothing: a test that wants an encoder says so."""
+    from metaloop.catalogue import offered
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(offered, "installed", lambda takes: ())
+        yield
+
+
+@pytest.fixture(scope="session")
+def blocks() -> Encoder:
+    """A real encoder of images, small and quick: mean colours of 4 x 4 blocks, mixed at random."""
+    import torch
+    from torch.nn import functional
+
+    from metaloop.core.encoder import Encoder, EncoderCard
+
+    class Blocks(Encoder):
+        card = EncoderCard(
+            "blocks", "images", 24, "b10c5" + 11 * "0", size=16, version="1", licence="CC0-1.0",
+            knows="nothing", citation="@misc{blocks}",
+        )  # fmt: skip
+        seen = 0
+
+        def encode(self, inputs: Any) -> torch.Tensor:
+            self.seen += len(inputs)
+            colours = inputs.float().expand(-1, 3, -1, -1) / 255
+            means = functional.adaptive_avg_pool2d(colours, 4).flatten(1)
+            mixing = torch.randn(48, 24, generator=torch.Generator().manual_seed(0))
+            return (means - 0.5) @ mixing
+
+    return Blocks()
+
+
+@pytest.fixture(scope="session")
+def working_torchvision() -> Iterator[None]:
+    """Lets torchvision be imported beside a CPU torch.
+
+    Its wheel on PyPI is one for CUDA, which declares operators that are not there then; timm and
+    transformers import it. Two declared operators are enough, for nothing here calls them.
+    """
+    import importlib.util
+
+    import torch
+
+    if importlib.util.find_spec("torchvision") is None or torch.version.cuda:
+        yield
+        return
+    library = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        with contextlib.suppress(RuntimeError):  # a torchvision that works has it already
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    yield
 
 
 def make_reading(side: int = 8, shuffled: bool = False, seed: int = 0) -> Reading:

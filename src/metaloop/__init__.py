@@ -72,7 +72,7 @@ _MODULE_OF = {  # public name -> the module that defines it
     "stream": "metaloop.api",
     "train": "metaloop.api",
 }
-_SUBMODULES = ("engine", "learners", "loop", "nets", "tasks")
+_SUBMODULES = ("engine", "guests", "learners", "loop", "nets", "tasks")
 
 __all__ = ["__version__", *_MODULE_OF, *_SUBMODULES]
 

@@ -18,7 +18,7 @@ VERBS: dict[str, tuple[Callable[..., Any], Callable[..., Any], set[str]]] = {
     "learn": (learn.learn, ml.learn, OF_THE_LOOP),
     "stream": (learn.learn, ml.stream, OF_THE_LOOP),
     "train": (train.train, ml.train, {"stop"}),
-    "evaluate": (evaluate.evaluate, ml.evaluate, {"net"}),
+    "evaluate": (evaluate.evaluate, ml.evaluate, {"net", "learner"}),
 }
 OF_THE_COMMAND_LINE = {"as_json", "quiet"}
 

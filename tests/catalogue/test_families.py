@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metaloop.catalogue.families import FAMILIES, class_parts, open_data
+from metaloop.catalogue.families import FAMILIES, DataOptions, class_parts, open_data
 from metaloop.core.errors import DataError, EpisodeError, MetaloopError
 from metaloop.core.inputs import InputFormat
 from metaloop.tasks.readers import read_arrays
@@ -60,7 +60,7 @@ def test_strict_refuses_what_would_be_left_out() -> None:
     opened = open_data(doubled)
     assert sum(item.count for item in opened.left_out) > 0
     with pytest.raises(DataError, match="would be left out"):
-        open_data(doubled, strict=True)
+        open_data(doubled, DataOptions(strict=True))
 
 
 def test_parts_are_named_by_their_classes() -> None:

@@ -13,7 +13,7 @@ from metaloop.catalogue.candidates import (
     make_candidate,
     trunk_of,
 )
-from metaloop.catalogue.learners import LEARNERS, learner_entry
+from metaloop.catalogue.learners import LEARNERS, learner_entry, learners_for
 from metaloop.catalogue.nets import NETS, build_net, coarse, companions, default_net, finer
 from metaloop.core.errors import MetaloopError, UnknownNameError
 from metaloop.core.inputs import InputFormat
@@ -30,7 +30,7 @@ SPEC = TaskSpec(5, 1, 15, (1, 28, 28))
 REGRESSION = TaskSpec(0, 10, 10, (6,), "regression", (1,))
 
 
-@pytest.mark.parametrize("name", sorted(LEARNERS))
+@pytest.mark.parametrize("name", learners_for("classes"))
 @pytest.mark.parametrize("inputs", [IMAGES, TINY, VECTORS], ids=["images", "tiny", "vectors"])
 def test_every_learner_makes_a_candidate_that_can_be_built(name: str, inputs: Any) -> None:
     candidate = make_candidate(name, inputs, SPEC)
@@ -63,16 +63,20 @@ def test_regression_has_its_own_candidates_and_refuses_the_others() -> None:
     found = catalogue_candidates(VECTORS, REGRESSION)
     names = [c.learner.name for c in found if c.plan.style != "none"]
     assert names == ["anil", "evolved_gradient", "fomaml", "maml", "ridge"]
-    assert {c.learner.name for c in found if c.plan.style == "none"} == {"ridge"}
+    plain = {c.learner.name for c in found if c.plan.style == "none"}
+    assert plain == {"gaussian_process", "mean_of_support", "ridge"}
+    assert sum(c.learner.name == "mean_of_support" for c in found) == 1  # blind to views
     for candidate in catalogue_candidates(VECTORS, REGRESSION):
         build_learner(candidate, VECTORS, "regression")
-    with pytest.raises(MetaloopError, match=r"'protonet' cannot learn regression.*maml, ridge"):
+    with pytest.raises(
+        MetaloopError, match=r"'protonet' cannot learn regression.*maml, mean_of_support, ridge"
+    ):
         make_candidate("protonet", VECTORS, REGRESSION)
 
 
 def test_the_catalogue_holds_every_learner_and_tunes_the_plain_baseline() -> None:
     candidates = catalogue_candidates(IMAGES, SPEC)
-    assert {c.learner.name for c in candidates} == set(LEARNERS)
+    assert {c.learner.name for c in candidates} == set(learners_for("classes", offered=True))
     tuned = [
         (c.net.options["view"], c.learner.options["inverse_strength"])
         for c in candidates
@@ -85,7 +89,9 @@ def test_the_catalogue_holds_every_learner_and_tunes_the_plain_baseline() -> Non
 
 
 def test_heads_of_one_whole_class_net_share_their_training() -> None:
-    trunks = {name: trunk_of(make_candidate(name, IMAGES, SPEC)) for name in LEARNERS}
+    trunks = {
+        name: trunk_of(make_candidate(name, IMAGES, SPEC)) for name in learners_for("classes")
+    }
     assert trunks["rfs"] == trunks["simpleshot"] == trunks["baselinepp"]
     others = [trunks[name] for name in ("protonet", "ridge", "maml", "fomaml", "anil", "rfs")]
     assert len(set(others)) == 6
@@ -146,7 +152,8 @@ def test_vectors_of_many_features_start_at_their_inputs_and_do_without_muon() ->
     cosine = torch.nn.functional.cosine_similarity(features, many.normalise(inputs))
     torch.testing.assert_close(cosine, torch.ones(4))
     assert "residual" not in default_net(VECTORS).options
-    for name, entry in LEARNERS.items():
+    for name in learners_for("classes"):
+        entry = LEARNERS[name]
         plans = [make_candidate(name, inputs, SPEC).plan for inputs in (VECTORS, many, IMAGES)]
         if entry.trunk in ("classifier", "protonet", "ridge"):
             assert [plan.optimiser for plan in plans] == ["adamw", "adamw", "muon"]

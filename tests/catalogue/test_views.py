@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from metaloop.catalogue.families import open_data
-from metaloop.catalogue.views import VIEWS, fitted, seen, seen_family, seen_texts
+from metaloop.catalogue.families import DataOptions, open_data
+from metaloop.catalogue.sights import seen_family
+from metaloop.catalogue.views import VIEWS, fitted, seen
 from metaloop.core.columns import Texts
 from metaloop.core.errors import DataError, ModelFileError, UnknownNameError
 from metaloop.core.fitted_view import FittedView
@@ -67,17 +68,17 @@ def test_texts_are_seen_alike_alone_and_in_company(family: ClassFamily, name: st
     assert together.shape == (len(family.store), view.choice.options["features"])
     torch.testing.assert_close(together.norm(dim=1), torch.ones(len(together)), atol=1e-3, rtol=0)
     (third,) = family.store.inputs.take(torch.tensor([2]))  # type: ignore[union-attr]
-    assert torch.equal(seen_texts(view, [third])[0], together[2])
-    assert not seen_texts(view, ["", " \n "]).any()
+    assert torch.equal(seen(view, Texts.of([third]))[0], together[2])
+    assert not seen(view, Texts.of(["", " \n "])).any()
 
 
 def test_words_that_no_training_text_has_count_and_common_ones_count_less(
     family: ClassFamily,
 ) -> None:
     view = fitted(family, "words")
-    new, same, unlike = seen_texts(view, ["the zeppelin", "the Zeppelin!", "the submarine"])
+    new, same, unlike = seen(view, Texts.of(["the zeppelin", "the Zeppelin!", "the submarine"]))
     assert torch.equal(new, same)
-    assert float(new @ unlike) < 0.5 < float(new @ seen_texts(view, ["zeppelin"])[0])
+    assert float(new @ unlike) < 0.5 < float(new @ seen(view, Texts.of(["zeppelin"]))[0])
 
 
 def test_the_view_is_chosen_by_what_is_right_on_search(family: ClassFamily) -> None:
@@ -93,7 +94,7 @@ def test_the_view_is_chosen_by_what_is_right_on_search(family: ClassFamily) -> N
 
 def test_a_view_is_refused_for_what_is_seen_as_it_is() -> None:
     with pytest.raises(DataError, match="seen as it is; leave --view away"):
-        open_data("digits", view="words")
+        open_data("digits", DataOptions(view="words"))
 
 
 def test_a_model_of_texts_learns_predicts_and_comes_back_from_its_file(

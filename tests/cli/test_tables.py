@@ -94,11 +94,44 @@ def test_a_learner_of_groups_is_trained_evaluated_fitted_and_predicts(
     json_contract.check("predict", printed)
     values = np.array([row["value"] for row in printed["predictions"]])
     assert np.abs(values - new["price"][12:]).mean() < 0.4 * new["price"][12:].std()
+    other = write(tmp_path / "other.csv", ("c", "a", "b"), x[:, 2], x[:, 0], x[:, 1])
+    around = command("predict", "f.metaloop", other, "--json").json["predictions"]
+    assert [row["value"] for row in around] == values.tolist()
+    less = write(tmp_path / "less.csv", ("a", "b", "d"), *x.T)
+    said = command("predict", "f.metaloop", less).error
+    assert "has no column 'c', which the model was trained with" in said
     at_once = command("predict", "m.metaloop", inputs, "--support", support, *ROLES, "--json")
     again = [row["value"] for row in at_once.json["predictions"]]
     np.testing.assert_allclose(again, values, rtol=1e-6)
     estimator = load("m.metaloop").fit(first["x"], first["price"])
     np.testing.assert_allclose(estimator.predict(x), values, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("learner", "least", "most"), [("mean_of_support", 0.5, 3.0), ("gaussian_process", 0.0, 0.1)]
+)
+def test_a_black_box_of_groups_goes_through_every_verb(
+    command: Command, shops: Path, tmp_path: Path, learner: str, least: float, most: float
+) -> None:
+    task = ("--shots", "8", "--queries", "6")
+    trained = command("train", shops, *ROLES, "--learner", learner, *task, "--out", "m", "-q")
+    assert trained.code == 0, trained.err
+    figures = command("evaluate", "m", shops, *ROLES, "--episodes", "100", "--json").json
+    variance = 2 * 40**2
+    assert least * variance < figures["value"] < most * variance
+    new = groups_of(1, 12, 7)
+    support = write_groups(tmp_path / "support.csv", new)
+    inputs = write(tmp_path / "inputs.csv", ("a", "b", "c"), *new["x"].T)
+    fitted = command("fit", "m", "--support", support, "--out", "f", *ROLES)
+    assert fitted.code == 0, fitted.err
+    rows = command("predict", "f", inputs, "--json").json["predictions"]
+    values = np.array([row["value"] for row in rows])
+    estimator = load("m").fit(new["x"], new["price"])
+    np.testing.assert_allclose(estimator.predict(new["x"]), values, rtol=1e-6)
+    if learner == "mean_of_support":
+        np.testing.assert_allclose(values, new["price"].mean(), rtol=1e-6)
+    else:
+        assert np.abs(values - new["price"]).mean() < 0.3 * new["price"].std()
 
 
 def test_a_gradient_learner_learns_targets_far_from_zero(command: Command, shops: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from sklearn.neural_network import MLPClassifier
 
 from metaloop.catalogue.candidates import build_learner
 from metaloop.core.black_box import BlackBoxLearner, ProbabilisticClassifier
-from metaloop.core.errors import MetaloopError
+from metaloop.core.errors import DivergenceError, GuestError, MetaloopError
 from metaloop.core.examples import Examples
 from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Candidate, Choice, Plan, Result
@@ -85,7 +86,7 @@ def support(seed: int = 0, padding: int = 0) -> Examples:
 
 
 def seed_of(examples: Examples, rng: torch.Generator | None = None) -> int:
-    return int(SeedTeller().adapt({}, examples, rng).classifier.seed)  # type: ignore[attr-defined]
+    return int(SeedTeller().adapt({}, examples, rng).guest.seed)
 
 
 def test_a_guest_has_a_seed_for_each_task_that_its_support_decides() -> None:
@@ -131,6 +132,86 @@ def test_useless_columns_in_large_units_are_no_harm_once_standardised(name: str)
     assert accuracy(clean, "raw") > 0.9
     assert accuracy(spoilt, "raw") < 0.35  # chance is 0.2
     assert accuracy(spoilt, "standardised") > 0.85
+
+
+@dataclass(frozen=True)
+class Scripted(BlackBoxLearner):
+    """A guest of real targets that does as it is told."""
+
+    does: str = "mean"
+
+    target_kinds: ClassVar[frozenset[str]] = frozenset({"real", "classes"})
+    citation: ClassVar[str] = ""
+
+    def make(self, seed: int) -> Any:
+        return _Own() if self.does == "adapts" else _Script(self.does)
+
+
+class _Script:
+    def __init__(self, does: str) -> None:
+        self.does = does
+
+    def fit(self, inputs: np.ndarray, targets: np.ndarray) -> Any:
+        if self.does == "refuses":
+            raise ValueError("one\nexample\n is not enough")
+        self.mean = targets.mean(0)
+        if self.does == "scribbles":
+            inputs[:], targets[:] = 7, 7
+        return self
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        outputs = np.tile(self.mean, (len(inputs), 1))
+        if self.does == "scribbles":
+            inputs[:] = 7
+        if self.does == "is no number":
+            outputs[0, 0] = np.nan
+        return outputs[:-1] if self.does == "loses one" else outputs
+
+
+class _Own:
+    """A guest with habits of its own: it answers how far inputs are from a class's last one."""
+
+    def adapt(self, inputs: np.ndarray, targets: np.ndarray, num_classes: int) -> Any:
+        return {label: inputs[targets == label][-1] for label in range(num_classes)}
+
+    def predict(self, state: Any, inputs: np.ndarray) -> np.ndarray:
+        return np.stack([-((inputs - state[c]) ** 2).sum(1) for c in sorted(state)], axis=1)
+
+
+def real_support() -> Examples:
+    inputs = torch.randn(6, 4, generator=torch_stream(0, "real"))
+    return Examples(inputs, inputs[:, :2].clone(), torch.ones(6, dtype=torch.bool))
+
+
+def test_a_guest_that_changes_its_arrays_changes_nothing() -> None:
+    known, honest, scribbler = real_support(), Scripted(), Scripted(does="scribbles")
+    before, queries = copy.deepcopy(known), torch.randn(3, 4, generator=torch_stream(1, "q"))
+    asked = queries.clone()
+    outputs = scribbler.predict({}, scribbler.adapt({}, known), queries)
+    assert torch.equal(known.features, before.features)
+    assert torch.equal(known.targets, before.targets) and torch.equal(queries, asked)
+    assert torch.equal(outputs, honest.predict({}, honest.adapt({}, known), queries))
+
+
+@pytest.mark.parametrize(
+    ("does", "error", "complaint"),
+    [
+        ("refuses", GuestError, "Scripted failed on 6 examples: one example is not enough"),
+        ("is no number", DivergenceError, "not numbers"),
+        ("loses one", GuestError, r"expected predictions of shape \(6, 2\), got \(5, 2\)"),
+    ],
+)
+def test_a_guest_that_fails_is_one_line(does: str, error: type, complaint: str) -> None:
+    learner, known = Scripted(does=does), real_support()
+    with pytest.raises(error, match=complaint):
+        learner.predict({}, learner.adapt({}, known), known.inputs)
+
+
+def test_a_guest_may_have_habits_of_its_own() -> None:
+    learner, known = Scripted(does="adapts"), support()
+    outputs = learner.predict({}, learner.adapt({}, known), known.inputs)
+    assert outputs.shape == (10, 5)
+    assert outputs.argmax(1)[1::2].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_a_view_without_statistics_is_refused() -> None:

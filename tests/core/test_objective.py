@@ -25,11 +25,11 @@ def test_masked_queries_do_not_count_in_the_cross_entropy() -> None:
 def test_masked_queries_do_not_count_in_the_accuracy() -> None:
     right = LOGITS.argmax(-1) == LABELS
     expected = torch.stack([right[t][MASK[t]].double().mean() for t in range(3)])
-    torch.testing.assert_close(CLASSIFICATION.score(LOGITS, LABELS, MASK), expected)
+    torch.testing.assert_close(CLASSIFICATION.primary.score(LOGITS, LABELS, MASK), expected)
 
 
 def test_the_accuracy_of_a_class_is_that_of_its_own_queries() -> None:
-    found = CLASSIFICATION.unit_scores(LOGITS, LABELS, MASK, 4)
+    found = CLASSIFICATION.primary.unit_scores(LOGITS, LABELS, MASK, 4)
     right = LOGITS.argmax(-1) == LABELS
     for task in range(3):
         for label in range(4):
@@ -41,8 +41,8 @@ def test_the_accuracy_of_a_class_is_that_of_its_own_queries() -> None:
 
 def test_the_squared_error_of_a_task_is_that_of_its_one_unit() -> None:
     outputs, targets = LOGITS[..., :2], LOGITS[..., 2:]
-    found = REGRESSION.unit_scores(outputs, targets, MASK, 1)
-    torch.testing.assert_close(found[:, 0], REGRESSION.score(outputs, targets, MASK))
+    found = REGRESSION.primary.unit_scores(outputs, targets, MASK, 1)
+    torch.testing.assert_close(found[:, 0], REGRESSION.primary.score(outputs, targets, MASK))
 
 
 def test_impossible_classes_of_masked_queries_do_no_harm() -> None:
@@ -58,7 +58,7 @@ def test_squared_errors_are_means_over_real_examples() -> None:
     outputs, targets = LOGITS[..., :2], LOGITS[..., 2:]
     errors = (outputs - targets) ** 2
     torch.testing.assert_close(REGRESSION.loss(outputs, targets, MASK), errors[MASK].mean())
-    scores = REGRESSION.score(outputs, targets, MASK)
+    scores = REGRESSION.primary.score(outputs, targets, MASK)
     expected = torch.stack([errors[t][MASK[t]].double().mean() for t in range(3)])
     torch.testing.assert_close(scores, expected, atol=1e-6, rtol=1e-6)
 
@@ -79,9 +79,10 @@ def test_objectives_are_found_by_name() -> None:
 
 
 def test_what_can_be_gained_is_between_a_constant_answer_and_a_perfect_one() -> None:
-    assert (CLASSIFICATION.perfect, CLASSIFICATION.constant(LABELS, MASK, 4)) == (1.0, 0.25)
+    accuracy = CLASSIFICATION.primary
+    assert (accuracy.scale.perfect, accuracy.constant(LABELS, MASK, 4)) == (1.0, 0.25)
     targets = LOGITS[..., 2:]
     mean = targets[MASK].mean(0).expand_as(targets)
     expected = REGRESSION.loss(mean, targets, MASK)
-    assert REGRESSION.constant(targets, MASK, 0) == pytest.approx(float(expected), rel=1e-5)
-    assert REGRESSION.perfect == 0.0
+    assert REGRESSION.primary.constant(targets, MASK, 0) == pytest.approx(float(expected), rel=1e-5)
+    assert REGRESSION.primary.scale.perfect == 0.0

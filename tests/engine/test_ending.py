@@ -11,7 +11,7 @@ import torch
 
 from metaloop.core.budget import Budget
 from metaloop.engine.events import Checkpointed, Evaluated, Finished
-from metaloop.engine.training import Checkpoints, initial_state, train, train_to_end
+from metaloop.engine.training import Checkpoints, initial_state, train
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.sinusoid import SinusoidFamily
 from metaloop.tasks.store import Store
@@ -42,7 +42,7 @@ def _poisoned(family: ClassFamily) -> ClassFamily:
 def test_inputs_that_are_not_numbers_end_as_diverged(new_job: Any, name: str) -> None:
     job = new_job(name)
     job = replace(job, family=_poisoned(job.family))
-    last = train_to_end(train(*job, Budget(steps=20), job.spec))
+    last = list(train(*job, Budget(steps=20), job.spec))[-1]
     assert (last.status, last.state.step) == ("diverged", 0)
     assert "nan" in last.message
 
@@ -55,7 +55,7 @@ def test_an_absurd_rate_ends_without_an_exception(
 ) -> None:
     job = new_job(name, optimiser=optimiser, learning_rate=1e30, matrix_rate=1e30, warmup=0.0)
     figures = {"evaluations": evaluations, "evaluation_episodes": 3}
-    last = train_to_end(train(*job, Budget(steps=steps), job.spec, **figures))
+    last = list(train(*job, Budget(steps=steps), job.spec, **figures))[-1]
     assert last.status in ("diverged", "finished")
     if name in ("protonet", "maml") and evaluations:
         assert last.status == "diverged"
@@ -84,7 +84,7 @@ def test_a_run_that_is_asked_to_stop_is_interrupted_with_its_state(
 
 def test_a_run_stopped_at_once_gives_the_initial_meta_params(new_job: Any) -> None:
     job = new_job("simpleshot")
-    last = train_to_end(train(*job, Budget(steps=50), job.spec, stop=lambda: True))
+    last = list(train(*job, Budget(steps=50), job.spec, stop=lambda: True))[-1]
     start = initial_state(job.learner, job.family, job.spec, 0)
     assert last.status == "interrupted"
     assert torch.equal(last.meta_params["net.1.weight"], start.meta_params["net.1.weight"])
@@ -92,7 +92,7 @@ def test_a_run_stopped_at_once_gives_the_initial_meta_params(new_job: Any) -> No
 
 def test_the_result_of_simpleshot_has_the_centre_of_the_training_features(new_job: Any) -> None:
     job = new_job("simpleshot")
-    last = train_to_end(train(*job, Budget(steps=5), job.spec, evaluations=0))
+    last = list(train(*job, Budget(steps=5), job.spec, evaluations=0))[-1]
     examples, _ = job.family.labelled("train")
     inputs = job.family.store.inputs[torch.from_numpy(examples)]
     mean = job.learner.embed(last.meta_params, inputs).mean(0)
@@ -105,9 +105,9 @@ def test_averaged_weights_are_the_mean_of_the_last_steps(new_job: Any) -> None:
     for steps in range(5, 11):
         asked = iter(range(100))
         stop = lambda asked=asked, steps=steps: next(asked) >= steps  # noqa: E731
-        last = train_to_end(train(*job, Budget(steps=10), job.spec, stop=stop, evaluations=0))
+        last = list(train(*job, Budget(steps=10), job.spec, stop=stop, evaluations=0))[-1]
         states.append(last.state.meta_params["net.1.weight"])
-    whole = train_to_end(train(*job, Budget(steps=10), job.spec, evaluations=0))
+    whole = list(train(*job, Budget(steps=10), job.spec, evaluations=0))[-1]
     assert whole.state.num_averaged == 6
     torch.testing.assert_close(
         whole.meta_params["net.1.weight"], torch.stack(states).mean(0), atol=1e-6, rtol=1e-5
@@ -117,7 +117,7 @@ def test_averaged_weights_are_the_mean_of_the_last_steps(new_job: Any) -> None:
 def test_training_on_episodes_and_classes_at_once_moves_both_heads(new_job: Any) -> None:
     job = new_job("protonet").but(style="both")
     start = initial_state(job.learner, job.family, job.spec, 0).meta_params
-    last = train_to_end(train(*job, Budget(steps=5), job.spec, evaluations=0)).meta_params
+    last = list(train(*job, Budget(steps=5), job.spec, evaluations=0))[-1].meta_params
     for name in ("head.log_scale", "classifier.weight", "net.1.weight"):
         assert not torch.equal(last[name], start[name])
 
@@ -146,7 +146,7 @@ def test_muon_takes_nets_with_one_matrix_and_with_none(new_job: Any) -> None:
         job = new_job("protonet", optimiser="muon")
         learner = replace(job.learner, net=FunctionalNet(job.family.input_format, build=build))
         job = replace(job, learner=learner)
-        last = train_to_end(train(*job, Budget(steps=3), job.spec, evaluations=0))
+        last = list(train(*job, Budget(steps=3), job.spec, evaluations=0))[-1]
         assert last.status == "finished"
 
 

@@ -17,7 +17,7 @@ from metaloop.core.budget import Budget
 from metaloop.core.records import Choice
 from metaloop.engine.events import Finished
 from metaloop.engine.state import TrainState, load_state
-from metaloop.engine.training import Checkpoints, train, train_to_end
+from metaloop.engine.training import Checkpoints, train
 
 STEPS = 30
 
@@ -25,7 +25,7 @@ STEPS = 30
 def run(job: Any, stop_at: int | None = None, steps: int = STEPS, **options: Any) -> Finished:
     """Trains for all steps, or for `stop_at` of them."""
     asked = iter(range(1000))
-    return train_to_end(
+    return list(
         train(
             *job,
             Budget(steps=steps),
@@ -36,7 +36,7 @@ def run(job: Any, stop_at: int | None = None, steps: int = STEPS, **options: Any
             evaluation_episodes=5,
             **options,
         )
-    )
+    )[-1]
 
 
 def assert_equal(first: Finished, second: Finished) -> None:
@@ -95,16 +95,14 @@ def test_the_state_that_was_given_is_not_changed(new_job: Any) -> None:
 def test_one_seed_gives_one_result_and_another_seed_another(new_job: Any) -> None:
     job = new_job("simpleshot")
     assert_equal(run(job), run(job))
-    other = train_to_end(train(*job, Budget(steps=STEPS), job.spec, seed=6, evaluations=0))
+    other = list(train(*job, Budget(steps=STEPS), job.spec, seed=6, evaluations=0))[-1]
     assert not torch.equal(other.meta_params["net.1.weight"], run(job).meta_params["net.1.weight"])
 
 
 def test_early_figures_do_not_influence_training(new_job: Any) -> None:
     job = new_job("protonet")
-    many = train_to_end(
-        train(*job, Budget(steps=10), job.spec, evaluations=5, evaluation_episodes=3)
-    )
-    none = train_to_end(train(*job, Budget(steps=10), job.spec, evaluations=0))
+    many = list(train(*job, Budget(steps=10), job.spec, evaluations=5, evaluation_episodes=3))[-1]
+    none = list(train(*job, Budget(steps=10), job.spec, evaluations=0))[-1]
     assert len(many.state.curve) == 5
     assert none.state.curve == ()
     for name, tensor in many.meta_params.items():
@@ -148,7 +146,7 @@ def test_with_seconds_a_resumed_run_spends_the_remainder(new_job: Any, tmp_path:
     end = time.perf_counter() + 1.2
 
     def spend(state: TrainState | None = None, **options: Any) -> Finished:
-        return train_to_end(train(*job, budget, job.spec, state=state, evaluations=0, **options))
+        return list(train(*job, budget, job.spec, state=state, evaluations=0, **options))[-1]
 
     first = spend(stop=lambda: time.perf_counter() > end, checkpoints=Checkpoints(path))
     assert first.status == "interrupted"

@@ -12,16 +12,14 @@ import torch
 from metaloop.core.budget import Budget
 from metaloop.core.errors import ModelFileError, OutputError
 from metaloop.engine.state import TrainState, load_state, save_state
-from metaloop.engine.training import train, train_to_end
+from metaloop.engine.training import train
 
 
 @pytest.fixture
 def state(new_job: Any) -> TrainState:
     """A state with everything in it."""
     job = new_job("protonet", side=16, optimiser="muon", averaging=0.5)
-    last = train_to_end(
-        train(*job, Budget(steps=4), job.spec, evaluations=2, evaluation_episodes=2)
-    )
+    last = list(train(*job, Budget(steps=4), job.spec, evaluations=2, evaluation_episodes=2))[-1]
     return last.state
 
 

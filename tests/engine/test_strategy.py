@@ -22,7 +22,7 @@ from metaloop.engine.strategy import (
     parse_strategy,
     possible_strategies,
 )
-from metaloop.engine.training import initial_state, train, train_to_end
+from metaloop.engine.training import initial_state, train
 
 
 def _step(job: Any, strategy: Strategy) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -143,7 +143,7 @@ def test_training_in_seconds_ends_with_the_strategy_that_it_found(new_job: Any) 
     plan = replace(job.plan, precision="fastest")
     state = initial_state(job.learner, job.family, job.spec, 0)
     budget = Budget(wall_seconds=1.0)
-    ended = train_to_end(train(job.learner, job.family, plan, budget, job.spec, state=state))
+    ended = list(train(job.learner, job.family, plan, budget, job.spec, state=state))[-1]
     assert ended.state.step > 12  # one is counted, and both have had their turns
     assert parse_strategy(ended.state.strategy or "") in EVERY[2:]
 

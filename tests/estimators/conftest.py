@@ -15,7 +15,7 @@ from metaloop.catalogue.families import class_parts
 from metaloop.core.budget import Budget
 from metaloop.core.records import Candidate
 from metaloop.core.spec import TaskSpec
-from metaloop.engine.training import train, train_to_end
+from metaloop.engine.training import train
 from metaloop.modelfile import TrainingRecord
 from metaloop.models import Model
 from metaloop.tasks.family import TaskFamily, class_family
@@ -60,7 +60,7 @@ def trained_model(family: TaskFamily, candidate: Candidate, spec: TaskSpec, step
         learner, family, candidate.plan, Budget(steps=steps), spec, evaluation_episodes=2
     )
     with one_thread():
-        finished = train_to_end(events)
+        finished = list(events)[-1]
     assert finished.status == "finished", finished.message
     record = TrainingRecord(0, f"{steps}steps", steps, 1.0, 1.0, family.digest, family.name)
     parts = class_parts(family)

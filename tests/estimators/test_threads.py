@@ -22,7 +22,7 @@ from torch import nn
 
 from metaloop.catalogue import build_learner, make_candidate
 from metaloop.catalogue.candidates import plain_candidates, with_module
-from metaloop.catalogue.learners import EVOLVED, LEARNERS, PROGRAM
+from metaloop.catalogue.learners import EVOLVED, learners_for
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import torch_stream
@@ -75,7 +75,7 @@ def _ways() -> dict[str, Callable[[], Model]]:
         return make_candidate(name, IMAGES, SPEC)
 
     made: dict[str, Callable[[], Model]] = {
-        name: lambda name=name: _model(named(name)) for name in LEARNERS if name != PROGRAM
+        name: lambda name=name: _model(named(name)) for name in learners_for("classes")
     }
     for plain in plain_candidates(SPEC):
         view = str(plain.net.options.get("view", "raw"))
@@ -159,7 +159,7 @@ def test_mixed_fits_and_predictions_in_threads_equal_the_serial_answers() -> Non
 
 @pytest.mark.long
 def test_so_do_two_hundred_in_each_thread_of_all_kinds_of_learners_together() -> None:
-    assert set(LEARNERS) - {PROGRAM} < set(MODELS)
+    assert set(learners_for("classes")) < set(MODELS)
     _check_mixed(list(MODELS), 200)
 
 

@@ -15,7 +15,7 @@ from metaloop.core.examples import Examples
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import Plan
 from metaloop.engine.batches import BatchSource
-from metaloop.engine.training import train, train_to_end
+from metaloop.engine.training import train
 from metaloop.generators.generate import generate
 from metaloop.generators.recipes import parse_recipe
 from metaloop.tasks.family import ClassFamily
@@ -128,9 +128,9 @@ def test_a_net_learns_from_an_enlarged_family(name: str, new_family: New) -> Non
     spec = base.spec(5, 1, 3)
     candidate = make_candidate(name, base.input_format, spec)
     learner = build_learner(candidate, base.input_format, "classification")
-    ended = train_to_end(
+    ended = list(
         train(learner, family, candidate.plan, Budget(steps=12), spec, evaluation_episodes=10)
-    )
+    )[-1]
     assert ended.status == "finished"
     value = ended.state.curve[-1].value
     assert value is not None and value > 0.3  # chance is 0.2

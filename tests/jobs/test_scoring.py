@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 
 from metaloop.catalogue.candidates import make_candidate
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
+from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import DivergenceError
 from metaloop.core.packing import scores_from_json
 from metaloop.core.randomness import torch_stream
@@ -19,8 +21,10 @@ from metaloop.core.records import Candidate, Choice
 from metaloop.jobs.measured import Figures
 from metaloop.jobs.scoring import Scorer, score_heads, task_lists
 from metaloop.jobs.workplace import TrainedNet, Workplace, prepare
+from metaloop.learners.mean_of_support import MeanOfSupport
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read_arrays
+from metaloop.tasks.sinusoid import SinusoidFamily
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +129,42 @@ def test_tasks_of_several_shots_are_followed_by_others_only_if_asked(family: Cla
     assert [one.shots for one, _ in alone] == [5]
     both = task_lists(family, spec, "search", 4, otherwise=1)
     assert [one.shots for one, _ in both] == [5, 1]
+
+
+@dataclass(frozen=True)
+class Lost(BlackBoxLearner):
+    """A guest of real targets whose predictions are no numbers."""
+
+    target_kinds: ClassVar[frozenset[str]] = frozenset({"real"})
+    citation: ClassVar[str] = ""
+
+    def make(self, seed: int) -> Any:
+        return _Lost()
+
+
+class _Lost:
+    def fit(self, inputs: np.ndarray, targets: np.ndarray) -> Any:
+        return self
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        return np.full(len(inputs), np.nan)
+
+
+def test_a_regressor_that_predicts_no_numbers_is_a_failed_candidate(tmp_path: Path) -> None:
+    family = SinusoidFamily()
+    place = prepare(tmp_path, family, family.spec(0, 5, 5))
+    scorer = Scorer(place, "search", 5)
+    said = scorer.figures(lambda: (Lost(), {}))
+    assert (said.status, said.tasks) == ("diverged", ())
+    assert "not numbers" in said.message and "\n" not in said.message
+    assert scorer.figures(lambda: (MeanOfSupport(), {})).status == "finished"
+
+
+def test_a_workplace_shows_a_meta_stage_its_training_tasks(tmp_path: Path) -> None:
+    family = SinusoidFamily()
+    place = prepare(tmp_path, family, family.spec(0, 5, 5))
+    candidate = make_candidate("gaussian_process", family.input_format, place.spec)
+    _, assembled = place.assemble(candidate, TrainedNet({}), seed=0)
+    fresh = trained(place, candidate)
+    assert assembled.keys() == fresh.keys()
+    assert not torch.equal(assembled["buffers.kernel"], fresh["buffers.kernel"])

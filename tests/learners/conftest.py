@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from metaloop.catalogue.learners import LEARNERS
+from metaloop.catalogue.learners import LEARNERS, learners_for
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.examples import Examples
 from metaloop.core.inputs import InputFormat
@@ -29,7 +29,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "anil": INNER,
     "baselinepp": {"num_steps": 20},
     "evolved_gradient": {"inner_steps": 3, "initial_rate": 0.1},
+    "extra_trees": {"num_trees": 20},
     "fomaml": INNER,
+    "gaussian_naive_bayes": {},
+    "lda": {},
     "logistic_regression": {},
     "maml": INNER,
     "nearest_centroid": {},
@@ -38,7 +41,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "rfs": {},
     "ridge": {},
     "simpleshot": {},
+    "svm": {},
 }
+CLASSIFIERS = learners_for("classes")
 WAYS, SHOTS, QUERIES, FEATURES, SIDE = 5, 3, 4, 8, 16
 NETS = {
     "vectors": (InputFormat("vector", (FEATURES,), (0.1,) * FEATURES, (2.0,) * FEATURES), mlp),
@@ -96,15 +101,15 @@ def make_case(name: str, inputs: str, **options: Any) -> Case:
     return Case(name, learner, meta_params, spec, input_format.shape)
 
 
-@pytest.fixture(params=sorted(LEARNERS))
+@pytest.fixture(params=CLASSIFIERS)
 def case(request: pytest.FixtureRequest) -> Case:
-    """Every learner of the catalogue on vectors."""
+    """Every learner of classes of the catalogue on vectors."""
     return make_case(request.param, "vectors")
 
 
-@pytest.fixture(params=sorted(LEARNERS))
+@pytest.fixture(params=CLASSIFIERS)
 def image_case(request: pytest.FixtureRequest) -> Case:
-    """Every learner of the catalogue on images, with a net that has batch norms."""
+    """Every learner of classes of the catalogue on images, with a net that has batch norms."""
     return make_case(request.param, "images")
 
 

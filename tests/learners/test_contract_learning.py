@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from metaloop.catalogue.learners import LEARNERS
+from metaloop.catalogue.learners import learners_for
 from metaloop.core.inner_loop import GradientLearner
 from metaloop.programs.gradient import EvolvedGradient
 
@@ -19,7 +19,10 @@ GOLDEN: dict[str, list[float]] = {
     "anil": [0.11504, -0.09527, -0.15827, -0.0472, -0.12355],
     "baselinepp": [9.81813, 9.63251, 9.88089, 9.07883, 9.50256],
     "evolved_gradient": [-0.03866, -0.24859, -0.37212, -0.26261, -0.35725],  # MAML, untrained
+    "extra_trees": [-0.16252, -2.99573, -27.63102, -27.63102, -2.30259],
     "fomaml": [-0.03866, -0.24859, -0.37212, -0.26261, -0.35725],
+    "gaussian_naive_bayes": [0.0, -27.63102, -27.63102, -27.63102, -27.63102],
+    "lda": [0.0, -27.63102, -27.63102, -27.63102, -27.63102],
     "logistic_regression": [-0.00216, -7.42666, -7.80247, -7.65835, -7.29394],
     "maml": [-0.03866, -0.24859, -0.37212, -0.26261, -0.35725],
     "nearest_centroid": [-7.56333, -58.24207, -59.13596, -56.91353, -55.61885],
@@ -28,6 +31,7 @@ GOLDEN: dict[str, list[float]] = {
     "rfs": [0.16188, -0.05134, 0.0983, -0.15755, -0.0513],
     "ridge": [2.27668, 1.90279, 1.89614, 1.76153, 1.93939],
     "simpleshot": [-0.04148, -0.17797, -0.06196, -0.4173, -0.20492],
+    "svm": [4.2595, 0.84258, -0.1588, 1.84149, 2.85154],
 }
 
 
@@ -67,5 +71,5 @@ def test_golden_numbers(image_case: Any) -> None:
     assert outputs.tolist() == pytest.approx(GOLDEN[image_case.name], abs=1e-4, rel=1e-4)
 
 
-def test_every_learner_has_golden_numbers() -> None:
-    assert set(GOLDEN) == set(LEARNERS)
+def test_every_learner_of_classes_has_golden_numbers() -> None:
+    assert set(GOLDEN) == set(learners_for("classes"))

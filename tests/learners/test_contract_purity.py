@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from metaloop.catalogue.learners import LEARNERS
+from metaloop.catalogue.learners import learners_for
 from metaloop.core.learner import buffers, trained
 from metaloop.core.randomness import torch_stream
 from metaloop.engine.evaluation import score_episodes
@@ -19,7 +19,7 @@ from metaloop.tasks.store import ClassInfo, Store
 
 
 def test_every_learner_has_a_case(new_case: Any) -> None:
-    for name in LEARNERS:
+    for name in learners_for("classes"):
         assert new_case(name, "vectors").name == name
 
 

@@ -32,7 +32,7 @@ INVENTED = PROGRAMS["ridge"].source.replace("0.01", "0.02")
 @pytest.fixture
 def changes(family: Any) -> Changes:
     """Changes in a population in which nothing has happened."""
-    return Changes(Population(), family.input_format, "classes")
+    return Changes(Population(), {"": family.input_format}, "classes")
 
 
 def made(name: str, family: Any) -> Candidate:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from metaloop.archive import Archive
-from metaloop.catalogue.learners import LEARNERS
+from metaloop.catalogue.learners import learners_for
 from metaloop.core.errors import (
     BudgetError,
     DataError,
@@ -206,7 +206,7 @@ def test_a_run_over_the_whole_catalogue_takes_every_learner_into_the_race(
             for stored in archive.candidates()
             if stored.identity in measured
         }
-    assert set(LEARNERS) <= learners
+    assert set(learners_for("classes", offered=True)) <= learners
     assert report["test"]["episodes"] == 1000
 
 

@@ -82,8 +82,8 @@ def make_proposer(kind: str = "grey", seed: int = 0, gain: float = 0.8, **option
     field: Field = FIELDS[kind]
     spec = replace(SPEC, input_shape=FAMILIES[kind].input_format.shape)
     return Proposer(
-        Population(gain), field.contenders, field.baselines, FAMILIES[kind].input_format, spec,
-        seed, **options,
+        Population(gain), field.contenders, field.baselines, {"": FAMILIES[kind].input_format},
+        spec, seed, **options,
     )  # fmt: skip
 
 

@@ -82,7 +82,9 @@ def lived(
         heads = {c.learner.name: c for contender in field.contenders for c in contender}
         contenders = [(heads["protonet"],), (heads["simpleshot"],)]
         centroid = [c for c in field.baselines if c.learner.name == "nearest_centroid"]
-        proposer = Proposer(Population(), contenders, tuple(centroid), family.input_format, spec, 0)
+        proposer = Proposer(
+            Population(), contenders, tuple(centroid), {"": family.input_format}, spec, 0
+        )
         few = Settings(episodes=100, final_episodes=100)
         loop = Loop(run, workplace, Accidents(workplace), proposer, settings=few)
         credited: list[Any] = []
@@ -179,7 +181,7 @@ def test_a_proposer_that_was_resumed_proposes_what_the_live_one_does(
     run, loop, _ = lived
     live = loop.proposer
     resumed = Proposer(
-        Population(), live.contenders, live.baselines, live.input_format, live.spec, live.seed
+        Population(), live.contenders, live.baselines, live.formats, live.spec, live.seed
     )
     number, ended = restore(run, resumed.population)
     for node, progress in ended:
@@ -255,7 +257,7 @@ def test_every_job_is_ended_in_proportion_to_the_budget(
     """Joining and judging, too, have no budget of their own: what is kept for them counts."""
     run = make_run(budget=whole)
     candidate = Candidate(Choice("protonet"), Choice("mlp"), Plan("episodes"))
-    proposer = Proposer(Population(), [], (), run.family.input_format, run.spec, 0)
+    proposer = Proposer(Population(), [], (), {"": run.family.input_format}, run.spec, 0)
     workplace = Workplace(run.folder)
     executor = InProcess(works_in(workplace))
     loop = Loop(run, workplace, executor, proposer)

@@ -19,7 +19,7 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import trained
 from metaloop.core.records import Candidate, Choice, DataRecipe, candidate_from_json, to_json
 from metaloop.core.spec import TaskSpec
-from metaloop.engine.training import train, train_to_end
+from metaloop.engine.training import train
 from metaloop.loop.variation import (
     Variation,
     crossover,
@@ -63,9 +63,9 @@ def _small(candidate: Candidate) -> Candidate:
 def _one_step(candidate: Candidate, family: Any) -> None:
     spec = family.spec(3, 1, 2)
     learner = build_learner(candidate, family.input_format, spec.objective)
-    finished = train_to_end(
+    finished = list(
         train(learner, family, _small(candidate).plan, Budget(steps=1), spec, evaluations=0)
-    )
+    )[-1]
     assert finished.status == "finished", finished.message
     for tensor in trained(finished.meta_params).values():
         assert bool(tensor.isfinite().all())

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from metaloop.catalogue.candidates import build_learner, make_candidate, with_module
-from metaloop.catalogue.learners import LEARNERS
+from metaloop.catalogue.learners import learners_for
 from metaloop.core.errors import MetaloopError, ModelFileError
 from metaloop.core.inputs import InputFormat
+from metaloop.core.own import Own
 from metaloop.core.randomness import torch_stream
 from metaloop.core.spec import TaskSpec
 from metaloop.modelfile import TrainingRecord
@@ -48,7 +49,7 @@ def predictions(model: Model) -> torch.Tensor:
     return model.predict(state, images)
 
 
-@pytest.mark.parametrize("name", sorted(LEARNERS))
+@pytest.mark.parametrize("name", learners_for("classes"))
 def test_a_model_from_a_file_predicts_bit_equal(name: str, tmp_path: Path) -> None:
     model = make_model(name)
     outputs = predictions(model)
@@ -91,7 +92,7 @@ def test_a_net_of_the_users_own_is_asked_for_when_the_file_is_loaded(tmp_path: P
     model.save(path)
     with pytest.raises(MetaloopError, match=r"Sequential.*net="):
         load_model(path)
-    assert torch.equal(predictions(load_model(path, net=own())), outputs)
+    assert torch.equal(predictions(load_model(path, Own(own()))), outputs)
 
 
 def test_results_are_added_to_those_that_are_there() -> None:

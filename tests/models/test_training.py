@@ -14,6 +14,7 @@ import torch
 
 from metaloop.archive import Archive
 from metaloop.core.errors import EpisodeError, MetaloopError, ModelFileError, UnknownNameError
+from metaloop.core.own import Own
 from metaloop.models import evaluate_model, train_model
 from metaloop.models.model import Model, load_model
 from metaloop.models.training import Trained
@@ -123,7 +124,7 @@ def test_a_net_of_the_users_own_is_trained_and_loaded(reading: Any, tmp_path: Pa
     again = torch.nn.Sequential(
         torch.nn.Flatten(), torch.nn.Linear(64, 12), torch.nn.BatchNorm1d(12)
     )
-    loaded = load_model(path, net=again)
+    loaded = load_model(path, Own(again))
     scores = [evaluate_model(m, reading, episodes=20) for m in (result, loaded)]
     assert scores[0] == scores[1]
 

@@ -12,8 +12,8 @@ import pytest
 from metaloop.archive import Archive
 from metaloop.core.errors import ArchiveError
 from metaloop.core.objective import OBJECTIVES
+from metaloop.core.scales import SCALES
 from metaloop.report import claim_of, page_of, read_run, summary_json
-from metaloop.report.figures import LOWER_IS_BETTER
 
 
 def test_a_report_needs_no_torch(small: Any) -> None:
@@ -28,9 +28,10 @@ def test_a_report_needs_no_torch(small: Any) -> None:
     assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0
 
 
-def test_the_metrics_that_are_better_when_lower_are_those_of_the_objectives() -> None:
-    lower = {known.metric for known in OBJECTIVES.values() if not known.higher_is_better}
-    assert lower == LOWER_IS_BETTER
+def test_a_report_knows_the_scale_of_every_metric_without_torch() -> None:
+    scales = [metric.scale for known in OBJECTIVES.values() for metric in known.metrics]
+    assert sorted(scale.name for scale in scales) == sorted(SCALES)
+    assert all(SCALES[scale.name] is scale for scale in scales)
 
 
 def test_a_folder_and_its_archive_are_the_same_run(small: Any) -> None:

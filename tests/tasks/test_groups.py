@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from metaloop.catalogue.families import class_parts, examples_seen, open_data
+from metaloop.catalogue.families import DataOptions, class_parts, examples_seen, open_data
 from metaloop.core.errors import DataError, EpisodeError
 from metaloop.core.records import PARTS
 from metaloop.engine.evaluation import possible_gain
@@ -33,8 +33,8 @@ def frame(
     return {"group": names, "x1": x[:, 0], "x2": x[:, 1], "y": 1000 + scale * y}
 
 
-def family_of(data: dict[str, Any], **options: Any) -> GroupFamily:
-    family = open_data(data, **options).family
+def family_of(data: dict[str, Any]) -> GroupFamily:
+    family = open_data(data).family
     assert isinstance(family, GroupFamily)
     return family
 
@@ -187,7 +187,7 @@ def test_what_lacks_a_group_or_a_target_is_left_out_and_counted() -> None:
         ("group 'alone'", 1),
     ]
     with pytest.raises(DataError, match="strict"):
-        open_data(data, strict=True)
+        open_data(data, DataOptions(strict=True))
 
 
 def test_few_groups_are_refused_with_the_way_to_use_them() -> None:
@@ -199,7 +199,7 @@ def test_a_group_is_a_name_or_a_whole_number() -> None:
     data = frame()
     data["group"] = np.linspace(0, 1, len(data["y"]))
     with pytest.raises(DataError, match="the group 'group' holds measured numbers"):
-        open_data(data, columns={"target": "y"})
+        open_data(data, DataOptions(columns={"target": "y"}))
 
 
 def test_measured_numbers_are_no_labels_and_the_error_says_what_they_may_be() -> None:

@@ -14,8 +14,11 @@ from metaloop.api.figures import Figures
 from metaloop.api.learned import LearnResult
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.trained import TrainResult
-from metaloop.catalogue.families import data_name
+from metaloop.catalogue.families import DataOptions, data_name
+from metaloop.core.black_box import BlackBoxLearner
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import InputError, unknown_name
+from metaloop.core.own import NOTHING_OWN, Own
 from metaloop.core.records import PARTS, Part
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.modelfile import file_hash
@@ -51,6 +54,8 @@ def evaluate(
     allow_seen: bool = False,
     strict: bool = False,
     net: nn.Module | None = None,
+    learner: BlackBoxLearner | None = None,
+    backbone: Encoder | None = None,
     progress: bool | None = None,
 ) -> Figures:
     """Returns the figures of a model on tasks of `data`: frozen episodes, two 95 % intervals.
@@ -59,8 +64,9 @@ def evaluate(
     returned, or an estimator, of which the learner is meant, not the task that it was fitted to.
     Classes that it was trained or chosen on are known again and stay in their parts; all others are
     `test`. A look at `test` is recorded in `archive`, by default `archive.sqlite` beside the model
-    file; of a model that was never written, only if `archive` is given. `net`: the module that a
-    file with a net of your own needs. Raises `MetaloopError` for all that the caller can mend.
+    file; of a model that was never written, only if `archive` is given. `net`, `learner`,
+    `backbone`: the module, learner or encoder that a file with such of your own needs. Raises
+    `MetaloopError` for all that the caller can mend.
 
     >>> import metaloop as ml
     >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)
@@ -69,13 +75,13 @@ def evaluate(
     ('mse', 20, 10)
     """
     chosen = _part(part)
+    options = DataOptions(
+        classes_at=classes_at, value_range=value_range, columns=columns, strict=strict
+    )
     with Progress(style_of(progress)) as shown:
         shown.status(f"evaluating on {data_name(data)}")
-        subject = _subject(model, net)
-        opened = open_for(
-            subject.model, data, part=chosen, allow_seen=allow_seen, strict=strict,
-            classes_at=classes_at, value_range=value_range, columns=columns,
-        )  # fmt: skip
+        subject = _subject(model, Own(net, learner, backbone))
+        opened = open_for(subject.model, data, options, part=chosen, allow_seen=allow_seen)
         shown.left_out(opened.left_out)
         result = evaluate_model(
             subject.model, opened, part=chosen, ways=ways, shots=shots, queries=queries,
@@ -92,9 +98,9 @@ def _part(name: str) -> Part:
     raise unknown_name("part", name, PARTS)
 
 
-def _subject(model: Evaluated, net: nn.Module | None) -> _Subject:
+def _subject(model: Evaluated, own: Own) -> _Subject:
     if isinstance(model, LearnResult):
-        return _of_file(model.path, model.net if net is None else net)
+        return _of_file(model.path, own if own != NOTHING_OWN else model.own)
     if isinstance(model, TrainResult):
         if model.out is not None:
             return _Subject(model.trained, file_hash(model.out), _beside(model.out))
@@ -107,12 +113,12 @@ def _subject(model: Evaluated, net: nn.Module | None) -> _Subject:
                 f"a {type(model).__name__} without a model has learned from no other tasks; "
                 "evaluate one that was loaded or trained"
             )
-        return _subject(model.model, net)
-    return _of_file(Path(model), net)
+        return _subject(model.model, own)
+    return _of_file(Path(model), own)
 
 
-def _of_file(path: Path, net: nn.Module | None) -> _Subject:
-    return _Subject(load_model(path, net), file_hash(path), _beside(path))
+def _of_file(path: Path, own: Own) -> _Subject:
+    return _Subject(load_model(path, own), file_hash(path), _beside(path))
 
 
 def _in_memory(model: Model) -> _Subject:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from metaloop.api.tables import html_table
-from metaloop.core.records import Protocol, Result
+from metaloop.core.records import Measure, Protocol, Result, measures_json
 from metaloop.core.strict_json import json_values
 from metaloop.report.claim import chance
-from metaloop.report.figures import figure, intervals_text, protocol_text
+from metaloop.report.figures import figure, intervals_text, measures_text, protocol_text
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Figures:
     it; `ci95_new` that for new classes of the family, None where it cannot be told. `units`: how
     many classes (or functions) were seen. `protocol` says how it was measured. `recognised` counts
     the classes that a model has seen, by part, and those `unknown` to it: of `evaluate` only.
+    `metrics` are what other metrics say of the same episodes, each with `value` and both intervals:
+    `figures.metrics["log_loss"].value`.
 
     Printed they are one line: `94.1 ± 0.4 % (± 1.2 new) (1,000 episodes, 5-way 1-shot, part test,
     inductive: no batch norm)`.
@@ -34,6 +36,7 @@ class Figures:
     units: int
     protocol: Protocol
     recognised: Mapping[str, int] | None = None
+    metrics: Mapping[str, Measure] = field(default_factory=dict)
 
     @classmethod
     def of(cls, result: Result, recognised: Mapping[str, int] | None = None) -> Figures:
@@ -41,6 +44,7 @@ class Figures:
         return cls(
             result.metric, result.value, result.ci95, result.ci95_new, result.episodes,
             result.units, result.protocol, recognised,
+            {each.metric: each for each in result.metrics},
         )  # fmt: skip
 
     @classmethod
@@ -53,7 +57,9 @@ class Figures:
         )  # fmt: skip
         names = ("metric", "value", "ci95", "ci95_new", "episodes", "units")
         values: dict[str, Any] = {name: content[name] for name in names}
-        return cls(**values, protocol=protocol, recognised=content.get("recognised"))
+        metrics = {name: Measure(name, **one) for name, one in content.get("metrics", {}).items()}
+        recognised = content.get("recognised")
+        return cls(**values, protocol=protocol, recognised=recognised, metrics=metrics)
 
     @property
     def ways(self) -> int:
@@ -70,7 +76,7 @@ class Figures:
         """The same as archives and model files hold it."""
         return Result(
             self.metric, self.value, self.ci95, self.episodes, self.protocol, self.ci95_new,
-            self.units,
+            self.units, tuple(self.metrics.values()),
         )  # fmt: skip
 
     @property
@@ -94,6 +100,7 @@ class Figures:
                 "ci95_new": self.ci95_new,
                 "episodes": self.episodes,
                 "units": self.units,
+                "metrics": measures_json(self.result),
                 "ways": self.ways,
                 "shots": self.shots,
                 "chance": self.chance,
@@ -121,4 +128,5 @@ class Figures:
         names = (self.metric, "episodes", "task", "part")
         task = f"{self.ways}-way {self.shots}-shot" if self.ways else f"{self.shots}-shot"
         row = (figure(self.result), f"{self.episodes:,}", task, self.protocol.part)
-        return html_table(names, [row], below=intervals_text(self.result))
+        below = [*filter(None, [measures_text(self.result)]), intervals_text(self.result)]
+        return html_table(names, [row], below=". ".join(below))

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 import webbrowser
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
-
-from torch import nn
 
 from metaloop.api.figures import Figures
 from metaloop.api.loading import estimator_of
 from metaloop.api.tables import html_table
 from metaloop.core.errors import ModelFileError
+from metaloop.core.own import NOTHING_OWN, Own
 from metaloop.core.strict_json import json_values
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.models import Model, load_model
@@ -76,7 +75,7 @@ class LearnResult:
     """A run of `learn` that ended.
 
     `out` is its folder, `content` what `--json` prints (`to_json` returns a copy), `left_out` what
-    was found in the data and not used, `net` the module that the run was given, if any.
+    was found in the data and not used, `own` what the run was given of the user's own.
 
     `run.model.fit(X, y).predict(X_new)` learns new classes; `run.test.value` and `run.test.ci95`
     say how well; `run.report(open=True)` shows the page.
@@ -85,7 +84,7 @@ class LearnResult:
     out: Path
     content: Mapping[str, Any]
     left_out: tuple[LeftOut, ...] = ()
-    net: nn.Module | None = field(default=None)
+    own: Own = NOTHING_OWN
 
     @property
     def status(self) -> str:
@@ -102,7 +101,7 @@ class LearnResult:
 
     @cached_property
     def _model(self) -> Model:
-        return load_model(self.path, self.net)
+        return load_model(self.path, self.own)
 
     @property
     def path(self) -> Path:

@@ -13,9 +13,12 @@ from metaloop.api.learned import LearnResult
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.stopping import Interrupted, Stopper
 from metaloop.api.telling import LearnTeller
-from metaloop.catalogue.families import data_name
+from metaloop.catalogue.families import DataOptions, data_name
+from metaloop.catalogue.offered import AUTO
 from metaloop.core.budget import Budget
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import MetaloopError
+from metaloop.core.own import Own
 from metaloop.core.records import Candidate
 from metaloop.loop import DataRead, Generates, Learned, LoopEvent
 from metaloop.loop import learn as events_of
@@ -42,6 +45,7 @@ def learn(
     value_range: ValueRange | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None,
+    backbone: str | Encoder = AUTO,
     also: Sequence[str | Path] = (),
     archive: str | Path | None = None,
     workers: int | None = None,
@@ -57,13 +61,11 @@ def learn(
 ) -> LearnResult:
     """Returns the run, once a learner was chosen, trained and tested on classes it never saw.
 
-    The arguments are those of `metaloop learn`, and those of `stream`. `progress`: False shows
-    nothing but warnings; True shows what goes on, where no line can be written over as a line now
-    and then on stderr; None does so in notebooks and terminals only.
-
-    Ctrl-C saves what was reached and raises `Interrupted`, with the result so far; a second one
-    ends it at once. Where `stop()` becomes true, what was reached is saved and returned. Raises
-    `MetaloopError`, in one line, for everything that the caller can mend.
+    The arguments are those of `metaloop learn`, and of `stream`. `progress`: False shows only
+    warnings; True shows what goes on, as a line now and then where none can be written over; None
+    does so in notebooks and terminals only. Ctrl-C saves what was reached and raises `Interrupted`,
+    with the result so far; a second one ends it at once. Where `stop()` becomes true, what was
+    reached is saved and returned. Raises `MetaloopError`, in one line, for all one can mend.
 
     >>> import metaloop as ml
     >>> run = ml.learn("sinusoid", budget="40steps", shots=10, queries=10, workers=1, out="waves")
@@ -72,18 +74,19 @@ def learn(
     >>> wave = run.model.fit([[-1.0], [0.5], [2.0]], [0.2, 0.9, -0.4])
     >>> page = run.report()
     """
+    asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
+    options = DataOptions(*asked)
     with Stopper() as stopper, Progress(style_of(progress)) as shown:
         shown.status(f"reading {data_name(data)}")
         folder = _folder(data, out, resume, workers)
-        events = stream(
-            data, budget=budget, ways=ways, shots=shots, queries=queries, out=folder, seed=seed,
-            split_seed=split_seed, image_size=image_size, classes_at=classes_at,
-            value_range=value_range, columns=columns, view=view, also=also, archive=archive,
-            workers=workers, strict=strict, resume=resume, net=net, candidates=candidates,
-            generates=generates, settings=settings, executor=executor,
+        events = _events(
+            data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
+            options=options, also=also, archive=archive, workers=workers, resume=resume, net=net,
+            candidates=candidates, generates=generates, settings=settings, executor=executor,
+            tell=lambda done, of: shown.status(f"encoded {done:,} of {of:,} examples"),
             stop=lambda: stop() or stopper(),
         )  # fmt: skip
-        run = _followed(events, shown, stopper, folder, net)
+        run = _followed(events, shown, stopper, folder, _own(net, backbone))
     if stopper.signal is not None:
         raise Interrupted(_advice(run), stopper.exit_code, run)
     return run
@@ -104,6 +107,7 @@ def stream(
     value_range: ValueRange | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None,
+    backbone: str | Encoder = AUTO,
     also: Sequence[str | Path] = (),
     archive: str | Path | None = None,
     workers: int | None = None,
@@ -121,12 +125,15 @@ def stream(
     `data`: a path, the name of a family, a data frame (`columns`: which of its columns are what,
     as in `metaloop.tasks.readers.read`), or what `metaloop.tasks.readers` made of arrays. `out`: a
     new folder, by default `runs/NAME-1`, -2, ...; one in which nothing could be tried is removed.
-    `also`: further data to learn from, if it helps. `archive`: that of earlier runs, to start from
-    what they found. `net`: a module of your own. `candidates`: what the race starts with instead of
-    the catalogue's. `generates` leaves parts of the loop out, `settings` are other numbers to go
-    by, for experiments. `executor`: what runs the jobs instead of processes on this machine. When
-    `stop()` becomes true, the best model so far is saved and the run ends as `interrupted`. Ctrl-C
-    is an ordinary `KeyboardInterrupt` here: `resume=True` goes on with what the archive holds.
+    `backbone`: the frozen encoders that inputs may be seen through, too: `auto` (those installed),
+    `none`, a name or a path as in `metaloop list backbones` (inputs are then seen through it
+    alone), or an encoder of your own. `also`: further data to learn from, if it helps. `archive`:
+    that of earlier runs, to start from what they found. `net`: a module of your own. `candidates`:
+    what the race starts with instead of the catalogue's. `generates` leaves parts of the loop out,
+    `settings` are other numbers to go by, for experiments. `executor`: what runs the jobs instead
+    of processes on this machine. When `stop()` becomes true, the best model so far is saved and the
+    run ends as `interrupted`. Ctrl-C is an ordinary `KeyboardInterrupt` here: `resume=True` goes on
+    with what the archive holds.
 
     >>> import metaloop as ml
     >>> events = ml.stream("sinusoid", budget="40steps", shots=10, workers=1, out="more waves")
@@ -134,15 +141,20 @@ def stream(
     ['sinusoid']
     """
     folder = _folder(data, out, resume, workers)
+    asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
+    options = DataOptions(*asked)
+    yield from _events(
+        data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
+        options=options, also=also, archive=archive, workers=workers, resume=resume, net=net,
+        candidates=candidates, generates=generates, settings=settings, executor=executor, stop=stop,
+    )  # fmt: skip
+
+
+def _events(data: Any, folder: Path, **asked: Any) -> Iterator[LoopEvent]:
+    """Yields the loop's events; a new folder in which nothing could be tried is removed."""
     was_unused = is_unused(folder)
     try:
-        yield from events_of(
-            data, out=folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
-            split_seed=split_seed, image_size=image_size, classes_at=classes_at,
-            value_range=value_range, columns=columns, view=view, strict=strict, resume=resume,
-            net=net, also=also, archive=archive, workers=workers, candidates=candidates,
-            generates=generates, settings=settings, executor=executor, stop=stop,
-        )  # fmt: skip
+        yield from events_of(data, out=folder, **asked)
     except MetaloopError:
         if was_unused:
             discard_unused(folder)
@@ -154,7 +166,7 @@ def _followed(
     shown: Progress,
     stopper: Stopper,
     folder: Path,
-    net: nn.Module | None,
+    own: Own,
 ) -> LearnResult:
     """Returns the result at the end of the events, which are told on the way."""
     teller = LearnTeller(shown)
@@ -164,8 +176,12 @@ def _followed(
             stopper.can_save, left_out = True, event.left_out
         teller.tell(event)
         if isinstance(event, Learned):
-            return LearnResult(folder, event.report, left_out, net)
+            return LearnResult(folder, event.report, left_out, own)
     raise AssertionError("learning ended without a report")
+
+
+def _own(net: nn.Module | None, backbone: str | Encoder) -> Own:
+    return Own(net, backbone=backbone if isinstance(backbone, Encoder) else None)
 
 
 def _folder(data: Any, out: str | Path | None, resume: bool, workers: int | None) -> Path:

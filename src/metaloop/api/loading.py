@@ -7,6 +7,9 @@ from pathlib import Path
 
 from torch import nn
 
+from metaloop.core.black_box import BlackBoxLearner
+from metaloop.core.encoder import Encoder
+from metaloop.core.objective import objective
 from metaloop.estimators import FewShotClassifier, FewShotRegressor, TrainedClassifier
 from metaloop.modelfile import read_model
 from metaloop.models import Model
@@ -16,9 +19,9 @@ from metaloop.tasks.value_range import ValueRange
 MODEL_NAME = "model.metaloop"
 
 _ESTIMATORS: dict[str, type[FewShotClassifier] | type[FewShotRegressor]] = {
-    "classification": FewShotClassifier,
-    "regression": FewShotRegressor,
-}
+    "classes": FewShotClassifier,
+    "real": FewShotRegressor,
+}  # by what an objective's targets are
 
 
 def load(
@@ -26,13 +29,15 @@ def load(
     *,
     net: nn.Module | None = None,
     value_range: ValueRange | None = None,
+    learner: BlackBoxLearner | None = None,
+    backbone: Encoder | None = None,
 ) -> FewShotClassifier | FewShotRegressor | TrainedClassifier:
     """Returns the `FewShotClassifier` or `FewShotRegressor` in a model file, or in a run's folder.
 
     Of a run of `select` it is a `TrainedClassifier`, which knows its classes. One that `fit` or an
     estimator's `save` wrote is fitted already. `net`: the module that a model with a net of your
-    own needs; `value_range`: see the estimators. Raises `ModelFileError` if the file is damaged or
-    missing.
+    own needs, `learner` and `backbone` the learner and the encoder, where those are your own;
+    `value_range`: see the estimators. Raises `ModelFileError` if the file is damaged or missing.
 
     >>> import metaloop as ml
     >>> ml.FewShotClassifier().fit([[0.0, 1.0], [1.0, 0.0]], ["up", "right"]).save("two.metaloop")
@@ -46,10 +51,10 @@ def load(
     content = read_model(file)
     if content.kind == "classifier":
         return TrainedClassifier(classifier_from_file(content), value_range)
-    kind = _ESTIMATORS[content.spec.objective]
-    return kind.load(file, net=net, value_range=value_range)
+    kind = _ESTIMATORS[objective(content.spec.objective).target_kind]
+    return kind.load(file, net, value_range, learner, backbone)
 
 
 def estimator_of(model: Model) -> FewShotClassifier | FewShotRegressor:
     """Returns a new, unfitted estimator that adapts the model."""
-    return _ESTIMATORS[model.spec.objective](model)
+    return _ESTIMATORS[objective(model.spec.objective).target_kind](model)

@@ -16,8 +16,11 @@ from metaloop.api.stopping import Interrupted, Stopper
 from metaloop.api.telling import tell_reading, tell_training
 from metaloop.api.trained import TrainResult
 from metaloop.archive import file_lock
-from metaloop.catalogue.families import data_name
+from metaloop.catalogue.families import DataOptions, data_name
+from metaloop.catalogue.offered import NONE
+from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.budget import Budget, parse_budget
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DivergenceError, MetaloopError, OutputError
 from metaloop.core.records import Candidate, Result
 from metaloop.loop import DataRead, train_model
@@ -30,7 +33,7 @@ _STATE_SUFFIX = ".state"
 
 def train(
     data: Any,
-    learner: str | Candidate,
+    learner: str | Candidate | BlackBoxLearner,
     *,
     out: str | Path | None = None,
     net: str | nn.Module | None = None,
@@ -45,6 +48,7 @@ def train(
     value_range: ValueRange | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None,
+    backbone: str | Encoder = NONE,
     strict: bool = False,
     resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
@@ -52,12 +56,12 @@ def train(
 ) -> TrainResult:
     """Returns the learner, trained on `data` and measured on nothing else than `search`.
 
-    The arguments are those of `metaloop train`. `learner` is a name of `metaloop.LEARNERS` or a
-    whole candidate; `net` a name of `metaloop.NETS`, a module of your own, or None for what suits
-    the data. `out`: the model file to write; while it is trained, `OUT.state` keeps the state, with
-    which `resume` goes on. Without `out` nothing is written. `progress` and Ctrl-C are as in
-    `learn`. Raises `DivergenceError` if training ends in numbers that are not finite, and
-    `MetaloopError` for everything that the caller can mend.
+    The arguments are those of `metaloop train`. `learner` is a name of `metaloop.LEARNERS`, a
+    whole candidate, or a black box of your own; `net` a name of `metaloop.NETS`, a module, or None
+    for what suits the data. `backbone`: the encoder that inputs are seen through, a name as in
+    `metaloop list backbones`, or one of your own; `auto`: none or one of those installed, whichever
+    tells classes of `search` apart best untrained. `out`: the file to write; meanwhile `OUT.state`
+    keeps the state, for `resume`. The rest is as in `learn`; `DivergenceError` if training fails.
 
     >>> import metaloop as ml
     >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)
@@ -67,6 +71,8 @@ def train(
     (1,)
     """
     limit = parse_budget(budget) if isinstance(budget, str) else budget
+    asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
+    options = DataOptions(*asked)
     path = None if out is None else Path(out)
     if path is None and resume:
         raise MetaloopError("resume goes on with a training; name its model file with out")
@@ -74,9 +80,8 @@ def train(
         shown.status(f"reading {data_name(data)}")
         events = train_model(
             data, learner, budget=limit, net=net, ways=ways, shots=shots, queries=queries,
-            seed=seed, split_seed=split_seed, image_size=image_size, classes_at=classes_at,
-            value_range=value_range, columns=columns, view=view, strict=strict, checkpoint=state,
-            resume=resume, stop=lambda: stop() or stopper(),
+            seed=seed, options=options, checkpoint=state, resume=resume,
+            stop=lambda: stop() or stopper(),
         )  # fmt: skip
         result = _followed(events, shown, stopper, path, limit.wall_seconds)
         if path is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from sqlite3 import Row
 from typing import Any
 
@@ -29,11 +30,13 @@ from metaloop.archive.stored import (
 from metaloop.core.packing import packed, unpacked
 from metaloop.core.records import (
     CurvePoint,
+    Measure,
     Protocol,
     Result,
     Trial,
     Verdict,
     candidate_from_json,
+    measures_json,
 )
 from metaloop.core.statistics import EpisodeScores
 from metaloop.core.strict_json import checked_json
@@ -65,6 +68,11 @@ def result_columns(result: Result) -> Columns:
         "ci95_new": None if result.ci95_new is None else float(result.ci95_new),
         "units": int(result.units),
     }
+
+
+def seen_columns(result: Result) -> Columns:
+    """Returns what was seen of a sealed part: a result with what other metrics said."""
+    return {**result_columns(result), "metrics": to_json_text(measures_json(result))}
 
 
 def protocol_columns(protocol: Protocol) -> Columns:
@@ -275,7 +283,7 @@ def opening(row: Row) -> Opening:
         subject=row["subject"],
         purpose=row["purpose"],
         protocol=protocol(row),
-        result=None if row["metric"] is None else result(row),
+        result=None if row["metric"] is None else replace(result(row), metrics=_measures(row)),
     )
 
 
@@ -292,6 +300,24 @@ def job(row: Row) -> StoredJob:
 def artefact(row: Row) -> Artefact:
     """Returns an artefact."""
     return Artefact(**{name: row[name] for name in Artefact.__dataclass_fields__})
+
+
+def _measures(row: Row) -> tuple[Measure, ...]:
+    """Returns what other metrics said; nothing where an older version did not record it."""
+    if row["metrics"] is None:
+        return ()
+    told = _json(row["metrics"])
+    if not isinstance(told, dict):
+        raise ValueError("metrics that are no object")
+    return tuple(
+        Measure(
+            metric=name,
+            value=_figure(one["value"]),
+            ci95=_figure(one["ci95"]),
+            ci95_new=None if one["ci95_new"] is None else _figure(one["ci95_new"]),
+        )
+        for name, one in told.items()
+    )
 
 
 def _json(text: str) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from sqlite3 import Connection
 
 APPLICATION_ID = 0x6D6C6F70  # "mlop"
-VERSION = 2
+VERSION = 3
 
 TABLES = """
 CREATE TABLE meta (
@@ -154,7 +154,8 @@ CREATE TABLE openings (
     ci95 REAL,
     episodes INTEGER,
     ci95_new REAL,
-    units INTEGER NOT NULL DEFAULT 0
+    units INTEGER NOT NULL DEFAULT 0,
+    metrics TEXT                          -- JSON: what other metrics said of the same episodes
 );
 CREATE TABLE artefacts (
     id INTEGER PRIMARY KEY,
@@ -218,8 +219,13 @@ def _to_version_2(connection: Connection) -> None:
     connection.execute(next(tables))
 
 
+def _to_version_3(connection: Connection) -> None:
+    """Adds what further metrics said of what was seen."""
+    connection.execute("ALTER TABLE openings ADD COLUMN metrics TEXT")
+
+
 # UPGRADES[n] brings version n to n + 1, inside one transaction that also sets the new version.
-UPGRADES: dict[int, Callable[[Connection], None]] = {1: _to_version_2}
+UPGRADES: dict[int, Callable[[Connection], None]] = {1: _to_version_2, 2: _to_version_3}
 
 
 def create_tables(connection: Connection) -> None:

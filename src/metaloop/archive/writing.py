@@ -275,13 +275,13 @@ class Writing(ABC):
             "subject": rows.to_text(subject),
             "purpose": rows.to_text(purpose),
             **rows.protocol_columns(protocol),
-            **({} if result is None else rows.result_columns(result)),
+            **({} if result is None else rows.seen_columns(result)),
         }
         return OpeningId(self._insert("openings", values))
 
     def finish_opening(self, opening: OpeningId, result: Result) -> None:
         """Adds what was seen to an opening recorded before."""
-        self._update("openings", opening, rows.result_columns(result))
+        self._update("openings", opening, rows.seen_columns(result))
 
     def add_artefact(
         self, run: RunId, name: str, media_type: str, content: bytes, caption: str = ""

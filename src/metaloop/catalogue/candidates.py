@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
-from metaloop.catalogue.learners import EVOLVED, LEARNERS, PROGRAM, learner_entry
+from metaloop.catalogue.learners import EVOLVED, OWN, PROGRAM, learner_entry, learners_for
 from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import (
     CUSTOM,
@@ -39,6 +40,10 @@ _PLAIN_OPTIONS: Mapping[str, tuple[str, tuple[float, ...]]] = {
     "logistic_regression": ("inverse_strength", (10.0, 1.0, 100.0, 0.1, 1000.0, 0.01)),
     "ridge": ("initial_lambda", (0.1, 1.0, 0.01, 10.0)),
 }
+
+
+_TASKS = {"classes": "classification", "real": "regression"}
+_BLIND = ("mean_of_support",)  # to inputs: one view is enough
 
 
 def make_candidate(
@@ -84,7 +89,7 @@ def catalogue_candidates(
     `shrunk`: with nets that begin on shrunk images, where they can.
     """
     kind = objective(spec.objective).target_kind
-    fitting = sorted(name for name in LEARNERS if kind in learner_class(name).target_kinds)
+    fitting = learners_for(kind, offered=True)
     trained = [name for name in fitting if learner_entry(name).trunk != "none"]
     candidates = [make_candidate(name, input_format, spec, shrunk=shrunk) for name in trained]
     return [*plain_candidates(spec), *candidates]
@@ -95,16 +100,16 @@ def plain_candidates(spec: TaskSpec) -> list[Candidate]:
 
     They learn nothing from other classes but where these lie: methods without training, and ridge
     regression as it begins, on the inputs themselves. A view is named even where it is usual: which
-    one that is depends on the learner. Of real targets there is ridge regression alone.
+    one that is depends on the learner.
     """
     kind = objective(spec.objective).target_kind
-    names = [name for name in LEARNERS if learner_entry(name).trunk == "none"]
-    names += [name for name in _PLAIN_OPTIONS if name not in names and name in LEARNERS]
-    names = [name for name in names if kind in learner_class(name).target_kinds]
+    fitting = learners_for(kind, offered=True)
+    names = [name for name in fitting if learner_entry(name).trunk == "none"]
+    names += [name for name in _PLAIN_OPTIONS if name not in names and name in fitting]
     grid = [
         (guess, place, _plain(name, view, guess))
         for name in names
-        for place, view in enumerate(_VIEWS)
+        for place, view in enumerate(_VIEWS if name not in _BLIND else _VIEWS[:1])
         for guess in range(len(_PLAIN_OPTIONS.get(name, ("", (0.0,)))[1]))
     ]
     grid.sort(key=lambda each: each[:2])
@@ -124,12 +129,16 @@ def build_learner(
     input_format: InputFormat,
     objective_name: str,
     module: nn.Module | None = None,
+    own: BlackBoxLearner | None = None,
 ) -> Learner:
-    """Returns the candidate's learner for these inputs; `module` is the user's own net, if any.
+    """Returns the candidate's learner for these inputs.
 
+    `module` is the user's own net and `own` the user's own learner, where the candidate has such.
     Raises `MetaloopError` for a candidate beyond the limits of `limits.py`, before it is built.
     """
     check_candidate(candidate)
+    if candidate.learner.name == OWN:
+        return _own(candidate, input_format, objective_name, own)
     constructor = learner_class(candidate.learner.name)
     _check_targets(candidate.learner.name, objective(objective_name).target_kind)
     options = dict(candidate.learner.options)
@@ -137,11 +146,12 @@ def build_learner(
         options.pop("trunk", None)  # who trains its net
         options["source"] = candidate.program or ""
     if issubclass(constructor, BlackBoxLearner):
-        options |= {"view": view_of(candidate.net, "raw"), "input_format": input_format}
+        usual = learner_entry(candidate.learner.name).view
+        options |= {"view": view_of(candidate.net, usual), "input_format": input_format}
     else:
         options["net"] = build_net(candidate.net, input_format, module)
-    if "real" in constructor.target_kinds:
-        options["objective"] = objective(objective_name)
+        if "real" in constructor.target_kinds:
+            options["objective"] = objective(objective_name)
     try:
         return constructor(**options)
     except TypeError as error:
@@ -164,20 +174,53 @@ def trunk_of(candidate: Candidate) -> str:
         learner, program = Choice(learner.options["trunk"]), None
     trunk = learner_entry(learner.name).trunk
     shared = Choice(trunk, {} if trunk == "classifier" else learner.options)
-    return Candidate(shared, candidate.net, candidate.plan, candidate.data, program).identity
+    return replace(candidate, learner=shared, program=program).identity
+
+
+def own_candidate(learner: BlackBoxLearner) -> Candidate:
+    """Returns the candidate that stands for a learner of the user's own."""
+    options = {"class": type(learner).__name__[:40], "described": repr(learner)[:2000]}
+    return Candidate(Choice(OWN, options), Choice(RAW, {VIEW: learner.view}), Plan("none"))
+
+
+def _own(
+    candidate: Candidate,
+    input_format: InputFormat,
+    objective_name: str,
+    own: BlackBoxLearner | None,
+) -> Learner:
+    described = candidate.learner.options.get("described", "a learner")
+    if own is None:
+        raise MetaloopError(
+            f"this model's learner is of your own ({_short(described)}); load it from Python with "
+            "learner=<that learner>"
+        )
+    given = own_candidate(own)
+    if (given.learner, given.net) != (candidate.learner, candidate.net):
+        raise MetaloopError(
+            f"this model's learner is {_short(described)}, but learner= is {_short(repr(own))}"
+        )
+    kind = objective(objective_name).target_kind
+    if kind not in own.target_kinds:
+        raise MetaloopError(f"{_short(repr(own))} cannot learn {_TASKS[kind]} tasks")
+    return replace(own, input_format=input_format)
+
+
+def _short(text: object) -> str:
+    line = " ".join(str(text).split())
+    return line if len(line) <= 120 else f"{line[:120]}..."
 
 
 def with_module(candidate: Candidate, module: nn.Module) -> Candidate:
     """Returns the candidate with a net that is the user's own module."""
     net = Choice(CUSTOM, {"class": type(module).__qualname__})
-    return Candidate(candidate.learner, net, candidate.plan, candidate.data, candidate.program)
+    return replace(candidate, net=net)
 
 
 def _check_targets(name: str, kind: str) -> None:
     kinds = learner_class(name).target_kinds
     if kind not in kinds:
-        wanted = {"classes": "classification", "real": "regression"}[kind]
-        fitting = sorted(n for n in LEARNERS if kind in learner_class(n).target_kinds)
+        fitting = ", ".join(learners_for(kind))
         raise MetaloopError(
-            f"learner '{name}' cannot learn {wanted} tasks; those that can: {', '.join(fitting)}"
+            f"learner '{name}' cannot learn {_TASKS[kind]} tasks; those that can: {fitting}"
         )

@@ -9,7 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from metaloop.catalogue.views import in_view, needs_view, seen_family
+from metaloop.catalogue.features import Tell
+from metaloop.catalogue.offered import NONE, offered
+from metaloop.catalogue.sights import in_view, seen_as
+from metaloop.catalogue.views import detail_of, own_format
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, MetaloopError, unknown_name
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
@@ -20,6 +24,7 @@ from metaloop.tasks.glyphs import cache_folder, read_glyphs
 from metaloop.tasks.groups import GroupFamily, group_family, seen_groups
 from metaloop.tasks.readers import read, read_frame
 from metaloop.tasks.readers.download import download_omniglot
+from metaloop.tasks.readers.tables import is_table
 from metaloop.tasks.recognising import (
     Recognised,
     Seen,
@@ -69,6 +74,30 @@ _SIDES = (8, 256)  # pixels; larger ones would only be smoother
 
 
 @dataclass(frozen=True)
+class DataOptions:
+    """How DATA is meant, read and split, where it does not say so itself: what a user may ask for.
+
+    `image_size`, `classes_at` and `value_range` are for folders and images, `columns` for tables
+    and data frames, as in `tasks.readers.read`; `view` is a name of the table of views (None: what
+    is best on `search`); `backbone`: the frozen encoders that inputs may be seen through: `none`,
+    `auto` (those installed), names, or an encoder. `split_seed` deals the classes; `strict` leaves
+    nothing out in silence.
+    """
+
+    image_size: int | None = None
+    split_seed: int = 0
+    classes_at: int | None = None
+    value_range: ValueRange | None = None
+    columns: Mapping[str, str | Sequence[str]] | None = None
+    view: str | None = None
+    strict: bool = False
+    backbone: str | Encoder = NONE
+
+
+AS_IT_IS = DataOptions()
+
+
+@dataclass(frozen=True)
 class OpenedData:
     """A family with what is known about where it came from."""
 
@@ -81,61 +110,68 @@ class OpenedData:
 
 def open_data(
     data: Any,
+    options: DataOptions = AS_IT_IS,
     *,
-    image_size: int | None = None,
-    split_seed: int = 0,
     parts: Mapping[str, Sequence[str]] | None = None,
     seen: Seen | None = None,
     input_format: InputFormat | None = None,
-    strict: bool = False,
-    classes_at: int | None = None,
-    value_range: ValueRange | None = None,
-    columns: Mapping[str, str | Sequence[str]] | None = None,
-    view: FittedView | str | None = None,
+    view: FittedView | None = None,
+    detail: int = 0,
+    features: Sequence[str] = (),
+    tell: Tell | None = None,
 ) -> OpenedData:
     """Returns the family that DATA is: a built-in name, a path, a data frame, or a `Reading`.
 
-    `view`: that of a model, or the name of one, for data that are no tensors; None takes the best.
-    `classes_at` and `value_range` are for folders and images, `columns` for tables and data frames,
-    as in `tasks.readers.read`. `input_format`, `parts` and `seen` are those of a model that is to
-    be used on the data: classes that it knows are in the parts that they had, all others in `test`.
+    `input_format`, `parts`, `seen` and `view` are those of a model that is to be used on the data:
+    classes that it knows are in the parts that they had, all others in `test`. `detail`: the side
+    in pixels at which images are kept beside, for encoders that will see them later. `features`:
+    the columns that a table must have, in this order; by default those that the model knows. `tell`
+    is called while an encoder sees them, with how many it has seen and how many there are.
     Names win over paths; write `./glyphs` for a folder of that name. Raises `DataError`.
     """
     if isinstance(data, TaskFamily):
         return OpenedData(data, "a family")
     if isinstance(data, str) and data == "sinusoid":
         return OpenedData(SinusoidFamily(), FAMILIES["sinusoid"].summary)
+    own = None if input_format is None else own_format(view, input_format)
+    features = features or (() if own is None else own.columns)
     if isinstance(data, Reading):
         reading = data
     elif not isinstance(data, str | Path):
-        reading = read_frame(data, columns=columns, strict=strict)
+        reading = read_frame(
+            data, columns=options.columns, strict=options.strict,
+            features=features,
+        )  # fmt: skip
     else:
-        asked = {"strict": strict, "classes_at": classes_at, "value_range": value_range}
-        reading = _read(data, image_size, input_format, asked | {"columns": columns})
-    if view is None or isinstance(view, str):
+        named = offered(options.backbone, "images") if _may_be_images(data) else ()
+        sides = [detail, detail_of(view), *(encoder.card.size for encoder in named)]
+        reading = _read(data, options, own, max(sides), features)
+    if view is None:
         _check_shape(reading, input_format)
     if reading.store.values is not None:
-        if view is not None:
+        if view is not None or options.view is not None:
             raise DataError(f"{reading.name} is seen as it is; leave --view away")
         groups, left_out, known = group_family(
-            reading, split_seed=split_seed, parts=parts, seen=seen, input_format=input_format
-        )
+            reading, split_seed=options.split_seed, parts=parts, seen=seen,
+            input_format=input_format,
+        )  # fmt: skip
         opened = OpenedData(groups, reading.kind, left_out, reading.notes, known)
     else:
         if parts is None:
             _check_enough(data, reading)
-        opened = _in_classes(reading, split_seed, parts, seen, input_format, view)
-    _check_strict(reading, opened.left_out, strict)
+        opened = _in_classes(reading, options, parts, seen, input_format, view, tell)
+    _check_strict(reading, opened.left_out, options.strict)
     return opened
 
 
 def _in_classes(
     reading: Reading,
-    split_seed: int,
+    options: DataOptions,
     parts: Mapping[str, Sequence[str]] | None,
     seen: Seen | None,
     input_format: InputFormat | None,
-    view: FittedView | str | None,
+    view: FittedView | None,
+    tell: Tell | None,
 ) -> OpenedData:
     """The family of a reading whose tasks are classes: split, and only then seen in a view."""
     recognised = None
@@ -145,19 +181,22 @@ def _in_classes(
         recognised = recognise(store, seen, parts) if seen else recognise_by_name(store, parts)
     family, left_out = class_family(
         reading,
-        split_seed=split_seed,
+        split_seed=options.split_seed,
         split=recognised.split if recognised else None,
         input_format=input_format,
     )
-    notes = reading.notes
-    if view is not None and not isinstance(view, str):
-        family = in_view(family, view)
-    elif needs_view(family.store.inputs):
-        family, told = seen_family(family, view)
-        notes = (*notes, told)
-    elif view is not None:
-        raise DataError(f"{family.name} is seen as it is; leave --view away")
+    told: tuple[str, ...] = ()
+    if view is not None:
+        family = in_view(family, view, tell)
+    else:
+        family, told = seen_as(family, options.view, options.backbone, tell)
+    notes = (*reading.notes, *told)
     return OpenedData(family, reading.kind, left_out, notes, recognised)
+
+
+def _may_be_images(data: str | Path) -> bool:
+    """Whether an encoder of images may be of use: tables are none, and built-in images small."""
+    return not is_table(Path(data)) and not (isinstance(data, str) and _is_built_in(data))
 
 
 def data_name(data: Any) -> str:
@@ -178,35 +217,41 @@ def _check_strict(reading: Reading, left_out: Sequence[LeftOut], strict: bool) -
 
 def _read(
     data: str | Path,
-    image_size: int | None,
+    options: DataOptions,
     input_format: InputFormat | None,
-    asked: Mapping[str, Any],
+    detail: int,
+    features: Sequence[str],
 ) -> Reading:
     channels: int | None = None
+    image_size = options.image_size
     polarity: Literal["as_is", "ink"] | None = None
     if input_format is not None and input_format.kind == "image":
         channels, image_size = input_format.shape[0], input_format.shape[1]
         polarity = input_format.polarity
     if isinstance(data, str) and _is_built_in(data):
         for name in ("classes_at", "value_range", "columns"):
-            if asked[name]:
-                option = name.replace("_", "-")
-                raise DataError(f"--{option} is for data of your own; leave it away for '{data}'")
+            if getattr(options, name):
+                flag = name.replace("_", "-")
+                raise DataError(f"--{flag} is for data of your own; leave it away for '{data}'")
         if image_size is not None and not _SIDES[0] <= image_size <= _SIDES[1]:
             raise DataError(
                 f"the images of '{data}' can be {_SIDES[0]} to {_SIDES[1]} pixels wide, "
                 f"got {image_size}"
             )
-        options: dict[str, Any] = {} if image_size is None else {"image_size": image_size}
+        sized: dict[str, Any] = {} if image_size is None else {"image_size": image_size}
         if channels is not None and data == "digits":
-            options["channels"] = channels
+            sized["channels"] = channels
         reader = FAMILIES[data].read
         assert reader is not None
-        return reader(**options)
+        return reader(**sized)
     if isinstance(data, str) and not Path(data).exists() and data.isidentifier():
         near = unknown_name("family", data, FAMILIES)
         raise DataError(f"there is no file or folder '{data}', and {near}")
-    return read(data, image_size=image_size, channels=channels, polarity=polarity, **asked)
+    return read(
+        data, image_size=image_size, channels=channels, polarity=polarity, strict=options.strict,
+        classes_at=options.classes_at, value_range=options.value_range, columns=options.columns,
+        detail=detail, features=features,
+    )  # fmt: skip
 
 
 def _is_built_in(name: str) -> bool:

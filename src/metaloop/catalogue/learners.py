@@ -6,13 +6,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import unknown_name
 from metaloop.core.learner import Learner
+from metaloop.core.views import View
+from metaloop.guests.sklearn import (
+    ExtraTrees,
+    GaussianNaiveBayes,
+    ShrunkDiscriminant,
+    SupportVectorMachine,
+)
 from metaloop.learners.anil import Anil
 from metaloop.learners.baselinepp import BaselinePlusPlus
 from metaloop.learners.fomaml import FirstOrderMaml
+from metaloop.learners.gaussian_process import GaussianProcess
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.learners.maml import Maml
+from metaloop.learners.mean_of_support import MeanOfSupport
 from metaloop.learners.nearest_centroid import NearestCentroid
 from metaloop.learners.nearest_neighbour import NearestNeighbour
 from metaloop.learners.protonet import ProtoNet
@@ -31,12 +41,16 @@ class LearnerEntry:
     `trunk` names what training its net serves: learners with the same trunk (and net and plan)
     share one trained net. `none` needs no training, `classifier` is the whole-class classifier.
     `starts_slowly`: a few seconds of training on images show nothing of what it can do.
+    `view`: the form in which one without a net sees its inputs, unless another is chosen.
+    `offered`: whether the loop tries it by itself; guests wait until they are named.
     """
 
     constructor: Callable[..., Learner]
     summary: str
     trunk: str
     starts_slowly: bool = False
+    view: View = "raw"
+    offered: bool = True
 
 
 LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
@@ -53,8 +67,34 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "evolved_gradient",
             starts_slowly=True,
         ),
+        "extra_trees": LearnerEntry(
+            ExtraTrees,
+            "randomised trees, of classes or values (scikit-learn)",
+            "none",
+            offered=False,
+        ),
         "fomaml": LearnerEntry(
             FirstOrderMaml, "MAML without second derivatives", "fomaml", starts_slowly=True
+        ),
+        "gaussian_naive_bayes": LearnerEntry(
+            GaussianNaiveBayes,
+            "a smoothed Gaussian a class and feature (scikit-learn)",
+            "none",
+            view="standardised",
+            offered=False,
+        ),
+        "gaussian_process": LearnerEntry(
+            GaussianProcess,
+            "plain baseline of regression; its kernel is chosen on tasks",
+            "none",
+            view="standardised",
+        ),
+        "lda": LearnerEntry(
+            ShrunkDiscriminant,
+            "linear discriminants, covariance shrunk (scikit-learn)",
+            "none",
+            view="standardised",
+            offered=False,
         ),
         "logistic_regression": LearnerEntry(
             LogisticRegressionLearner, "plain baseline on the inputs (scikit-learn)", "none"
@@ -64,6 +104,9 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "initial weights from which few gradient steps learn",
             "maml",
             starts_slowly=True,
+        ),
+        "mean_of_support": LearnerEntry(
+            MeanOfSupport, "constant baseline of regression: the mean target", "none"
         ),
         "nearest_centroid": LearnerEntry(
             NearestCentroid, "plain baseline: nearest class mean of the inputs", "none"
@@ -77,13 +120,22 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
         "simpleshot": LearnerEntry(
             SimpleShot, "centred, normalised class means on a whole-class net", "classifier"
         ),
+        "svm": LearnerEntry(
+            SupportVectorMachine,
+            "support vectors, of classes or values (scikit-learn)",
+            "none",
+            view="standardised",
+            offered=False,
+        ),
     }
 )
 
 
 EVOLVED = "evolved_gradient"  # its program, if it has one, is the inner loss
+OWN = "own"  # a learner of the user's own, which is given beside its file
 PROGRAM = "program"  # a learner that a program describes; `catalogue/programs.py` has known ones
 
+_OWN_ENTRY = LearnerEntry(BlackBoxLearner, "a learner of your own", "none", offered=False)
 _PROGRAM_ENTRY = LearnerEntry(ProgramLearner, "a learning algorithm written as a program", PROGRAM)
 
 
@@ -91,9 +143,21 @@ def learner_entry(name: str) -> LearnerEntry:
     """Returns the entry of this name; raises `UnknownNameError` naming near matches."""
     if name == PROGRAM:
         return _PROGRAM_ENTRY
+    if name == OWN:
+        return _OWN_ENTRY
     if name not in LEARNERS:
         raise unknown_name("learner", name, LEARNERS)
     return LEARNERS[name]
+
+
+def learners_for(target_kind: str, *, offered: bool = False) -> list[str]:
+    """Returns the names of learners of such targets, in order; only those `offered` by the loop."""
+    return sorted(
+        name
+        for name, entry in LEARNERS.items()
+        if target_kind in entry.constructor.target_kinds  # type: ignore[attr-defined]
+        and (entry.offered or not offered)
+    )
 
 
 def embeds(name: str) -> bool:

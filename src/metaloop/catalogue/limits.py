@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, Literal, final, get_args, get_origin, get_type_hints
 
-from metaloop.catalogue.learners import EVOLVED, LEARNERS, PROGRAM
+from metaloop.catalogue.learners import EVOLVED, LEARNERS, OWN, PROGRAM
 from metaloop.core.errors import MetaloopError, unknown_name
 from metaloop.core.inner_loop import NormPolicy
 from metaloop.core.records import Candidate, Choice, Plan
@@ -22,10 +22,12 @@ from metaloop.engine.augmentation import AUGMENTATIONS
 
 MOST_STEPS = 10_000  # of one adaptation
 MOST_MEMBERS = 16  # nets joined into one
+_OF_A_MEMBER = {"name", "options", "candidate", "piece"}
 MOST_GENERATORS = 16  # operators in a data recipe
 _MOST_LAYERS = 128
 _WIDEST = 1 << 16  # units or channels of one layer
 _MOST_SHOWN = 40  # characters of a value in an error
+_LONGEST_DESCRIPTION = 2000  # characters
 
 
 class Limit(ABC):
@@ -117,6 +119,21 @@ class Name(Limit):
         return f"a name of up to {_MOST_SHOWN} characters"
 
 
+@final
+@dataclass(frozen=True)
+class Text(Limit):
+    """Any text up to a length."""
+
+    longest: int
+
+    def holds(self, value: Any) -> bool:
+        """Whether the value is such a text."""
+        return isinstance(value, str) and len(value) <= self.longest
+
+    def __str__(self) -> str:
+        return f"a text of up to {self.longest} characters"
+
+
 Limits = Mapping[str, Limit]
 
 _SWITCH = OneOf((False, True))
@@ -147,16 +164,28 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "norm": OneOf(get_args(NormPolicy)),
             "trunk": _TRUNKS,
         },
+        "extra_trees": {"num_trees": _STEPS},
         "fomaml": _BY_STEPS,
+        "gaussian_naive_bayes": {"smoothing": _STRENGTH},
+        "gaussian_process": {
+            "length_scale": _STRENGTH,
+            "noise": _STRENGTH,
+            "offset": Real(0.0, 1e12),
+            "slope": Real(0.0, 1e12),
+        },
+        "lda": {},
         "logistic_regression": {"inverse_strength": _STRENGTH, "max_iterations": _STEPS},
         "maml": _BY_STEPS,
+        "mean_of_support": {},
         "nearest_centroid": {},
         "nearest_neighbour": {},
+        OWN: {"class": Name(), "described": Text(_LONGEST_DESCRIPTION)},
         PROGRAM: {"trunk": _TRUNKS},
         "protonet": {"all_pairs": _SWITCH},
         "rfs": {"inverse_strength": _STRENGTH, "num_iterations": _STEPS},
         "ridge": {"initial_lambda": _STRENGTH},
         "simpleshot": {"scale": Real(0.0, 1e6)},
+        "svm": {"penalty": _STRENGTH},
     }
 )
 
@@ -268,7 +297,8 @@ def _members(net: Choice) -> Sequence[Choice]:
         raise MetaloopError(f"a joined net has 1 to {MOST_MEMBERS} members, got {got}")
     chosen = []
     for member in members:
-        known = isinstance(member, Mapping) and not set(member) - {"name", "options", "candidate"}
+        known = isinstance(member, Mapping) and not set(member) - _OF_A_MEMBER
+        known = known and type(member.get("piece", 0)) is int
         options = member.get("options", {}) if known else None
         if not isinstance(options, Mapping) or not isinstance(member.get("name"), str):
             raise MetaloopError(f"a member of a joined net has name and options: {_shown(member)}")

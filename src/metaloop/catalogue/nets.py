@@ -98,10 +98,33 @@ def _module(net: Choice, input_format: InputFormat) -> nn.Module:
     return module if view == USUAL_VIEW else Viewed(module, input_format, view)
 
 
+@dataclass(frozen=True)
+class _Member:
+    """A part of a joined net: which piece of the inputs it sees (None: all), and its format."""
+
+    net: Choice
+    piece: int | None
+    input_format: InputFormat
+
+
+def _members(net: Choice, input_format: InputFormat) -> list[_Member]:
+    found = []
+    for member in net.options["members"]:
+        piece = member.get("piece")
+        known = len(input_format.pieces)
+        if (piece is None) != (known == 0) or (piece is not None and not 0 <= piece < known):
+            raise MetaloopError(
+                f"a member of a joined net sees piece {piece} of inputs that have {known} pieces"
+            )
+        seen = input_format if piece is None else input_format.pieces[piece]
+        found.append(_Member(Choice(member["name"], member.get("options", {})), piece, seen))
+    return found
+
+
 def _joined(net: Choice, input_format: InputFormat, widths: Sequence[int]) -> nn.Module:
-    members = [Choice(m["name"], m.get("options", {})) for m in net.options["members"]]
-    modules = [_module(member, input_format) for member in members]
-    return Joined(modules, widths)
+    members = _members(net, input_format)
+    modules = [_module(member.net, member.input_format) for member in members]
+    return Joined(modules, widths, input_format, [member.piece for member in members])
 
 
 def _fresh(
@@ -129,8 +152,7 @@ def build_net(
                 f"net=<that module>"
             )
         return FunctionalNet(input_format, module=module)
-    parts = [part for _, part in skeletons(choice, input_format)]
-    widths = _checked_widths(choice, input_format, parts)
+    widths = _checked_widths(choice, input_format)
     build = partial(_fresh, choice, input_format, widths)
     return FunctionalNet(input_format, build=build, num_features=sum(widths))
 
@@ -141,20 +163,24 @@ def skeletons(choice: Choice, input_format: InputFormat) -> list[tuple[str, nn.M
     The prefix is empty where it is one net, else `members.<n>.`. Raises as `build_net` does.
     """
     check_net(choice)
+    parts = [_skeleton(part.net, part.input_format) for part in _parts(choice, input_format)]
     if choice.name != JOINED:
-        return [("", _skeleton(choice, input_format))]
-    members = [Choice(m["name"], m.get("options", {})) for m in choice.options["members"]]
-    return [
-        (f"members.{place}.", _skeleton(member, input_format))
-        for place, member in enumerate(members)
-    ]
+        return [("", parts[0])]
+    return [(f"members.{place}.", part) for place, part in enumerate(parts)]
 
 
-def _checked_widths(
-    choice: Choice, input_format: InputFormat, parts: list[nn.Module]
-) -> tuple[int, ...]:
+def _parts(choice: Choice, input_format: InputFormat) -> list[_Member]:
+    """Returns the members of a joined net, or the net itself."""
+    if choice.name == JOINED:
+        return _members(choice, input_format)
+    return [_Member(choice, None, input_format)]
+
+
+def _checked_widths(choice: Choice, input_format: InputFormat) -> tuple[int, ...]:
     """Returns the number of features of each part; `MetaloopError` if all are too costly."""
-    costs = [cost_of(part, input_format.shape) for part in parts]
+    shapes = [part.input_format.shape for part in _parts(choice, input_format)]
+    parts = [part for _, part in skeletons(choice, input_format)]
+    costs = [cost_of(part, shape) for part, shape in zip(parts, shapes, strict=True)]
     for what, cost, most in (
         ("parameters", sum(cost.parameters for cost in costs), MOST_PARAMETERS),
         ("numbers in a layer", max(cost.largest_layer for cost in costs), LARGEST_LAYER),

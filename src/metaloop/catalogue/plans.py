@@ -24,7 +24,7 @@ def usual_plan(learner: str, input_format: InputFormat, spec: TaskSpec) -> Plan:
     augmentation = default_augmentation(input_format)
     if trunk == "none":
         return Plan("none")
-    if spec.objective == "regression":
+    if not spec.ways:
         return _regression_plan(trunk, spec)
     if trunk == "classifier":
         return _optimised(

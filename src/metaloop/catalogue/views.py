@@ -1,36 +1,50 @@
-"""The table of views: how inputs that are no tensors are seen as tensors, and which view is best.
+"""The table of views: how raw inputs are seen as tensors.
 
-A view is fitted on `train` alone. Where data can be seen in several ways, `seen_family` measures
-them on `search` and takes the best; what it has found is told in its notes.
+A view is fitted on `train` alone. Besides those of the table there are three that need no fitting:
+inputs as they are, what a frozen encoder makes of them, and several views beside each other. Which
+views a family is seen in is chosen in `sights.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from metaloop.catalogue.candidates import build_learner
-from metaloop.catalogue.nets import RAW, VIEW
-from metaloop.core.columns import Column, Taken, Texts, described, length, pieces_of, take
+from metaloop.catalogue.backbones import open_backbone
+from metaloop.core.columns import (
+    Column,
+    Taken,
+    described,
+    flat_beside,
+    kind_of,
+    length,
+    pieces_of,
+    take,
+)
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, ModelFileError, unknown_name
-from metaloop.core.fitted_view import FittedView
-from metaloop.core.records import PARTS, Candidate, Choice, Part, Plan
+from metaloop.core.fitted_view import AS_IS, BESIDE, FittedView
+from metaloop.core.inputs import InputFormat
+from metaloop.core.records import Choice
 from metaloop.domains.text import tfidf
-from metaloop.engine.evaluation import evaluate
 from metaloop.tasks.family import ClassFamily
 
+ENCODER = "encoder"  # the view that is a frozen encoder's features; which one is in its options
 _AT_ONCE = 4096  # examples seen in one go
 _MOST_BYTES = 1 << 30  # of all examples in a view
 _MOST_FEATURES, _LEAST_FEATURES = 2048, 256
-_EPISODES, _WAYS, _FITTING_EXAMPLES = 300, 5, 50_000
+_MOST_OF_ENCODER = 1 << 16
+_FITTING_EXAMPLES = 50_000
 
 Assets = dict[str, Tensor]
+Expected = dict[str, tuple[tuple[int, ...], torch.dtype]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,7 @@ class ViewEntry:
     takes: str
     fit: Callable[[Taken], Assets]
     see: Callable[[Mapping[str, Tensor], Taken, int], Tensor]
-    expected: dict[str, tuple[tuple[int, ...], torch.dtype]]
+    expected: Expected
 
 
 def _of_terms(terms: str, summary: str) -> ViewEntry:
@@ -81,106 +95,189 @@ def view_entry(name: str) -> ViewEntry:
     return VIEWS[name]
 
 
-def check_view(view: FittedView) -> None:
-    """Raises `ModelFileError` unless the view of a file from a stranger can be used as it is."""
-    if view.choice.name not in VIEWS:
+def view_of_encoder(encoder: Encoder) -> FittedView:
+    """Returns the view that is this encoder's features; it keeps the encoder at hand."""
+    card = encoder.card
+    options = {
+        "name": card.name,
+        "takes": card.takes,
+        "weights": card.weights,
+        "size": card.size,
+        "features": card.features,
+    }
+    return FittedView(Choice(ENCODER, options), encoders={card.weights: encoder})
+
+
+def takes(view: FittedView) -> str:
+    """Returns the kind of raw inputs that a view is for: `texts`, `images`, ...; "" if any."""
+    kinds = [_takes(piece) for piece in view.pieces]
+    return next((kind for kind in kinds if kind), "")
+
+
+def _takes(piece: FittedView) -> str:
+    if piece.choice.name == ENCODER:
+        return str(piece.choice.options["takes"])
+    return VIEWS[piece.choice.name].takes if piece.choice.name in VIEWS else ""
+
+
+def detail_of(view: FittedView | None) -> int:
+    """Returns the side in pixels at which a view's encoder wants to see images; 0 without one."""
+    pieces = [] if view is None else [p for p in view.pieces if p.choice.name == ENCODER]
+    return max((int(piece.choice.options["size"]) for piece in pieces), default=0)
+
+
+def own_format(view: FittedView | None, input_format: InputFormat) -> InputFormat | None:
+    """Returns the format of inputs as they are: None where a view has nothing of them as such."""
+    if view is None:
+        return input_format
+    places = [place for place, p in enumerate(view.pieces) if p.choice.name == AS_IS.choice.name]
+    return input_format.pieces[places[0]] if places and input_format.pieces else None
+
+
+def read_format(view: FittedView | None, input_format: InputFormat) -> InputFormat:
+    """Returns the format in which raw inputs are read: that of a view's encoder, if it has one.
+
+    What a net sees beside an encoder is read again, in its own (`own_format`).
+    """
+    side = detail_of(view)
+    if not side:
+        return input_format
+    return InputFormat("image", (3, side, side), (0.0,) * 3, (1.0,) * 3)
+
+
+def check_view(view: FittedView, input_format: InputFormat) -> Expected:
+    """Returns the assets that the view of a file from a stranger is to have, by name.
+
+    Raises `ModelFileError` unless it can be used as it is and makes inputs of that format.
+    """
+    if view.choice.name == BESIDE:
+        return _check_beside(view, input_format)
+    features: Any = view.choice.options.get("features")
+    known = {"features"}
+    if view.choice.name == ENCODER:
+        known, most = {"name", "takes", "weights", "size", "features"}, _MOST_OF_ENCODER
+        expected: Expected = {}
+    elif view.choice.name in VIEWS:
+        most, expected = _MOST_FEATURES, VIEWS[view.choice.name].expected
+    else:
         raise ModelFileError(
             f"the model sees its inputs as '{view.choice.name}', a view that this metaloop does "
             f"not have; upgrade metaloop"
         )
-    features = view.choice.options.get("features")
-    if set(view.choice.options) != {"features"} or type(features) is not int:
+    if set(view.choice.options) != known or type(features) is not int:
         raise ModelFileError("the model file is damaged: its view has no number of features")
-    if not 1 <= features <= _MOST_FEATURES:
-        raise ModelFileError(f"a view has 1 to {_MOST_FEATURES} features, got {features}")
+    if not 1 <= features <= most:
+        raise ModelFileError(f"a view has 1 to {most} features, got {features}")
+    if view.choice.name == ENCODER:
+        _check_encoder(view.choice)
+    if tuple(input_format.shape) != (features,):
+        raise ModelFileError(
+            f"the model file is damaged: it sees inputs as {features} features, and takes inputs "
+            f"of shape {tuple(input_format.shape)}"
+        )
+    return expected
 
 
-def seen(view: FittedView, column: Column) -> Tensor:
-    """Returns the examples of a column as the view sees them, float32 `[N, features]`.
+def _check_beside(view: FittedView, input_format: InputFormat) -> Expected:
+    of = view.choice.options.get("of")
+    told = isinstance(of, list | tuple) and all(
+        isinstance(each, Mapping)
+        and set(each) <= {"name", "options"}
+        and isinstance(each.get("name"), str)
+        and isinstance(each.get("options", {}), Mapping)
+        and each["name"] != BESIDE
+        for each in of
+    )
+    if not told or len(view.pieces) != len(input_format.pieces):
+        raise ModelFileError("the model file is damaged: its views do not fit its inputs")
+    expected: Expected = {}
+    for place, (piece, part) in enumerate(zip(view.pieces, input_format.pieces, strict=True)):
+        if piece.choice != AS_IS.choice:
+            wanted = check_view(piece, part)
+            expected |= {f"{place}.{name}": shape for name, shape in wanted.items()}
+    return expected
 
-    Raises `DataError` for a column of another kind than the view is for.
+
+def _check_encoder(choice: Choice) -> None:
+    kinds = {"name": str, "takes": str, "weights": str, "size": int, "features": int}
+    for option, kind in kinds.items():
+        if type(choice.options[option]) is not kind:
+            raise ModelFileError(f"the model file is damaged: its encoder has no {option}")
+
+
+def encoder_of(view: FittedView) -> Encoder:
+    """Returns the encoder of a view, opened by its name where it is not at hand.
+
+    Raises `MetaloopError` if it is not installed, and `ModelFileError` if its weights are others.
     """
-    entry = view_entry(view.choice.name)
-    if described(column) != entry.takes:
-        raise DataError(f"the model takes {entry.takes}, got {described(column)}")
-    features = int(view.choice.options["features"])
+    name, weights = view.choice.options["name"], view.choice.options["weights"]
+    if weights in view.encoders:
+        return view.encoders[weights]
+    encoder: Encoder = _opened(name, view.choice.options["takes"])
+    if encoder.card.weights != weights:
+        raise ModelFileError(
+            f"the model sees its inputs through '{name}' with the weights {weights}, those here "
+            f"are {encoder.card.weights}; install the version that it was made with"
+        )
+    return encoder
+
+
+@lru_cache(maxsize=4)
+def _opened(name: str, kind: str) -> Encoder:
+    """The encoder of this name, kept open: a model is asked for one batch after another."""
+    return open_backbone(name, takes=kind)
+
+
+def seen(view: FittedView, column: Column, detail: Column | None = None) -> Tensor:
+    """Returns the examples of a column as the view sees them: float32 `[N, features]`.
+
+    `detail`: the same examples as encoders want them. Raises `DataError` for a column of another
+    kind than the view is for.
+    """
+    if view.choice.name == BESIDE:
+        return flat_beside([seen(piece, column, detail) for piece in view.pieces])
     rows = torch.split(torch.arange(length(column)), _AT_ONCE)
+    if view.choice == AS_IS.choice:
+        return torch.cat([_tensor(take(column, some)) for some in rows])
+    if view.choice.name == ENCODER:
+        encoder = encoder_of(view)
+        source = column if detail is None else detail
+        _check_kind(source, encoder.card.takes)
+        return torch.cat([encoder.encode(take(source, some)) for some in rows])
+    entry = view_entry(view.choice.name)
+    _check_kind(column, entry.takes)
+    features = int(view.choice.options["features"])
     return torch.cat([entry.see(view.assets, take(column, some), features) for some in rows])
 
 
-def seen_texts(view: FittedView, texts: Sequence[str]) -> Tensor:
-    """Returns the same for texts in memory."""
-    return seen(view, Texts.of(texts))
+def _tensor(taken: Taken) -> Tensor:
+    if not isinstance(taken, Tensor):
+        raise DataError("the model takes inputs of one shape as they are, got others")
+    return taken
 
 
-def in_view(family: ClassFamily, view: FittedView) -> ClassFamily:
-    """Returns the family with its inputs in that view; the raw ones stay beside them."""
-    inputs = seen(view, family.store.inputs)
-    store = replace(family.store, inputs=inputs)
-    return replace(family, store=store, view=view, raw=family.store)
-
-
-def seen_family(family: ClassFamily, name: str | None = None) -> tuple[ClassFamily, str]:
-    """Returns the family in the view of this name, or in the best one, and what to say of it.
-
-    The best is the one by which the nearest class mean is right most often, with one and with five
-    examples of each class, in tasks of `search`.
-    """
-    fitting = [key for key, e in VIEWS.items() if e.takes == described(family.store.inputs)]
-    if name is not None:
-        entry = view_entry(name)
-        if name not in fitting:
-            raise DataError(
-                f"{family.name} has {described(family.store.inputs)}, the view '{name}' is for "
-                f"{entry.takes}; leave --view away"
-            )
-        return in_view(family, fitted(family, name)), f"texts are seen as {VIEWS[name].summary}"
-    if not fitting:
-        raise DataError(f"{family.name}: there is no view for {described(family.store.inputs)}")
-    measured = {key: _accuracy(family, fitted(family, key)) for key in fitting}
-    best = max(measured, key=lambda key: measured[key])
-    others = ", ".join(f"{k} {100 * v:.1f}" for k, v in measured.items() if k != best)
-    told = (
-        f"texts are seen as {VIEWS[best].summary}: nearest class means are right in "
-        f"{100 * measured[best]:.1f} % on 'search' (other views: {others})"
-    )
-    return in_view(family, fitted(family, best)), told
+def _check_kind(column: Column, kind: str) -> None:
+    if kind_of(column) != kind:
+        raise DataError(f"the model takes {kind}, got {described(column)}")
 
 
 def fitted(family: ClassFamily, name: str) -> FittedView:
-    """Returns the view of this name, fitted on the training classes of a family."""
+    """Returns the view of this name, fitted on the training classes of a family as it came."""
+    store = family.raw or family.store
     rows = family.labelled("train")[0]
     if len(rows) > _FITTING_EXAMPLES:
         rows = rows[np.linspace(0, len(rows) - 1, _FITTING_EXAMPLES).astype(np.int64)]
-    choice = Choice(name, {"features": _num_features(len(family.store))})
-    return FittedView(choice, view_entry(name).fit(family.store.take(rows)))
+    choice = Choice(name, {"features": _num_features(len(store))})
+    return FittedView(choice, view_entry(name).fit(store.take(rows)))
+
+
+def fitting_views(column: Column) -> tuple[str, ...]:
+    """Returns the names of the table's views that are for such a column, in its order."""
+    kind = kind_of(column)
+    return tuple(name for name, entry in VIEWS.items() if entry.takes == kind)
 
 
 def _num_features(num_examples: int) -> int:
     """As many as there is room for, a power of two."""
     possible = max(_LEAST_FEATURES, _MOST_BYTES // (4 * max(1, num_examples)))
     return int(min(_MOST_FEATURES, 1 << (possible.bit_length() - 1)))
-
-
-def _accuracy(family: ClassFamily, view: FittedView) -> float:
-    """The mean accuracy of the nearest class mean on tasks of `search`, of one and five shots."""
-    small = _of_parts(family, ("train", "search"))
-    looked_at = in_view(small, view)
-    candidate = Candidate(Choice("nearest_centroid"), Choice(RAW, {VIEW: "unit"}), Plan("none"))
-    learner = build_learner(candidate, looked_at.input_format, "classification")
-    found = []
-    for shots in (1, 5):
-        ways = min(_WAYS, small.largest_ways("search", shots))
-        if ways < 2:  # classes of few examples
-            continue
-        spec = small.spec(ways, shots, part="search")
-        found.append(evaluate(learner, {}, looked_at, "search", spec, _EPISODES)[0].value)
-    return float(np.mean(found)) if found else 0.0
-
-
-def _of_parts(family: ClassFamily, parts: Sequence[Part]) -> ClassFamily:
-    """The family without the classes of other parts: there is less to look at."""
-    kept = np.sort(np.concatenate([family.parts[part] for part in parts]))
-    gone = np.setdiff1d(np.arange(len(family.store.classes)), kept)
-    places = {p: np.searchsorted(kept, family.parts[p] if p in parts else []) for p in PARTS}
-    return replace(family, store=family.store.without(gone), parts=places)

@@ -34,18 +34,13 @@ def data(
     """Say what DATA is read as: classes, examples, parts, and what is left out and why."""
     with Progress(style_of(not quiet)) as progress:
         progress.status(f"reading {data}")
-        from metaloop.catalogue import open_data
+        from metaloop.catalogue import DataOptions, open_data
 
-        opened = open_data(
-            data,
-            image_size=image_size,
-            split_seed=split_seed,
-            strict=strict,
-            classes_at=classes_at,
-            value_range=options.value_range(value_range),
-            columns=options.columns(columns),
-            view=view,
-        )
+        meant = DataOptions(
+            image_size, split_seed, classes_at, options.value_range(value_range),
+            options.columns(columns), view, strict,
+        )  # fmt: skip
+        opened = open_data(data, meant)
         report = describe(opened)
         progress.left_out(opened.left_out)
     if as_json:

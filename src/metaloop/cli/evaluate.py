@@ -52,7 +52,7 @@ def evaluate(
     their parts; all others are test.
     """
     from metaloop.api import evaluate as figures_of
-    from metaloop.report.figures import intervals_text
+    from metaloop.report.figures import intervals_text, measures_text
 
     figures = figures_of(
         model, data, part=part, ways=ways, shots=shots, queries=queries, episodes=episodes,
@@ -63,6 +63,8 @@ def evaluate(
         print_json(figures.to_json())
         return
     print(figures)
+    if figures.metrics:
+        print(measures_text(figures.result))
     print(intervals_text(figures.result))
     if figures.recognised is not None:
         print(_recognised(figures.recognised))

@@ -85,8 +85,8 @@ def read_support(
     With `real` the answers are numbers, from an npz or a table. Raises `DataError` if there is
     nothing, or if an image cannot be read.
     """
-    where, input_format = f"support '{path}'", model.input_format
-    if model.view is not None:
+    where, input_format = f"support '{path}'", model.read_format
+    if model.takes == "texts":
         options.refuse_depth(where)
         return Support(*text_support(path, options.columns))
     if is_table(path) and path.is_file():
@@ -129,9 +129,9 @@ def read_inputs(
     Images are opened later. Raises `DataError` for a path that holds nothing of the model's kind.
     """
     groups: list[Inputs] = []
-    input_format = model.input_format
+    input_format = model.read_format
     for path in paths:
-        if model.view is not None:
+        if model.takes == "texts":
             groups.append(Inputs(*text_inputs(path, columns)))
             continue
         if is_table(path) and path.is_file():

@@ -35,6 +35,7 @@ def learn(
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
     view: options.View = None,
+    backbone: options.Backbone = "auto",
     also: Annotated[
         list[str] | None,
         typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
@@ -61,10 +62,10 @@ def learn(
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
-    unparsed = {"value_range": value_range, "columns": columns}
+    unparsed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     try:
         run, code = learn_from(
-            data, out=out, strict=strict, resume=resume, progress=not quiet,
+            data, out=out, strict=strict, resume=resume, progress=not quiet, backbone=backbone,
             value_range=options.value_range(value_range), columns=options.columns(columns), **asked,
         ), 0  # fmt: skip
     except Interrupted as stop:
@@ -74,20 +75,25 @@ def learn(
     if run.status == "interrupted":
         _say_what_was_saved(run.content)
         say_how_to_go_on("learn", data, {"out": run.out, **asked, **unparsed})
-        return code
-    if not as_json:
+    elif not as_json:
         _print(run)
-    return 0  # even if it was asked to stop when it had finished
+    return code if run.status == "interrupted" else 0  # it had finished when it was asked to stop
+
+
+def _unusual(backbone: str) -> str | None:
+    return None if backbone == "auto" else backbone
 
 
 def _print(run: LearnResult) -> None:
     from metaloop.api.learned import COLUMNS
-    from metaloop.report.figures import intervals_text
+    from metaloop.report.figures import intervals_text, measures_text
 
     print_table(COLUMNS, run.leaderboard.table, numbers=("search", "promotion", "steps", "CPU s"))
     best, model, test = run.content["best"], str(run.path), run.test
     assert test is not None
     print(f"\n{best['learner']} / {best['net']}: {test}")
+    if test.metrics:
+        print(measures_text(test.result))
     print(intervals_text(test.result))
     print(run.content["certainty"])
     if test.better_than_chance is False:
@@ -96,7 +102,7 @@ def _print(run: LearnResult) -> None:
         print()
         _print_digits(run.content["digits"])
     print(f"\nmodel    {model}\narchive  {run.archive}")
-    if test.metric != "accuracy":
+    if not test.ways:
         print("\nnext: give it a few rows of a new group, and rows to predict")
         print(f"  metaloop predict {shlex.quote(model)} --support ROWS.csv NEW_ROWS.csv")
         print("or from Python: metaloop.load(model).fit(X, y).predict(X_new)")

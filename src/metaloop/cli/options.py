@@ -107,6 +107,14 @@ View = Annotated[
         help="How texts are seen: see 'metaloop list views'. (default: what is best on 'search')",
     ),
 ]
+Backbone = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|none|NAME",
+        help="The pretrained encoder that inputs may be seen through: see 'metaloop list "
+        "backbones'. auto: those installed, if they are better than none.",
+    ),
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse data of which anything has to be left out.")
 ]

@@ -160,7 +160,7 @@ def _predict(
 
     if not isinstance(group.X, list):
         return group.names, estimator.predict_proba(group.X)
-    input_format = model_of(estimator).input_format
+    input_format = model_of(estimator).read_format
     try:
         return group.names, estimator.predict_proba(as_sources(group.X, input_format, value_range))
     except DataError:

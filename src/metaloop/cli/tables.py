@@ -34,7 +34,8 @@ def table_support(
             f"'{answer}'; remove it or complete it"
         )
     role = "target" if real else "label"
-    features = feature_columns(table, width, {**(columns or {}), role: answer})
+    roles = {**(columns or {}), role: answer}
+    features = feature_columns(table, width, roles, input_format.columns)
     if real:
         single_group(table, features, columns)
     note = f"columns: {role} '{answer}', {width} columns of numbers"
@@ -54,7 +55,7 @@ def table_inputs(
         for role, names in (columns or {}).items()
     }
     present = {role: names for role, names in there.items() if names}
-    features = feature_columns(table, _width(path, input_format), present)
+    features = feature_columns(table, _width(path, input_format), present, input_format.columns)
     return [f"{path}[{row}]" for row in range(len(table))], numbers_of(table, features)
 
 

@@ -34,6 +34,7 @@ def train(
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
     view: options.View = None,
+    backbone: options.Backbone = "none",
     strict: options.Strict = False,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -47,6 +48,7 @@ def train(
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
     asked |= {"image_size": image_size, "classes_at": classes_at, "view": view}
+    asked |= {"backbone": backbone}
     unparsed = {"value_range": value_range, "columns": columns}
     try:
         trained = train_on(

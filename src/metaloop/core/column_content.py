@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from metaloop.core.columns import (
+    Beside,
     Column,
     Ragged,
     Segments,
@@ -31,6 +32,10 @@ def hash_into(digest: Any, column: Column) -> None:
         for name, each in sorted(column.items()):
             digest.update(f"{name}\0".encode())
             hash_into(digest, each)
+        return
+    if isinstance(column, Beside):
+        for piece in column.pieces:
+            hash_into(digest, piece)
         return
     pieces = column.pieces if isinstance(column, Segments) else (column,)
     tensors = [piece for piece in pieces if isinstance(piece, Tensor)]
@@ -50,8 +55,10 @@ def hash_into(digest: Any, column: Column) -> None:
 
 def row_hashes(column: Column) -> list[bytes]:
     """Returns a hash of the content of every example, 16 bytes: equal for equal examples alone."""
-    if isinstance(column, dict):
-        fields = [row_hashes(each) for _, each in sorted(column.items())]
+    if isinstance(column, dict | Beside):
+        named = {} if isinstance(column, Beside) else dict(sorted(column.items()))
+        several = column.pieces if isinstance(column, Beside) else named.values()
+        fields = [row_hashes(each) for each in several]
         return [_hash(b"".join(row)) for row in zip(*fields, strict=True)]
     if isinstance(column, Segments):
         return [row for piece in column.pieces for row in row_hashes(piece)]
@@ -81,6 +88,8 @@ def to_tensors(column: Column, name: str) -> dict[str, Tensor]:
         return {f"{name}.values": column.values.cpu(), f"{name}.values_ends": column.ends}
     if isinstance(column, Segments):
         return to_tensors(whole(column), name)
+    if isinstance(column, Beside):
+        raise TypeError("views beside each other are written one by one")
     if any("." in field for field in column):
         raise ValueError(f"names of fields have no dots, got {sorted(column)}")
     named = [to_tensors(each, f"{name}.of.{field}") for field, each in column.items()]

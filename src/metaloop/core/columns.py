@@ -6,6 +6,7 @@ A column of N examples is one of
     Texts       strings, as UTF-8 in one tensor
     Ragged      sequences of different lengths, `[length, *shape]` each: waveforms, tokens, items
     Segments    columns of one kind behind each other: enlarging data copies nothing
+    Beside      tensors of the same examples, flat and beside each other
     dict        columns by name: several fields of the same examples
 
 `take` gathers rows of any of them. All content is in tensors, so that a column can be mapped from
@@ -14,6 +15,7 @@ a file, hashed and sent to another process as tensors are; only what is taken is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +27,7 @@ from torch import Tensor
 
 from metaloop.core.errors import DataError
 
-Column: TypeAlias = Union[Tensor, "Texts", "Ragged", "Segments", "dict[str, Column]"]
+Column: TypeAlias = Union[Tensor, "Texts", "Ragged", "Segments", "Beside", "dict[str, Column]"]
 Taken: TypeAlias = Union[Tensor, "tuple[str, ...]", "dict[str, Taken]"]
 
 
@@ -131,6 +133,31 @@ class Segments:
         return taken
 
 
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """Inputs of N examples in several views, one beside the other: `[N, features of all]`.
+
+    Each of the `pieces` has inputs of one shape. What is taken is flat, in float32, images of bytes
+    from 0 to 1; nothing is copied before.
+    """
+
+    pieces: tuple[Column, ...]
+
+    def __len__(self) -> int:
+        return length(self.pieces[0])
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Returns these rows, float32 `[*rows, features]`."""
+        return flat_beside([cast(Tensor, take(piece, rows)) for piece in self.pieces], rows.dim())
+
+
+def flat_beside(inputs: Sequence[Tensor], axes: int = 1) -> Tensor:
+    """Returns inputs, each `[*rows, *shape]` with so many axes of rows, as `[*rows, features]`."""
+    parts = [each.flatten(axes) if each.dim() > axes else each[..., None] for each in inputs]
+    floats = [part.float() / 255 if part.dtype == torch.uint8 else part.float() for part in parts]
+    return torch.cat(floats, dim=-1)
+
+
 def take(column: Column, rows: Tensor) -> Taken:
     """Returns these rows (int64 of any shape, `[*rows]`) of a column.
 
@@ -153,6 +180,8 @@ def chosen(column: Column, rows: Tensor) -> Column:
         return {name: chosen(each, rows) for name, each in column.items()}
     if isinstance(column, Segments):
         return chosen(whole(column), rows)
+    if isinstance(column, Beside):
+        return Beside(tuple(chosen(piece, rows) for piece in column.pieces))
     starts, ends = _bounds(column.ends, rows)
     values = column.utf8 if isinstance(column, Texts) else column.values
     places = [torch.arange(int(start), int(end)) for start, end in zip(starts, ends, strict=True)]
@@ -222,8 +251,8 @@ def moved(column: Column, device: torch.device | str) -> Column:
         return column.to(device)
     if isinstance(column, dict):
         return {name: moved(each, device) for name, each in column.items()}
-    if isinstance(column, Segments):
-        return Segments(tuple(moved(each, device) for each in column.pieces))
+    if isinstance(column, Segments | Beside):
+        return type(column)(tuple(moved(each, device) for each in column.pieces))
     return Ragged(column.values.to(device), column.ends) if isinstance(column, Ragged) else column
 
 
@@ -233,7 +262,7 @@ def device_of(column: Column) -> torch.device:
         return column.device
     if isinstance(column, dict):
         return device_of(next(iter(column.values())))
-    if isinstance(column, Segments):
+    if isinstance(column, Segments | Beside):
         return device_of(column.pieces[0])
     return column.values.device if isinstance(column, Ragged) else torch.device("cpu")
 
@@ -242,7 +271,24 @@ def shape_of(column: Column) -> tuple[int, ...]:
     """Returns the shape of one example where all have the same, else `()`."""
     if isinstance(column, Segments):
         return shape_of(column.pieces[0])
+    if isinstance(column, Beside):
+        return (sum(math.prod(shape_of(piece)) for piece in column.pieces),)
     return tuple(column.shape[1:]) if isinstance(column, Tensor) else ()
+
+
+def kind_of(column: Column) -> str:
+    """Returns what examples are to views: `texts`, `images`, `recordings`, `vectors`; else ""."""
+    if isinstance(column, Segments):
+        return kind_of(column.pieces[0])
+    if isinstance(column, Texts):
+        return "texts"
+    if isinstance(column, Ragged):
+        return "recordings" if column.values.dim() == 1 else ""
+    if not isinstance(column, Tensor):
+        return ""
+    if column.dtype == torch.uint8 and column.dim() == 4:
+        return "images"
+    return "vectors" if column.dim() == 2 else ""
 
 
 def described(column: Column) -> str:
@@ -255,6 +301,8 @@ def described(column: Column) -> str:
         return "texts"
     if isinstance(column, Ragged):
         return f"sequences of shape {tuple(column.values.shape[1:])}"
+    if isinstance(column, Beside):
+        return " beside ".join(described(piece) for piece in column.pieces)
     return f"inputs of shape {tuple(column.shape[1:])}"
 
 

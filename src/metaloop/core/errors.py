@@ -51,6 +51,14 @@ class DivergenceError(MetaloopError):
     """Training or adaptation produced numbers that are not finite."""
 
 
+class GuestError(MetaloopError):
+    """Another library, behind a learner or a view, failed, or answered what nobody can use."""
+
+
+class MissingExtraError(MetaloopError):
+    """A library that something needs is not installed; the message names the extra."""
+
+
 class MachineError(MetaloopError):
     """The machine failed, not what was tried on it: a lost folder, a full disk, no memory."""
 
@@ -83,6 +91,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _NO_MEMORY)
+
+
+def missing_extra(what: str, extra: str) -> MissingExtraError:
+    """Returns the error for a library that is not installed, with the extra that brings it.
+
+    >>> print(missing_extra("learner 'keras_cnn'", "keras"))
+    learner 'keras_cnn' needs an extra that is not installed: pip install 'metaloop[keras]'
+    """
+    return MissingExtraError(
+        f"{what} needs an extra that is not installed: pip install 'metaloop[{extra}]'"
+    )
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:

@@ -6,20 +6,26 @@ What a view does with them is in the table of `catalogue/views.py`.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from metaloop.core.column_content import hash_into
+from metaloop.core.encoder import Encoder
 from metaloop.core.records import Choice
 
 
 @dataclass(frozen=True, eq=False)
 class FittedView:
-    """The choice of a view and its `assets`, tensors by name: what was fitted on `train` alone."""
+    """The choice of a view and its `assets`, tensors by name: what was fitted on `train` alone.
+
+    `encoders` are those at hand that it may need, by the hash of their weights.
+    """
 
     choice: Choice
-    assets: dict[str, Tensor]
+    assets: dict[str, Tensor] = field(default_factory=dict)
+    encoders: Mapping[str, Encoder] = field(default_factory=dict, repr=False)
 
     @property
     def identity(self) -> str:
@@ -27,3 +33,37 @@ class FittedView:
         sha = hashlib.sha256(f"{self.choice.name}{sorted(self.choice.options.items())}".encode())
         hash_into(sha, dict(self.assets))
         return sha.hexdigest()[:16]
+
+    @property
+    def pieces(self) -> tuple[FittedView, ...]:
+        """The views that it has beside each other: itself where it is one."""
+        if self.choice.name != BESIDE:
+            return (self,)
+        return tuple(
+            FittedView(
+                Choice(each["name"], each.get("options", {})),
+                {
+                    name.removeprefix(f"{place}."): tensor
+                    for name, tensor in self.assets.items()
+                    if name.startswith(f"{place}.")
+                },
+                self.encoders,
+            )
+            for place, each in enumerate(self.choice.options["of"])
+        )
+
+
+BESIDE = "beside"  # the view that is others beside each other; they are in its options
+AS_IS = FittedView(Choice("as_is"))  # inputs that are tensors already
+
+
+def beside(views: Sequence[FittedView]) -> FittedView:
+    """Returns one view that sees inputs in all of these, flat and one after the other."""
+    choices = [{"name": v.choice.name, "options": dict(v.choice.options)} for v in views]
+    assets = {
+        f"{place}.{name}": tensor
+        for place, view in enumerate(views)
+        for name, tensor in view.assets.items()
+    }
+    encoders = {weights: one for view in views for weights, one in view.encoders.items()}
+    return FittedView(Choice(BESIDE, {"of": choices}), assets, encoders)

@@ -158,5 +158,4 @@ def loss_after_adapting(
         one_task, support.inputs, support.targets, support.mask, query.inputs, query.mask
     )
     loss = objective.loss(outputs, query.targets, query.mask)
-    score = objective.score(outputs.detach(), query.targets, query.mask).mean()
-    return MetaLoss(loss, {objective.metric: score})
+    return MetaLoss(loss, objective.shown(outputs.detach(), query.targets, query.mask))

@@ -9,7 +9,8 @@ everything the model ever sees.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,6 +36,9 @@ class InputFormat:
     (images: 0 to 1). `polarity`: `ink` if images whose border is bright are inverted when read, so
     that what is drawn is high; `as_is` otherwise. `target_mean`, `target_deviation`: one number for
     every real target; empty where targets are classes, or are taken as they are.
+    `pieces`: of a vector that is several inputs beside each other (what joined nets see that have
+    views of their own), the format of each, in order; its own `mean` and `deviation` are empty.
+    `columns`: the names of a vector's numbers where they come from a table, in order.
     """
 
     kind: Literal["image", "vector"]
@@ -44,6 +48,14 @@ class InputFormat:
     polarity: Literal["as_is", "ink"] = "as_is"
     target_mean: tuple[float, ...] = field(default=(), metadata=_LATER)
     target_deviation: tuple[float, ...] = field(default=(), metadata=_LATER)
+    pieces: tuple[InputFormat, ...] = field(default=(), metadata=_LATER)
+    columns: tuple[str, ...] = field(default=(), metadata=_LATER)
+
+    @staticmethod
+    def beside(pieces: Sequence[InputFormat]) -> InputFormat:
+        """Returns the format of inputs of these formats, flat and one behind the other."""
+        total = sum(math.prod(piece.shape) for piece in pieces)
+        return InputFormat("vector", (total,), (), (), pieces=tuple(pieces))
 
     def to_float(self, inputs: Tensor) -> Tensor:
         """Returns float32 inputs `[..., *shape]`: images 0 to 1, vectors as they are."""
@@ -70,12 +82,25 @@ class InputFormat:
 
     def normalise(self, inputs: Tensor) -> Tensor:
         """Returns `(inputs - mean) / deviation` of float inputs `[..., *shape]`."""
+        if self.pieces:
+            parts = zip(self.pieces, self.parted(inputs), strict=True)
+            axes = [piece.normalise(part).flatten(-len(piece.shape)) for piece, part in parts]
+            return torch.cat(axes, dim=-1)
         device = inputs.device
         moments = self._moments.get(device)
         if moments is None:  # what is stored is not read again: two threads may make two tables
             moments = self._moments[device] = _apart(lambda: self._made_moments(device))
         mean, deviation = moments
         return (inputs - mean) / deviation
+
+    def parted(self, inputs: Tensor) -> list[Tensor]:
+        """Returns the pieces of inputs `[..., features]`, each `[..., *shape]` of its format."""
+        sizes = [math.prod(piece.shape) for piece in self.pieces]
+        parts = torch.split(inputs, sizes, dim=-1)
+        return [
+            part.reshape(*part.shape[:-1], *piece.shape)
+            for piece, part in zip(self.pieces, parts, strict=True)
+        ]
 
     def _target_moments(self, like: Tensor) -> tuple[Tensor, Tensor]:
         mean = torch.tensor(self.target_mean, dtype=torch.float64, device=like.device)

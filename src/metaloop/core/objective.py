@@ -1,4 +1,4 @@
-"""Objectives: the loss a task is learned with and the metric it is reported in."""
+"""Objectives: the loss a task is learned with and the metrics it is reported in."""
 
 from __future__ import annotations
 
@@ -9,31 +9,58 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from metaloop.core import metrics
 from metaloop.core.errors import unknown_name
+from metaloop.core.metrics import Metric, Scores, errors
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Loss and metric of a task.
+    """Loss and metrics of a task; the first metric is the primary one, which decides.
 
     `loss(outputs, targets, mask)` is a scalar for one task (`[N, ...]`) and for stacked ones.
-    `score(outputs, targets, mask)` is the metric per task: `[T]` for stacks, a scalar for one.
-    `unit_scores(outputs, targets, mask, units)` is the metric of the queries of each of so many
-    units of a task, `[T, units]`, not a number for one that has none: of classes, or of the
-    task itself where targets are real values.
-    `perfect` is the metric of who is always right, `constant(targets, mask, ways)` that of who
-    answers the same to every query: between them is what there is to gain.
+    `target_kind` is `classes` or `real`: what a learner must be able to learn.
     """
 
     name: str
-    metric: str
-    higher_is_better: bool
-    target_kind: str  # "classes" or "real"
+    target_kind: str
     loss: Callable[[Tensor, Tensor, Tensor], Tensor]
-    score: Callable[[Tensor, Tensor, Tensor], Tensor]
-    unit_scores: Callable[[Tensor, Tensor, Tensor, int], Tensor]
-    perfect: float
-    constant: Callable[[Tensor, Tensor, int], float]
+    metrics: tuple[Metric, ...]
+
+    @property
+    def primary(self) -> Metric:
+        """The metric that the loop goes by and that every figure is in."""
+        return self.metrics[0]
+
+    @property
+    def metric(self) -> str:
+        """The name of the primary metric."""
+        return self.primary.name
+
+    def scores(
+        self, outputs: Tensor, targets: Tensor, mask: Tensor, units: int
+    ) -> dict[str, Scores]:
+        """Returns what every metric that needs tensors alone says of stacked tasks, by its name.
+
+        A pair each: of the tasks `[T]`, of their units `[T, units]`, with a further dimension for
+        metrics of the whole list.
+        """
+        return {
+            metric.name: (
+                metric.score(outputs, targets, mask),
+                metric.unit_scores(outputs, targets, mask, units),
+            )
+            for metric in self.metrics
+            if metric.score is not None and metric.unit_scores is not None
+        }
+
+    def shown(self, outputs: Tensor, targets: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Returns the mean of the primary metric by its name, to be shown while training.
+
+        Empty where the metric needs more than tensors.
+        """
+        score = self.primary.score
+        return {} if score is None else {self.metric: score(outputs, targets, mask).mean()}
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
@@ -42,70 +69,22 @@ def _cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask.flatten(), losses, 0.0).sum() / mask.sum().clamp(min=1)
 
 
-def _accuracy(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    correct = (logits.argmax(-1) == targets) & mask
-    return correct.sum(-1).double() / mask.sum(-1).clamp(min=1)
-
-
-def _accuracy_of_classes(logits: Tensor, targets: Tensor, mask: Tensor, units: int) -> Tensor:
-    own = functional.one_hot(targets, units).bool() & mask.unsqueeze(-1)
-    correct = own & (logits.argmax(-1) == targets).unsqueeze(-1)
-    return correct.sum(-2).double() / own.sum(-2)  # 0 / 0 is not a number
-
-
-def _squared_errors(outputs: Tensor, targets: Tensor) -> Tensor:
-    if outputs.shape != targets.shape:
-        raise ValueError(f"outputs {tuple(outputs.shape)} and targets {tuple(targets.shape)}")
-    return (outputs - targets) ** 2
-
-
 def _mean_squared_error(outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    errors = _squared_errors(outputs, targets).mean(-1)
-    return (errors * mask).sum() / mask.sum().clamp(min=1)
-
-
-def _mean_squared_error_per_task(outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    errors = _squared_errors(outputs.double(), targets.double()).mean(-1)
-    return (errors * mask).sum(-1) / mask.sum(-1).clamp(min=1)
-
-
-def _mean_squared_error_of_task(
-    outputs: Tensor, targets: Tensor, mask: Tensor, units: int
-) -> Tensor:
-    return _mean_squared_error_per_task(outputs, targets, mask).unsqueeze(-1)
-
-
-def _accuracy_of_guessing(targets: Tensor, mask: Tensor, ways: int) -> float:
-    return 1 / ways
-
-
-def _variance(targets: Tensor, mask: Tensor, ways: int) -> float:
-    """The squared error of the mean over all queries of all tasks."""
-    values = targets[mask].double()
-    return float((values - values.mean(0)).square().mean())
+    of_queries = (errors(outputs, targets) ** 2).mean(-1)
+    return (of_queries * mask).sum() / mask.sum().clamp(min=1)
 
 
 CLASSIFICATION = Objective(
     name="classification",
-    metric="accuracy",
-    higher_is_better=True,
     target_kind="classes",
     loss=_cross_entropy,
-    score=_accuracy,
-    unit_scores=_accuracy_of_classes,
-    perfect=1.0,
-    constant=_accuracy_of_guessing,
+    metrics=(metrics.ACCURACY, metrics.LOG_LOSS, metrics.CALIBRATION),
 )
 REGRESSION = Objective(
     name="regression",
-    metric="mse",
-    higher_is_better=False,
     target_kind="real",
     loss=_mean_squared_error,
-    score=_mean_squared_error_per_task,
-    unit_scores=_mean_squared_error_of_task,
-    perfect=0.0,
-    constant=_variance,
+    metrics=(metrics.SQUARED_ERROR, metrics.ABSOLUTE_ERROR, metrics.EXPLAINED),
 )
 OBJECTIVES = {objective.name: objective for objective in (CLASSIFICATION, REGRESSION)}
 
@@ -117,12 +96,17 @@ def objective(name: str) -> Objective:
     return OBJECTIVES[name]
 
 
-def higher_is_better(metric: str) -> bool:
+def metric(name: str) -> Metric:
+    """Returns the metric of this name of any objective; raises `UnknownNameError`."""
+    known = {each.name: each for one in OBJECTIVES.values() for each in one.metrics}
+    if name not in known:
+        raise unknown_name("metric", name, known)
+    return known[name]
+
+
+def higher_is_better(name: str) -> bool:
     """Returns whether more of this metric is better; raises `UnknownNameError`."""
-    for known in OBJECTIVES.values():
-        if known.metric == metric:
-            return known.higher_is_better
-    raise unknown_name("metric", metric, [known.metric for known in OBJECTIVES.values()])
+    return metric(name).scale.higher_is_better
 
 
 def probabilities(logits: Tensor) -> Tensor:

@@ -77,13 +77,18 @@ class DataRecipe:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A whole learning algorithm: learner, net, plan and data recipe."""
+    """A whole learning algorithm: a view of the inputs, learner, net, plan and data recipe.
+
+    `view` is one of those that the family is seen in: "" is its own, others have names, and joined
+    nets may see several beside each other.
+    """
 
     learner: Choice
     net: Choice
     plan: Plan
     data: DataRecipe = DataRecipe()
     program: str | None = None  # source of a generated learner, parsed and never executed
+    view: str = field(default="", metadata=_LATER)
 
     @cached_property
     def identity(self) -> str:
@@ -97,11 +102,12 @@ class Candidate:
 
     @property
     def net_label(self) -> str:
-        """The net's name and its view of the inputs, if one is chosen; of no net the view alone."""
-        view = self.net.options.get("view")
-        if view is None:
-            return self.net.name
-        return str(view) if self.net.name == "raw" else f"{self.net.name} on {view}"
+        """The net's name, the form and the view of its inputs where they are not the usual ones."""
+        form = self.net.options.get("view")
+        name = self.net.name
+        if form is not None:
+            name = str(form) if name == "raw" else f"{name} on {form}"
+        return f"{name} of {self.view}" if self.view else name
 
 
 @dataclass(frozen=True)
@@ -118,11 +124,22 @@ class Protocol:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """What another metric says of the episodes of a `Result`: its mean, with the half-widths."""
+
+    metric: str
+    value: float
+    ci95: float
+    ci95_new: float | None = None
+
+
+@dataclass(frozen=True)
 class Result:
     """A measured value: mean over episodes, half-widths of its 95 % intervals, protocol.
 
     `ci95` is for the classes at hand, as the literature reports it. `ci95_new` is for new classes
     of the family: the `units` (classes, or functions) are a sample, too. None: it cannot be told.
+    `metrics` are what other metrics say of the same episodes, where they were computed.
     """
 
     metric: str
@@ -132,6 +149,7 @@ class Result:
     protocol: Protocol
     ci95_new: float | None = field(default=None, metadata=_LATER)
     units: int = field(default=0, metadata=_LATER)
+    metrics: tuple[Measure, ...] = field(default=(), metadata=_LATER)
 
 
 @dataclass(frozen=True)
@@ -188,6 +206,14 @@ def to_json(record: Any) -> str:
     return _canonical(asdict(record))
 
 
+def measures_json(result: Result) -> dict[str, dict[str, float | None]]:
+    """Returns what other metrics say, by their names: `value`, `ci95` and `ci95_new` of each."""
+    return {
+        each.metric: {"value": each.value, "ci95": each.ci95, "ci95_new": each.ci95_new}
+        for each in result.metrics
+    }
+
+
 def candidate_from_json(text: str) -> Candidate:
     """Returns the candidate that `to_json` wrote; raises `ValueError` or `TypeError` if damaged."""
     read = checked_json(text)
@@ -204,6 +230,7 @@ def candidate_from_json(text: str) -> Candidate:
             original_share=data["original_share"],
         ),
         program=read["program"],
+        view=read.get("view", ""),  # older archives know of one view only
     )
 
 

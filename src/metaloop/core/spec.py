@@ -27,7 +27,7 @@ class TaskSpec:
     num_training_classes: int = 0
 
     def __post_init__(self) -> None:
-        if self.objective == "classification" and self.ways < 2:
+        if self.ways == 1 or (self.ways < 1 and self.objective == "classification"):
             raise EpisodeError(f"a task needs at least 2 ways to tell apart, got {self.ways}")
         if self.shots < 1 or self.queries < 1:
             raise EpisodeError(

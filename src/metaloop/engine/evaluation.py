@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,18 +15,21 @@ from metaloop.core.errors import DivergenceError
 from metaloop.core.examples import Examples, Inputs
 from metaloop.core.inputs import InputFormat, embedded_at_once
 from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams, predict_present
-from metaloop.core.objective import objective
-from metaloop.core.records import Part, Protocol, Result
+from metaloop.core.metrics import Scores
+from metaloop.core.objective import Objective, objective
+from metaloop.core.records import Measure, Part, Protocol, Result
 from metaloop.core.spec import TaskSpec
-from metaloop.core.statistics import EpisodeScores, estimate
+from metaloop.core.statistics import EpisodeScores, Estimate, estimate
 from metaloop.core.task_map import loop_over_tasks, vmap_over_tasks
 from metaloop.tasks.episodes import Episodes, Indices
-from metaloop.tasks.family import TaskFamily, episode_list
+from metaloop.tasks.family import TaskFamily, episode_list, scored_by_tensors
 from metaloop.tasks.store import Store
 
 _NUMBERS_AT_ONCE = 1 << 23  # floats of a stack of tasks: about what a processor's cache holds
 _ACTIVATIONS_PER_INPUT = 16
 _EPISODES_FOR_TARGETS = 100  # to know how widely targets are spread
+
+Scored = Callable[[Objective, Tensor, Tensor, Episodes], Mapping[str, Scores]]
 
 
 class FeatureCache:
@@ -84,11 +88,33 @@ def score_episodes(
     input_format: InputFormat,
     objective_name: str = "classification",
     cache: FeatureCache | None = None,
+    scored: Scored = scored_by_tensors,
 ) -> EpisodeScores:
-    """Returns the metric of every episode, and of each of its units (the classes in it).
+    """Returns the primary metric of every episode, and of each of its units (the classes in it).
 
-    Real targets are told in their own units. Raises `DivergenceError` if a prediction is not a
-    number.
+    The arguments are those of `score_by_all_metrics`.
+    """
+    found = score_by_all_metrics(
+        learner, meta_params, episodes, input_format, objective_name, cache, scored
+    )
+    return found[objective(objective_name).metric]
+
+
+@torch.no_grad()
+def score_by_all_metrics(
+    learner: Learner,
+    meta_params: MetaParams,
+    episodes: Episodes,
+    input_format: InputFormat,
+    objective_name: str = "classification",
+    cache: FeatureCache | None = None,
+    scored: Scored = scored_by_tensors,
+) -> dict[str, EpisodeScores]:
+    """Returns every metric of every episode, and of each of its units, the primary one first.
+
+    Real targets are told in their own units. `scored` is the family's `score`. Raises
+    `DivergenceError` if a prediction is not a number, `ValueError` if `scored` leaves the primary
+    metric out or tells one that the objective does not have.
     """
     judge = objective(objective_name)
     if isinstance(learner, EmbeddingLearner) and cache is None:
@@ -98,28 +124,46 @@ def score_episodes(
         everything = np.concatenate([side.ravel() for side in sides])
         cache.prepare(episodes.store, everything, input_format)
     chunk = _tasks_at_once(episodes, cache.width if cache is not None else 0)
-    units = episodes.units
-    values, unit_values = [], []
+    pieces = []
     for start in range(0, len(episodes), chunk):
         piece = episodes[start : start + chunk]
         if cache is not None:
             assert isinstance(learner, EmbeddingLearner)
             features = partial(cache.features, input_format=input_format)
-            outputs, targets, mask = _embedded_outputs(
+            outputs, targets = _embedded_outputs(
                 learner, meta_params, features, piece, input_format
             )
         else:
-            outputs, targets, mask = _general_outputs(learner, meta_params, piece, input_format)
+            outputs, targets = _general_outputs(learner, meta_params, piece, input_format)
         if bool(outputs.isnan().any()):
             raise DivergenceError(
                 f"{type(learner).__name__} predicted values that are not numbers on "
                 f"inputs of shape {piece.store.input_shape}; the adaptation diverged"
             )
         outputs, targets = input_format.raw_targets(outputs), input_format.raw_targets(targets)
-        values.append(judge.score(outputs, targets, mask).double().cpu().numpy())
-        of_units = judge.unit_scores(outputs, targets, mask, units.shape[1])
-        unit_values.append(of_units.double().cpu().numpy())
-    return EpisodeScores(np.concatenate(values), np.concatenate(unit_values), units)
+        pieces.append(scored(judge, outputs, targets, piece))
+    return _whole(judge, pieces, episodes.units)
+
+
+def _whole(
+    judge: Objective, pieces: Sequence[Mapping[str, Scores]], units: np.ndarray
+) -> dict[str, EpisodeScores]:
+    """Returns the scores of the whole list, of which the pieces are parts."""
+    told, known = pieces[0], [metric.name for metric in judge.metrics]
+    if judge.metric not in told or not set(told) <= set(known):
+        raise ValueError(
+            f"objective '{judge.name}' has the metrics {', '.join(known)}, the first of which must "
+            f"be there; its family's score told of {', '.join(told) or 'none'}"
+        )
+    found = {}
+    for metric in judge.metrics:
+        if metric.name in told:
+            sides = [torch.cat([piece[metric.name][side] for piece in pieces]) for side in (0, 1)]
+            values, unit_values = (side.double().cpu().numpy() for side in sides)
+            if metric.pooled is not None:
+                values, unit_values = metric.pooled(values, unit_values)
+            found[metric.name] = EpisodeScores(values, unit_values, units)
+    return found
 
 
 def evaluate(
@@ -145,12 +189,21 @@ def evaluate_on(
     spec: TaskSpec,
     cache: FeatureCache | None = None,
 ) -> tuple[Result, EpisodeScores]:
-    """Returns the result on these episodes of `part`, and their scores."""
-    scores = score_episodes(
-        learner, meta_params, episodes, family.input_format, spec.objective, cache
+    """Returns the result on these episodes of `part`, all metrics in it, and the primary scores."""
+    found = score_by_all_metrics(
+        learner, meta_params, episodes, family.input_format, spec.objective, cache, family.score
     )
     measured_by = protocol(learner, family, part, spec, episodes)
-    return result_of(scores, objective(spec.objective).metric, measured_by), scores
+    metric = objective(spec.objective).metric
+    scores = found.pop(metric)
+    result = result_of(scores, metric, measured_by)
+    others = (_measure(name, estimate(one)) for name, one in found.items())
+    known = tuple(each for each in others if math.isfinite(each.value))
+    return replace(result, metrics=known), scores
+
+
+def _measure(metric: str, found: Estimate) -> Measure:
+    return Measure(metric, found.value, found.ci95, found.ci95_new)
 
 
 def result_of(scores: EpisodeScores, metric: str, measured_by: Protocol) -> Result:
@@ -179,7 +232,8 @@ def possible_gain(family: TaskFamily, spec: TaskSpec) -> float:
     targets = torch.from_numpy(query.labels)
     if judge.target_kind != "classes":
         targets = episodes.real_targets(query).cpu()
-    gain = abs(judge.perfect - judge.constant(targets, torch.from_numpy(query.mask), spec.ways))
+    metric, mask = judge.primary, torch.from_numpy(query.mask)
+    gain = abs(metric.scale.perfect - metric.constant(targets, mask, spec.ways))
     return gain if gain > 0 else 1.0  # nothing to gain: any difference is as good as none
 
 
@@ -215,7 +269,9 @@ def _embedded_outputs(
     features_of: Callable[[Store, np.ndarray], Tensor],
     episodes: Episodes,
     input_format: InputFormat,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:
+    """Returns outputs and targets `[T, N, ...]` of the queries, standardised where targets are."""
+
     def side(indices: Indices) -> tuple[Tensor, Tensor, Tensor]:
         features = features_of(episodes.store, indices.examples)
         labels = torch.from_numpy(indices.labels).to(features.device)
@@ -224,7 +280,7 @@ def _embedded_outputs(
         return features, labels, torch.from_numpy(indices.mask).to(features.device)
 
     support, support_targets, support_mask = side(episodes.support)
-    query, targets, mask = side(episodes.query)
+    query, targets, _ = side(episodes.query)
     padded = not bool(support_mask.all())
 
     def one_task(features: Tensor, labels: Tensor, present: Tensor, queries: Tensor) -> Tensor:
@@ -233,12 +289,12 @@ def _embedded_outputs(
         return learner.score(meta_params, head, queries)
 
     over_tasks = vmap_over_tasks if learner.vmappable else loop_over_tasks
-    return over_tasks(one_task, support, support_targets, support_mask, query), targets, mask
+    return over_tasks(one_task, support, support_targets, support_mask, query), targets
 
 
 def _general_outputs(
     learner: Learner, meta_params: MetaParams, episodes: Episodes, input_format: InputFormat
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:
     batch = episodes.gather(input_format)
     support, query = batch.support, batch.query
 
@@ -260,4 +316,4 @@ def _general_outputs(
     outputs = over_tasks(
         one_task, support.inputs, support.targets, support.mask, query.inputs, query.mask
     )
-    return outputs, query.targets, query.mask
+    return outputs, query.targets

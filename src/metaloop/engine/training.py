@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from metaloop.core.budget import Budget
-from metaloop.core.errors import DivergenceError, MetaloopError
+from metaloop.core.errors import DivergenceError
 from metaloop.core.examples import Batch
 from metaloop.core.learner import (
     AfterTraining,
@@ -37,6 +37,7 @@ from metaloop.engine.evaluation import FeatureCache, evaluate
 from metaloop.engine.events import Checkpointed, Evaluated, Event, Finished, Progressed
 from metaloop.engine.memory import keep_large_blocks
 from metaloop.engine.optimisation import descend, make_optimisers, rate_factor
+from metaloop.engine.preparing import after_meta_stage
 from metaloop.engine.state import (
     TrainState,
     optimiser_tensors,
@@ -94,12 +95,12 @@ def train(
 
     `spec` is the evaluated task (early figures on `search`: `evaluations` of them, spread over the
     budget and paid from it). `state` is where to go on; its spent steps or seconds count. Learners
-    with nothing to train finish at once.
+    with nothing to train finish at once, or after their meta-stage.
     """
     keep_large_blocks()
     state = initial_state(learner, family, spec, seed) if state is None else state.copy()
     if plan.style == "none" or not trained(state.meta_params):
-        yield Finished("finished", state.meta_params, state)
+        yield _after_meta_stage(learner, state, family, spec, seed)
         return
     run = _Run(learner, family, plan, budget, spec, seed, state)
     due = [(index + 1) / max(evaluations, 1) for index in range(evaluations)]
@@ -138,12 +139,19 @@ def train(
     yield Finished(status, run.result(), snapshot)
 
 
-def train_to_end(events: Iterator[Event]) -> Finished:
-    """Returns the last event of a training run, reading and dropping all before it."""
-    for event in events:
-        if isinstance(event, Finished):
-            return event
-    raise MetaloopError("training ended without a result")
+def _after_meta_stage(
+    learner: Learner, state: TrainState, family: TaskFamily, spec: TaskSpec, seed: int
+) -> Finished:
+    wall, cpu = time.perf_counter(), time.process_time()
+    with torch.no_grad():
+        meta_params = after_meta_stage(learner, state.meta_params, family, spec, seed)
+    state = replace(
+        state,
+        meta_params=meta_params,
+        wall_seconds=time.perf_counter() - wall,
+        cpu_seconds=time.process_time() - cpu,
+    )
+    return Finished("finished", meta_params, state)
 
 
 def _is_due(checkpoints: Checkpoints, run: _Run, seconds_since: float) -> bool:

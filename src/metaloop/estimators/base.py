@@ -21,12 +21,17 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
+from metaloop.core.black_box import BlackBoxLearner
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import InputError
 from metaloop.core.forking import ForkableLock
+from metaloop.core.objective import objective
+from metaloop.core.own import Own
 from metaloop.estimators.baseline import is_baseline
 from metaloop.estimators.files import adapted_file, task_from_file
-from metaloop.estimators.images import image_sources, read_pictures
+from metaloop.estimators.images import Pictures, image_sources, read_pictures
 from metaloop.estimators.labels import input_errors
+from metaloop.estimators.pictures_seen import SeenPictures, read_seen_pictures
 from metaloop.estimators.sparse import SparseRows
 from metaloop.estimators.task import AdaptedTask, RawInputs
 from metaloop.estimators.texts import read_texts
@@ -46,7 +51,7 @@ else:  # a constructor takes whatever it is given, `fit` judges it: not even bea
 Estimator = TypeVar("Estimator", bound="FewShotEstimator")
 
 _replacing = ForkableLock()
-_ESTIMATORS = {"classification": "FewShotClassifier", "regression": "FewShotRegressor"}
+_ESTIMATORS = {"classes": "FewShotClassifier", "real": "FewShotRegressor"}  # by target kind
 
 
 class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
@@ -70,18 +75,20 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         path: str | os.PathLike[str],
         net: nn.Module | None = None,
         value_range: Range = None,
+        learner: BlackBoxLearner | None = None,
+        backbone: Encoder | None = None,
     ) -> Estimator:
         """Returns the estimator in a model file: fitted, if an adapted model was saved.
 
-        `net` is the module that a model with a net of your own needs. Raises `ModelFileError` if
-        the file is damaged, `InputError` if it is for the other kind of estimator, or fitted with
-        another value range than the one that is declared.
+        `net`, `learner`, `backbone`: the module, learner or encoder that a model with such of your
+        own needs. Raises `ModelFileError` if the file is damaged, `InputError` if it is for the
+        other kind of estimator, or fitted with another value range than the one that is declared.
         """
-        content = read_model(path)
+        own, content = Own(net, learner, backbone), read_model(path)
         cls._check_objective(content.spec.objective, f"model file '{path}'")
         if content.kind == "learner":
-            return cls(model_from_file(content, net), value_range=value_range)
-        task = task_from_file(content, net)
+            return cls(model_from_file(content, own), value_range=value_range)
+        task = task_from_file(content, own)
         estimator = cls(
             None if is_baseline(task.model) else task.model,
             keep_support=task.support is not None,
@@ -105,8 +112,8 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         known = self.model if isinstance(self.model, Model) else None
-        image_model = known is not None and known.input_format.kind == "image"
-        if known is not None and known.view is not None:
+        image_model = known is not None and known.takes == "images"
+        if known is not None and known.takes == "texts":
             tags.input_tags.two_d_array, tags.input_tags.string = False, True
             return tags
         tags.input_tags.two_d_array = not image_model
@@ -116,11 +123,11 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _restore(self, task: AdaptedTask, classes: tuple[Label, ...]) -> None:
         """Takes over what a file held."""
-        if task.model.view is None:
+        if task.model.takes in ("images", "vectors"):
             self.n_features_in_ = _num_features(task.model)
         self.task_ = task
         declared = self._declared_range(task.model)
-        if task.model.input_format.kind == "image":
+        if task.model.takes == "images":
             self.value_range_ = task.value_range or declared or BYTES
             if declared not in (None, self.value_range_):
                 raise InputError(
@@ -133,9 +140,10 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def _check_objective(cls, found: str, what: str) -> None:
-        if found != cls.objective:
+        kind = objective(found).target_kind
+        if kind != objective(cls.objective).target_kind:
             raise InputError(
-                f"{what} is of a learner of {found} tasks; use {_ESTIMATORS.get(found, 'another')} "
+                f"{what} is of a learner of {found} tasks; use {_ESTIMATORS[kind]} "
                 f"instead of {cls.__name__}"
             )
 
@@ -158,7 +166,7 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
     def _declared_range(self, model: Model | None) -> ValueRange | None:
         """The range that the constructor was given; raises `InputError` if it has no meaning."""
         declared = declared_range(self.value_range)
-        if declared is not None and (model is None or model.input_format.kind != "image"):
+        if declared is not None and (model is None or model.takes != "images"):
             raise InputError(
                 "value_range says what is black and white in images, but this estimator takes "
                 "no images; leave it away"
@@ -171,11 +179,12 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         `before` is what was learned already: its scale and its features hold.
         """
         declared = self._declared_range(model)
-        if model is not None and model.view is not None:
+        if model is not None and model.takes == "texts":
+            assert model.view is not None
             return read_texts(X, model.view)
-        if model is not None and model.input_format.kind == "image":
+        if model is not None and model.takes == "images":
             known = None if before is None else self.value_range_
-            pictures = read_pictures(X, model.input_format, known, declared)
+            pictures = _read_images(X, model, known, declared)
             if before is None:
                 self.__dict__.pop("feature_names_in_", None)
                 self.n_features_in_ = _num_features(model)
@@ -263,4 +272,12 @@ def check_lengths(inputs: RawInputs, targets: Any) -> None:
 
 
 def _num_features(model: Model) -> int:
-    return int(np.prod(model.input_format.shape))
+    return int(np.prod(model.read_format.shape))
+
+
+def _read_images(
+    X: Any, model: Model, known: ValueRange | None, declared: ValueRange | None
+) -> Pictures | SeenPictures:
+    if model.view is None:
+        return read_pictures(X, model.input_format, known, declared)
+    return read_seen_pictures(X, model.view, model.input_format, known, declared)

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import InputError, MetaloopError, ModelFileError
 from metaloop.core.examples import Examples
 from metaloop.core.learner import EmbeddingLearner
+from metaloop.core.own import NOTHING_OWN, Own
 from metaloop.estimators.task import AdaptedTask, Support, adapt_to, in_settled_layout
 from metaloop.modelfile import ModelFile, flatten_tensors, unflatten_tensors
 from metaloop.modelfile.model import Label
@@ -55,18 +56,18 @@ def adapted_file(task: AdaptedTask, classes: tuple[Label, ...]) -> ModelFile:
     )
 
 
-def task_from_file(content: ModelFile, net: nn.Module | None = None) -> AdaptedTask:
+def task_from_file(content: ModelFile, own: Own = NOTHING_OWN) -> AdaptedTask:
     """Returns the task of an adapted file; raises `ModelFileError` if its parts do not fit."""
-    model = model_from_file(content, net)
+    model = model_from_file(content, own)
     num_classes = len(content.classes)
-    if bool(num_classes) != (content.spec.objective == "classification"):
+    if bool(num_classes) != bool(content.spec.ways):
         raise ModelFileError("the model file is damaged: its classes do not fit its objective")
     try:
         learned = dict(content.state or {})
-        own = {name: learned.pop(name) for name in (_RANGE, _SCALE) if name in learned}
-        value_range = _pair(own[_RANGE]) if _RANGE in own else None
-        if _SCALE in own:
-            _check_scale(own[_SCALE], model)
+        kept = {name: learned.pop(name) for name in (_RANGE, _SCALE) if name in learned}
+        value_range = _pair(kept[_RANGE]) if _RANGE in kept else None
+        if _SCALE in kept:
+            _check_scale(kept[_SCALE], model)
         support = None
         if content.support is not None:
             support = _support(content.support, model, num_classes)
@@ -80,7 +81,7 @@ def task_from_file(content: ModelFile, net: nn.Module | None = None) -> AdaptedT
             _check_state(learned, model, num_classes)
             state = {name: in_settled_layout(tensor) for name, tensor in learned.items()}
             task = AdaptedTask(
-                model, unflatten_tensors(state), num_classes, value_range, own.get(_SCALE), support
+                model, unflatten_tensors(state), num_classes, value_range, kept.get(_SCALE), support
             )
         _check(task)
     except MetaloopError:

@@ -15,6 +15,7 @@ from metaloop.core.forking import check_device
 from metaloop.core.learner import EmbeddingLearner, TaskState
 from metaloop.estimators.baseline import is_baseline, standardisation
 from metaloop.estimators.images import Pictures
+from metaloop.estimators.pictures_seen import SeenPictures
 from metaloop.estimators.sparse import SparseRows
 from metaloop.estimators.texts import TextRows
 from metaloop.models import Model
@@ -25,7 +26,7 @@ _BATCH = 256  # inputs in the net at once: enough for its speed, little memory
 
 
 # A slice of each is a tensor that `Model` takes.
-RawInputs = Tensor | Pictures | SparseRows | TextRows
+RawInputs = Tensor | Pictures | SeenPictures | SparseRows | TextRows
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from metaloop.catalogue.views import seen_texts
+from metaloop.catalogue.views import seen
 from metaloop.core.columns import Texts
 from metaloop.core.errors import DataError, InputError
 from metaloop.core.fitted_view import FittedView
@@ -29,7 +29,7 @@ class TextRows:
         return len(self.texts)
 
     def __getitem__(self, rows: slice) -> Tensor:
-        return seen_texts(self.view, self.texts[rows])
+        return seen(self.view, Texts.of(self.texts[rows]))
 
 
 def read_texts(X: Any, view: FittedView) -> TextRows:

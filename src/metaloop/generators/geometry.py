@@ -1,4 +1,4 @@
-"""New classes from images by moving their pixels: turned, mirrored, under a fixed map, scrambled.
+"""New classes from images by moving their pixels: rotated, mirrored, under a fixed map, scrambled.
 
 A quarter turn of a class is a class of its own: what was a change to be ignored becomes one to be
 told apart. Source of the idea for few-shot learning: Santoro et al. 2016, arXiv:1605.06065.
@@ -22,9 +22,9 @@ _GREATEST_SHIFT = 0.2  # of `affine(1)`, as a share of the side
 
 
 def rotate(classes: Classes, rng: np.random.Generator, degrees: int) -> Classes:
-    """Returns every class turned by all multiples of 90 or of 180 degrees (3 or 1 new ones each).
+    """Returns every class rotated by all multiples of 90 or of 180 degrees (3 or 1 new ones each).
 
-    Raises `DataError` if images that are not square would be turned by 90 degrees.
+    Raises `DataError` if images that are not square would be rotated by 90 degrees.
     """
     height, width = classes.inputs.shape[-2:]
     if degrees == 90 and height != width:
@@ -32,12 +32,12 @@ def rotate(classes: Classes, rng: np.random.Generator, degrees: int) -> Classes:
             f"rotate(90) takes square images, these have {height} x {width}; use rotate(180)"
         )
 
-    def turned(angle: int) -> Classes:
+    def rotated(angle: int) -> Classes:
         return classes.changed(
             f"rotate({angle})", lambda images, _: torch.rot90(images, angle // 90, (-2, -1))
         )
 
-    return joined([turned(angle) for angle in range(degrees, 360, degrees)])
+    return joined([rotated(angle) for angle in range(degrees, 360, degrees)])
 
 
 def flip(classes: Classes, rng: np.random.Generator, direction: str) -> Classes:
@@ -49,7 +49,7 @@ def flip(classes: Classes, rng: np.random.Generator, direction: str) -> Classes:
 def affine(classes: Classes, rng: np.random.Generator, strength: float) -> Classes:
     """Returns every class under an affine map of its own, the same for all its examples.
 
-    `strength` 1 turns by 45 to 90 degrees, scales by up to exp(0.5) along each side, shears by up
+    `strength` 1 rotates by 45 to 90 degrees, scales by up to exp(0.5) along each side, shears by up
     to 0.5 and shifts by up to a fifth of the side; less is in proportion. Where the map looks
     beyond the image, colour images are mirrored and grey ones repeat their edge.
     """

@@ -115,7 +115,7 @@ def _share(low: float, high: float) -> tuple[Parameter, ...]:
 OPERATORS: Mapping[str, Operator] = MappingProxyType(
     {
         "affine": Operator(
-            affine, "a turn, stretch and shift fixed for each class", "image", (_STRENGTH,),
+            affine, "a rotation, stretch and shift fixed for each class", "image", (_STRENGTH,),
             repeats=True,
         ),
         "cutmix": Operator(
@@ -151,7 +151,7 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
             made=lambda options, num_classes: int(options.get("number", 200)),
         ),
         "rotate": Operator(
-            rotate, "turned classes", "image",
+            rotate, "rotated classes", "image",
             (Parameter("degrees", "whole", choices=(90, 180)),),
             made=lambda options, num_classes: (360 // int(options["degrees"]) - 1) * num_classes,
         ),

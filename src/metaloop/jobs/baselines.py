@@ -1,10 +1,11 @@
 """What a worker does with plain baselines: tunes them on `search`, measures the best of each.
 
-Views of the inputs and strengths of regularisation are tried by successive halving, with the shots
-asked for and with five: all of them on few episodes, the best on more, and of every method the best
-one is what the loop has to beat. In a budget of seconds the share of it is small (`SHARE`): where
-data are so large that it does not do for all, the last guesses are left out, and at least the first
-of every method is measured. In a budget of steps all are tried, and nothing hangs on the clock.
+Forms of the inputs and strengths of regularisation are tried by successive halving, with the shots
+asked for and with five: all of them on few episodes, the best on more, and of every method in every
+view the best one is what the loop has to beat. In a budget of seconds the share of it is small
+(`SHARE`): where data are so large that it does not do for all, the last guesses are left out, and
+at least the first of every method in every view is measured. In a budget of steps all are tried,
+and nothing hangs on the clock.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def measure_baselines(
     def figures(candidate: Candidate, episodes: int) -> Figures:
         with warnings.catch_warnings():  # a solver that does not converge shows in the figures
             warnings.simplefilter("ignore")
-            return Scorer(workplace, "search", episodes).figures(partial(assembled, candidate))
+            scorer = Scorer(workplace, "search", episodes, candidate.view)
+            return scorer.figures(partial(assembled, candidate))
 
     def value(candidate: Candidate, episodes: int) -> float:
         return figures(candidate, episodes).goodness
@@ -79,7 +81,7 @@ def best_of_each(
     rungs: Sequence[int] = RUNGS,
     clock: Clock = time.process_time,
 ) -> list[Candidate]:
-    """Returns for every method of the grid its best candidate, best first.
+    """Returns for every method of the grid, in every view, its best candidate, best first.
 
     `value` is asked for the candidates in the order of the grid; what is as good as an earlier one
     does not take its place. Once the seconds are spent nothing more is tried, but for the first of
@@ -92,7 +94,7 @@ def best_of_each(
 
     known: list[tuple[float, Candidate]] = []
     for candidate in grid:
-        if not is_over() or candidate.learner.name not in _methods(known):
+        if not is_over() or _method(candidate) not in _methods(known):
             known.append((value(candidate, rungs[0]), candidate))
     known = _ordered(known)
     for episodes in rungs[1:]:
@@ -109,8 +111,12 @@ def best_of_each(
     return [candidate for _, candidate in _leaders(known)]
 
 
-def _methods(known: Sequence[tuple[float, Candidate]]) -> set[str]:
-    return {candidate.learner.name for _, candidate in known}
+def _method(candidate: Candidate) -> tuple[str, str]:
+    return candidate.learner.name, candidate.view
+
+
+def _methods(known: Sequence[tuple[float, Candidate]]) -> set[tuple[str, str]]:
+    return {_method(candidate) for _, candidate in known}
 
 
 def _ordered(known: list[tuple[float, Candidate]]) -> list[tuple[float, Candidate]]:
@@ -120,7 +126,7 @@ def _ordered(known: list[tuple[float, Candidate]]) -> list[tuple[float, Candidat
 
 def _leaders(known: Sequence[tuple[float, Candidate]]) -> list[tuple[float, Candidate]]:
     """Returns the first of every method."""
-    first: dict[str, tuple[float, Candidate]] = {}
+    first: dict[tuple[str, str], tuple[float, Candidate]] = {}
     for each in known:
-        first.setdefault(each[1].learner.name, each)
+        first.setdefault(_method(each[1]), each)
     return list(first.values())

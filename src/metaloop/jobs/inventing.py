@@ -115,7 +115,8 @@ def invent_programs(workplace: Workplace, request: InventRequest, report: Report
     assert ended is not None
     entries = [_entry(one, request.candidate, start) for one in _new(ended.members, features)]
     entries += _catalogue(request)
-    scorer = Scorer(workplace, "search", request.episodes, cache=net.cache)
+    view = request.candidate.view
+    scorer = Scorer(workplace, "search", request.episodes, view, net.cache)
     found: list[Found] = []
     for entry in entries:
         late = len(found) >= NUM_INVENTED and _late(request, time.perf_counter() - began)
@@ -138,7 +139,7 @@ class _Net:
 
     @staticmethod
     def of(workplace: Workplace, request: InventRequest) -> _Net:
-        family = workplace.family
+        family = workplace.family.seen(request.candidate.view)
         assert isinstance(family, ClassFamily)
         candidate = on_trunk(request.candidate, PROGRAMS["prototypes"].source)
         net = workplace.net(request.on)

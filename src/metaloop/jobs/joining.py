@@ -30,6 +30,7 @@ from metaloop.jobs.workplace import TrainedNet, Workplace
 from metaloop.nets.joined import beside, join
 from metaloop.tasks.episodes import Episodes
 from metaloop.tasks.family import ClassFamily
+from metaloop.tasks.sight import OWN, SEVERAL
 
 MOST_MEMBERS = 4
 _NUMBERS_AT_ONCE = 1 << 23  # floats of gathered features: about what a processor's cache holds
@@ -38,9 +39,9 @@ _LEAST_GAIN = 1e-4  # of the accuracy: below it a net only costs time
 
 @dataclass(frozen=True)
 class Joinable:
-    """What may be joined: the net of a node (None: inputs in some view, nothing trained).
+    """What may be joined: the net of a node (None: inputs in some form, nothing trained).
 
-    `candidate` is what was trained there, or says which view.
+    `candidate` is what was trained there, or says which form.
     """
 
     node: int | None
@@ -84,7 +85,7 @@ def join_nets(workplace: Workplace, request: JoinRequest, report: Report) -> Joi
         rows = reduce(np.union1d, (rows, listed.support.examples, listed.query.examples))
     directions, centers = [], []
     for net, part in zip(nets, request.nets, strict=True):
-        features, center = _directions(workplace, net, part.candidate, family, request.seed, rows)
+        features, center = _directions(workplace, net, part.candidate, request.seed, rows)
         directions.append(features)
         centers.append(center)
         report({"node": request.node, "step": len(directions), "loss": 0.0})
@@ -98,8 +99,8 @@ def join_nets(workplace: Workplace, request: JoinRequest, report: Report) -> Joi
     places = torch.from_numpy(np.searchsorted(rows, typical)).to(features.device)
     trained[CENTER] = features[places].mean(0)
     workplace.save_net(request.node, trained)
-    whole = joined_net([request.nets[index].candidate for index in chosen])
-    heads = [on_net(head, whole) for head in request.heads]
+    whole, view = joined_net([request.nets[index].candidate for index in chosen])
+    heads = list({h.identity: h for h in (on_net(h, whole, view) for h in request.heads)}.values())
     figures = _figures(workplace, heads, trained, request, rows, features)
     words = f"committee: {len(chosen)} nets joined"
     pairs = zip(heads, figures, strict=True)
@@ -139,30 +140,36 @@ def select(
     return chosen
 
 
-def joined_net(candidates: Sequence[Candidate]) -> Choice:
-    """Returns the net that joins those of these candidates."""
+def joined_net(candidates: Sequence[Candidate]) -> tuple[Choice, str]:
+    """Returns the net that joins those of these candidates, and the view that it has of inputs.
+
+    Where they have several views, inputs are seen in all, beside each other, each net its piece.
+    """
+    views = list(dict.fromkeys(one.view for one in candidates))
     members = [
         {"name": one.net.name, "options": dict(one.net.options), "candidate": one.identity}
+        | ({"piece": views.index(one.view)} if len(views) > 1 else {})
         for one in candidates
     ]
-    return Choice("joined", {"members": members})
+    view = SEVERAL.join(each or OWN for each in views) if len(views) > 1 else views[0]
+    return Choice("joined", {"members": members}), view
 
 
-def on_net(head: Candidate, net: Choice) -> Candidate:
-    """Returns a head's candidate on a joined net: nothing of it is trained."""
+def on_net(head: Candidate, net: Choice, view: str = "") -> Candidate:
+    """Returns a head's candidate on a joined net, in its view: nothing of it is trained."""
     options = {name: value for name, value in head.learner.options.items() if name != "trunk"}
     learner = replace(head.learner, options=options)
-    return Candidate(learner, net, Plan("none"), DataRecipe(), head.program)
+    return Candidate(learner, net, Plan("none"), DataRecipe(), head.program, view)
 
 
-def plain_members(input_format: InputFormat) -> list[Candidate]:
-    """Returns what may be joined untrained: vectors in those views that differ once centred.
+def plain_members(input_format: InputFormat, view: str = "") -> list[Candidate]:
+    """Returns what may be joined untrained: vectors in those forms that differ once centred.
 
     What a plain learner sees of them is then part of what is chosen from. Pixels add nothing.
     """
     return [
-        Candidate(Choice("nearest_centroid"), Choice(RAW, {VIEW: view}), Plan("none"))
-        for view in domain_of(input_format).forms
+        Candidate(Choice("nearest_centroid"), Choice(RAW, {VIEW: form}), Plan("none"), view=view)
+        for form in domain_of(input_format).forms
     ]
 
 
@@ -174,13 +181,13 @@ def _directions(
     workplace: Workplace,
     net: TrainedNet,
     candidate: Candidate,
-    family: ClassFamily,
     seed: int,
     rows: np.ndarray,
 ) -> tuple[Tensor, Tensor]:
     """Returns the centred features of the store's rows, at unit length `[N, D]`, and the centre."""
     learner, meta_params = workplace.assemble(candidate, net, seed)
-    assert isinstance(learner, EmbeddingLearner)
+    family = workplace.family.seen(candidate.view)
+    assert isinstance(learner, EmbeddingLearner) and isinstance(family, ClassFamily)
     features = FeatureCache(learner, meta_params).features(family.store, rows, family.input_format)
     center = net.center(learner, meta_params, family)
     return functional.normalize(features - center.to(features), dim=-1), center
@@ -195,7 +202,7 @@ def _figures(
     features: Tensor,
 ) -> tuple[Figures, ...]:
     """Returns the heads' figures on the joined features of these rows: none is embedded again."""
-    family, seed = workplace.family, request.seed
+    family, seed = workplace.family.seen(heads[0].view), request.seed
     learner, meta_params = workplace.assemble(heads[0], TrainedNet(trained), seed)
     assert isinstance(family, ClassFamily) and isinstance(learner, EmbeddingLearner)
     cache = FeatureCache(learner, meta_params)

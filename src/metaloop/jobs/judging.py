@@ -80,15 +80,16 @@ class _Tested:
 def judge(workplace: Workplace, request: JudgeRequest, report: Report) -> JudgeResult:
     """Scores every entrant on the first episodes of the frozen list, `episodes` at most."""
     most = request.episodes
-    scorers: dict[int | None, Scorer] = {}
+    scorers: dict[tuple[int, str], Scorer] = {}
     tested: list[_Tested] = []
     for entrant in request.entrants:
-        node = entrant.node
-        if node is None or node not in scorers:
-            scorers[node] = Scorer(workplace, "promotion", most)
+        node, view = entrant.node, entrant.candidate.view
+        place = (-1 if node is None else node, view)
+        if node is None or place not in scorers:  # without a net there are no features to share
+            scorers[place] = Scorer(workplace, "promotion", most, view)
         net = workplace.net(node) if node is not None else TrainedNet({})
         make = cache(partial(workplace.assemble, entrant.candidate, net, request.seed))
-        tested.append(_Tested(scorers[node], make, tuple(map(scores_from_json, entrant.known))))
+        tested.append(_Tested(scorers[place], make, tuple(map(scores_from_json, entrant.known))))
     until = max([request.block, *(len(each) for one in tested for each in one.known)])
     while True:
         until = min(until, most)

@@ -47,8 +47,8 @@ CANDIDATES_FAULTS = (
 class Scorer:
     """Scores candidates that share a trained net on the same episodes of a part.
 
-    `episodes`: how many of the part's frozen list to take. `cache`: features of the net that are
-    known by now.
+    `episodes`: how many of the part's frozen list to take. `view`: what all of them see of inputs.
+    `cache`: features of the net that are known by now.
     """
 
     def __init__(
@@ -56,9 +56,10 @@ class Scorer:
         workplace: Workplace,
         part: Part,
         episodes: int,
+        view: str = "",
         cache: FeatureCache | None = None,
     ) -> None:
-        self.family = workplace.family
+        self.family = workplace.family.seen(view)
         self.part: Part = part
         self.lists = task_lists(self.family, workplace.spec, part, episodes)
         self.cache = cache
@@ -103,8 +104,9 @@ class Scorer:
         rest = episodes[sum(map(len, parts)) :]
         if len(rest):
             scored = score_episodes(
-                learner, meta_params, rest, self.family.input_format, spec.objective, self.cache
-            )
+                learner, meta_params, rest, self.family.input_format, spec.objective, self.cache,
+                self.family.score,
+            )  # fmt: skip
             parts.append(scored)
         scores = EpisodeScores.concatenated(parts)
         measured_by = protocol(learner, self.family, self.part, spec, episodes)
@@ -122,7 +124,8 @@ def score_heads(
     cache: FeatureCache | None = None,
 ) -> tuple[Figures, ...]:
     """Returns figures of every head on the first `episodes` of `search`, as `Scorer.figures`."""
-    scorer, net = Scorer(workplace, "search", episodes, cache=cache), TrainedNet(trained)
+    scorer = Scorer(workplace, "search", episodes, heads[0].view, cache)
+    net = TrainedNet(trained)
     return tuple(scorer.figures(partial(workplace.assemble, head, net, seed)) for head in heads)
 
 

@@ -3,6 +3,7 @@
     FOLDER/family.json           what is no tensor
            inputs.safetensors    the examples
            index.safetensors     targets, the classes of each part, real values if there are any
+           N.safetensors         the examples in the N-th further view, from 0 on
 
 Workers map the examples instead of reading them: the pages are in memory once, for all.
 """
@@ -14,7 +15,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,13 +26,15 @@ from safetensors.torch import save, save_file
 from torch import Tensor
 
 from metaloop.core.column_content import from_tensors, to_tensors
-from metaloop.core.columns import pieces_of, tensors_of
+from metaloop.core.columns import Column, pieces_of, tensors_of
 from metaloop.core.errors import DataError, MetaloopError, OutputError
+from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
-from metaloop.core.records import PARTS
+from metaloop.core.records import PARTS, Choice
 from metaloop.modelfile.typed_json import decode, encode
 from metaloop.tasks.family import ClassFamily, TaskFamily
 from metaloop.tasks.groups import GroupFamily
+from metaloop.tasks.sight import Sight
 from metaloop.tasks.sinusoid import SinusoidFamily
 from metaloop.tasks.store import ClassInfo, Store
 
@@ -39,6 +42,16 @@ _VERSION = 1
 _CARD, _INPUTS, _INDEX = "family.json", "inputs.safetensors", "index.safetensors"
 _BYTES_AT_ONCE = 1 << 22
 _ALIGNMENT = 64  # bytes, as torch aligns: sums over other addresses may differ in their last bits
+
+
+@dataclass(frozen=True)
+class _SightCard:
+    """What is known of a further view: its name, what it is, and the format of what it sees."""
+
+    name: str
+    view: str
+    identity: str
+    input_format: InputFormat
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,15 @@ class _Card:
     classes: tuple[ClassInfo, ...] = ()
     polarity: Literal["as_is", "ink"] = "as_is"
     input_format: InputFormat | None = None
+    sights: tuple[_SightCard, ...] = field(default=(), metadata={"later": True})
+
+
+def can_be_shipped(family: TaskFamily) -> bool:
+    """Returns whether a worker gets an equal family: one of the package's own classes.
+
+    A class of the user's, even one that extends them, is known in this process only.
+    """
+    return type(family) in (ClassFamily, GroupFamily, SinusoidFamily)
 
 
 def ship_family(family: TaskFamily, folder: Path) -> Path:
@@ -106,25 +128,34 @@ def load_shipped(folder: Path) -> TaskFamily:
 
 
 def _card(family: TaskFamily) -> _Card:
+    if not can_be_shipped(family):
+        raise MetaloopError(
+            f"a family of the class {type(family).__name__} cannot be given to worker processes; "
+            "use one worker in the own process"
+        )
     if isinstance(family, SinusoidFamily):
         return _Card(_VERSION, "sinusoid", family.name, family.digest)
-    if isinstance(family, ClassFamily | GroupFamily):
-        if isinstance(family, ClassFamily) and family.enlargement is not None:
-            raise ValueError(
-                "a family with generated classes is not shipped, but what it came from"
-            )
-        return _Card(
-            _VERSION,
-            "groups" if isinstance(family, GroupFamily) else "classes",
-            family.name,
-            family.digest,
-            family.store.classes,
-            family.store.polarity,
-            family.input_format,
-        )
-    raise MetaloopError(
-        f"a family of the class {type(family).__name__} cannot be given to worker processes; "
-        "use one worker in the own process"
+    assert isinstance(family, ClassFamily | GroupFamily)
+    if isinstance(family, ClassFamily) and family.enlargement is not None:
+        raise ValueError("a family with generated classes is not shipped, but what it came from")
+    return _Card(
+        _VERSION,
+        "groups" if isinstance(family, GroupFamily) else "classes",
+        family.name,
+        family.digest,
+        family.store.classes,
+        family.store.polarity,
+        family.input_format,
+        _sight_cards(family),
+    )
+
+
+def _sight_cards(family: ClassFamily | GroupFamily) -> tuple[_SightCard, ...]:
+    if not isinstance(family, ClassFamily):
+        return ()
+    return tuple(
+        _SightCard(name, sight.view.choice.name, sight.view.identity, sight.input_format)
+        for name, sight in family.sights.items()
     )
 
 
@@ -138,11 +169,17 @@ def _write_tensors(family: ClassFamily | GroupFamily, folder: Path) -> None:
     if family.store.values is not None:
         index["values"] = family.store.values.cpu().contiguous()
     save_file(index, folder / _INDEX)
-    inputs = family.store.inputs
+    _write_column(family.store.inputs, folder / _INPUTS)
+    if isinstance(family, ClassFamily):
+        for number, sight in enumerate(family.sights.values()):
+            _write_column(sight.inputs, folder / f"{number}.safetensors")
+
+
+def _write_column(inputs: Column, path: Path) -> None:
     if isinstance(pieces_of(inputs)[0], Tensor):
-        write_inputs(tensors_of(inputs), folder / _INPUTS)
+        write_inputs(tensors_of(inputs), path)
     else:
-        save_file(to_tensors(inputs, "inputs"), folder / _INPUTS)
+        save_file(to_tensors(inputs, "inputs"), path)
 
 
 def write_inputs(pieces: Sequence[Tensor], path: Path, rows: np.ndarray | None = None) -> None:
@@ -180,7 +217,15 @@ def _with_tensors(card: _Card, folder: Path) -> ClassFamily | GroupFamily:
     parts: Mapping[Any, Any] = {part: index[part].numpy() for part in PARTS}
     if card.kind == "groups":
         return GroupFamily(card.name, store, parts, card.input_format)
-    return ClassFamily(card.name, store, parts, card.input_format)
+    sights = {
+        sight.name: Sight(
+            FittedView(Choice(sight.view)),  # what it is made of stays with the coordinator
+            mapped_inputs(folder / f"{number}.safetensors"),
+            sight.input_format,
+        )
+        for number, sight in enumerate(card.sights)
+    }
+    return ClassFamily(card.name, store, parts, card.input_format, sights=sights)
 
 
 def _mapped(path: Path) -> dict[str, Tensor]:

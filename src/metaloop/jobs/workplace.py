@@ -28,13 +28,14 @@ from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import Candidate, to_json
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.devices import best_device
+from metaloop.engine.preparing import after_meta_stage
 from metaloop.engine.state import TrainState, load_state, save_state
 from metaloop.engine.training import initial_state, mean_feature
 from metaloop.generators.filtering import Verdict, judge_classes
 from metaloop.generators.generate import Made
 from metaloop.generators.recipes import NOTHING_GENERATED, operators_of, parse_recipe
 from metaloop.jobs.making import made_family, remove_unfinished
-from metaloop.jobs.shipping import load_shipped, ship_family
+from metaloop.jobs.shipping import can_be_shipped, load_shipped, ship_family
 from metaloop.modelfile.typed_json import decode
 from metaloop.tasks.family import ClassFamily, TaskFamily
 
@@ -46,7 +47,7 @@ _FILTER_WAYS = 20
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a node is trained on: families and a data recipe as text, with their seed.
+    """What a node is trained on: families and a data recipe as text, with their seed, in a view.
 
     `filtered_by`: the node by whose net generated classes are filtered, and `filter_candidate` the
     candidate that was trained there; None keeps them all.
@@ -57,6 +58,7 @@ class TrainingData:
     seed: int = 0
     filtered_by: int | None = None
     filter_candidate: Candidate | None = None
+    view: str = ""
 
 
 class TrainedNet:
@@ -76,19 +78,23 @@ class TrainedNet:
 class Workplace:
     """The folder of a run's states for one process: what is read from it is kept, within bounds.
 
-    `module` is a net of the user's own: it exists in this process only.
+    `module` is a net of the user's own, `family` one that cannot be shipped: they exist in this
+    process only.
     """
 
-    def __init__(self, folder: Path, module: nn.Module | None = None) -> None:
+    def __init__(
+        self, folder: Path, module: nn.Module | None = None, family: TaskFamily | None = None
+    ) -> None:
         self.folder = folder
         self._module = module
+        self._family = family
         self._nets = lru_cache(maxsize=_NETS_KEPT)(self._read_net)
         self._families = lru_cache(maxsize=_RECIPES_KEPT)(self._read_family)
 
     @cached_property
     def family(self) -> TaskFamily:
         """The family that the run is about, on the best device."""
-        return _shipped(self.folder / _DATA).to(best_device())
+        return (self._family or _shipped(self.folder / _DATA)).to(best_device())
 
     @cached_property
     def spec(self) -> TaskSpec:
@@ -123,7 +129,7 @@ class Workplace:
         save_state(state, state_path(self.folder, node))
 
     def learner(self, candidate: Candidate, family: TaskFamily) -> Learner:
-        """Returns the candidate's learner, for the run's task."""
+        """Returns the candidate's learner, for the run's task and a family in its view."""
         return build_learner(candidate, family.input_format, self.spec.objective, self._module)
 
     def assemble(
@@ -134,9 +140,10 @@ class Workplace:
         What a learner sets from the training data (a mean feature) is set here, on original
         classes.
         """
-        family = self.family
+        family = self.family.seen(candidate.view)
         learner = self.learner(candidate, family)
         own = initial_state(learner, family, self.spec, seed).meta_params
+        own = after_meta_stage(learner, own, family, self.spec, seed)
         merged = {name: _fitting(net.meta_params.get(name), tensor) for name, tensor in own.items()}
         if (
             isinstance(learner, AfterTraining)
@@ -151,13 +158,13 @@ class Workplace:
 
     def _read_family(self, data_as_json: str) -> TaskFamily:
         data: TrainingData = decode(TrainingData, json.loads(data_as_json), "data")
-        recipe, family = parse_recipe(data.text, data.families), self.family
+        recipe, family = parse_recipe(data.text, data.families), self.family.seen(data.view)
         if not isinstance(family, ClassFamily) or not (recipe.families or operators_of(recipe)):
             return family
         others = [_shipped(self.folder / _ALSO / name) for name in recipe.families]
-        classes = [other for other in others if isinstance(other, ClassFamily)]
+        classes = [other.seen(data.view) for other in others if isinstance(other, ClassFamily)]
         facts = [family.digest, *(other.digest for other in others), data.text, *data.families]
-        facts += [str(data.filtered_by)]
+        facts += [str(data.filtered_by), *([data.view] if data.view else [])]
         facts += [to_json(data.filter_candidate) if data.filter_candidate is not None else ""]
         kept = partial(self._useful, data) if data.filtered_by is not None else None
         return made_family(self.folder / _MADE, facts, family, classes, recipe, data.seed, kept)
@@ -190,15 +197,16 @@ def prepare(
 ) -> Workplace:
     """Returns the workplace in this folder, after writing the data and the task for the workers.
 
-    `module` is a net of the user's own.
+    `module` is a net of the user's own. A family of a class of the user's stays in this process.
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_unfinished(folder / _MADE)
-    ship_family(family, folder / _DATA)
+    if can_be_shipped(family):
+        ship_family(family, folder / _DATA)
     for name, other in (also or {}).items():
         ship_family(other, folder / _ALSO / name)
     (folder / _TASK).write_text(json.dumps(asdict(spec)))
-    return Workplace(folder, module)
+    return Workplace(folder, module, None if can_be_shipped(family) else family)
 
 
 def state_path(folder: Path, node: int) -> Path:

@@ -106,5 +106,4 @@ class ProtoNet(NetLearner):
         others = ~torch.eye(number, dtype=torch.bool, device=flat.device).flatten()
         mask = others.expand(logits_NC.shape[:3])
         loss = CLASSIFICATION.loss(logits_NC, targets, mask)
-        score = CLASSIFICATION.score(logits_NC.detach(), targets, mask).mean()
-        return MetaLoss(loss, {"accuracy": score}, buffers)
+        return MetaLoss(loss, CLASSIFICATION.shown(logits_NC.detach(), targets, mask), buffers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,10 +32,13 @@ MOST_OPERATORS = 3  # in a data recipe
 
 @dataclass(frozen=True)
 class Changes:
-    """Changes candidates of a population's nodes; inputs and targets are those of its family."""
+    """Changes candidates of a population's nodes; inputs and targets are those of its family.
+
+    `formats` are those of the inputs, by view.
+    """
 
     population: Population
-    input_format: InputFormat
+    formats: Mapping[str, InputFormat]
     target_kind: str  # `classes` or `real`
 
     def varied(
@@ -44,12 +48,12 @@ class Changes:
 
         `tips`: of lines that are worth going on with.
         """
-        candidate = node.candidate
+        candidate, input_format = node.candidate, self.format_of(node.candidate)
         if arm == PLAN:
-            return vary_plan(candidate, self.input_format, rng, self.target_kind)
+            return vary_plan(candidate, input_format, rng, self.target_kind)
         if arm == NET:
             return self.companion(candidate, tips) or vary_net(
-                candidate, self.input_format, rng, self.target_kind
+                candidate, input_format, rng, self.target_kind
             )
         if arm == RESOLUTION:
             net = finer(candidate.net)
@@ -58,7 +62,11 @@ class Changes:
             words += str(net.options.get("shrink", 1))
             return Variation(replace(candidate, net=net), words)
         if arm == CROSSOVER:
-            others = [tip for tip in self.population.tips if tip.line != node.line]
+            others = [
+                tip
+                for tip in self.population.tips
+                if tip.line != node.line and tip.candidate.view == candidate.view
+            ]
             return crossover(candidate, others[0].candidate, rng) if others else None
         if arm == INNER_LOSS:
             return other_inner_loss(candidate, rng)
@@ -69,14 +77,19 @@ class Changes:
             return None
         return self.with_data(arm, candidate)
 
+    def format_of(self, candidate: Candidate) -> InputFormat:
+        """Returns the format of inputs in the candidate's view."""
+        return self.formats[candidate.view]
+
     def companion(self, candidate: Candidate, tips: list[Node]) -> Variation | None:
         """Returns the candidate with a good other net that no line has yet; None without one."""
         begun = [node for node in self.population.pending.values() if node.parent is not None]
         nets = [on_whole_images(node.candidate.net) for node in [*tips, *begun]]
-        for net in companions(self.input_format):
+        input_format = self.format_of(candidate)
+        for net in companions(input_format):
             if net not in nets:
                 words = f"{NET}: {_described(candidate.net)} -> {_described(net)}"
-                return Variation(replace(candidate, net=coarse(net, self.input_format)), words)
+                return Variation(replace(candidate, net=coarse(net, input_format)), words)
         return None
 
     def applies(self, arm: str, candidate: Candidate) -> bool:
@@ -97,12 +110,16 @@ class Changes:
             return what.removeprefix("family ") not in candidate.data.families
         if len(operators_of(candidate.data)) >= MOST_OPERATORS:
             return False
+        if arm == ALL_DATA:
+            return bool(generator_arms(self.format_of(candidate)))
+        if what not in generator_arms(self.format_of(candidate)):
+            return False
         return what.partition("(")[0] not in {choice.name for choice in candidate.data.generators}
 
     def with_data(self, arm: str, candidate: Candidate) -> Variation:
         """Returns the candidate that learns from an operator's classes or another family, too."""
         if arm == ALL_DATA:
-            return Variation(replace(candidate, data=self._with_all_operators(candidate.data)), arm)
+            return Variation(replace(candidate, data=self._with_all_operators(candidate)), arm)
         what = arm.removeprefix(f"{DATA}add ")
         if what.startswith("family "):
             name = what.removeprefix("family ")
@@ -111,9 +128,10 @@ class Changes:
             data = extended(candidate.data, what)
         return Variation(replace(candidate, data=data), arm)
 
-    def _with_all_operators(self, data: DataRecipe) -> DataRecipe:
-        """Returns the recipe with the first operator of each kind that it does not have."""
-        for text in generator_arms(self.input_format):
+    def _with_all_operators(self, candidate: Candidate) -> DataRecipe:
+        """Returns its recipe with the first operator of each kind that it does not have."""
+        data = candidate.data
+        for text in generator_arms(self.format_of(candidate)):
             if text.partition("(")[0] not in {choice.name for choice in operators_of(data)}:
                 data = extended(data, text)
         return data

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 import numpy as np
 from torch import nn
@@ -72,7 +73,7 @@ def choose_field(
     can: methods can be told apart sooner. `learners`: names of those of the catalogue to choose
     among; None for all.
     """
-    candidates = catalogue_candidates(family.input_format, spec, shrunk=shrunk)
+    candidates = _of_catalogue(family, spec, shrunk)
     candidates = [c for c in candidates if learners is None or c.learner.name in learners]
     baselines = tuple(c for c in candidates if c.plan.style == "none")
     trained = [c for c in candidates if c.plan.style != "none"]
@@ -98,6 +99,30 @@ def choose_field(
     first = [heads[0].identity for heads in contenders.values()] if module is None else []
     origins = {identity: words for identity in first if identity not in catalogue}
     return Field(baselines, tuple(map(tuple, contenders.values())), origins)
+
+
+def _of_catalogue(family: TaskFamily, spec: TaskSpec, shrunk: bool) -> list[Candidate]:
+    """Returns the catalogue's candidates for every view, best guesses of baselines first.
+
+    In further views those that start slowly are left out: there are enough who tell what it is
+    worth.
+    """
+    found = []
+    for view in family.views:
+        input_format = family.seen(view).input_format
+        candidates = catalogue_candidates(input_format, spec, shrunk=shrunk)
+        found.append(
+            [
+                replace(candidate, view=view)
+                for candidate in candidates
+                if not (view and learner_entry(candidate.learner.name).starts_slowly)
+            ]
+        )
+    if len(found) == 1:
+        return found[0]
+    plain = [[c for c in of_view if c.plan.style == "none"] for of_view in found]
+    taking_turns = [c for row in zip_longest(*plain) for c in row if c is not None]
+    return taking_turns + [c for of_view in found for c in of_view if c.plan.style != "none"]
 
 
 def _is_slow(family: TaskFamily) -> bool:
@@ -153,9 +178,9 @@ def _proven(archive: Archive, family: TaskFamily, spec: TaskSpec) -> list[Candid
     errors, stored = errors_of(archive)
     kind = objective(spec.objective).target_kind
     candidates = {
-        k: _suited(candidate, family.input_format, kind)
+        k: _suited(candidate, family.seen(candidate.view).input_format, kind)
         for k, candidate in enumerate(stored)
-        if _is_within_limits(candidate)
+        if candidate.view in family.views and _is_within_limits(candidate)
     }
     able = [k for k, candidate in candidates.items() if _fits(candidate, family, spec)]
     if not able:
@@ -207,7 +232,7 @@ def _is_within_limits(candidate: Candidate) -> bool:
 def _fits(candidate: Candidate, family: TaskFamily, spec: TaskSpec) -> bool:
     """Whether a candidate of other data can learn this: its net takes such inputs and targets."""
     try:
-        build_learner(candidate, family.input_format, spec.objective)
+        build_learner(candidate, family.seen(candidate.view).input_format, spec.objective)
     except MetaloopError:
         return False
     return True
@@ -219,7 +244,8 @@ def _programs(
     """Returns programs of the catalogue as further heads, where the net embeds on its own."""
     if objective(spec.objective).target_kind != "classes":
         return ()
-    learner = build_learner(trained, family.input_format, spec.objective, module)
+    seen = family.seen(trained.view)
+    learner = build_learner(trained, seen.input_format, spec.objective, module)
     if not isinstance(learner, NetLearner):
         return ()
     return [on_trunk(trained, PROGRAMS[name].source) for name in _CATALOGUE_PROGRAMS]

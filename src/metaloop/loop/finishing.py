@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 from metaloop.catalogue.families import OpenedData, class_parts, examples_seen, view_of
 from metaloop.core.errors import MetaloopError
-from metaloop.core.records import Result
+from metaloop.core.records import Result, measures_json
 from metaloop.jobs.workplace import TrainedNet
 from metaloop.loop.events import LoopEvent, Promoted
 from metaloop.loop.judging import net_node
@@ -53,6 +54,7 @@ def finish(
     chance = chance_of(run)
     report["test"] = {
         **(figures(test) or {}),
+        "metrics": measures_json(test),
         "ways": run.spec.ways,
         "shots": run.spec.shots,
         "chance": chance,
@@ -87,7 +89,7 @@ def _test_result(run: Run, model: Model, episodes: int) -> Result:
         "the end of a learn run",
         model.learner,
         model.meta_params,
-        run.family,
+        run.family.seen(model.candidate.view),
         run.spec,
         episodes,
         run.id,
@@ -109,15 +111,15 @@ def interrupted(run: Run, loop: Loop, reading_seconds: float) -> dict[str, Any]:
 def _model(run: Run, loop: Loop, wall_seconds: float) -> Model:
     assert loop.judge.incumbent is not None
     node, head = loop.judge.incumbent
-    place = loop.workplace
+    place, family = loop.workplace, run.family.seen(head.candidate.view)
     net = TrainedNet({}) if node.kind == "baselines" else place.net(net_node(node))
     learner, meta_params = place.assemble(head.candidate, net, run.seed)
     return Model(
         learner=learner,
         meta_params=meta_params,
         candidate=head.candidate,
-        spec=run.spec,
-        input_format=run.family.input_format,
+        spec=replace(run.spec, input_shape=family.input_format.shape),
+        input_format=family.input_format,
         parts=class_parts(run.family),
         training=TrainingRecord(
             seed=run.seed,
@@ -130,5 +132,5 @@ def _model(run: Run, loop: Loop, wall_seconds: float) -> Model:
         ),
         results=(),
         seen=examples_seen(run.family),
-        view=view_of(run.family),
+        view=view_of(family),
     )

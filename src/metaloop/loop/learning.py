@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,18 @@ from typing import Any
 from torch import nn
 
 from metaloop.archive import Archive
-from metaloop.catalogue.families import OpenedData, data_name, open_data, view_of
+from metaloop.catalogue.families import (
+    AS_IT_IS,
+    DataOptions,
+    OpenedData,
+    data_name,
+    open_data,
+    view_of,
+)
+from metaloop.catalogue.features import Tell
+from metaloop.catalogue.offered import name_of_backbone
+from metaloop.catalogue.sights import further_views, with_sights
+from metaloop.catalogue.views import detail_of
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DataError
 from metaloop.core.records import Candidate
@@ -28,6 +39,7 @@ from metaloop.engine.memory import keep_large_blocks
 from metaloop.executors.base import Executor
 from metaloop.executors.in_process import InProcess
 from metaloop.executors.local_pool import LocalPool
+from metaloop.jobs.shipping import can_be_shipped
 from metaloop.jobs.table import worker_command, works_in
 from metaloop.jobs.workplace import Workplace, prepare
 from metaloop.loop.arms import SEGMENT_COST, arm_of
@@ -48,6 +60,7 @@ from metaloop.loop.run import (
     Stopped,
     check_same_data,
     check_same_run,
+    check_same_views,
     describe_data,
     remove_states,
     run_folder,
@@ -55,10 +68,9 @@ from metaloop.loop.run import (
 from metaloop.loop.settings import USUAL, Settings
 from metaloop.models.events import data_read
 from metaloop.selection.bandit import Use, uses_in
-from metaloop.tasks.family import ClassFamily
+from metaloop.tasks.family import ClassFamily, TaskFamily
 from metaloop.tasks.merging import without_overlap
 from metaloop.tasks.store import LeftOut
-from metaloop.tasks.value_range import ValueRange
 
 _MOST_WORKERS = 16
 
@@ -76,9 +88,7 @@ class Asked:
     shots: int
     queries: int
     seed: int
-    split_seed: int
-    image_size: int | None
-    strict: bool
+    options: DataOptions
     resume: bool
     module: nn.Module | None
     also: tuple[str | Path, ...]
@@ -86,29 +96,30 @@ class Asked:
     workers: int
     candidates: tuple[Candidate, ...] | None
     generates: Generates
-    classes_at: int | None = None
-    value_range: ValueRange | None = None
-    columns: Mapping[str, str | Sequence[str]] | None = None
-    view: str | None = None
     settings: Settings = USUAL
     executor: StartExecutor | None = None
+    tell: Tell | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
         """What the archive keeps, and a resumed run must be asked for again."""
+        how = self.options
         asked = {
-            "classes_at": self.classes_at,
-            "value_range": self.value_range,
-            "columns": None if self.columns is None else dict(self.columns),
-            "view": self.view,
+            "classes_at": how.classes_at,
+            "value_range": how.value_range,
+            "columns": None if how.columns is None else dict(how.columns),
+            "view": how.view,
+            "backbone": name_of_backbone(how.backbone),
         }
-        same = ("ways", "shots", "queries", "seed", "split_seed", "image_size", "workers")
+        same = ("ways", "shots", "queries", "seed", "workers")
         return {
             "data": data_name(self.data),
             "budget": str(self.budget),
             "also": [str(path) for path in self.also],
             "archive": None if self.archive is None else str(self.archive),
             **{name: getattr(self, name) for name in same},
+            "split_seed": how.split_seed,
+            "image_size": how.image_size,
             **{name: None if value is None else str(value) for name, value in asked.items()},
         }
 
@@ -122,13 +133,7 @@ def learn(
     shots: int = 1,
     queries: int = 15,
     seed: int = 0,
-    split_seed: int = 0,
-    image_size: int | None = None,
-    classes_at: int | None = None,
-    value_range: ValueRange | None = None,
-    columns: Mapping[str, str | Sequence[str]] | None = None,
-    view: str | None = None,
-    strict: bool = False,
+    options: DataOptions = AS_IT_IS,
     resume: bool = False,
     net: nn.Module | None = None,
     also: Sequence[str | Path] = (),
@@ -139,18 +144,18 @@ def learn(
     settings: Settings = USUAL,
     executor: StartExecutor | None = None,
     stop: Callable[[], bool] = lambda: False,
+    tell: Tell | None = None,
 ) -> Iterator[LoopEvent]:
     """Yields what happens; the last event, `Learned`, holds the report that `--json` prints.
 
     `data`: a path, the name of a built-in family, a `Reading`, or a data frame of pandas or polars.
-    `classes_at`, `value_range`: how folders and images of `data` are meant, where they do not say
-    so themselves, `columns` the same of tables; see `tasks.readers.read`. `view`: how texts are
-    seen, a name of the table of views (None: what is best on `search`). `also`: further data sets
+    `options`: how it is meant and split, where it does not say so itself. `also`: further data sets
     to learn from, if they turn out to help. `archive`: that of earlier runs, on any data.
     `workers`: processes of one thread each (default: one per core); a net of your own is trained in
     this process. `candidates`: what the race starts with instead of the catalogue's. `generates`
     leaves parts of the loop out, and `settings` are other numbers to go by, for experiments.
-    `executor`: what runs the jobs instead of processes on this machine.
+    `executor`: what runs the jobs instead of processes on this machine. `tell` is called while an
+    encoder sees the inputs, with how many it has seen and how many there are.
     Writes `out/model.metaloop` and `out/archive.sqlite`. The budget covers choosing, training and
     promotion; reading (of `archive`, too) and the final test are reported apart. When `stop()`
     becomes true, the best model so far is saved and the report's `status` is `interrupted`.
@@ -158,12 +163,11 @@ def learn(
     """
     asked = Asked(
         data, Path(out), parse_budget(budget) if isinstance(budget, str) else budget,
-        ways, shots, queries, seed, split_seed, image_size, strict, resume, net, tuple(also),
+        ways, shots, queries, seed, options, resume, net, tuple(also),
         Path(archive) if archive else None,
-        1 if _is_in_process(net) else workers or default_workers(),
-        None if candidates is None else tuple(candidates), generates, classes_at, value_range,
-        columns, view,
-        settings, executor,
+        1 if _is_in_process(net, data) else workers or default_workers(),
+        None if candidates is None else tuple(candidates), generates, settings, executor,
+        tell,
     )  # fmt: skip
     yield from _recorded(asked, stop)
 
@@ -179,21 +183,13 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
         status = "failed"
         try:
             start = time.perf_counter()
-            opened = open_data(
-                asked.data,
-                image_size=asked.image_size,
-                split_seed=asked.split_seed,
-                strict=asked.strict,
-                classes_at=asked.classes_at,
-                value_range=asked.value_range,
-                columns=asked.columns,
-                view=asked.view,
-            )
+            opened = open_data(asked.data, asked.options, tell=asked.tell)
             others, overlap = _open_others(asked, opened)
             spec = opened.family.spec(asked.ways, asked.shots, asked.queries)
             family = opened.family.to(best_device())
             data_sets = [describe_data(each) for each in (opened, *others.values())]
             check_same_data(records, earlier, data_sets)
+            check_same_views(records, earlier, opened.family)
             for data_set in data_sets:
                 records.add_data_set(data_set)
             run = Run(
@@ -279,7 +275,7 @@ def _proposer(
         Population(gain),
         field.contenders,
         field.baselines,
-        run.family.input_format,
+        {view: run.family.seen(view).input_format for view in run.family.views},
         run.spec,
         run.seed,
         asked.generates,
@@ -292,15 +288,16 @@ def _proposer(
     )
 
 
-def _is_in_process(module: nn.Module | None) -> bool:
-    """Whether this process does all work: a user's net is only here, and a GPU is used by one."""
-    return module is not None or best_device().type != "cpu"
+def _is_in_process(module: nn.Module | None, data: Any) -> bool:
+    """Whether this process does all work: what is of the user's own is here only, a GPU for one."""
+    own_family = isinstance(data, TaskFamily) and not can_be_shipped(data)
+    return module is not None or own_family or best_device().type != "cpu"
 
 
 def _executor(workplace: Workplace, asked: Asked) -> Executor:
     if asked.executor is not None:
         return asked.executor(workplace, asked.workers)
-    if _is_in_process(asked.module):
+    if _is_in_process(asked.module, asked.data):
         return InProcess(works_in(workplace))
     return LocalPool(worker_command(workplace.folder), asked.workers)
 
@@ -338,13 +335,12 @@ def _open_others(
     shape = opened.family.input_format.shape
     size = shape[-1] if opened.family.input_format.kind == "image" else None
     for path in asked.also:
+        how = DataOptions(size, asked.options.split_seed, strict=asked.options.strict)
+        detail = max((detail_of(view) for view in further_views(opened.family)), default=0)
         other = open_data(
-            path,
-            image_size=size,
-            split_seed=asked.split_seed,
-            strict=asked.strict,
-            view=view_of(opened.family),
-        )
+            path, how, view=view_of(opened.family), detail=detail, tell=asked.tell,
+            features=opened.family.input_format.columns,
+        )  # fmt: skip
         _check_other(other, opened)
         name = other.family.name
         while name in others:
@@ -362,13 +358,18 @@ def _without_overlap(
     base, *further = [family for family in families if isinstance(family, ClassFamily)]
     cleaned = without_overlap(base, further)
     overlap = tuple(item for each in cleaned for item in each.left_out)
-    if asked.strict and overlap:
+    if asked.options.strict and overlap:
         raise DataError(
             f"{overlap[0].count} x {overlap[0].what} would be left out ({overlap[0].reason}); "
             "mend the data given with --also or leave --strict away"
         )
+    views = further_views(base)
     used = {
-        name: replace(other, family=each.family, left_out=(*other.left_out, *each.left_out))
+        name: replace(
+            other,
+            family=with_sights(each.family, views, asked.tell),
+            left_out=(*other.left_out, *each.left_out),
+        )
         for (name, other), each in zip(others.items(), cleaned, strict=True)
         if len(each.family.parts["train"])
     }
@@ -379,7 +380,10 @@ def _check_other(other: OpenedData, opened: OpenedData) -> None:
     name, target = other.family.name, opened.family.name
     for family in (opened.family, other.family):
         if not isinstance(family, ClassFamily):
-            raise DataError(f"{family.name} has no classes to share; leave --also away")
+            raise DataError(
+                f"{family.name} has no classes to share; leave --also away: what real targets "
+                "mean, and their scale, is each data set's own"
+            )
     came, wanted = other.family.input_format, opened.family.input_format
     if (came.kind, came.shape) != (wanted.kind, wanted.shape):
         raise DataError(

@@ -15,7 +15,7 @@ A line keeps what it had where a continuation brings nothing, so a bad idea cost
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -81,7 +81,7 @@ class Proposer:
     population: Population
     contenders: Sequence[tuple[Candidate, ...]]  # heads on one training each, best guess first
     baselines: tuple[Candidate, ...]
-    input_format: InputFormat
+    formats: Mapping[str, InputFormat]  # of inputs, by view
     spec: TaskSpec
     seed: int
     generates: Generates = EVERYTHING
@@ -98,20 +98,20 @@ class Proposer:
     breeding: Bandit = field(init=False)  # what a new line differs by
 
     def __post_init__(self) -> None:
-        self.changes = Changes(self.population, self.input_format, self.target_kind)
+        self.changes = Changes(self.population, self.formats, self.target_kind)
         data = self._data_arms()
         algorithms = [PLAN] if self.generates.algorithms else []
         nets = [NET, CROSSOVER] if self.generates.algorithms else []
         others = [RESOLUTION, INNER_LOSS, END_TO_END] if self.generates.algorithms else []
         continuing = [CONTINUE, *data, *algorithms, *others]
         self.going_on = guessing_bandit(continuing, self.earlier, self.num_classes)
-        has_companions = bool(companions(self.input_format))
+        lonely = any(not companions(input_format) for input_format in self.formats.values())
         self.race = Race(
             self.contenders,
             self.changes,
             self.origins,
-            self.generates.algorithms and has_companions,
-            on_all_data=bool(data) and not has_companions,
+            joins=self.generates.algorithms,
+            on_all_data=bool(data) and lonely,
         )
         data += [ALL_DATA] if self.race.on_all_data else []
         breeding = [SEED, *data, *algorithms, *nets]
@@ -141,7 +141,9 @@ class Proposer:
     def _data_arms(self) -> list[str]:
         if not self.generates.data or self.target_kind != "classes":
             return []
-        suiting = generator_arms(self.input_format)
+        suiting = dict.fromkeys(
+            arm for input_format in self.formats.values() for arm in generator_arms(input_format)
+        )
         names = [f"family {name}" for name in self.families]
         return [f"{DATA}add {what}" for what in (*suiting, *names)]
 
@@ -166,8 +168,9 @@ class Proposer:
     def _drawn(self, rng: np.random.Generator) -> Proposal:
         """Returns a candidate of which everything is random: method, net, plan and data."""
         model = self.contenders[int(rng.integers(len(self.contenders)))]
-        name = model[0].learner.name
-        candidate = random_candidate(name, self.input_format, self.spec, rng)
+        name, view = model[0].learner.name, model[0].view
+        drawn = random_candidate(name, self.formats[view], self.spec, rng)
+        candidate = replace(drawn, view=view)
         arms = self._data_arms()
         number = int(rng.integers(0, 1 + min(MOST_OPERATORS - 1, len(arms))))
         for arm in rng.permutation(arms)[:number]:

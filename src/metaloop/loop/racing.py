@@ -7,11 +7,13 @@ what a net has learned by heart it does not forget when there are more classes l
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from metaloop.catalogue.nets import companions
 from metaloop.core.records import Candidate
 from metaloop.loop.arms import ALL_DATA
 from metaloop.loop.changes import Changes
@@ -29,14 +31,15 @@ REACH = 0.0625  # of what can be gained, behind the best line (5 points at 5 way
 class Race:
     """The contenders, each with its heads; `origins`: by identity, where some of them are from.
 
-    `has_companions`: whether the best can have another net for a companion, so that it alone goes
-    on. `on_all_data`: whether the best begin again with all kinds of generated classes.
+    `joins`: whether nets may be joined, so that where the best can have another net for a companion
+    it alone goes on. `on_all_data`: whether the best of those that can have none begin again with
+    all kinds of generated classes.
     """
 
     contenders: Sequence[tuple[Candidate, ...]]
     changes: Changes
     origins: Mapping[str, str]
-    has_companions: bool
+    joins: bool
     on_all_data: bool
 
     def next(self, known: list[Node]) -> Proposal | None:
@@ -45,10 +48,11 @@ class Race:
 
     def _next_contender(self, known: list[Node]) -> Proposal | None:
         begun = {node.candidate.identity for node in known if node.parent is None}
+        by_view = Counter(heads[0].view for heads in self.contenders)
         for heads in self.contenders:
             if heads[0].identity not in begun:
                 operator = self.origins.get(heads[0].identity, CATALOGUE)
-                share = RACE_SHARE / len(self.contenders)
+                share = RACE_SHARE / max(by_view.values())  # as long as without the other views
                 return Proposal("train", heads, operator, share=share)
         return None
 
@@ -62,6 +66,7 @@ class Race:
             if node.parent is None
             and node.best is not None
             and node.number not in begun
+            and not self.has_companions(node.candidate)
             and self.changes.applies(ALL_DATA, node.candidate)  # an archive's may have them
         ]
         if not contenders:
@@ -78,11 +83,16 @@ class Race:
             filtered_by=parent.number,
         )
 
+    def has_companions(self, candidate: Candidate) -> bool:
+        """Whether there are nets of another kind for what the candidate sees."""
+        return bool(companions(self.changes.format_of(candidate)))
+
     def survivors(self, tips: list[Node]) -> list[Node]:
         """Returns the tips of lines worth going on with: of the best contenders, and bred ones.
 
-        There is one at least. One that has fallen back stays there: a new line from the best one is
-        worth more. A line that was not continued yet is compared with those of its age only.
+        There is one at least, and of another view the best, if it is near. One that has fallen back
+        stays there: a new line from the best one is worth more. A line that was not continued yet
+        is compared with those of its age only.
         """
         nodes = self.changes.population.nodes
         reach = REACH * self.changes.population.gain
@@ -90,7 +100,7 @@ class Race:
         contenders = [tip for tip in tips if nodes[tip.line].parent is None]
         contenders.sort(key=lambda tip: _promise(nodes[tip.line]), reverse=True)
         first = _promise(nodes[contenders[0].line]) if contenders else -np.inf
-        ahead = {tip.line for tip in contenders[: 1 if self.has_companions else SURVIVORS]}
+        ahead = {tip.line for tip in self._ahead(contenders)}
 
         def is_near(tip: Node) -> bool:
             is_continued = tip.proposal.rung > 0
@@ -101,6 +111,19 @@ class Race:
             return tip.value >= best - reach if is_continued else _promise(tip) >= first - reach
 
         return [tip for tip in tips if is_near(tip)] or tips[:1]
+
+    def _ahead(self, contenders: list[Node]) -> list[Node]:
+        """Returns the first of these, best first, and the first of every other view."""
+        if not contenders:
+            return []
+        view = contenders[0].candidate.view
+        same = [tip for tip in contenders if tip.candidate.view == view]
+        alone = self.joins and self.has_companions(contenders[0].candidate)
+        others: dict[str, Node] = {}
+        for tip in contenders:
+            others.setdefault(tip.candidate.view, tip)
+        others.pop(view)
+        return [*same[: 1 if alone else SURVIVORS], *others.values()]
 
 
 def _promise(first: Node) -> float:

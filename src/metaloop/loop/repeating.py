@@ -223,8 +223,13 @@ def _join(loop: Loop) -> Iterator[LoopEvent]:
         and peak.candidate.net.name not in ("custom", "raw")
         and peak.value >= peaks[0].value - reach
     ][: settings.most_joined_from]
-    plain = plain_members(loop.run.family.input_format) if near else []
-    if loop.run.spec.objective != "classification" or len(near) + len(plain) < 2:
+    family = loop.run.family
+    plain = [
+        candidate
+        for view in (family.views if near else ())
+        for candidate in plain_members(family.seen(view).input_format, view)
+    ]
+    if not loop.run.spec.ways or len(near) + len(plain) < 2:
         return
     request = JoinRequest(
         node=loop.number,
@@ -253,7 +258,7 @@ def _heads_to_join(loop: Loop, peaks: list[Node]) -> tuple[Candidate, ...]:
     chosen: dict[tuple[str, str | None], Candidate] = {}
     for head in sorted(measured, key=lambda head: head.merit, reverse=True):
         key = (head.candidate.learner.name, head.candidate.program)
-        chosen.setdefault(key, head.candidate)
+        chosen.setdefault(key, head.candidate)  # whatever view it has: the joined net has its own
     return tuple(chosen.values())[: loop.settings.most_heads_joined]
 
 

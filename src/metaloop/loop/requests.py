@@ -88,4 +88,5 @@ def _training_data(run: Run, population: Population, node: Node) -> TrainingData
         seed=_line_seed(run, node),
         filtered_by=filtering.number if filtering is not None else None,
         filter_candidate=filtering.candidate if filtering is not None else None,
+        view=node.candidate.view,
     )

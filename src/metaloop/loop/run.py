@@ -19,6 +19,7 @@ from metaloop.core.errors import MetaloopError, OutputError
 from metaloop.core.spec import TaskSpec
 from metaloop.tasks.family import ClassFamily, TaskFamily
 from metaloop.tasks.groups import GroupFamily
+from metaloop.tasks.sight import OWN, SEVERAL
 
 _CHANGES_NAMED = 3
 MODEL_NAME, ARCHIVE_NAME, STATES_NAME = "model.metaloop", "archive.sqlite", "states"
@@ -205,6 +206,20 @@ def _spent_in_jobs(jobs: Sequence[StoredJob], arguments: Mapping[str, Any]) -> t
     workers = max(1, int(arguments.get("workers", 1)))
     wall = sum((job.wall_seconds for job in jobs), 0.0) / workers
     return wall, sum((job.cpu_seconds for job in jobs), 0.0)
+
+
+def check_same_views(archive: Archive, earlier: Earlier, family: TaskFamily) -> None:
+    """Raises `MetaloopError` if a run to resume saw its inputs in a view that is gone."""
+    runs = {trial.run for trial in archive.trials()} & set(earlier.tries)
+    if not runs:
+        return
+    for stored in archive.candidates():
+        for view in stored.candidate.view.split(SEVERAL):
+            if view not in (OWN, *family.views):
+                raise MetaloopError(
+                    f"the run to resume has candidates that see inputs as '{view}', which is not "
+                    f"there any more; install it again, or learn anew with another --out"
+                )
 
 
 def describe_data(opened: OpenedData) -> DataSet:

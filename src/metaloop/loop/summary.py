@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from metaloop.catalogue.programs import program_name
+from metaloop.core.metrics import ACCURACY
+from metaloop.core.objective import objective
 from metaloop.core.records import Result
 from metaloop.generators.recipes import recipe_text
 from metaloop.jobs.measured import difference
@@ -161,7 +163,8 @@ def operators(proposer: Proposer) -> dict[str, list[dict[str, Any]]]:
 
 def chance_of(run: Run) -> float | None:
     """Returns the accuracy of guessing; None where a task has no such thing."""
-    return 1 / run.spec.ways if run.spec.objective == "classification" else None
+    accuracy = objective(run.spec.objective).primary is ACCURACY
+    return 1 / run.spec.ways if accuracy else None
 
 
 def _place(head: Head) -> tuple[bool, float]:

@@ -42,14 +42,21 @@ def check_formats(input_format: InputFormat, spec: TaskSpec) -> None:
     most = domain.most_numbers
     if math.prod(shape) > most:
         raise _wrong(f"an input has up to {most:,} numbers, its shape is {_short(shape)}")
+    for piece in input_format.pieces:
+        check_formats(piece, replace(spec, input_shape=tuple(piece.shape)))
+    known = 0 if input_format.pieces else shape[0]
     for what in ("mean", "deviation"):
         values = getattr(input_format, what)
-        if len(values) != shape[0] or not all(map(math.isfinite, values)):
+        if len(values) != known or not all(map(math.isfinite, values)):
             raise _wrong(
-                f"its inputs' {what} is expected to be {shape[0]} finite numbers, got "
+                f"its inputs' {what} is expected to be {known} finite numbers, got "
                 f"{len(values)}: {_short(values)}"
             )
-    if min(input_format.deviation) <= 0:
+    if input_format.columns and len(set(input_format.columns)) != shape[0]:
+        raise _wrong(
+            f"its inputs are {shape[0]} numbers, and it names {len(input_format.columns)} columns"
+        )
+    if min(input_format.deviation, default=1.0) <= 0:
         raise _wrong(f"deviations are above 0, got {min(input_format.deviation)}")
     _check_target_scale(input_format, spec)
     if tuple(spec.input_shape) != shape:

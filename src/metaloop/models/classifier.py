@@ -33,7 +33,16 @@ class Classifier:
     classes: tuple[Label, ...]
     training: TrainingRecord
     results: tuple[Result, ...] = ()
-    view: None = None  # images are taken as they are
+
+    @property
+    def takes(self) -> str:
+        """What raw inputs are: `images`."""
+        return f"{self.input_format.kind}s"
+
+    @property
+    def read_format(self) -> InputFormat:
+        """The format in which raw inputs are read."""
+        return self.input_format
 
     def __repr__(self) -> str:
         return f"<Classifier {self.candidate.label} of {len(self.classes)} classes>"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from metaloop.archive import Archive
-from metaloop.catalogue.families import OpenedData, open_data
+from metaloop.catalogue.families import AS_IT_IS, DataOptions, OpenedData, open_data
 from metaloop.core.columns import Column, chosen
 from metaloop.core.errors import DataError, MetaloopError
 from metaloop.core.objective import objective
@@ -20,19 +19,15 @@ from metaloop.models.model import Model
 from metaloop.models.opening import open_test
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.recognising import classes_of_copies, part_of_class
-from metaloop.tasks.value_range import ValueRange
 
 
 def open_for(
     model: Model,
     data: Any,
+    options: DataOptions = AS_IT_IS,
     *,
     part: Part = "test",
     allow_seen: bool = False,
-    strict: bool = False,
-    classes_at: int | None = None,
-    value_range: ValueRange | None = None,
-    columns: Mapping[str, str | Sequence[str]] | None = None,
 ) -> OpenedData:
     """Returns data for `evaluate_model`, with what the model has seen of it (`recognised`).
 
@@ -42,13 +37,10 @@ def open_for(
     """
     opened = open_data(
         data,
+        options,
         parts=model.parts,
         seen=model.seen,
         input_format=model.input_format,
-        strict=strict,
-        classes_at=classes_at,
-        value_range=value_range,
-        columns=columns,
         view=model.view,
     )
     copies = _copies_in_test(model, opened) if part == "test" and not allow_seen else 0
@@ -86,16 +78,19 @@ def evaluate_model(
     episodes: int = 1000,
     archive: str | Path | None = None,
     subject: str = "",
-    **options: Any,
+    options: DataOptions = AS_IT_IS,
+    allow_seen: bool = False,
 ) -> Result:
     """Returns the model's result on `part` of the data; ways and shots default to the model's.
 
-    `data`: what `open_for` has opened, or what it opens with these `options`: a path, a built-in
-    name, a `Reading`, a data frame.
+    `data`: what `open_for` has opened, or what it opens with these `options` and `allow_seen`: a
+    path, a built-in name, a `Reading`, a data frame.
     A look at `test` is recorded in `archive` (if one is given) as `subject`, the model file's hash.
     """
     spec_of_model = model.spec
-    opened = data if isinstance(data, OpenedData) else open_for(model, data, part=part, **options)
+    opened = data
+    if not isinstance(data, OpenedData):
+        opened = open_for(model, data, options, part=part, allow_seen=allow_seen)
     device = best_device()
     family = opened.family.to(device)
     spec = family.spec(

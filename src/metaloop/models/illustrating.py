@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -38,7 +38,9 @@ def illustrations(model: Model, family: TaskFamily, spec: TaskSpec) -> Iterator[
     if not isinstance(family, ClassFamily) or family.input_format.kind != "image":
         return
     episodes = episode_list(family, "search", spec, _EPISODES)
-    batch = episodes.gather(family.input_format)
+    pictures = episodes.gather(family.input_format)
+    seen = family.seen(model.candidate.view)
+    batch = replace(episodes, store=seen.store).gather(seen.input_format)
     for task in range(_EPISODES):
         support = Examples(
             batch.support.features[task],
@@ -54,9 +56,9 @@ def illustrations(model: Model, family: TaskFamily, spec: TaskSpec) -> Iterator[
         said = logits.argmax(-1).cpu().numpy()
         targets = batch.query.targets[task][asked].cpu().numpy()
         picture = _picture(
-            batch.support.features[task].cpu().numpy(),
+            pictures.support.features[task].cpu().numpy(),
             batch.support.targets[task].cpu().numpy(),
-            queries.cpu().numpy(),
+            pictures.query.features[task][asked].cpu().numpy(),
             targets,
             said,
         )

@@ -7,19 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from metaloop.catalogue.candidates import build_learner, learner_class
 from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import CUSTOM
-from metaloop.catalogue.views import VIEWS, check_view
+from metaloop.catalogue.views import check_view, read_format, takes
 from metaloop.core.black_box import BlackBoxLearner
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import ModelFileError, UnknownNameError
 from metaloop.core.examples import Examples
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.forking import check_device
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import Learner, MetaParams, TaskState
+from metaloop.core.own import NOTHING_OWN, Own
 from metaloop.core.records import Candidate, Result
 from metaloop.core.spec import TaskSpec
 from metaloop.modelfile import ModelFile, TrainingRecord, read_model, write_model
@@ -52,6 +54,17 @@ class Model:
     results: tuple[Result, ...] = ()
     seen: Seen | None = None  # examples that it was made with, to know them again
     view: FittedView | None = None  # how raw inputs become those of the format
+
+    @property
+    def takes(self) -> str:
+        """What raw inputs are: `images`, `vectors`, or what its view is for, such as `texts`."""
+        kind = "" if self.view is None else takes(self.view)
+        return kind or f"{self.input_format.kind}s"
+
+    @property
+    def read_format(self) -> InputFormat:
+        """The format in which raw inputs are read where they are images or vectors."""
+        return read_format(self.view, self.input_format)
 
     @property
     def device(self) -> torch.device:
@@ -124,12 +137,13 @@ class Model:
 
 
 def model_from_file(
-    content: ModelFile, net: nn.Module | None = None, device: str | torch.device = "cpu"
+    content: ModelFile, own: Own = NOTHING_OWN, device: str | torch.device = "cpu"
 ) -> Model:
-    """Returns the model in a file's content; `net` is the user's own module where it needs one.
+    """Returns the model in a file's content.
 
-    Raises `MetaloopError` unless all of it is within limits and fits together, exactly; that is
-    known before anything is built that is larger than the file.
+    `own` is what the file names and does not hold. Raises `MetaloopError` unless all of it is
+    within limits and fits together, exactly; that is known before anything is built that is larger
+    than the file.
     """
     if content.kind == "classifier":
         raise ModelFileError(
@@ -144,23 +158,22 @@ def model_from_file(
         ) from error
     candidate, inputs = content.candidate, content.input_format
     check_formats(inputs, content.spec)
-    view = _view_of(content)
+    view = _view_of(content, own.backbone)
     check_candidate(candidate)
     if not issubclass(method, BlackBoxLearner):
         check_net_tensors(content.weights, candidate.net, inputs)
-    learner = build_learner(candidate, inputs, content.spec.objective, module=net)
+    built = build_learner(candidate, inputs, content.spec.objective, own.net, own.learner)
     spec = content.spec
-    classes = content.spec.objective == "classification"
     if (
-        classes and not spec.num_training_classes
+        spec.ways and not spec.num_training_classes
     ):  # training begins with a classifier of its part's classes
         spec = replace(spec, num_training_classes=len(content.parts.get("train", ())))
-    check_weights(content.weights, learner, spec)
+    check_weights(content.weights, built, spec)
     weights = {
         name: with_memory_format(tensor.to(device)) for name, tensor in content.weights.items()
     }
     return Model(
-        learner=learner,
+        learner=built,
         meta_params=weights,
         candidate=content.candidate,
         spec=content.spec,
@@ -173,31 +186,23 @@ def model_from_file(
     )
 
 
-def _view_of(content: ModelFile) -> FittedView | None:
+def _view_of(content: ModelFile, encoder: Encoder | None) -> FittedView | None:
     if content.view is None or content.assets is None:
         return None
-    view = FittedView(content.view, content.assets)
-    check_view(view)
-    check_tensors("view", view.assets, VIEWS[view.choice.name].expected)
-    features = view.choice.options["features"]
-    if tuple(content.input_format.shape) != (features,):
-        raise ModelFileError(
-            f"the model file is damaged: it sees inputs as {features} features, and takes inputs "
-            f"of shape {tuple(content.input_format.shape)}"
-        )
+    own = {} if encoder is None else {encoder.card.weights: encoder}
+    view = FittedView(content.view, content.assets, own)
+    check_tensors("view", view.assets, check_view(view, content.input_format))
     return view
 
 
 def load_model(
-    path: str | os.PathLike[str],
-    net: nn.Module | None = None,
-    device: str | torch.device = "cpu",
+    path: str | os.PathLike[str], own: Own = NOTHING_OWN, device: str | torch.device = "cpu"
 ) -> Model:
     """Returns the learner in a model file (of an adapted model: the learner it was made from).
 
-    Raises `ModelFileError` if the file is damaged, and says so if it needs a net of the user's.
+    Raises `ModelFileError` if the file is damaged, and says so if it needs what is the user's own.
     """
-    return model_from_file(read_model(path), net, device)
+    return model_from_file(read_model(path), own, device)
 
 
 def _version() -> str:

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from metaloop.catalogue.candidates import build_learner, make_candidate, with_module
-from metaloop.catalogue.families import class_parts, examples_seen, open_data, view_of
+from metaloop.catalogue.candidates import (
+    build_learner,
+    make_candidate,
+    own_candidate,
+    with_module,
+)
+from metaloop.catalogue.families import (
+    AS_IT_IS,
+    DataOptions,
+    class_parts,
+    examples_seen,
+    open_data,
+    view_of,
+)
+from metaloop.catalogue.sights import best_view
+from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.budget import Budget, parse_budget
-from metaloop.core.errors import DivergenceError, ModelFileError, OutputError
+from metaloop.core.errors import DivergenceError, MetaloopError, ModelFileError, OutputError
 from metaloop.core.learner import Learner
 from metaloop.core.records import Candidate
 from metaloop.core.spec import TaskSpec
@@ -25,7 +39,6 @@ from metaloop.modelfile import TrainingRecord, read_model
 from metaloop.models.events import DataRead, data_read
 from metaloop.models.model import Model
 from metaloop.tasks.family import TaskFamily
-from metaloop.tasks.value_range import ValueRange
 
 
 @dataclass(frozen=True)
@@ -38,7 +51,7 @@ class Trained:
 
 def train_model(
     data: Any,
-    learner: str | Candidate,
+    learner: str | Candidate | BlackBoxLearner,
     *,
     budget: str | Budget = "3m",
     net: str | nn.Module | None = None,
@@ -46,34 +59,28 @@ def train_model(
     shots: int = 1,
     queries: int = 15,
     seed: int = 0,
-    split_seed: int = 0,
-    image_size: int | None = None,
-    classes_at: int | None = None,
-    value_range: ValueRange | None = None,
-    columns: Mapping[str, str | Sequence[str]] | None = None,
-    view: str | None = None,
-    strict: bool = False,
+    options: DataOptions = AS_IT_IS,
     checkpoint: Path | None = None,
     resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[DataRead | Event | Trained]:
     """Yields how the data was read, the engine's events and at last `Trained`, with the model.
 
-    `data` and `view` are what `open_data` takes, `learner` is a name of the catalogue or a whole
-    candidate, `net` a name or a module of your own. With `checkpoint` the state is kept in that
-    file, and `resume` goes on from it. Raises `DivergenceError` if training ends in numbers that
-    are not finite.
+    `data` and `options` are what `open_data` takes, `learner` is a name of the catalogue, a whole
+    candidate or a black box of your own, `net` a name or a module of your own. With `checkpoint`
+    the state is kept in that file, and `resume` goes on from it. Raises `DivergenceError` if
+    training ends in numbers that are not finite.
     """
     limit = parse_budget(budget) if isinstance(budget, str) else budget
     start = time.perf_counter()
-    opened = open_data(
-        data, image_size=image_size, split_seed=split_seed, strict=strict,
-        classes_at=classes_at, value_range=value_range, columns=columns, view=view,
-    )  # fmt: skip
-    family = opened.family.to(best_device())
-    spec = family.spec(ways, shots, queries)
+    opened = open_data(data, options)
+    whole = opened.family.to(best_device())
+    spec = whole.spec(ways, shots, queries)
+    view = learner.view if isinstance(learner, Candidate) else best_view(whole, spec)
+    family = whole.seen(view)
+    spec = replace(spec, input_shape=family.input_format.shape)
     yield data_read(opened, time.perf_counter() - start)
-    candidate, method = _chosen(learner, net, family, spec)
+    candidate, method = _chosen(learner, net, family, spec, view)
     identity = _identity(candidate, family.digest, seed, limit)
     state = _resumed(checkpoint, identity) if resume and checkpoint else None
     if state is None:
@@ -143,15 +150,25 @@ def _passed_on(events: Iterator[Event]) -> Generator[Event, None, Finished]:
 
 
 def _chosen(
-    learner: str | Candidate, net: str | nn.Module | None, family: TaskFamily, spec: TaskSpec
+    learner: str | Candidate | BlackBoxLearner,
+    net: str | nn.Module | None,
+    family: TaskFamily,
+    spec: TaskSpec,
+    view: str,
 ) -> tuple[Candidate, Learner]:
     """Returns the candidate that the arguments name, and its learner."""
+    if isinstance(learner, BlackBoxLearner):
+        if net is not None:
+            raise MetaloopError("a learner of your own sees the inputs themselves; leave net away")
+        candidate = own_candidate(learner)
+        return candidate, build_learner(candidate, family.input_format, spec.objective, own=learner)
     module = net if isinstance(net, nn.Module) else None
     if isinstance(learner, Candidate):
         candidate = learner
     else:
         name = net if isinstance(net, str) else None
         candidate = make_candidate(learner, family.input_format, spec, name)
+        candidate = replace(candidate, view=view)
     if module is not None:
         candidate = with_module(candidate, module)
     method = build_learner(candidate, family.input_format, spec.objective, module)

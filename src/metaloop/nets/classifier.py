@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from metaloop.core.examples import EpisodeBatch, Examples
 from metaloop.core.learner import MetaLoss, MetaParams
+from metaloop.core.metrics import accuracy
 from metaloop.core.objective import CLASSIFICATION
 from metaloop.nets.functional import FunctionalNet
 
@@ -42,5 +43,5 @@ def whole_class_loss(
     features, buffers = net(meta_params, batch.inputs, "batch")
     logits = class_logits(meta_params, features)
     loss = CLASSIFICATION.loss(logits, batch.targets, batch.mask)
-    accuracy = CLASSIFICATION.score(logits.detach(), batch.targets, batch.mask)
-    return MetaLoss(loss, {"class accuracy": accuracy}, buffers)
+    right = accuracy(logits.detach(), batch.targets, batch.mask)
+    return MetaLoss(loss, {"class accuracy": right}, buffers)

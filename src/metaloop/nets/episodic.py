@@ -51,5 +51,4 @@ def episode_loss(
 
     outputs = vmap_over_tasks(one_task, support.inputs, support.targets, support.mask, query.inputs)
     loss = objective.loss(outputs, query.targets, query.mask)
-    score = objective.score(outputs.detach(), query.targets, query.mask).mean()
-    return MetaLoss(loss, {objective.metric: score}, buffers)
+    return MetaLoss(loss, objective.shown(outputs.detach(), query.targets, query.mask), buffers)

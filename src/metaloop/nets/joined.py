@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import BUFFER_PREFIX, MetaParams
 
 _NET = "net."  # what FunctionalNet calls the tensors of its module
@@ -25,21 +26,32 @@ _NET = "net."  # what FunctionalNet calls the tensors of its module
 class Joined(nn.Module):
     """Member nets on one input; their centred, normalised features `[N, D_1 + ... + D_m]`.
 
-    `widths` are the numbers of features D_i of the members.
+    `widths` are the numbers of features D_i of the members. Where inputs are several beside each
+    other, `input_format` says which, and `pieces` which of them each member has; None: all of it.
     """
 
-    def __init__(self, members: Sequence[nn.Module], widths: Sequence[int]) -> None:
+    def __init__(
+        self,
+        members: Sequence[nn.Module],
+        widths: Sequence[int],
+        input_format: InputFormat,
+        pieces: Sequence[int | None],
+    ) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.input_format = input_format
+        self.pieces = tuple(pieces)
         for index, width in enumerate(widths):
             self.register_buffer(f"center{index}", torch.zeros(width))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Returns the joined features."""
-        directions = [
-            functional.normalize(member(inputs) - getattr(self, f"center{index}"), dim=-1)
-            for index, member in enumerate(self.members)
-        ]
+        parts = self.input_format.parted(inputs) if self.input_format.pieces else []
+        directions = []
+        for index, (member, piece) in enumerate(zip(self.members, self.pieces, strict=True)):
+            features = member(inputs if piece is None else parts[piece])
+            center = getattr(self, f"center{index}")
+            directions.append(functional.normalize(features - center, dim=-1))
         return beside(directions)
 
 

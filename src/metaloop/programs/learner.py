@@ -107,7 +107,7 @@ class ProgramLearner(NetLearner):
         losses, logits = episode_losses(
             self.typed, meta_params, center, EpisodeBatch(support, query)
         )
-        accuracy = CLASSIFICATION.score(logits.detach(), query.targets, query.mask).mean()
         seen = support.features[support.mask].detach().mean(0)
         buffers = {**buffers, CENTER: center + _CENTER_MOMENTUM * (seen - center)}
-        return MetaLoss(losses.mean(), {"accuracy": accuracy}, buffers)
+        shown = CLASSIFICATION.shown(logits.detach(), query.targets, query.mask)
+        return MetaLoss(losses.mean(), shown, buffers)

@@ -18,6 +18,7 @@ from metaloop.report.figures import (
     intervals_text,
     is_of_fewer_units,
     measured_on,
+    measures_text,
     policy_name,
     printable,
     protocol_text,
@@ -152,6 +153,8 @@ def _worded(claim: Claim, records: Records) -> Claim:
     one_task = shown is not None and not shown.protocol.shots
     if shown is not None and not one_task:
         sentences.append(_intervals_sentence(claim, shown))
+        others = measures_text(shown)
+        sentences += [f"On the same episodes: {others}."] if others else []
     if claim.test is None:
         sentences.append("The test part was not opened for it.")
     if claim.no_better_than_chance:

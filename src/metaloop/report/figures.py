@@ -13,10 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from metaloop.core.records import Choice, Protocol, Result, Verdict
+from metaloop.core.scales import SCALES, Scale
 
-# Of a metric that is not here more is better; tests compare this with core.objective, which needs
-# torch.
-LOWER_IS_BETTER = frozenset(("mse",))
 _POLICIES = {
     "none": "inductive: no batch norm",
     "running": "inductive: batch norm by running statistics",
@@ -28,9 +26,22 @@ _STEERING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))  # categories of Unicode t
 _JOINERS = "\u200c\u200d"  # they are of that kind too, and needed to write Persian or Hindi
 
 
+def scale_of(metric: str) -> Scale:
+    """Returns the scale of a metric; one that nobody here knows is better the higher it is."""
+    if metric in SCALES or not metric:
+        return SCALES.get(metric, Scale("", "", higher_is_better=True, perfect=math.inf))
+    try:
+        from metaloop.core.objective import OBJECTIVES  # lazy: torch, for objectives that are added
+    except ImportError:
+        added = {}
+    else:
+        added = {each.name: each.scale for one in OBJECTIVES.values() for each in one.metrics}
+    return added.get(metric, Scale(metric, metric, higher_is_better=True, perfect=math.inf))
+
+
 def better(metric: str, value: float) -> float:
     """Returns the value as a number of which more is better."""
-    return -value if metric in LOWER_IS_BETTER else value
+    return value if scale_of(metric).higher_is_better else -value
 
 
 def figure(result: Result | None) -> str:
@@ -39,6 +50,19 @@ def figure(result: Result | None) -> str:
         return "-"
     new = result.ci95_new if is_of_fewer_units(result) else None
     return estimate(result.metric, result.value, result.ci95, new)
+
+
+def measures_text(result: Result) -> str:
+    """Returns `log loss 0.310 ± 0.010, calibration error 2.1 ± 0.3 %`: other metrics, "" if none.
+
+    An interval for new classes is shown where the figure has one.
+    """
+    said = []
+    for each in result.metrics:
+        new = each.ci95_new if is_of_fewer_units(result) else None
+        number, half = _number(each.metric, each.value, each.ci95, new)
+        said.append(f"{printable(scale_of(each.metric).words)} {number}{half}")
+    return ", ".join(said)
 
 
 def is_of_fewer_units(result: Result) -> bool:
@@ -55,11 +79,9 @@ def estimate(
     """Returns a value with the half-widths of its intervals, where they are finite."""
     if not math.isfinite(value):
         return "not finite"
-    if metric == "accuracy":
-        return f"{_with_interval(100 * value, 100 * ci95, 1)} %{_new(ci95_new, 100, 1)}"
-    places = _places(value, ci95)
-    said = f"{_with_interval(value, ci95, places)} {printable(metric)}"
-    return said + _new(ci95_new, 1, places)
+    unit = "" if metric == "accuracy" else f" {printable(metric)}"
+    number, new = _number(metric, value, ci95, ci95_new)
+    return number + unit + new
 
 
 def gain(
@@ -68,7 +90,7 @@ def gain(
     """Returns `+2.1 ± 0.3 points (± 0.9 new)`: an advantage, more is better whatever the metric."""
     if not math.isfinite(difference):
         return "not finite"
-    if metric == "accuracy":
+    if scale_of(metric).share:
         said = f"{_with_interval(100 * difference, 100 * ci95, 1, sign='+')} points"
         return said + _new(ci95_new, 100, 1)
     places = _places(difference, ci95)
@@ -178,6 +200,14 @@ def shortened(text: str, length: int) -> str:
     """Returns the printable text in at most `length` characters, on one line."""
     line = printable(" ".join(text.split())[: length + 1])
     return line if len(line) <= length else f"{line[: length - 1].rstrip()}…"
+
+
+def _number(metric: str, value: float, ci95: float, new: float | None) -> tuple[str, str]:
+    """Returns a value with its interval, in percent where it is a share, and the one for new."""
+    if scale_of(metric).share:
+        return f"{_with_interval(100 * value, 100 * ci95, 1)} %", _new(new, 100, 1)
+    places = _places(value, ci95)
+    return _with_interval(value, ci95, places), _new(new, 1, places)
 
 
 def _with_interval(value: float, ci95: float, places: int, sign: str = "") -> str:

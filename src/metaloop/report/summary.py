@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metaloop.archive import DataSet, Opening
-from metaloop.core.records import Result
+from metaloop.core.records import Result, measures_json
 from metaloop.report.claim import claim_of
 from metaloop.report.crediting import credits_of
 from metaloop.report.failures import failures_of
@@ -85,7 +85,9 @@ def entry_json(entry: Standing) -> dict[str, Any]:
 
 def result_json(result: Result | None) -> dict[str, Any] | None:
     """Returns a result with its protocol."""
-    return None if result is None else {**vars(result), "protocol": vars(result.protocol)}
+    if result is None:
+        return None
+    return {**vars(result), "protocol": vars(result.protocol), "metrics": measures_json(result)}
 
 
 def _opening_json(opening: Opening) -> dict[str, Any]:

@@ -9,25 +9,31 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from metaloop.core.columns import behind
+from metaloop.core import columns
 from metaloop.core.errors import DataError, EpisodeError
 from metaloop.core.examples import Examples
-from metaloop.core.fitted_view import FittedView
+from metaloop.core.fitted_view import AS_IS, FittedView
 from metaloop.core.inputs import InputFormat
-from metaloop.core.randomness import numpy_stream
+from metaloop.core.metrics import Scores
+from metaloop.core.objective import Objective
 from metaloop.core.records import PARTS, Part
 from metaloop.core.spec import TaskSpec
 from metaloop.tasks.copied_classes import join_copied_classes
 from metaloop.tasks.duplicates import cross_part_duplicates
+from metaloop.tasks.episode_lists import concatenate as concatenate
+from metaloop.tasks.episode_lists import episode_list as episode_list
 from metaloop.tasks.episodes import Episodes, Indices
+from metaloop.tasks.measuring import measure_format
 from metaloop.tasks.sampling import draw_distinct
+from metaloop.tasks.sight import OWN, SEVERAL, Sight, abreast
 from metaloop.tasks.split import assign_parts
 from metaloop.tasks.store import LeftOut, Reading, Store
 
@@ -61,45 +67,40 @@ class TaskFamily(ABC):
     def to(self, device: torch.device | str) -> TaskFamily:
         """Returns the family with its tensors on `device`."""
 
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The names of the views that inputs can be seen in: "" is the family's own."""
+        return ("",)
 
-def episode_list(family: TaskFamily, part: Part, spec: TaskSpec, num_episodes: int) -> Episodes:
-    """Returns the frozen list of evaluation episodes: content and spec decide it, never a seed.
+    def seen(self, view: str) -> TaskFamily:
+        """Returns the family with its inputs in the view of a candidate; "" is its own.
 
-    A longer list begins with the episodes of a shorter one, in blocks of 100.
-    """
-    blocks = [
-        family.sample(part, spec, 100, numpy_stream(0, "episode list", part, _key(spec), block))
-        for block in range(-(-num_episodes // 100))
-    ]
-    return concatenate(blocks)[:num_episodes]
+        Tasks are the same, example for example. Raises `DataError` for a view that it lacks.
+        """
+        if view:
+            raise DataError(f"{self.name} is not seen as '{view}'")
+        return self
 
+    def score(
+        self, objective: Objective, outputs: Tensor, targets: Tensor, episodes: Episodes
+    ) -> Mapping[str, Scores]:
+        """Returns what the objective's metrics say of outputs on the queries of the episodes.
 
-def concatenate(blocks: Sequence[Episodes]) -> Episodes:
-    """Returns the episodes of all blocks as one stack; stores that differ are joined."""
-    stores = [block.store for block in blocks]
-    if all(store is stores[0] for store in stores):
-        store, starts = stores[0], [0] * len(stores)
-    else:
-        store = replace(
-            stores[0],
-            inputs=behind([store.inputs for store in stores]),
-            targets=torch.cat([store.targets for store in stores]),
-        )
-        starts = list(np.cumsum([0, *[len(store) for store in stores[:-1]]]))
-
-    def join(sides: list[Indices]) -> Indices:
-        return Indices(
-            np.concatenate([s.examples + start for s, start in zip(sides, starts, strict=True)]),
-            np.concatenate([s.labels for s in sides]),
-            np.concatenate([s.mask for s in sides]),
-        )
-
-    support, query = join([b.support for b in blocks]), join([b.query for b in blocks])
-    return Episodes(store, support, query, blocks[0].num_classes)
+        `outputs` and `targets` `[T, N, ...]` belong to the rows `episodes.query.examples`, those
+        that its mask leaves out mean nothing. A pair for each metric, by its name: per task `[T]`
+        and per unit `[T, U]`, as `episodes.units` has them. The primary metric is among them. The
+        default computes all that need tensors alone; a family whose metric needs what its examples
+        are (texts to be compared, lists to be ranked) overrides it.
+        """
+        return scored_by_tensors(objective, outputs, targets, episodes)
 
 
-def _key(spec: TaskSpec) -> str:
-    return f"{spec.ways}-{spec.shots}-{spec.queries}"
+def scored_by_tensors(
+    objective: Objective, outputs: Tensor, targets: Tensor, episodes: Episodes
+) -> dict[str, Scores]:
+    """Returns the scores of all metrics that need no more than outputs and targets."""
+    mask = torch.from_numpy(episodes.query.mask).to(outputs.device)
+    return objective.scores(outputs, targets, mask, episodes.units.shape[1])
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ class Enlargement:
 class ClassFamily(TaskFamily):
     """Classification tasks over the classes of a store; `parts` maps each part to its classes.
 
-    Where inputs are seen in a `view`, `raw` are the same examples as they came.
+    Where inputs are seen in a `view`, `raw` are the same examples as they came. `sights` are
+    further views of them, by name.
     With an `enlargement` the store begins with the examples and classes of its base, in their
     order, and the training part with the base's training classes. The other parts' tasks are the
     base's own, episode for episode.
@@ -133,6 +135,52 @@ class ClassFamily(TaskFamily):
     enlargement: Enlargement | None = None
     view: FittedView | None = None
     raw: Store | None = None
+    sights: Mapping[str, Sight] = field(default_factory=dict)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The names of the views that inputs can be seen in: "" is the family's own."""
+        return ("", *self.sights)
+
+    def seen(self, view: str) -> ClassFamily:
+        """Returns the family in the view of a candidate, or in several: `own + NAME`.
+
+        Those beside each other are one vector, for joined nets. Raises `DataError` for a view that
+        it lacks.
+        """
+        if not view:
+            return self
+        if view not in self._seen:
+            names = view.split(SEVERAL)
+            for name in names:
+                if name not in (OWN, *self.sights):
+                    raise DataError(
+                        f"{self.name} is not seen as '{name}', but as: "
+                        f"{', '.join((OWN, *self.sights))}"
+                    )
+            self._seen[view] = self._in(abreast([self._sight(name) for name in names]))
+        return self._seen[view]
+
+    def _sight(self, name: str) -> Sight:
+        if name != OWN:
+            return self.sights[name]
+        return Sight(self.view or AS_IS, self.store.inputs, self.input_format)
+
+    def _in(self, sight: Sight) -> ClassFamily:
+        """The same tasks on inputs as seen so; the content stays what it is."""
+        store = replace(self.store, inputs=sight.inputs, detail=None, identity=self.store.digest)
+        return replace(
+            self,
+            store=store,
+            given_format=sight.input_format,
+            view=sight.view,
+            raw=self.raw or self.store,
+            sights={},
+        )
+
+    @cached_property
+    def _seen(self) -> dict[str, ClassFamily]:
+        return {}
 
     @property
     def content(self) -> Store:
@@ -163,7 +211,13 @@ class ClassFamily(TaskFamily):
 
     def to(self, device: torch.device | str) -> ClassFamily:
         """Returns the family with its store on `device`."""
-        moved = replace(self, store=self.store.to(device), given_format=self.input_format)
+        sights = {
+            name: replace(sight, inputs=columns.moved(sight.inputs, device))
+            for name, sight in self.sights.items()
+        }
+        moved = replace(
+            self, store=self.store.to(device), given_format=self.input_format, sights=sights
+        )
         if self.enlargement is None:
             return moved
         return replace(moved, enlargement=replace(self.enlargement, base=self.original.to(device)))
@@ -325,35 +379,3 @@ def _check_something_left(
                 f"{name}: {num_duplicates} examples occur in several parts; without them part "
                 f"'{part}' has fewer than 2 classes of 2 examples; give different examples"
             )
-
-
-def measure_format(store: Store, classes: np.ndarray) -> InputFormat:
-    """Returns the input format with means and deviations over the examples of `classes`."""
-    members = torch.isin(store.targets, torch.from_numpy(classes).to(store.targets.device))
-    inputs = store.taken(members.nonzero().flatten())
-    if not len(inputs):
-        raise DataError("no examples to measure the inputs' scale on")
-    if inputs.dtype == torch.uint8:
-        return _image_format(inputs, store)
-    deviation = inputs.std(0, correction=0)
-    constant = deviation < 1e-8 * inputs.abs().amax(0).clamp(min=1e-8)
-    deviation = torch.where(constant, torch.ones(()), deviation)
-    return InputFormat(
-        "vector",
-        tuple(inputs.shape[1:]),
-        tuple(inputs.mean(0).flatten().tolist()),
-        tuple(deviation.flatten().tolist()),
-    )
-
-
-def _image_format(inputs: torch.Tensor, store: Store) -> InputFormat:
-    means, deviations = [], []
-    for channel in inputs.unbind(1):  # exact histogram moments: no float copy of all images
-        counts = torch.bincount(channel.flatten().to(torch.int32), minlength=256).double()
-        levels = torch.arange(256, dtype=torch.float64, device=counts.device) / 255
-        mean = (counts * levels).sum() / counts.sum()
-        variance = (counts * (levels - mean) ** 2).sum() / counts.sum()
-        means.append(float(mean))
-        deviations.append(max(float(variance.sqrt()), 1e-3))
-    shape = tuple(inputs.shape[1:])
-    return InputFormat("image", shape, tuple(means), tuple(deviations), store.polarity)

@@ -21,7 +21,8 @@ from metaloop.core.records import PARTS, Part
 from metaloop.core.spec import TaskSpec
 from metaloop.tasks.copied_classes import join_copied_classes
 from metaloop.tasks.episodes import Episodes, Indices
-from metaloop.tasks.family import ClassFamily, TaskFamily, measure_format
+from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.measuring import measure_format
 from metaloop.tasks.recognising import Recognised, Seen, recognise, recognise_by_name, seen_of
 from metaloop.tasks.sampling import draw_distinct
 from metaloop.tasks.split import MIN_CLASSES, assign_parts

@@ -53,7 +53,10 @@ class Store:
     """Examples `inputs`, a column of N, with `targets` int64 `[N]` that index `classes`.
 
     Where `values` float64 `[N, targets]` are there, they are what is to be predicted, and `classes`
-    are the groups whose functions they are.
+    are the groups whose functions they are. `detail` are the same examples as encoders want to see
+    them (images at a larger size), None where `inputs` are that. `identity` is the digest of what
+    these examples are another view of; None: they are their own. `columns` are the names of an
+    input's numbers, where they come from a table; they are no part of the content.
     """
 
     inputs: Column
@@ -61,6 +64,9 @@ class Store:
     classes: tuple[ClassInfo, ...]
     polarity: Literal["as_is", "ink"] = "as_is"
     values: Tensor | None = None
+    detail: Column | None = None
+    identity: str | None = None
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if length(self.inputs) != len(self.targets):
@@ -115,8 +121,10 @@ class Store:
             self,
             inputs=chosen(self.inputs, rows),
             values=None if self.values is None else self.values[rows.to(self.values.device)],
+            detail=None if self.detail is None else chosen(self.detail, rows),
             targets=torch.from_numpy(moved).to(self.targets),
             classes=tuple(self.classes[index] for index in stay),
+            identity=None if self.identity is None else f"{self.identity} {_hash(rows)}",
         )
 
     @cached_property
@@ -130,6 +138,8 @@ class Store:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of inputs, targets, values and class names: the identity of the content."""
+        if self.identity is not None:
+            return self.identity
         sha = hashlib.sha256()
         hash_into(sha, self.inputs)
         sha.update(self.targets.cpu().numpy().data)
@@ -138,6 +148,10 @@ class Store:
         for info in self.classes:
             sha.update(f"{info.name}\0{info.group}\0{info.unit}\0{info.part}\n".encode())
         return sha.hexdigest()
+
+
+def _hash(rows: Tensor) -> str:
+    return hashlib.sha256(rows.numpy().data).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

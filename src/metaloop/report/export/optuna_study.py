@@ -20,7 +20,7 @@ from metaloop.archive import StoredTrial
 from metaloop.core.records import Candidate
 from metaloop.report.differences import choices_of
 from metaloop.report.export.extras import missing_extra
-from metaloop.report.figures import LOWER_IS_BETTER, printable, value_text
+from metaloop.report.figures import printable, scale_of, value_text
 from metaloop.report.reading import Records
 from metaloop.report.standing import label
 
@@ -61,7 +61,7 @@ class _Unsynced(sqlite3.Connection):
 
 
 def _fill(optuna: Any, storage: Any, records: Records) -> None:
-    direction = "minimize" if records.metric in LOWER_IS_BETTER else "maximize"
+    direction = "maximize" if scale_of(records.metric).higher_is_better else "minimize"
     study = optuna.create_study(
         storage=storage, study_name=printable(records.name) or "run", direction=direction
     )

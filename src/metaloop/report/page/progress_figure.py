@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from metaloop.core.records import Result
 from metaloop.report.figures import (
-    LOWER_IS_BETTER,
     estimate,
     figure,
     is_of_fewer_units,
+    scale_of,
     seconds,
     shortened,
 )
@@ -238,7 +238,7 @@ def _described(progress: Progress, test: Result | None) -> str:
 
 def _legend(progress: Progress, test: Result | None, chance: float | None) -> Html:
     metric = progress.dots[0].result.metric
-    direction = "lower is better" if metric in LOWER_IS_BETTER else "higher is better"
+    direction = "higher is better" if scale_of(metric).higher_is_better else "lower is better"
     parts = [
         "Filled dots are trials, hollow ones plain baselines, the dashed lines the best of their "
         "kinds; the line is the best so far, with its 95 % interval"

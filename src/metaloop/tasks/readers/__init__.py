@@ -54,6 +54,8 @@ def read(
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
+    detail: int = 0,
+    features: Sequence[str] = (),
 ) -> Reading:
     """Returns what is found at `data`, with everything that was left out.
 
@@ -63,11 +65,16 @@ def read(
     which most borders are nearly white. `classes_at`: how many folders below the data the classes
     are, where the rule of `layout.py` is not what is meant. `value_range`: black and white of
     pixels of more than 8 bits, and of arrays. `columns`: which columns of a table are what, where
-    their names do not say so: `{"label": "intent", "ignore": ["id"]}`. Raises `DataError` where
-    there is no usable data, and with `strict` also if anything was left out.
+    their names do not say so: `{"label": "intent", "ignore": ["id"]}`. `detail`: the side in pixels
+    of the images that are kept beside the others for encoders, 0 for none. `features`: the columns
+    of numbers that a model was trained with; a table has these and no others. Raises `DataError`
+    where there is no usable data, and with `strict` also if anything was left out.
     """
     value_range = declared_range(value_range)
-    options = ReadOptions(image_size, channels, polarity, strict, classes_at, value_range, columns)
+    options = ReadOptions(
+        image_size, channels, polarity, strict, classes_at, value_range, columns, detail,
+        tuple(features),
+    )  # fmt: skip
     if not str(data):
         raise DataError(f"no path given; expected {SUPPORTED}")
     path = Path(data)
@@ -93,12 +100,13 @@ def read_frame(
     name: str = "table",
     columns: Mapping[str, str | Sequence[str]] | None = None,
     strict: bool = False,
+    features: Sequence[str] = (),
 ) -> Reading:
     """Returns the reading of a data frame, as that of a file with such a table would be.
 
     `frame`: of pandas or polars, an Arrow table or a dictionary of columns. Raises `DataError`.
     """
-    options = ReadOptions(strict=strict, columns=columns)
+    options = ReadOptions(strict=strict, columns=columns, features=tuple(features))
     return reading_of_table(name, table_of(frame, name), options)
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.arrays import channels_last, read_examples
 from metaloop.tasks.readers.finish import finish, unreadable
-from metaloop.tasks.readers.images import Picture, decode_all
+from metaloop.tasks.readers.image_sets import decode_all
+from metaloop.tasks.readers.images import Picture
 from metaloop.tasks.readers.labels import LabelTable
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.ranges import range_of_set
@@ -53,21 +54,20 @@ def read_array_files(
     images = [channels_last(where, array[None])[0] for array in found]
     extremes = np.array([[image.min(), image.max()] for image in images])
     value_range = range_of_set(extremes, images[0].dtype, options.value_range, where)
-    fitted, fits, polarity = decode_all(
-        len(images), lambda i: to_bytes(images[i][None], value_range)[0], options
-    )
+    decoded = decode_all(len(images), lambda i: to_bytes(images[i][None], value_range)[0], options)
     return finish(
         where,
         f"{kind}, images",
-        fitted,
-        table.targets[fits],
+        decoded.images,
+        table.targets[decoded.readable],
         labels.classes,
         left_out,
         name=name,
-        polarity=polarity,
+        polarity=decoded.polarity,
         strict=options.strict,
         notes=notes,
-        example_parts=None if table.parts is None else table.parts[fits],
+        example_parts=None if table.parts is None else table.parts[decoded.readable],
+        detail=decoded.detail,
     )
 
 

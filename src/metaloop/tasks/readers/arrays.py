@@ -12,7 +12,7 @@ import numpy as np
 
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.finish import finish, unreadable
-from metaloop.tasks.readers.images import decode_all
+from metaloop.tasks.readers.image_sets import decode_all
 from metaloop.tasks.readers.labels import LabelTable, as_array, read_labels
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.ranges import range_of_set
@@ -78,20 +78,21 @@ def read_examples(
     images = channels_last(where, inputs)
     extremes = np.array([images.min(), images.max()])
     images = to_bytes(images, range_of_set(extremes, images.dtype, options.value_range, where))
-    fitted, readable, polarity = decode_all(len(images), lambda i: images[i], options)
-    broken = unreadable(where, [f"image {i}" for i in range(len(images))], readable)
+    decoded = decode_all(len(images), lambda i: images[i], options)
+    broken = unreadable(where, [f"image {i}" for i in range(len(images))], decoded.readable)
     return finish(
         where,
         f"{kind}, images",
-        fitted,
-        labels.targets[readable],
+        decoded.images,
+        labels.targets[decoded.readable],
         labels.classes,
         [*labels.left_out, *broken],
         name=name,
-        polarity=polarity,
+        polarity=decoded.polarity,
         strict=options.strict,
         notes=notes,
-        example_parts=None if labels.parts is None else labels.parts[readable],
+        example_parts=None if labels.parts is None else labels.parts[decoded.readable],
+        detail=decoded.detail,
     )
 
 

@@ -19,7 +19,8 @@ from metaloop.tasks.readers import layout
 from metaloop.tasks.readers.array_files import ARRAY_SUFFIX, read_array_files
 from metaloop.tasks.readers.finish import explain, finish, tally, unreadable
 from metaloop.tasks.readers.image_files import ImageFiles
-from metaloop.tasks.readers.images import Picture, check_heif, decode_all, num_pixels
+from metaloop.tasks.readers.image_sets import decode_all
+from metaloop.tasks.readers.images import Picture, check_heif, num_pixels
 from metaloop.tasks.readers.labels import LabelTable
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
@@ -55,35 +56,35 @@ def read_class_folders(
     if found.paths[0].lower().endswith(ARRAY_SUFFIX):
         labels = LabelTable(found.targets, found.classes, found.left_out, found.parts)
         return read_array_files(where, name, found.paths, found.load, labels, options, found.notes)
-    images, readable, polarity = decode_all(
-        len(found.paths), lambda i: found.load(found.paths[i]), options, where
-    )
+    decoded = decode_all(len(found.paths), lambda i: found.load(found.paths[i]), options, where)
+    readable = decoded.readable
     check_heif(where, found.paths, readable, found.load)
     left_out = found.left_out + unreadable(where, found.paths, readable)
-    targets = found.targets[readable]
     parts = None if found.parts is None else found.parts[readable]
 
     def size_of(index: int) -> int:
         return num_pixels(found.load(found.paths[readable[index]]))
 
-    small = copies_at_other_sizes(torch.from_numpy(images), targets, size_of)
+    targets = found.targets[readable]
+    small = copies_at_other_sizes(torch.from_numpy(decoded.images), targets, size_of)
     if len(small):
         names = [tidy(found.paths[i]) for i in readable[small]]
         left_out.append(tally(names, "the same picture is there in a larger size"))
-        images, targets = np.delete(images, small, axis=0), np.delete(targets, small)
+        decoded = decoded.without(small)
         parts = None if parts is None else np.delete(parts, small)
     return finish(
         where,
         kind,
-        images,
-        targets,
+        decoded.images,
+        found.targets[decoded.readable],
         found.classes,
         left_out,
         name=name,
-        polarity=polarity,
+        polarity=decoded.polarity,
         strict=options.strict,
         notes=found.notes,
         example_parts=parts,
+        detail=decoded.detail,
     )
 
 

@@ -54,12 +54,14 @@ def finish(
     strict: bool = False,
     notes: Sequence[str] = (),
     example_parts: np.ndarray | None = None,
+    detail: np.ndarray | None = None,
 ) -> Reading:
     """Returns the reading of N inputs, an array or a column, and `targets [N]` of `classes`.
 
     Classes with fewer than 2 examples are left out. Raises `DataError` if fewer than 2 classes
     remain, or, with `strict`, if anything was left out. `where` names the data in messages, `notes`
-    say how it was understood, `example_parts [N]` are the published ones.
+    say how it was understood, `example_parts [N]` are the published ones, `detail` are the same
+    examples for encoders.
     """
     counts = np.bincount(targets, minlength=len(classes))
     kept = np.flatnonzero(counts >= MIN_EXAMPLES).tolist()
@@ -80,12 +82,15 @@ def finish(
         )
     if isinstance(inputs, np.ndarray):
         inputs = torch.from_numpy(np.require(inputs, requirements=["C", "W"]))
+    larger = None if detail is None else torch.from_numpy(detail)
     if len(kept) < len(classes):
         renumbered = np.full(len(classes), -1)
         renumbered[kept] = np.arange(len(kept))
         used = np.isin(targets, kept)
         if not used.all():
-            inputs = chosen(inputs, torch.from_numpy(np.flatnonzero(used)))
+            rows = torch.from_numpy(np.flatnonzero(used))
+            inputs = chosen(inputs, rows)
+            larger = None if larger is None else larger[rows]
         targets = renumbered[targets[used]]
         example_parts = None if example_parts is None else example_parts[used]
     store = Store(
@@ -93,6 +98,7 @@ def finish(
         torch.from_numpy(targets.astype(np.int64)),
         tuple(classes[index] for index in kept),
         polarity,
+        detail=larger,
     )
     return Reading(name, kind, store, tuple(left_out), tuple(notes), example_parts)
 

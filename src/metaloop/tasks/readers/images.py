@@ -22,7 +22,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from metaloop.core.errors import DataError
 from metaloop.core.spec import Shape
 from metaloop.tasks.readers.names import tidy
-from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.ranges import range_of_set
 from metaloop.tasks.value_range import WORDS, ValueRange, ValueRangeError, decide_range, to_bytes
 
@@ -30,10 +29,8 @@ IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
     | {".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".avif", ".heic", ".heif", ".hif"}
 )
-GREY_SIZE, COLOUR_SIZE = 28, 32  # pixels; the sizes of Omniglot and of CIFAR-FS in the papers
 _IMAGE = "the image"
 _SAMPLE = 256  # images that decide whether a set is grey
-_GREY_TOLERANCE = 3  # levels; a grey JPEG that was saved as colour is not exactly grey
 _WHITE_BORDER = 200  # a set whose borders are mostly brighter than this is ink on paper
 _BRIGHT_BORDER = 127
 
@@ -72,41 +69,12 @@ def decode_image(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd files
         try:
-            pixels = _fit_or_none(lambda _: source, 0, shape, value_range)
+            pixels = fit_or_none(lambda _: source, 0, shape, value_range)
         except ValueRangeError as error:
             raise DataError(f"{what}{str(error).removeprefix(_IMAGE)}") from error
     if pixels is None:
         raise DataError(f"{what} cannot be read: {why_unreadable(file)}")
     return ink_high(pixels[None])[0] if polarity == "ink" else pixels
-
-
-def decode_all(
-    num_images: int, load: Load, options: ReadOptions, where: str = "the images"
-) -> tuple[np.ndarray, np.ndarray, Literal["as_is", "ink"]]:
-    """Returns uint8 images `[readable, channels, size, size]`, their indices, their polarity.
-
-    `load(i)` gives image i as a path, as encoded bytes, a page or an array `[h, w(, c)]`. Size and
-    channels that `options` leave open are decided by a sample of 256 images, the range of numbers
-    of more than 8 bits by all of them. Raises `DataError` if it is not known.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd files
-        value_range = wide_range(num_images, load, options.value_range, where)
-        grey = _is_grey(num_images, load, value_range)
-        size = options.image_size or (GREY_SIZE if grey else COLOUR_SIZE)
-        shape = (options.channels or (1 if grey else 3), size, size)
-        images = np.empty((num_images, *shape), np.uint8)
-        readable = np.zeros(num_images, bool)
-        for i in range(num_images):
-            pixels = _fit_or_none(load, i, shape, value_range)
-            if pixels is not None:
-                images[i], readable[i] = pixels, True
-    if not readable.all():
-        images = images[readable]
-    polarity = options.polarity or choose_polarity(images, grey)
-    if polarity == "ink":
-        images = ink_high(images)
-    return images, np.flatnonzero(readable), polarity
 
 
 def fit(picture: Picture, shape: Shape, value_range: ValueRange | None = None) -> np.ndarray:
@@ -228,34 +196,12 @@ def _border_median(images: np.ndarray) -> np.ndarray:
     return np.asarray(np.partition(ring, middle, axis=1)[:, middle])
 
 
-def _sample(num_images: int) -> list[int]:
-    """Some indices, evenly spread."""
+def sampled(num_images: int) -> list[int]:
+    """Returns some indices, evenly spread."""
     chosen: list[int] = np.unique(
         np.linspace(0, num_images - 1, min(num_images, _SAMPLE)).astype(int)
     ).tolist()
     return chosen
-
-
-def _is_grey(num_images: int, load: Load, value_range: ValueRange | None) -> bool:
-    """Whether the sampled images have equal channels, whatever their file says."""
-    for pool in (_sample(num_images), range(num_images)):  # all, if no sampled one is readable
-        seen = _all_grey(pool, load, value_range)
-        if seen is not None:
-            return seen
-    return True
-
-
-def _all_grey(indices: Sequence[int], load: Load, value_range: ValueRange | None) -> bool | None:
-    """Whether all readable images among these are grey; None if none is readable."""
-    seen = None
-    for i in indices:
-        pixels = _fit_or_none(load, i, (3, COLOUR_SIZE, COLOUR_SIZE), value_range)
-        if pixels is not None:
-            spread = pixels.max(axis=0).astype(int) - pixels.min(axis=0)
-            if spread.max() > _GREY_TOLERANCE:
-                return False
-            seen = True
-    return seen
 
 
 def wide_range(
@@ -265,7 +211,7 @@ def wide_range(
 
     Raises `ValueRangeError` where it is not known.
     """
-    if not any(_is_wide(load, i) for i in _sample(num_images)):
+    if not any(_is_wide(load, i) for i in sampled(num_images)):
         return declared
     extremes: dict[str, list[tuple[float, float]]] = {}
     for i in range(num_images):
@@ -318,10 +264,10 @@ def _wide_values(load: Load, index: int) -> np.ndarray | None:
         return None
 
 
-def _fit_or_none(
+def fit_or_none(
     load: Load, index: int, shape: Shape, value_range: ValueRange | None = None
 ) -> np.ndarray | None:
-    """The decoded image, or None: a damaged file makes decoders raise nearly any exception."""
+    """Returns the decoded image, or None: a damaged file makes decoders raise nearly anything."""
     try:
         return fit(load(index), shape, value_range)
     except (MemoryError, ValueRangeError):

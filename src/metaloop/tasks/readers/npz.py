@@ -16,7 +16,7 @@ from numpy.lib.npyio import NpzFile
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.arrays import read_examples
 from metaloop.tasks.readers.finish import finish, unreadable
-from metaloop.tasks.readers.images import decode_all
+from metaloop.tasks.readers.image_sets import decode_all
 from metaloop.tasks.readers.labels import LabelTable, as_labels, read_labels
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
@@ -159,21 +159,20 @@ def _read_packed(
             f"{where}: offsets must rise from 0 to the number of bytes, {len(encoded)}; "
             f"got {ends[0]} to {ends[-1]}"
         )
-    images, readable, polarity = decode_all(
-        num_images, lambda i: encoded[ends[i] : ends[i + 1]].tobytes(), options
-    )
-    broken = unreadable(where, [f"image {i}" for i in range(num_images)], readable)
+    decoded = decode_all(num_images, lambda i: encoded[ends[i] : ends[i + 1]].tobytes(), options)
+    broken = unreadable(where, [f"image {i}" for i in range(num_images)], decoded.readable)
     return finish(
         where,
         "npz of encoded images",
-        images,
-        labels.targets[readable],
+        decoded.images,
+        labels.targets[decoded.readable],
         labels.classes,
         [*labels.left_out, *broken],
         name=name,
-        polarity=polarity,
+        polarity=decoded.polarity,
         strict=options.strict,
-        example_parts=None if labels.parts is None else labels.parts[readable],
+        example_parts=None if labels.parts is None else labels.parts[decoded.readable],
+        detail=decoded.detail,
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metaloop.core.columns import tensors_of
+from metaloop.core.columns import Column, tensors_of
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.class_folders import read_class_folders
 from metaloop.tasks.readers.finish import finish, tally
@@ -37,7 +37,7 @@ def is_omniglot(folder: Path) -> bool:
 
 
 def read_omniglot(folder: Path, options: ReadOptions) -> Reading:
-    """Returns Omniglot: with lists, its 6,492 turned classes with published parts, else characters.
+    """Returns Omniglot: with lists, its 6,492 rotated classes with published parts, or letters.
 
     Images are 28 x 28 with ink high, unless `options` say otherwise.
     """
@@ -53,13 +53,14 @@ def read_omniglot(folder: Path, options: ReadOptions) -> Reading:
         return finish(
             where,
             characters.kind,
-            _pixels(store),
+            _pixels(store.inputs),
             store.targets.numpy(),
             store.classes,
             left_out,
             name=name,
             polarity=store.polarity,
             strict=strict,
+            detail=None if store.detail is None else _pixels(store.detail),
         )
     inputs, targets, classes, unlisted = _turned(where, store, lists)
     return finish(
@@ -75,8 +76,8 @@ def read_omniglot(folder: Path, options: ReadOptions) -> Reading:
     )
 
 
-def _pixels(store: Store) -> np.ndarray:
-    (images,) = tensors_of(store.inputs)
+def _pixels(column: Column) -> np.ndarray:
+    (images,) = tensors_of(column)
     return images.numpy()
 
 
@@ -144,7 +145,7 @@ def _turned(
     torn = sorted(character for character, parts in parts_of.items() if len(parts) > 1)
     if torn:
         raise DataError(f"{where}: the lists put turns of {torn[0]!r} into different parts")
-    images = _pixels(store)
+    images = _pixels(store.inputs)
     rows: list[np.ndarray] = []
     targets: list[np.ndarray] = []
     classes: list[ClassInfo] = []

@@ -19,7 +19,9 @@ class ReadOptions:
 
     `classes_at`: how many folders below the data the folders are that are classes. `value_range`:
     what is black and white in pixels of more than 8 bits, and in arrays of pixels. `columns`: the
-    columns of a table that have a role, as `table_roles.py` has it.
+    columns of a table that have a role, as `table_roles.py` has it. `detail`: the side in pixels of
+    the colour images that are kept beside the others for encoders; 0 for none. `features`: the
+    columns of numbers that a model was trained with, in its order; empty: those that are there.
     """
 
     image_size: int | None = None
@@ -29,8 +31,15 @@ class ReadOptions:
     classes_at: int | None = None
     value_range: ValueRange | None = None
     columns: Mapping[str, str | Sequence[str]] | None = None
+    detail: int = 0
+    features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.detail and not MIN_IMAGE_SIZE <= self.detail <= MAX_IMAGE_SIZE:
+            raise DataError(
+                f"an encoder sees images of {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE} pixels, got "
+                f"{self.detail}"
+            )
         size = self.image_size
         if size is not None and not MIN_IMAGE_SIZE <= size <= MAX_IMAGE_SIZE:
             raise DataError(

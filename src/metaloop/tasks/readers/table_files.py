@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from metaloop.tasks.readers.arrays import read_examples
 from metaloop.tasks.readers.finish import MIN_EXAMPLES, explain, finish, tally
 from metaloop.tasks.readers.labels import read_labels
 from metaloop.tasks.readers.options import ReadOptions
-from metaloop.tasks.readers.table_roles import Roles, find_roles
+from metaloop.tasks.readers.table_roles import Roles, find_roles, same_columns
 from metaloop.tasks.readers.tables import Table, read_table
 from metaloop.tasks.store import LeftOut, Reading, Store
 
@@ -44,6 +44,9 @@ def reading_of_table(where: str, table: Table, options: ReadOptions) -> Reading:
     """
     options.refuse_depth(where)
     roles = find_roles(where, table, options.columns)
+    if options.features and roles.kind != "text":
+        known = same_columns(where, table, roles.features, options.features)
+        roles = replace(roles, features=known)
     if roles.kind == "groups":
         return _read_groups(where, table, roles, options)
     if roles.kind == "text":
@@ -95,7 +98,8 @@ def _read_classes(where: str, table: Table, roles: Roles, options: ReadOptions) 
     )
     labels.left_out.extend(left_out)
     vectors = numbers_of(table, roles.features, rows)
-    return read_examples(where, table.name, "table", vectors, labels, options, (roles.note,))
+    reading = read_examples(where, table.name, "table", vectors, labels, options, (roles.note,))
+    return replace(reading, store=replace(reading.store, columns=_as_known(roles, options)))
 
 
 def _read_texts(where: str, table: Table, roles: Roles, options: ReadOptions) -> Reading:
@@ -142,6 +146,7 @@ def _read_groups(where: str, table: Table, roles: Roles, options: ReadOptions) -
         torch.from_numpy(labels.targets.astype(np.int64)),
         tuple(labels.classes),
         values=torch.from_numpy(values[:, None]),
+        columns=_as_known(roles, options),
     )
     sizes = np.bincount(labels.targets, minlength=len(labels.classes))
     small = np.flatnonzero(sizes < MIN_EXAMPLES)
@@ -156,6 +161,11 @@ def _read_groups(where: str, table: Table, roles: Roles, options: ReadOptions) -
             f"not allow: {explain(left_out)}; mend the data or read it without strict"
         )
     return Reading(table.name, "table, groups", store, tuple(left_out), (roles.note,))
+
+
+def _as_known(roles: Roles, options: ReadOptions) -> tuple[str, ...]:
+    """The names of the numbers: as a model knows them, else as they are written."""
+    return options.features or roles.features
 
 
 def _refuse_options_of_images(where: str, options: ReadOptions) -> None:

@@ -98,16 +98,49 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(f"'{name[:40]}'" for name in names[:_SHOWN]) + more
 
 
-def feature_columns(table: Table, number: int, columns: Columns | None = None) -> list[str]:
+def same_columns(
+    where: str, table: Table, found: Sequence[str], features: Sequence[str]
+) -> tuple[str, ...]:
+    """Returns the `found` columns of numbers in the order of a model's `features`, case aside.
+
+    Raises `DataError` for a column that is missing, holds text, or is there beside them.
+    """
+    by_name = {name.lower().strip(): name for name in reversed(found)}
+    same: list[str] = []
+    for feature in features:
+        name = feature if feature in found else by_name.get(feature.lower().strip())
+        if name is None or name in same:
+            holds = "no numbers in column" if feature in table.columns else "no column"
+            raise DataError(
+                f"{where} has {holds} '{feature}', which the model was trained with; its columns "
+                f"of numbers are {listed(found) or 'none'}"
+            )
+        same.append(name)
+    extra = next((name for name in found if name not in same), None)
+    if extra is not None:
+        raise DataError(
+            f"{where} has the column '{extra}', which the model was not trained with; leave it out "
+            f"with --columns ignore={extra}"
+        )
+    return tuple(same)
+
+
+def feature_columns(
+    table: Table, number: int, columns: Columns | None = None, features: Sequence[str] = ()
+) -> list[str]:
     """Returns the columns of so many numbers in a table of inputs, which may have labels or not.
 
-    Columns that have a role, declared or by name, are left out; raises `DataError` if the others
-    are not as many.
+    `features` are their names, in the model's order, where it knows them. Columns that have a role,
+    declared or by name, are left out; raises `DataError` if the others are not those.
     """
     where = f"table '{table.name}'"
     declared = {name for names in _declared(where, table, columns or {}).values() for name in names}
     numbers = [n for n in table.columns if not table.is_text(n) and n not in declared]
     known = {*_LABELS, *_EITHER, *(name for names in _NAMES.values() for name in names)}
+    if features:
+        wanted = {name.lower().strip() for name in features}
+        found = [n for n in numbers if n.lower().strip() in wanted or n.lower() not in known]
+        return list(same_columns(where, table, found, features))
     for skipped in (set(), set(_NAMES[IGNORE]), known):
         left = [name for name in numbers if name.lower() not in skipped]
         if len(left) == number:

@@ -1,0 +1,34 @@
+"""Which frozen encoders a family is offered: none, those installed, or those that were named."""
+
+from __future__ import annotations
+
+from metaloop.catalogue.backbones import installed, open_backbone
+from metaloop.core.encoder import Encoder
+from metaloop.core.errors import InputError
+
+NONE, AUTO = "none", "auto"
+
+
+def name_of_backbone(backbone: str | Encoder) -> str | None:
+    """Returns what was asked for, as records have it: None for what is usual."""
+    if isinstance(backbone, Encoder):
+        return backbone.card.name
+    return None if backbone == AUTO else backbone
+
+
+def offered(backbone: str | Encoder, takes: str, *, download: bool = False) -> tuple[Encoder, ...]:
+    """Returns the encoders that `backbone` stands for, for inputs of this kind.
+
+    `none`, `auto` (those installed), names with commas between them, or an encoder. Raises
+    `UnknownNameError` for a name that nothing has, and `InputError` for no name at all.
+    """
+    if isinstance(backbone, Encoder):
+        return (backbone,) if backbone.card.takes == takes else ()
+    if backbone == NONE:
+        return ()
+    if backbone == AUTO:
+        return tuple(open_backbone(name, takes=takes) for name in installed(takes))
+    names = [name.strip() for name in backbone.split(",") if name.strip()]
+    if not names:
+        raise InputError(f"a backbone is {NONE}, {AUTO}, or names with commas; got {backbone!r}")
+    return tuple(open_backbone(name, takes=takes, download=download) for name in names)

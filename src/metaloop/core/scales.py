@@ -1,0 +1,36 @@
+"""Scales of metrics: which way is better, what is perfect, how a number is printed. No torch here.
+
+Records hold names of metrics; what reads records needs no more than this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the numbers of a metric mean.
+
+    `name` is that of records and JSON, `words` that of pages. `perfect` is what who is always right
+    reaches. A `share` lies between 0 and 1 and is printed in percent.
+    """
+
+    name: str
+    words: str
+    higher_is_better: bool
+    perfect: float
+    share: bool = False
+
+
+ACCURACY = Scale("accuracy", "accuracy", True, 1.0, share=True)
+LOG_LOSS = Scale("log_loss", "log loss", False, 0.0)
+CALIBRATION = Scale("calibration", "calibration error", False, 0.0, share=True)
+SQUARED_ERROR = Scale("mse", "mse", False, 0.0)
+ABSOLUTE_ERROR = Scale("mae", "mean absolute error", False, 0.0)
+EXPLAINED = Scale("r2", "R²", True, 1.0)
+
+SCALES = {
+    scale.name: scale
+    for scale in (ACCURACY, LOG_LOSS, CALIBRATION, SQUARED_ERROR, ABSOLUTE_ERROR, EXPLAINED)
+}

@@ -1,0 +1,110 @@
+"""Sets of images, decoded alike: the size, the channels and the polarity that they all get."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from metaloop.tasks.readers.images import (
+    Load,
+    choose_polarity,
+    fit,
+    fit_or_none,
+    ink_high,
+    sampled,
+    wide_range,
+)
+from metaloop.tasks.readers.options import ReadOptions
+from metaloop.tasks.value_range import ValueRange
+
+GREY_SIZE, COLOUR_SIZE = 28, 32  # pixels; the sizes of Omniglot and of CIFAR-FS in the papers
+_GREY_TOLERANCE = 3  # levels; a grey JPEG that was saved as colour is not exactly grey
+_MOST_IN_MEMORY = 1 << 30  # bytes of images for encoders
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """Images uint8 `[readable, channels, size, size]`, their indices, their polarity.
+
+    `detail`: the same in colour, as they are and at the size that encoders want; None if none do.
+    """
+
+    images: np.ndarray
+    readable: np.ndarray
+    polarity: Literal["as_is", "ink"]
+    detail: np.ndarray | None = None
+
+    def without(self, rows: np.ndarray) -> Decoded:
+        """Returns the same without these rows of the readable ones."""
+        gone = (np.delete(self.images, rows, axis=0), np.delete(self.readable, rows))
+        detail = None if self.detail is None else np.delete(self.detail, rows, axis=0)
+        return Decoded(*gone, self.polarity, detail)
+
+
+def decode_all(
+    num_images: int, load: Load, options: ReadOptions, where: str = "the images"
+) -> Decoded:
+    """Returns all images that can be read.
+
+    `load(i)` gives image i as a path, as encoded bytes, a page or an array `[h, w(, c)]`. Size and
+    channels that `options` leave open are decided by a sample of 256 images, the range of numbers
+    of more than 8 bits by all of them. Raises `DataError` if it is not known.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's remarks on odd files
+        value_range = wide_range(num_images, load, options.value_range, where)
+        grey = _is_grey(num_images, load, value_range)
+        size = options.image_size or (GREY_SIZE if grey else COLOUR_SIZE)
+        shape = (options.channels or (1 if grey else 3), size, size)
+        images = np.empty((num_images, *shape), np.uint8)
+        large = (3, options.detail, options.detail)
+        detail = _room((num_images, *large)) if options.detail else None
+        readable = np.zeros(num_images, bool)
+        for i in range(num_images):
+            pixels = fit_or_none(load, i, shape, value_range)
+            if pixels is not None:
+                images[i], readable[i] = pixels, True
+            if pixels is not None and detail is not None:
+                detail[i] = fit(load(i), large, value_range)
+    if not readable.all():
+        images = images[readable]
+        detail = None if detail is None else detail[readable]
+    polarity = options.polarity or choose_polarity(images, grey)
+    if polarity == "ink":
+        images = ink_high(images)
+    return Decoded(images, np.flatnonzero(readable), polarity, detail)
+
+
+def _room(shape: tuple[int, ...]) -> np.ndarray:
+    """An array of bytes: in memory, or where it is large in a file that goes with it."""
+    if np.prod(shape, dtype=np.int64) <= _MOST_IN_MEMORY:
+        return np.empty(shape, np.uint8)
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, np.uint8, "w+", shape=shape)
+
+
+def _is_grey(num_images: int, load: Load, value_range: ValueRange | None) -> bool:
+    """Whether the sampled images have equal channels, whatever their file says."""
+    for pool in (sampled(num_images), range(num_images)):  # all, if no sampled one is readable
+        seen = _all_grey(pool, load, value_range)
+        if seen is not None:
+            return seen
+    return True
+
+
+def _all_grey(indices: Sequence[int], load: Load, value_range: ValueRange | None) -> bool | None:
+    """Whether all readable images among these are grey; None if none is readable."""
+    seen = None
+    for i in indices:
+        pixels = fit_or_none(load, i, (3, COLOUR_SIZE, COLOUR_SIZE), value_range)
+        if pixels is not None:
+            spread = pixels.max(axis=0).astype(int) - pixels.min(axis=0)
+            if spread.max() > _GREY_TOLERANCE:
+                return False
+            seen = True
+    return seen
