@@ -104,7 +104,7 @@ def test_a_larger_budget_expects_a_larger_net() -> None:
     costs = [0.25, 1.0, 4.0]
     best = [
         max(costs, key=lambda cost: size_loss(cost, examples, USUAL))
-        for examples in (5_000, 200_000, 10_000_000)
+        for examples in (5e3, 2e5, 1e7)
     ]
     assert best == sorted(best) and len(set(best)) == 3
 

@@ -112,7 +112,7 @@ def finish(run: Selecting, chosen: Chosen) -> dict[str, Any]:
 def _left(run: Selecting) -> float:
     """What is left of the budget for the last training."""
     if run.budget.steps is not None:
-        return max(1.0, run.budget.steps - run.steps_before)
+        return max(1.0, float(run.budget.steps - run.steps_before))
     assert run.budget.wall_seconds is not None
     kept = (1 - run.settings.kept_back) * run.budget.wall_seconds
     return max(0.5, kept - run.wall_seconds)
