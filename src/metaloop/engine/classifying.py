@@ -89,7 +89,7 @@ def fit(
     batch_size = batch_size_of(plan, len(targets))
     most_steps = math.ceil(training.most_epochs * len(targets) / batch_size)
     most_steps = max(most_steps, training.fewest_steps)
-    precision = _precision(plan, net, input_format)
+    precision = _precision(plan, net, input_format, measured=budget.steps is None)
     batches = _batches(len(targets), batch_size, seed)
     curve: list[CurvePoint] = []
     step, loss, ended = 0, math.nan, ""
@@ -219,10 +219,18 @@ def _descend(optimisers: list[torch.optim.Optimizer], factor: float) -> None:
         optimiser.zero_grad(set_to_none=True)
 
 
-def _precision(plan: Plan, net: nn.Module, input_format: InputFormat) -> torch.dtype:
-    """The plan's number format; `fastest` is measured once in a process, on one small step."""
+def _precision(
+    plan: Plan, net: nn.Module, input_format: InputFormat, measured: bool
+) -> torch.dtype:
+    """The plan's number format; `fastest` is measured once in a process, on one small step.
+
+    What must be repeated exactly is not to hang on a clock: there the processor's kind decides.
+    """
     if plan.precision != "fastest":
         return torch.bfloat16 if plan.precision == "bfloat16" else torch.float32
+    if not measured:
+        knows = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # since torch 2.6
+        return torch.bfloat16 if knows is not None and knows() else torch.float32
     threads = torch.get_num_threads()
     if threads not in _precisions:
         images = torch.zeros(_TIMED, *input_format.shape)

@@ -167,12 +167,20 @@ def _rows(known: Known, request: PipelineRequest) -> Tensor:
     return rows[torch.from_numpy(order[:number])]
 
 
-@lru_cache(maxsize=1)
 def _known_in(folder: Path) -> Known:
     """What `ship_set` has written, the examples mapped into memory."""
     place = folder / _SET
     try:
-        card = decode(_Card, json.loads((place / _CARD).read_text(encoding="ascii")), _CARD)
+        return _opened(place, (place / _CARD).read_text(encoding="ascii"))
+    except OSError as error:
+        raise MachineError(f"the data for workers in '{place}' cannot be read ({error})") from error
+
+
+@lru_cache(maxsize=1)
+def _opened(place: Path, text: str) -> Known:
+    """The set in a folder whose card is this text: another set has another one."""
+    try:
+        card = decode(_Card, json.loads(text), _CARD)
         index, inputs = _tensors(place / _INDEX), _tensors(place / _INPUTS)
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise MachineError(f"the data for workers in '{place}' cannot be read ({error})") from error
