@@ -87,7 +87,7 @@ def _plan_knob(name: str, *values: Any) -> Knob:
     )
 
 
-def _learner_knob(name: str, default: float, *values: Any) -> Knob:
+def _learner_knob(name: str, default: Any, *values: Any) -> Knob:
     def changed(candidate: Candidate, value: Any) -> Candidate:
         options = {**candidate.learner.options, name: value}
         return replace(candidate, learner=Choice(candidate.learner.name, options))
@@ -95,7 +95,7 @@ def _learner_knob(name: str, default: float, *values: Any) -> Knob:
     return Knob(lambda candidate: candidate.learner.options.get(name, default), changed, values)
 
 
-def _photo_knob(name: str, default: float, *values: Any) -> Knob:
+def _photo_knob(name: str, default: Any, *values: Any) -> Knob:
     def changed(candidate: Candidate, value: Any) -> Candidate:
         options = {**candidate.plan.augmentation.options, name: value}
         plan = replace(candidate.plan, augmentation=Choice("photo", options))
