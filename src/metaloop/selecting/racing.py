@@ -6,7 +6,8 @@ how it does beside the others of its rung; that is believed as far as its noise 
 
     belief <- belief + w (measured - expected),   w = spread^2 / (spread^2 + noise^2),
 
-both relative to the mean of those measured together. So a short race changes little, a long one
+both relative to the mean of those measured together. The noise is that of so many examples, and what
+short trainings mislead by, most of all about nets of another size: a small one learns sooner. So a short race changes little, a long one
 everything. First rung: shrunk images, a few steps. Second: whole images, longer, the best of the
 first. In between, the best is changed and crossed with the next.
 """
@@ -37,6 +38,7 @@ class Entry:
     operator: str
     parents: tuple[str, ...] = ()
     expected: float = 0.0  # as a share of what can be gained, relative to others
+    log_cost: float = 0.0  # of its net, as a multiple of the usual one
     right: dict[int, np.ndarray] = field(default_factory=dict)
     failed: str = ""
     cpu_seconds: float = 0.0
@@ -61,7 +63,7 @@ class Race:
     """Who takes part, what was measured, and what is left for it (in the budget's unit).
 
     `first` is what a proxy of the first rung takes; steps count as those on whole images. `gain`:
-    what an accuracy can gain over guessing. `fits` raises `MetaloopError` for a pipeline that
+    what an accuracy can gain over guessing. `size_of`: what is expected by size alone, and the log of the size. `fits` raises `MetaloopError` for a pipeline that
     cannot be built.
     """
 
@@ -73,7 +75,7 @@ class Race:
     settings: SelectSettings
     most_raced: int
     fits: Callable[[Candidate], None]
-    size_of: Callable[[Candidate], float]
+    size_of: Callable[[Candidate], tuple[float, float]]
     pending: set[tuple[str, int]] = field(default_factory=set)
     spent_on_first: float = 0.0
     children: int = 0
@@ -133,10 +135,12 @@ class Race:
                 continue
             measured = {e.identity: float(e.right[rung].mean()) / self.gain for e in together}
             middle = float(np.mean(list(measured.values())))
+            usual_size = float(np.mean([entry.log_cost for entry in together]))
             expected = float(np.mean([belief[name] for name in measured]))
             for entry in together:
                 share = measured[entry.identity] * self.gain
                 noise = share * (1 - share) / len(entry.right[rung]) / self.gain**2 + spread**2
+                noise += (self.settings.size_spreads[rung] * (entry.log_cost - usual_size)) ** 2
                 trust = self.settings.prior_spread**2 / (self.settings.prior_spread**2 + noise)
                 surprise = measured[entry.identity] - middle - belief[entry.identity] + expected
                 belief[entry.identity] += trust * surprise
@@ -178,8 +182,9 @@ class Race:
                 continue
             if child.identity not in self.entries:
                 expected = parent.expected - self.settings.child_loss
-                expected += self.size_of(child) - self.size_of(parent.candidate)
-                entry = Entry(child, operator, parents, expected)
+                loss, log_cost = self.size_of(child)
+                expected += loss - self.size_of(parent.candidate)[0]
+                entry = Entry(child, operator, parents, expected, log_cost)
                 self.entries[child.identity] = entry
                 return entry
         return None

@@ -178,7 +178,8 @@ def restored(run: Selecting, earlier: Earlier) -> None:
         for stored in archive.trials(number):
             one = known[stored.trial.candidate]
             entry = race.entries.setdefault(
-                one.identity, Entry(one.candidate, one.operator, one.parents)
+                one.identity,
+                Entry(one.candidate, one.operator, one.parents, *race.size_of(one.candidate)),
             )
             asked = amounts.get(stored.job) if stored.job is not None else None
             if asked is None or stored.trial.status not in ("finished", "diverged", "failed"):

@@ -7,6 +7,7 @@ all that may be learned from. With several workers that last training has their 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -235,7 +236,7 @@ def _race(asked: _Asked, labelled: LabelledSet) -> Race:
         settings=settings,
         most_raced=settings.most_raced,
         fits=lambda candidate: check_pipeline(candidate, input_format, classes),
-        size_of=lambda candidate: 0.0,
+        size_of=lambda candidate: (0.0, 0.0),
     )
     known = _from_archive(asked, race)
     share = settings.informed_share if known else settings.search_share
@@ -247,16 +248,21 @@ def _race(asked: _Asked, labelled: LabelledSet) -> Race:
     final = (1 - share) * amount
     steps = final if asked.budget.steps is not None else final / step
     examples = min(steps * batch, settings.useful_passes * len(labelled.known))
-    race.size_of = lambda candidate: size_loss(cost(candidate) / usual, examples, settings)
+
+    def size_of(candidate: Candidate) -> tuple[float, float]:
+        size = cost(candidate) / usual
+        return size_loss(size, examples, settings), math.log(size)
+
+    race.size_of = size_of
     unit = step if asked.budget.steps is None else 1.0
     race.first = max(2 * unit, settings.proxy_steps * unit * settings.proxy_side**2)
     for place, (name, candidate) in enumerate(PIPELINES.items()):
-        entry = Entry(candidate, f"catalogue: {name}", expected=race.size_of(candidate))
+        entry = Entry(candidate, f"catalogue: {name}", (), *race.size_of(candidate))
         entry.expected -= 1e-3 * place
         race.entries.setdefault(candidate.identity, entry)
     for candidate, advantage in known:
         entry = race.entries.setdefault(
-            candidate.identity, Entry(candidate, "archive", expected=race.size_of(candidate))
+            candidate.identity, Entry(candidate, "archive", (), *race.size_of(candidate))
         )
         entry.expected += advantage
     return race
