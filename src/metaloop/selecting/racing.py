@@ -6,10 +6,11 @@ how it does beside the others of its rung; that is believed as far as its noise 
 
     belief <- belief + w (measured - expected),   w = spread^2 / (spread^2 + noise^2),
 
-both relative to the mean of those measured together. The noise is that of so many examples, and what
-short trainings mislead by, most of all about nets of another size: a small one learns sooner. So a short race changes little, a long one
-everything. First rung: shrunk images, a few steps. Second: whole images, longer, the best of the
-first. In between, the best is changed and crossed with the next.
+both relative to the mean of those measured together. The noise is that of so many examples, and
+what short trainings mislead by, most of all about nets of another size: a small one learns sooner.
+So a short race changes little, a long one everything. First rung: shrunk images, a few steps.
+Second: whole images, longer, the best of the first. In between, the best is changed and crossed with
+the next; what pays late, such as more augmentation, is changed only where there is a second rung.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ class Race:
     """Who takes part, what was measured, and what is left for it (in the budget's unit).
 
     `first` is what a proxy of the first rung takes; steps count as those on whole images. `gain`:
-    what an accuracy can gain over guessing. `size_of`: what is expected by size alone, and the log of the size. `fits` raises `MetaloopError` for a pipeline that
-    cannot be built.
+    what an accuracy can gain over guessing. `fits` raises `MetaloopError` for a pipeline that
+    cannot be built. `size_of`: what is expected by the size of a net alone, and its logarithm.
     """
 
     entries: dict[str, Entry]
@@ -175,7 +176,7 @@ class Race:
                 child, operator = crossed(parent.candidate, other.candidate), "cross: two pipelines"
                 parents = (parent.identity, other.identity)
             else:
-                child, operator = varied(parent.candidate, rng)
+                child, operator = varied(parent.candidate, rng, late=self._shares()[1] > 0)
             try:
                 self.fits(child)
             except MetaloopError:

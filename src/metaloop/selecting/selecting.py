@@ -23,6 +23,7 @@ from metaloop.catalogue.pipelines import (
     PIPELINES,
     build_classifier,
     check_pipeline,
+    copies_of,
 )
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import MetaloopError
@@ -259,6 +260,8 @@ def _race(asked: _Asked, labelled: LabelledSet) -> Race:
     for place, (name, candidate) in enumerate(PIPELINES.items()):
         entry = Entry(candidate, f"catalogue: {name}", (), *race.size_of(candidate))
         entry.expected -= 1e-3 * place
+        if copies_of(candidate) == 1:
+            entry.expected -= settings.mirror_gain
         race.entries.setdefault(candidate.identity, entry)
     for candidate, advantage in known:
         entry = race.entries.setdefault(

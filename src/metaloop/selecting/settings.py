@@ -24,10 +24,11 @@ class SelectSettings:
     finalists: int = 3
     children_from: float = 0.5  # of the first rung: then what is known is changed and crossed
 
-    prior_spread: float = 0.08  # of pipelines about what is expected of them
+    prior_spread: float = 0.04  # of pipelines about what is expected of them
     proxy_spreads: tuple[float, ...] = (0.04, 0.015)  # what a rung's proxies mislead by,
     size_spreads: tuple[float, ...] = (0.1, 0.04)  # and by a net that is e times as dear, beside
     child_loss: float = 0.003  # what a change costs on average: most are for the worse
+    mirror_gain: float = 0.01  # of mirror images, which pay late, where nothing else is known
     size_loss: float = 0.012  # of a net that is e times as dear as it should be, squared in log
     usual_examples: float = 200_000.0  # trained on so many, the usual net is the right one
     useful_passes: float = 40.0  # through the data: beyond, no larger net is called for
