@@ -1,4 +1,4 @@
-"""Small sets of images whose classes differ in where a square is."""
+"""Small sets of images whose classes differ in where a square is: mirrored they stay the same."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def squares() -> Images:
-    """Makes `each` noisy images of each class; the square is left, right or below."""
+    """Makes `each` noisy images of each class; `mirrored` ones have the square left or right."""
 
-    def make(each: int = 20, seed: int = 0, classes: int = 3) -> tuple[np.ndarray, list[str]]:
+    def make(
+        each: int = 20, seed: int = 0, classes: int = 3, mirrored: bool = False
+    ) -> tuple[np.ndarray, list[str]]:
+        places = [(4, 0), (4, 8)] if mirrored else [(0, 4), (4, 4), (8, 4), (4, 0)]
         rng = np.random.default_rng(seed)
         names = [f"class {c}" for c in range(classes) for _ in range(each)]
         images = rng.integers(0, 90, (len(names), 12, 12, 3), dtype=np.uint8)
         for row, name in enumerate(names):
-            top, left = [(1, 1), (1, 6), (6, 3), (6, 7)][int(name[-1])]
+            top, left = places[int(name[-1])]
             images[row, top : top + 4, left : left + 4] += 120
         return images, names
 

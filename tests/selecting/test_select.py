@@ -94,6 +94,13 @@ def test_one_seed_and_one_worker_give_one_model(run: ml.SelectResult, reading: R
     assert again.test == run.test
 
 
+def test_mirror_images_are_left_out_where_they_confuse_classes(squares: Images) -> None:
+    images = read_arrays(*squares(each=60, classes=2, mirrored=True), image_size=12)
+    run = ml.select(images, out="mirrored", **ASKED)
+    assert run.content["best"]["plan"]["augmentation"]["flip"] is False
+    assert run.test is not None and run.test.value > 0.9
+
+
 def test_shuffled_labels_end_at_chance(squares: Images) -> None:
     images, names = squares(each=100, seed=1)
     shuffled = np.random.default_rng(2).permutation(names)
