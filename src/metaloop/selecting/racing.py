@@ -10,7 +10,8 @@ both relative to the mean of those measured together. The noise is that of so ma
 what short trainings mislead by, most of all about nets of another size: a small one learns sooner.
 So a short race changes little, a long one everything. First rung: shrunk images, a few steps.
 Second: whole images, longer, the best of the first. In between, the best is changed and crossed
-with the next; what pays late, such as more augmentation, is changed only where there is a second rung.
+with the next; what pays late, as more augmentation does, is changed only where there is a second
+rung.
 """
 
 from __future__ import annotations
