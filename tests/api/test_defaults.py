@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 import metaloop as ml
-from metaloop.cli import evaluate, learn, train
+from metaloop.cli import evaluate, learn, select, train
 
 OF_THE_LOOP = {"net", "candidates", "generates", "settings", "executor", "stop"}
 VERBS: dict[str, tuple[Callable[..., Any], Callable[..., Any], set[str]]] = {
     # what only the function has: things that cannot be typed, or are for experiments
     "learn": (learn.learn, ml.learn, OF_THE_LOOP),
     "stream": (learn.learn, ml.stream, OF_THE_LOOP),
+    "select": (select.select, ml.select, {"settings", "stop"}),
     "train": (train.train, ml.train, {"stop"}),
     "evaluate": (evaluate.evaluate, ml.evaluate, {"net", "learner", "backbone"}),
 }

@@ -267,6 +267,7 @@ def _check_enough(data: Any, reading: Reading) -> None:
     raise DataError(
         f"{reading.name} has {number} classes{read_as}; learning keeps classes apart for training, "
         f"choosing and testing and needs at least {MIN_CLASSES}. To tell these {number} apart, "
+        f"train a classifier of them: metaloop select {source}; or, with few examples of each, "
         f"adapt a learner that was trained on other classes: metaloop fit MODEL --support {source} "
         f"--out adapted.metaloop (MODEL: a model.metaloop that 'metaloop learn' wrote)"
     )

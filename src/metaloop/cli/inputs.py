@@ -22,8 +22,9 @@ from metaloop.cli.tables import table_inputs, table_support
 from metaloop.cli.texts import text_inputs, text_support
 from metaloop.core.errors import DataError
 from metaloop.core.inputs import InputFormat
-from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.estimators import FewShotClassifier, FewShotRegressor, TrainedClassifier
 from metaloop.models import Model
+from metaloop.models.classifier import Classifier
 from metaloop.tasks.readers import decode_image, list_images
 from metaloop.tasks.readers.array_files import ARRAY_SUFFIX, load_array
 from metaloop.tasks.readers.class_folders import ClassFolders, arrange
@@ -64,14 +65,18 @@ class Inputs:
     X: np.ndarray | list[Path | Page] | tuple[str, ...]
 
 
-def model_of(estimator: FewShotClassifier | FewShotRegressor) -> Model:
-    """Returns the learner of a loaded estimator, fitted or not: it says what it takes."""
-    learner = estimator.task_.model if hasattr(estimator, "task_") else estimator.model
-    assert isinstance(learner, Model)
-    return learner
+def model_of(
+    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier,
+) -> Model | Classifier:
+    """Returns the model of a loaded estimator, fitted or not: it says what it takes."""
+    known = estimator.task_.model if hasattr(estimator, "task_") else estimator.model
+    assert isinstance(known, (Model, Classifier))
+    return known
 
 
-def range_of(estimator: FewShotClassifier, declared: ValueRange | None) -> ValueRange | None:
+def range_of(
+    estimator: FewShotClassifier | TrainedClassifier, declared: ValueRange | None
+) -> ValueRange | None:
     """Returns black and white in files of more than 8 bits: declared now, or when it was fitted."""
     fitted: ValueRange | None = getattr(estimator, "value_range_", None)
     if declared is None and fitted is not None and fitted[1] > BYTES[1]:
@@ -79,7 +84,9 @@ def range_of(estimator: FewShotClassifier, declared: ValueRange | None) -> Value
     return declared
 
 
-def read_support(path: Path, model: Model, options: ReadOptions, real: bool = False) -> Support:
+def read_support(
+    path: Path, model: Model | Classifier, options: ReadOptions, real: bool = False
+) -> Support:
     """Returns the examples of a folder or zip of class folders, of an npz with X and y or a table.
 
     With `real` the answers are numbers, from an npz or a table. Raises `DataError` if there is
@@ -125,7 +132,7 @@ def read_support(path: Path, model: Model, options: ReadOptions, real: bool = Fa
 
 def read_inputs(
     paths: Sequence[Path],
-    model: Model,
+    model: Model | Classifier,
     columns: Mapping[str, str | Sequence[str]] | None = None,
 ) -> list[Inputs]:
     """Returns the inputs in the order of `paths`: images, folders of images, arrays, tables.

@@ -25,14 +25,6 @@ _Archive = Annotated[
 ]
 
 
-_Archive = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="The archive of earlier runs, to start from what they found."
-    ),
-]
-
-
 def learn(
     data: options.Data = "glyphs",
     budget: options.Budget = "3m",

@@ -15,7 +15,7 @@ from metaloop.core.errors import DataError, ModelFileError
 
 if TYPE_CHECKING:
     from metaloop.cli.inputs import Inputs
-    from metaloop.estimators import FewShotClassifier, FewShotRegressor
+    from metaloop.estimators import FewShotClassifier, FewShotRegressor, TrainedClassifier
     from metaloop.tasks.readers.options import ReadOptions
     from metaloop.tasks.value_range import ValueRange
 
@@ -31,7 +31,7 @@ def predict(
         typer.Option(
             metavar="DIR",
             help="Examples of the classes: one folder of images each (one image is enough), a zip "
-            "of that, an .npz with X and y, or a table. Not for a model that 'fit' wrote.",
+            "of that, an .npz with X and y, or a table. Not for models of 'fit' and 'select'.",
         ),
     ] = None,
     classes_at: options.SupportClassesAt = None,
@@ -81,7 +81,7 @@ def predict(
 
 
 def _labels(
-    estimator: FewShotClassifier,
+    estimator: FewShotClassifier | TrainedClassifier,
     group: Inputs,
     value_range: ValueRange | None,
     skip_unreadable: bool,
@@ -115,13 +115,20 @@ def _values(estimator: FewShotRegressor, group: Inputs) -> list[dict[str, Any]]:
 
 def _ready(
     model: Path, support: Path | None, asked: ReadOptions
-) -> FewShotClassifier | FewShotRegressor:
+) -> FewShotClassifier | FewShotRegressor | TrainedClassifier:
     """Returns the fitted estimator: as the file has it, or fitted to the support."""
     from metaloop.api import load
     from metaloop.cli.fit import fitted
-    from metaloop.estimators import FewShotClassifier
+    from metaloop.estimators import FewShotClassifier, TrainedClassifier
 
     estimator = load(model, value_range=asked.value_range)
+    if isinstance(estimator, TrainedClassifier):
+        if support is not None or asked.classes_at is not None:
+            raise ModelFileError(
+                f"'{model}' knows its {len(estimator.classes_)} classes; leave --support and "
+                "--classes-at away"
+            )
+        return estimator
     adapted = hasattr(estimator, "task_")
     if adapted and support is not None:
         known = isinstance(estimator, FewShotClassifier)
@@ -143,7 +150,7 @@ def _ready(
 
 
 def _predict(
-    estimator: FewShotClassifier,
+    estimator: FewShotClassifier | TrainedClassifier,
     group: Inputs,
     value_range: ValueRange | None,
     skip_unreadable: bool,

@@ -131,20 +131,20 @@ def _nothing_tried(folder: Path) -> bool:
         return not archive.trials()
 
 
-def check_same_run(archive: Archive, arguments: dict[str, Any]) -> Earlier:
-    """Returns the earlier tries of this run and what they have spent.
+def check_same_run(archive: Archive, arguments: dict[str, Any], command: str = "learn") -> Earlier:
+    """Returns the earlier tries of this run of a command and what they have spent.
 
     Raises `MetaloopError` if they were asked for something else, or one of them is finished.
     """
     wall = cpu = 0.0
     tries: list[RunId] = []
     for run in archive.runs():
-        if run.command != "learn":
+        if run.command != command:
             continue
         if run.status == "finished":
             raise MetaloopError(
-                f"the run in '{archive.path.parent}' is finished; choose another --out to learn "
-                f"again"
+                f"the run in '{archive.path.parent}' is finished; choose another --out to "
+                f"{command} again"
             )
         jobs = archive.jobs(run.id)
         differing = {

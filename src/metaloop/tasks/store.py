@@ -175,10 +175,15 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader found: the store, what kind of data it took it for, what it left out."""
+    """What a reader found: the store, what kind of data it took it for, what it left out.
+
+    `example_parts [N]`: the published part of every example (`train`, `val` or `test`), where there
+    is a split by examples. Learning from few examples splits by classes and does not look at it.
+    """
 
     name: str  # short: the folder's or file's name, or the built-in family's
     kind: str  # in words: "folder of images, one folder per class"
     store: Store
     left_out: tuple[LeftOut, ...] = field(default=())
     notes: tuple[str, ...] = ()  # how it was understood, where it could be meant otherwise
+    example_parts: np.ndarray | None = field(default=None, compare=False)

@@ -1,7 +1,8 @@
 """Readers: `read(data)` looks at what the data is and returns it as a `Reading`.
 
-Folders and zips of images with one folder per class, npz files, Omniglot's original layout, tables
-(CSV, JSONL, Parquet); and arrays (`read_arrays`) and data frames (`read_frame`) in memory.
+Folders and zips of images with one folder per class, npz files, the original layouts of Omniglot
+and CIFAR, tables (CSV, JSONL, Parquet); and arrays (`read_arrays`) and data frames (`read_frame`)
+in memory.
 Data that cannot be read raises `DataError`, one line; single images, files and classes that cannot
 be used are left out and counted in `Reading.left_out`.
 """
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.arrays import read_arrays
+from metaloop.tasks.readers.cifar import is_cifar, read_cifar
 from metaloop.tasks.readers.image_files import is_hidden
 from metaloop.tasks.readers.image_folder import list_images, read_image_folder
 from metaloop.tasks.readers.images import decode_image
@@ -50,7 +52,8 @@ SUPPORTED = (
     "a folder of images with one folder per class, a zip of that, an .npz with X and y, "
     "the same of recordings, "
     "a table (.csv, .tsv, .jsonl, .json or .parquet, each also .gz), "
-    "or a folder with Omniglot's images_background.zip and images_evaluation.zip"
+    "a folder with Omniglot's images_background.zip and images_evaluation.zip, or one with the "
+    "original files of CIFAR-10 or CIFAR-100"
 )
 _SINGLE_FILES = {".npz": read_npz, ".zip": read_zip_archive}
 _NOTES = ("", ".md", ".txt", ".rst", ".html", ".pdf")  # what may lie beside a single data file
@@ -142,6 +145,8 @@ def _read(path: Path, options: ReadOptions) -> Reading:
     if path.suffix.lower() != ".npz":
         options.refuse_recordings(repr(str(path)))
     if path.is_dir():
+        if is_cifar(path):
+            return read_cifar(path, options)
         reader_of_folder = read_omniglot if is_omniglot(path) else read_image_folder
         return reader_of_folder(path, options)
     reader = _SINGLE_FILES.get(path.suffix.lower())

@@ -53,6 +53,7 @@ def finish(
     polarity: Literal["as_is", "ink"] = "as_is",
     strict: bool = False,
     notes: Sequence[str] = (),
+    example_parts: np.ndarray | None = None,
     detail: np.ndarray | None = None,
     speakers: np.ndarray | None = None,
     voices: Sequence[ClassInfo] = (),
@@ -61,8 +62,8 @@ def finish(
 
     Classes with fewer than 2 examples are left out. Raises `DataError` if fewer than 2 classes
     remain, or, with `strict`, if anything was left out. `where` names the data in messages, `notes`
-    say how it was understood, `detail` are the same examples for encoders. `speakers [N]` index
-    `voices`, where it is known who is heard.
+    say how it was understood, `example_parts [N]` are the published ones, `detail` are the same
+    examples for encoders. `speakers [N]` index `voices`, where it is known who is heard.
     """
     counts = np.bincount(targets, minlength=len(classes))
     kept = np.flatnonzero(counts >= MIN_EXAMPLES).tolist()
@@ -90,6 +91,7 @@ def finish(
             larger = None if larger is None else larger[rows]
         targets = renumbered[targets[used]]
         speakers = None if speakers is None else speakers[used]
+        example_parts = None if example_parts is None else example_parts[used]
     store = Store(
         inputs,
         torch.from_numpy(targets.astype(np.int64)),
@@ -99,7 +101,7 @@ def finish(
         speakers=None if speakers is None else torch.from_numpy(speakers.astype(np.int64)),
         voices=tuple(voices),
     )
-    return Reading(name, kind, store, tuple(left_out), tuple(notes))
+    return Reading(name, kind, store, tuple(left_out), tuple(notes), example_parts)
 
 
 def _refuse_left_out(where: str, left_out: Sequence[LeftOut]) -> None:

@@ -18,11 +18,15 @@ _CODED_PARTS: tuple[PublishedPart, ...] = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class LabelTable:
-    """The classes and the class of every example: `targets [n]` index `classes`."""
+    """The classes and the class of every example: `targets [n]` index `classes`.
+
+    `parts [n]`: the published part of every example, None where there is no split.
+    """
 
     targets: np.ndarray
     classes: list[ClassInfo]
     left_out: list[LeftOut]
+    parts: np.ndarray | None = None
 
 
 def read_labels(
@@ -33,13 +37,14 @@ def read_labels(
     Raises `DataError` for labels that are not ints or strings, and for lengths that do not fit.
     """
     targets, names = _classes(where, as_labels(where, "y", y), class_names)
-    parts, notices = _parts(where, targets, len(names), split)
+    of_examples = None if split is None else example_parts(where, split, targets, len(names))
+    parts, notices = _parts_of_classes(targets, of_examples, len(names))
     groups, notice = _groups(where, targets, len(names), group)
     classes = [
         ClassInfo(name, group=of_group, part=part)
         for name, of_group, part in zip(names, groups, parts, strict=True)
     ]
-    return LabelTable(targets, classes, notices + notice)
+    return LabelTable(targets, classes, notices + notice, of_examples)
 
 
 def as_labels(where: str, what: str, y: np.ndarray) -> np.ndarray:
@@ -115,18 +120,16 @@ def _classes(where: str, y: np.ndarray, class_names: Any) -> tuple[np.ndarray, l
     return targets, _distinct(known)
 
 
-def _parts(
-    where: str, targets: np.ndarray, num_classes: int, split: Any
+def _parts_of_classes(
+    targets: np.ndarray, of_examples: np.ndarray | None, num_classes: int
 ) -> tuple[Sequence[PublishedPart | None], list[LeftOut]]:
     """The published part of every class, with a notice where the split is of no use."""
-    if split is None:
+    if of_examples is None:
         return [None] * num_classes, []
-    return published_parts(targets, example_parts(where, split, targets, num_classes), num_classes)
+    return published_parts(targets, of_examples.tolist(), num_classes)
 
 
-def example_parts(
-    where: str, split: Any, targets: np.ndarray, num_classes: int
-) -> list[PublishedPart]:
+def example_parts(where: str, split: Any, targets: np.ndarray, num_classes: int) -> np.ndarray:
     """Returns the published part of every example, from `split` per example or per class.
 
     Raises `DataError` for what names no part.
@@ -144,7 +147,7 @@ def example_parts(
                 "or 0, 1 and 2"
             )
         meant.append(part)
-    return [meant[i] for i in inverse.tolist()]
+    return np.array(meant)[inverse]
 
 
 def _groups(

@@ -187,6 +187,7 @@ def _read_packed(
         name=name,
         polarity=decoded.polarity,
         strict=options.strict,
+        example_parts=None if labels.parts is None else labels.parts[decoded.readable],
         detail=decoded.detail,
     )
 

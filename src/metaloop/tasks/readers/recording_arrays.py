@@ -108,7 +108,8 @@ def _read(
             )
         speakers = [tidy(str(each)) for each in given.tolist()]
     if found["split"] is not None:
-        parts = example_parts(where, found["split"], labels.targets, len(labels.classes))
+        of = example_parts(where, found["split"], labels.targets, len(labels.classes))
+        parts = of.tolist()
 
     def load(index: int, most_seconds: float) -> Recording:
         return samples_of(np.asarray(X[index]), float(rates[index]), most_seconds)

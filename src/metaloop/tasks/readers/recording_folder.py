@@ -24,7 +24,7 @@ from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.recording_set import Spoken, read_recording_set
 from metaloop.tasks.readers.recordings import Recording, decode_recording, is_recording
 from metaloop.tasks.readers.zip_archive import opened_zip
-from metaloop.tasks.store import LeftOut, PublishedPart, Reading
+from metaloop.tasks.store import LeftOut, Reading
 
 RECORDINGS = FileKind("recording", "a recording", lambda name, head: is_recording(name))
 NOISE_FOLDER = "_background_noise_"  # of Speech Commands: no word
@@ -99,7 +99,6 @@ def _read(where: str, name: str, kind: str, files: ImageFiles, options: ReadOpti
     files, path_of = _renamed(files, shorter)
     found = arrange(where, files, options.classes_at)
     paths = [path_of[path] for path in found.paths]
-    parts: list[PublishedPart] = [part for part in found.parts if part is not None]
 
     def load(index: int, most_seconds: float) -> Recording:
         source = files.load(found.paths[index])
@@ -110,7 +109,7 @@ def _read(where: str, name: str, kind: str, files: ImageFiles, options: ReadOpti
     spoken = Spoken(
         paths,
         [speaker_of[path] for path in paths] if speakers else None,
-        parts if len(parts) == len(paths) else None,
+        None if found.parts is None else found.parts.tolist(),
     )
     return read_recording_set(
         where, name, kind, load, classes, spoken, options, [*found.notes, *notes]

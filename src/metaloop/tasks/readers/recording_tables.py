@@ -78,7 +78,7 @@ def read_recording_table(
     parts = None
     if "split" in roles:
         split = _text(table, roles["split"])[rows]
-        parts = example_parts(where, split, labels.targets, len(labels.classes))
+        parts = example_parts(where, split, labels.targets, len(labels.classes)).tolist()
 
     def load(index: int, most_seconds: float) -> Recording:
         path = Path(names[index]).expanduser()
