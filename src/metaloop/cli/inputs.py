@@ -41,11 +41,6 @@ from metaloop.tasks.readers.zip_archive import opened_zip
 from metaloop.tasks.store import LeftOut
 from metaloop.tasks.value_range import BYTES, ValueRange
 
-# what raw inputs are -> how a support and inputs of them are read from files
-_FROM_TABLES: Mapping[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    "texts": (text_support, text_inputs),
-}
-
 
 @dataclass(frozen=True)
 class Support:
@@ -94,12 +89,8 @@ def read_support(
     """
     where, input_format = f"support '{path}'", model.read_format
     in_files = domain_of(input_format).in_files
-    if model.takes in _FROM_TABLES:
-        options.refuse_depth(where)
-        return Support(*_FROM_TABLES[model.takes][0](path, options.columns))
-    if model.takes == "recordings":
-        options.refuse_columns(where)
-        return Support(*recording_support(path, options.classes_at))
+    if model.takes in _READERS:
+        return _READERS[model.takes].support(where, path, options)
     if is_table(path) and path.is_file():
         options.refuse_depth(where)
         rows, answers, notes = table_support(path, input_format, real, options.columns)
@@ -143,11 +134,8 @@ def read_inputs(
     input_format = model.read_format
     in_files = domain_of(input_format).in_files
     for path in paths:
-        if model.takes in _FROM_TABLES:
-            groups.append(Inputs(*_FROM_TABLES[model.takes][1](path, columns)))
-            continue
-        if model.takes == "recordings":
-            groups.append(Inputs(*recording_inputs(path)))
+        if model.takes in _READERS:
+            groups.append(_READERS[model.takes].inputs(path, columns))
             continue
         if is_table(path) and path.is_file():
             groups.append(Inputs(*table_inputs(path, input_format, columns)))
@@ -195,6 +183,30 @@ def unreadable(
         except DataError as error:
             reasons[place] = str(error)
     return reasons
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """How a support, and inputs, are read from files where they are neither images nor vectors."""
+
+    support: Callable[[str, Path, ReadOptions], Support]
+    inputs: Callable[[Path, Any], Inputs]
+
+
+def _support_of_texts(where: str, path: Path, options: ReadOptions) -> Support:
+    options.refuse_depth(where)
+    return Support(*text_support(path, options.columns))
+
+
+def _support_of_recordings(where: str, path: Path, options: ReadOptions) -> Support:
+    options.refuse_columns(where)
+    return Support(*recording_support(path, options.classes_at))
+
+
+_READERS: Mapping[str, _Reader] = {  # by what a model takes
+    "texts": _Reader(_support_of_texts, lambda path, columns: Inputs(*text_inputs(path, columns))),
+    "recordings": _Reader(_support_of_recordings, lambda path, _: Inputs(*recording_inputs(path))),
+}
 
 
 @contextmanager
