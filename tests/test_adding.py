@@ -1,4 +1,4 @@
-"""A learner, a net, a domain, an objective, an executor: each is one file and a line in a table.
+"""A learner, net, view, domain, objective, executor: each is one file and a line in a table.
 
 The files of `tests/adding` are put into a copy of the package, and their lines into its tables, as
 somebody would who adds them; a fresh interpreter then runs `learn` with all of them, and so does a
@@ -36,6 +36,13 @@ ADDITIONS: dict[str, tuple[str, str, str, str]] = {
     ),
     "series.py": ("domains", "catalogue/domains.py", "for each in (", "SERIES, "),
     "sure.py": ("core", "core/objective.py", "for objective in (", "SURE, "),
+    "letters.py": (
+        "domains/text",
+        "catalogue/views.py",
+        "VIEWS: Mapping[str, ViewEntry] = MappingProxyType(\n    {\n",
+        '"letters": ViewEntry("letters", "texts", letters.fit, letters.see, '
+        "letters.EXPECTED, 26),\n",
+    ),
     "noting.py": ("executors", "", "", ""),  # it is given to `learn`
 }
 IMPORTS = {
@@ -43,6 +50,7 @@ IMPORTS = {
     "thin.py": "from metaloop.nets.thin import thin\n",
     "series.py": "from metaloop.domains.series import SERIES\n",
     "sure.py": "from metaloop.core.sure import SURE\n",
+    "letters.py": "from metaloop.domains.text import letters\n",
 }
 
 
@@ -74,4 +82,5 @@ def test_what_is_added_is_learned_with(extended: Path, tmp_path: Path) -> None:
     assert "train" in told["jobs"] and "judge" in told["jobs"]
     assert 0.5 < told["value"] < 1
     assert told["page"].count("sureness") > 1
+    assert told["view"] == "letters" and told["seen so"] == 26
     assert told["worker"] == {"learner": "medians", "net": "thin", "metric": "accuracy"}

@@ -18,6 +18,7 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.spec import TaskSpec
 from metaloop.jobs.table import works_in
 from metaloop.loop.settings import Settings
+from metaloop.modelfile import read_model
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.store import ClassInfo, Reading, Store
 
@@ -46,6 +47,11 @@ def examples() -> tuple[torch.Tensor, torch.Tensor]:
     return inputs, torch.arange(16).repeat_interleave(8)
 
 
+def as_columns(rows: list[dict[str, str]]) -> dict[str, list[str]]:
+    """Returns rows as columns by name."""
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
 def main(folder: Path) -> None:
     """Runs `learn` in this process with everything, then on a worker with learner and net."""
     inputs, targets = examples()
@@ -68,7 +74,20 @@ def main(folder: Path) -> None:
     only = make_candidate("medians", vectors, TaskSpec(3, 1, 3, (12,)), "thin")
     other = ml.learn(rows, out=folder / "worker", workers=1, candidates=[only], **HOW)
     trained = next(row for row in other.leaderboard if row["learner"] == "medians")
+    words = ["a lazy fox", "zebras jump", "my cup", "we vow", "no ink", "big bad", "hills", "quite"]
+    rows_of_texts = [
+        {"text": f"{word} {turn * 'yz'} {word[: 1 + k]}", "label": f"{word} {turn}"}
+        for word in words
+        for turn in (1, 2, 3)
+        for k in range(6)
+    ]
+    texts = as_columns(rows_of_texts)
+    seen = ml.learn(texts, view="letters", out=folder / "texts", workers=1, **HOW)
+    saved = read_model(seen.path)
+    assert saved.view is not None and saved.assets is not None
     told = {
+        "view": saved.view.name,
+        "seen so": len(saved.assets["rarity"]),
         "package": str(Path(ml.__file__).parent),
         "here": {"learner": best["learner"], "net": best["net"], "metric": run.test.metric},
         "jobs": executors[0].noted,

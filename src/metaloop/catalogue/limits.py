@@ -251,6 +251,7 @@ PLAN_LIMITS: Limits = MappingProxyType(
         "warmup": Real(0.0, 1.0),
         "averaging": Real(0.0, 1.0),
         "gradient_clip": Real(0.0, 1e12),
+        "label_smoothing": Real(0.0, 0.9),
     }
 )
 _AUGMENTATION = Real(0.0, 1e4)  # strengths: shares and degrees

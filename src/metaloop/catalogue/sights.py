@@ -31,6 +31,7 @@ from metaloop.core.columns import Beside, Column, described, kind_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError
 from metaloop.core.fitted_view import AS_IS, FittedView
+from metaloop.core.inputs import InputFormat
 from metaloop.core.records import PARTS, Candidate, Choice, Part, Plan
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.evaluation import evaluate
@@ -122,7 +123,10 @@ def in_view(family: ClassFamily, view: FittedView, tell: Tell | None = None) -> 
         detail=None,
         identity=source.digest if of_encoder else None,
     )
-    return replace(family, store=store, view=view, raw=source)
+    given = family.given_format
+    if given is None and view.choice.name == ENCODER:
+        given = _format_of(view, store, family)
+    return replace(family, store=store, view=view, raw=source, given_format=given)
 
 
 def _inputs(source: Store, view: FittedView, tell: Tell | None) -> Column:
@@ -174,7 +178,14 @@ def sight_of(family: ClassFamily, view: FittedView, tell: Tell | None = None) ->
     """Returns what a view sees of the family's examples, with the format measured on `train`."""
     inputs = _inputs(family.store if family.raw is None else family.raw, view, tell)
     store = replace(family.store, inputs=inputs, detail=None)
-    return Sight(view, inputs, measure_format(store, family.parts["train"]))
+    return Sight(view, inputs, _format_of(view, store, family))
+
+
+def _format_of(view: FittedView, store: Store, family: ClassFamily) -> InputFormat:
+    """The format of what a view sees, measured on `train`; of features it says whose they are."""
+    measured = measure_format(store, family.parts["train"])
+    named = view.choice.name == ENCODER
+    return replace(measured, encoder=name_of(view)) if named else measured
 
 
 def described_encoder(encoder: Encoder) -> str:

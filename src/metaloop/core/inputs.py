@@ -39,6 +39,7 @@ class InputFormat:
     every real target; empty where targets are classes, or are taken as they are.
     `pieces`: of a vector that is several inputs beside each other (what joined nets see that have
     views of their own), the format of each, in order; its own `mean` and `deviation` are empty.
+    `encoder`: of features, the frozen net that has made them.
     `columns`: the names of a vector's numbers where they come from a table, in order.
     """
 
@@ -50,6 +51,7 @@ class InputFormat:
     target_mean: tuple[float, ...] = field(default=(), metadata=_LATER)
     target_deviation: tuple[float, ...] = field(default=(), metadata=_LATER)
     pieces: tuple[InputFormat, ...] = field(default=(), metadata=_LATER)
+    encoder: str = field(default="", metadata=_LATER)
     columns: tuple[str, ...] = field(default=(), metadata=_LATER)
 
     @staticmethod

@@ -83,7 +83,7 @@ def train_model(
     identity = _identity(candidate, family.digest, seed, limit)
     state = _resumed(checkpoint, identity) if resume and checkpoint else None
     if state is None:
-        state = initial_state(method, family, spec, seed, identity)
+        state = initial_state(method, family, spec, seed, identity, candidate.plan)
     checkpoints = Checkpoints(checkpoint) if checkpoint else None
     events = train(
         method, family, candidate.plan, limit, spec,

@@ -72,12 +72,7 @@ def finish(
         _refuse_left_out(where, left_out)
     if len(kept) < 2:
         found = f"only class {classes[kept[0]].name!r}" if len(kept) else "no class"
-        also = f"; left out: {explain(left_out)}" if left_out else ""
-        also += f" ({notes[0]})" if notes else ""
-        raise DataError(
-            f"{where}: {found} has at least {MIN_EXAMPLES} usable examples, but learning to tell "
-            f"classes apart needs at least 2 such classes; add more classes or examples{also}"
-        )
+        raise _too_few(where, found, left_out, notes)
     if isinstance(inputs, np.ndarray):
         inputs = torch.from_numpy(np.require(inputs, requirements=["C", "W"]))
     larger = None if detail is None else torch.from_numpy(detail)
@@ -102,6 +97,17 @@ def finish(
         voices=tuple(voices),
     )
     return Reading(name, kind, store, tuple(left_out), tuple(notes), example_parts)
+
+
+def _too_few(
+    where: str, found: str, left_out: Sequence[LeftOut], notes: Sequence[str]
+) -> DataError:
+    also = f"; left out: {explain(left_out)}" if left_out else ""
+    also += f" ({notes[0]})" if notes else ""
+    return DataError(
+        f"{where}: {found} has at least {MIN_EXAMPLES} usable examples, but learning to tell "
+        f"classes apart needs at least 2 such classes; add more classes or examples{also}"
+    )
 
 
 def _refuse_left_out(where: str, left_out: Sequence[LeftOut]) -> None:
