@@ -114,7 +114,7 @@ def plain_candidates(spec: TaskSpec) -> list[Candidate]:
     grid = [
         (guess, place, _plain(name, view, guess))
         for name in names
-        for place, view in enumerate(_VIEWS if name not in _BLIND else _VIEWS[:1])
+        for place, view in enumerate(("raw",) if name in _BLIND else _VIEWS)
         for guess in range(len(_PLAIN_OPTIONS.get(name, ("", (0.0,)))[1]))
     ]
     grid.sort(key=lambda each: each[:2])
