@@ -43,7 +43,7 @@ _PLAIN_OPTIONS: Mapping[str, tuple[str, tuple[float, ...]]] = {
 
 
 _TASKS = {"classes": "classification", "real": "regression"}
-_BLIND = ("mean_of_support",)  # to inputs: one view is enough
+_BLIND: Mapping[str, tuple[View, ...]] = {"mean_of_support": ("raw",)}  # sees no inputs
 
 
 def make_candidate(
@@ -114,7 +114,7 @@ def plain_candidates(spec: TaskSpec) -> list[Candidate]:
     grid = [
         (guess, place, _plain(name, view, guess))
         for name in names
-        for place, view in enumerate(("raw",) if name in _BLIND else _VIEWS)
+        for place, view in enumerate(_BLIND.get(name, _VIEWS))
         for guess in range(len(_PLAIN_OPTIONS.get(name, ("", (0.0,)))[1]))
     ]
     grid.sort(key=lambda each: each[:2])
