@@ -175,7 +175,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "slope": Real(0.0, 1e12),
         },
         "keras_cnn": {
-            "epochs": _STEPS,
+            "epochs": Whole(1, 1000),
             "batch_size": Whole(1, 1 << 20),
             "backend": OneOf(BACKENDS),
         },
