@@ -42,7 +42,9 @@ def predict(
     model: options.ModelFile,
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="INPUT...", help="Images, folders of images, arrays, tables."),
+        typer.Argument(
+            metavar="INPUT...", help="Images, recordings, folders of them, arrays, tables."
+        ),
     ],
     support: Annotated[
         Path | None,
