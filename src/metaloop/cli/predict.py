@@ -43,7 +43,7 @@ def predict(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="INPUT...", help="Images, recordings, folders of them, arrays, tables."
+            metavar="INPUT...", help="Images, recordings, folders, arrays, tables."
         ),
     ],
     support: Annotated[
