@@ -42,9 +42,7 @@ def predict(
     model: options.ModelFile,
     inputs: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="INPUT...", help="Images, recordings, folders, arrays, tables."
-        ),
+        typer.Argument(metavar="INPUT...", help="Images, recordings, folders, arrays, tables."),
     ],
     support: Annotated[
         Path | None,
