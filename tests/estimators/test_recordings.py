@@ -95,3 +95,32 @@ def test_data_tells_speakers_by_the_pattern_and_that_they_are_kept_apart(tmp_pat
     assert done.exit_code == 0, done.output
     assert "4 speakers are known" in done.output
     assert "'test' has speakers of its own" in " ".join(done.output.split())
+
+
+def test_predict_tells_which_word_is_heard_when_in_a_long_recording(
+    model: Path, tmp_path: Path
+) -> None:
+    for sound, word in zip(*new_words(), strict=True):
+        folder = tmp_path / "mine" / word
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{len(list(folder.iterdir()))}.wav").write_bytes(encoded(sound))
+    long = np.zeros(10 * RATE)
+    for word, at in ((50, 2.0), (51, 6.0)):
+        sound = tune(word, 0, 7)
+        long[int(at * RATE) : int(at * RATE) + len(sound)] = sound
+    (tmp_path / "long.wav").write_bytes(encoded(long))
+    asked = ["predict", str(model), "--support", str(tmp_path / "mine"), str(tmp_path / "long.wav")]
+
+    done = CliRunner().invoke(app, [*asked, "--window", "500ms", "--step", "0.1s"])
+    refused = CliRunner().invoke(app, [*asked, "--window", "soon"])
+
+    assert done.exit_code == 0, done.output
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    best = {
+        word: max((x for x in lines if x[2] == word), key=lambda x: float(x[3])) for word in "ab"
+    }
+    for word, at in (("a", 2.0), ("b", 6.0)):
+        start, end = float(best[word][0]), float(best[word][1])
+        assert start <= at + 0.3 < end
+        assert end - start < 2.0
+    assert "a time such as 1s or 250ms" in str(refused.exception) + refused.output

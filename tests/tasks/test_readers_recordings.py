@@ -12,8 +12,11 @@ import pytest
 import torch
 from tests.sounds import RATE, encoded, tune, write_words
 
+from metaloop.catalogue.sights import in_view
+from metaloop.catalogue.views import fitted
 from metaloop.core.columns import Ragged
 from metaloop.core.errors import DataError
+from metaloop.jobs.shipping import load_shipped, ship_family
 from metaloop.tasks.family import class_family
 from metaloop.tasks.readers import read, read_recordings
 from metaloop.tasks.store import Reading
@@ -362,3 +365,14 @@ def test_a_copy_of_a_recording_in_another_part_is_left_out() -> None:
 
     assert len(again.store) == len(sounds) - 1
     assert left_out[-1].reason == "same content in another part"
+
+
+def test_workers_get_a_family_whose_speakers_are_known(tmp_path: Path) -> None:
+    sounds, words, speakers = in_memory(16, 16)
+    family, _ = class_family(read_recordings(sounds, words, RATE, speaker=speakers))
+    seen = in_view(family, fitted(family, "mfcc"))
+
+    loaded = load_shipped(ship_family(seen, tmp_path / "data"))
+
+    assert loaded.digest == seen.digest
+    assert torch.equal(loaded.store.inputs, seen.store.inputs)  # type: ignore[attr-defined]

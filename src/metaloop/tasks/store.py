@@ -58,7 +58,7 @@ class Store:
     these examples are another view of; None: they are their own. `columns` are the names of an
     input's numbers, where they come from a table; they are no part of the content. Where `speakers`
     int64 `[N]` are there, they index `voices`: who is heard in each example, and the published part
-    of each speaker.
+    of each speaker; they matter until examples have parts, and are no part of the content.
     """
 
     inputs: Column
@@ -153,9 +153,7 @@ class Store:
         sha.update(self.targets.cpu().numpy().data)
         if self.values is not None:
             sha.update(self.values.cpu().contiguous().numpy().data)
-        if self.speakers is not None:
-            sha.update(self.speakers.cpu().contiguous().numpy().data)
-        for info in (*self.classes, *self.voices):
+        for info in self.classes:
             sha.update(f"{info.name}\0{info.group}\0{info.unit}\0{info.part}\n".encode())
         return sha.hexdigest()
 
