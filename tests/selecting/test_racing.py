@@ -74,6 +74,15 @@ def test_a_lead_counts_less_where_it_may_be_that_of_a_small_net_at_the_start() -
     assert 0 < leads[1] < leads[0]
 
 
+def test_a_surprise_that_noise_cannot_explain_is_believed_against_all_expectation() -> None:
+    one, other = list(PIPELINES.values())[:2]
+    race = _race()
+    race.entries[one.identity].expected = 0.05
+    race.entries[one.identity].right[0] = _right(0.5, 20)
+    race.entries[other.identity].right[0] = _right(1.0, 20)
+    assert race.beliefs()[0].identity == other.identity
+
+
 def test_with_hardly_anything_to_spend_nothing_is_raced() -> None:
     assert _race(left=3.0).propose() is None
 

@@ -6,12 +6,13 @@ how it does beside the others of its rung; that is believed as far as its noise 
 
     belief <- belief + w (measured - expected),   w = spread^2 / (spread^2 + noise^2),
 
-both relative to the mean of those measured together. The noise is that of so many examples, and
-what short trainings mislead by, most of all about nets of another size: a small one learns sooner.
-So a short race changes little, a long one everything. First rung: shrunk images, a few steps.
-Second: whole images, longer, the best of the first. In between, the best is changed and crossed
-with the next; what pays late, as more augmentation does, is changed only where there is a second
-rung.
+both relative to the mean of those measured together. The spread is the usual one, or what a
+surprise leaves beyond its noise, for some data are like no others. The noise is that of so many
+examples, and what short trainings mislead by, most of all about nets of another size: a small one
+learns sooner. So a short race changes little, a long one everything. First rung: shrunk images, a
+few steps. Second: whole images, longer, the best of the first. In between, the best is changed and
+crossed with the next; what pays late, as more augmentation does, is changed only where there is a
+second rung.
 """
 
 from __future__ import annotations
@@ -140,12 +141,14 @@ class Race:
             usual_size = float(np.mean([entry.log_cost for entry in together]))
             expected = float(np.mean([belief[name] for name in measured]))
             for entry in together:
-                share = measured[entry.identity] * self.gain
-                noise = share * (1 - share) / len(entry.right[rung]) / self.gain**2 + spread**2
+                number = len(entry.right[rung])
+                share = (float(entry.right[rung].sum()) + 1) / (number + 2)
+                noise = share * (1 - share) / number / self.gain**2 + spread**2
                 noise += (self.settings.size_spreads[rung] * (entry.log_cost - usual_size)) ** 2
-                trust = self.settings.prior_spread**2 / (self.settings.prior_spread**2 + noise)
                 surprise = measured[entry.identity] - middle - belief[entry.identity] + expected
-                belief[entry.identity] += trust * surprise
+                usual = self.settings.prior_spread**2
+                wide = max(usual, surprise**2 - noise)  # what noise cannot explain is believed
+                belief[entry.identity] += wide / (wide + noise) * surprise
         return belief
 
     def _is_in(self, entry: Entry, rung: int) -> bool:
