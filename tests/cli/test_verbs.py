@@ -23,12 +23,13 @@ Command = Callable[..., Any]
 FLAGS = {  # they are a contract with scripts: a change here is a change for users
     "learn": "DATA --budget --ways --shots --queries --out --seed --split-seed --image-size "
     "--classes-at --value-range --columns "
-    "--speaker-pattern --view --backbone --also --archive --workers --strict "
-    "--resume --json --quiet",
+    "--speaker-pattern --view --backbone --download --also --archive "
+    "--workers --strict --resume --json --quiet",
     "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
     "--image-size --classes-at --value-range --columns "
-    "--speaker-pattern --view --backbone --strict --resume --json "
-    "--quiet",
+    "--speaker-pattern --view --backbone --download --strict --resume --json --quiet",
+    "select": "DATA --budget --out --seed --split-seed --image-size --classes-at "
+    "--value-range --archive --workers --strict --resume --json --quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
     "--classes-at --value-range --columns "
     "--speaker-pattern --allow-seen --strict --seed --json --quiet",

@@ -38,11 +38,10 @@ from metaloop.loop import Learned, learn
 from metaloop.loop.judging import (
     Judge,
     final_contestants,
-    net_node,
     resumed_judge,
     round_contestants,
 )
-from metaloop.loop.population import Head, Node, Population
+from metaloop.loop.population import Head, Node, Population, net_node
 from metaloop.loop.proposal import Generates, NodeKind, Proposal
 from metaloop.loop.recording import asked
 from metaloop.loop.run import Run

@@ -30,7 +30,7 @@ from metaloop.core.columns import (
 )
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, ModelFileError, unknown_name
-from metaloop.core.fitted_view import AS_IS, BESIDE, FittedView
+from metaloop.core.fitted_view import AS_IS, BESIDE, FittedView, key_of
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
 from metaloop.domains.speech import logmel
@@ -122,7 +122,7 @@ def view_of_encoder(encoder: Encoder) -> FittedView:
         "size": card.size,
         "features": card.features,
     }
-    return FittedView(Choice(ENCODER, options), encoders={card.weights: encoder})
+    return FittedView(Choice(ENCODER, options), encoders={key_of(card.name, card.weights): encoder})
 
 
 def takes(view: FittedView) -> str:
@@ -229,8 +229,8 @@ def encoder_of(view: FittedView) -> Encoder:
     Raises `MetaloopError` if it is not installed, and `ModelFileError` if its weights are others.
     """
     name, weights = view.choice.options["name"], view.choice.options["weights"]
-    if weights in view.encoders:
-        return view.encoders[weights]
+    if key_of(name, weights) in view.encoders:
+        return view.encoders[key_of(name, weights)]
     encoder: Encoder = _opened(name, view.choice.options["takes"])
     if encoder.card.weights != weights:
         raise ModelFileError(

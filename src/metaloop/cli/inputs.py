@@ -187,10 +187,14 @@ def unreadable(
 
 @dataclass(frozen=True)
 class _Reader:
-    """How a support, and inputs, are read from files where they are neither images nor vectors."""
+    """How a support, and inputs, are read from files where they are neither images nor vectors.
+
+    `goes_on`: whether an input may be long, and is to be listened to.
+    """
 
     support: Callable[[str, Path, ReadOptions], Support]
     inputs: Callable[[Path, Any], Inputs]
+    goes_on: bool = False
 
 
 def _support_of_texts(where: str, path: Path, options: ReadOptions) -> Support:
@@ -205,8 +209,16 @@ def _support_of_recordings(where: str, path: Path, options: ReadOptions) -> Supp
 
 _READERS: Mapping[str, _Reader] = {  # by what a model takes
     "texts": _Reader(_support_of_texts, lambda path, columns: Inputs(*text_inputs(path, columns))),
-    "recordings": _Reader(_support_of_recordings, lambda path, _: Inputs(*recording_inputs(path))),
+    "recordings": _Reader(
+        _support_of_recordings, lambda path, _: Inputs(*recording_inputs(path)), goes_on=True
+    ),
 }
+
+
+def can_listen(model: Model | Classifier) -> bool:
+    """Whether a model's inputs may be long: a window is then slid over them."""
+    reader = _READERS.get(model.takes) if isinstance(model, Model) else None
+    return reader is not None and reader.goes_on
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def predict(
 
 
 def _listen(
-    estimator: FewShotClassifier | FewShotRegressor,
+    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier,
     model: Path,
     inputs: list[Path],
     window: str,
@@ -106,11 +106,11 @@ def _listen(
     as_json: bool,
 ) -> None:
     """Prints the words that are heard in long recordings, and when."""
-    from metaloop.cli.inputs import model_of
+    from metaloop.cli.inputs import can_listen, model_of
     from metaloop.cli.listening import listen
     from metaloop.estimators import FewShotClassifier
 
-    if not isinstance(estimator, FewShotClassifier) or model_of(estimator).takes != "recordings":
+    if not isinstance(estimator, FewShotClassifier) or not can_listen(model_of(estimator)):
         raise ModelFileError(f"'{model}' takes no recordings; leave --window away")
     heard = listen(estimator, inputs, window, step, _LEAST)
     if as_json:

@@ -20,7 +20,7 @@ from metaloop.core.records import Choice
 class FittedView:
     """The choice of a view and its `assets`, tensors by name: what was fitted on `train` alone.
 
-    `encoders` are those at hand that it may need, by the hash of their weights.
+    `encoders` are those at hand that it may need, by name and hash of weights (`key_of`).
     """
 
     choice: Choice
@@ -65,5 +65,10 @@ def beside(views: Sequence[FittedView]) -> FittedView:
         for place, view in enumerate(views)
         for name, tensor in view.assets.items()
     }
-    encoders = {weights: one for view in views for weights, one in view.encoders.items()}
+    encoders = {key: one for view in views for key, one in view.encoders.items()}
     return FittedView(Choice(BESIDE, {"of": choices}), assets, encoders)
+
+
+def key_of(name: str, weights: str) -> str:
+    """Returns how an encoder is known: the same weights may see images at several sizes."""
+    return f"{name} {weights}"

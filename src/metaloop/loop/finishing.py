@@ -12,7 +12,7 @@ from metaloop.core.errors import MetaloopError
 from metaloop.core.records import Result, measures_json
 from metaloop.jobs.workplace import TrainedNet
 from metaloop.loop.events import LoopEvent, Promoted
-from metaloop.loop.judging import net_node
+from metaloop.loop.population import net_node
 from metaloop.loop.repeating import Loop
 from metaloop.loop.run import Run
 from metaloop.loop.summary import chance_of, figures, operators, summary, write_program

@@ -33,7 +33,7 @@ from metaloop.core.records import Verdict
 from metaloop.core.statistics import Estimate, surely_better
 from metaloop.jobs.judging import Entrant, JudgeRequest
 from metaloop.jobs.measured import Figures, Measured, difference, measured
-from metaloop.loop.population import Head, Node, Population
+from metaloop.loop.population import Head, Node, Population, net_node
 from metaloop.loop.run import Run
 
 CATALOGUE_HEADS = 2  # in the last judgement: what leads on `search` by a hair may not on others
@@ -272,18 +272,6 @@ def _why_nothing(population: Population) -> str:
         said = failed[0].message.rstrip(".")
         return f"every candidate failed, {failed[0].candidate.label} because of {said}"
     return "no candidate was measured before the budget was spent; give a larger --budget"
-
-
-def net_node(node: Node, head: Head) -> int | None:
-    """Returns the number of the node that holds the net which a head is on.
-
-    None for plain baselines, and for programs invented on what these see.
-    """
-    if node.kind == "baselines":
-        return None
-    if node.kind == "invent":
-        return None if head.candidate.plan.style == "none" else node.parent
-    return node.number
 
 
 def _same(one: Contestant, other: Contestant) -> bool:

@@ -207,6 +207,18 @@ class Population:
         return max(measured, key=lambda pair: pair[1].merit, default=None)
 
 
+def net_node(node: Node, head: Head) -> int | None:
+    """Returns the number of the node that holds the net which a head is on.
+
+    None for plain baselines, and for programs invented on what these see.
+    """
+    if node.kind == "baselines":
+        return None
+    if node.kind == "invent":
+        return None if head.candidate.plan.style == "none" else node.parent
+    return node.number
+
+
 def _change(new: Head | None, old: Head | None) -> Estimate | None:
     return None if new is None or old is None else difference(new.search, old.search)
 

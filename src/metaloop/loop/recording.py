@@ -31,7 +31,7 @@ from metaloop.jobs.table import FoundResult, NodeResult
 from metaloop.jobs.training import TrainResult
 from metaloop.jobs.workplace import net_path
 from metaloop.loop.arms import CONTINUE
-from metaloop.loop.population import Head, Node, Population
+from metaloop.loop.population import Head, Node, Population, net_node
 from metaloop.loop.proposal import CATALOGUE, Proposal
 from metaloop.loop.run import Run
 
@@ -194,10 +194,8 @@ def restore(run: Run, population: Population) -> tuple[int, list[tuple[Node, Est
 
 def _is_lost(run: Run, node: Node) -> bool:
     """Whether the net that a node's heads are on is gone: the folder of states was removed."""
-    if node.best is None or node.kind == "baselines":
-        return False
-    number = node.parent if node.kind == "invent" else node.number
-    return number is None or not net_path(run.states, number).exists()
+    number = None if node.best is None else net_node(node, node.best)
+    return number is not None and not net_path(run.states, number).exists()
 
 
 def is_generated(candidate: Candidate) -> bool:
@@ -211,7 +209,9 @@ def _parents(candidate: Candidate, parent: Node | None, proposal: Proposal) -> t
         return ()
     method = (candidate.learner, candidate.program)
     measured = [head.candidate for head in parent.heads]
-    same = [c for c in measured if (c.learner, c.program) == method] or [parent.candidate]
+    plain = parent.kind == "baselines"  # of which not all were measured
+    other = proposal.candidate if plain else parent.candidate
+    same = [c for c in measured if (c.learner, c.program) == method] or [other]
     found = dict.fromkeys((same[0].identity, *proposal.further_parents))
     return tuple(identity for identity in found if identity != candidate.identity)
 
@@ -221,7 +221,8 @@ def _givers(
 ) -> list[str]:
     """Returns whose nets a job has put together, and which candidate gave the program."""
     numbers = node.members or ((node.parent,) if node.parent is not None else ())
-    nets = [population.nodes[number].candidate for number in numbers]
+    givers = [population.nodes[number] for number in numbers]
+    nets = [node.candidate if each.kind == "baselines" else each.candidate for each in givers]
     found = list(dict.fromkeys(net.identity for net in nets))
     if ancestor is not None and ancestor != candidate.program:
         found += _inventors(population, ancestor) or [_ancestor(run, nets[0], ancestor)]

@@ -17,7 +17,7 @@ from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import ModelFileError, UnknownNameError
 from metaloop.core.examples import Examples
-from metaloop.core.fitted_view import FittedView
+from metaloop.core.fitted_view import FittedView, key_of
 from metaloop.core.forking import check_device
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import Learner, MetaParams, TaskState
@@ -189,7 +189,9 @@ def model_from_file(
 def _view_of(content: ModelFile, encoder: Encoder | None) -> FittedView | None:
     if content.view is None or content.assets is None:
         return None
-    own = {} if encoder is None else {encoder.card.weights: encoder}
+    own = {}
+    if encoder is not None:
+        own[key_of(encoder.card.name, encoder.card.weights)] = encoder
     view = FittedView(content.view, content.assets, own)
     check_tensors("view", view.assets, check_view(view, content.input_format))
     return view
