@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers import read
-from metaloop.tasks.readers.plain_pickle import read_plain_pickle
 
 NAMES = ["cat", "dog", "ship"]
 
@@ -103,16 +102,6 @@ def test_coarse_classes_of_cifar_100_are_the_groups(tmp_path: Path, binary: bool
     assert (reading.example_parts == "test").sum() == 6
 
 
-@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])
-def test_every_protocol_before_numpy_s_buffers_is_read(tmp_path: Path, protocol: int) -> None:
-    content = {"a": [1, 2.5, None, True, "ä"], "x": np.arange(6, dtype="<i8").reshape(2, 3)}
-    content["t"] = np.asfortranarray(content["x"])
-    (tmp_path / "p").write_bytes(pickle.dumps(content, protocol))
-    found = read_plain_pickle(tmp_path / "p")
-    assert found["a"] == content["a"]
-    assert (found["x"] == content["x"]).all() and (found["t"] == content["t"]).all()
-
-
 class _Hostile:
     def __init__(self, *call: object) -> None:
         self.call = call
@@ -132,23 +121,18 @@ def test_a_hostile_pickle_is_refused_and_runs_nothing(tmp_path: Path, protocol: 
     assert not mark.exists()
 
 
-def test_arrays_of_objects_in_a_pickle_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "p").write_bytes(pickle.dumps(np.array([{}, "a"], object), 2))
-    with pytest.raises(DataError, match="an array of 'O8'"):
-        read_plain_pickle(tmp_path / "p")
-
-
 @given(cut=st.integers(0, 3000), noise=st.binary(max_size=8))
 def test_a_damaged_pickle_is_told_in_one_line(
     tmp_path_factory: pytest.TempPathFactory, cut: int, noise: bytes
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "damaged"
-    whole = pickle.dumps({"data": _pixels(1), "labels": [0, 1]}, 2)
+    folder = _python_ten(tmp_path_factory.mktemp("damaged") / "cifar")
+    path = folder / "data_batch_1"
+    whole = path.read_bytes()
     path.write_bytes(whole[:cut] + noise)
     if path.read_bytes().startswith(whole):
         return
     with pytest.raises(DataError, match=r"^[^\n]*$"):
-        read_plain_pickle(path)
+        read(folder)
 
 
 def test_a_batch_that_is_cut_short_is_told(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@
 
 A binary record is one label (CIFAR-100: coarse, then fine) and 3,072 bytes: red, green, blue, each
 32 rows of 32. The python files are pickles, of which only arrays and text are read
-(`plain_pickle.py`). Classes are the fine ones; the coarse one of each is its group.
+(`core/pickled.py`). Classes are the fine ones; the coarse one of each is its group.
 Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html.
 """
 
@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from metaloop.core.errors import DataError
+from metaloop.core.pickled import UnsafePickleError, read_pickle
 from metaloop.tasks.readers.arrays import read_examples
 from metaloop.tasks.readers.labels import read_labels
 from metaloop.tasks.readers.options import ReadOptions
-from metaloop.tasks.readers.plain_pickle import read_plain_pickle
 from metaloop.tasks.store import Reading
 
 _SIDE, _CHANNELS = 32, 3
@@ -171,7 +171,13 @@ def _lines(path: Path) -> list[str]:
 
 def _dictionary(path: Path) -> Mapping[str, Any]:
     """The dictionary of a pickle; its keys are bytes where Python 2 wrote it."""
-    content = read_plain_pickle(path)
+    try:
+        content = read_pickle(path.read_bytes())
+    except UnsafePickleError as error:
+        raise DataError(
+            f"'{path}' cannot be read ({error}); a pickle can run code: nothing of it was run, get "
+            "it again"
+        ) from error
     if not isinstance(content, dict):
         raise DataError(f"'{path}' holds a {type(content).__name__}, expected a dictionary")
     return {
