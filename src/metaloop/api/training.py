@@ -108,7 +108,7 @@ def _followed(
             model = event.model
             if search is not None and not event.interrupted:  # it is of the final weights
                 model = model.with_results(search)
-            figures = None if search is None else Figures.of(search)
+            figures = None if search is None else Figures.of(search, None, model.backbones)
             return TrainResult(model, figures, event.interrupted, out, left_out)
         if isinstance(event, DataRead):
             stopper.can_save, left_out = True, event.left_out

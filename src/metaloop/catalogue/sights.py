@@ -20,6 +20,7 @@ from metaloop.catalogue.offered import AUTO, NONE, offered
 from metaloop.catalogue.views import (
     ENCODER,
     VIEWS,
+    cards_of,
     fitted,
     fitting_views,
     needs_view,
@@ -31,6 +32,7 @@ from metaloop.core.columns import Beside, Column, described, kind_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError
 from metaloop.core.fitted_view import AS_IS, FittedView
+from metaloop.core.leagues import Backbone, described_card
 from metaloop.core.records import PARTS, Candidate, Choice, Part, Plan
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.evaluation import evaluate
@@ -97,7 +99,7 @@ def seen_as(
         told = [said]
     elif view is not None:
         raise DataError(f"{family.name} is seen as it is; leave --view away")
-    told += [f"inputs are seen through {described_encoder(each)}, too" for each in encoders]
+    told += [f"inputs are seen through {described_card(each.card)}, too" for each in encoders]
     return with_sights(family, [view_of_encoder(each) for each in encoders], tell), tuple(told)
 
 
@@ -106,7 +108,7 @@ def encoded_family(
 ) -> tuple[ClassFamily, str]:
     """Returns the family seen through an encoder alone, and what to say of it."""
     whole = in_view(family, view_of_encoder(encoder), tell)
-    return whole, f"inputs are seen through {described_encoder(encoder)}"
+    return whole, f"inputs are seen through {described_card(encoder.card)}"
 
 
 def in_view(family: ClassFamily, view: FittedView, tell: Tell | None = None) -> ClassFamily:
@@ -143,6 +145,15 @@ def further_views(family: TaskFamily) -> list[FittedView]:
     return [] if classes is None else [sight.view for sight in classes.sights.values()]
 
 
+def backbones_of(family: TaskFamily) -> tuple[Backbone, ...]:
+    """Returns the encoders that a family may be seen through, its own view's first."""
+    classes = family.as_classes
+    if classes is None:
+        return ()
+    views = {"": classes.view, **{name: sight.view for name, sight in classes.sights.items()}}
+    return tuple(Backbone(name, card) for name, view in views.items() for card in cards_of(view))
+
+
 def best_view(family: TaskFamily, spec: TaskSpec) -> str:
     """Returns the view in which nearest class means are right most often on `search`.
 
@@ -173,13 +184,6 @@ def sight_of(family: ClassFamily, view: FittedView, tell: Tell | None = None) ->
     inputs = _inputs(family.store if family.raw is None else family.raw, view, tell)
     store = replace(family.store, inputs=inputs, detail=None)
     return Sight(view, inputs, measure_format(store, family.parts["train"]))
-
-
-def described_encoder(encoder: Encoder) -> str:
-    """Returns an encoder in words: `lite0 at 96 pixels (1280 features, trained on ImageNet-1k)`."""
-    card = encoder.card
-    size = f" at {card.size} pixels" if card.size else ""
-    return f"{card.name}{size} ({card.features} features, trained on {card.knows})"
 
 
 def _accuracy(family: ClassFamily, view: FittedView) -> float:

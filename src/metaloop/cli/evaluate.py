@@ -52,6 +52,7 @@ def evaluate(
     their parts; all others are test.
     """
     from metaloop.api import evaluate as figures_of
+    from metaloop.core.leagues import backbones_sentence
     from metaloop.report.figures import intervals_text, measures_text
 
     figures = figures_of(
@@ -66,6 +67,8 @@ def evaluate(
     if figures.metrics:
         print(measures_text(figures.result))
     print(intervals_text(figures.result))
+    if figures.backbones:
+        print(backbones_sentence(figures.backbones))
     if figures.recognised is not None:
         print(_recognised(figures.recognised))
 

@@ -85,10 +85,10 @@ def _unusual(backbone: str) -> str | None:
 
 
 def _print(run: LearnResult) -> None:
-    from metaloop.api.learned import COLUMNS
     from metaloop.report.figures import intervals_text, measures_text
 
-    print_table(COLUMNS, run.leaderboard.table, numbers=("search", "promotion", "steps", "CPU s"))
+    board = run.leaderboard
+    print_table(board.columns, board.table, numbers=("search", "promotion", "steps", "CPU s"))
     best, model, test = run.content["best"], str(run.path), run.test
     assert test is not None
     print(f"\n{best['learner']} / {best['net']}: {test}")
@@ -96,6 +96,8 @@ def _print(run: LearnResult) -> None:
         print(measures_text(test.result))
     print(intervals_text(test.result))
     print(run.content["certainty"])
+    if run.league:
+        print(run.league)
     if test.better_than_chance is False:
         print(f"no better than chance ({test.chance:.1%})")
     if "digits" in run.content:
