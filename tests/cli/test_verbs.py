@@ -22,11 +22,11 @@ Command = Callable[..., Any]
 
 FLAGS = {  # they are a contract with scripts: a change here is a change for users
     "learn": "DATA --budget --ways --shots --queries --out --seed --split-seed --image-size "
-    "--classes-at --value-range --columns --view --backbone --also --archive --workers --strict "
-    "--resume --json --quiet",
+    "--classes-at --value-range --columns --view --backbone --download --also --archive --workers "
+    "--strict --resume --json --quiet",
     "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
-    "--image-size --classes-at --value-range --columns --view --backbone --strict --resume --json "
-    "--quiet",
+    "--image-size --classes-at --value-range --columns --view --backbone --download --strict "
+    "--resume --json --quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
     "--classes-at --value-range --columns --allow-seen --strict --seed --json --quiet",
     "predict": "MODEL INPUT... --support --classes-at --value-range --columns "

@@ -46,6 +46,7 @@ def learn(
     columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None,
     backbone: str | Encoder = AUTO,
+    download: bool = False,
     also: Sequence[str | Path] = (),
     archive: str | Path | None = None,
     workers: int | None = None,
@@ -75,7 +76,7 @@ def learn(
     >>> page = run.report()
     """
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
-    options = DataOptions(*asked)
+    options = DataOptions(*asked, download)
     with Stopper() as stopper, Progress(style_of(progress)) as shown:
         shown.status(f"reading {data_name(data)}")
         folder = _folder(data, out, resume, workers)
@@ -108,6 +109,7 @@ def stream(
     columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None,
     backbone: str | Encoder = AUTO,
+    download: bool = False,
     also: Sequence[str | Path] = (),
     archive: str | Path | None = None,
     workers: int | None = None,
@@ -127,7 +129,8 @@ def stream(
     new folder, by default `runs/NAME-1`, -2, ...; one in which nothing could be tried is removed.
     `backbone`: the frozen encoders that inputs may be seen through, too: `auto` (those installed),
     `none`, a name or a path as in `metaloop list backbones` (inputs are then seen through it
-    alone), or an encoder of your own. `also`: further data to learn from, if it helps. `archive`:
+    alone), or an encoder of your own; `download`: its weights may be fetched where they are not on
+    this machine. `also`: further data to learn from, if it helps. `archive`:
     that of earlier runs, to start from what they found. `net`: a module of your own. `candidates`:
     what the race starts with instead of the catalogue's. `generates` leaves parts of the loop out,
     `settings` are other numbers to go by, for experiments. `executor`: what runs the jobs instead
@@ -142,7 +145,7 @@ def stream(
     """
     folder = _folder(data, out, resume, workers)
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
-    options = DataOptions(*asked)
+    options = DataOptions(*asked, download)
     yield from _events(
         data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
         options=options, also=also, archive=archive, workers=workers, resume=resume, net=net,

@@ -49,6 +49,7 @@ def train(
     columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None,
     backbone: str | Encoder = NONE,
+    download: bool = False,
     strict: bool = False,
     resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
@@ -60,8 +61,9 @@ def train(
     whole candidate, or a black box of your own; `net` a name of `metaloop.NETS`, a module, or None
     for what suits the data. `backbone`: the encoder that inputs are seen through, a name as in
     `metaloop list backbones`, or one of your own; `auto`: none or one of those installed, whichever
-    tells classes of `search` apart best untrained. `out`: the file to write; meanwhile `OUT.state`
-    keeps the state, for `resume`. The rest is as in `learn`; `DivergenceError` if training fails.
+    tells classes of `search` apart best untrained. `download`: its weights may be fetched. `out`:
+    the file to write; meanwhile `OUT.state` keeps the state, for `resume`. The rest is as in
+    `learn`; `DivergenceError` if training fails.
 
     >>> import metaloop as ml
     >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)
@@ -72,7 +74,7 @@ def train(
     """
     limit = parse_budget(budget) if isinstance(budget, str) else budget
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
-    options = DataOptions(*asked)
+    options = DataOptions(*asked, download)
     path = None if out is None else Path(out)
     if path is None and resume:
         raise MetaloopError("resume goes on with a training; name its model file with out")

@@ -80,8 +80,9 @@ class DataOptions:
     `image_size`, `classes_at` and `value_range` are for folders and images, `columns` for tables
     and data frames, as in `tasks.readers.read`; `view` is a name of the table of views (None: what
     is best on `search`); `backbone`: the frozen encoders that inputs may be seen through: `none`,
-    `auto` (those installed), names, or an encoder. `split_seed` deals the classes; `strict` leaves
-    nothing out in silence.
+    `auto` (those installed), names, or an encoder; `download`: their weights may be fetched where
+    they are not on this machine. `split_seed` deals the classes; `strict` leaves nothing out in
+    silence.
     """
 
     image_size: int | None = None
@@ -92,6 +93,7 @@ class DataOptions:
     view: str | None = None
     strict: bool = False
     backbone: str | Encoder = NONE
+    download: bool = False
 
 
 AS_IT_IS = DataOptions()
@@ -143,7 +145,8 @@ def open_data(
             features=features,
         )  # fmt: skip
     else:
-        named = offered(options.backbone, "images") if _may_be_images(data) else ()
+        asked = options.backbone if _may_be_images(data) else NONE
+        named = offered(asked, "images", download=options.download)
         sides = [detail, detail_of(view), *(encoder.card.size for encoder in named)]
         reading = _read(data, options, own, max(sides), features)
     if view is None:
@@ -189,7 +192,9 @@ def _in_classes(
     if view is not None:
         family = in_view(family, view, tell)
     else:
-        family, told = seen_as(family, options.view, options.backbone, tell)
+        family, told = seen_as(
+            family, options.view, options.backbone, tell, download=options.download
+        )
     notes = (*reading.notes, *told)
     return OpenedData(family, reading.kind, left_out, notes, recognised)
 

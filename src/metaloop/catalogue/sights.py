@@ -72,7 +72,12 @@ def seen_family(family: ClassFamily, name: str | None = None) -> tuple[ClassFami
 
 
 def seen_as(
-    family: ClassFamily, view: str | None, backbone: str | Encoder, tell: Tell | None = None
+    family: ClassFamily,
+    view: str | None,
+    backbone: str | Encoder,
+    tell: Tell | None = None,
+    *,
+    download: bool = False,
 ) -> tuple[ClassFamily, tuple[str, ...]]:
     """Returns a family as it was read in the views that it may be seen in, and what to say of them.
 
@@ -87,7 +92,7 @@ def seen_as(
         raise DataError("inputs are seen through a backbone or in a view; leave one away")
     if named and kind in ("vectors", ""):
         raise DataError(f"{family.name} is seen as it is; use --backbone none")
-    encoders = offered(backbone, kind)
+    encoders = offered(backbone, kind, download=download)
     if named and not encoders:
         raise DataError(f"{family.name} has {kind}, the backbone is for others; use another")
     told: list[str] = []

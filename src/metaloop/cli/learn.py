@@ -36,6 +36,7 @@ def learn(
     columns: options.Columns = None,
     view: options.View = None,
     backbone: options.Backbone = "auto",
+    download: options.Download = False,
     also: Annotated[
         list[str] | None,
         typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
@@ -66,7 +67,8 @@ def learn(
     try:
         run, code = learn_from(
             data, out=out, strict=strict, resume=resume, progress=not quiet, backbone=backbone,
-            value_range=options.value_range(value_range), columns=options.columns(columns), **asked,
+            download=download, value_range=options.value_range(value_range),
+            columns=options.columns(columns), **asked,
         ), 0  # fmt: skip
     except Interrupted as stop:
         run, code = stop.result, stop.exit_code

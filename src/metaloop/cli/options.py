@@ -115,6 +115,13 @@ Backbone = Annotated[
         "backbones'. auto: those installed, if they are better than none.",
     ),
 ]
+Download = Annotated[
+    bool,
+    typer.Option(
+        "--download",
+        help="Let a backbone's weights be fetched, where they are not on this machine.",
+    ),
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse data of which anything has to be left out.")
 ]

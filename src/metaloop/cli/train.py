@@ -35,6 +35,7 @@ def train(
     columns: options.Columns = None,
     view: options.View = None,
     backbone: options.Backbone = "none",
+    download: options.Download = False,
     strict: options.Strict = False,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -53,7 +54,8 @@ def train(
     try:
         trained = train_on(
             data, out=out, strict=strict, resume=resume, progress=not quiet,
-            value_range=options.value_range(value_range), columns=options.columns(columns), **asked,
+            download=download, value_range=options.value_range(value_range),
+            columns=options.columns(columns), **asked,
         )  # fmt: skip
     except Interrupted as stop:
         trained, code = stop.result, stop.exit_code
