@@ -30,7 +30,13 @@ from metaloop.core.columns import (
 )
 from metaloop.core.conforming import conforming
 from metaloop.core.encoder import Encoder, EncoderCard
-from metaloop.core.errors import DataError, ModelFileError, unknown_name
+from metaloop.core.errors import (
+    DataError,
+    MetaloopError,
+    ModelFileError,
+    UnknownNameError,
+    unknown_name,
+)
 from metaloop.core.fitted_view import AS_IS, BESIDE, FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
@@ -213,12 +219,20 @@ def _check_encoder(choice: Choice) -> None:
 def encoder_of(view: FittedView) -> Encoder:
     """Returns the encoder of a view, opened by its name where it is not at hand.
 
-    Raises `MetaloopError` if it is not installed, and `ModelFileError` if its weights are others.
+    Raises `ModelFileError` if it is not installed, or if its weights are others.
     """
     name, weights = view.choice.options["name"], view.choice.options["weights"]
     if weights in view.encoders:
         return view.encoders[weights]
-    encoder: Encoder = _opened(name, view.choice.options["takes"])
+    try:
+        encoder: Encoder = _opened(name, view.choice.options["takes"])
+    except UnknownNameError as error:
+        raise ModelFileError(
+            f"the model sees its inputs through a backbone that is not here: {error} One of your "
+            "own is given from Python: metaloop.load(path, backbone=...)"
+        ) from error
+    except MetaloopError as error:
+        raise ModelFileError(f"the model sees its inputs through '{name}': {error}") from error
     if encoder.card.weights != weights:
         raise ModelFileError(
             f"the model sees its inputs through '{name}' with the weights {weights}, those here "

@@ -194,9 +194,10 @@ def _what_it_does(claim: Claim, records: Records) -> str:
     if result is None:
         return f"{learned} leads, without a figure."
     how = result.protocol
+    unseen = "it had never seen" if best.league == WITHOUT else "were held back from its training"
     if result.metric == "accuracy":
         told = (
-            f"told {how.ways} classes apart that it had never seen, from "
+            f"told {how.ways} classes apart that {unseen}, from "
             f"{count(how.shots, 'example')} each: {figure(result)} of "
             f"{count(how.queries, 'query', 'queries')} per class"
         )

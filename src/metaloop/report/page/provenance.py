@@ -47,8 +47,8 @@ def backbone_table(records: Records) -> Html | None:
     lines = [Line(tuple(each.values())) for each in facts]
     return join(
         element("p", LEAGUES, class_="quiet"),
-        table("Backbones", columns, lines),
         *(element("p", said) for said in what_they_know(records)),
+        table("Backbones", columns, lines),
     )
 
 
