@@ -6,9 +6,10 @@
     run.model.fit(X, y).predict(X2)  # new classes from a few examples each
     run.report()  # a page about who won, by how much, and why
 
-`train` trains one learner, `evaluate` measures one, `load` opens a model file. What can be chosen
-by name is in the tables `LEARNERS`, `NETS`, `VIEWS`, `DOMAINS`, `FAMILIES`, `GENERATORS` and
-`PROGRAMS`.
+`select` is for one data set whose classes are all known: it chooses a whole pipeline, trains it and
+says how good it is. `train` trains one learner, `evaluate` measures one, `load` opens a model file.
+What can be chosen by name is in the tables `LEARNERS`, `NETS`, `VIEWS`, `DOMAINS`, `FAMILIES`,
+`GENERATORS` and `PROGRAMS`.
 
 The public names are loaded when they are first used, so that `import metaloop` costs nothing:
 torch comes with the first name that needs it.
@@ -24,10 +25,12 @@ if TYPE_CHECKING:  # for type checkers and editors; must agree with the table be
     from metaloop.api import Interrupted as Interrupted
     from metaloop.api import Leaderboard as Leaderboard
     from metaloop.api import LearnResult as LearnResult
+    from metaloop.api import SelectResult as SelectResult
     from metaloop.api import TrainResult as TrainResult
     from metaloop.api import evaluate as evaluate
     from metaloop.api import learn as learn
     from metaloop.api import load as load
+    from metaloop.api import select as select
     from metaloop.api import stream as stream
     from metaloop.api import train as train
     from metaloop.catalogue import FAMILIES as FAMILIES
@@ -40,6 +43,7 @@ if TYPE_CHECKING:  # for type checkers and editors; must agree with the table be
     from metaloop.core.errors import MetaloopError as MetaloopError
     from metaloop.estimators import FewShotClassifier as FewShotClassifier
     from metaloop.estimators import FewShotRegressor as FewShotRegressor
+    from metaloop.estimators import TrainedClassifier as TrainedClassifier
 
 __version__ = "0.1.0"
 
@@ -57,11 +61,14 @@ _MODULE_OF = {  # public name -> the module that defines it
     "MetaloopError": "metaloop.core.errors",
     "NETS": "metaloop.catalogue",
     "PROGRAMS": "metaloop.catalogue.programs",
+    "SelectResult": "metaloop.api",
     "TrainResult": "metaloop.api",
+    "TrainedClassifier": "metaloop.estimators",
     "VIEWS": "metaloop.catalogue.views",
     "evaluate": "metaloop.api",
     "learn": "metaloop.api",
     "load": "metaloop.api",
+    "select": "metaloop.api",
     "stream": "metaloop.api",
     "train": "metaloop.api",
 }

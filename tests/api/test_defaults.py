@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 import metaloop as ml
-from metaloop.cli import evaluate, learn, train
+from metaloop.cli import evaluate, learn, select, train
 
 OF_THE_LOOP = {"net", "candidates", "generates", "settings", "executor", "stop"}
 VERBS: dict[str, tuple[Callable[..., Any], Callable[..., Any], set[str]]] = {
     # what only the function has: things that cannot be typed, or are for experiments
     "learn": (learn.learn, ml.learn, OF_THE_LOOP),
     "stream": (learn.learn, ml.stream, OF_THE_LOOP),
+    "select": (select.select, ml.select, {"settings", "stop"}),
     "train": (train.train, ml.train, {"stop"}),
     "evaluate": (evaluate.evaluate, ml.evaluate, {"net", "learner", "backbone"}),
 }
@@ -33,8 +34,8 @@ def defaults(function: Callable[..., Any]) -> dict[str, Any]:
 def test_a_function_has_the_arguments_and_defaults_of_its_verb(name: str) -> None:
     verb, function, only = VERBS[name]
     typed, called = defaults(verb), defaults(function)
-    for flag in OF_THE_COMMAND_LINE | ({"seed"} if name == "evaluate" else set()):
-        typed.pop(flag)
+    for flag in OF_THE_COMMAND_LINE | ({"seed"} if name == "evaluate" else {"download"}):
+        typed.pop(flag)  # from Python an encoder is opened with `download=True`
     called.pop("progress", None)
     assert {key: called.pop(key) for key in only}.keys() == only
     if name == "train":  # from Python a model need not be written

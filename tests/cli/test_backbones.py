@@ -190,7 +190,7 @@ REFUSED = {  # the data, what is typed after --backbone, and what the line says
     "an absurd size": ("CLASSES", ["lite0@9000"], "32 to 512 pixels, got 9000"),
     "for vectors": ("v.npz", ["lite0"], "v is seen as it is; use --backbone none"),
     "for texts": ("texts.csv", ["lite0"], "the data are texts, and backbone 'lite0' takes images"),
-    "for functions": ("sinusoid", ["lite0"], "--backbone none"),
+    "for functions": ("sinusoid", ["lite0"], "sinusoid is seen as it is; use --backbone none"),
     "beside a view": ("CLASSES", ["lite0", "--view", "words"], "leave one away"),
 }
 
@@ -208,7 +208,8 @@ def test_a_wrong_backbone_is_refused_in_one_line(
     if typed[0].startswith("lite0") and lite0.packaged_file() is None:
         pytest.skip("the package with the weights of lite0 is not installed")
     words = [verb, {"CLASSES": classes, **others}.get(data, data), "--out", "out", "-q"]
-    words += ["--learner", "protonet"] if verb == "train" else []
+    learner = "maml" if data == "sinusoid" else "protonet"
+    words += ["--learner", learner] if verb == "train" else []
     typed = [str(others.get(word, word)) for word in typed]
     assert said in command(*words, "--budget", "1steps", "--backbone", *typed).error
     assert not Path("out").exists()

@@ -56,6 +56,14 @@ def test_a_verb_prints_what_is_documented(
     assert verb != "list" or list(printed) == [VERBS[case][1]]
 
 
+def test_select_prints_what_is_documented(command: Command, json_contract: Any) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (24, 8, 8), dtype=np.uint8)
+    np.savez("two.npz", X=images, y=[0, 1] * 12)
+    words = ("--budget", "20steps", "--workers", "1", "--image-size", "8", "--json")
+    json_contract.check("select", command("select", "two.npz", *words).json)
+
+
 def test_learn_and_one_candidate_of_it_are_documented(
     command: Command, json_contract: Any, learned_run: Any
 ) -> None:

@@ -22,22 +22,26 @@ Command = Callable[..., Any]
 
 FLAGS = {  # they are a contract with scripts: a change here is a change for users
     "learn": "DATA --budget --ways --shots --queries --out --seed --split-seed --image-size "
-    "--classes-at --value-range --columns --view --backbone --download --also --archive --workers "
-    "--strict --resume --json --quiet",
-    "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
-    "--image-size --classes-at --value-range --columns --view --backbone --download --strict "
+    "--classes-at --value-range --columns "
+    "--speaker-pattern --view --backbone --download --also --archive --workers --strict "
     "--resume --json --quiet",
+    "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
+    "--image-size --classes-at --value-range --columns "
+    "--speaker-pattern --view --backbone --download --strict --resume --json "
+    "--quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
-    "--classes-at --value-range --columns --allow-seen --strict --seed --json --quiet",
+    "--classes-at --value-range --columns "
+    "--speaker-pattern --allow-seen --strict --seed --json --quiet",
     "predict": "MODEL INPUT... --support --classes-at --value-range --columns "
-    "--skip-unreadable --seed --json",
+    "--skip-unreadable --window --step --seed --json",
     "fit": "MODEL --support --out --keep-support --classes-at --value-range --columns "
     "--seed --json",
     "report": "RUN --out --seed --json",
     "show": "RUN CANDIDATE --seed --json",
     "export": "RUN --to --out --seed --json",
     "list": "KIND --seed --json",
-    "data": "DATA --image-size --split-seed --classes-at --value-range --columns --view --strict "
+    "data": "DATA --image-size --split-seed --classes-at --value-range --columns "
+    "--speaker-pattern --view --strict "
     "--seed --json --quiet",
     "cite": "MODEL|RUN --seed --json",
 }

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from metaloop.core import metrics
-from metaloop.core.metrics import BINS, Metric
+from metaloop.core.metric import Metric
+from metaloop.core.metrics import BINS
 from metaloop.core.objective import CLASSIFICATION, OBJECTIVES, REGRESSION, higher_is_better, metric
 
 RNG = torch.Generator().manual_seed(0)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from multiprocessing.reduction import ForkingPickler
+
 import pytest
 import torch
 from torch.nn import functional
 
 from metaloop.core.errors import UnknownNameError
-from metaloop.core.objective import CLASSIFICATION, REGRESSION, objective, probabilities
+from metaloop.core.objective import (
+    CLASSIFICATION,
+    OBJECTIVES,
+    REGRESSION,
+    objective,
+    probabilities,
+)
 
 RNG = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(3, 6, 4, generator=RNG)
@@ -86,3 +94,9 @@ def test_what_can_be_gained_is_between_a_constant_answer_and_a_perfect_one() -> 
     expected = REGRESSION.loss(mean, targets, MASK)
     assert REGRESSION.primary.constant(targets, MASK, 0) == pytest.approx(float(expected), rel=1e-5)
     assert REGRESSION.primary.scale.perfect == 0.0
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_learners_that_hold_an_objective_can_be_sent_to_another_process(name: str) -> None:
+    known = OBJECTIVES[name]
+    assert ForkingPickler.loads(bytes(ForkingPickler.dumps(known))) == known

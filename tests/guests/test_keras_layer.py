@@ -55,6 +55,10 @@ def test_what_cannot_be_a_layer_is_one_line(keras: Any, trained: Any, images: Re
         MetaloopError, match=r"takes inputs of shape \(12, 12, 1\), got \(9, 9, 1\)"
     ):
         keras.Sequential([keras.Input((9, 9, 1)), as_layer(trained)])
+    with pytest.raises(
+        MetaloopError, match=r"bytes .* or as floats from 0 to 1, got values up to 25"
+    ):
+        as_layer(trained)(torch.from_numpy(bytes_of_images(3)).float())
     with pytest.raises(MetaloopError, match=r"changes its features from task to task"):
         as_layer(ml.train(images, "maml", net="mlp", budget="1steps"))
     with pytest.raises(MetaloopError, match=r"expected a metaloop model or its file, got int"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +115,7 @@ def test_the_textbook_net_learns_images_and_is_the_one_of_textbooks(keras: Any) 
     from metaloop.guests.keras.__main__ import _textbook
 
     assert _textbook((32, 32, 3), 10).count_params() == 923_914  # as measured in the field
-    assert _textbook((32, 32, 3), 10).optimizer.name == "adam"
+    assert type(_textbook((32, 32, 3), 10).optimizer).__name__ == "Adam"
 
 
 def test_it_goes_through_training_files_and_estimators_by_name(
@@ -182,3 +184,15 @@ def test_a_missing_library_is_one_line_with_its_extra(monkeypatch: pytest.Monkey
     with pytest.raises(MissingExtraError, match=r"on TensorFlow needs .*'metaloop\[tensorflow\]'"):
         KerasCnn(backend="tensorflow").adapt({}, drawings()[0])
     assert LEARNERS["keras_cnn"].extra == "keras"
+
+
+def test_nothing_loads_keras_before_it_is_used() -> None:
+    code = (
+        "import sys, metaloop.catalogue, metaloop.guests.keras as k; k.KerasCnn(), k.as_layer; "
+        "print([m for m in ('keras', 'tensorflow') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
+    child = "import sys, metaloop.guests.keras.__main__; print('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"

@@ -345,7 +345,7 @@ def test_final_contestants_are_simple_before_joined_and_known_before_generated(
     judge = Judge(incumbent=joined, reference=single)
     expected = [single[1], joined[1], invented[1], both[1]]
     assert [head for _, head in final_contestants(bench.population, judge)] == expected
-    assert net_node(invented[0]) == 1 and net_node(joined[0]) == joined[0].number
+    assert net_node(*invented) == 1 and net_node(*joined) == joined[0].number
 
 
 def test_without_any_measured_candidate_there_is_an_error_that_says_so() -> None:

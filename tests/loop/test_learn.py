@@ -221,15 +221,18 @@ def test_a_budget_in_seconds_is_kept(reading: Any, tools: Any, tmp_path: Path) -
 
 
 @pytest.mark.long
-def test_regression_is_learned_beside_plain_ridge_regression(tools: Any, tmp_path: Path) -> None:
+def test_regression_is_learned_beside_its_plain_baselines(tools: Any, tmp_path: Path) -> None:
     events = learn("sinusoid", out=tmp_path / "run", budget="400steps", shots=10, queries=10)
     _, report = tools.run_to_end(events)
     assert report["test"]["metric"] == "mse" and report["test"]["chance"] is None
     assert report["test"]["better_than_chance"] is None
     assert report["test"]["value"] < 5
-    plain = [row for row in report["leaderboard"] if row["baseline"]]
-    assert [row["learner"] for row in plain] == ["ridge"]
-    assert report["test"]["value"] < plain[0]["search"]["value"]
+    plain = {
+        row["learner"]: row["search"]["value"] for row in report["leaderboard"] if row["baseline"]
+    }
+    assert set(plain) == {"gaussian_process", "mean_of_support", "ridge"}
+    assert plain["gaussian_process"] < 0.3 * min(plain["ridge"], plain["mean_of_support"])
+    assert report["test"]["value"] < 0.3 * plain["ridge"]
 
 
 def test_a_reader_that_stops_at_the_last_event_leaves_a_finished_run(

@@ -14,7 +14,8 @@ from torch import Tensor
 import metaloop as ml
 from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.core.errors import MetaloopError
-from metaloop.core.metrics import ACCURACY, Metric, Scores
+from metaloop.core.metric import Metric, Scores
+from metaloop.core.metrics import ACCURACY
 from metaloop.core.objective import CLASSIFICATION, OBJECTIVES, Objective
 from metaloop.core.scales import Scale
 from metaloop.core.spec import TaskSpec

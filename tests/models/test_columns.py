@@ -12,7 +12,7 @@ import pytest
 import metaloop as ml
 from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.core.errors import DataError, MetaloopError
-from metaloop.loop.learning import _check_other
+from metaloop.loop.others import _check_other
 from metaloop.models import Model, load_model
 from metaloop.tasks.readers.table_roles import feature_columns, same_columns
 from metaloop.tasks.readers.tables import table_of
@@ -67,6 +67,9 @@ def test_columns_in_another_order_are_the_same_data(
     other = ml.evaluate(model, turned_around(frame), episodes=20, progress=False)
     assert figures.value == other.value and figures.protocol == other.protocol
     assert figures.recognised == other.recognised
+    beside = {"classes": {"log_loss", "calibration"}, "groups": {"mae", "r2"}}
+    assert set(figures.metrics) == beside[kind] and figures.metrics == other.metrics
+    assert ml.Figures.from_json(figures.to_json()) == figures
 
 
 def test_the_names_are_in_the_file(of_classes: Model, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """metaloop from Python: one function for each job, which the verbs of the command line call, too.
 
-`learn` and `train` run to the end and return a result; `stream` yields the events of `learn`
-instead; `evaluate` returns figures, `load` an estimator. They are reached as `metaloop.learn` and
-so on. Names are loaded when they are used, for most need torch.
+`learn`, `select` and `train` run to the end and return a result; `stream` yields the events of
+`learn` instead; `evaluate` returns figures, `load` an estimator. They are reached as
+`metaloop.learn` and so on. Names are loaded when they are used, for most need torch.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from metaloop.api.learning import learn as learn
     from metaloop.api.learning import stream as stream
     from metaloop.api.loading import load as load
+    from metaloop.api.selected import SelectResult as SelectResult
+    from metaloop.api.selecting import select as select
     from metaloop.api.stopping import Interrupted as Interrupted
     from metaloop.api.trained import TrainResult as TrainResult
     from metaloop.api.training import train as train
@@ -27,10 +29,12 @@ _MODULE_OF = {  # public name -> the module that defines it
     "Interrupted": "metaloop.api.stopping",
     "Leaderboard": "metaloop.api.learned",
     "LearnResult": "metaloop.api.learned",
+    "SelectResult": "metaloop.api.selected",
     "TrainResult": "metaloop.api.trained",
     "evaluate": "metaloop.api.evaluating",
     "learn": "metaloop.api.learning",
     "load": "metaloop.api.loading",
+    "select": "metaloop.api.selecting",
     "stream": "metaloop.api.learning",
     "train": "metaloop.api.training",
 }

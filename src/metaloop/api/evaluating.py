@@ -51,6 +51,7 @@ def evaluate(
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
+    speaker_pattern: str | None = None,
     allow_seen: bool = False,
     strict: bool = False,
     net: nn.Module | None = None,
@@ -76,7 +77,11 @@ def evaluate(
     """
     chosen = _part(part)
     options = DataOptions(
-        classes_at=classes_at, value_range=value_range, columns=columns, strict=strict
+        classes_at=classes_at,
+        value_range=value_range,
+        columns=columns,
+        strict=strict,
+        speaker_pattern=speaker_pattern,
     )
     with Progress(style_of(progress)) as shown:
         shown.status(f"evaluating on {data_name(data)}")

@@ -45,6 +45,7 @@ def learn(
     value_range: ValueRange | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None,
+    speaker_pattern: str | None = None,
     backbone: str | Encoder = AUTO,
     download: bool = False,
     also: Sequence[str | Path] = (),
@@ -76,16 +77,15 @@ def learn(
     >>> page = run.report()
     """
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
-    options = DataOptions(*asked, download)
     with Stopper() as stopper, Progress(style_of(progress)) as shown:
         shown.status(f"reading {data_name(data)}")
         folder = _folder(data, out, resume, workers)
         events = _events(
             data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
-            options=options, also=also, archive=archive, workers=workers, resume=resume, net=net,
-            candidates=candidates, generates=generates, settings=settings, executor=executor,
+            options=DataOptions(*asked, download, speaker_pattern), also=also, archive=archive,
+            net=net, workers=workers, resume=resume, candidates=candidates, generates=generates,
+            settings=settings, executor=executor, stop=lambda: stop() or stopper(),
             tell=lambda done, of: shown.status(f"encoded {done:,} of {of:,} examples"),
-            stop=lambda: stop() or stopper(),
         )  # fmt: skip
         run = _followed(events, shown, stopper, folder, _own(net, backbone))
     if stopper.signal is not None:
@@ -108,6 +108,7 @@ def stream(
     value_range: ValueRange | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None,
+    speaker_pattern: str | None = None,
     backbone: str | Encoder = AUTO,
     download: bool = False,
     also: Sequence[str | Path] = (),
@@ -145,7 +146,7 @@ def stream(
     """
     folder = _folder(data, out, resume, workers)
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
-    options = DataOptions(*asked, download)
+    options = DataOptions(*asked, download, speaker_pattern)
     yield from _events(
         data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
         options=options, also=also, archive=archive, workers=workers, resume=resume, net=net,

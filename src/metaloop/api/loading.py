@@ -1,4 +1,4 @@
-"""`load`: the estimator in a model file, whichever of the two it is."""
+"""`load`: the estimator in a model file, whichever it is."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from torch import nn
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.encoder import Encoder
 from metaloop.core.objective import objective
-from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.estimators import FewShotClassifier, FewShotRegressor, TrainedClassifier
 from metaloop.modelfile import read_model
 from metaloop.models import Model
+from metaloop.models.classifier import classifier_from_file
 from metaloop.tasks.value_range import ValueRange
 
 MODEL_NAME = "model.metaloop"
@@ -30,13 +31,13 @@ def load(
     value_range: ValueRange | None = None,
     learner: BlackBoxLearner | None = None,
     backbone: Encoder | None = None,
-) -> FewShotClassifier | FewShotRegressor:
+) -> FewShotClassifier | FewShotRegressor | TrainedClassifier:
     """Returns the `FewShotClassifier` or `FewShotRegressor` in a model file, or in a run's folder.
 
-    One that `fit` or an estimator's `save` wrote is fitted already. `net`: the module that a model
-    with a net of your own needs, `learner` and `backbone` the learner and the encoder, where those
-    are your own; `value_range`: see the estimators. Raises `ModelFileError` if the
-    file is damaged or missing.
+    Of a run of `select` it is a `TrainedClassifier`, which knows its classes. One that `fit` or an
+    estimator's `save` wrote is fitted already. `net`: the module that a model with a net of your
+    own needs, `learner` and `backbone` the learner and the encoder, where those are your own;
+    `value_range`: see the estimators. Raises `ModelFileError` if the file is damaged or missing.
 
     >>> import metaloop as ml
     >>> ml.FewShotClassifier().fit([[0.0, 1.0], [1.0, 0.0]], ["up", "right"]).save("two.metaloop")
@@ -47,7 +48,10 @@ def load(
     file = Path(path)
     if file.is_dir() and (file / MODEL_NAME).exists():
         file = file / MODEL_NAME
-    kind = _ESTIMATORS[objective(read_model(file).spec.objective).target_kind]
+    content = read_model(file)
+    if content.kind == "classifier":
+        return TrainedClassifier(classifier_from_file(content), value_range)
+    kind = _ESTIMATORS[objective(content.spec.objective).target_kind]
     return kind.load(file, net, value_range, learner, backbone)
 
 

@@ -48,6 +48,7 @@ def train(
     value_range: ValueRange | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None,
+    speaker_pattern: str | None = None,
     backbone: str | Encoder = NONE,
     download: bool = False,
     strict: bool = False,
@@ -74,7 +75,6 @@ def train(
     """
     limit = parse_budget(budget) if isinstance(budget, str) else budget
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
-    options = DataOptions(*asked, download)
     path = None if out is None else Path(out)
     if path is None and resume:
         raise MetaloopError("resume goes on with a training; name its model file with out")
@@ -82,8 +82,8 @@ def train(
         shown.status(f"reading {data_name(data)}")
         events = train_model(
             data, learner, budget=limit, net=net, ways=ways, shots=shots, queries=queries,
-            seed=seed, options=options, checkpoint=state, resume=resume,
-            stop=lambda: stop() or stopper(),
+            seed=seed, options=DataOptions(*asked, download, speaker_pattern), checkpoint=state,
+            resume=resume, stop=lambda: stop() or stopper(),
         )  # fmt: skip
         result = _followed(events, shown, stopper, path, limit.wall_seconds)
         if path is not None:

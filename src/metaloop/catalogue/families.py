@@ -11,7 +11,7 @@ from typing import Any
 
 from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.features import Tell
-from metaloop.catalogue.offered import NONE, offered
+from metaloop.catalogue.offered import AUTO, NONE, offered
 from metaloop.catalogue.sights import in_view, seen_as
 from metaloop.catalogue.views import detail_of, own_format
 from metaloop.core.encoder import Encoder
@@ -82,7 +82,7 @@ class DataOptions:
     is best on `search`); `backbone`: the frozen encoders that inputs may be seen through: `none`,
     `auto` (those installed), names, or an encoder; `download`: their weights may be fetched where
     they are not on this machine. `split_seed` deals the classes; `strict` leaves nothing out in
-    silence.
+    silence. `speaker_pattern` tells who speaks in a recording by its path.
     """
 
     image_size: int | None = None
@@ -94,6 +94,7 @@ class DataOptions:
     strict: bool = False
     backbone: str | Encoder = NONE
     download: bool = False
+    speaker_pattern: str | None = None
 
 
 AS_IT_IS = DataOptions()
@@ -132,8 +133,10 @@ def open_data(
     Names win over paths; write `./glyphs` for a folder of that name. Raises `DataError`.
     """
     if isinstance(data, TaskFamily):
+        _check_seen_as_is(data.name, options)
         return OpenedData(data, "a family")
     if isinstance(data, str) and data == "sinusoid":
+        _check_seen_as_is(data, options)
         return OpenedData(SinusoidFamily(), FAMILIES["sinusoid"].summary)
     own = None if input_format is None else own_format(view, input_format)
     features = features or (() if own is None else own.columns)
@@ -152,8 +155,7 @@ def open_data(
     if view is None:
         _check_shape(reading, input_format)
     if reading.store.values is not None:
-        if view is not None or options.view is not None:
-            raise DataError(f"{reading.name} is seen as it is; leave --view away")
+        _check_seen_as_is(reading.name, options, view)
         groups, left_out, known = group_family(
             reading, split_seed=options.split_seed, parts=parts, seen=seen,
             input_format=input_format,
@@ -199,6 +201,14 @@ def _in_classes(
     return OpenedData(family, reading.kind, left_out, notes, recognised)
 
 
+def _check_seen_as_is(name: str, options: DataOptions, view: FittedView | None = None) -> None:
+    """Raises `DataError` if other views were asked for where there is only one."""
+    if view is not None or options.view is not None:
+        raise DataError(f"{name} is seen as it is; leave --view away")
+    if options.backbone not in (NONE, AUTO):
+        raise DataError(f"{name} is seen as it is; use --backbone none")
+
+
 def _may_be_images(data: str | Path) -> bool:
     """Whether an encoder of images may be of use: tables are none, and built-in images small."""
     return not is_table(Path(data)) and not (isinstance(data, str) and _is_built_in(data))
@@ -232,7 +242,7 @@ def _read(
         as_read |= domain_of(input_format).as_read(input_format)
     image_size = as_read["image_size"]
     if isinstance(data, str) and _is_built_in(data):
-        for name in ("classes_at", "value_range", "columns"):
+        for name in ("classes_at", "value_range", "columns", "speaker_pattern"):
             if getattr(options, name):
                 flag = name.replace("_", "-")
                 raise DataError(f"--{flag} is for data of your own; leave it away for '{data}'")
@@ -253,6 +263,7 @@ def _read(
     return read(
         data, **as_read, strict=options.strict, classes_at=options.classes_at,
         value_range=options.value_range, columns=options.columns, detail=detail, features=features,
+        speaker_pattern=options.speaker_pattern,
     )  # fmt: skip
 
 
@@ -270,6 +281,7 @@ def _check_enough(data: Any, reading: Reading) -> None:
     raise DataError(
         f"{reading.name} has {number} classes{read_as}; learning keeps classes apart for training, "
         f"choosing and testing and needs at least {MIN_CLASSES}. To tell these {number} apart, "
+        f"train a classifier of them: metaloop select {source}; or, with few examples of each, "
         f"adapt a learner that was trained on other classes: metaloop fit MODEL --support {source} "
         f"--out adapted.metaloop (MODEL: a model.metaloop that 'metaloop learn' wrote)"
     )

@@ -10,7 +10,7 @@ from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import unknown_name
 from metaloop.core.learner import Learner
 from metaloop.core.views import View
-from metaloop.guests.keras import KerasCnn
+from metaloop.guests.keras.learner import KerasCnn
 from metaloop.guests.sklearn import (
     ExtraTrees,
     GaussianNaiveBayes,

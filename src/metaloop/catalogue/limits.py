@@ -175,7 +175,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "slope": Real(0.0, 1e12),
         },
         "keras_cnn": {
-            "epochs": _STEPS,
+            "epochs": Whole(1, 1000),
             "batch_size": Whole(1, 1 << 20),
             "backend": OneOf(BACKENDS),
         },
@@ -251,6 +251,7 @@ PLAN_LIMITS: Limits = MappingProxyType(
         "warmup": Real(0.0, 1.0),
         "averaging": Real(0.0, 1.0),
         "gradient_clip": Real(0.0, 1e12),
+        "label_smoothing": Real(0.0, 0.9),
     }
 )
 _AUGMENTATION = Real(0.0, 1e4)  # strengths: shares and degrees

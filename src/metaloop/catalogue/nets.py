@@ -19,7 +19,7 @@ from metaloop.core.spec import Shape
 from metaloop.core.views import View, checked_view
 from metaloop.domains.images.nets import finer as finer
 from metaloop.domains.images.nets import on_whole_images as on_whole_images
-from metaloop.guests.keras import as_net, is_keras_model
+from metaloop.guests.keras.net import as_net, is_keras_model
 from metaloop.nets.conv4 import conv4
 from metaloop.nets.costing import (
     LARGEST_LAYER,

@@ -67,7 +67,9 @@ def default_augmentation(input_format: InputFormat) -> Choice:
 
 def _optimised(input_format: InputFormat, style: Style, **chosen: Any) -> Plan:
     """Returns the plan with what all plans for such inputs have."""
-    return Plan(style, **domain_of(input_format).plan, **chosen)
+    domain = domain_of(input_format)
+    fields = {**domain.plan, **chosen, **domain.plan_for(input_format, style)}
+    return Plan(style, **fields)
 
 
 def _regression_plan(trunk: str, spec: TaskSpec) -> Plan:

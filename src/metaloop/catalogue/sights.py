@@ -32,6 +32,7 @@ from metaloop.core.columns import Beside, Column, described, kind_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError
 from metaloop.core.fitted_view import AS_IS, FittedView
+from metaloop.core.inputs import InputFormat
 from metaloop.core.leagues import Backbone, described_card
 from metaloop.core.records import PARTS, Candidate, Choice, Part, Plan
 from metaloop.core.spec import TaskSpec
@@ -58,15 +59,17 @@ def seen_family(family: ClassFamily, name: str | None = None) -> tuple[ClassFami
                 f"{family.name} has {described(family.store.inputs)}, the view '{name}' is for "
                 f"{entry.takes}; leave --view away"
             )
-        return in_view(family, fitted(family, name)), f"texts are seen as {VIEWS[name].summary}"
+        return in_view(
+            family, fitted(family, name)
+        ), f"{kind_of(family.store.inputs)} are seen as {VIEWS[name].summary}"
     if not fitting:
         raise DataError(f"{family.name}: there is no view for {described(family.store.inputs)}")
     measured = {key: _accuracy(family, fitted(family, key)) for key in fitting}
     best = max(measured, key=lambda key: measured[key])
-    others = ", ".join(f"{k} {100 * v:.1f}" for k, v in measured.items() if k != best)
+    others = ", ".join(f"{k} {100 * v:.1f}" for k, v in measured.items() if k != best) or "none"
     told = (
-        f"texts are seen as {VIEWS[best].summary}: nearest class means are right in "
-        f"{100 * measured[best]:.1f} % on 'search' (other views: {others})"
+        f"{kind_of(family.store.inputs)} are seen as {VIEWS[best].summary}: nearest class means "
+        f"are right in {100 * measured[best]:.1f} % on 'search' (other views: {others})"
     )
     return in_view(family, fitted(family, best)), told
 
@@ -127,7 +130,10 @@ def in_view(family: ClassFamily, view: FittedView, tell: Tell | None = None) -> 
         detail=None,
         identity=source.digest if of_encoder else None,
     )
-    return replace(family, store=store, view=view, raw=source)
+    given = family.given_format
+    if given is None and view.choice.name == ENCODER:
+        given = _format_of(view, store, family)
+    return replace(family, store=store, view=view, raw=source, given_format=given)
 
 
 def _inputs(source: Store, view: FittedView, tell: Tell | None) -> Column:
@@ -188,7 +194,14 @@ def sight_of(family: ClassFamily, view: FittedView, tell: Tell | None = None) ->
     """Returns what a view sees of the family's examples, with the format measured on `train`."""
     inputs = _inputs(family.store if family.raw is None else family.raw, view, tell)
     store = replace(family.store, inputs=inputs, detail=None)
-    return Sight(view, inputs, measure_format(store, family.parts["train"]))
+    return Sight(view, inputs, _format_of(view, store, family))
+
+
+def _format_of(view: FittedView, store: Store, family: ClassFamily) -> InputFormat:
+    """The format of what a view sees, measured on `train`; of features it says whose they are."""
+    measured = measure_format(store, family.parts["train"])
+    named = view.choice.name == ENCODER
+    return replace(measured, encoder=name_of(view)) if named else measured
 
 
 def _accuracy(family: ClassFamily, view: FittedView) -> float:

@@ -92,6 +92,7 @@ PLAN_SPACE: tuple[tuple[str, Range, Callable[[Setting], bool]], ...] = (
     ("averaging", Between(0.05, 0.5, "linear", zero=0.4), _always),
     ("batch_size", Between(32, 512, multiple=1), _labelled),
     ("class_loss_weight", Between(0.1, 10.0), _joint),
+    ("label_smoothing", Between(0.02, 0.3, zero=0.4), _labelled),
     ("ways", Between(5, 60, multiple=1), _episodic),
     ("shots", Between(1, 5, multiple=1), _episodic),
     ("queries", Between(1, 15, multiple=1), _episodic),

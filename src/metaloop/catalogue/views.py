@@ -40,11 +40,13 @@ from metaloop.core.errors import (
 from metaloop.core.fitted_view import AS_IS, BESIDE, FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
+from metaloop.domains.speech import logmel
 from metaloop.domains.text import tfidf
 from metaloop.tasks.family import ClassFamily
 
 ENCODER = "encoder"  # the view that is a frozen encoder's features; which one is in its options
 _AT_ONCE = 4096  # examples seen in one go
+_RECORDINGS_AT_ONCE = 128  # each may be some hundred thousand numbers
 _MOST_BYTES = 1 << 30  # of all examples in a view
 _MOST_FEATURES, _LEAST_FEATURES = 2048, 256
 _MOST_OF_ENCODER = 1 << 16
@@ -60,7 +62,8 @@ class ViewEntry:
     """A view: a line about it and what it does; `takes` says what kind of column it is for.
 
     `fit(training inputs)` gives its assets, `see(assets, inputs, num_features)` tensors
-    `[N, num_features]`; `expected` is the shape and kind of numbers of each asset.
+    `[N, num_features]`; `expected` is the shape and kind of numbers of each asset. `features`: how
+    many numbers it always makes, None where it makes as many as it is asked for.
     """
 
     summary: str
@@ -68,6 +71,12 @@ class ViewEntry:
     fit: Callable[[Taken], Assets]
     see: Callable[[Mapping[str, Tensor], Taken, int], Tensor]
     expected: Expected
+    features: int | None = None
+
+    @property
+    def most_fitted(self) -> int | None:
+        """How many training inputs `fit` needs to be given: none where nothing is learned."""
+        return None if self.expected else 0
 
 
 def _of_terms(terms: str, summary: str) -> ViewEntry:
@@ -87,6 +96,14 @@ VIEWS: Mapping[str, ViewEntry] = MappingProxyType(
         ),
         "characters": _of_terms("characters", "tf-idf of runs of 2 to 5 letters within words"),
         "words": _of_terms("words", "tf-idf of words and of pairs of them"),
+        "mfcc": ViewEntry(
+            "mel-frequency cepstral coefficients of one second",
+            "recordings",
+            lambda recordings: {},
+            lambda assets, recordings, num_features: logmel.mfcc(recordings),
+            {},
+            logmel.MFCC_FEATURES,
+        ),
     }
 )
 
@@ -165,7 +182,8 @@ def check_view(view: FittedView, input_format: InputFormat) -> Expected:
         known, most = {each.name for each in fields(EncoderCard)}, _MOST_OF_ENCODER
         expected: Expected = {}
     elif view.choice.name in VIEWS:
-        most, expected = _MOST_FEATURES, VIEWS[view.choice.name].expected
+        entry = VIEWS[view.choice.name]
+        most, expected = entry.features or _MOST_FEATURES, entry.expected
     else:
         raise ModelFileError(
             f"the model sees its inputs as '{view.choice.name}', a view that this metaloop does "
@@ -255,7 +273,8 @@ def seen(view: FittedView, column: Column, detail: Column | None = None) -> Tens
     """
     if view.choice.name == BESIDE:
         return flat_beside([seen(piece, column, detail) for piece in view.pieces])
-    rows = torch.split(torch.arange(length(column)), _AT_ONCE)
+    at_once = _RECORDINGS_AT_ONCE if kind_of(column) == "recordings" else _AT_ONCE
+    rows = torch.split(torch.arange(length(column)), at_once)
     if view.choice == AS_IS.choice:
         return torch.cat([_tensor(take(column, some)) for some in rows])
     if view.choice.name == ENCODER:
@@ -286,8 +305,10 @@ def fitted(family: ClassFamily, name: str) -> FittedView:
     rows = family.labelled("train")[0]
     if len(rows) > _FITTING_EXAMPLES:
         rows = rows[np.linspace(0, len(rows) - 1, _FITTING_EXAMPLES).astype(np.int64)]
-    choice = Choice(name, {"features": _num_features(len(store))})
-    return FittedView(choice, view_entry(name).fit(store.take(rows)))
+    entry = view_entry(name)
+    features = _num_features(len(store)) if entry.features is None else entry.features
+    taken = store.take(rows[: entry.most_fitted])
+    return FittedView(Choice(name, {"features": features}), entry.fit(taken))
 
 
 def fitting_views(column: Column) -> tuple[str, ...]:

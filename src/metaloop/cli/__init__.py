@@ -24,6 +24,7 @@ from metaloop.cli import (
     listing,
     predict,
     report,
+    select,
     show,
     train,
 )
@@ -32,6 +33,7 @@ from metaloop.cli.errors import guarded
 
 _VERBS: dict[str, Callable[..., object]] = {
     "learn": learn.learn,
+    "select": select.select,
     "predict": predict.predict,
     "fit": fit.fit,
     "data": data.data,
@@ -65,6 +67,7 @@ def _metaloop(
     [bold]metaloop learn my_folder --budget 10m[/bold] learns from a folder with one folder of
     images per class; [bold]metaloop predict model.metaloop --support new_classes/ *.png[/bold]
     then tells classes apart that it has never seen, from a few examples each.
+    [bold]metaloop select my_folder[/bold] is for classes that are all known: a classifier of these.
     """
     if version:
         print(f"metaloop {__version__}")

@@ -20,6 +20,7 @@ def data(
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
+    speaker_pattern: options.SpeakerPattern = None,
     view: options.View = None,
     strict: options.Strict = False,
     seed: options.UnusedSeed = 0,
@@ -33,7 +34,7 @@ def data(
 
         meant = DataOptions(
             image_size, split_seed, classes_at, options.value_range(value_range),
-            options.columns(columns), view, strict,
+            options.columns(columns), view, strict, speaker_pattern=speaker_pattern,
         )  # fmt: skip
         opened = open_data(data, meant)
         report = describe(opened)

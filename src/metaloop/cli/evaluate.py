@@ -35,6 +35,7 @@ def evaluate(
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
+    speaker_pattern: options.SpeakerPattern = None,
     allow_seen: Annotated[
         bool,
         typer.Option(
@@ -58,7 +59,8 @@ def evaluate(
     figures = figures_of(
         model, data, part=part, ways=ways, shots=shots, queries=queries, episodes=episodes,
         archive=archive, classes_at=classes_at, value_range=options.value_range(value_range),
-        columns=options.columns(columns), allow_seen=allow_seen, strict=strict, progress=not quiet,
+        columns=options.columns(columns), speaker_pattern=speaker_pattern, allow_seen=allow_seen,
+        strict=strict, progress=not quiet,
     )  # fmt: skip
     if as_json:
         print_json(figures.to_json())

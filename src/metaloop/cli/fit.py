@@ -10,6 +10,7 @@ import typer
 from metaloop.api.speaking import tell, warn
 from metaloop.cli import options
 from metaloop.cli.output import print_json
+from metaloop.core.errors import ModelFileError
 
 if TYPE_CHECKING:
     from metaloop.estimators import FewShotClassifier, FewShotRegressor
@@ -38,12 +39,17 @@ def fit(
     """Adapt MODEL to the classes (or the function) of a support and write the adapted model."""
     from metaloop.api import load
     from metaloop.api.destination import check_destination
-    from metaloop.estimators import FewShotClassifier
+    from metaloop.estimators import FewShotClassifier, TrainedClassifier
     from metaloop.tasks.readers.options import ReadOptions
 
     check_destination(out)
     declared = options.value_range(value_range)
     estimator = load(model, value_range=declared)
+    if isinstance(estimator, TrainedClassifier):
+        raise ModelFileError(
+            f"'{model}' is a classifier of its own {len(estimator.classes_)} classes, which learns "
+            "no new ones; give a learner that 'metaloop learn' wrote"
+        )
     estimator.set_params(keep_support=keep_support)
     asked = ReadOptions(
         classes_at=classes_at, value_range=declared, columns=options.columns(columns)

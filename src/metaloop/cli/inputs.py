@@ -6,7 +6,7 @@ class may have a single example here, and a support image that cannot be read is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,12 +17,14 @@ import numpy as np
 from PIL import Image
 
 from metaloop.catalogue.domains import domain_of
+from metaloop.cli.recordings import recording_inputs, recording_support
 from metaloop.cli.tables import table_inputs, table_support
 from metaloop.cli.texts import text_inputs, text_support
 from metaloop.core.errors import DataError
 from metaloop.core.inputs import InputFormat
-from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.estimators import FewShotClassifier, FewShotRegressor, TrainedClassifier
 from metaloop.models import Model
+from metaloop.models.classifier import Classifier
 from metaloop.tasks.readers import decode_image, list_images
 from metaloop.tasks.readers.array_files import ARRAY_SUFFIX, load_array
 from metaloop.tasks.readers.class_folders import ClassFolders, arrange
@@ -58,14 +60,18 @@ class Inputs:
     X: np.ndarray | list[Path | Page] | tuple[str, ...]
 
 
-def model_of(estimator: FewShotClassifier | FewShotRegressor) -> Model:
-    """Returns the learner of a loaded estimator, fitted or not: it says what it takes."""
-    learner = estimator.task_.model if hasattr(estimator, "task_") else estimator.model
-    assert isinstance(learner, Model)
-    return learner
+def model_of(
+    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier,
+) -> Model | Classifier:
+    """Returns the model of a loaded estimator, fitted or not: it says what it takes."""
+    known = estimator.task_.model if hasattr(estimator, "task_") else estimator.model
+    assert isinstance(known, (Model, Classifier))
+    return known
 
 
-def range_of(estimator: FewShotClassifier, declared: ValueRange | None) -> ValueRange | None:
+def range_of(
+    estimator: FewShotClassifier | TrainedClassifier, declared: ValueRange | None
+) -> ValueRange | None:
     """Returns black and white in files of more than 8 bits: declared now, or when it was fitted."""
     fitted: ValueRange | None = getattr(estimator, "value_range_", None)
     if declared is None and fitted is not None and fitted[1] > BYTES[1]:
@@ -73,7 +79,9 @@ def range_of(estimator: FewShotClassifier, declared: ValueRange | None) -> Value
     return declared
 
 
-def read_support(path: Path, model: Model, options: ReadOptions, real: bool = False) -> Support:
+def read_support(
+    path: Path, model: Model | Classifier, options: ReadOptions, real: bool = False
+) -> Support:
     """Returns the examples of a folder or zip of class folders, of an npz with X and y or a table.
 
     With `real` the answers are numbers, from an npz or a table. Raises `DataError` if there is
@@ -81,9 +89,8 @@ def read_support(path: Path, model: Model, options: ReadOptions, real: bool = Fa
     """
     where, input_format = f"support '{path}'", model.read_format
     in_files = domain_of(input_format).in_files
-    if model.takes == "texts":
-        options.refuse_depth(where)
-        return Support(*text_support(path, options.columns))
+    if model.takes in _READERS:
+        return _READERS[model.takes].support(where, path, options)
     if is_table(path) and path.is_file():
         options.refuse_depth(where)
         rows, answers, notes = table_support(path, input_format, real, options.columns)
@@ -116,7 +123,7 @@ def read_support(path: Path, model: Model, options: ReadOptions, real: bool = Fa
 
 def read_inputs(
     paths: Sequence[Path],
-    model: Model,
+    model: Model | Classifier,
     columns: Mapping[str, str | Sequence[str]] | None = None,
 ) -> list[Inputs]:
     """Returns the inputs in the order of `paths`: images, folders of images, arrays, tables.
@@ -127,8 +134,8 @@ def read_inputs(
     input_format = model.read_format
     in_files = domain_of(input_format).in_files
     for path in paths:
-        if model.takes == "texts":
-            groups.append(Inputs(*text_inputs(path, columns)))
+        if model.takes in _READERS:
+            groups.append(_READERS[model.takes].inputs(path, columns))
             continue
         if is_table(path) and path.is_file():
             groups.append(Inputs(*table_inputs(path, input_format, columns)))
@@ -176,6 +183,30 @@ def unreadable(
         except DataError as error:
             reasons[place] = str(error)
     return reasons
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """How a support, and inputs, are read from files where they are neither images nor vectors."""
+
+    support: Callable[[str, Path, ReadOptions], Support]
+    inputs: Callable[[Path, Any], Inputs]
+
+
+def _support_of_texts(where: str, path: Path, options: ReadOptions) -> Support:
+    options.refuse_depth(where)
+    return Support(*text_support(path, options.columns))
+
+
+def _support_of_recordings(where: str, path: Path, options: ReadOptions) -> Support:
+    options.refuse_columns(where)
+    return Support(*recording_support(path, options.classes_at))
+
+
+_READERS: Mapping[str, _Reader] = {  # by what a model takes
+    "texts": _Reader(_support_of_texts, lambda path, columns: Inputs(*text_inputs(path, columns))),
+    "recordings": _Reader(_support_of_recordings, lambda path, _: Inputs(*recording_inputs(path))),
+}
 
 
 @contextmanager

@@ -17,6 +17,13 @@ from metaloop.cli.resuming import say_how_to_go_on
 if TYPE_CHECKING:
     from metaloop.api import LearnResult
 
+_Archive = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="The archive of earlier runs, to start from what they found."
+    ),
+]
+
 
 def learn(
     data: options.Data = "glyphs",
@@ -34,6 +41,7 @@ def learn(
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
+    speaker_pattern: options.SpeakerPattern = None,
     view: options.View = None,
     backbone: options.Backbone = "auto",
     download: options.Download = False,
@@ -41,12 +49,7 @@ def learn(
         list[str] | None,
         typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
     ] = None,
-    archive: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="The archive of earlier runs, to start from what they found."
-        ),
-    ] = None,
+    archive: _Archive = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Worker processes, a thread each. (default: one per core)"),
@@ -60,10 +63,12 @@ def learn(
     from metaloop.api import Interrupted
     from metaloop.api import learn as learn_from
 
+    options.fetch(backbone, download)
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
     unparsed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
+    asked["speaker_pattern"] = speaker_pattern
     try:
         run, code = learn_from(
             data, out=out, strict=strict, resume=resume, progress=not quiet, backbone=backbone,

@@ -100,6 +100,14 @@ Columns = Annotated[
         "group, target, split, ignore. Such as label=intent,ignore=id.",
     ),
 ]
+SpeakerPattern = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REGEX",
+        help="Who speaks in a recording: the first group of this, looked for in its path below "
+        "DATA. Parts then share no speaker, as far as that leaves enough.",
+    ),
+]
 View = Annotated[
     str | None,
     typer.Option(
@@ -118,8 +126,7 @@ Backbone = Annotated[
 Download = Annotated[
     bool,
     typer.Option(
-        "--download",
-        help="Let a backbone's weights be fetched, where they are not on this machine.",
+        "--download", help="Fetch the weights of --backbone if they are not on this machine."
     ),
 ]
 Strict = Annotated[
@@ -176,3 +183,11 @@ def value_range(text: str | None) -> tuple[float, float] | None:
             f"--value-range takes the numbers of black and of white, such as 0..4095; got {text!r}"
         )
     return low, high
+
+
+def fetch(backbone: str, download: bool) -> None:
+    """Has the weights of a backbone on this machine then, if that is asked for."""
+    if download:
+        from metaloop.catalogue.backbones import fetch_backbones  # lazy: torch
+
+        fetch_backbones(backbone)

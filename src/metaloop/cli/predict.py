@@ -15,35 +15,49 @@ from metaloop.core.errors import DataError, ModelFileError
 
 if TYPE_CHECKING:
     from metaloop.cli.inputs import Inputs
-    from metaloop.estimators import FewShotClassifier, FewShotRegressor
+    from metaloop.estimators import FewShotClassifier, FewShotRegressor, TrainedClassifier
     from metaloop.tasks.readers.options import ReadOptions
     from metaloop.tasks.value_range import ValueRange
+
+_SkipUnreadable = Annotated[
+    bool,
+    typer.Option(
+        "--skip-unreadable",
+        help="Warn of inputs that cannot be read and go on; without, nothing is predicted.",
+    ),
+]
+_Window = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Of long recordings: slide a window of so many seconds, such as 1s, and tell which "
+        "word is heard when: start, end, word, confidence and input per line.",
+    ),
+]
+_Step = Annotated[str, typer.Option(metavar="TIME", help="How far apart windows are.")]
+_LEAST = 0.5  # confidence of a word in a window
 
 
 def predict(
     model: options.ModelFile,
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="INPUT...", help="Images, folders of images, arrays, tables."),
+        typer.Argument(metavar="INPUT...", help="Images, recordings, folders, arrays, tables."),
     ],
     support: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
             help="Examples of the classes: one folder of images each (one image is enough), a zip "
-            "of that, an .npz with X and y, or a table. Not for a model that 'fit' wrote.",
+            "of that, an .npz with X and y, or a table. Not for models of 'fit' and 'select'.",
         ),
     ] = None,
     classes_at: options.SupportClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
-    skip_unreadable: Annotated[
-        bool,
-        typer.Option(
-            "--skip-unreadable",
-            help="Warn of inputs that cannot be read and go on; without, nothing is predicted.",
-        ),
-    ] = False,
+    skip_unreadable: _SkipUnreadable = False,
+    window: _Window = None,
+    step: _Step = "0.1s",
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -60,6 +74,9 @@ def predict(
         classes_at=classes_at, value_range=declared, columns=options.columns(columns)
     )
     estimator = _ready(model, support, asked)
+    if window is not None:
+        _listen(estimator, model, inputs, window, step, as_json)
+        return
     groups = read_inputs(inputs, model_of(estimator), asked.columns)
     report: dict[str, Any] = {"model": str(model), "predictions": []}
     if isinstance(estimator, FewShotRegressor):
@@ -80,8 +97,33 @@ def predict(
         sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
+def _listen(
+    estimator: FewShotClassifier | FewShotRegressor,
+    model: Path,
+    inputs: list[Path],
+    window: str,
+    step: str,
+    as_json: bool,
+) -> None:
+    """Prints the words that are heard in long recordings, and when."""
+    from metaloop.cli.inputs import model_of
+    from metaloop.cli.listening import listen
+    from metaloop.estimators import FewShotClassifier
+
+    if not isinstance(estimator, FewShotClassifier) or model_of(estimator).takes != "recordings":
+        raise ModelFileError(f"'{model}' takes no recordings; leave --window away")
+    heard = listen(estimator, inputs, window, step, _LEAST)
+    if as_json:
+        classes = estimator.classes_.tolist()
+        print_json({"model": str(model), "classes": classes, "predictions": heard})
+        return
+    for row in heard:
+        times = f"{row['start']:.2f}\t{row['end']:.2f}"
+        sys.stdout.write(f"{times}\t{row['label']}\t{row['confidence']:.4f}\t{row['input']}\n")
+
+
 def _labels(
-    estimator: FewShotClassifier,
+    estimator: FewShotClassifier | TrainedClassifier,
     group: Inputs,
     value_range: ValueRange | None,
     skip_unreadable: bool,
@@ -115,13 +157,20 @@ def _values(estimator: FewShotRegressor, group: Inputs) -> list[dict[str, Any]]:
 
 def _ready(
     model: Path, support: Path | None, asked: ReadOptions
-) -> FewShotClassifier | FewShotRegressor:
+) -> FewShotClassifier | FewShotRegressor | TrainedClassifier:
     """Returns the fitted estimator: as the file has it, or fitted to the support."""
     from metaloop.api import load
     from metaloop.cli.fit import fitted
-    from metaloop.estimators import FewShotClassifier
+    from metaloop.estimators import FewShotClassifier, TrainedClassifier
 
     estimator = load(model, value_range=asked.value_range)
+    if isinstance(estimator, TrainedClassifier):
+        if support is not None or asked.classes_at is not None:
+            raise ModelFileError(
+                f"'{model}' knows its {len(estimator.classes_)} classes; leave --support and "
+                "--classes-at away"
+            )
+        return estimator
     adapted = hasattr(estimator, "task_")
     if adapted and support is not None:
         known = isinstance(estimator, FewShotClassifier)
@@ -143,7 +192,7 @@ def _ready(
 
 
 def _predict(
-    estimator: FewShotClassifier,
+    estimator: FewShotClassifier | TrainedClassifier,
     group: Inputs,
     value_range: ValueRange | None,
     skip_unreadable: bool,

@@ -34,7 +34,7 @@ def text_support(
         )
     table = read_table(path)
     roles = find_roles(where, table, columns)
-    if roles.kind != "text":
+    if roles.text is None:
         raise DataError(
             f"{where} has no column of text ({roles.note}), and the model takes texts; name it "
             "with --columns text=NAME"

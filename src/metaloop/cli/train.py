@@ -33,6 +33,7 @@ def train(
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
+    speaker_pattern: options.SpeakerPattern = None,
     view: options.View = None,
     backbone: options.Backbone = "none",
     download: options.Download = False,
@@ -46,10 +47,11 @@ def train(
     from metaloop.api import train as train_on
     from metaloop.report.figures import figure
 
+    options.fetch(backbone, download)
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
     asked |= {"image_size": image_size, "classes_at": classes_at, "view": view}
-    asked |= {"backbone": backbone}
+    asked |= {"backbone": backbone, "speaker_pattern": speaker_pattern}
     unparsed = {"value_range": value_range, "columns": columns}
     try:
         trained = train_on(

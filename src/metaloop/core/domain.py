@@ -24,10 +24,11 @@ class Domain:
     take long with any net. `companions(format)` are nets that differ, to be joined; `beginning(net,
     format)` is the net as it is trained first, its tensors the same. `nets(format, known)`: which
     of these nets, by the smallest side that each takes, a search is among.
-    `plan` are fields of every plan, `augmentation(format)` is the usual one, and `augmentations`
-    those of a search, each with the options that mean something. `operators(format, text)` says
-    whether a generator as text can work. `forms` are views of inputs that need no training and
-    differ enough to be joined. `quick_to_tell`: whether a few seconds tell all learners apart.
+    `plan` are fields of every plan, `plan_for(format, style)` those of such inputs and such
+    training, `augmentation(format)` is the usual one, and `augmentations` those of a search, each
+    with the options that mean something. `operators(format, text)` says whether a generator as text
+    can work. `forms` are views of inputs that need no training and differ enough to be joined.
+    `quick_to_tell`: whether a few seconds tell all learners apart.
     `in_files`: whether an example is a file of its own (a picture); else examples are rows of
     tables and arrays. `is_one(shape)`: whether an array of that shape is a single example.
     `as_read(format)` are the options by which a reader makes inputs of that format.
@@ -45,6 +46,7 @@ class Domain:
     augmentations: tuple[str, ...]
     without_meaning: Callable[[InputFormat], frozenset[str]]
     can_work: Callable[[InputFormat, str], bool]
+    plan_for: Callable[[InputFormat, str], Mapping[str, Any]] = lambda input_format, style: {}
     forms: tuple[str, ...] = field(default=())
     quick_to_tell: bool = True
     in_files: bool = False

@@ -25,6 +25,7 @@ class Examples:
     `mask`: bool `[(T,) N]`, False where an example is padding.
     `num_classes`: how many classes the indices run over; 0 where targets are not classes.
     `padded`: whether any example may be padding; False lets code skip the mask.
+    `smoothing`: how far from certain a classifier is to be of these labels, 0 to below 1.
     """
 
     inputs: Inputs
@@ -32,6 +33,7 @@ class Examples:
     mask: Tensor
     num_classes: int = 0
     padded: bool = False
+    smoothing: float = 0.0
 
     @property
     def features(self) -> Tensor:

@@ -85,6 +85,7 @@ class GuestProcess:
                     answer = read_message(self._pipe(self._process.stdout))
             except BaseException:  # Ctrl-C: its answer would be taken for that of the next question
                 self._process.kill()
+                self.end()
                 raise
             finally:
                 timer.cancel()

@@ -31,17 +31,19 @@ _LATER = {"later": True}  # not written where it has its default, so that files 
 class InputFormat:
     """Shape, scale and polarity of inputs.
 
-    `kind`: `image` (`shape` = channels, height, width; stored as uint8) or `vector` (`[features]`).
+    `kind` is the name of a domain: `image` (`shape` = channels, height, width; stored as uint8),
+    `vector` (`[features]`), or one that was added to the table.
     `mean`, `deviation`: one number per channel or feature, in units of the float input
     (images: 0 to 1). `polarity`: `ink` if images whose border is bright are inverted when read, so
     that what is drawn is high; `as_is` otherwise. `target_mean`, `target_deviation`: one number for
     every real target; empty where targets are classes, or are taken as they are.
     `pieces`: of a vector that is several inputs beside each other (what joined nets see that have
     views of their own), the format of each, in order; its own `mean` and `deviation` are empty.
+    `encoder`: of features, the frozen net that has made them.
     `columns`: the names of a vector's numbers where they come from a table, in order.
     """
 
-    kind: Literal["image", "vector"]
+    kind: str
     shape: Shape
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
@@ -49,6 +51,7 @@ class InputFormat:
     target_mean: tuple[float, ...] = field(default=(), metadata=_LATER)
     target_deviation: tuple[float, ...] = field(default=(), metadata=_LATER)
     pieces: tuple[InputFormat, ...] = field(default=(), metadata=_LATER)
+    encoder: str = field(default="", metadata=_LATER)
     columns: tuple[str, ...] = field(default=(), metadata=_LATER)
 
     @staticmethod

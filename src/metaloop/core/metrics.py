@@ -24,38 +24,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from metaloop.core import scales
-from metaloop.core.scales import Scale
+from metaloop.core.metric import Metric, errors
 
 BINS = 15  # of confidence, as in the paper
 LEAST_LOG_PROBABILITY = math.log(1e-15)  # a certainty that is wrong costs this much, not infinity
-
-Scores = tuple[Tensor, Tensor]  # of tasks and of their units
-Pooled = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One thing to be said of outputs, its scale and how it is computed.
-
-    `score(outputs, targets, mask)` is the metric per task, `[T]`. `unit_scores(outputs, targets,
-    mask, units)` is that of the queries of each of so many units of a task, `[T, units]`, not a
-    number for one that has none: of classes, or of the task itself where targets are real values.
-    None, both: it needs more than tensors and comes from `TaskFamily.score`.
-    `constant(targets, mask, ways)` is the metric of who answers the same to every query: between
-    it and `scale.perfect` is what there is to gain. Where a metric is about the whole list, both
-    scores have a further dimension, and `pooled` makes one number each of it.
-    """
-
-    scale: Scale
-    score: Callable[[Tensor, Tensor, Tensor], Tensor] | None
-    unit_scores: Callable[[Tensor, Tensor, Tensor, int], Tensor] | None
-    constant: Callable[[Tensor, Tensor, int], float]
-    pooled: Pooled | None = None
-
-    @property
-    def name(self) -> str:
-        """What records call it."""
-        return self.scale.name
 
 
 def accuracy(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
@@ -146,11 +118,16 @@ class OfTheTask:
         return self.score(outputs, targets, mask).unsqueeze(1)
 
 
-def errors(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Returns outputs minus targets; `ValueError` where their shapes differ."""
-    if outputs.shape != targets.shape:
-        raise ValueError(f"outputs {tuple(outputs.shape)} and targets {tuple(targets.shape)}")
-    return outputs - targets
+def _right_by_guessing(targets: Tensor, mask: Tensor, ways: int) -> float:
+    return 1 / ways
+
+
+def _surprise_by_guessing(targets: Tensor, mask: Tensor, ways: int) -> float:
+    return math.log(ways)
+
+
+def _nothing(targets: Tensor, mask: Tensor, ways: int) -> float:
+    return 0.0
 
 
 def _variance(targets: Tensor, mask: Tensor, ways: int) -> float:
@@ -196,15 +173,14 @@ def _sizes(targets: Tensor, mask: Tensor, units: int) -> Tensor:
     return _summed(mask.double(), targets, units)
 
 
-ACCURACY = Metric(scales.ACCURACY, accuracy, accuracy_of_classes, lambda _t, _m, ways: 1 / ways)
-LOG_LOSS = Metric(
-    scales.LOG_LOSS, log_loss, log_loss_of_classes, lambda _t, _m, ways: math.log(ways)
-)
+# Functions with names: learners that hold an objective are pickled (scikit-learn's `n_jobs`).
+ACCURACY = Metric(scales.ACCURACY, accuracy, accuracy_of_classes, _right_by_guessing)
+LOG_LOSS = Metric(scales.LOG_LOSS, log_loss, log_loss_of_classes, _surprise_by_guessing)
 CALIBRATION = Metric(  # who finds all classes equally likely is calibrated, and knows nothing
     scales.CALIBRATION,
     overconfidence,
     overconfidence_of_classes,
-    lambda _t, _m, _w: 0.0,
+    _nothing,
     expected_error,
 )
 SQUARED_ERROR = Metric(scales.SQUARED_ERROR, squared_error, OfTheTask(squared_error), _variance)

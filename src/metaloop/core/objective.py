@@ -1,9 +1,6 @@
-"""Objectives: the loss a task is learned with and the metrics it is reported in."""
+"""The table of objectives: what tasks are learned with, and what they are reported in."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,56 +8,8 @@ from torch.nn import functional
 
 from metaloop.core import metrics
 from metaloop.core.errors import unknown_name
-from metaloop.core.metrics import Metric, Scores, errors
-
-
-@dataclass(frozen=True)
-class Objective:
-    """Loss and metrics of a task; the first metric is the primary one, which decides.
-
-    `loss(outputs, targets, mask)` is a scalar for one task (`[N, ...]`) and for stacked ones.
-    `target_kind` is `classes` or `real`: what a learner must be able to learn.
-    """
-
-    name: str
-    target_kind: str
-    loss: Callable[[Tensor, Tensor, Tensor], Tensor]
-    metrics: tuple[Metric, ...]
-
-    @property
-    def primary(self) -> Metric:
-        """The metric that the loop goes by and that every figure is in."""
-        return self.metrics[0]
-
-    @property
-    def metric(self) -> str:
-        """The name of the primary metric."""
-        return self.primary.name
-
-    def scores(
-        self, outputs: Tensor, targets: Tensor, mask: Tensor, units: int
-    ) -> dict[str, Scores]:
-        """Returns what every metric that needs tensors alone says of stacked tasks, by its name.
-
-        A pair each: of the tasks `[T]`, of their units `[T, units]`, with a further dimension for
-        metrics of the whole list.
-        """
-        return {
-            metric.name: (
-                metric.score(outputs, targets, mask),
-                metric.unit_scores(outputs, targets, mask, units),
-            )
-            for metric in self.metrics
-            if metric.score is not None and metric.unit_scores is not None
-        }
-
-    def shown(self, outputs: Tensor, targets: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Returns the mean of the primary metric by its name, to be shown while training.
-
-        Empty where the metric needs more than tensors.
-        """
-        score = self.primary.score
-        return {} if score is None else {self.metric: score(outputs, targets, mask).mean()}
+from metaloop.core.metric import Metric, errors
+from metaloop.core.metric import Objective as Objective
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:

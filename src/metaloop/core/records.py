@@ -64,6 +64,8 @@ class Plan:
     gradient_clip: float = 0.0  # largest global norm; 0 = off
     augmentation: Choice = Choice("none")
     precision: Literal["float32", "bfloat16", "fastest"] = "float32"  # of the embedding in training
+    label_smoothing: float = 0.0  # of whole-class batches: how far labels are from certain
+    classifier: Literal["random", "means"] = "random"  # a whole-class one begins with
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ the batches it would have seen.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from metaloop.core.errors import DataError
 from metaloop.core.examples import Batch, EpisodeBatch
 from metaloop.core.randomness import numpy_stream, torch_stream
@@ -36,7 +38,9 @@ class BatchSource:
             drawn.append((1.0, episodes.gather(self.family.input_format)))
         if self._classes is not None:
             weight = self.plan.class_loss_weight if self.plan.style == "both" else 1.0
-            drawn.append((weight, self._classes.draw_labelled(self.plan.batch_size, rng)))
+            examples = self._classes.draw_labelled(self.plan.batch_size, rng)
+            smoothing = self.plan.label_smoothing
+            drawn.append((weight, replace(examples, smoothing=smoothing)))
         return [(weight, self._augmented(batch, step)) for weight, batch in drawn]
 
     def _augmented(self, batch: Batch, step: int) -> Batch:

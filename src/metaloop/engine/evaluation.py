@@ -15,7 +15,7 @@ from metaloop.core.errors import DivergenceError
 from metaloop.core.examples import Examples, Inputs
 from metaloop.core.inputs import InputFormat, embedded_at_once
 from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams, predict_present
-from metaloop.core.metrics import Scores
+from metaloop.core.metric import Scores
 from metaloop.core.objective import Objective, objective
 from metaloop.core.records import Measure, Part, Protocol, Result
 from metaloop.core.spec import TaskSpec
@@ -93,12 +93,14 @@ def score_episodes(
 ) -> EpisodeScores:
     """Returns the primary metric of every episode, and of each of its units (the classes in it).
 
-    The arguments are those of `score_by_all_metrics`.
+    Real targets are told in their own units. `scored` is the family's `score`. Raises
+    `DivergenceError` if a prediction is not a number, `ValueError` if `scored` leaves the primary
+    metric out or tells one that the objective does not have.
     """
-    found = score_by_all_metrics(
-        learner, meta_params, episodes, input_format, objective_name, cache, scored
-    )
-    return found[objective(objective_name).metric]
+    judge = objective(objective_name)
+    asked = replace(judge, metrics=judge.metrics[:1])  # others take as long as a small head
+    pieces = _scored_pieces(learner, meta_params, episodes, input_format, asked, cache, scored)
+    return _whole(judge, pieces, episodes.units)[judge.metric]
 
 
 @torch.no_grad()
@@ -113,11 +115,23 @@ def score_by_all_metrics(
 ) -> dict[str, EpisodeScores]:
     """Returns every metric of every episode, and of each of its units, the primary one first.
 
-    Real targets are told in their own units. `scored` is the family's `score`. Raises
-    `DivergenceError` if a prediction is not a number, `ValueError` if `scored` leaves the primary
-    metric out or tells one that the objective does not have.
+    Arguments and errors are those of `score_episodes`.
     """
     judge = objective(objective_name)
+    pieces = _scored_pieces(learner, meta_params, episodes, input_format, judge, cache, scored)
+    return _whole(judge, pieces, episodes.units)
+
+
+def _scored_pieces(
+    learner: Learner,
+    meta_params: MetaParams,
+    episodes: Episodes,
+    input_format: InputFormat,
+    asked: Objective,
+    cache: FeatureCache | None,
+    scored: Scored,
+) -> list[Mapping[str, Scores]]:
+    """Returns what is said of stacks of tasks, one behind the other."""
     if isinstance(learner, EmbeddingLearner) and cache is None:
         cache = FeatureCache(learner, meta_params)
     if cache is not None:
@@ -142,8 +156,8 @@ def score_by_all_metrics(
                 f"inputs of shape {piece.store.input_shape}; the adaptation diverged"
             )
         outputs, targets = input_format.raw_targets(outputs), input_format.raw_targets(targets)
-        pieces.append(scored(judge, outputs, targets, piece))
-    return _whole(judge, pieces, episodes.units)
+        pieces.append(scored(asked, outputs, targets, piece))
+    return pieces
 
 
 def _whole(

@@ -51,9 +51,11 @@ from metaloop.engine.strategy import (
     parse_strategy,
     possible_strategies,
 )
+from metaloop.nets.classifier import WEIGHT, class_means
 from metaloop.tasks.family import ClassFamily, TaskFamily
 
 _SECONDS_BETWEEN_EVENTS = 0.5
+_OF_EACH_CLASS = 64  # examples, for the mean that a classifier begins with
 _TYPICAL_EXAMPLES = 1024  # of the training part, whose mean feature a learner may ask for
 
 
@@ -67,14 +69,39 @@ class Checkpoints:
 
 
 def initial_state(
-    learner: Learner, family: TaskFamily, spec: TaskSpec, seed: int, identity: str = ""
+    learner: Learner,
+    family: TaskFamily,
+    spec: TaskSpec,
+    seed: int,
+    identity: str = "",
+    plan: Plan | None = None,
 ) -> TrainState:
-    """Returns the state before the first step, on the family's device."""
+    """Returns the state before the first step, on the family's device.
+
+    With a plan its whole-class classifier begins as that says.
+    """
     if family.as_classes is not None:
         spec = replace(spec, num_training_classes=len(family.as_classes.parts["train"]))
     meta_params = learner.init(spec, torch_stream(seed, "init"))
-    device = family.device
-    return TrainState(identity, {name: t.to(device) for name, t in meta_params.items()})
+    meta_params = {name: t.to(family.device) for name, t in meta_params.items()}
+    if plan is not None and plan.classifier == "means" and WEIGHT in meta_params:
+        meta_params[WEIGHT] = _class_means(learner, meta_params, family)
+    return TrainState(identity, meta_params)
+
+
+def _class_means(learner: Learner, meta_params: MetaParams, family: TaskFamily) -> Tensor:
+    """Where a whole-class classifier begins: the mean features of a few examples of each class."""
+    classes = family.as_classes
+    assert classes is not None and isinstance(learner, EmbeddingLearner)
+    members = [
+        classes.store.examples_of[index][:_OF_EACH_CLASS] for index in classes.parts["train"]
+    ]
+    rows = np.concatenate(members)
+    labels = torch.from_numpy(np.repeat(np.arange(len(members)), list(map(len, members))))
+    with torch.no_grad():
+        cache = FeatureCache(learner, meta_params)
+        features = cache.features(classes.store, rows, classes.input_format)
+    return class_means(features, labels.to(features.device), len(members))
 
 
 def train(
@@ -98,7 +125,7 @@ def train(
     with nothing to train finish at once, or after their meta-stage.
     """
     keep_large_blocks()
-    state = initial_state(learner, family, spec, seed) if state is None else state.copy()
+    state = initial_state(learner, family, spec, seed, "", plan) if state is None else state.copy()
     if plan.style == "none" or not trained(state.meta_params):
         yield _after_meta_stage(learner, state, family, spec, seed)
         return

@@ -1,6 +1,7 @@
-"""scikit-learn's faces of a learner: fit it to a few examples, then predict."""
+"""scikit-learn's faces: learners to be fitted to a few examples, and trained classifiers."""
 
 from metaloop.estimators.classifier import FewShotClassifier
 from metaloop.estimators.regressor import FewShotRegressor
+from metaloop.estimators.trained import TrainedClassifier
 
-__all__ = ["FewShotClassifier", "FewShotRegressor"]
+__all__ = ["FewShotClassifier", "FewShotRegressor", "TrainedClassifier"]

@@ -32,6 +32,7 @@ from metaloop.estimators.files import adapted_file, task_from_file
 from metaloop.estimators.images import Pictures, image_sources, read_pictures
 from metaloop.estimators.labels import input_errors
 from metaloop.estimators.pictures_seen import SeenPictures, read_seen_pictures
+from metaloop.estimators.recordings import read_recording_rows
 from metaloop.estimators.sparse import SparseRows
 from metaloop.estimators.task import AdaptedTask, RawInputs
 from metaloop.estimators.texts import read_texts
@@ -182,6 +183,9 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         if model is not None and model.takes == "texts":
             assert model.view is not None
             return read_texts(X, model.view)
+        if model is not None and model.takes == "recordings":
+            assert model.view is not None
+            return read_recording_rows(X, model.view)
         if model is not None and model.takes == "images":
             known = None if before is None else self.value_range_
             pictures = _read_images(X, model, known, declared)

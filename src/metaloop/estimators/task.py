@@ -16,6 +16,7 @@ from metaloop.core.learner import EmbeddingLearner, TaskState
 from metaloop.estimators.baseline import is_baseline, standardisation
 from metaloop.estimators.images import Pictures
 from metaloop.estimators.pictures_seen import SeenPictures
+from metaloop.estimators.recordings import RecordingRows
 from metaloop.estimators.sparse import SparseRows
 from metaloop.estimators.texts import TextRows
 from metaloop.models import Model
@@ -26,7 +27,7 @@ _BATCH = 256  # inputs in the net at once: enough for its speed, little memory
 
 
 # A slice of each is a tensor that `Model` takes.
-RawInputs = Tensor | Pictures | SeenPictures | SparseRows | TextRows
+RawInputs = Tensor | Pictures | SeenPictures | SparseRows | TextRows | RecordingRows
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,8 +37,7 @@ def prior(classes: Classes, rng: np.random.Generator, kind: str, number: int) ->
 
     Raises `DataError` if `kind` does not make such inputs.
     """
-    wanted = "image" if classes.inputs.dim() == 4 else "vector"
-    makers = _IMAGE_PRIORS if wanted == "image" else _VECTOR_PRIORS
+    wanted, makers = _PRIORS[classes.inputs.dim()]
     if kind not in makers:
         fitting = " or ".join(f"prior({name})" for name in makers)
         raise DataError(f"prior({kind}) does not make {wanted}s; use {fitting}")
@@ -164,5 +163,7 @@ def _gaussian(classes: Classes, rng: np.random.Generator, number: int, size: int
 
 
 _Maker = Callable[[Classes, np.random.Generator, int, int], Tensor]
-_IMAGE_PRIORS: dict[str, _Maker] = {"strokes": _strokes, "blobs": _blobs}
-_VECTOR_PRIORS: dict[str, _Maker] = {"gaussian": _gaussian}
+_PRIORS: dict[int, tuple[str, dict[str, _Maker]]] = {  # by the axes of stacked inputs
+    4: ("image", {"strokes": _strokes, "blobs": _blobs}),
+    2: ("vector", {"gaussian": _gaussian}),
+}

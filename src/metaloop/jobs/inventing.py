@@ -24,7 +24,7 @@ from metaloop.engine.evaluation import FeatureCache
 from metaloop.executors.base import Report, one_line
 from metaloop.jobs.measured import Found
 from metaloop.jobs.scoring import Scorer, task_lists
-from metaloop.jobs.workplace import Workplace
+from metaloop.jobs.workplace import TrainedNet, Workplace
 from metaloop.programs.behaviour import behaviour
 from metaloop.programs.blank import blank_program, random_program
 from metaloop.programs.canonical import canonical
@@ -56,12 +56,13 @@ _SECONDS_BETWEEN_REPORTS = 0.5
 class InventRequest:
     """A search on the features of the net of node `on`, where `candidate` was trained.
 
+    None: on inputs as the candidate, a plain baseline, sees them.
     `measured`: candidates whose figures on that net are known. `programs`: sources that were found
     earlier. The search takes `wall_seconds`, or so many `evaluations`; `episodes` are for figures.
     """
 
     node: int
-    on: int
+    on: int | None
     candidate: Candidate
     measured: tuple[Candidate, ...]
     programs: tuple[str, ...]
@@ -141,7 +142,7 @@ class _Net:
     def of(workplace: Workplace, request: InventRequest) -> _Net:
         family = workplace.classes(request.candidate.view)
         candidate = on_trunk(request.candidate, PROGRAMS["prototypes"].source)
-        net = workplace.net(request.on)
+        net = TrainedNet({}) if request.on is None else workplace.net(request.on)
         learner, meta_params = workplace.assemble(candidate, net, request.seed)
         assert isinstance(learner, EmbeddingLearner)
         own = {n: t for n, t in meta_params.items() if not n.startswith("program.")}

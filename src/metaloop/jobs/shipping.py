@@ -34,6 +34,7 @@ from metaloop.core.records import PARTS, Choice
 from metaloop.modelfile.typed_json import decode, encode
 from metaloop.tasks.family import ClassFamily, TaskFamily
 from metaloop.tasks.groups import GroupFamily
+from metaloop.tasks.kept import with_store
 from metaloop.tasks.sight import Sight
 from metaloop.tasks.sinusoid import SinusoidFamily
 from metaloop.tasks.store import ClassInfo, Store
@@ -42,6 +43,14 @@ _VERSION = 1
 _CARD, _INPUTS, _INDEX = "family.json", "inputs.safetensors", "index.safetensors"
 _BYTES_AT_ONCE = 1 << 22
 _ALIGNMENT = 64  # bytes, as torch aligns: sums over other addresses may differ in their last bits
+
+
+_Kind = Literal["classes", "groups", "sinusoid"]
+_KINDS: Mapping[type[TaskFamily], _Kind] = {
+    ClassFamily: "classes",
+    GroupFamily: "groups",
+    SinusoidFamily: "sinusoid",
+}
 
 
 @dataclass(frozen=True)
@@ -56,16 +65,20 @@ class _SightCard:
 
 @dataclass(frozen=True)
 class _Card:
-    """What is known of a family besides its tensors; those of `sinusoid` have none."""
+    """What is known of a family besides its tensors; those of `sinusoid` have none.
+
+    `identity` is that of what was read, where inputs are what an encoder has made of it.
+    """
 
     version: int
-    kind: Literal["classes", "groups", "sinusoid"]
+    kind: _Kind
     name: str
     digest: str
     classes: tuple[ClassInfo, ...] = ()
     polarity: Literal["as_is", "ink"] = "as_is"
     input_format: InputFormat | None = None
     sights: tuple[_SightCard, ...] = field(default=(), metadata={"later": True})
+    identity: str | None = field(default=None, metadata={"later": True})
 
 
 def can_be_shipped(family: TaskFamily) -> bool:
@@ -73,7 +86,7 @@ def can_be_shipped(family: TaskFamily) -> bool:
 
     A class of the user's, even one that extends them, is known in this process only.
     """
-    return type(family) in (ClassFamily, GroupFamily, SinusoidFamily)
+    return type(family) in _KINDS
 
 
 def ship_family(family: TaskFamily, folder: Path) -> Path:
@@ -92,8 +105,9 @@ def ship_family(family: TaskFamily, folder: Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         (partial / _CARD).write_text(text, encoding="ascii")
-        if isinstance(family, ClassFamily | GroupFamily):
-            _write_tensors(family, partial)
+        stored = with_store(family)
+        if stored is not None:
+            _write_tensors(stored, partial)
         if folder.is_dir():
             shutil.rmtree(folder)
         os.rename(partial, folder)
@@ -133,20 +147,21 @@ def _card(family: TaskFamily) -> _Card:
             f"a family of the class {type(family).__name__} cannot be given to worker processes; "
             "use one worker in the own process"
         )
-    if isinstance(family, SinusoidFamily):
-        return _Card(_VERSION, "sinusoid", family.name, family.digest)
-    assert isinstance(family, ClassFamily | GroupFamily)
+    kind, stored = _KINDS[type(family)], with_store(family)
+    if stored is None:
+        return _Card(_VERSION, kind, family.name, family.digest)
     if family.as_classes is not None and family.as_classes.enlargement is not None:
         raise ValueError("a family with generated classes is not shipped, but what it came from")
     return _Card(
         _VERSION,
-        "groups" if isinstance(family, GroupFamily) else "classes",
+        kind,
         family.name,
         family.digest,
-        family.store.classes,
-        family.store.polarity,
+        stored.store.classes,
+        stored.store.polarity,
         family.input_format,
-        _sight_cards(family),
+        _sight_cards(stored),
+        stored.store.identity,
     )
 
 
@@ -214,7 +229,10 @@ def mapped_inputs(path: Path) -> Tensor:
 def _with_tensors(card: _Card, folder: Path) -> ClassFamily | GroupFamily:
     index = _mapped(folder / _INDEX)
     inputs = from_tensors(_mapped(folder / _INPUTS), "inputs")
-    store = Store(inputs, index["targets"], card.classes, card.polarity, index.get("values"))
+    store = Store(
+        inputs, index["targets"], card.classes, card.polarity, index.get("values"),
+        identity=card.identity,
+    )  # fmt: skip
     parts: Mapping[Any, Any] = {part: index[part].numpy() for part in PARTS}
     if card.kind == "groups":
         return GroupFamily(card.name, store, parts, card.input_format)

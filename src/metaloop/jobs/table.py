@@ -15,6 +15,7 @@ from metaloop.jobs.baselines import BaselinesRequest, BaselinesResult, measure_b
 from metaloop.jobs.inventing import InventRequest, InventResult, invent_programs
 from metaloop.jobs.joining import JoinRequest, JoinResult, join_nets
 from metaloop.jobs.judging import JudgeRequest, JudgeResult, judge
+from metaloop.jobs.pipelines import PipelineRequest, PipelineResult, train_pipeline
 from metaloop.jobs.training import TrainRequest, TrainResult, train_node
 from metaloop.jobs.workplace import Workplace
 from metaloop.modelfile.typed_json import decode, encode
@@ -41,6 +42,7 @@ WORK: Mapping[str, Kind] = MappingProxyType(
         "invent": Kind(InventRequest, InventResult, invent_programs),
         "join": Kind(JoinRequest, JoinResult, join_nets),
         "judge": Kind(JudgeRequest, JudgeResult, judge),
+        "pipeline": Kind(PipelineRequest, PipelineResult, train_pipeline),
     }
 )
 

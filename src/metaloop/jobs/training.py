@@ -141,7 +141,8 @@ def _starting_state(
 ) -> TrainState:
     """Returns a fresh state, or that of the node to go on from, made to fit the candidate."""
     candidate, identity = request.heads[0], f"node {request.node}"
-    fresh = initial_state(learner, family, workplace.spec, request.seed, identity)
+    plan = candidate.plan if request.start is None else None
+    fresh = initial_state(learner, family, workplace.spec, request.seed, identity, plan)
     if request.start is None:
         return fresh
     ended = workplace.state(request.start.node, family.device)

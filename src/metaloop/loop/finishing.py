@@ -113,7 +113,8 @@ def _model(run: Run, loop: Loop, wall_seconds: float) -> Model:
     assert loop.judge.incumbent is not None
     node, head = loop.judge.incumbent
     place, family = loop.workplace, run.family.seen(head.candidate.view)
-    net = TrainedNet({}) if node.kind == "baselines" else place.net(net_node(node))
+    trained = net_node(node, head)
+    net = TrainedNet({}) if trained is None else place.net(trained)
     learner, meta_params = place.assemble(head.candidate, net, run.seed)
     return Model(
         learner=learner,

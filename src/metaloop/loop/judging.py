@@ -187,7 +187,7 @@ def judge_request(contestants: Sequence[Contestant], episodes: int, seed: int) -
     entrants = [
         Entrant(
             head.candidate,
-            None if node.kind == "baselines" else net_node(node),
+            net_node(node, head),
             _known(head.promotion),
         )
         for node, head in contestants
@@ -274,16 +274,20 @@ def _why_nothing(population: Population) -> str:
     return "no candidate was measured before the budget was spent; give a larger --budget"
 
 
-def net_node(node: Node) -> int:
-    """Returns the number of the node that holds the net which a node's heads are on."""
+def net_node(node: Node, head: Head) -> int | None:
+    """Returns the number of the node that holds the net which a head is on.
+
+    None for plain baselines, and for programs invented on what these see.
+    """
+    if node.kind == "baselines":
+        return None
     if node.kind == "invent":
-        assert node.parent is not None
-        return node.parent
+        return None if head.candidate.plan.style == "none" else node.parent
     return node.number
 
 
 def _same(one: Contestant, other: Contestant) -> bool:
-    return net_node(one[0]) == net_node(other[0]) and one[1].candidate == other[1].candidate
+    return net_node(*one) == net_node(*other) and one[1].candidate == other[1].candidate
 
 
 def _contestant(population: Population, number: int, identity: str) -> Contestant | None:

@@ -107,6 +107,8 @@ class Asked:
             "view": how.view,
             "backbone": name_of_backbone(how.backbone),
         }
+        if how.speaker_pattern is not None:
+            asked["speaker_pattern"] = how.speaker_pattern
         same = ("ways", "shots", "queries", "seed", "workers")
         return {
             "data": data_name(self.data),

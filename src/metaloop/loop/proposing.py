@@ -352,12 +352,23 @@ class Proposer:
         return tip is not None and all(node.parent != tip.number for node in inventions)
 
     def _best_embedding(self) -> Node | None:
-        """Returns the best tip whose net embeds: programs work on its features."""
+        """Returns the best tip whose net embeds: programs work on its features.
+
+        Or the plain baselines, where what they see untrained is better than all that was trained.
+        """
         tips = self.population.tips
-        return next((tip for tip in tips if embeds(tip.candidate.learner.name)), None)
+        trained = next((tip for tip in tips if embeds(tip.candidate.learner.name)), None)
+        plain = next(self.population.of_kind("baselines"), None)
+        if trained is None or plain is None or plain.value <= trained.value:
+            return trained
+        return plain
 
     def _invention(self) -> Proposal:
         tip = self._best_embedding()
         assert tip is not None
-        heads = tuple(head.candidate for head in tip.heads if head.search is not None)
+        if tip.kind == "baselines":
+            assert tip.best is not None
+            heads: tuple[Candidate, ...] = (tip.best.candidate,)
+        else:
+            heads = tuple(head.candidate for head in tip.heads if head.search is not None)
         return Proposal("invent", heads, "program: invented", parent=tip.number, share=INVENT_SHARE)

@@ -35,10 +35,11 @@ def node_request(
         return BaselinesRequest(proposal.heads, run.seed, baselines.EPISODES, seconds)
     if proposal.kind == "invent":
         assert parent is not None
+        plain = parent.kind == "baselines"
         return InventRequest(
             node=node.number,
-            on=parent.number,
-            candidate=parent.candidate,
+            on=None if plain else parent.number,
+            candidate=proposal.candidate if plain else parent.candidate,
             measured=proposal.heads,
             programs=_programs(population, known_programs),
             wall_seconds=budget.wall_seconds,

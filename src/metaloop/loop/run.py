@@ -17,9 +17,8 @@ from metaloop.catalogue.families import OpenedData
 from metaloop.core.budget import Budget
 from metaloop.core.errors import MetaloopError, OutputError
 from metaloop.core.spec import TaskSpec
-from metaloop.tasks.family import ClassFamily, TaskFamily
-from metaloop.tasks.groups import GroupFamily
-from metaloop.tasks.kept import class_parts
+from metaloop.tasks.family import TaskFamily
+from metaloop.tasks.kept import class_parts, with_store
 from metaloop.tasks.sight import OWN, SEVERAL
 
 _CHANGES_NAMED = 3
@@ -132,20 +131,20 @@ def _nothing_tried(folder: Path) -> bool:
         return not archive.trials()
 
 
-def check_same_run(archive: Archive, arguments: dict[str, Any]) -> Earlier:
-    """Returns the earlier tries of this run and what they have spent.
+def check_same_run(archive: Archive, arguments: dict[str, Any], command: str = "learn") -> Earlier:
+    """Returns the earlier tries of this run of a command and what they have spent.
 
     Raises `MetaloopError` if they were asked for something else, or one of them is finished.
     """
     wall = cpu = 0.0
     tries: list[RunId] = []
     for run in archive.runs():
-        if run.command != "learn":
+        if run.command != command:
             continue
         if run.status == "finished":
             raise MetaloopError(
-                f"the run in '{archive.path.parent}' is finished; choose another --out to learn "
-                f"again"
+                f"the run in '{archive.path.parent}' is finished; choose another --out to "
+                f"{command} again"
             )
         jobs = archive.jobs(run.id)
         differing = {
@@ -230,8 +229,9 @@ def describe_data(opened: OpenedData) -> DataSet:
     for item in opened.left_out:
         left_out[item.reason] = left_out.get(item.reason, 0) + item.count
     classes = examples = 0
-    if isinstance(family, ClassFamily | GroupFamily):
-        classes, examples = len(family.store.classes), len(family.store)
+    stored = with_store(family)
+    if stored is not None:
+        classes, examples = len(stored.store.classes), len(stored.store)
     return DataSet(
         hash=family.digest,
         name=family.name,

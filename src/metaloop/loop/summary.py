@@ -10,7 +10,7 @@ from metaloop.catalogue.programs import program_name
 from metaloop.catalogue.sights import backbones_of
 from metaloop.core.leagues import Backbone, backbones_json, league_of
 from metaloop.core.metrics import ACCURACY
-from metaloop.core.objective import objective
+from metaloop.core.objective import metric, objective
 from metaloop.core.records import Result
 from metaloop.generators.recipes import recipe_text
 from metaloop.jobs.measured import difference
@@ -140,8 +140,9 @@ def _measured(node: Node, head: Head) -> str:
     """Returns what was measured of a program and of the best catalogue head on the same net."""
     assert head.search is not None
     how, value = head.search.result.protocol, head.search.result
+    times, unit = (100, "points") if metric(value.metric).scale.share else (1, value.metric)
     said = (
-        f"{value.metric} {100 * value.value:.1f} +/- {100 * value.ci95:.1f} "
+        f"{value.metric} {times * value.value:.3g} +/- {times * value.ci95:.2g} "
         f"({value.episodes} episodes of `{how.part}`, {how.ways}-way {how.shots}-shot, inductive)"
     )
     rivals = [other for other in node.heads if not other.generated and other.search is not None]
@@ -152,7 +153,7 @@ def _measured(node: Node, head: Head) -> str:
     name = program_name(rival.candidate.program) or rival.candidate.learner.name
     shots = " and ".join(str(each.protocol.shots) for each in head.search.results)
     return (
-        f"{said}; {100 * gained.value:+.2f} +/- {100 * gained.ci95:.2f} points over {name}, "
+        f"{said}; {times * gained.value:+.3g} +/- {times * gained.ci95:.2g} {unit} over {name}, "
         f"the best known one on the same features ({shots}-shot)"
     )
 

@@ -18,7 +18,7 @@ from metaloop.modelfile.tensors import pack, unpack
 from metaloop.modelfile.typed_json import decode, encode
 
 FORMAT = "metaloop model"
-VERSION = 3  # 1 had no fingerprints, 2 no views; files without are still written as those
+VERSION = 4  # 1 had no fingerprints, 2 no views, 3 no classifiers; files without are still those
 CARD = "learner.json"
 TENSOR_MEMBERS = {  # member -> field; this is their order in the file
     "weights.safetensors": "weights",
@@ -46,6 +46,7 @@ def to_members(model: ModelFile) -> dict[str, bytes]:
         if (tensors := getattr(model, field)) is not None
     }
     version = 3 if model.view is not None else 1 if model.fingerprints is None else 2
+    version = 4 if model.kind == "classifier" else version
     card: dict[str, Any] = {name: encode(getattr(model, name)) for name in _fields(version)}
     card |= {"format": FORMAT, "format_version": version}
     card["sha256"] = {member: _sha256(data) for member, data in packed.items()}

@@ -39,12 +39,13 @@ class ModelFile:
     `targets`) or both, and the labels of its classes in the order of its outputs.
     `fingerprints` are of the examples that the model was made with, to know them again.
     `view` is how raw inputs become those of the format, with its `assets`; None if they are.
+    A `classifier` is complete: its weights tell the `classes` apart that it was trained on.
     `custom_net` is the class name of a net of the user's own: loading then needs the net itself.
 
     Raises `ValueError` where these do not fit together.
     """
 
-    kind: Literal["learner", "adapted"]
+    kind: Literal["learner", "adapted", "classifier"]
     metaloop_version: str
     candidate: Candidate
     spec: TaskSpec
@@ -66,7 +67,10 @@ class ModelFile:
         adapted = self.kind == "adapted"
         if adapted and self.support is None and self.state is None:
             raise ValueError("an adapted model needs its task state or its support")
-        if not adapted and (self.classes or self.support is not None or self.state is not None):
+        learned = self.support is not None or self.state is not None
+        if self.kind == "learner" and (self.classes or learned):
             raise ValueError("a learner has no classes, support or task state of its own")
+        if self.kind == "classifier" and (len(self.classes) < 2 or learned):
+            raise ValueError("a classifier has its classes, and no support or task state")
         if (self.view is None) != (self.assets is None):
             raise ValueError("a view and its assets belong together")

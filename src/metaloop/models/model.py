@@ -156,6 +156,11 @@ def model_from_file(
     within limits and fits together, exactly; that is known before anything is built that is larger
     than the file.
     """
+    if content.kind == "classifier":
+        raise ModelFileError(
+            "the model is a classifier of known classes that 'metaloop select' trained; it learns "
+            "no new ones: use it with 'metaloop predict' or metaloop.load"
+        )
     try:
         method = learner_class(content.candidate.learner.name)
     except UnknownNameError as error:

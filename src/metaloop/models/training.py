@@ -32,7 +32,7 @@ from metaloop.engine.devices import best_device
 from metaloop.engine.events import Event, Finished
 from metaloop.engine.state import TrainState, load_state
 from metaloop.engine.training import Checkpoints, initial_state, train
-from metaloop.guests.keras import as_net, is_keras_model
+from metaloop.guests.keras.net import as_net, is_keras_model
 from metaloop.modelfile import TrainingRecord, read_model
 from metaloop.models.events import DataRead, data_read
 from metaloop.models.model import Model
@@ -83,7 +83,7 @@ def train_model(
     identity = _identity(candidate, family.digest, seed, limit)
     state = _resumed(checkpoint, identity) if resume and checkpoint else None
     if state is None:
-        state = initial_state(method, family, spec, seed, identity)
+        state = initial_state(method, family, spec, seed, identity, candidate.plan)
     checkpoints = Checkpoints(checkpoint) if checkpoint else None
     events = train(
         method, family, candidate.plan, limit, spec,

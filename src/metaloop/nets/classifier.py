@@ -34,6 +34,21 @@ def class_logits(meta_params: MetaParams, features: Tensor) -> Tensor:
     return meta_params[_LOG_SCALE].exp() * functional.normalize(features, dim=-1) @ weight.T
 
 
+def class_means(features: Tensor, targets: Tensor, num_classes: int) -> Tensor:
+    """Returns the mean direction of the features `[N, D]` of every class, `[classes, D]`.
+
+    A classifier that begins there is right about good features at once, and does not push them
+    away from what they were.
+    """
+    directions = functional.normalize(features, dim=-1)
+    sums = directions.new_zeros(num_classes, directions.shape[1]).index_add_(0, targets, directions)
+    return functional.normalize(sums, dim=-1)
+
+
+def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    return (values * mask).sum() / mask.sum().clamp(min=1)
+
+
 def whole_class_loss(
     net: FunctionalNet, meta_params: MetaParams, batch: Examples | EpisodeBatch
 ) -> MetaLoss:
@@ -43,5 +58,8 @@ def whole_class_loss(
     features, buffers = net(meta_params, batch.inputs, "batch")
     logits = class_logits(meta_params, features)
     loss = CLASSIFICATION.loss(logits, batch.targets, batch.mask)
+    if batch.smoothing:  # the mean over all classes has its share (Szegedy et al. 2016)
+        every = -torch.log_softmax(logits, dim=-1).mean(-1)
+        loss = (1 - batch.smoothing) * loss + batch.smoothing * _masked_mean(every, batch.mask)
     right = accuracy(logits.detach(), batch.targets, batch.mask)
     return MetaLoss(loss, {"class accuracy": right}, buffers)

@@ -18,6 +18,7 @@ from metaloop.report.figures import (
     figure,
     intervals_text,
     is_of_fewer_units,
+    measured_on,
     measures_text,
     policy_name,
     printable,
@@ -150,7 +151,8 @@ def _is_certain(records: Records, best: Standing | None) -> bool | None:
 def _worded(claim: Claim, records: Records) -> Claim:
     sentences = [_what_it_does(claim, records)] if claim.best else []
     shown = claim.test or (claim.best and (claim.best.promotion or claim.best.search)) or None
-    if shown is not None:
+    one_task = shown is not None and not shown.protocol.shots
+    if shown is not None and not one_task:
         sentences.append(_intervals_sentence(claim, shown))
         others = measures_text(shown)
         sentences += [f"On the same episodes: {others}."] if others else []
@@ -167,7 +169,7 @@ def _worded(claim: Claim, records: Records) -> Claim:
             "No candidate was certainly better than what it was compared with, for new classes of "
             "the family: the best tested one was kept."
         )
-    if claim.best is not None:
+    if claim.best is not None and not one_task:
         sentences.append(_baseline_sentence(claim))
     sentences += _looks(records)
     if records.status in _STATES:
@@ -195,6 +197,12 @@ def _what_it_does(claim: Claim, records: Records) -> str:
         return f"{learned} leads, without a figure."
     how = result.protocol
     unseen = "it had never seen" if best.league == WITHOUT else "were held back from its training"
+    if not how.shots:
+        guessed = f" Guessing would give {100 * claim.chance:.1f} %." if claim.chance else ""
+        return (
+            f"{learned} told {how.ways} classes apart: {figure(result)} of examples that were kept "
+            f"apart are right (95 % interval over {measured_on(result)} of {how.part}).{guessed}"
+        )
     if result.metric == "accuracy":
         told = (
             f"told {how.ways} classes apart that {unseen}, from "
@@ -246,9 +254,11 @@ def _league_sentences(claim: Claim, records: Records) -> list[str]:
 
 def _chance_sentence(claim: Claim) -> str:
     assert claim.chance is not None
+    shown = claim.test or (claim.best and (claim.best.promotion or claim.best.search)) or None
+    new = "new examples" if shown is not None and not shown.protocol.shots else "new classes"
     return (
         f"This is no better than chance: the interval reaches down to {100 * claim.chance:.1f} %, "
-        "what guessing gives. Nothing was learned that helps with new classes."
+        f"what guessing gives. Nothing was learned that helps with {new}."
     )
 
 

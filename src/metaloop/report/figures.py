@@ -128,8 +128,15 @@ def seconds(value: float) -> str:
     return f"{value:.2f}" if value < 1 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
+def measured_on(result: Result) -> str:
+    """Returns `1,000 episodes`, or `10,000 examples` where there is one task without a support."""
+    return count(result.episodes, "episode" if result.protocol.shots else "example")
+
+
 def task_name(protocol: Protocol) -> str:
-    """Returns `5-way 1-shot`, or `10-shot` where targets are not classes."""
+    """Returns `5-way 1-shot`; `1-shot` where targets are not classes; `9 classes` without shots."""
+    if not protocol.shots:
+        return f"{protocol.ways} classes"
     return (
         f"{protocol.ways}-way {protocol.shots}-shot"
         if protocol.ways
@@ -146,7 +153,7 @@ def policy_name(protocol: Protocol) -> str:
 def protocol_text(result: Result) -> str:
     """Returns what a figure needs to mean something: episodes, task, part, batch norm."""
     how = result.protocol
-    return f"{result.episodes:,} episodes, {task_name(how)}, part {how.part}, {policy_name(how)}"
+    return f"{measured_on(result)}, {task_name(how)}, part {how.part}, {policy_name(how)}"
 
 
 def choice_text(choice: Choice) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metaloop.archive import Opening
-from metaloop.report.figures import figure, policy_name, shortened, task_name
+from metaloop.report.figures import figure, measured_on, policy_name, shortened, task_name
 from metaloop.report.reading import Records
 from metaloop.report.standing import name_of, short
 
@@ -32,7 +32,7 @@ def _look(records: Records, opening: Opening) -> Look:
     how, result = opening.protocol, opening.result
     known = opening.subject in records.candidates
     parts = [how.part, task_name(how), f"{how.queries} queries"]
-    parts += [f"{result.episodes:,} episodes"] if result else []
+    parts += [measured_on(result)] if result else []
     return Look(
         who=name_of(records, opening.subject) if known else f"model {short(opening.subject)}",
         seen=figure(result) if result else "broken off: nothing was seen",

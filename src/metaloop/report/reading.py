@@ -31,7 +31,7 @@ from metaloop.core.leagues import Backbone, league_of
 from metaloop.core.records import Candidate, Part, Result
 
 ARCHIVE_NAME = "archive.sqlite"
-_COMMAND = "learn"  # the runs that a report is about; other commands only leave openings
+_COMMANDS = ("learn", "select")  # runs that a report is about; other commands only leave openings
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def archive_file(path: Path) -> Path:
 
 
 def _tries(runs: tuple[Run, ...]) -> tuple[Run, ...]:
-    learning = [run for run in runs if run.command == _COMMAND] or list(runs)
+    learning = [run for run in runs if run.command in _COMMANDS] or list(runs)
     if not learning:
         return ()
     last = learning[-1]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from metaloop.core.examples import EpisodeBatch, Examples
 from metaloop.core.inputs import InputFormat
-from metaloop.core.metrics import Scores
+from metaloop.core.metric import Scores
 from metaloop.core.objective import Objective
 from metaloop.tasks.store import Store
 

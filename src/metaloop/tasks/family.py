@@ -22,7 +22,7 @@ from metaloop.core.errors import DataError, EpisodeError
 from metaloop.core.examples import Examples
 from metaloop.core.fitted_view import AS_IS, FittedView
 from metaloop.core.inputs import InputFormat
-from metaloop.core.metrics import Scores
+from metaloop.core.metric import Scores
 from metaloop.core.objective import Objective
 from metaloop.core.records import PARTS, Part
 from metaloop.core.spec import TaskSpec
@@ -34,6 +34,7 @@ from metaloop.tasks.episodes import Episodes, Indices, scored_by_tensors
 from metaloop.tasks.measuring import measure_format
 from metaloop.tasks.sampling import draw_distinct
 from metaloop.tasks.sight import OWN, SEVERAL, Sight, abreast
+from metaloop.tasks.speakers import apart_by_speaker
 from metaloop.tasks.split import assign_parts
 from metaloop.tasks.store import LeftOut, Reading, Store
 
@@ -364,7 +365,8 @@ def class_family(
 ) -> tuple[ClassFamily, tuple[LeftOut, ...]]:
     """Returns the family of a reading, and what had to be left out of it.
 
-    `split`: the classes of each part, where that is known; else they are dealt.
+    `split`: the classes of each part, where that is known; else they are dealt. Speakers, where
+    they are known, are kept apart as `speakers.py` says.
     """
     store = reading.store
     left_out = list(reading.left_out)
@@ -372,6 +374,11 @@ def class_family(
         store, copied = join_copied_classes(store)
         left_out += copied
         split = assign_parts(store.classes, split_seed)
+    if sum(len(classes) > 0 for classes in split.values()) > 1:
+        unheard, told = apart_by_speaker(store, split, split_seed)
+        left_out += told
+        if len(unheard):
+            store = store.without(np.empty(0, np.int64), unheard)
     copies = cross_part_duplicates(store, split)
     duplicates = copies.examples
     if len(duplicates):

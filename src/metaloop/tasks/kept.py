@@ -8,6 +8,11 @@ from metaloop.tasks.groups import GroupFamily, seen_groups
 from metaloop.tasks.recognising import Seen, seen_of
 
 
+def with_store(family: TaskFamily) -> ClassFamily | GroupFamily | None:
+    """Returns the family itself where it has a store of examples; None of families of functions."""
+    return family if isinstance(family, ClassFamily | GroupFamily) else None
+
+
 def examples_seen(family: TaskFamily) -> Seen | None:
     """Returns what a model made with this family keeps of it; None where there is no data."""
     if isinstance(family, GroupFamily):
@@ -22,7 +27,8 @@ def view_of(family: TaskFamily) -> FittedView | None:
 
 def class_parts(family: TaskFamily) -> dict[str, tuple[str, ...]]:
     """Returns the names of the classes or groups of every part (empty where there are none)."""
-    if not isinstance(family, ClassFamily | GroupFamily):
+    stored = with_store(family)
+    if stored is None:
         return {}
-    names = [info.name for info in family.store.classes]
-    return {part: tuple(names[index] for index in family.parts[part]) for part in family.parts}
+    names = [info.name for info in stored.store.classes]
+    return {part: tuple(names[index] for index in stored.parts[part]) for part in stored.parts}

@@ -56,7 +56,9 @@ class Store:
     are the groups whose functions they are. `detail` are the same examples as encoders want to see
     them (images at a larger size), None where `inputs` are that. `identity` is the digest of what
     these examples are another view of; None: they are their own. `columns` are the names of an
-    input's numbers, where they come from a table; they are no part of the content.
+    input's numbers, where they come from a table; they are no part of the content. Where `speakers`
+    int64 `[N]` are there, they index `voices`: who is heard in each example, and the published part
+    of each speaker; they matter until examples have parts, and are no part of the content.
     """
 
     inputs: Column
@@ -67,6 +69,8 @@ class Store:
     detail: Column | None = None
     identity: str | None = None
     columns: tuple[str, ...] = ()
+    speakers: Tensor | None = None
+    voices: tuple[ClassInfo, ...] = ()
 
     def __post_init__(self) -> None:
         if length(self.inputs) != len(self.targets):
@@ -106,6 +110,7 @@ class Store:
             inputs=moved(self.inputs, device),
             targets=self.targets.to(device),
             values=None if self.values is None else self.values.to(device),
+            speakers=None if self.speakers is None else self.speakers.to(device),
         )
 
     def without(self, classes: np.ndarray, examples: np.ndarray | None = None) -> Store:
@@ -122,6 +127,9 @@ class Store:
             inputs=chosen(self.inputs, rows),
             values=None if self.values is None else self.values[rows.to(self.values.device)],
             detail=None if self.detail is None else chosen(self.detail, rows),
+            speakers=None
+            if self.speakers is None
+            else self.speakers[rows.to(self.speakers.device)],
             targets=torch.from_numpy(moved).to(self.targets),
             classes=tuple(self.classes[index] for index in stay),
             identity=None if self.identity is None else f"{self.identity} {_hash(rows)}",
@@ -165,10 +173,15 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader found: the store, what kind of data it took it for, what it left out."""
+    """What a reader found: the store, what kind of data it took it for, what it left out.
+
+    `example_parts [N]`: the published part of every example (`train`, `val` or `test`), where there
+    is a split by examples. Learning from few examples splits by classes and does not look at it.
+    """
 
     name: str  # short: the folder's or file's name, or the built-in family's
     kind: str  # in words: "folder of images, one folder per class"
     store: Store
     left_out: tuple[LeftOut, ...] = field(default=())
     notes: tuple[str, ...] = ()  # how it was understood, where it could be meant otherwise
+    example_parts: np.ndarray | None = field(default=None, compare=False)

@@ -5,19 +5,38 @@
     keras.Sequential([as_layer("model.metaloop"), ...])        features that stay as they are
 
 `keras_cnn` is in the table of learners: the program that textbooks begin with. None of this imports
-Keras before it is used.
+Keras before it is used, and the process of Keras on TensorFlow does not import torch.
 """
 
-from metaloop.guests.keras.layer import as_layer
-from metaloop.guests.keras.learner import KerasCnn, KerasLearner, as_learner
-from metaloop.guests.keras.net import KerasNet, as_net, is_keras_model
+from __future__ import annotations
 
-__all__ = [
-    "KerasCnn",
-    "KerasLearner",
-    "KerasNet",
-    "as_layer",
-    "as_learner",
-    "as_net",
-    "is_keras_model",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for type checkers and editors; must agree with the table below
+    from metaloop.guests.keras.layer import as_layer as as_layer
+    from metaloop.guests.keras.learner import KerasCnn as KerasCnn
+    from metaloop.guests.keras.learner import KerasLearner as KerasLearner
+    from metaloop.guests.keras.learner import as_learner as as_learner
+    from metaloop.guests.keras.net import KerasNet as KerasNet
+    from metaloop.guests.keras.net import as_net as as_net
+    from metaloop.guests.keras.net import is_keras_model as is_keras_model
+
+_MODULE_OF = {  # public name -> the module of this package that defines it
+    "KerasCnn": "learner",
+    "KerasLearner": "learner",
+    "KerasNet": "net",
+    "as_layer": "layer",
+    "as_learner": "learner",
+    "as_net": "net",
+    "is_keras_model": "net",
+}
+
+__all__ = list(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    """Returns a public name, loading its module (PEP 562); raises `AttributeError`."""
+    if name in _MODULE_OF:
+        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,6 +21,8 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import EmbeddingLearner, MetaParams
 from metaloop.guests.keras.installed import keras_here
 
+_BRIGHTEST = 2.0  # of floats from 0 to 1, whatever augmentation did to them
+
 
 def as_layer(model: Any, *, name: str = "metaloop") -> Any:
     """Returns a frozen Keras layer that computes the features of a metaloop model.
@@ -73,6 +75,12 @@ def _frozen_features(
     @torch.no_grad()
     def features(inputs: Tensor) -> Tensor:
         given = inputs.movedim(-1, 1) if len(shape) == 3 else inputs
+        largest = float(given.max()) if len(shape) == 3 and given.numel() else 0.0
+        if given.is_floating_point() and largest > _BRIGHTEST:
+            raise MetaloopError(
+                f"layer '{name}' takes images as bytes (keras.Input(shape, dtype='uint8')) or as "
+                f"floats from 0 to 1, got values up to {largest:g}"
+            )
         return learner.embed(meta_params, input_format.to_float(given))
 
     return _layer(keras, features, expected, width, name)

@@ -87,6 +87,7 @@ class KerasNet(nn.Module):
         """Raises `MetaloopError` unless outputs are one tensor and training changes no state."""
         before = [getattr(self, name).clone() for name in self._others]
         self.train()
+        self.norms.eval()  # theirs is to change, but not here
         try:
             outputs, after = self._call(torch.zeros(2, *input_shape))
         finally:
@@ -143,7 +144,7 @@ def _is_norm(layer: Any) -> bool:
 
 def _converted(layer: Any) -> BatchNorm:
     """metaloop's batch norm with the weights of Keras'."""
-    if not (layer.center and layer.scale) or layer.axis not in (-1, len(layer.input.shape) - 1):
+    if not (layer.center and layer.scale) or layer.axis not in (-1, layer.input_spec.ndim - 1):
         raise MetaloopError(
             f"batch normalisation '{layer.name}' of the Keras model must have center and scale, "
             "over the last axis"

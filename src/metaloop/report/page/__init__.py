@@ -11,7 +11,14 @@ import hashlib
 
 from metaloop import __version__
 from metaloop.report.claim import Claim, claim_of
-from metaloop.report.figures import figure, printable, shortened, task_name, when
+from metaloop.report.figures import (
+    figure,
+    measured_on,
+    printable,
+    shortened,
+    task_name,
+    when,
+)
 from metaloop.report.lineage import lineage_of
 from metaloop.report.page.best import best_algorithm
 from metaloop.report.page.leaderboard import leaderboard
@@ -100,7 +107,7 @@ def _unit(claim: Claim) -> Html | None:
     if shown is None:
         return None
     how = shown.protocol
-    said = f"{printable(shown.metric)}, {task_name(how)}, {shown.episodes:,} episodes of {how.part}"
+    said = f"{printable(shown.metric)}, {task_name(how)}, {measured_on(shown)} of {how.part}"
     if claim.no_better_than_chance:
         said = f"{figure(shown)} {said}"
     return element("span", said, class_="unit")

@@ -1,7 +1,8 @@
 """Readers: `read(data)` looks at what the data is and returns it as a `Reading`.
 
-Folders and zips of images with one folder per class, npz files, Omniglot's original layout, tables
-(CSV, JSONL, Parquet); and arrays (`read_arrays`) and data frames (`read_frame`) in memory.
+Folders and zips of images with one folder per class, npz files, the original layouts of Omniglot
+and CIFAR, tables (CSV, JSONL, Parquet); and arrays (`read_arrays`) and data frames (`read_frame`)
+in memory.
 Data that cannot be read raises `DataError`, one line; single images, files and classes that cannot
 be used are left out and counted in `Reading.left_out`.
 """
@@ -15,12 +16,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.arrays import read_arrays
+from metaloop.tasks.readers.cifar import is_cifar, read_cifar
 from metaloop.tasks.readers.image_files import is_hidden
 from metaloop.tasks.readers.image_folder import list_images, read_image_folder
 from metaloop.tasks.readers.images import decode_image
 from metaloop.tasks.readers.npz import read_npz
 from metaloop.tasks.readers.omniglot import is_omniglot, read_omniglot
 from metaloop.tasks.readers.options import ReadOptions
+from metaloop.tasks.readers.recording_arrays import read_recordings
+from metaloop.tasks.readers.recording_folder import (
+    holds_recordings,
+    read_recording_folder,
+    read_recording_zip,
+)
 from metaloop.tasks.readers.table_files import read_table_file, reading_of_table
 from metaloop.tasks.readers.tables import is_table, table_of
 from metaloop.tasks.readers.zip_archive import read_zip_archive
@@ -30,12 +38,22 @@ from metaloop.tasks.value_range import ValueRange, declared_range
 if TYPE_CHECKING:
     from metaloop.tasks.readers.download import download_omniglot
 
-__all__ = ["decode_image", "download_omniglot", "list_images", "read", "read_arrays", "read_frame"]
+__all__ = [
+    "decode_image",
+    "download_omniglot",
+    "list_images",
+    "read",
+    "read_arrays",
+    "read_frame",
+    "read_recordings",
+]
 
 SUPPORTED = (
     "a folder of images with one folder per class, a zip of that, an .npz with X and y, "
+    "the same of recordings, "
     "a table (.csv, .tsv, .jsonl, .json or .parquet, each also .gz), "
-    "or a folder with Omniglot's images_background.zip and images_evaluation.zip"
+    "a folder with Omniglot's images_background.zip and images_evaluation.zip, or one with the "
+    "original files of CIFAR-10 or CIFAR-100"
 )
 _SINGLE_FILES = {".npz": read_npz, ".zip": read_zip_archive}
 _NOTES = ("", ".md", ".txt", ".rst", ".html", ".pdf")  # what may lie beside a single data file
@@ -51,6 +69,8 @@ def read(
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
+    speaker_pattern: str | None = None,
+    clip_seconds: float | int | None = None,
     detail: int = 0,
     features: Sequence[str] = (),
 ) -> Reading:
@@ -62,7 +82,9 @@ def read(
     which most borders are nearly white. `classes_at`: how many folders below the data the classes
     are, where the rule of `layout.py` is not what is meant. `value_range`: black and white of
     pixels of more than 8 bits, and of arrays. `columns`: which columns of a table are what, where
-    their names do not say so: `{"label": "intent", "ignore": ["id"]}`. `detail`: the side in pixels
+    their names do not say so: `{"label": "intent", "ignore": ["id"]}`. Of recordings
+    `speaker_pattern` is a regular expression whose first group is the speaker in a path, and
+    `clip_seconds` (default 10) is the most that is used of one. `detail`: the side in pixels
     of the images that are kept beside the others for encoders, 0 for none. `features`: the columns
     of numbers that a model was trained with; a table has these and no others. Raises `DataError`
     where there is no usable data, and with `strict` also if anything was left out.
@@ -70,7 +92,7 @@ def read(
     value_range = declared_range(value_range)
     options = ReadOptions(
         image_size, channels, polarity, strict, classes_at, value_range, columns, detail,
-        tuple(features),
+        tuple(features), speaker_pattern, clip_seconds,
     )  # fmt: skip
     if not str(data):
         raise DataError(f"no path given; expected {SUPPORTED}")
@@ -117,7 +139,14 @@ def _read(path: Path, options: ReadOptions) -> Reading:
     if is_table(path) and not path.is_dir():
         return read_table_file(path, options)
     options.refuse_columns(repr(str(path)))
+    is_folder = path.is_dir() and not is_omniglot(path)
+    if (is_folder or path.suffix.lower() == ".zip") and holds_recordings(path):
+        return (read_recording_folder if is_folder else read_recording_zip)(path, options)
+    if path.suffix.lower() != ".npz":
+        options.refuse_recordings(repr(str(path)))
     if path.is_dir():
+        if is_cifar(path):
+            return read_cifar(path, options)
         reader_of_folder = read_omniglot if is_omniglot(path) else read_image_folder
         return reader_of_folder(path, options)
     reader = _SINGLE_FILES.get(path.suffix.lower())

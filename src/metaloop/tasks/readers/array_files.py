@@ -40,7 +40,8 @@ def read_array_files(
     found = [array for array in arrays if array is not None]
     broken = unreadable(where, paths, readable)
     left_out = [*labels.left_out, *broken]
-    table = LabelTable(labels.targets[readable], labels.classes, left_out)
+    parts = None if labels.parts is None else labels.parts[readable]
+    table = LabelTable(labels.targets[readable], labels.classes, left_out, parts)
     kind = "folder of arrays, one folder per class"
     if len({array.shape for array in found}) == 1:
         return read_examples(where, name, kind, np.stack(found), table, options, notes)
@@ -65,6 +66,7 @@ def read_array_files(
         polarity=decoded.polarity,
         strict=options.strict,
         notes=notes,
+        example_parts=None if table.parts is None else table.parts[decoded.readable],
         detail=decoded.detail,
     )
 

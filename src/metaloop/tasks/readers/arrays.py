@@ -91,6 +91,7 @@ def read_examples(
         polarity=decoded.polarity,
         strict=options.strict,
         notes=notes,
+        example_parts=None if labels.parts is None else labels.parts[decoded.readable],
         detail=decoded.detail,
     )
 
@@ -126,6 +127,7 @@ def _read_vectors(
         name=name,
         strict=options.strict,
         notes=notes,
+        example_parts=labels.parts,
     )
 
 

@@ -33,7 +33,7 @@ from metaloop.tasks.store import ClassInfo, LeftOut, PublishedPart, Reading
 class ClassFolders:
     """Which images `paths [N]` belong to which classes: `targets [N]` index `classes`.
 
-    `load(path)` opens one: a file, a page of it, or an array.
+    `load(path)` opens one: a file, a page of it, or an array. `parts [N]`: the published ones.
     """
 
     paths: list[str]
@@ -42,6 +42,7 @@ class ClassFolders:
     left_out: list[LeftOut]
     notes: list[str]
     load: Callable[[str], Picture]
+    parts: np.ndarray | None = None
 
 
 def read_class_folders(
@@ -53,12 +54,13 @@ def read_class_folders(
     """
     found = arrange(where, files, options.classes_at)
     if found.paths[0].lower().endswith(ARRAY_SUFFIX):
-        labels = LabelTable(found.targets, found.classes, found.left_out)
+        labels = LabelTable(found.targets, found.classes, found.left_out, found.parts)
         return read_array_files(where, name, found.paths, found.load, labels, options, found.notes)
     decoded = decode_all(len(found.paths), lambda i: found.load(found.paths[i]), options, where)
     readable = decoded.readable
     check_heif(where, found.paths, readable, found.load)
     left_out = found.left_out + unreadable(where, found.paths, readable)
+    parts = None if found.parts is None else found.parts[readable]
 
     def size_of(index: int) -> int:
         return num_pixels(found.load(found.paths[readable[index]]))
@@ -69,6 +71,7 @@ def read_class_folders(
         names = [tidy(found.paths[i]) for i in readable[small]]
         left_out.append(tally(names, "the same picture is there in a larger size"))
         decoded = decoded.without(small)
+        parts = None if parts is None else np.delete(parts, small)
     return finish(
         where,
         kind,
@@ -80,6 +83,7 @@ def read_class_folders(
         polarity=decoded.polarity,
         strict=options.strict,
         notes=found.notes,
+        example_parts=parts,
         detail=decoded.detail,
     )
 
@@ -91,19 +95,24 @@ def arrange(where: str, files: ImageFiles, classes_at: int | None = None) -> Cla
     """
     paths = sorted(path for path in files.paths if "/" in path)
     loose = sorted(path for path in files.paths if "/" not in path)
+    noun = files.noun
     if not paths:
         also = f"; left out: {explain(files.left_out)}" if files.left_out else ""
         if loose:
             raise DataError(
-                f"{where}: {len(loose)} images lie directly in it and none in class folders; "
-                f"expected one folder of images per class: put each class in a folder{also}"
+                f"{where}: {len(loose)} {noun}s lie directly in it and none in class folders; "
+                f"expected one folder of {noun}s per class: put each class in a folder{also}"
             )
-        raise DataError(f"{where}: no images found; expected one folder of images per class{also}")
+        raise DataError(
+            f"{where}: no {noun}s found; expected one folder of {noun}s per class{also}"
+        )
     left_out = list(files.left_out)
     if loose:
-        left_out.append(tally([tidy(path) for path in loose], "image outside of any class folder"))
+        left_out.append(
+            tally([tidy(path) for path in loose], f"{noun} outside of any class folder")
+        )
     if files.empty:
-        left_out.append(tally(files.empty, "folder without images"))
+        left_out.append(tally(files.empty, f"folder without {noun}s"))
     paths, arrays = _one_kind(paths)
     if arrays:
         left_out.append(tally([tidy(path) for path in arrays], "array beside images"))
@@ -139,17 +148,18 @@ def _classes(
     if shared:
         notes = [*notes, f"{shared} names stand in several groups; they are kept in one part each"]
     of_class: Sequence[PublishedPart | None] = [None] * len(unique)
+    of_examples = None
     known = [part for part in parts if part is not None]
     if len(known) == len(parts):
         of_class, notices = published_parts(targets, known, len(unique), units)
-        left_out = left_out + notices
+        left_out, of_examples = left_out + notices, np.array(known)
     elif known:
         notes = [*notes, "some classes have parts and others none; the parts were merged"]
     classes = [
         ClassInfo(name, name.rpartition("/")[0], unit, part)
         for name, unit, part in zip(unique, units, of_class, strict=True)
     ]
-    return ClassFolders(paths, targets, classes, left_out, notes, load)
+    return ClassFolders(paths, targets, classes, left_out, notes, load, of_examples)
 
 
 def _one_kind(paths: list[str]) -> tuple[list[str], list[str]]:

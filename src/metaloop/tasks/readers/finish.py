@@ -53,31 +53,26 @@ def finish(
     polarity: Literal["as_is", "ink"] = "as_is",
     strict: bool = False,
     notes: Sequence[str] = (),
+    example_parts: np.ndarray | None = None,
     detail: np.ndarray | None = None,
+    speakers: np.ndarray | None = None,
+    voices: Sequence[ClassInfo] = (),
 ) -> Reading:
     """Returns the reading of N inputs, an array or a column, and `targets [N]` of `classes`.
 
     Classes with fewer than 2 examples are left out. Raises `DataError` if fewer than 2 classes
     remain, or, with `strict`, if anything was left out. `where` names the data in messages, `notes`
-    say how it was understood, `detail` are the same examples for encoders.
+    say how it was understood, `example_parts [N]` are the published ones, `detail` are the same
+    examples for encoders. `speakers [N]` index `voices`, where it is known who is heard.
     """
     counts = np.bincount(targets, minlength=len(classes))
     kept = np.flatnonzero(counts >= MIN_EXAMPLES).tolist()
     left_out = [*left_out, *_too_small(classes, counts)]
-    if strict and left_out:
-        total = sum(item.count for item in left_out)
-        raise DataError(
-            f"{where}: {total} left out, which strict reading does not allow: {explain(left_out)}; "
-            "mend the data or read it without strict"
-        )
+    if strict:
+        _refuse_left_out(where, left_out)
     if len(kept) < 2:
         found = f"only class {classes[kept[0]].name!r}" if len(kept) else "no class"
-        also = f"; left out: {explain(left_out)}" if left_out else ""
-        also += f" ({notes[0]})" if notes else ""
-        raise DataError(
-            f"{where}: {found} has at least {MIN_EXAMPLES} usable examples, but learning to tell "
-            f"classes apart needs at least 2 such classes; add more classes or examples{also}"
-        )
+        raise _too_few(where, found, left_out, notes)
     if isinstance(inputs, np.ndarray):
         inputs = torch.from_numpy(np.require(inputs, requirements=["C", "W"]))
     larger = None if detail is None else torch.from_numpy(detail)
@@ -90,14 +85,38 @@ def finish(
             inputs = chosen(inputs, rows)
             larger = None if larger is None else larger[rows]
         targets = renumbered[targets[used]]
+        speakers = None if speakers is None else speakers[used]
+        example_parts = None if example_parts is None else example_parts[used]
     store = Store(
         inputs,
         torch.from_numpy(targets.astype(np.int64)),
         tuple(classes[index] for index in kept),
         polarity,
         detail=larger,
+        speakers=None if speakers is None else torch.from_numpy(speakers.astype(np.int64)),
+        voices=tuple(voices),
     )
-    return Reading(name, kind, store, tuple(left_out), tuple(notes))
+    return Reading(name, kind, store, tuple(left_out), tuple(notes), example_parts)
+
+
+def _too_few(
+    where: str, found: str, left_out: Sequence[LeftOut], notes: Sequence[str]
+) -> DataError:
+    also = f"; left out: {explain(left_out)}" if left_out else ""
+    also += f" ({notes[0]})" if notes else ""
+    return DataError(
+        f"{where}: {found} has at least {MIN_EXAMPLES} usable examples, but learning to tell "
+        f"classes apart needs at least 2 such classes; add more classes or examples{also}"
+    )
+
+
+def _refuse_left_out(where: str, left_out: Sequence[LeftOut]) -> None:
+    if left_out:
+        total = sum(item.count for item in left_out)
+        raise DataError(
+            f"{where}: {total} left out, which strict reading does not allow: {explain(left_out)}; "
+            "mend the data or read it without strict"
+        )
 
 
 def _too_small(classes: Sequence[ClassInfo], counts: np.ndarray) -> list[LeftOut]:

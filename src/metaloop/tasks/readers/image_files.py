@@ -1,4 +1,4 @@
-"""Which files are images or arrays: by their ending, else by how their content begins."""
+"""Which files are examples: images or arrays by their ending, else by how their content begins."""
 
 from __future__ import annotations
 
@@ -20,10 +20,23 @@ _LEFTOVERS = ("~", ".bak", ".orig", "_original", ".tmp", ".part", ".crdownload",
 
 
 @dataclass(frozen=True)
+class FileKind:
+    """A kind of files that hold one example each: what one is called, and which files are such.
+
+    `matches(name, head)`: `head()` gives the first 32 bytes, and costs opening the file.
+    """
+
+    noun: str
+    an: str
+    matches: Callable[[str, Callable[[], bytes]], bool]
+
+
+@dataclass(frozen=True)
 class ImageFiles:
     """Images by their paths relative to a root, `/` between names; `load(path)` opens one.
 
     `ignored`: paths of the system's own files and folders; `empty`: folders without any image.
+    `noun` is what one of the files is called, where they are files of another kind.
     """
 
     paths: Sequence[str]
@@ -31,6 +44,7 @@ class ImageFiles:
     left_out: tuple[LeftOut, ...] = ()
     ignored: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
+    noun: str = "image"
 
 
 def is_hidden(name: str) -> bool:
@@ -50,3 +64,6 @@ def is_image(name: str, head: Callable[[], bytes]) -> bool:
         return False
     kind = image_kind(head())
     return bool(kind) and (kind != "TIFF" or ending in ("", ".") or "tif" in ending)
+
+
+IMAGES = FileKind("image", "an image", is_image)

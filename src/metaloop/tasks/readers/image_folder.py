@@ -11,15 +11,22 @@ from typing import Literal
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.class_folders import read_class_folders
 from metaloop.tasks.readers.finish import tally
-from metaloop.tasks.readers.image_files import HEAD_BYTES, ImageFiles, is_hidden, is_image
+from metaloop.tasks.readers.image_files import (
+    HEAD_BYTES,
+    IMAGES,
+    FileKind,
+    ImageFiles,
+    is_hidden,
+    is_image,
+)
 from metaloop.tasks.readers.images import IMAGE_SUFFIXES
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.store import Reading
 
-_Kind = Literal["image", "other", "special", "closed", "ignored", "folder"]
+_Kind = Literal["example", "other", "special", "closed", "ignored", "folder"]
 _REASONS: dict[_Kind, str] = {
-    "other": "not an image",
+    "other": "not {an}",
     "special": "no regular file: a pipe, a device or a broken link",
     "closed": "folder cannot be opened",
 }
@@ -32,17 +39,19 @@ def read_image_folder(folder: Path, options: ReadOptions) -> Reading:
     return read_class_folders(where, name, kind, find_images(folder), options)
 
 
-def find_images(folder: Path) -> ImageFiles:
-    """Returns the images below `folder`; other files and closed folders are left out.
+def find_images(folder: Path, kind: FileKind = IMAGES) -> ImageFiles:
+    """Returns the files of a kind below `folder`; other files and closed folders are left out.
 
     Only regular files are ever opened. Raises `OSError` if the folder itself cannot be listed.
     """
     found: dict[_Kind, list[str]] = {}
-    for path, kind in _walk(folder, "", ()):
-        found.setdefault(kind, []).append(path if kind == "image" else tidy(path))
-    images = found.get("image", [])
+    for path, what in walk(folder, kind.matches):
+        found.setdefault(what, []).append(path if what == "example" else tidy(path))
+    images = found.get("example", [])
     left_out = [
-        tally(sorted(found[kind]), reason) for kind, reason in _REASONS.items() if kind in found
+        tally(sorted(found[what]), reason.format(an=kind.an))
+        for what, reason in _REASONS.items()
+        if what in found
     ]
     return ImageFiles(
         images,
@@ -50,6 +59,7 @@ def find_images(folder: Path) -> ImageFiles:
         tuple(left_out),
         tuple(found.get("ignored", ())),
         tuple(without_images(found.get("folder", []), [tidy(path) for path in images])),
+        kind.noun,
     )
 
 
@@ -96,8 +106,13 @@ def _head(path: str | Path) -> bytes:
         return b""
 
 
-def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[tuple[str, _Kind]]:
-    """What lies below a folder, by relative path.
+def walk(
+    folder: Path,
+    matches: Callable[[str, Callable[[], bytes]], bool],
+    prefix: str = "",
+    above: tuple[str, ...] = (),
+) -> Iterator[tuple[str, _Kind]]:
+    """Gives what lies below a folder, by relative path; examples are the files that match.
 
     Links are followed, except to a folder that is being walked already.
     """
@@ -118,12 +133,11 @@ def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[tuple[s
         if is_hidden(entry.name):
             yield path, "ignored"
         elif _is(entry.is_dir):
-            yield from _walk(folder / entry.name, f"{path}/", (*above, real))
+            yield from walk(folder / entry.name, matches, f"{path}/", (*above, real))
         elif not _is(entry.is_file):
             yield path, "special"
         else:
-            image = is_image(entry.name, partial(_head, entry.path))
-            yield path, "image" if image else "other"
+            yield path, "example" if matches(entry.name, partial(_head, entry.path)) else "other"
 
 
 def _is(test: Callable[[], bool]) -> bool:

@@ -18,11 +18,15 @@ _CODED_PARTS: tuple[PublishedPart, ...] = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class LabelTable:
-    """The classes and the class of every example: `targets [n]` index `classes`."""
+    """The classes and the class of every example: `targets [n]` index `classes`.
+
+    `parts [n]`: the published part of every example, None where there is no split.
+    """
 
     targets: np.ndarray
     classes: list[ClassInfo]
     left_out: list[LeftOut]
+    parts: np.ndarray | None = None
 
 
 def read_labels(
@@ -33,13 +37,14 @@ def read_labels(
     Raises `DataError` for labels that are not ints or strings, and for lengths that do not fit.
     """
     targets, names = _classes(where, as_labels(where, "y", y), class_names)
-    parts, notices = _parts(where, targets, len(names), split)
+    of_examples = None if split is None else example_parts(where, split, targets, len(names))
+    parts, notices = _parts_of_classes(targets, of_examples, len(names))
     groups, notice = _groups(where, targets, len(names), group)
     classes = [
         ClassInfo(name, group=of_group, part=part)
         for name, of_group, part in zip(names, groups, parts, strict=True)
     ]
-    return LabelTable(targets, classes, notices + notice)
+    return LabelTable(targets, classes, notices + notice, of_examples)
 
 
 def as_labels(where: str, what: str, y: np.ndarray) -> np.ndarray:
@@ -115,17 +120,25 @@ def _classes(where: str, y: np.ndarray, class_names: Any) -> tuple[np.ndarray, l
     return targets, _distinct(known)
 
 
-def _parts(
-    where: str, targets: np.ndarray, num_classes: int, split: Any
+def _parts_of_classes(
+    targets: np.ndarray, of_examples: np.ndarray | None, num_classes: int
 ) -> tuple[Sequence[PublishedPart | None], list[LeftOut]]:
     """The published part of every class, with a notice where the split is of no use."""
-    if split is None:
+    if of_examples is None:
         return [None] * num_classes, []
+    return published_parts(targets, of_examples.tolist(), num_classes)
+
+
+def example_parts(where: str, split: Any, targets: np.ndarray, num_classes: int) -> np.ndarray:
+    """Returns the published part of every example, from `split` per example or per class.
+
+    Raises `DataError` for what names no part.
+    """
     values = _per_example(where, "split", split, targets, num_classes)
     unique, inverse = np.unique(values, return_inverse=True)
     # with only two codes, as in 0 = train and 1 = test, there is no val
     codes = {"0": "train", "1": "val" if "2" in map(_text, unique) else "test", "2": "test"}
-    meant = []
+    meant: list[PublishedPart] = []
     for value in unique:
         part = PART_NAMES.get(codes.get(_text(value), _text(value)).lower())
         if part is None:
@@ -134,7 +147,7 @@ def _parts(
                 "or 0, 1 and 2"
             )
         meant.append(part)
-    return published_parts(targets, [meant[i] for i in inverse.tolist()], num_classes)
+    return np.array(meant)[inverse]
 
 
 def _groups(

@@ -6,7 +6,10 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from metaloop.tasks.readers.labels import LabelTable, as_labels, read_labels
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.parts import PART_NAMES
+from metaloop.tasks.readers.recording_arrays import is_of_waveforms, read_waveforms
 from metaloop.tasks.readers.zip_archive import check_sizes
 from metaloop.tasks.store import PublishedPart, Reading
 
@@ -55,6 +59,11 @@ def read_npz(path: Path, options: ReadOptions) -> Reading:
     """Returns the reading of an npz; pickled objects in it are never loaded."""
     where = f"npz {str(path)!r}"
     options.refuse_depth(where)
+    with _opened(where, path) as archive:
+        if is_of_waveforms(list(archive)):
+            arrays = {key.lower(): partial(_load, where, archive, key) for key in archive}
+            return read_waveforms(where, path.stem, arrays, options)
+    options.refuse_recordings(where)
     found = load_npz(path)
     assert found.labels is not None
     labels = read_labels(where, found.labels, found.split, found.group, found.class_names)
@@ -69,13 +78,20 @@ def load_npz(path: Path, labelled: bool = True) -> ArrayFile:
     Labels may be missing where they are not asked for.
     """
     where = f"npz {str(path)!r}"
+    with _opened(where, path) as archive:
+        return _members(where, archive, labelled)
+
+
+@contextmanager
+def _opened(where: str, path: Path) -> Iterator[NpzFile]:
+    """Gives the open npz; raises `DataError` if it is none, or damaged."""
     if not path.is_file():
         kind = "is no regular file" if path.exists() else "does not exist"
         raise DataError(f"{where} {kind}; expected a file that numpy.savez wrote")
     try:
         check_sizes(path)
         with np.load(path, allow_pickle=False) as archive:
-            return _members(where, archive, labelled)
+            yield archive
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise DataError(
             f"{where} is damaged or no npz ({error}); write it again with numpy.savez"
@@ -171,6 +187,7 @@ def _read_packed(
         name=name,
         polarity=decoded.polarity,
         strict=options.strict,
+        example_parts=None if labels.parts is None else labels.parts[decoded.readable],
         detail=decoded.detail,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,6 +12,7 @@ from metaloop.tasks.value_range import ValueRange, declared_range
 
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 4, 1024  # pixels; beyond, it is surely a slip of the keyboard
 MAX_DEPTH = 32  # folders
+LEAST_CLIP_SECONDS, MOST_CLIP_SECONDS = 0.1, 600.0
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class ReadOptions:
     columns of a table that have a role, as `table_roles.py` has it. `detail`: the side in pixels of
     the colour images that are kept beside the others for encoders; 0 for none. `features`: the
     columns of numbers that a model was trained with, in its order; empty: those that are there.
+    `speaker_pattern`: a regular expression whose first group is the speaker in the path of a
+    recording. `clip_seconds`: how long one may be; of longer ones the loudest stretch is used.
     """
 
     image_size: int | None = None
@@ -33,6 +37,8 @@ class ReadOptions:
     columns: Mapping[str, str | Sequence[str]] | None = None
     detail: int = 0
     features: tuple[str, ...] = ()
+    speaker_pattern: str | None = None
+    clip_seconds: float | int | None = None
 
     def __post_init__(self) -> None:
         if self.detail and not MIN_IMAGE_SIZE <= self.detail <= MAX_IMAGE_SIZE:
@@ -56,6 +62,31 @@ class ReadOptions:
         if self.polarity not in (None, "as_is", "ink"):
             raise DataError(f"polarity must be 'as_is' or 'ink', got {self.polarity!r}")
 
+        if self.clip_seconds is not None and not (
+            LEAST_CLIP_SECONDS <= self.clip_seconds <= MOST_CLIP_SECONDS
+        ):
+            raise DataError(
+                f"clips are {LEAST_CLIP_SECONDS:g} to {MOST_CLIP_SECONDS:g} seconds long, got "
+                f"{self.clip_seconds:g}"
+            )
+        _checked_pattern(self.speaker_pattern)
+
+    def refuse_recordings(self, where: str) -> None:
+        """Raises `DataError` if something was asked for that only recordings have."""
+        asked = {"speaker pattern": self.speaker_pattern, "clip seconds": self.clip_seconds}
+        for name, value in asked.items():
+            if value is not None:
+                raise DataError(f"{where}: a {name} is for recordings; leave it away")
+
+    def refuse_pixels(self, where: str) -> None:
+        """Raises `DataError` if something was asked for that only images have."""
+        asked = (self.image_size, self.channels, self.polarity, self.value_range)
+        if any(value is not None for value in asked):
+            raise DataError(
+                f"{where}: image size, channels, polarity and value range are for images; leave "
+                "these options out"
+            )
+
     def refuse_depth(self, where: str) -> None:
         """Raises `DataError` if a depth was asked for, where there are no folders that decide."""
         if self.classes_at is not None:
@@ -67,3 +98,20 @@ class ReadOptions:
         """Raises `DataError` if roles of columns were declared, where there is no table."""
         if self.columns:
             raise DataError(f"{where}: --columns is for tables (CSV, JSONL, ...); leave it away")
+
+
+def _checked_pattern(pattern: str | None) -> None:
+    """Raises `DataError` unless it is a regular expression with a group."""
+    if pattern is None:
+        return
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise DataError(
+            f"the speaker pattern {pattern!r} is no regular expression ({error})"
+        ) from error
+    if not groups:
+        raise DataError(
+            f"the speaker pattern {pattern!r} has no group; put what names the speaker in "
+            "brackets, as in '(\\w+)_'"
+        )

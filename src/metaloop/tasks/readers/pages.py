@@ -16,9 +16,13 @@ from PIL import Image
 
 from metaloop.tasks.readers.image_files import ImageFiles
 from metaloop.tasks.readers.images import Page, Picture
+from metaloop.tasks.readers.recordings import RECORDING_SUFFIXES
 
 MAX_PAGES = 10_000  # of one file; more are surely a damaged one
-_SINGLE = (".png", ".jpg", ".jpeg", ".bmp", ".npy", ".ppm", ".pgm", ".pbm", ".pnm", ".tga")
+_SINGLE = (
+    *(".png", ".jpg", ".jpeg", ".bmp", ".npy", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
+    *sorted(RECORDING_SUFFIXES),
+)
 _SUBFILE, _REDUCED_OR_MASK = 254, 0b101  # the TIFF tag NewSubfileType
 
 

@@ -15,6 +15,7 @@ from metaloop.tasks.readers.arrays import read_examples
 from metaloop.tasks.readers.finish import MIN_EXAMPLES, explain, finish, tally
 from metaloop.tasks.readers.labels import read_labels
 from metaloop.tasks.readers.options import ReadOptions
+from metaloop.tasks.readers.recording_tables import is_of_recordings, read_recording_table
 from metaloop.tasks.readers.table_roles import Roles, find_roles, same_columns
 from metaloop.tasks.readers.tables import Table, read_table
 from metaloop.tasks.store import LeftOut, Reading, Store
@@ -33,16 +34,21 @@ class TextRows:
 
 def read_table_file(path: Path, options: ReadOptions) -> Reading:
     """Returns the reading of a table in a file; raises `DataError` as `read_table` does."""
-    return reading_of_table(f"table {str(path)!r}", read_table(path), options)
+    return reading_of_table(f"table {str(path)!r}", read_table(path), options, path.parent)
 
 
-def reading_of_table(where: str, table: Table, options: ReadOptions) -> Reading:
-    """Returns the reading of a table, by the roles of its columns.
+def reading_of_table(
+    where: str, table: Table, options: ReadOptions, root: Path | None = None
+) -> Reading:
+    """Returns the reading of a table, by the roles of its columns; it names files below `root`.
 
     Raises `DataError` for tables that are none of the kinds of `table_roles.py`, and for rows with
     numbers that are missing.
     """
     options.refuse_depth(where)
+    if is_of_recordings(table, options.columns):
+        return read_recording_table(where, table, root, options)
+    options.refuse_recordings(where)
     roles = find_roles(where, table, options.columns)
     if options.features and roles.kind != "text":
         known = same_columns(where, table, roles.features, options.features)
@@ -104,7 +110,7 @@ def _read_classes(where: str, table: Table, roles: Roles, options: ReadOptions) 
 
 def _read_texts(where: str, table: Table, roles: Roles, options: ReadOptions) -> Reading:
     """The reading of labelled texts: nothing is fitted on them before they are split."""
-    _refuse_options_of_images(where, options)
+    options.refuse_pixels(where)
     rows = text_rows(table, roles)
     labels = read_labels(where, rows.labels, rows.split, rows.group)
     return finish(
@@ -123,7 +129,7 @@ def _read_texts(where: str, table: Table, roles: Roles, options: ReadOptions) ->
 def _read_groups(where: str, table: Table, roles: Roles, options: ReadOptions) -> Reading:
     """The reading of groups: their names are the store's classes, their targets its values."""
     assert roles.group is not None and roles.target is not None
-    _refuse_options_of_images(where, options)
+    options.refuse_pixels(where)
     rows, left_out = _complete(table, (roles.group, roles.target))
     group = table.columns[roles.group][rows]
     if not table.is_text(roles.group) and not np.array_equal(group, np.rint(group)):
@@ -166,15 +172,6 @@ def _read_groups(where: str, table: Table, roles: Roles, options: ReadOptions) -
 def _as_known(roles: Roles, options: ReadOptions) -> tuple[str, ...]:
     """The names of the numbers: as a model knows them, else as they are written."""
     return options.features or roles.features
-
-
-def _refuse_options_of_images(where: str, options: ReadOptions) -> None:
-    asked = (options.image_size, options.channels, options.polarity, options.value_range)
-    if any(value is not None for value in asked):
-        raise DataError(
-            f"{where}: image size, channels, polarity and value range are for images; leave these "
-            "options out"
-        )
 
 
 def _complete(table: Table, needed: tuple[str, ...]) -> tuple[np.ndarray, list[LeftOut]]:

@@ -71,7 +71,7 @@ def find_roles(where: str, table: Table, columns: Columns | None = None) -> Role
     Raises `DataError`, naming the columns found, if the table is none of the kinds, if a role is
     ambiguous, or if a column that is left over holds text.
     """
-    declared = _declared(where, table, columns or {})
+    declared = declared_columns(where, table, columns or {})
     found = {role: names[0] for role, names in declared.items() if role != IGNORE}
     empty = [name for name in table.columns if bool(table.missing(name).all())]
     empty = [name for name in empty if name not in found.values()]
@@ -134,7 +134,9 @@ def feature_columns(
     declared or by name, are left out; raises `DataError` if the others are not those.
     """
     where = f"table '{table.name}'"
-    declared = {name for names in _declared(where, table, columns or {}).values() for name in names}
+    declared = {
+        name for names in declared_columns(where, table, columns or {}).values() for name in names
+    }
     numbers = [n for n in table.columns if not table.is_text(n) and n not in declared]
     known = {*_LABELS, *_EITHER, *(name for names in _NAMES.values() for name in names)}
     if features:
@@ -157,7 +159,7 @@ def answer_column(table: Table, real: bool, columns: Columns | None = None) -> s
     Raises `DataError` if there is none, or if a real target is text.
     """
     where, role = f"table '{table.name}'", "target" if real else "label"
-    declared = _declared(where, table, columns or {}).get(role)
+    declared = declared_columns(where, table, columns or {}).get(role)
     known = (*_EITHER, *_NAMES["target"]) if real else (*_LABELS, *_EITHER)
     name = declared[0] if declared else _first(list(table.columns), known)
     if name is None:
@@ -176,7 +178,7 @@ def text_column(table: Table, columns: Columns | None = None) -> str:
     Raises `DataError` if there is none, or several and none that its name tells.
     """
     where = f"table '{table.name}'"
-    declared = _declared(where, table, columns or {}).get("text")
+    declared = declared_columns(where, table, columns or {}).get("text")
     others = {
         *_LABELS,
         *_EITHER,
@@ -197,7 +199,7 @@ def text_column(table: Table, columns: Columns | None = None) -> str:
 def single_group(table: Table, features: Sequence[str], columns: Columns | None = None) -> None:
     """Raises `DataError` if the rows are of several groups: a task is one of them."""
     where = f"table '{table.name}'"
-    declared = _declared(where, table, columns or {}).get("group")
+    declared = declared_columns(where, table, columns or {}).get("group")
     free = [name for name in table.columns if name not in features]
     name = declared[0] if declared else _first(free, _NAMES["group"])
     number = 1 if name is None else len(set(table.columns[name].tolist()))
@@ -208,13 +210,19 @@ def single_group(table: Table, features: Sequence[str], columns: Columns | None 
         )
 
 
-def _declared(where: str, table: Table, columns: Columns) -> dict[str, list[str]]:
-    """The columns of each declared role, as they are written in the table."""
+def declared_columns(
+    where: str, table: Table, columns: Columns, known_roles: Sequence[str] = ROLES
+) -> dict[str, list[str]]:
+    """Returns the columns of each declared role, as they are written in the table.
+
+    Raises `DataError` for columns that are not there or have two roles, `UnknownNameError` for
+    roles that are none.
+    """
     by_name = {name.lower(): name for name in reversed(list(table.columns))}
     declared: dict[str, list[str]] = {}
     for role, names in columns.items():
-        if role not in ROLES:
-            raise unknown_name("role of a column", role, ROLES)
+        if role not in known_roles:
+            raise unknown_name("role of a column", role, known_roles)
         names = [names] if isinstance(names, str) else list(names)
         if len(names) != 1 and role != IGNORE:
             raise DataError(f"{where}: one column is the {role}, got {listed(names) or 'none'}")

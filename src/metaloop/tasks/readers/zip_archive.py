@@ -14,7 +14,13 @@ from pathlib import Path, PurePosixPath
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.class_folders import read_class_folders
 from metaloop.tasks.readers.finish import tally
-from metaloop.tasks.readers.image_files import HEAD_BYTES, ImageFiles, is_hidden, is_image
+from metaloop.tasks.readers.image_files import (
+    HEAD_BYTES,
+    IMAGES,
+    FileKind,
+    ImageFiles,
+    is_hidden,
+)
 from metaloop.tasks.readers.image_folder import without_images
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
@@ -35,14 +41,14 @@ def read_zip_archive(path: Path, options: ReadOptions) -> Reading:
 
 
 @contextmanager
-def opened_zip(path: Path) -> Iterator[ImageFiles]:
-    """Gives the images of a zip; raises `DataError` if it is damaged or not to be trusted."""
+def opened_zip(path: Path, kind: FileKind = IMAGES) -> Iterator[ImageFiles]:
+    """Gives the files of a kind in a zip; `DataError` if it is damaged or not to be trusted."""
     where = f"zip {str(path)!r}"
     try:
         with zipfile.ZipFile(path) as archive:
             members = {_checked_name(member, where): member for member in archive.infolist()}
             _check_total(members.values(), where)
-            yield _image_files(archive, members)
+            yield _image_files(archive, members, kind)
     except (zipfile.BadZipFile, struct.error) as error:
         raise DataError(
             f"{where} is damaged or not a zip ({error}); copy or download it again"
@@ -57,16 +63,18 @@ def check_sizes(path: Path) -> None:
         _check_total(archive.infolist(), repr(str(path)))
 
 
-def _image_files(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> ImageFiles:
+def _image_files(
+    archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], kind: FileKind
+) -> ImageFiles:
     """The images among the members, hidden files dropped, other files counted."""
     folders = [name for name in members if members[name].filename.endswith(("/", "\\"))]
     files = [name for name in members if not members[name].filename.endswith(("/", "\\"))]
     shown = [name for name in files if not _hidden(name)]
-    images = [name for name in shown if is_image(name, partial(_head, archive, members[name]))]
+    images = [name for name in shown if kind.matches(name, partial(_head, archive, members[name]))]
     others = sorted(set(shown) - set(images))
     nested = [tidy(name) for name in others if PurePosixPath(name).suffix.lower() in _ARCHIVES]
     plain = [tidy(n) for n in others if PurePosixPath(n).suffix.lower() not in _ARCHIVES]
-    left_out = [tally(plain, "not an image")] if plain else []
+    left_out = [tally(plain, f"not {kind.an}")] if plain else []
     if nested:
         left_out.append(tally(nested, "archive inside of the zip"))
     above = {name[:at] for name in shown for at, char in enumerate(name) if char == "/"}
@@ -77,6 +85,7 @@ def _image_files(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) 
         tuple(left_out),
         tuple(sorted({tidy(hidden) for name in members if (hidden := _hidden(name))})),
         tuple(without_images(sorted(seen), [tidy(name) for name in images])),
+        kind.noun,
     )
 
 

@@ -1,0 +1,193 @@
+"""Speech: plain baselines on words and speakers that nobody trained on, clean and in noise.
+
+    .venv/bin/python benchmarks/speech.py DATA [--episodes 1000] [--features mfcc,log_mel,embedding]
+
+DATA holds `arabic_speech_commands/` (40 Arabic words, 30 speakers; 8 kHz). Words 0 to 23 of the
+speakers of its part `train` tune, words 30 to 39 of its six speakers of `test` are asked about:
+5 and 10 ways, 1 and 5 shots, 15 queries a word, inductive. Every row is of the same episodes:
+
+    mixed       support and queries of any of the six speakers
+    one voice   the support of an episode is of one speaker, its queries are of the five others
+    10 dB, 0 dB mixed, with noise (white to brown, another for each recording) in all of them
+
+Centroid: the nearest class mean. LR: logistic regression. Views and strengths are the best on
+tasks of the tuning words with as many ways and shots, clean. Two half-widths of 95 % intervals: for
+these words, and for new ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metaloop.catalogue.candidates import build_learner, plain_candidates
+from metaloop.core.columns import Ragged, Taken
+from metaloop.core.learner import Learner
+from metaloop.core.randomness import numpy_stream, torch_stream
+from metaloop.core.spec import TaskSpec
+from metaloop.core.statistics import EpisodeScores, estimate
+from metaloop.domains.speech import logmel
+from metaloop.domains.speech.augmentation import noisy
+from metaloop.domains.speech.embedding import SpeechEmbedding
+from metaloop.engine.evaluation import score_episodes
+from metaloop.tasks.episodes import Episodes, Indices
+from metaloop.tasks.family import ClassFamily, episode_list
+from metaloop.tasks.readers import read_recordings
+from metaloop.tasks.store import Store
+
+PROTOCOLS = ((5, 1), (5, 5), (10, 1), (10, 5))
+QUERIES, TUNING_EPISODES = 15, 60
+LEARNERS = {"nearest_centroid": "centroid", "logistic_regression": "LR"}
+TRAIN_WORDS, TEST_WORDS = 24, 30  # sorted words from 0 to 23, and from 30 on
+
+Features = Callable[[Taken], Tensor]
+
+
+def arabic(data: Path) -> ClassFamily:
+    """Returns the words as recordings: `train` and `test` share no word and no speaker."""
+    path = data / "arabic_speech_commands" / "arabic_speech_commands_8k.npz"
+    with np.load(path, allow_pickle=False) as file:
+        words, speakers = file["label"], file["speaker"]
+        part = file["speaker_split"][speakers]
+        used = ((words < TRAIN_WORDS) & (part == "train")) | (
+            (words >= TEST_WORDS) & (part == "test")
+        )
+        sound = file["ulaw_table"][file["audio_ulaw"][used]]
+        names = file["keywords"][words[used]]
+        who = file["speaker_ids"][speakers[used]]
+        rate = float(file["sample_rate"])
+    store = read_recordings(sound, names, rate, speaker=who, split=part[used]).store
+    of = {"train": [], "search": [], "promotion": [], "test": []}  # type: dict[str, list[int]]
+    for index, info in enumerate(store.classes):
+        of[info.part or "train"].append(index)
+    return ClassFamily("arabic", store, {p: np.array(c, np.int64) for p, c in of.items()})  # type: ignore[misc]
+
+
+def one_voice(store: Store, spec: TaskSpec, classes: np.ndarray, number: int) -> Episodes:
+    """Returns tasks of these classes with the support of one speaker and queries of the others."""
+    assert store.speakers is not None
+    speakers = store.speakers.numpy()
+    support, query = [], []
+    for task in range(number):
+        rng = numpy_stream(0, "one voice", spec.ways, spec.shots, task)
+        words = rng.choice(classes, spec.ways, replace=False)
+        heard = rng.choice(
+            np.unique(speakers[np.concatenate([store.examples_of[w] for w in words])])
+        )
+        for word in words:
+            rows = store.examples_of[word]
+            own, others = rows[speakers[rows] == heard], rows[speakers[rows] != heard]
+            support.append(rng.permutation(own)[: spec.shots])
+            query.append(rng.permutation(others)[:QUERIES])
+
+    def side(rows: list[np.ndarray], each: int) -> Indices:
+        examples = np.stack(rows).reshape(number, -1)
+        labels = np.tile(np.repeat(np.arange(spec.ways), each), (number, 1))
+        return Indices(examples, labels, np.ones_like(labels, dtype=bool))
+
+    return Episodes(store, side(support, spec.shots), side(query, QUERIES), spec.ways)
+
+
+def with_noise(store: Store, decibels: float) -> Store:
+    """Returns the recordings with noise that is softer by so many decibels."""
+    column = store.inputs
+    assert isinstance(column, Ragged)
+    values = column.values.clone()
+    starts = [0, *column.ends[:-1].tolist()]
+    rng = torch_stream(0, "noise", int(decibels))
+    for start, end in zip(starts, column.ends.tolist(), strict=True):
+        clip = values[start:end].float()[None] / 32768
+        heard = noisy(clip, torch.tensor([decibels]), rng)[0] * 32768
+        values[start:end] = heard.round().clamp(-32768, 32767).to(torch.int16)
+    return replace(store, inputs=Ragged(values, column.ends))
+
+
+def in_features(family: ClassFamily, store: Store, features: Features) -> ClassFamily:
+    """Returns the family with these features of a store's recordings as its inputs."""
+    pieces = []
+    for rows in torch.split(torch.arange(len(store)), 256):
+        taken = store.take(rows)
+        pieces.append(features(taken))
+    return replace(family, store=replace(store, inputs=torch.cat(pieces)))
+
+
+def tuned(family: ClassFamily, name: str, spec: TaskSpec) -> tuple[Learner, str]:
+    """Returns the learner of this name with the view and the strength that are best on `train`."""
+    episodes = episode_list(family, "train", spec, TUNING_EPISODES)
+    best: tuple[float, Learner, str] | None = None
+    for candidate in plain_candidates(spec):
+        if candidate.learner.name != name:
+            continue
+        learner = build_learner(candidate, family.input_format, spec.objective)
+        value = float(_scores(learner, family, spec, episodes).values.mean())
+        if best is None or value > best[0]:
+            best = value, learner, candidate.label
+    assert best is not None
+    return best[1], best[2]
+
+
+def _scores(
+    learner: Learner, family: ClassFamily, spec: TaskSpec, episodes: Episodes
+) -> EpisodeScores:
+    phi = learner.init(spec, torch_stream(0, "plain"))
+    return score_episodes(learner, phi, episodes, family.input_format)
+
+
+def _on(episodes: Episodes, store: Store) -> Episodes:
+    return replace(episodes, store=store)
+
+
+def _figure(scores: EpisodeScores) -> str:
+    found = estimate(scores)
+    return f"{100 * found.value:.1f} ± {100 * found.ci95:.1f} ({100 * (found.ci95_new or 0):.1f})"
+
+
+def main() -> None:
+    """Prints the table, a row as soon as it is known."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--episodes", type=int, default=1000)
+    parser.add_argument("--features", default="mfcc,log_mel,embedding")
+    asked = parser.parse_args()
+    known: Mapping[str, Callable[[], Features]] = {
+        "mfcc": lambda: logmel.mfcc,
+        "log_mel": lambda: lambda taken: logmel.log_mel(taken).flatten(1),
+        "embedding": lambda: SpeechEmbedding().encode,
+    }
+    family = arabic(asked.data)
+    heard = {"clean": family.store}
+    heard |= {f"{level} dB": with_noise(family.store, level) for level in (10, 0)}
+    titles = " | ".join(f"{ways}w{shots}s" for ways, shots in PROTOCOLS)
+    print(f"| features | learner | {titles} |\n|---|---|---|---|---|---|", flush=True)
+    for name in asked.features.split(","):
+        features = known[name]()
+        began = time.process_time()
+        seen = {how: in_features(family, store, features) for how, store in heard.items()}
+        took = (time.process_time() - began) / (len(heard) * len(family.store))
+        for learner, short in LEARNERS.items():
+            table: dict[str, list[str]] = {}
+            for ways, shots in PROTOCOLS:
+                clean = seen["clean"]
+                spec = clean.spec(ways, shots, QUERIES, part="test")
+                best, _ = tuned(clean, learner, spec)
+                mixed = episode_list(family, "test", spec, asked.episodes)
+                apart = one_voice(family.store, spec, family.parts["test"], asked.episodes)
+                rows = {"mixed": (mixed, "clean"), "one voice": (apart, "clean")}
+                rows |= {how: (mixed, how) for how in heard if how != "clean"}
+                for row, (episodes, how) in rows.items():
+                    of = _on(episodes, seen[how].store)
+                    table.setdefault(row, []).append(_figure(_scores(best, clean, spec, of)))
+            for row, figures in table.items():
+                print(f"| {name}, {row} | {short} | {' | '.join(figures)} |", flush=True)
+        print(f"{name}: {1000 * took:.1f} ms of CPU a recording", flush=True)
+
+
+if __name__ == "__main__":
+    main()

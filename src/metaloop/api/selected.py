@@ -1,0 +1,137 @@
+"""`SelectResult`: what `select` returns, a run with its classifier, its figures and its page."""
+
+from __future__ import annotations
+
+import webbrowser
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from metaloop.api.tables import html_table
+from metaloop.core.errors import ModelFileError
+from metaloop.core.strict_json import json_values
+from metaloop.estimators.trained import TrainedClassifier
+from metaloop.report import read_run, write_report
+from metaloop.report.figures import estimate, printable, seconds
+from metaloop.tasks.store import LeftOut
+
+COLUMNS = ("pipeline", "how", "search", "rung", "CPU s", "status")
+_ROWS_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class TestFigures:
+    """What a classifier has on examples that were sealed; accuracies are fractions.
+
+    `chance` is what always naming the commonest class would have.
+    """
+
+    metric: str
+    value: float
+    ci95: float
+    examples: int
+    balanced_accuracy: float
+    chance: float
+    better_than_chance: bool
+
+    def __str__(self) -> str:
+        return f"{estimate(self.metric, self.value, self.ci95)} ({self.examples:,} examples)"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SelectResult:
+    """A run of `select` that ended; `content` is what `--json` prints.
+
+    `run.model.predict(X)` tells images apart; `run.test` says how well; `run.report(open=True)`
+    shows the page.
+    """
+
+    out: Path
+    content: Mapping[str, Any]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def status(self) -> str:
+        """`finished`, or `interrupted`: `resume=True` goes on with it."""
+        return str(self.content["status"])
+
+    @property
+    def path(self) -> Path:
+        """The model file; raises `ModelFileError` if there is none yet."""
+        if self.content["model"] is None:
+            raise ModelFileError(
+                f"the run in '{self.out}' was interrupted before a classifier was trained; go on "
+                "with resume=True and the same out"
+            )
+        return Path(self.content["model"])
+
+    @cached_property
+    def model(self) -> TrainedClassifier:
+        """The classifier, ready to `predict`; `ModelFileError` if there is none yet."""
+        return TrainedClassifier.load(self.path)
+
+    @property
+    def archive(self) -> Path:
+        """The archive: everything that was tried, in one SQLite file."""
+        return Path(self.content["archive"])
+
+    @cached_property
+    def test(self) -> TestFigures | None:
+        """What the classifier has on the sealed examples; None if it was interrupted."""
+        found = self.content["test"]
+        if found is None:
+            return None
+        return TestFigures(**{name: found[name] for name in TestFigures.__dataclass_fields__})
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU-seconds of this process and all workers, reading and the test included."""
+        return float(self.content["cpu_seconds"])
+
+    @property
+    def table(self) -> list[tuple[str, ...]]:
+        """The pipelines in words, in the columns `COLUMNS`: the chosen one first."""
+        return [_cells(row) for row in self.content["leaderboard"][:_ROWS_SHOWN]]
+
+    def report(self, path: str | Path | None = None, open: bool = False) -> Path:
+        """Returns where the page about the run was written; `open` shows it in the browser."""
+        page = write_report(
+            read_run(self.archive), self.archive, None if path is None else Path(path)
+        )
+        if open:
+            webbrowser.open(page.absolute().as_uri())
+        return page
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the values that `metaloop select --json` prints: see docs/json.md."""
+        values: dict[str, Any] = json_values({**self.content, "out": str(self.out)})
+        return values
+
+    def __repr__(self) -> str:
+        return f"<SelectResult {self._headline} in '{printable(str(self.out))}'>"
+
+    def _repr_html_(self) -> str:
+        """The figure and the pipelines that were tried."""
+        cost = f"{seconds(self.cpu_seconds)} CPU-seconds, in {self.out}"
+        return html_table(COLUMNS, self.table, self._headline, cost)
+
+    @property
+    def _headline(self) -> str:
+        return printable(self.status if self.test is None else str(self.test))
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    widths = "-".join(map(str, row["net_options"].get("widths", ())))
+    search = row["search"]
+    figure = "-" if search is None else estimate("accuracy", search["value"], search["ci95"])
+    cells = (
+        f"{row['learner']} / {row['net']} {widths}, {row['plan']['optimiser']}",
+        row["operator"],
+        figure,
+        "-" if search is None else str(row["rung"] + 1),
+        f"{row['cpu_seconds']:,.1f}",
+        row["message"] or row["status"],
+    )
+    return tuple(printable(cell) for cell in cells)

@@ -1,0 +1,97 @@
+"""`select`: choose and train a whole pipeline for one labelled data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from metaloop.api.destination import discard_unused, fresh_folder, is_unused
+from metaloop.api.progress import Progress, style_of
+from metaloop.api.selected import SelectResult
+from metaloop.api.stopping import Interrupted, Stopper
+from metaloop.api.telling import LearnTeller, tell_reading
+from metaloop.catalogue.families import data_name
+from metaloop.core.budget import Budget
+from metaloop.core.errors import MetaloopError
+from metaloop.loop import DataRead, Learned, LoopEvent
+from metaloop.selecting import USUAL, SelectSettings
+from metaloop.selecting import select as events_of
+from metaloop.tasks.store import LeftOut
+from metaloop.tasks.value_range import ValueRange
+
+
+def select(
+    data: Any,
+    *,
+    budget: str | Budget = "3m",
+    out: str | Path | None = None,
+    seed: int = 0,
+    split_seed: int = 0,
+    image_size: int | None = None,
+    classes_at: int | None = None,
+    value_range: ValueRange | None = None,
+    archive: str | Path | None = None,
+    workers: int | None = None,
+    strict: bool = False,
+    resume: bool = False,
+    settings: SelectSettings = USUAL,
+    stop: Callable[[], bool] = lambda: False,
+    progress: bool | None = None,
+) -> SelectResult:
+    """Returns the run, once a pipeline was chosen, trained and tested on sealed examples.
+
+    Not few-shot: one labelled data set of images, whose classes are all known. The arguments are
+    those of `metaloop select`; `settings` are other numbers to go by, for experiments. `progress`
+    and Ctrl-C are as in `learn`. Raises `MetaloopError` for everything that the caller can mend.
+
+    >>> import metaloop as ml
+    >>> run = ml.select("my_folder", budget="3m")  # doctest: +SKIP
+    >>> run.test.value, run.test.ci95  # doctest: +SKIP
+    (0.94, 0.01)
+    >>> run.model.predict(["new.png"])  # doctest: +SKIP
+    array(['cat'], dtype=object)
+    """
+    if workers is not None and workers < 1:
+        raise MetaloopError(f"workers are at least 1 process; got {workers}")
+    if out is None and resume:
+        raise MetaloopError("--resume goes on with a run; name its folder with --out")
+    folder = Path(out) if out is not None else fresh_folder(data_name(data))
+    was_unused = is_unused(folder)
+    with Stopper() as stopper, Progress(style_of(progress)) as shown:
+        shown.status(f"reading {data_name(data)}")
+        events = events_of(
+            data, out=folder, budget=budget, seed=seed, split_seed=split_seed,
+            image_size=image_size, classes_at=classes_at, value_range=value_range,
+            archive=archive, workers=workers, strict=strict, resume=resume, settings=settings,
+            stop=lambda: stop() or stopper(),
+        )  # fmt: skip
+        try:
+            run = _followed(events, shown, stopper, folder)
+        except MetaloopError:
+            if was_unused:
+                discard_unused(folder)
+            raise
+    if stopper.signal is not None:
+        advice = f"go on with out='{run.out}', resume=True and the same arguments"
+        raise Interrupted(f"interrupted; {advice}", stopper.exit_code, run)
+    return run
+
+
+def _followed(
+    events: Iterator[LoopEvent], shown: Progress, stopper: Stopper, folder: Path
+) -> SelectResult:
+    """Returns the result at the end of the events, which are told on the way."""
+    teller = LearnTeller(shown)
+    left_out: tuple[LeftOut, ...] = ()
+    for event in events:
+        if isinstance(event, DataRead):
+            stopper.can_save, left_out = True, event.left_out
+            counts = " / ".join(f"{number:,}" for number in event.parts.values())
+            shown.line(f"{event.name}: {event.kind} {counts} to {' / '.join(event.parts)}")
+            tell_reading(event, shown)
+        elif isinstance(event, Learned):
+            return SelectResult(folder, event.report, left_out)
+        else:
+            teller.tell(event)
+    raise AssertionError("selecting ended without a report")

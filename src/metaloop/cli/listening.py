@@ -1,0 +1,70 @@
+"""Words in long recordings: windows slid over each file, and a line for each word that is heard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metaloop.cli.recordings import recording_inputs
+from metaloop.core.errors import DataError, MetaloopError
+from metaloop.domains.speech.windows import merged, windows_of
+from metaloop.tasks.readers.recordings import RATE
+
+if TYPE_CHECKING:
+    from metaloop.estimators import FewShotClassifier
+
+_SECONDS = re.compile(r"(\d+(?:\.\d+)?)(ms|s)?")
+_SILENT = 20  # of 32,768: what moves less than that, either way, is no word
+
+
+def seconds(option: str, text: str) -> float:
+    """Returns a time such as `1s`, `0.1` or `250ms`; raises `MetaloopError` for others."""
+    found = _SECONDS.fullmatch(text.strip())
+    if found is None:
+        raise MetaloopError(f"--{option} is a time such as 1s or 250ms, got '{text}'")
+    return float(found[1]) / (1000 if found[2] == "ms" else 1)
+
+
+def listen(
+    estimator: FewShotClassifier, paths: Sequence[Path], window: str, step: str, least: float
+) -> list[dict[str, Any]]:
+    """Returns every word that is heard in the recordings: `input`, `start`, `end`, `label`, ...
+
+    Times are in seconds, `confidence` is the best of the windows in which the word is heard, at
+    least `least`. Memory does not grow with a recording. Raises `MetaloopError` for times that
+    cannot be, and for what is no recording, by its name.
+    """
+    width, every = seconds("window", window), seconds("step", step)
+    classes = estimator.classes_.tolist()
+    found: list[dict[str, Any]] = []
+    for name in (name for path in paths for name in recording_inputs(path)[0]):
+        starts, ends, labels, scores = [], [], [], []
+        try:
+            for some in windows_of(Path(name), width, every):
+                samples = some.samples.numpy()
+                heard = np.flatnonzero(np.ptp(samples.astype(np.int32), axis=1) > 2 * _SILENT)
+                if not len(heard):
+                    continue
+                pieces = [(samples[i][: int(some.full[i])], RATE) for i in heard]
+                rows = estimator.predict_proba(pieces)
+                starts += some.starts[heard].tolist()
+                ends += some.ends[heard].tolist()
+                labels += [classes[place] for place in rows.argmax(1).tolist()]
+                scores += rows.max(1).astype(float).tolist()
+        except DataError as error:
+            raise DataError(f"recording '{name}' cannot be used: {error}") from error
+        found += [
+            {
+                "input": name,
+                "start": round(each.start, 3),
+                "end": round(each.end, 3),
+                "label": each.word,
+                "confidence": each.score,
+            }
+            for each in merged(starts, ends, labels, scores, least)
+        ]
+    return found

@@ -1,0 +1,91 @@
+"""`metaloop select`: one labelled data set: choose a pipeline, train it, say how good it is."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metaloop.api.speaking import say
+from metaloop.cli import options
+from metaloop.cli.output import print_json, print_table
+from metaloop.cli.resuming import say_how_to_go_on
+
+if TYPE_CHECKING:
+    from metaloop.api import SelectResult
+
+
+def select(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="A folder with one folder of images per class (inside of train/ and test/, if "
+            "these are there), a zip of that, an .npz with X and y, or CIFAR's original files.",
+        ),
+    ],
+    budget: options.Budget = "3m",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A new folder. (default: runs/NAME-1, -2, ...)"),
+    ] = None,
+    seed: options.Seed = 0,
+    split_seed: options.SplitSeed = 0,
+    image_size: options.ImageSize = None,
+    classes_at: options.ClassesAt = None,
+    value_range: options.AskedRange = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The archive of earlier runs, to start from what they found."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Worker processes, a thread each. (default: one per core)"),
+    ] = None,
+    strict: options.Strict = False,
+    resume: options.Resume = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Choose and train a classifier of the classes in DATA, test it on examples kept apart."""
+    from metaloop.api import Interrupted
+    from metaloop.api import select as select_from
+
+    asked: dict[str, Any] = {"budget": budget, "seed": seed, "split_seed": split_seed}
+    asked |= {"image_size": image_size, "classes_at": classes_at, "archive": archive}
+    asked |= {"workers": workers}
+    try:
+        run, code = select_from(
+            data, out=out, strict=strict, resume=resume, progress=not quiet,
+            value_range=options.value_range(value_range), **asked,
+        ), 0  # fmt: skip
+    except Interrupted as stop:
+        run, code = stop.result, stop.exit_code
+    if as_json:
+        print_json(run.to_json())
+    if run.status == "interrupted":
+        say("metaloop: interrupted; what was measured is in the archive")
+        say_how_to_go_on("select", data, {"out": run.out, **asked, "value_range": value_range})
+        return code
+    if not as_json:
+        _print(run)
+    return 0
+
+
+def _print(run: SelectResult) -> None:
+    from metaloop.api.selected import COLUMNS
+
+    print_table(COLUMNS, run.table, numbers=("search", "rung", "CPU s"))
+    test, model = run.test, str(run.path)
+    assert test is not None
+    search = run.content["search"]
+    print(f"\ntest: {test}; guessing would have {test.chance:.1%}")
+    if not test.better_than_chance:
+        print("no better than chance")
+    print(f"{run.cpu_seconds:,.0f} CPU-seconds, {search['cpu_seconds']:,.0f} of them to choose")
+    print(f"\nmodel    {model}\narchive  {run.archive}")
+    print(f"\nnext: metaloop predict {shlex.quote(model)} IMAGE...")
