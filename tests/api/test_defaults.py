@@ -34,8 +34,8 @@ def defaults(function: Callable[..., Any]) -> dict[str, Any]:
 def test_a_function_has_the_arguments_and_defaults_of_its_verb(name: str) -> None:
     verb, function, only = VERBS[name]
     typed, called = defaults(verb), defaults(function)
-    for flag in OF_THE_COMMAND_LINE | ({"seed"} if name == "evaluate" else {"download"}):
-        typed.pop(flag)  # from Python an encoder is opened with `download=True`
+    for flag in OF_THE_COMMAND_LINE | ({"seed"} if name == "evaluate" else set()):
+        typed.pop(flag)
     called.pop("progress", None)
     assert {key: called.pop(key) for key in only}.keys() == only
     if name == "train":  # from Python a model need not be written

@@ -18,7 +18,7 @@ from metaloop.core.leagues import (
 from metaloop.core.records import Measure, Protocol, Result, measures_json
 from metaloop.core.strict_json import json_values
 from metaloop.report.claim import chance
-from metaloop.report.figures import figure, intervals_text, measures_text, protocol_text
+from metaloop.report.figures import figure, intervals_text, measures_text, printable, protocol_text
 
 
 @dataclass(frozen=True)
@@ -154,5 +154,5 @@ class Figures:
         task = f"{self.ways}-way {self.shots}-shot" if self.ways else f"{self.shots}-shot"
         row = (figure(self.result), f"{self.episodes:,}", task, self.protocol.part)
         below = [*filter(None, [measures_text(self.result)]), intervals_text(self.result)]
-        below += [backbones_sentence(self.backbones)] if self.backbones else []
+        below += [printable(backbones_sentence(self.backbones))] if self.backbones else []
         return html_table(names, [row], below=". ".join(below))

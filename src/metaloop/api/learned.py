@@ -190,7 +190,7 @@ class LearnResult:
     @property
     def league(self) -> str:
         """In words, the league of the chosen learner and its backbones; "" if none were offered."""
-        return backbones_sentence(self.backbones) if self.content["backbones"] else ""
+        return printable(backbones_sentence(self.backbones)) if self.content["backbones"] else ""
 
     @property
     def _headline(self) -> str:

@@ -54,7 +54,7 @@ def evaluate(
     """
     from metaloop.api import evaluate as figures_of
     from metaloop.core.leagues import backbones_sentence
-    from metaloop.report.figures import intervals_text, measures_text
+    from metaloop.report.figures import intervals_text, measures_text, printable
 
     figures = figures_of(
         model, data, part=part, ways=ways, shots=shots, queries=queries, episodes=episodes,
@@ -70,7 +70,7 @@ def evaluate(
         print(measures_text(figures.result))
     print(intervals_text(figures.result))
     if figures.backbones:
-        print(backbones_sentence(figures.backbones))
+        print(printable(backbones_sentence(figures.backbones)))
     if figures.recognised is not None:
         print(_recognised(figures.recognised))
 

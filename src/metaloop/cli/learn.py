@@ -63,7 +63,6 @@ def learn(
     from metaloop.api import Interrupted
     from metaloop.api import learn as learn_from
 
-    options.fetch(backbone, download)
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}

@@ -47,7 +47,6 @@ def train(
     from metaloop.api import train as train_on
     from metaloop.report.figures import figure
 
-    options.fetch(backbone, download)
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
     asked |= {"image_size": image_size, "classes_at": classes_at, "view": view}

@@ -233,7 +233,8 @@ def _league_sentences(claim: Claim, records: Records) -> list[str]:
     """Which league the best is in, and the best of the other one: two rankings, never one."""
     assert claim.best is not None
     views = claim.best.stored.candidate.views
-    said = [backbones_sentence([one.card for one in records.backbones if one.view in views])]
+    cards = [one.card for one in records.backbones if one.view in views]
+    said = [printable(backbones_sentence(cards))]
     with_one = claim.best.league != WITHOUT
     rivals = [
         entry
