@@ -15,7 +15,6 @@ from metaloop.catalogue import backbones
 from metaloop.catalogue.backbones import (
     BACKBONES,
     BackboneEntry,
-    fetch_backbones,
     installed,
     open_backbone,
 )
@@ -62,19 +61,10 @@ def test_what_is_installed_is_what_packages_say(monkeypatch: pytest.MonkeyPatch)
     assert installed("images") == ()
 
 
-def test_download_fetches_what_backbone_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[tuple[str, bool]] = []
-    monkeypatch.setattr(
-        backbones, "open_backbone", lambda name, takes, download: opened.append((name, download))
-    )
-    fetch_backbones("timm:a, lite0,none,auto,")
-    assert opened == [("timm:a", True), ("lite0", True)]
-
-
 @pytest.mark.parametrize(
     "verb", [["learn", "glyphs"], ["train", "glyphs", "--learner", "maml", "--out", "x"]]
 )
-def test_the_command_line_fetches_before_anything_else(verb: list[str]) -> None:
+def test_a_name_to_download_that_is_none_is_refused_in_a_line(verb: list[str]) -> None:
     done = CliRunner().invoke(app, [*verb, "--backbone", "timmm:resnet18", "--download"])
     assert isinstance(done.exception, UnknownNameError | SystemExit)
     assert "no backbone is called 'timmm:'" in f"{done.exception} {done.output}"

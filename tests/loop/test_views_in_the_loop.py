@@ -13,7 +13,7 @@ import metaloop as ml
 from metaloop.archive import Archive
 from metaloop.catalogue import offered
 from metaloop.catalogue.candidates import build_learner, make_candidate
-from metaloop.catalogue.sights import with_sights
+from metaloop.catalogue.sights import in_view, with_sights
 from metaloop.catalogue.views import view_of_encoder
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import MetaloopError, ModelFileError
@@ -157,6 +157,17 @@ def test_workers_are_given_all_views(family: ClassFamily, tmp_path: Path) -> Non
     assert torch.equal(shipped.seen("blocks").store.inputs, family.sights["blocks"].inputs)
     assert shipped.seen("blocks").input_format == family.seen("blocks").input_format
     assert shipped.digest == family.digest
+
+
+def test_workers_are_given_what_an_encoder_has_made_of_a_family(
+    colours: tuple[np.ndarray, np.ndarray], blocks: Encoder, tmp_path: Path
+) -> None:
+    plain = class_family(read_arrays(*colours, name="colours", image_size=16))[0]
+    encoded = in_view(plain, view_of_encoder(blocks))
+    shipped = load_shipped(ship_family(encoded, tmp_path / "data"))
+    assert shipped.digest == encoded.digest == plain.digest
+    assert shipped.as_classes is not None
+    assert torch.equal(shipped.as_classes.store.inputs, encoded.store.inputs)
 
 
 def test_weights_that_are_others_are_refused(

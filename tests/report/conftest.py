@@ -99,6 +99,7 @@ class Bench:
         options: dict[str, Any] | None = None,
         metric: str = "accuracy",
         job: JobId | None = None,
+        view: str = "",
     ) -> str:
         """Records a candidate with one trial; returns its identity."""
         candidate = Candidate(
@@ -107,6 +108,7 @@ class Bench:
             Plan(style, learning_rate=rate),
             DataRecipe(generators=generators),
             program=program,
+            view=view,
         )
         identity = self.archive.add_candidate(candidate, parents, operator, run=self.run)
         results = () if value is None else (make_result(value, metric=metric),)

@@ -93,7 +93,8 @@ def evaluate(
             episodes=episodes, subject=subject.name, archive=archive or subject.archive,
         )  # fmt: skip
     recognised = opened.recognised
-    return Figures.of(result, None if recognised is None else dict(recognised.counts))
+    counts = None if recognised is None else dict(recognised.counts)
+    return Figures.of(result, counts, subject.model.backbones)
 
 
 def _part(name: str) -> Part:

@@ -7,10 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metaloop.api.tables import html_table
+from metaloop.core.leagues import (
+    Backbone,
+    EncoderCard,
+    backbones_sentence,
+    card_from_json,
+    card_json,
+    league_of,
+)
 from metaloop.core.records import Measure, Protocol, Result, measures_json
 from metaloop.core.strict_json import json_values
 from metaloop.report.claim import chance
-from metaloop.report.figures import figure, intervals_text, measures_text, protocol_text
+from metaloop.report.figures import figure, intervals_text, measures_text, printable, protocol_text
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,8 @@ class Figures:
     many classes (or functions) were seen. `protocol` says how it was measured. `recognised` counts
     the classes that a model has seen, by part, and those `unknown` to it: of `evaluate` only.
     `metrics` are what other metrics say of the same episodes, each with `value` and both intervals:
-    `figures.metrics["log_loss"].value`.
+    `figures.metrics["log_loss"].value`. `backbones` are the encoders that the model sees through,
+    which are its `league`.
 
     Printed they are one line: `94.1 ± 0.4 % (± 1.2 new) (1,000 episodes, 5-way 1-shot, part test,
     inductive: no batch norm)`.
@@ -37,14 +46,20 @@ class Figures:
     protocol: Protocol
     recognised: Mapping[str, int] | None = None
     metrics: Mapping[str, Measure] = field(default_factory=dict)
+    backbones: tuple[EncoderCard, ...] = ()
 
     @classmethod
-    def of(cls, result: Result, recognised: Mapping[str, int] | None = None) -> Figures:
+    def of(
+        cls,
+        result: Result,
+        recognised: Mapping[str, int] | None = None,
+        backbones: tuple[EncoderCard, ...] = (),
+    ) -> Figures:
         """Returns the figures of a recorded result."""
         return cls(
             result.metric, result.value, result.ci95, result.ci95_new, result.episodes,
             result.units, result.protocol, recognised,
-            {each.metric: each for each in result.metrics},
+            {each.metric: each for each in result.metrics}, backbones,
         )  # fmt: skip
 
     @classmethod
@@ -59,7 +74,10 @@ class Figures:
         values: dict[str, Any] = {name: content[name] for name in names}
         metrics = {name: Measure(name, **one) for name, one in content.get("metrics", {}).items()}
         recognised = content.get("recognised")
-        return cls(**values, protocol=protocol, recognised=recognised, metrics=metrics)
+        backbones = tuple(card_from_json(one) for one in content.get("backbones", ()))
+        return cls(
+            **values, protocol=protocol, recognised=recognised, metrics=metrics, backbones=backbones
+        )
 
     @property
     def ways(self) -> int:
@@ -70,6 +88,11 @@ class Figures:
     def shots(self) -> int:
         """Examples to learn a task from: of each class, where there are classes."""
         return self.protocol.shots
+
+    @property
+    def league(self) -> str:
+        """The names of the backbones, `none` without pretraining."""
+        return league_of([""], [Backbone("", card) for card in self.backbones])
 
     @property
     def result(self) -> Result:
@@ -113,6 +136,8 @@ class Figures:
                     "data_hash": how.data_hash,
                 },
                 "recognised": None if self.recognised is None else dict(self.recognised),
+                "league": self.league,
+                "backbones": [card_json(card) for card in self.backbones],
             }
         )
         return values
@@ -129,4 +154,5 @@ class Figures:
         task = f"{self.ways}-way {self.shots}-shot" if self.ways else f"{self.shots}-shot"
         row = (figure(self.result), f"{self.episodes:,}", task, self.protocol.part)
         below = [*filter(None, [measures_text(self.result)]), intervals_text(self.result)]
+        below += [printable(backbones_sentence(self.backbones))] if self.backbones else []
         return html_table(names, [row], below=". ".join(below))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import webbrowser
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -14,6 +14,13 @@ from metaloop.api.figures import Figures
 from metaloop.api.loading import estimator_of
 from metaloop.api.tables import html_table
 from metaloop.core.errors import ModelFileError
+from metaloop.core.leagues import (
+    AND,
+    EncoderCard,
+    backbones_sentence,
+    card_from_json,
+    league_words,
+)
 from metaloop.core.own import NOTHING_OWN, Own
 from metaloop.core.strict_json import json_values
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
@@ -23,7 +30,7 @@ from metaloop.report.figures import estimate, intervals_text, printable, seconds
 from metaloop.tasks.store import LeftOut
 
 _ROWS_SHOWN = 12  # of a leaderboard, beside all baselines
-COLUMNS = ("learner", "net", "how", "search", "promotion", "steps", "CPU s", "status")
+COLUMNS = ("learner", "net", "league", "how", "search", "promotion", "steps", "CPU s", "status")
 
 
 @dataclass(frozen=True)
@@ -34,13 +41,16 @@ class Leaderboard(Sequence[Mapping[str, Any]]):
     """
 
     rows: tuple[Mapping[str, Any], ...]
+    offered: bool = False  # whether there were backbones: then a column says who has one
 
     @overload
     def __getitem__(self, index: int) -> Mapping[str, Any]: ...
     @overload
     def __getitem__(self, index: slice) -> Leaderboard: ...
     def __getitem__(self, index: int | slice) -> Mapping[str, Any] | Leaderboard:
-        return Leaderboard(self.rows[index]) if isinstance(index, slice) else self.rows[index]
+        if isinstance(index, slice):
+            return Leaderboard(self.rows[index], self.offered)
+        return self.rows[index]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -54,20 +64,25 @@ class Leaderboard(Sequence[Mapping[str, Any]]):
 
     def _repr_html_(self) -> str:
         """The best rows and all baselines as a table."""
-        return html_table(COLUMNS, self.table)
+        return html_table(self.columns, self.table)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the table's columns; `league` is one where backbones were on offer."""
+        return tuple(name for name in COLUMNS if self.offered or name != "league")
 
     @property
     def table(self) -> list[tuple[str, ...]]:
-        """The best rows and all baselines in words, in the columns `COLUMNS`."""
+        """The best rows and all baselines in words, in those columns."""
         return [
-            _cells(row)
+            tuple(_cells(row)[name] for name in self.columns)
             for place, row in enumerate(self.rows)
             if place < _ROWS_SHOWN or row["baseline"]
         ]
 
     def _named(self) -> Iterator[list[tuple[str, str]]]:
         for cells in self.table:
-            yield [pair for pair in zip(COLUMNS, cells, strict=True) if pair[1] != "-"]
+            yield [pair for pair in zip(self.columns, cells, strict=True) if pair[1] != "-"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -122,12 +137,14 @@ class LearnResult:
     def test(self) -> Figures | None:
         """What the model has on classes that the run had never seen; None if it was interrupted."""
         found = self.content["test"]
-        return None if found is None else Figures.from_json(found)
+        if found is None:
+            return None
+        return replace(Figures.from_json(found), backbones=self.backbones)
 
     @cached_property
     def leaderboard(self) -> Leaderboard:
         """The candidates, the best first."""
-        return Leaderboard(tuple(self.content["leaderboard"]))
+        return Leaderboard(tuple(self.content["leaderboard"]), bool(self.content["backbones"]))
 
     @property
     def cpu_seconds(self) -> float:
@@ -158,8 +175,22 @@ class LearnResult:
         """The claim and the leaderboard."""
         below = intervals_text(self.test.result) if self.test else ""
         cost = f"{seconds(self.cpu_seconds)} CPU-seconds, in {self.out}"
-        below = " ".join(part for part in (below, self.content["certainty"], cost) if part)
-        return html_table(COLUMNS, self.leaderboard.table, self._headline, below)
+        said = (below, self.content["certainty"], self.league, cost)
+        below = " ".join(part for part in said if part)
+        board = self.leaderboard
+        return html_table(board.columns, board.table, self._headline, below)
+
+    @property
+    def backbones(self) -> tuple[EncoderCard, ...]:
+        """The encoders that the chosen learner sees inputs through, of all that were on offer."""
+        best = self.content["best"]
+        names = best["league"].split(AND) if best else []
+        return tuple(card_from_json(e) for e in self.content["backbones"] if e["name"] in names)
+
+    @property
+    def league(self) -> str:
+        """In words, the league of the chosen learner and its backbones; "" if none were offered."""
+        return printable(backbones_sentence(self.backbones)) if self.content["backbones"] else ""
 
     @property
     def _headline(self) -> str:
@@ -169,19 +200,20 @@ class LearnResult:
         return printable(f"{who}{found}")
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
     options = ", ".join(f"{name} {value}" for name, value in row["options"].items())
-    cells = (
-        row["learner"] + (f" ({options})" if options else ""),
-        row["net"],
-        "baseline" if row["baseline"] else row["operator"],
-        figure_text(row["search"]),
-        figure_text(row["promotion"]),
-        f"{row['steps']:,}",
-        f"{row['cpu_seconds']:,.1f}",
-        row["status"],
-    )
-    return tuple(printable(cell) for cell in cells)
+    cells = {
+        "learner": row["learner"] + (f" ({options})" if options else ""),
+        "net": row["net"],
+        "league": league_words(row["league"]),
+        "how": "baseline" if row["baseline"] else row["operator"],
+        "search": figure_text(row["search"]),
+        "promotion": figure_text(row["promotion"]),
+        "steps": f"{row['steps']:,}",
+        "CPU s": f"{row['cpu_seconds']:,.1f}",
+        "status": row["status"],
+    }
+    return {name: printable(cell) for name, cell in cells.items()}
 
 
 def figure_text(figures: Mapping[str, Any] | None) -> str:

@@ -47,6 +47,7 @@ def learn(
     view: str | None = None,
     speaker_pattern: str | None = None,
     backbone: str | Encoder = AUTO,
+    download: bool = False,
     also: Sequence[str | Path] = (),
     archive: str | Path | None = None,
     workers: int | None = None,
@@ -81,8 +82,8 @@ def learn(
         folder = _folder(data, out, resume, workers)
         events = _events(
             data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
-            options=DataOptions(*asked, speaker_pattern), also=also, archive=archive, net=net,
-            workers=workers, resume=resume, candidates=candidates, generates=generates,
+            options=DataOptions(*asked, download, speaker_pattern), also=also, archive=archive,
+            net=net, workers=workers, resume=resume, candidates=candidates, generates=generates,
             settings=settings, executor=executor, stop=lambda: stop() or stopper(),
             tell=lambda done, of: shown.status(f"encoded {done:,} of {of:,} examples"),
         )  # fmt: skip
@@ -109,6 +110,7 @@ def stream(
     view: str | None = None,
     speaker_pattern: str | None = None,
     backbone: str | Encoder = AUTO,
+    download: bool = False,
     also: Sequence[str | Path] = (),
     archive: str | Path | None = None,
     workers: int | None = None,
@@ -128,7 +130,8 @@ def stream(
     new folder, by default `runs/NAME-1`, -2, ...; one in which nothing could be tried is removed.
     `backbone`: the frozen encoders that inputs may be seen through, too: `auto` (those installed),
     `none`, a name or a path as in `metaloop list backbones` (inputs are then seen through it
-    alone), or an encoder of your own. `also`: further data to learn from, if it helps. `archive`:
+    alone), or an encoder of your own; `download`: its weights may be fetched where they are not on
+    this machine. `also`: further data to learn from, if it helps. `archive`:
     that of earlier runs, to start from what they found. `net`: a module of your own. `candidates`:
     what the race starts with instead of the catalogue's. `generates` leaves parts of the loop out,
     `settings` are other numbers to go by, for experiments. `executor`: what runs the jobs instead
@@ -143,7 +146,7 @@ def stream(
     """
     folder = _folder(data, out, resume, workers)
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
-    options = DataOptions(*asked, speaker_pattern)
+    options = DataOptions(*asked, download, speaker_pattern)
     yield from _events(
         data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
         options=options, also=also, archive=archive, workers=workers, resume=resume, net=net,

@@ -10,6 +10,7 @@ from typing import Any
 from metaloop.api.figures import Figures
 from metaloop.api.loading import estimator_of
 from metaloop.api.tables import html_table
+from metaloop.core.leagues import card_json
 from metaloop.core.strict_json import json_values
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.modelfile import TrainingRecord
@@ -78,6 +79,8 @@ class TrainResult:
                 "model": None if self.out is None else str(self.out),
                 "learner": candidate.learner.name,
                 "net": candidate.net.name,
+                "league": self.trained.league,
+                "backbones": [card_json(card) for card in self.trained.backbones],
                 "steps": self.steps,
                 "wall_seconds": self.wall_seconds,
                 "cpu_seconds": self.cpu_seconds,

@@ -50,6 +50,7 @@ def train(
     view: str | None = None,
     speaker_pattern: str | None = None,
     backbone: str | Encoder = NONE,
+    download: bool = False,
     strict: bool = False,
     resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
@@ -61,8 +62,9 @@ def train(
     whole candidate, or a black box of your own; `net` a name of `metaloop.NETS`, a module, or None
     for what suits the data. `backbone`: the encoder that inputs are seen through, a name as in
     `metaloop list backbones`, or one of your own; `auto`: none or one of those installed, whichever
-    tells classes of `search` apart best untrained. `out`: the file to write; meanwhile `OUT.state`
-    keeps the state, for `resume`. The rest is as in `learn`; `DivergenceError` if training fails.
+    tells classes of `search` apart best untrained. `download`: its weights may be fetched. `out`:
+    the file to write; meanwhile `OUT.state` keeps the state, for `resume`. The rest is as in
+    `learn`; `DivergenceError` if training fails.
 
     >>> import metaloop as ml
     >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)
@@ -80,7 +82,7 @@ def train(
         shown.status(f"reading {data_name(data)}")
         events = train_model(
             data, learner, budget=limit, net=net, ways=ways, shots=shots, queries=queries,
-            seed=seed, options=DataOptions(*asked, speaker_pattern), checkpoint=state,
+            seed=seed, options=DataOptions(*asked, download, speaker_pattern), checkpoint=state,
             resume=resume, stop=lambda: stop() or stopper(),
         )  # fmt: skip
         result = _followed(events, shown, stopper, path, limit.wall_seconds)
@@ -108,7 +110,7 @@ def _followed(
             model = event.model
             if search is not None and not event.interrupted:  # it is of the final weights
                 model = model.with_results(search)
-            figures = None if search is None else Figures.of(search)
+            figures = None if search is None else Figures.of(search, None, model.backbones)
             return TrainResult(model, figures, event.interrupted, out, left_out)
         if isinstance(event, DataRead):
             stopper.can_save, left_out = True, event.left_out

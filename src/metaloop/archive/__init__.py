@@ -8,6 +8,7 @@ from metaloop.archive.archive import Archive
 from metaloop.archive.comparing import content
 from metaloop.archive.environment import describe_environment
 from metaloop.archive.lock import file_lock, run_lock
+from metaloop.archive.offering import add_backbones, backbones_in, is_offering
 from metaloop.archive.stored import (
     Artefact,
     ArtefactId,
@@ -45,8 +46,11 @@ __all__ = [
     "StoredTrial",
     "StoredVerdict",
     "TrialId",
+    "add_backbones",
+    "backbones_in",
     "content",
     "describe_environment",
     "file_lock",
+    "is_offering",
     "run_lock",
 ]

@@ -193,17 +193,6 @@ def open_backbone(name: str, *, takes: str = "images", download: bool = False) -
     return entry.open(argument, side, download)
 
 
-def fetch_backbones(names: str) -> None:
-    """Has the weights of these backbones (names with commas between) in the user's cache then.
-
-    Raises what `open_backbone` raises; `auto` and `none` need nothing.
-    """
-    for name in filter(None, (each.strip() for each in names.split(","))):
-        if name not in ("auto", "none"):
-            entry = BACKBONES.get(name.partition(":")[0])
-            open_backbone(name, takes=entry.takes if entry else "images", download=True)
-
-
 def _kind_of_path(path: str) -> str:
     """Which source a file or folder belongs to; nothing where it is neither."""
     file = Path(path.partition("#")[0]).expanduser()

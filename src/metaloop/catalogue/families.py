@@ -11,7 +11,7 @@ from typing import Any
 
 from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.features import Tell
-from metaloop.catalogue.offered import NONE, offered
+from metaloop.catalogue.offered import AUTO, NONE, offered
 from metaloop.catalogue.sights import in_view, seen_as
 from metaloop.catalogue.views import detail_of, own_format
 from metaloop.core.encoder import Encoder
@@ -80,8 +80,9 @@ class DataOptions:
     `image_size`, `classes_at` and `value_range` are for folders and images, `columns` for tables
     and data frames, as in `tasks.readers.read`; `view` is a name of the table of views (None: what
     is best on `search`); `backbone`: the frozen encoders that inputs may be seen through: `none`,
-    `auto` (those installed), names, or an encoder. `split_seed` deals the classes; `strict` leaves
-    nothing out in silence. `speaker_pattern` tells who speaks in a recording by its path.
+    `auto` (those installed), names, or an encoder; `download`: their weights may be fetched where
+    they are not on this machine. `split_seed` deals the classes; `strict` leaves nothing out in
+    silence. `speaker_pattern` tells who speaks in a recording by its path.
     """
 
     image_size: int | None = None
@@ -92,6 +93,7 @@ class DataOptions:
     view: str | None = None
     strict: bool = False
     backbone: str | Encoder = NONE
+    download: bool = False
     speaker_pattern: str | None = None
 
 
@@ -131,8 +133,10 @@ def open_data(
     Names win over paths; write `./glyphs` for a folder of that name. Raises `DataError`.
     """
     if isinstance(data, TaskFamily):
+        _check_seen_as_is(data.name, options)
         return OpenedData(data, "a family")
     if isinstance(data, str) and data == "sinusoid":
+        _check_seen_as_is(data, options)
         return OpenedData(SinusoidFamily(), FAMILIES["sinusoid"].summary)
     own = None if input_format is None else own_format(view, input_format)
     features = features or (() if own is None else own.columns)
@@ -144,14 +148,14 @@ def open_data(
             features=features,
         )  # fmt: skip
     else:
-        named = offered(options.backbone, "images") if _may_be_images(data) else ()
+        asked = options.backbone if _may_be_images(data) else NONE
+        named = offered(asked, "images", download=options.download)
         sides = [detail, detail_of(view), *(encoder.card.size for encoder in named)]
         reading = _read(data, options, own, max(sides), features)
     if view is None:
         _check_shape(reading, input_format)
     if reading.store.values is not None:
-        if view is not None or options.view is not None:
-            raise DataError(f"{reading.name} is seen as it is; leave --view away")
+        _check_seen_as_is(reading.name, options, view)
         groups, left_out, known = group_family(
             reading, split_seed=options.split_seed, parts=parts, seen=seen,
             input_format=input_format,
@@ -190,9 +194,19 @@ def _in_classes(
     if view is not None:
         family = in_view(family, view, tell)
     else:
-        family, told = seen_as(family, options.view, options.backbone, tell)
+        family, told = seen_as(
+            family, options.view, options.backbone, tell, download=options.download
+        )
     notes = (*reading.notes, *told)
     return OpenedData(family, reading.kind, left_out, notes, recognised)
+
+
+def _check_seen_as_is(name: str, options: DataOptions, view: FittedView | None = None) -> None:
+    """Raises `DataError` if other views were asked for where there is only one."""
+    if view is not None or options.view is not None:
+        raise DataError(f"{name} is seen as it is; leave --view away")
+    if options.backbone not in (NONE, AUTO):
+        raise DataError(f"{name} is seen as it is; use --backbone none")
 
 
 def _may_be_images(data: str | Path) -> bool:

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from metaloop.catalogue.backbones import installed, open_backbone
+from metaloop.catalogue.backbones import BACKBONES, installed, open_backbone
+from metaloop.core.columns import kind_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import InputError
+from metaloop.tasks.family import TaskFamily
 
 NONE, AUTO = "none", "auto"
+
+
+def on_offer(family: TaskFamily) -> list[dict[str, str]]:
+    """Returns what `auto` offers a family that was read: `name`, `licence` and `knows` of each.
+
+    Cheap: nothing is opened for it.
+    """
+    classes = family.as_classes
+    if classes is None:
+        return []
+    store = classes.store if classes.raw is None else classes.raw
+    return [
+        {"name": name, "licence": BACKBONES[name].licence, "knows": BACKBONES[name].knows}
+        for name in installed(kind_of(store.inputs))
+    ]
 
 
 def name_of_backbone(backbone: str | Encoder) -> str | None:

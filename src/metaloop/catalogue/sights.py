@@ -20,6 +20,7 @@ from metaloop.catalogue.offered import AUTO, NONE, offered
 from metaloop.catalogue.views import (
     ENCODER,
     VIEWS,
+    cards_of,
     fitted,
     fitting_views,
     needs_view,
@@ -32,6 +33,7 @@ from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError
 from metaloop.core.fitted_view import AS_IS, FittedView
 from metaloop.core.inputs import InputFormat
+from metaloop.core.leagues import Backbone, described_card
 from metaloop.core.records import PARTS, Candidate, Choice, Part, Plan
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.evaluation import evaluate
@@ -73,7 +75,12 @@ def seen_family(family: ClassFamily, name: str | None = None) -> tuple[ClassFami
 
 
 def seen_as(
-    family: ClassFamily, view: str | None, backbone: str | Encoder, tell: Tell | None = None
+    family: ClassFamily,
+    view: str | None,
+    backbone: str | Encoder,
+    tell: Tell | None = None,
+    *,
+    download: bool = False,
 ) -> tuple[ClassFamily, tuple[str, ...]]:
     """Returns a family as it was read in the views that it may be seen in, and what to say of them.
 
@@ -88,7 +95,7 @@ def seen_as(
         raise DataError("inputs are seen through a backbone or in a view; leave one away")
     if named and kind in ("vectors", ""):
         raise DataError(f"{family.name} is seen as it is; use --backbone none")
-    encoders = offered(backbone, kind)
+    encoders = offered(backbone, kind, download=download)
     if named and not encoders:
         raise DataError(f"{family.name} has {kind}, the backbone is for others; use another")
     told: list[str] = []
@@ -100,7 +107,7 @@ def seen_as(
         told = [said]
     elif view is not None:
         raise DataError(f"{family.name} is seen as it is; leave --view away")
-    told += [f"inputs are seen through {described_encoder(each)}, too" for each in encoders]
+    told += [f"inputs are seen through {described_card(each.card)}, too" for each in encoders]
     return with_sights(family, [view_of_encoder(each) for each in encoders], tell), tuple(told)
 
 
@@ -109,7 +116,7 @@ def encoded_family(
 ) -> tuple[ClassFamily, str]:
     """Returns the family seen through an encoder alone, and what to say of it."""
     whole = in_view(family, view_of_encoder(encoder), tell)
-    return whole, f"inputs are seen through {described_encoder(encoder)}"
+    return whole, f"inputs are seen through {described_card(encoder.card)}"
 
 
 def in_view(family: ClassFamily, view: FittedView, tell: Tell | None = None) -> ClassFamily:
@@ -149,6 +156,15 @@ def further_views(family: TaskFamily) -> list[FittedView]:
     return [] if classes is None else [sight.view for sight in classes.sights.values()]
 
 
+def backbones_of(family: TaskFamily) -> tuple[Backbone, ...]:
+    """Returns the encoders that a family may be seen through, its own view's first."""
+    classes = family.as_classes
+    if classes is None:
+        return ()
+    views = {"": classes.view, **{name: sight.view for name, sight in classes.sights.items()}}
+    return tuple(Backbone(name, card) for name, view in views.items() for card in cards_of(view))
+
+
 def best_view(family: TaskFamily, spec: TaskSpec) -> str:
     """Returns the view in which nearest class means are right most often on `search`.
 
@@ -186,13 +202,6 @@ def _format_of(view: FittedView, store: Store, family: ClassFamily) -> InputForm
     measured = measure_format(store, family.parts["train"])
     named = view.choice.name == ENCODER
     return replace(measured, encoder=name_of(view)) if named else measured
-
-
-def described_encoder(encoder: Encoder) -> str:
-    """Returns an encoder in words: `lite0 at 96 pixels (1280 features, trained on ImageNet-1k)`."""
-    card = encoder.card
-    size = f" at {card.size} pixels" if card.size else ""
-    return f"{card.name}{size} ({card.features} features, trained on {card.knows})"
 
 
 def _accuracy(family: ClassFamily, view: FittedView) -> float:

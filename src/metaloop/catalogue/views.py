@@ -8,7 +8,7 @@ views a family is seen in is chosen in `sights.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, cast
@@ -28,8 +28,15 @@ from metaloop.core.columns import (
     pieces_of,
     take,
 )
-from metaloop.core.encoder import Encoder
-from metaloop.core.errors import DataError, ModelFileError, unknown_name
+from metaloop.core.conforming import conforming
+from metaloop.core.encoder import Encoder, EncoderCard
+from metaloop.core.errors import (
+    DataError,
+    MetaloopError,
+    ModelFileError,
+    UnknownNameError,
+    unknown_name,
+)
 from metaloop.core.fitted_view import AS_IS, BESIDE, FittedView, key_of
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
@@ -44,6 +51,7 @@ _MOST_BYTES = 1 << 30  # of all examples in a view
 _MOST_FEATURES, _LEAST_FEATURES = 2048, 256
 _MOST_OF_ENCODER = 1 << 16
 _FITTING_EXAMPLES = 50_000
+_LARGEST_SIDE = 2048  # pixels of images for encoders
 
 Assets = dict[str, Tensor]
 Expected = dict[str, tuple[tuple[int, ...], torch.dtype]]
@@ -115,14 +123,14 @@ def view_entry(name: str) -> ViewEntry:
 def view_of_encoder(encoder: Encoder) -> FittedView:
     """Returns the view that is this encoder's features; it keeps the encoder at hand."""
     card = encoder.card
-    options = {
-        "name": card.name,
-        "takes": card.takes,
-        "weights": card.weights,
-        "size": card.size,
-        "features": card.features,
-    }
-    return FittedView(Choice(ENCODER, options), encoders={key_of(card.name, card.weights): encoder})
+    at_hand = {key_of(card.name, card.weights): encoder}
+    return FittedView(Choice(ENCODER, dict(vars(card))), encoders=at_hand)
+
+
+def cards_of(view: FittedView | None) -> tuple[EncoderCard, ...]:
+    """Returns what is known of the encoders of a view, as it was when the view was made."""
+    pieces = () if view is None else view.pieces
+    return tuple(EncoderCard(**p.choice.options) for p in pieces if p.choice.name == ENCODER)
 
 
 def takes(view: FittedView) -> str:
@@ -172,7 +180,7 @@ def check_view(view: FittedView, input_format: InputFormat) -> Expected:
     features: Any = view.choice.options.get("features")
     known = {"features"}
     if view.choice.name == ENCODER:
-        known, most = {"name", "takes", "weights", "size", "features"}, _MOST_OF_ENCODER
+        known, most = {each.name for each in fields(EncoderCard)}, _MOST_OF_ENCODER
         expected: Expected = {}
     elif view.choice.name in VIEWS:
         entry = VIEWS[view.choice.name]
@@ -217,21 +225,33 @@ def _check_beside(view: FittedView, input_format: InputFormat) -> Expected:
 
 
 def _check_encoder(choice: Choice) -> None:
-    kinds = {"name": str, "takes": str, "weights": str, "size": int, "features": int}
-    for option, kind in kinds.items():
-        if type(choice.options[option]) is not kind:
-            raise ModelFileError(f"the model file is damaged: its encoder has no {option}")
+    try:
+        card = conforming(EncoderCard(**choice.options))
+    except TypeError as error:
+        raise ModelFileError(f"the model file is damaged: {error}") from error
+    if not 0 <= card.size <= _LARGEST_SIDE:
+        raise ModelFileError(
+            f"a backbone sees images of up to {_LARGEST_SIDE} pixels, got {card.size}"
+        )
 
 
 def encoder_of(view: FittedView) -> Encoder:
     """Returns the encoder of a view, opened by its name where it is not at hand.
 
-    Raises `MetaloopError` if it is not installed, and `ModelFileError` if its weights are others.
+    Raises `ModelFileError` if it is not installed, or if its weights are others.
     """
     name, weights = view.choice.options["name"], view.choice.options["weights"]
     if key_of(name, weights) in view.encoders:
         return view.encoders[key_of(name, weights)]
-    encoder: Encoder = _opened(name, view.choice.options["takes"])
+    try:
+        encoder: Encoder = _opened(name, view.choice.options["takes"])
+    except UnknownNameError as error:
+        raise ModelFileError(
+            f"the model sees its inputs through a backbone that is not here: {error} One of your "
+            "own is given from Python: metaloop.load(path, backbone=...)"
+        ) from error
+    except MetaloopError as error:
+        raise ModelFileError(f"the model sees its inputs through '{name}': {error}") from error
     if encoder.card.weights != weights:
         raise ModelFileError(
             f"the model sees its inputs through '{name}' with the weights {weights}, those here "

@@ -21,7 +21,7 @@ def cite(
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Print BibTeX of the methods behind a model, or of all that a run tried."""
+    """Print BibTeX of the methods and backbones behind a model, or of all that a run tried."""
     citations = _of_run(target) if target.is_dir() else _of_model(target)
     distinct = list({_key(citation): citation for citation in reversed(citations)}.values())[::-1]
     if as_json:
@@ -37,8 +37,8 @@ def _of_model(path: Path) -> list[str]:
 
 
 def _of_run(folder: Path) -> list[str]:
-    """The model's methods first, then those of every candidate in the archive."""
-    from metaloop.archive import Archive
+    """The model's methods first, then those of all candidates, then the backbones on offer."""
+    from metaloop.archive import Archive, backbones_in
     from metaloop.catalogue import LEARNERS
     from metaloop.catalogue.candidates import learner_class
 
@@ -51,7 +51,9 @@ def _of_run(folder: Path) -> list[str]:
     if archive_file.exists():
         with Archive.open(archive_file, read_only=True) as archive:
             names = dict.fromkeys(c.candidate.learner.name for c in archive.candidates())
+            backbones = backbones_in(archive.artefacts())
         found += [learner_class(name).citation for name in names if name in LEARNERS]
+        found += [each.card.citation for each in backbones if each.card.citation]
     return found
 
 

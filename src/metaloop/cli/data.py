@@ -47,6 +47,7 @@ def data(
 
 def describe(opened: OpenedData) -> dict[str, Any]:
     """Returns what `--json` prints: counts are 0 and parts empty where tasks are not classes."""
+    from metaloop.catalogue.offered import on_offer
     from metaloop.tasks.describing import facts_of
 
     family = opened.family
@@ -64,6 +65,7 @@ def describe(opened: OpenedData) -> dict[str, Any]:
         "published_split": False,
         "parts": {},
         "largest_ways": {},
+        "backbones": on_offer(family),
         "understood": list(opened.notes),
         "left_out": [vars(item) for item in opened.left_out],
     }
@@ -112,6 +114,9 @@ def _print(report: Mapping[str, Any]) -> None:
         print(f"--ways    at most {largest}")
     if "rows_per_group" in report:
         _print_groups(report)
+    for each in report["backbones"]:
+        told = f"trained on {each['knows']}, licence {each['licence']}"
+        print(f"backbone  {each['name']} ({told}) is on offer; --backbone none leaves it out")
     for note in report["understood"]:
         print(f"read so   {note}")
     total = sum(item["count"] for item in report["left_out"])

@@ -53,7 +53,8 @@ def evaluate(
     their parts; all others are test.
     """
     from metaloop.api import evaluate as figures_of
-    from metaloop.report.figures import intervals_text, measures_text
+    from metaloop.core.leagues import backbones_sentence
+    from metaloop.report.figures import intervals_text, measures_text, printable
 
     figures = figures_of(
         model, data, part=part, ways=ways, shots=shots, queries=queries, episodes=episodes,
@@ -68,6 +69,8 @@ def evaluate(
     if figures.metrics:
         print(measures_text(figures.result))
     print(intervals_text(figures.result))
+    if figures.backbones:
+        print(printable(backbones_sentence(figures.backbones)))
     if figures.recognised is not None:
         print(_recognised(figures.recognised))
 

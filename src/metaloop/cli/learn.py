@@ -63,7 +63,6 @@ def learn(
     from metaloop.api import Interrupted
     from metaloop.api import learn as learn_from
 
-    options.fetch(backbone, download)
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
@@ -72,7 +71,8 @@ def learn(
     try:
         run, code = learn_from(
             data, out=out, strict=strict, resume=resume, progress=not quiet, backbone=backbone,
-            value_range=options.value_range(value_range), columns=options.columns(columns), **asked,
+            download=download, value_range=options.value_range(value_range),
+            columns=options.columns(columns), **asked,
         ), 0  # fmt: skip
     except Interrupted as stop:
         run, code = stop.result, stop.exit_code
@@ -91,10 +91,10 @@ def _unusual(backbone: str) -> str | None:
 
 
 def _print(run: LearnResult) -> None:
-    from metaloop.api.learned import COLUMNS
     from metaloop.report.figures import intervals_text, measures_text
 
-    print_table(COLUMNS, run.leaderboard.table, numbers=("search", "promotion", "steps", "CPU s"))
+    board = run.leaderboard
+    print_table(board.columns, board.table, numbers=("search", "promotion", "steps", "CPU s"))
     best, model, test = run.content["best"], str(run.path), run.test
     assert test is not None
     print(f"\n{best['learner']} / {best['net']}: {test}")
@@ -102,6 +102,8 @@ def _print(run: LearnResult) -> None:
         print(measures_text(test.result))
     print(intervals_text(test.result))
     print(run.content["certainty"])
+    if run.league:
+        print(run.league)
     if test.better_than_chance is False:
         print(f"no better than chance ({test.chance:.1%})")
     if "digits" in run.content:

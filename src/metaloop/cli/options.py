@@ -183,11 +183,3 @@ def value_range(text: str | None) -> tuple[float, float] | None:
             f"--value-range takes the numbers of black and of white, such as 0..4095; got {text!r}"
         )
     return low, high
-
-
-def fetch(backbone: str, download: bool) -> None:
-    """Has the weights of a backbone on this machine then, if that is asked for."""
-    if download:
-        from metaloop.catalogue.backbones import fetch_backbones  # lazy: torch
-
-        fetch_backbones(backbone)

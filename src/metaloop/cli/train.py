@@ -47,7 +47,6 @@ def train(
     from metaloop.api import train as train_on
     from metaloop.report.figures import figure
 
-    options.fetch(backbone, download)
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
     asked |= {"image_size": image_size, "classes_at": classes_at, "view": view}
@@ -56,7 +55,8 @@ def train(
     try:
         trained = train_on(
             data, out=out, strict=strict, resume=resume, progress=not quiet,
-            value_range=options.value_range(value_range), columns=options.columns(columns), **asked,
+            download=download, value_range=options.value_range(value_range),
+            columns=options.columns(columns), **asked,
         )  # fmt: skip
     except Interrupted as stop:
         trained, code = stop.result, stop.exit_code

@@ -8,33 +8,13 @@ weights themselves.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from metaloop.core.columns import Taken
+from metaloop.core.leagues import EncoderCard
 
-
-@dataclass(frozen=True)
-class EncoderCard:
-    """What is known of an encoder.
-
-    `name` is how `--backbone` names it (`lite0`, `timm:resnet18`, `onnx:net.onnx`), `takes` the
-    kind of raw inputs: `images`, `texts` or `recordings`. `size`: the side in pixels of the images
-    that it sees, 0 where there is none. `weights` are 16 hexadecimal digits of the SHA-256 of its
-    weights, in whatever file they lie. `knows` says what it was trained on, as far as is known
-    (`ImageNet-1k`): classes of that are not new to it. `licence` is an SPDX name, or "unknown".
-    """
-
-    name: str
-    takes: str
-    features: int
-    weights: str
-    size: int = 0
-    version: str = ""
-    licence: str = "unknown"
-    knows: str = "unknown"
-    citation: str = field(default="", repr=False)
+__all__ = ["Encoder", "EncoderCard"]
 
 
 class Encoder(ABC):

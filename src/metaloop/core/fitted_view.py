@@ -8,12 +8,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
 from metaloop.core.column_content import hash_into
 from metaloop.core.encoder import Encoder
 from metaloop.core.records import Choice
+
+TOLD = ("version", "licence", "knows", "citation")  # of an encoder: nothing is seen otherwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +33,8 @@ class FittedView:
     @property
     def identity(self) -> str:
         """16 hexadecimal digits, equal for what sees the same in everything."""
-        sha = hashlib.sha256(f"{self.choice.name}{sorted(self.choice.options.items())}".encode())
+        deciding = _deciding(self.choice.options)
+        sha = hashlib.sha256(f"{self.choice.name}{deciding}".encode())
         hash_into(sha, dict(self.assets))
         return sha.hexdigest()[:16]
 
@@ -51,6 +55,13 @@ class FittedView:
             )
             for place, each in enumerate(self.choice.options["of"])
         )
+
+
+def _deciding(options: Any) -> Any:
+    """Options without what is only told."""
+    if isinstance(options, Mapping):
+        return sorted((k, _deciding(v)) for k, v in options.items() if k not in TOLD)
+    return [_deciding(each) for each in options] if isinstance(options, list | tuple) else options
 
 
 BESIDE = "beside"  # the view that is others beside each other; they are in its options

@@ -15,10 +15,13 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from metaloop.core.leagues import AND
 from metaloop.core.strict_json import checked_json
 
 Part = Literal["train", "search", "promotion", "test"]
 PARTS: tuple[Part, ...] = ("train", "search", "promotion", "test")
+
+OWN = "own"  # what a family's own view is called beside others
 
 # Of a field that version 1 of files lacks: it is not written where it has its default.
 _LATER = {"later": True}
@@ -96,6 +99,11 @@ class Candidate:
     def identity(self) -> str:
         """A hash of everything that defines the candidate, 16 hexadecimal digits."""
         return hashlib.sha256(_canonical(_chosen(self)).encode()).hexdigest()[:16]
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The views that it sees inputs in, by name: "" is the family's own."""
+        return tuple("" if name == OWN else name for name in self.view.split(AND))
 
     @property
     def label(self) -> str:

@@ -65,7 +65,10 @@ class _SightCard:
 
 @dataclass(frozen=True)
 class _Card:
-    """What is known of a family besides its tensors; those of `sinusoid` have none."""
+    """What is known of a family besides its tensors; those of `sinusoid` have none.
+
+    `identity` is that of what was read, where inputs are what an encoder has made of it.
+    """
 
     version: int
     kind: _Kind
@@ -75,6 +78,7 @@ class _Card:
     polarity: Literal["as_is", "ink"] = "as_is"
     input_format: InputFormat | None = None
     sights: tuple[_SightCard, ...] = field(default=(), metadata={"later": True})
+    identity: str | None = field(default=None, metadata={"later": True})
 
 
 def can_be_shipped(family: TaskFamily) -> bool:
@@ -157,6 +161,7 @@ def _card(family: TaskFamily) -> _Card:
         stored.store.polarity,
         family.input_format,
         _sight_cards(stored),
+        stored.store.identity,
     )
 
 
@@ -224,7 +229,10 @@ def mapped_inputs(path: Path) -> Tensor:
 def _with_tensors(card: _Card, folder: Path) -> ClassFamily | GroupFamily:
     index = _mapped(folder / _INDEX)
     inputs = from_tensors(_mapped(folder / _INPUTS), "inputs")
-    store = Store(inputs, index["targets"], card.classes, card.polarity, index.get("values"))
+    store = Store(
+        inputs, index["targets"], card.classes, card.polarity, index.get("values"),
+        identity=card.identity,
+    )  # fmt: skip
     parts: Mapping[Any, Any] = {part: index[part].numpy() for part in PARTS}
     if card.kind == "groups":
         return GroupFamily(card.name, store, parts, card.input_format)

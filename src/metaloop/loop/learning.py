@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from metaloop.archive import Archive
+from metaloop.archive import Archive, add_backbones
 from metaloop.catalogue.families import (
     AS_IT_IS,
     DataOptions,
@@ -27,6 +27,7 @@ from metaloop.catalogue.families import (
 )
 from metaloop.catalogue.features import Tell
 from metaloop.catalogue.offered import name_of_backbone
+from metaloop.catalogue.sights import backbones_of
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.records import Candidate
 from metaloop.engine.devices import best_device
@@ -189,6 +190,7 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
             check_same_views(records, earlier, opened.family)
             for data_set in data_sets:
                 records.add_data_set(data_set)
+            add_backbones(records, number, backbones_of(opened.family))
             run = Run(
                 asked.out, records, number, asked.budget, asked.seed, family, spec, stop,
                 (*earlier.tries, number), earlier.wall, earlier.cpu,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from metaloop.catalogue.programs import program_name
+from metaloop.catalogue.sights import backbones_of
+from metaloop.core.leagues import Backbone, backbones_json, league_of
 from metaloop.core.metrics import ACCURACY
 from metaloop.core.objective import metric, objective
 from metaloop.core.records import Result
@@ -26,13 +29,15 @@ def summary(
     run: Run, population: Population, judge: Judge, status: str, reading_seconds: float
 ) -> dict[str, Any]:
     """Returns the report without what `test` said: JSON values."""
+    backbones = backbones_of(run.family)
     report: dict[str, Any] = {
         "status": status,
         "model": str(run.model_path) if run.model_path.exists() else None,
         "archive": str(run.folder / ARCHIVE_NAME),
         "best": None,
         "test": None,
-        "leaderboard": leaderboard(population),
+        "leaderboard": leaderboard(population, backbones),
+        "backbones": backbones_json(backbones),
         "certain": judge.certain,
         "certainty": judge.certainty,
         "rounds": judge.rounds,
@@ -42,11 +47,15 @@ def summary(
     }
     if judge.incumbent is not None:
         reason = judge.reasons[-1] if judge.reasons else "it had no rival"
-        report["best"] = {**row(*judge.incumbent), "certain": judge.certain, "reason": reason}
+        report["best"] = {
+            **row(*judge.incumbent, backbones),
+            "certain": judge.certain,
+            "reason": reason,
+        }
     return report
 
 
-def leaderboard(population: Population) -> list[dict[str, Any]]:
+def leaderboard(population: Population, backbones: Sequence[Backbone]) -> list[dict[str, Any]]:
     """Returns a row per candidate, promoted ones first, then by what the loop orders them by.
 
     That is the mean over the tasks they were measured on; rows show the task that was asked for.
@@ -61,7 +70,8 @@ def leaderboard(population: Population) -> list[dict[str, Any]]:
     rows = sorted(standing.values(), key=lambda pair: _place(pair[1]))
     kept = [pair for pair in rows if pair[0].kind == "baselines"]
     others = [pair for pair in rows if pair[0].kind != "baselines"][:_LONGEST_LEADERBOARD]
-    return [row(*pair) for pair in sorted([*kept, *others], key=lambda pair: _place(pair[1]))]
+    shown = sorted([*kept, *others], key=lambda pair: _place(pair[1]))
+    return [row(*pair, backbones) for pair in shown]
 
 
 def _stands_before(head: Head, other: Head) -> bool:
@@ -70,13 +80,14 @@ def _stands_before(head: Head, other: Head) -> bool:
     return head.merit >= other.merit
 
 
-def row(node: Node, head: Head) -> dict[str, Any]:
-    """Returns what a table says of a candidate."""
+def row(node: Node, head: Head, backbones: Sequence[Backbone]) -> dict[str, Any]:
+    """Returns what a table says of a candidate; `backbones` are those on offer."""
     candidate = head.candidate
     return {
         "candidate": candidate.identity,
         "learner": candidate.learner.name,
         "net": candidate.net_label,
+        "league": league_of(candidate.views, backbones),
         "options": {k: v for k, v in candidate.learner.options.items() if k != "trunk"},
         "data": recipe_text(candidate.data),
         "operator": node.proposal.operator,

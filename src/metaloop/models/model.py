@@ -12,7 +12,7 @@ from torch import Tensor
 from metaloop.catalogue.candidates import build_learner, learner_class
 from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import CUSTOM
-from metaloop.catalogue.views import check_view, read_format, takes
+from metaloop.catalogue.views import cards_of, check_view, read_format, takes
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import ModelFileError, UnknownNameError
@@ -20,6 +20,7 @@ from metaloop.core.examples import Examples
 from metaloop.core.fitted_view import FittedView, key_of
 from metaloop.core.forking import check_device
 from metaloop.core.inputs import InputFormat
+from metaloop.core.leagues import Backbone, EncoderCard, league_of
 from metaloop.core.learner import Learner, MetaParams, TaskState
 from metaloop.core.own import NOTHING_OWN, Own
 from metaloop.core.records import Candidate, Result
@@ -60,6 +61,16 @@ class Model:
         """What raw inputs are: `images`, `vectors`, or what its view is for, such as `texts`."""
         kind = "" if self.view is None else takes(self.view)
         return kind or f"{self.input_format.kind}s"
+
+    @property
+    def backbones(self) -> tuple[EncoderCard, ...]:
+        """The encoders that it sees its inputs through: none without pretraining."""
+        return cards_of(self.view)
+
+    @property
+    def league(self) -> str:
+        """The names of its backbones, `none` where it has none."""
+        return league_of([""], [Backbone("", card) for card in self.backbones])
 
     @property
     def read_format(self) -> InputFormat:
@@ -109,7 +120,7 @@ class Model:
             parts=self.parts,
             training=self.training,
             results=self.results,
-            citations=(self.learner.citation,),
+            citations=(self.learner.citation, *(c.citation for c in self.backbones if c.citation)),
             weights={name: tensor.detach().cpu() for name, tensor in self.meta_params.items()},
             custom_net=str(self.candidate.net.options.get("class")) if from_user else None,
             fingerprints=to_tensors(self.seen),

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, replace
 
 from metaloop.archive import Opening, StoredVerdict
+from metaloop.core.leagues import WITHOUT, backbones_sentence
 from metaloop.core.records import Result, Verdict
 from metaloop.report.figures import (
     count,
@@ -155,6 +156,8 @@ def _worded(claim: Claim, records: Records) -> Claim:
         sentences.append(_intervals_sentence(claim, shown))
         others = measures_text(shown)
         sentences += [f"On the same episodes: {others}."] if others else []
+    if claim.best is not None and records.backbones:
+        sentences += _league_sentences(claim, records)
     if claim.test is None:
         sentences.append("The test part was not opened for it.")
     if claim.no_better_than_chance:
@@ -193,6 +196,7 @@ def _what_it_does(claim: Claim, records: Records) -> str:
     if result is None:
         return f"{learned} leads, without a figure."
     how = result.protocol
+    unseen = "it had never seen" if best.league == WITHOUT else "were held back from its training"
     if not how.shots:
         guessed = f" Guessing would give {100 * claim.chance:.1f} %." if claim.chance else ""
         return (
@@ -201,7 +205,7 @@ def _what_it_does(claim: Claim, records: Records) -> str:
         )
     if result.metric == "accuracy":
         told = (
-            f"told {how.ways} classes apart that it had never seen, from "
+            f"told {how.ways} classes apart that {unseen}, from "
             f"{count(how.shots, 'example')} each: {figure(result)} of "
             f"{count(how.queries, 'query', 'queries')} per class"
         )
@@ -222,6 +226,30 @@ def _intervals_sentence(claim: Claim, shown: Result) -> str:
     at_chance = claim.chance is not None and new is not None and shown.value - new <= claim.chance
     if at_chance and not claim.no_better_than_chance:
         said += " For new ones it is not surely better than chance."
+    return said
+
+
+def _league_sentences(claim: Claim, records: Records) -> list[str]:
+    """Which league the best is in, and the best of the other one: two rankings, never one."""
+    assert claim.best is not None
+    views = claim.best.stored.candidate.views
+    cards = [one.card for one in records.backbones if one.view in views]
+    said = [printable(backbones_sentence(cards))]
+    with_one = claim.best.league != WITHOUT
+    rivals = [
+        entry
+        for entry in standings(records)
+        if (entry.league != WITHOUT) != with_one and (entry.promotion or entry.search)
+    ]
+    if rivals:
+        rival = rivals[0]
+        league = "without pretraining" if with_one else "with a backbone"
+        shown = rival.promotion or rival.search
+        assert shown is not None
+        said.append(
+            f"The best {league} is {rival.label} ({short(rival.identity)}), with {figure(shown)} "
+            f"on {shown.protocol.part}."
+        )
     return said
 
 

@@ -23,9 +23,12 @@ from metaloop.archive import (
     StoredJob,
     StoredTrial,
     StoredVerdict,
+    backbones_in,
+    is_offering,
 )
 from metaloop.core.errors import ArchiveError
-from metaloop.core.records import Part, Result
+from metaloop.core.leagues import Backbone, league_of
+from metaloop.core.records import Candidate, Part, Result
 
 ARCHIVE_NAME = "archive.sqlite"
 _COMMANDS = ("learn", "select")  # runs that a report is about; other commands only leave openings
@@ -38,6 +41,7 @@ class Records:
     `tries` are its calls in order, usually one. `candidates` holds every candidate of the archive
     by identity, in the order they were made; `jobs`, `trials`, `verdicts` and `artefacts` are of
     this run, `openings` of the whole archive: who looked at `test` matters, whoever it was.
+    `backbones` are the encoders that the run was offered, none where it was offered none.
     """
 
     name: str
@@ -50,11 +54,16 @@ class Records:
     verdicts: tuple[StoredVerdict, ...]
     openings: tuple[Opening, ...]
     artefacts: tuple[Artefact, ...]
+    backbones: tuple[Backbone, ...] = ()
 
     @property
     def status(self) -> str:
         """How the last try stands: running, finished, failed or interrupted; `empty`: no try."""
         return self.tries[-1].status if self.tries else "empty"
+
+    def league(self, candidate: Candidate) -> str:
+        """Returns the league of a candidate: `none`, or the backbones that it sees through."""
+        return league_of(candidate.views, self.backbones)
 
     @cached_property
     def own_openings(self) -> tuple[Opening, ...]:
@@ -148,6 +157,7 @@ def read_run(path: Path) -> Records:
     with Archive.open(file, read_only=True) as archive, archive.snapshot():
         runs = archive.runs()
         tries = _tries(runs)
+        artefacts = tuple(item for run in tries for item in archive.artefacts(run.id))
         return Records(
             name=file.absolute().parent.name if file.name == ARCHIVE_NAME else file.name,
             tries=tries,
@@ -158,7 +168,8 @@ def read_run(path: Path) -> Records:
             trials=tuple(trial for run in tries for trial in archive.trials(run.id)),
             verdicts=tuple(verdict for run in tries for verdict in archive.verdicts(run.id)),
             openings=archive.openings(),
-            artefacts=tuple(item for run in tries for item in archive.artefacts(run.id)),
+            artefacts=tuple(item for item in artefacts if not is_offering(item)),
+            backbones=backbones_in(artefacts),
         )
 
 

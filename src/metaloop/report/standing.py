@@ -22,7 +22,8 @@ class Standing:
     """A candidate with its last figures.
 
     `search` and `promotion` are its latest results on those parts of the target data; the latest
-    is on the freshest episodes. `cpu_seconds` charges it all of the training it shared.
+    is on the freshest episodes. `cpu_seconds` charges it all of the training it shared. `league`
+    names the backbones that it sees through, `none` if it has none.
     """
 
     stored: StoredCandidate
@@ -31,6 +32,7 @@ class Standing:
     rung: int
     steps: int
     cpu_seconds: float
+    league: str
     search: Result | None
     promotion: Result | None
 
@@ -76,6 +78,7 @@ def standing(records: Records, stored: StoredCandidate) -> Standing:
         rung=max((trial.trial.rung for trial in trials), default=-1),
         steps=last.steps if last else 0,
         cpu_seconds=sum((trial.trial.cpu_seconds for trial in trials), 0.0),
+        league=records.league(stored.candidate),
         search=search[-1] if search else None,
         promotion=promotion[-1] if promotion else None,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metaloop.archive import DataSet, Opening
+from metaloop.core.leagues import backbones_json
 from metaloop.core.records import Result, measures_json
 from metaloop.report.claim import claim_of
 from metaloop.report.crediting import credits_of
@@ -32,6 +33,7 @@ def summary_json(records: Records) -> dict[str, Any]:
             "certain": claim.certain,
         },
         "leaderboard": [entry_json(entry) for entry in standings(records)],
+        "backbones": backbones_json(records.backbones),
         "progress": {
             "cpu_seconds": progress.cpu_seconds,
             "best_so_far": [
@@ -69,6 +71,7 @@ def entry_json(entry: Standing) -> dict[str, Any]:
     return {
         "candidate": stored.identity,
         "label": entry.label,
+        "league": entry.league,
         "operator": stored.operator,
         "parents": list(stored.parents),
         "baseline": entry.is_baseline,

@@ -15,7 +15,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from metaloop.archive import StoredCandidate
+from metaloop.core.leagues import league_words
 from metaloop.core.records import Result
+from metaloop.report.backbones import backbone_facts
 from metaloop.report.claim import Claim, claim_of
 from metaloop.report.crediting import credits_of
 from metaloop.report.differences import (
@@ -57,7 +59,7 @@ def run_report(records: Records) -> Iterator[RenderableType]:
     yield _claim(claim)
     entries = standings(records)
     if entries:
-        yield _part("leaderboard", _leaderboard(entries, claim))
+        yield _part("leaderboard", _leaderboard(entries, claim, bool(records.backbones)))
         labels = {name: label(stored.candidate) for name, stored in records.candidates.items()}
         lineage = lineage_of(records, claim.best.identity if claim.best else None)
         yield _part("lineage", _tree(lineage, labels))
@@ -68,6 +70,8 @@ def run_report(records: Records) -> Iterator[RenderableType]:
             name = f"the best generated program: {generated.label} ({short(generated.identity)})"
             yield _part(name, _program(records, generated.stored))
     failures = failures_of(records)
+    if records.backbones:
+        yield _part("backbones", _backbones(records))
     if failures:
         rows = [(f.status, f"{f.times:,}", shortened(f.message, 200) or "-") for f in failures]
         yield _part("failures", _table(("how", "times", "message"), rows, {"times"}))
@@ -88,6 +92,7 @@ def candidate_story(records: Records, stored: StoredCandidate) -> Iterator[Rende
         "promotion": _measured(entry.promotion),
         "CPU-seconds": seconds(entry.cpu_seconds),
         "made by": origin(entry),
+        **({"league": league_words(entry.league)} if records.backbones else {}),
         "parents": ", ".join(name_of(records, p) for p in stored.parents) or "none",
         "children": _listed(
             [name_of(records, c.identity) for c in children_of(records, stored.identity)]
@@ -160,13 +165,14 @@ def _claim(claim: Claim) -> RenderableType:
     return text
 
 
-def _leaderboard(entries: Sequence[Standing], claim: Claim) -> RenderableType:
+def _leaderboard(entries: Sequence[Standing], claim: Claim, leagues: bool) -> RenderableType:
     best = claim.best.identity if claim.best else None
     ordered = sorted(entries, key=lambda entry: entry.identity != best)
     rows = [
         (
             short(entry.identity),
             entry.label,
+            *([shortened(league_words(entry.league), _LONGEST_WORDS)] if leagues else []),
             figure(entry.search),
             figure(entry.promotion),
             printable(entry.status),
@@ -175,12 +181,19 @@ def _leaderboard(entries: Sequence[Standing], claim: Claim) -> RenderableType:
         )
         for entry in ordered[:_MOST_LINES]
     ]
-    names = ("", "candidate", "search", "promotion", "status", "CPU s", "what made it")
+    league = ("league",) if leagues else ()
+    names = ("", "candidate", *league, "search", "promotion", "status", "CPU s", "what made it")
     shown = _table(names, rows, {"search", "promotion", "CPU s"})
     more = len(ordered) - len(rows)
     notes = [f"and {count(more, 'more candidate')}"] if more else []
     notes.append(table_note(each for entry in entries for each in (entry.search, entry.promotion)))
     return Group(shown, *(Text(note) for note in notes if note))
+
+
+def _backbones(records: Records) -> RenderableType:
+    """What the run was offered, and what each of them has seen."""
+    rows = [tuple(backbone_facts(each).values()) for each in records.backbones]
+    return _table(tuple(backbone_facts(records.backbones[0])), rows, {"features"})
 
 
 def _tree(lineage: Lineage, labels: dict[str, str]) -> RenderableType:

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from metaloop.core.columns import Beside, Column
 from metaloop.core.fitted_view import FittedView, beside
 from metaloop.core.inputs import InputFormat
+from metaloop.core.leagues import AND
+from metaloop.core.records import OWN
 
-OWN = "own"  # what a family's own view is called beside others
-SEVERAL = " + "  # between the names of views that are beside each other
+SEVERAL = AND  # between the names of views that are beside each other
+
+__all__ = ["OWN", "SEVERAL", "Sight", "abreast"]
 
 
 @dataclass(frozen=True)

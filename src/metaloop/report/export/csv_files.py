@@ -27,7 +27,7 @@ _RESULT = ("metric", "value", "ci95", "ci95_new", "episodes", "units")
 _PROTOCOL = ("part", "ways", "shots", "queries", "norm_policy", "list_hash", "data_hash")
 _COLUMNS: Mapping[str, Sequence[str]] = {
     "candidates": ("candidate", "label", "operator", "parents", "learner", "net", "style",
-                   "program", "json"),
+                   "program", "json", "league"),
     "trials": ("trial", "run", "candidate", "data_hash", "status", "seed", "rung", "continues",
                "steps", "cpu_seconds", "wall_seconds", "flops", "started", "ended", "message"),
     "jobs": ("job", "run", "number", "work", "status", "cpu_seconds", "wall_seconds", "started",
@@ -39,6 +39,8 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
     "comparisons": ("child", "parent", "advantage", "ci95", "episodes"),
     "openings": ("opening", "run", "opened", "subject", "purpose", *_PROTOCOL, *_RESULT),
     "progress": ("candidate", "label", "cpu_seconds", "leads", "baseline", *_RESULT),
+    "backbones": ("view", "name", "takes", "features", "weights", "size", "version", "licence",
+                  "knows", "citation"),
 }  # fmt: skip
 
 
@@ -55,6 +57,7 @@ def write_csv(records: Records, folder: Path) -> None:
         "comparisons": (vars(pair) for pair in comparisons(records)),
         "openings": _openings(records),
         "progress": _progress(records),
+        "backbones": ({"view": each.view, **vars(each.card)} for each in records.backbones),
     }
     for name, rows in tables.items():
         with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
@@ -76,6 +79,7 @@ def _candidates(records: Records) -> Iterable[Row]:
             "style": candidate.plan.style,
             "program": candidate.program,
             "json": to_json(candidate),
+            "league": records.league(candidate),
         }
 
 

@@ -27,7 +27,7 @@ from metaloop.report.page.markup import Html, element, join
 from metaloop.report.page.outcomes import credit_table, failure_table, promotion_table
 from metaloop.report.page.pictures import pictures
 from metaloop.report.page.progress_figure import progress_figure
-from metaloop.report.page.provenance import data_list, opening_table, run_list
+from metaloop.report.page.provenance import backbone_table, data_list, opening_table, run_list
 from metaloop.report.page.style import STYLE
 from metaloop.report.progress import progress_of
 from metaloop.report.reading import Records
@@ -68,8 +68,9 @@ def _sections(records: Records, claim: Claim) -> list[tuple[str, str, Html]]:
     best = claim.best.identity if claim.best else None
     labels = {name: label(stored.candidate) for name, stored in records.candidates.items()}
     progress = progress_figure(progress_of(records), claim.test, claim.chance)
+    board = leaderboard(standings(records), claim, bool(records.backbones))
     found = [
-        ("leaderboard", "Leaderboard", leaderboard(standings(records), claim)),
+        ("leaderboard", "Leaderboard", board),
         ("progress", "What the time bought", progress),
         ("lineage", "Who came from whom", lineage_figure(lineage_of(records, best), labels)),
         ("best", "The best algorithm", best_algorithm(records, claim)),
@@ -79,6 +80,7 @@ def _sections(records: Records, claim: Claim) -> list[tuple[str, str, Html]]:
         ("failures", "Failures", failure_table(records)),
         ("openings", "Every opening of the test part", opening_table(records)),
         ("data", "Data", data_list(records)),
+        ("backbones", "Backbones", backbone_table(records)),
         ("run", "The run, and how to repeat it", run_list(records)),
     ]
     return [(key, name, content) for key, name, content in found if content is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from metaloop.core.records import PARTS
+from metaloop.report.backbones import LEAGUES, backbone_facts, what_they_know
 from metaloop.report.figures import count, printable, shortened, value_text, when
 from metaloop.report.openings import looks_of
 from metaloop.report.page.markup import Html, element, join
@@ -35,6 +36,20 @@ def opening_table(records: Records) -> Html:
     more = len(looks) - len(lines)
     note = element("p", f"{more:,} earlier ones are not shown.", class_="quiet")
     return join(table("Openings of sealed parts", columns, lines), note if more else None)
+
+
+def backbone_table(records: Records) -> Html | None:
+    """Returns what the run was offered to see inputs through, and what that has seen; or None."""
+    if not records.backbones:
+        return None
+    facts = [backbone_facts(each) for each in records.backbones]
+    columns = [Column(name, "number" if name == "features" else "text") for name in facts[0]]
+    lines = [Line(tuple(each.values())) for each in facts]
+    return join(
+        element("p", LEAGUES, class_="quiet"),
+        *(element("p", said) for said in what_they_know(records)),
+        table("Backbones", columns, lines),
+    )
 
 
 def data_list(records: Records) -> Html:
