@@ -27,6 +27,8 @@ from metaloop.core.errors import DataError, unknown_name
 if TYPE_CHECKING:
     from metaloop.core.encoder import Encoder
 
+_WITH_SIDES = frozenset({"images"})  # inputs that are asked for in pixels
+_OF_MODULES: Mapping[str, str] = {"texts": "st"}  # whose folders of sentence-transformers are
 _SIDE = re.compile(r"(.+)@(\d{1,4})")
 
 
@@ -270,7 +272,7 @@ def open_backbone(name: str, *, takes: str = "images", download: bool = False) -
     entry = next((entry for entry in entries if entry.takes == takes), None)
     if entry is None:
         raise DataError(f"the data are {takes}, and backbone '{name}' takes {entries[0].takes}")
-    if side is not None and takes != "images":
+    if side is not None and takes not in _WITH_SIDES:
         raise DataError(f"backbone '{name}': {takes} have no size in pixels; leave @{side} away")
     return entry.open(argument, side, download)
 
@@ -281,7 +283,7 @@ def _kind_of_path(path: str, takes: str) -> str:
     if file.suffix.lower() == ".onnx":
         return "onnx"
     if file.is_dir():
-        return "st" if takes == "texts" and (file / "modules.json").is_file() else "hf"
+        return _OF_MODULES.get(takes, "hf") if (file / "modules.json").is_file() else "hf"
     if file.is_file():
         raise DataError(
             f"'{path}' may be the weights of many nets; say of which: --backbone timm:NAME#{path}"

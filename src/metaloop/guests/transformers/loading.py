@@ -16,6 +16,7 @@ from metaloop.modelfile.hub import CONFIG, hub_folder, json_in
 EXTRA = "transformers"
 _SPARE_NUMBERS = 20_000_000  # that a net may have beyond its file: a head that is made anew
 _ARGUMENTS = {"images": "pixel_values", "texts": "input_ids"}
+_NOT_BESIDE = {"texts": "pixel_values"}  # a net of both sees texts beside images only
 
 CITATION = """@inproceedings{wolf2020transformers,
   title = {Transformers: State-of-the-Art Natural Language Processing},
@@ -79,7 +80,7 @@ def net_in(
     except Exception as error:  # whatever a net that is made of odd numbers raises
         raise DataError(_reason_of_making(called, error)) from error
     arguments = _arguments(empty)
-    if _ARGUMENTS[takes] not in arguments or (takes == "texts" and "pixel_values" in arguments):
+    if _ARGUMENTS[takes] not in arguments or _NOT_BESIDE.get(takes) in arguments:
         raise DataError(f"backbone '{called}' ({config.model_type}) takes no {takes}")
     wanted = sum(parameter.numel() for parameter in empty.parameters())
     if wanted > sum(each.numel() for each in tensors.values()) + _SPARE_NUMBERS:
