@@ -16,6 +16,7 @@ from metaloop.api.tables import html_table
 from metaloop.core.errors import ModelFileError
 from metaloop.core.leagues import (
     AND,
+    WITHOUT,
     EncoderCard,
     backbones_sentence,
     card_from_json,
@@ -175,7 +176,7 @@ class LearnResult:
         """The claim and the leaderboard."""
         below = intervals_text(self.test.result) if self.test else ""
         cost = f"{seconds(self.cpu_seconds)} CPU-seconds, in {self.out}"
-        said = (below, self.content["certainty"], self.league, cost)
+        said = (below, self.content["certainty"], self.about_league, cost)
         below = " ".join(part for part in said if part)
         board = self.leaderboard
         return html_table(board.columns, board.table, self._headline, below)
@@ -183,13 +184,18 @@ class LearnResult:
     @property
     def backbones(self) -> tuple[EncoderCard, ...]:
         """The encoders that the chosen learner sees inputs through, of all that were on offer."""
-        best = self.content["best"]
-        names = best["league"].split(AND) if best else []
+        names = self.league.split(AND)
         return tuple(card_from_json(e) for e in self.content["backbones"] if e["name"] in names)
 
     @property
     def league(self) -> str:
-        """In words, the league of the chosen learner and its backbones; "" if none were offered."""
+        """The names of the chosen learner's backbones; `none`: it has no pretraining."""
+        best = self.content["best"]
+        return str(best["league"]) if best else WITHOUT
+
+    @property
+    def about_league(self) -> str:
+        """The same as a sentence, with what the backbones have seen; "" if none were on offer."""
         return printable(backbones_sentence(self.backbones)) if self.content["backbones"] else ""
 
     @property

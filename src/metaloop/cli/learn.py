@@ -102,8 +102,8 @@ def _print(run: LearnResult) -> None:
         print(measures_text(test.result))
     print(intervals_text(test.result))
     print(run.content["certainty"])
-    if run.league:
-        print(run.league)
+    if run.about_league:
+        print(run.about_league)
     if test.better_than_chance is False:
         print(f"no better than chance ({test.chance:.1%})")
     if "digits" in run.content:
