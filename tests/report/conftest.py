@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metaloop.archive import Archive, DataSet, JobId, RunId
+from metaloop.archive import Archive, DataSet, JobId, RunId, add_backbones
+from metaloop.core.leagues import Backbone, EncoderCard
 from metaloop.core.records import (
     Candidate,
     Choice,
@@ -197,7 +198,7 @@ def fill_large(bench: Bench, candidates: int = 300) -> str:
         for index, name in enumerate(("nearest_centroid", "logistic_regression", hostile)):
             bench.add(name, 0.4 + 0.05 * index, style="none", net="raw", cpu_seconds=0.2)
         founders = [
-            bench.add(name, value)
+            bench.add(name, value, view="mine" if name == "rfs" else "")
             for name, value in (("protonet", 0.6), ("ridge", 0.58), ("maml", 0.45), ("rfs", 0.55))
         ]
         known = dict.fromkeys(founders, 0.6)
@@ -261,6 +262,8 @@ def fill_large(bench: Bench, candidates: int = 300) -> str:
         bench.open_test(best, known[best] - 0.02)
         for shade in (60, 200):
             bench.archive.add_artefact(bench.run, "episode", "image/png", png(96, shade), hostile)
+        card = EncoderCard("mine", "images", 512, 16 * "a", 224, hostile, knows=hostile)
+        add_backbones(bench.archive, bench.run, [Backbone("mine", card)])
         bench.archive.add_artefact(bench.run, "page", "text/html", b"<script>1</script>", "no")
         bench.archive.end_run(bench.run, "finished")
     return best

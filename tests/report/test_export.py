@@ -40,7 +40,7 @@ def test_csv_files_hold_every_record(large: Records, tmp_path: Path) -> None:
     assert len(rows(folder, "curves")) == sum(len(t.trial.curve) for t in large.trials)
     assert {path.stem for path in folder.iterdir()} == {
         *("candidates", "trials", "results", "curves", "verdicts", "comparisons", "openings"),
-        *("progress", "jobs"),
+        *("progress", "jobs", "backbones"),
     }
     assert [int(row["job"]) for row in rows(folder, "jobs")] == [job.id for job in large.jobs]
 
