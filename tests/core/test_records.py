@@ -61,6 +61,7 @@ def test_every_field_that_differs_from_its_default_changes_the_identity() -> Non
         "optimiser": "sgd",
         "schedule": "linear",
         "precision": "fastest",
+        "classifier": "means",
     }
     for known in fields(Plan):
         if known.name not in others:

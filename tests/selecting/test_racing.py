@@ -107,7 +107,8 @@ def test_children_come_from_the_best_and_the_best_are_raced_longer() -> None:
     children = [entry for entry in race.entries.values() if entry.parents]
     named = Counter(parent for child in children for parent in child.parents)
     assert named.most_common(1)[0][0] == good
-    assert 1 in race.entries[good].right
+    raced_longer = [entry for entry in race.entries.values() if 1 in entry.right]
+    assert raced_longer and all(entry.right[0].mean() > 0.6 for entry in raced_longer)
     assert race.beliefs()[0].identity == good or good in race.beliefs()[0].parents
 
 

@@ -96,7 +96,9 @@ def test_one_seed_and_one_worker_give_one_model(run: ml.SelectResult, reading: R
 
 def test_mirror_images_are_left_out_where_they_confuse_classes(squares: Images) -> None:
     images = read_arrays(*squares(each=60, classes=2, mirrored=True), image_size=12)
-    run = ml.select(images, out="mirrored", **ASKED)
+    enough = SelectSettings(proxy_steps=24, search_share=0.5)  # that a proxy can tell
+    asked = {**ASKED, "budget": "240steps", "settings": enough}
+    run = ml.select(images, out="mirrored", **asked)
     assert run.content["best"]["plan"]["augmentation"]["flip"] is False
     assert run.test is not None and run.test.value > 0.9
 

@@ -64,8 +64,9 @@ class Plan:
     gradient_clip: float = 0.0  # largest global norm; 0 = off
     augmentation: Choice = Choice("none")
     precision: Literal["float32", "bfloat16", "fastest"] = "float32"  # of the embedding in training
-    label_smoothing: float = 0.0  # of whole-class batches: how far labels are from certain
-    classifier: Literal["random", "means"] = "random"  # a whole-class one begins with
+    # of whole-class batches: how far labels are from certain, and what the classifier begins with
+    label_smoothing: float = field(default=0.0, metadata=_LATER)
+    classifier: Literal["random", "means"] = field(default="random", metadata=_LATER)
 
 
 @dataclass(frozen=True)
