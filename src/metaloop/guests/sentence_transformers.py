@@ -184,10 +184,10 @@ def _quiet() -> Iterator[None]:
 
 
 def _lengths(rules: Any, texts: list[str]) -> list[int]:
-    """How many tokens each text has; static embeddings need no more than one group."""
+    """How many tokens each text has, none makes zeros; static embeddings need one group only."""
     if not callable(rules):
         return [1] * len(texts)
-    return [max(1, len(ids)) for ids in rules(texts, truncation=True)["input_ids"]]
+    return [len(ids) for ids in rules(texts, truncation=True)["input_ids"]]
 
 
 def _encoded(model: Any, texts: list[str]) -> Tensor:
