@@ -15,11 +15,11 @@ each class 50 texts (BANKING77) and 40 (CLINC150) are drawn once. Tasks are of 5
                 unit length; and logistic regression
     learn       what `learn` ends with in the budget, on all cores, with the encoders installed
 
-C and the form of features of logistic regression are tuned on the validation classes; half of those
-are `search`, half `promotion` for the loop. Each piece (data, fold, row) is a file in `--out` and
-is not computed twice, so that a run that was stopped goes on. The table is of the folds that are
-there: the mean, the 95 % interval over all their episodes, and in brackets that for new classes,
-where classes of different folds count as different ones.
+C and the form of features of logistic regression are tuned on `search`, half of the validation
+classes; the other half is `promotion`, by which the loop chooses. Each piece (data, fold, row) is a
+file in `--out` and is not computed twice, so that a run that was stopped goes on. The table is of
+the folds that are there: the mean, the 95 % interval over all their episodes, and in brackets that
+for new classes, where classes of different folds count as different ones.
 """
 
 from __future__ import annotations

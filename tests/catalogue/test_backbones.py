@@ -30,7 +30,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
         ("timm:", "did you mean 'timm:NAME'"),
         ("timm", "did you mean .*'timm:NAME'"),
         ("", "no backbone is called ''"),
-        ("nothing/like/it", "known: hf:FOLDER, hf:NAME, lite0,.*minilm"),
+        ("nothing/like/it", "known: gensim:FILE, hf:FOLDER, hf:NAME, lite0,.*minilm"),
     ],
 )
 def test_a_name_that_is_none_lists_near_ones(name: str, told: str) -> None:
