@@ -137,7 +137,7 @@ def _without_arrays(path: Path) -> None:
     ("saved", "harm", "told"),
     [
         ("text", lambda p: p.write_text("3000000 300\nword 1 2\n"), "which it has not"),
-        ("text", lambda p: p.write_text("2 2\na 1 2\nb 1\n"), "damaged"),
+        ("text", lambda p: p.write_text("2 3\na 1 2 3\nb 1 2\n"), "damaged"),
         ("text", lambda p: p.write_text("2 2\na 1 nan\nb 1 2\n"), "not finite"),
         ("text", lambda p: p.write_text(""), "no file of word vectors"),
         ("text", lambda p: p.write_text("some words, not vectors"), "no file of word vectors"),
