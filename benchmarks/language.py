@@ -84,7 +84,7 @@ def parts_of(data: Path, name: str, fold: int) -> PartOf:
         packed = (data / "clinc150" / "domains.json.gz").read_bytes()
         domains: dict[str, list[str]] = json.loads(gzip.decompress(packed))
         order = np.random.default_rng(fold).permutation(sorted(domains)).tolist()
-        dealt: list[PublishedPart] = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
+        dealt: tuple[PublishedPart, ...] = (*("train",) * 6, "val", "val", "test", "test")
         return {
             label: part
             for domain, part in zip(order, dealt, strict=True)

@@ -170,8 +170,9 @@ def _opened(library: Any, folder: Path, called: str) -> Any:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without progress bars: what is wrong is told by one line."""
-    from transformers.utils import logging  # optional extra
+    import transformers  # optional extra
 
+    logging: Any = transformers.utils.logging
     loudness, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -7,7 +7,7 @@ text hangs on that text alone, whatever its company, and no time is spent on pad
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import cast, final
+from typing import final
 
 import numpy as np
 import torch
@@ -79,4 +79,4 @@ def checked_texts(inputs: Taken) -> tuple[str, ...]:
     if not isinstance(inputs, tuple) or not all(isinstance(text, str) for text in inputs):
         kind = "several fields" if isinstance(inputs, dict) else "numbers"
         raise DataError(f"the backbone takes texts, got {kind}; choose another with --backbone")
-    return cast("tuple[str, ...]", inputs)
+    return inputs
