@@ -72,6 +72,9 @@ def test_learn_races_the_views_and_its_model_is_used_with_the_encoder(
     with Archive.open(run.archive, read_only=True) as archive:
         stored = {s.identity: s.candidate for s in archive.candidates()}
         trained = {stored[t.trial.candidate].view for t in archive.trials()}
+        answers = [job.answered for job in archive.jobs() if job.work == "judge"]
+    references = [stored[answer["reference"][1]] for answer in answers if "reference" in answer]
+    assert references and all(each.plan.style == "none" for each in references)
     assert {"", "blocks"} <= trained
     nets = {row[1] for row in run.leaderboard.table}
     assert any(net.endswith("of blocks") for net in nets)

@@ -98,7 +98,8 @@ def _evolve(loop: Loop) -> Iterator[LoopEvent]:
         if run.stop():
             raise Stopped
         due = len([at for at in loop.settings.rounds_at if _spent(loop) >= at])
-        if loop.judge.rounds < due and loop.executor.free and not _is_judging(loop):
+        ready = not (_is_judging(loop) or _awaits_baselines(loop))
+        if loop.judge.rounds < due and loop.executor.free and ready:
             contestants = round_contestants(loop.population, loop.judge)
             if len(contestants) > 1:
                 _submit_judgement(loop, contestants, loop.settings.round_episodes)
@@ -117,6 +118,12 @@ def _evolve(loop: Loop) -> Iterator[LoopEvent]:
 def _is_judging(loop: Loop) -> bool:
     """Whether a judgement is under way: the next one needs to know its episodes and its winner."""
     return any(isinstance(begun, Judgement) for begun in loop.jobs.values())
+
+
+def _awaits_baselines(loop: Loop) -> bool:
+    """Whether plain baselines are still measured: the best of them is what all are compared with."""
+    pending = loop.population.pending.values()
+    return loop.judge.reference is None and any(node.kind == "baselines" for node in pending)
 
 
 def _begin_next(loop: Loop) -> bool:
