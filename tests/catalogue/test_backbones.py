@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
         ("timm:", "did you mean 'timm:NAME'"),
         ("timm", "did you mean .*'timm:NAME'"),
         ("", "no backbone is called ''"),
-        ("nothing/like/it", "known: hf:FOLDER, hf:NAME, lite0,"),
+        ("nothing/like/it", "known: gensim:FILE, hf:FOLDER, hf:NAME, lite0,.*minilm"),
     ],
 )
 def test_a_name_that_is_none_lists_near_ones(name: str, told: str) -> None:
@@ -45,6 +46,22 @@ def test_a_name_that_is_none_lists_near_ones(name: str, told: str) -> None:
 def test_data_of_another_kind_are_refused_before_anything_is_loaded() -> None:
     with pytest.raises(DataError, match="the data are texts, and backbone 'lite0' takes images"):
         open_backbone("lite0", takes="texts")
+    with pytest.raises(DataError, match="the data are images, and backbone 'minilm' takes texts"):
+        open_backbone("minilm")
+    with pytest.raises(DataError, match="texts have no size in pixels; leave @64 away"):
+        open_backbone("minilm@64", takes="texts")
+
+
+def test_what_a_name_of_several_kinds_stands_for_is_said_by_the_data(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    for key in ("hf", "hf texts"):
+        entry = replace(BACKBONES[key], open=lambda *given, key=key: asked.append(key))
+        monkeypatch.setattr(backbones, "BACKBONES", {**backbones.BACKBONES, key: entry})
+    for takes in ("texts", "images"):
+        open_backbone("hf:someone/net", takes=takes)
+    assert asked == ["hf texts", "hf"]
 
 
 def test_a_file_of_weights_alone_asks_of_which_net_they_are(tmp_path: Path) -> None:
@@ -56,7 +73,7 @@ def test_a_file_of_weights_alone_asks_of_which_net_they_are(tmp_path: Path) -> N
 def test_what_is_installed_is_what_packages_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backbones, "_has", lambda package: True)
     assert installed("images") == ("lite0",)
-    assert installed("texts") == ()
+    assert installed("texts") == ("minilm", "wordllama")
     monkeypatch.setattr(backbones, "_has", lambda package: False)
     assert installed("images") == ()
 

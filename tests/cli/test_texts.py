@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+import metaloop as ml
+from metaloop.archive import Archive
+from metaloop.catalogue import offered
+from metaloop.catalogue.backbones import BACKBONES
 from metaloop.cli import run
 
 Command = Callable[..., Any]
@@ -112,3 +116,65 @@ def test_what_is_no_text_is_refused_in_one_line(
         (("data", numbers, "--view", "words"), ""),
     ):
         assert message in command(*arguments).error
+
+
+@pytest.fixture
+def wordllama(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """`auto` offers the encoder of that name; what it makes is kept in a cache of its own."""
+    if not BACKBONES["wordllama"].is_installed:
+        pytest.skip("wordllama is not installed: pip install 'metaloop[wordllama]'")
+    monkeypatch.setenv("METALOOP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(offered, "installed", lambda takes: ("wordllama",) * (takes == "texts"))
+    return "wordllama"
+
+
+def test_the_loop_races_an_encoder_of_texts_beside_the_terms(
+    command: Command,
+    table: Path,
+    support: Path,
+    tmp_path: Path,
+    quick_catalogue: None,
+    wordllama: str,
+) -> None:
+    out = tmp_path / "run"
+    asked = ("--budget", "60steps", "--workers", "1", "--out", out, "--json")
+    report = command("learn", table, *asked, *QUICK).json
+    assert report["test"]["value"] > 0.5
+    with Archive.open(out / "archive.sqlite", read_only=True) as archive:
+        stored = {s.identity: s.candidate for s in archive.candidates()}
+        trained = {stored[t.trial.candidate].view for t in archive.trials()}
+    assert {"", wordllama} <= trained
+    again = command("evaluate", out / "model.metaloop", table, "--episodes", "100", "--json").json
+    assert again["value"] == pytest.approx(report["test"]["value"], abs=0.1)
+    (tmp_path / "asked.txt").write_text("is the window open?\nmy horse\n")
+    found = command(
+        "predict", out / "model.metaloop", tmp_path / "asked.txt", "--support", support, "--json"
+    ).json
+    assert [row["label"] for row in found["predictions"]] == ["house", "animal"]
+
+
+def test_a_model_sees_new_texts_through_the_encoder_that_it_names(
+    command: Command, table: Path, support: Path, tmp_path: Path, wordllama: str
+) -> None:
+    model = tmp_path / "seen.metaloop"
+    asked = ("--learner", "protonet", "--backbone", wordllama, "--budget", "20steps", "--json")
+    trained = command("train", table, *asked, "--out", model, *QUICK).json
+    assert trained["search"]["value"] > 0.5
+    assert command("evaluate", model, table, "--episodes", "100", "--json").json["value"] > 0.5
+    texts = ["open the window", "feed the horse", "our windows", "horses"]
+    (tmp_path / "asked.txt").write_text("\n".join([*texts[2:], "🐎 مرحبا"]))
+    adapted = tmp_path / "adapted.metaloop"
+    assert command("fit", model, "--support", support, "--out", adapted).code == 0
+    found = command("predict", adapted, tmp_path / "asked.txt", "--json").json["predictions"]
+    assert [row["label"] for row in found[:2]] == ["house", "animal"]
+    fitted = ml.load(model).fit(texts[:2], ["house", "animal"])
+    assert fitted.predict(texts[2:]).tolist() == ["house", "animal"]
+    alone = fitted.predict_proba(texts[2:3])
+    assert alone == pytest.approx(fitted.predict_proba(texts)[2:3], abs=1e-5)
+    fitted.save(tmp_path / "again.metaloop")
+    assert ml.load(tmp_path / "again.metaloop").predict(["horse"]).tolist() == ["animal"]
+
+
+def test_an_encoder_of_images_is_refused_for_texts(command: Command, table: Path) -> None:
+    told = command("learn", table, "--backbone", "lite0", "--budget", "1s", "--quiet").error
+    assert "the data are texts, and backbone 'lite0' takes images" in told

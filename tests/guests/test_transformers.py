@@ -201,6 +201,50 @@ def test_a_net_for_texts_is_refused(folder_of: Callable[[str], tuple[Path, Any]]
         open_backbone(f"hf:{folder_of('bert')[0]}")
 
 
+def _tokens(folder: Path) -> None:
+    """Rules by which words are tokens, as the library saves them."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmno"]
+    rules = {
+        "version": "1.0", "truncation": None, "padding": None, "decoder": None,
+        "added_tokens": [], "normalizer": None, "pre_tokenizer": {"type": "Whitespace"},
+        "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]},
+        "model": {"type": "WordLevel", "vocab": {w: i for i, w in enumerate(words)},
+                  "unk_token": "[UNK]"},
+    }  # fmt: skip
+    (folder / "tokenizer.json").write_text(json.dumps(rules))
+    how = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 12}
+    how |= {"pad_token": "[PAD]", "unk_token": "[UNK]"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(how))
+
+
+@torch.inference_mode()
+def test_features_of_texts_are_the_mean_of_the_tokens(
+    folder_of: Callable[[str], tuple[Path, Any]], tmp_path: Path
+) -> None:
+    folder, net = folder_of("bert")
+    copy = _copy(folder, tmp_path / "copy")
+    _tokens(copy)
+    encoder = open_backbone(f"hf:{copy}", takes="texts")
+    texts = ("a b", "c", "a zzz o", "", "b a " * 20)
+    ids = [[2, 5, 6, 3], [2, 7, 3], [2, 5, 1, 19, 3], [2, 3], [2, *[6, 5] * 5, 3]]
+    expected = torch.cat(
+        [net(input_ids=torch.tensor([each])).last_hidden_state.mean(1) for each in ids]
+    )
+    torch.testing.assert_close(encoder.encode(texts), expected, atol=1e-5, rtol=1e-4)
+    card = encoder.card
+    assert (card.takes, card.features, card.licence) == ("texts", 8, "mit")
+    (copy / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+    assert open_backbone(f"hf:{copy}", takes="texts").card.weights != card.weights
+
+
+def test_a_net_for_images_and_one_without_tokens_are_refused_for_texts(
+    folder_of: Callable[[str], tuple[Path, Any]],
+) -> None:
+    for kind, told in (("vit", "takes no texts"), ("clip", "takes no texts"), ("bert", "no rules")):
+        with pytest.raises(DataError, match=told):
+            open_backbone(f"hf:{folder_of(kind)[0]}", takes="texts")
+
+
 def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no folder"):
         open_backbone(f"hf:{tmp_path / 'nothing'}")

@@ -4,6 +4,7 @@
     timm:NAME, timm:NAME#FILE   a net of timm; weights in the user's cache or a file
     minilm, wordllama           weights in an installed package, for texts
     st:NAME, st:FOLDER          a model of sentence-transformers, for texts
+    gensim:FILE                 word vectors, for texts
     hf:NAME, hf:FOLDER          a net of transformers, for images or for texts; the same
     onnx:FILE, onnx:FILE#OUTPUT what onnxruntime runs
 
@@ -103,6 +104,12 @@ def _open_wordllama(_: str, side: int | None, download: bool) -> Encoder:
     return wordllama()
 
 
+def _open_gensim(named: str, side: int | None, download: bool) -> Encoder:
+    from metaloop.guests.gensim import gensim_encoder  # lazy: torch
+
+    return gensim_encoder(Path(named).expanduser())
+
+
 def _open_onnx(named: str, side: int | None, download: bool) -> Encoder:
     from metaloop.guests.onnx import onnx_encoder  # lazy: torch
 
@@ -171,6 +178,19 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             sees="of each net",
             whole=False,
             open=_open_sentence_transformers,
+        ),
+        "gensim": BackboneEntry(
+            summary="word vectors of your own, of Gensim or word2vec: the mean of the words",
+            takes="texts",
+            written="gensim:FILE",
+            packages=("gensim",),
+            install="pip install 'metaloop[gensim]'",
+            megabytes=28,
+            licence="of each file",
+            knows="of each file",
+            sees="all words",
+            whole=False,
+            open=_open_gensim,
         ),
         "timm": BackboneEntry(
             summary="any net of timm with pretrained weights, in your cache or a file",

@@ -162,6 +162,12 @@ class _Machine:
             raise UnsafePickleError("parts of it lie elsewhere")
         self.stack.append(self.vocabulary.outside(self.stack.pop()))
 
+    def take_set(self, _: Any) -> None:
+        items = self.since_mark()
+        if not all(isinstance(item, str | bytes | int | float | None) for item in items):
+            raise UnsafePickleError("it has sets of neither text nor numbers")
+        self.stack.append(frozenset(items))
+
     def take_dict(self, _: Any) -> None:
         items = self.since_mark()
         self.stack.append({})
@@ -190,6 +196,7 @@ _STEPS: Mapping[str, Callable[[_Machine, Any], None]] = {
     "TUPLE3": lambda m, _: m.take_tuple(3),
     "LIST": lambda m, _: m.push(m.since_mark()),
     "DICT": _Machine.take_dict,
+    "FROZENSET": _Machine.take_set,
     "APPEND": lambda m, _: m.append([m.stack.pop()]),
     "APPENDS": lambda m, _: m.append(m.since_mark()),
     "SETITEM": lambda m, _: m.set_items([m.stack.pop(), m.stack.pop()][::-1]),
@@ -197,6 +204,7 @@ _STEPS: Mapping[str, Callable[[_Machine, Any], None]] = {
     "GLOBAL": lambda m, name: m.name(name),
     "STACK_GLOBAL": lambda m, _: m.name(" ".join([m.stack.pop(), m.stack.pop()][::-1])),
     "REDUCE": _Machine.call,
+    "NEWOBJ": _Machine.call,  # an empty value of a class is made by what stands for the class
     "BUILD": _Machine.complete,
     "BINPERSID": _Machine.from_outside,
 }

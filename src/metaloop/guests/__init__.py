@@ -3,6 +3,7 @@
 No guest imports another, and none is imported before it is asked for: what is missing is told with
 the extra that brings it.
 
+    metaloop.guests.gensim.as_encoder(word2vec.wv)
     metaloop.guests.keras.as_layer("model.metaloop")
     metaloop.guests.sklearn.as_learner(make_pipeline(StandardScaler(), SVC()))
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_MODULES = ("keras", "sklearn")
+_MODULES = ("gensim", "keras", "sklearn")
 
 
 def __getattr__(name: str) -> Any:

@@ -170,24 +170,25 @@ def _opened(library: Any, folder: Path, called: str) -> Any:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without progress bars: what is wrong is told by one line."""
-    from transformers.utils import logging  # optional extra
+    import transformers  # optional extra
 
+    logging: Any = transformers.utils.logging
     loudness, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(loudness)
         if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+            logging.enable_progress_bar()
 
 
 def _lengths(rules: Any, texts: list[str]) -> list[int]:
-    """How many tokens each text has; static embeddings need no more than one group."""
+    """How many tokens each text has, none makes zeros; static embeddings need one group only."""
     if not callable(rules):
         return [1] * len(texts)
-    return [max(1, len(ids)) for ids in rules(texts, truncation=True)["input_ids"]]
+    return [len(ids) for ids in rules(texts, truncation=True)["input_ids"]]
 
 
 def _encoded(model: Any, texts: list[str]) -> Tensor:

@@ -83,6 +83,8 @@ class _Mean(nn.Module):
 
 
 def _rules(library: Any, folder: Path, called: str) -> Any:
+    if not any(True for pattern in _RULES for _ in folder.glob(pattern)):
+        raise DataError(f"'{folder}' has no rules for the tokens of '{called}'; get them, too")
     try:
         return library.AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
