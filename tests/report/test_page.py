@@ -34,6 +34,7 @@ PARTS = (
     "failures",
     "openings",
     "data",
+    "backbones",
     "run",
 )
 _VOID = frozenset(("meta", "img", "path", "line", "circle"))

@@ -148,7 +148,7 @@ def open_data(
             features=features,
         )  # fmt: skip
     else:
-        asked = options.backbone if _may_be_images(data) else NONE
+        asked = options.backbone if _may_be_images(data, options.backbone) else NONE
         named = offered(asked, "images", download=options.download)
         sides = [detail, detail_of(view), *(encoder.card.size for encoder in named)]
         reading = _read(data, options, own, max(sides), features)
@@ -209,9 +209,14 @@ def _check_seen_as_is(name: str, options: DataOptions, view: FittedView | None =
         raise DataError(f"{name} is seen as it is; use --backbone none")
 
 
-def _may_be_images(data: str | Path) -> bool:
-    """Whether an encoder of images may be of use: tables are none, and built-in images small."""
-    return not is_table(Path(data)) and not (isinstance(data, str) and _is_built_in(data))
+def _may_be_images(data: str | Path, backbone: str | Encoder) -> bool:
+    """Whether an encoder of images may be of use: tables are none, and built-in images small.
+
+    One that was named for them is opened all the same: what is wrong is said before they are drawn.
+    """
+    if isinstance(data, str) and _is_built_in(data):
+        return backbone != AUTO
+    return not is_table(Path(data))
 
 
 def data_name(data: Any) -> str:
