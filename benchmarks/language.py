@@ -40,6 +40,7 @@ from metaloop.catalogue.backbones import open_backbone
 from metaloop.catalogue.candidates import build_learner
 from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.catalogue.nets import RAW, VIEW
+from metaloop.catalogue.offered import AUTO
 from metaloop.catalogue.sights import seen_family
 from metaloop.core.columns import Texts
 from metaloop.core.randomness import torch_stream
@@ -173,7 +174,8 @@ def learned_rows(
 ) -> Iterator[tuple[str, int, int, str, Result]]:
     """Yields the same of what a run of the loop ends with; one model for all kinds of tasks."""
     shutil.rmtree(out, ignore_errors=True)
-    for event in learn(read, out=out, budget=budget, seed=0):
+    asked = DataOptions(backbone=AUTO)
+    for event in learn(read, out=out, budget=budget, seed=0, options=asked):
         if not isinstance(event, Learned):
             continue
         model = load_model(event.report["model"])
