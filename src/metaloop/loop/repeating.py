@@ -121,7 +121,7 @@ def _is_judging(loop: Loop) -> bool:
 
 
 def _awaits_baselines(loop: Loop) -> bool:
-    """Whether plain baselines are still measured: the best of them is what all are compared with."""
+    """Whether plain baselines are still measured: all are compared with the best of them."""
     pending = loop.population.pending.values()
     return loop.judge.reference is None and any(node.kind == "baselines" for node in pending)
 
