@@ -32,18 +32,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from frozen_heads import centroid, regression, scored
 from PIL import Image
 from torch import Tensor
 
 from metaloop.catalogue.backbones import open_backbone
-from metaloop.catalogue.candidates import build_learner
-from metaloop.catalogue.nets import RAW, VIEW
 from metaloop.core.encoder import Encoder
 from metaloop.core.randomness import torch_stream
-from metaloop.core.records import Candidate, Choice, Part, Plan
+from metaloop.core.records import Candidate
 from metaloop.domains.images.efficientnet import folded
 from metaloop.domains.images.lite0 import packaged_file
-from metaloop.engine.evaluation import evaluate
 from metaloop.modelfile.checkpoint import read_weights
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read
@@ -51,10 +49,8 @@ from metaloop.tasks.store import ClassInfo, PublishedPart, Reading, Store
 
 TASKS = {"photos": ((5, 1), (5, 5), (20, 1), (20, 5)), "cifar": ((5, 1), (5, 5), (10, 1), (10, 5)),
          "omniglot": ((5, 1), (5, 5), (20, 1), (20, 5))}  # fmt: skip
-STRENGTHS = (0.1, 1.0, 10.0, 100.0)  # C
 LAYOUTS = {"channels first": torch.contiguous_format, "channels last": torch.channels_last}
 FORMS = ("standardised", "unit")
-SEARCH_EPISODES = 100
 TRAINING_CLASSES, TRAINING_IMAGES = 100, 40  # of each class: features are only centred on them
 
 
@@ -112,6 +108,11 @@ SOURCES: dict[str, Callable[[Path], Images]] = {
     "photos": photos, "cifar": cifar, "omniglot": omniglot,
 }  # fmt: skip
 
+LEARNERS: dict[str, Callable[[ClassFamily, int], Candidate]] = {
+    "centroid": lambda family, shots: centroid(),
+    "regression": lambda family, shots: regression(family, shots, FORMS),
+}
+
 
 def main() -> None:
     """Prints a table, a line for each data set and learner."""
@@ -138,7 +139,7 @@ def main() -> None:
         print("| data | learner | ways, shots: accuracy |\n|---|---|---|", flush=True)
     for name in asked.names.split(","):
         family = features_family(name, asked.data, encoder, asked.cache)
-        for learner, tuned in (("centroid", centroid), ("regression", regression)):
+        for learner, tuned in LEARNERS.items():
             rows = list(measured(family, TASKS[name], tuned, asked.episodes))
             if asked.json:
                 print(json.dumps({"data": name, "learner": learner, "card": vars(card)} | {
@@ -213,36 +214,6 @@ def measured(
             "ways": ways, "shots": shots, "value": result.value, "ci95": result.ci95,
             "ci95_new": result.ci95_new, "label": candidate.label,
         }  # fmt: skip
-
-
-def centroid(family: ClassFamily, shots: int) -> Candidate:
-    """Returns the nearest class mean of centred features of unit length; nothing is tuned."""
-    return Candidate(Choice("nearest_centroid"), Choice(RAW, {VIEW: "unit"}), Plan("none"))
-
-
-def regression(family: ClassFamily, shots: int) -> Candidate:
-    """Returns logistic regression with the form of features and the C that are best on `search`."""
-    tried = [
-        Candidate(
-            Choice("logistic_regression", {"inverse_strength": strength}),
-            Choice(RAW, {VIEW: form}),
-            Plan("none"),
-        )
-        for form in FORMS
-        for strength in STRENGTHS
-    ]
-    found = [scored(family, each, "search", 5, shots, SEARCH_EPISODES).value for each in tried]
-    return tried[int(np.argmax(found))]
-
-
-def scored(
-    family: ClassFamily, candidate: Candidate, part: Part, ways: int, shots: int, episodes: int
-) -> Any:
-    """Returns the result of a learner that learns nothing from other tasks."""
-    spec = family.spec(ways, shots, part=part)
-    learner = build_learner(candidate, family.input_format, spec.objective)
-    phi = learner.init(spec, torch_stream(0, "benchmark"))
-    return evaluate(learner, phi, family, part, spec, episodes)[0]
 
 
 def _percent(share: float) -> str:

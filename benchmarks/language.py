@@ -35,16 +35,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from frozen_heads import centroid, regression, scored
 
 from metaloop.catalogue.backbones import open_backbone
-from metaloop.catalogue.candidates import build_learner
 from metaloop.catalogue.families import DataOptions, open_data
-from metaloop.catalogue.nets import RAW, VIEW
 from metaloop.catalogue.offered import AUTO
 from metaloop.catalogue.sights import seen_family
 from metaloop.core.columns import Texts
-from metaloop.core.randomness import torch_stream
-from metaloop.core.records import Candidate, Choice, Part, Plan, Result
+from metaloop.core.records import Result
 from metaloop.engine.evaluation import evaluate
 from metaloop.loop import Learned, learn
 from metaloop.models import load_model
@@ -54,9 +52,7 @@ from metaloop.tasks.store import ClassInfo, PublishedPart, Reading, Store
 TASKS = ((5, 1), (5, 5), (10, 1), (10, 5))
 DRAWN = {"banking": 50, "clinc": 40, "domains": 40}  # texts of a class
 FOLDERS = {"banking": "BANKING77", "clinc": "OOS"}
-STRENGTHS = (0.1, 1.0, 10.0, 100.0)  # C
 FORMS = ("raw", "standardised", "unit")
-SEARCH_EPISODES = 100
 TERMS = "words_and_characters"
 
 Pairs = list[tuple[str, str]]
@@ -120,36 +116,6 @@ def reading(data: Path, name: str, fold: int) -> Reading:
     return Reading(f"{name}-{fold}", "texts", Store(texts, targets, classes))
 
 
-def centroid() -> Candidate:
-    """Returns the nearest class mean of centred features of unit length."""
-    return Candidate(Choice("nearest_centroid"), Choice(RAW, {VIEW: "unit"}), Plan("none"))
-
-
-def regression(family: ClassFamily, shots: int) -> Candidate:
-    """Returns logistic regression with the form of features and the C that are best on `val`."""
-    tried = [
-        Candidate(
-            Choice("logistic_regression", {"inverse_strength": strength}),
-            Choice(RAW, {VIEW: form}),
-            Plan("none"),
-        )
-        for form in FORMS
-        for strength in STRENGTHS
-    ]
-    values = [scored(family, each, "search", 5, shots, SEARCH_EPISODES).value for each in tried]
-    return tried[int(np.argmax(values))]
-
-
-def scored(
-    family: ClassFamily, candidate: Candidate, part: Part, ways: int, shots: int, episodes: int
-) -> Result:
-    """Returns the result of a learner that learns nothing from other tasks."""
-    spec = family.spec(ways, shots, part=part)
-    learner = build_learner(candidate, family.input_format, spec.objective)
-    phi = learner.init(spec, torch_stream(0, "benchmark"))
-    return evaluate(learner, phi, family, part, spec, episodes)[0]
-
-
 def frozen_rows(
     read: Reading, row: str, episodes: int
 ) -> Iterator[tuple[str, int, int, str, Result]]:
@@ -161,7 +127,7 @@ def frozen_rows(
         assert isinstance(opened.family, ClassFamily)
         family = opened.family
     for ways, shots in TASKS:
-        heads = {"logistic regression": regression(family, shots)}
+        heads = {"logistic regression": regression(family, shots, FORMS)}
         if row != "tfidf":
             heads = {"centroid": centroid()} | heads
         for head, candidate in heads.items():

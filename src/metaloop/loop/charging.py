@@ -1,4 +1,4 @@
-"""`charged`: what a run spends is written down while it is spent, whatever ends it.
+"""`Charged`: what every run has, and the time it has used; `charged` writes that down as it goes.
 
 A thread does it, with a connection of its own: the run's own thread may be in a job for minutes.
 """
@@ -6,31 +6,58 @@ A thread does it, with a connection of its own: the run's own thread may be in a
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from metaloop.archive import Archive, RunId
 from metaloop.archive.spent import note_spent
+from metaloop.core.budget import Budget
 from metaloop.core.errors import MetaloopError
 
+MODEL_NAME, ARCHIVE_NAME, STATES_NAME = "model.metaloop", "archive.sqlite", "states"
 
-@runtime_checkable
-class Charged(Protocol):
-    """A run with an archive that knows what its tries have spent so far."""
 
+@dataclass
+class Charged:
+    """A run that writes into a folder and an archive, with a budget and a clock.
+
+    `spent_before` and `cpu_before` are the seconds and CPU-seconds that interrupted earlier tries
+    of it have used. CPU-seconds are those of the coordinator and of all workers.
+    """
+
+    folder: Path
     archive: Archive
     id: RunId
-    spent_before: float
-    cpu_before: float
+    budget: Budget
+    seed: int
+    spent_before: float = field(default=0.0, kw_only=True)
+    cpu_before: float = field(default=0.0, kw_only=True)
+    worker_cpu: float = field(default=0.0, kw_only=True)  # CPU-seconds of workers, in this try
+    started: float = field(default_factory=time.perf_counter, kw_only=True)
+    cpu_started: float = field(default_factory=time.process_time, kw_only=True)
+
+    @property
+    def model_path(self) -> Path:
+        """Where the model goes."""
+        return self.folder / MODEL_NAME
+
+    @property
+    def states(self) -> Path:
+        """Where workers find data and leave what they trained."""
+        return self.folder / STATES_NAME
 
     @property
     def wall_seconds(self) -> float:
-        """Seconds so far, over all tries."""
+        """Seconds since the budget began, over all tries of this run."""
+        return self.spent_before + time.perf_counter() - self.started
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU-seconds so far, over all tries."""
+        """CPU-seconds since the budget began, of all processes, over all tries of this run."""
+        return self.cpu_before + self.worker_cpu + time.process_time() - self.cpu_started
 
 
 @contextmanager

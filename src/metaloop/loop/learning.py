@@ -193,7 +193,7 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
             add_backbones(records, number, backbones_of(opened.family))
             run = Run(
                 asked.out, records, number, asked.budget, asked.seed, family, spec, stop,
-                (*earlier.tries, number), earlier.wall, earlier.cpu,
+                (*earlier.tries, number), spent_before=earlier.wall, cpu_before=earlier.cpu,
             )  # fmt: skip
             told = replace(opened, left_out=(*opened.left_out, *overlap))
             yield data_read(told, time.perf_counter() - start)

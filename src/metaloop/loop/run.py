@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,14 @@ from metaloop.archive import Archive, DataSet, RunId, StoredJob, run_lock
 from metaloop.archive.lock import LOCK_NAME
 from metaloop.archive.spent import spent_by
 from metaloop.catalogue.families import OpenedData
-from metaloop.core.budget import Budget
 from metaloop.core.errors import MetaloopError, OutputError
 from metaloop.core.spec import TaskSpec
+from metaloop.loop.charging import ARCHIVE_NAME, MODEL_NAME, STATES_NAME, Charged
 from metaloop.tasks.family import TaskFamily
 from metaloop.tasks.kept import class_parts, with_store
 from metaloop.tasks.sight import OWN, SEVERAL
 
 _CHANGES_NAMED = 3
-MODEL_NAME, ARCHIVE_NAME, STATES_NAME = "model.metaloop", "archive.sqlite", "states"
 
 
 @dataclass(frozen=True)
@@ -35,46 +34,13 @@ class Earlier:
 
 
 @dataclass
-class Run:
-    """One run: `spent_before`, `cpu_before` are what interrupted earlier tries of it have used.
+class Run(Charged):
+    """One run of the loop: what it learns from, the task it is for, and what makes it stop."""
 
-    CPU-seconds are those of the coordinator and of all workers.
-    """
-
-    folder: Path
-    archive: Archive
-    id: RunId
-    budget: Budget
-    seed: int
     family: TaskFamily
     spec: TaskSpec
     stop: Callable[[], bool]
     tries: tuple[RunId, ...] = ()  # earlier ones of this run, and this one
-    spent_before: float = 0.0
-    cpu_before: float = 0.0
-    worker_cpu: float = 0.0  # CPU-seconds of workers, in this try
-    started: float = field(default_factory=time.perf_counter)
-    cpu_started: float = field(default_factory=time.process_time)
-
-    @property
-    def model_path(self) -> Path:
-        """Where the model goes."""
-        return self.folder / MODEL_NAME
-
-    @property
-    def states(self) -> Path:
-        """Where workers find data and leave what they trained."""
-        return self.folder / STATES_NAME
-
-    @property
-    def wall_seconds(self) -> float:
-        """Seconds since training began, over all tries of this run."""
-        return self.spent_before + time.perf_counter() - self.started
-
-    @property
-    def cpu_seconds(self) -> float:
-        """CPU-seconds since training began, over all tries of this run."""
-        return self.cpu_before + self.worker_cpu + time.process_time() - self.cpu_started
 
     @property
     def seconds_left(self) -> float | None:

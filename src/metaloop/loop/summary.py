@@ -14,10 +14,11 @@ from metaloop.core.objective import metric, objective
 from metaloop.core.records import Result
 from metaloop.generators.recipes import recipe_text
 from metaloop.jobs.measured import difference
+from metaloop.loop.charging import ARCHIVE_NAME
 from metaloop.loop.judging import Judge
 from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposing import Proposer
-from metaloop.loop.run import ARCHIVE_NAME, Run
+from metaloop.loop.run import Run
 from metaloop.programs.parsing import parse
 from metaloop.programs.standalone import standalone_module
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metaloop.core.records import Result
-from metaloop.loop.run import ARCHIVE_NAME
+from metaloop.loop.charging import ARCHIVE_NAME
 from metaloop.selecting.racing import Entry
 from metaloop.selecting.recording import last_result
 from metaloop.selecting.run import Selecting

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
-from metaloop.archive import Archive, DataSet, RunId
-from metaloop.core.budget import Budget
+from metaloop.archive import DataSet
 from metaloop.core.records import Part, Protocol, Result
 from metaloop.core.spec import TaskSpec
 from metaloop.executors.base import Executor
-from metaloop.loop.run import MODEL_NAME, STATES_NAME
+from metaloop.loop.charging import Charged
 from metaloop.selecting.racing import Race
 from metaloop.selecting.settings import SelectSettings
 from metaloop.tasks.labelled import LabelledSet
@@ -20,50 +17,17 @@ from metaloop.tasks.store import LeftOut, Reading
 
 
 @dataclass
-class Selecting:
-    """One run; `spent_before` and `cpu_before` are what interrupted earlier tries of it have used.
+class Selecting(Charged):
+    """One run of `select`; `next_job` numbers the jobs."""
 
-    It has what `loop.charging` asks of a run. `next_job` numbers the jobs.
-    """
-
-    folder: Path
-    archive: Archive
-    id: RunId
-    budget: Budget
-    seed: int
     labelled: LabelledSet
     executor: Executor
     race: Race
     settings: SelectSettings
     stop: Callable[[], bool]
-    spent_before: float = 0.0
-    cpu_before: float = 0.0
-    worker_cpu: float = 0.0
     search_cpu: float = 0.0  # CPU-seconds of jobs that chose
     steps_before: int = 0  # of the budget, where it is in steps
     next_job: int = 0
-    started: float = field(default_factory=time.perf_counter)
-    cpu_started: float = field(default_factory=time.process_time)
-
-    @property
-    def model_path(self) -> Path:
-        """Where the model goes."""
-        return self.folder / MODEL_NAME
-
-    @property
-    def states(self) -> Path:
-        """Where workers find data and leave what they trained."""
-        return self.folder / STATES_NAME
-
-    @property
-    def wall_seconds(self) -> float:
-        """Seconds since choosing began, over all tries of this run."""
-        return self.spent_before + time.perf_counter() - self.started
-
-    @property
-    def cpu_seconds(self) -> float:
-        """CPU-seconds since choosing began, of all processes, over all tries of this run."""
-        return self.cpu_before + self.worker_cpu + time.process_time() - self.cpu_started
 
     @property
     def spent(self) -> float:
