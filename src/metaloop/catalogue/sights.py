@@ -54,7 +54,7 @@ def seen_family(family: ClassFamily, name: str | None = None) -> tuple[ClassFami
     fitting = fitting_views(family.store.inputs)
     if name is not None:
         entry = view_entry(name)
-        if name not in fitting:
+        if entry.takes != kind_of(family.store.inputs):
             raise DataError(
                 f"{family.name} has {described(family.store.inputs)}, the view '{name}' is for "
                 f"{entry.takes}; leave --view away"
