@@ -36,6 +36,7 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.leagues import Backbone, described_card
 from metaloop.core.records import PARTS, Candidate, Choice, Part, Plan
 from metaloop.core.spec import TaskSpec
+from metaloop.domains.text.entities import has_marks
 from metaloop.engine.evaluation import evaluate
 from metaloop.tasks.family import ClassFamily, TaskFamily
 from metaloop.tasks.measuring import measure_format
@@ -95,7 +96,7 @@ def seen_as(
         raise DataError("inputs are seen through a backbone or in a view; leave one away")
     if named and kind in ("vectors", ""):
         raise DataError(f"{family.name} is seen as it is; use --backbone none")
-    encoders = offered(backbone, kind, download=download)
+    encoders = offered(backbone, kind, download=download, marked=has_marks(store.inputs))
     if named and not encoders:
         raise DataError(f"{family.name} has {kind}, the backbone is for others; use another")
     told: list[str] = []
