@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +37,7 @@ _Window = Annotated[
     ),
 ]
 _Step = Annotated[str, typer.Option(metavar="TIME", help="How far apart windows are.")]
+_TOLD_FROM = 1000  # texts: of fewer nobody asks how long one took
 _LEAST = 0.5  # confidence of a word in a window
 
 
@@ -66,6 +69,7 @@ def predict(
     A learner of functions learns one from a support with real targets: value and input per line.
     """
     from metaloop.cli.inputs import model_of, range_of, read_inputs
+    from metaloop.cli.texts import streamed_texts
     from metaloop.estimators import FewShotRegressor
     from metaloop.tasks.readers.options import ReadOptions
 
@@ -77,7 +81,11 @@ def predict(
     if window is not None:
         _listen(estimator, model, inputs, window, step, as_json)
         return
-    groups = read_inputs(inputs, model_of(estimator), asked.columns)
+    known_model = model_of(estimator)
+    if known_model.takes == "texts" and not as_json and not isinstance(estimator, FewShotRegressor):
+        _stream(estimator, streamed_texts(inputs, asked.columns))
+        return
+    groups = read_inputs(inputs, known_model, asked.columns)
     report: dict[str, Any] = {"model": str(model), "predictions": []}
     if isinstance(estimator, FewShotRegressor):
         report["predictions"] = [row for group in groups for row in _values(estimator, group)]
@@ -95,6 +103,24 @@ def predict(
         print_json(report)
     else:
         sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+def _stream(
+    estimator: FewShotClassifier | TrainedClassifier, texts: Iterator[tuple[list[str], Any]]
+) -> None:
+    """Writes a line for each text as soon as it is known; of many, how long one took."""
+    from metaloop.cli.inputs import Inputs
+
+    count, began = 0, time.monotonic()
+    for names, some in texts:
+        for row in _labels(estimator, Inputs(names, some), None, False):
+            sys.stdout.write(f"{row['label']}\t{row['confidence']:.4f}\t{row['input']}\n")
+        sys.stdout.flush()
+        count += len(names)
+    seconds = time.monotonic() - began
+    if count >= _TOLD_FROM:
+        each = 1000 * seconds / count
+        sys.stderr.write(f"{count:,} texts in {seconds:.1f} s, {each:.3f} ms each\n")
 
 
 def _listen(

@@ -297,6 +297,9 @@ def _understood(
 
 
 def _of_no_kind(where: str, table: Table, found: Mapping[str, str]) -> str:
+    empty = [name for name in table.columns if bool(table.missing(name).all())]
+    if (text := _first(empty, _NAMES["text"])) is not None:
+        return f"{where}: the text '{text}' is empty in every row; fill it in"
     taken = ", ".join(f"{role} '{name}'" for role, name in found.items()) or "none of them known"
     return (
         f"{where} has the columns {listed(table.columns)} ({taken}); expected a label with a text "
