@@ -12,8 +12,10 @@ from typing import Any
 from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.features import Tell
 from metaloop.catalogue.offered import AUTO, NONE, offered
+from metaloop.catalogue.rated import with_items
 from metaloop.catalogue.sights import in_view, seen_as
-from metaloop.catalogue.views import detail_of, own_format
+from metaloop.catalogue.views import ITEMS, detail_of, own_format
+from metaloop.core.columns import kind_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, MetaloopError, unknown_name
 from metaloop.core.fitted_view import FittedView
@@ -82,7 +84,8 @@ class DataOptions:
     is best on `search`); `backbone`: the frozen encoders that inputs may be seen through: `none`,
     `auto` (those installed), names, or an encoder; `download`: their weights may be fetched where
     they are not on this machine. `split_seed` deals the classes; `strict` leaves nothing out in
-    silence. `speaker_pattern` tells who speaks in a recording by its path.
+    silence. `speaker_pattern` tells who speaks in a recording by its path. `items`: a table of what
+    is known of the items that users rate.
     """
 
     image_size: int | None = None
@@ -95,6 +98,7 @@ class DataOptions:
     backbone: str | Encoder = NONE
     download: bool = False
     speaker_pattern: str | None = None
+    items: str | Path | None = None
 
 
 AS_IT_IS = DataOptions()
@@ -154,13 +158,19 @@ def open_data(
         reading = _read(data, options, own, max(sides), features)
     if view is None:
         _check_shape(reading, input_format)
+    of_items = kind_of(reading.store.inputs) == ITEMS
+    if options.items is not None and not of_items:
+        raise DataError(f"{reading.name} has no ratings of items; leave --items away")
     if reading.store.values is not None:
-        _check_seen_as_is(reading.name, options, view)
+        _check_seen_as_is(reading.name, options, None if of_items else view)
         groups, left_out, known = group_family(
             reading, split_seed=options.split_seed, parts=parts, seen=seen,
             input_format=input_format,
         )  # fmt: skip
-        opened = OpenedData(groups, reading.kind, left_out, reading.notes, known)
+        told: tuple[str, ...] = ()
+        if of_items:
+            groups, told = with_items(groups, view, options.items)
+        opened = OpenedData(groups, reading.kind, left_out, (*reading.notes, *told), known)
     else:
         if parts is None:
             _check_enough(data, reading)

@@ -41,11 +41,13 @@ from metaloop.core.errors import (
 from metaloop.core.fitted_view import AS_IS, BESIDE, FittedView, key_of
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
+from metaloop.domains.ratings import known as known_items
 from metaloop.domains.speech import logmel
 from metaloop.domains.text import tfidf
 from metaloop.guests.gensim import trained as trained_words
 from metaloop.tasks.family import ClassFamily
 
+ITEMS = "items"  # the view of items by what ratings of others say; see `rated.py`
 ENCODER = "encoder"  # the view that is a frozen encoder's features; which one is in its options
 _AT_ONCE = 4096  # examples seen in one go
 _NUMBERS_AT_ONCE = 1 << 21  # of sequences, each of which may be some hundred thousand long
@@ -66,7 +68,8 @@ class ViewEntry:
     `fit(training inputs)` gives its assets, `see(assets, inputs, num_features)` tensors
     `[N, num_features]`; `expected` is the shape and kind of numbers of each asset. `features`: how
     many numbers it always makes, None where it makes as many as it is asked for. In `expected` -1
-    is any length. `offered`: whether it is tried where no view is named.
+    is any length. `offered`: whether it is tried where no view is named. `check(assets, features)`
+    raises `ModelFileError` where assets of the right shapes do not fit each other.
     """
 
     summary: str
@@ -76,6 +79,7 @@ class ViewEntry:
     expected: Expected
     features: int | None = None
     offered: bool = True
+    check: Callable[[Mapping[str, Tensor], int], None] = lambda assets, features: None
 
     @property
     def most_fitted(self) -> int | None:
@@ -125,6 +129,15 @@ VIEWS: Mapping[str, ViewEntry] = MappingProxyType(
             lambda assets, recordings, num_features: logmel.mfcc(recordings),
             {},
             logmel.MFCC_FEATURES,
+        ),
+        ITEMS: ViewEntry(
+            "what training users' ratings, and a file of items, say of an item",
+            "items",
+            lambda items: {},  # fitted by whole users: `rated.py`
+            known_items.see,
+            known_items.EXPECTED,
+            offered=False,
+            check=known_items.check,
         ),
     }
 )
@@ -224,6 +237,13 @@ def check_view(view: FittedView, input_format: InputFormat) -> Expected:
             f"of shape {tuple(input_format.shape)}"
         )
     return expected
+
+
+def check_assets(view: FittedView) -> None:
+    """Raises `ModelFileError` unless assets of the right shapes fit each other, too."""
+    for piece in view.pieces:
+        if piece.choice.name in VIEWS:
+            VIEWS[piece.choice.name].check(piece.assets, int(piece.choice.options["features"]))
 
 
 def _as_long(expected: Expected, assets: Mapping[str, Tensor]) -> Expected:

@@ -29,8 +29,13 @@ CALIBRATION = Scale("calibration", "calibration error", False, 0.0, share=True)
 SQUARED_ERROR = Scale("mse", "mse", False, 0.0)
 ABSOLUTE_ERROR = Scale("mae", "mean absolute error", False, 0.0)
 EXPLAINED = Scale("r2", "R²", True, 1.0)
+ROOT_SQUARED_ERROR = Scale("rmse", "rmse", False, 0.0)
+RANKING_GAIN = Scale("ndcg@10", "NDCG@10", True, 1.0)
 
 SCALES = {
     scale.name: scale
-    for scale in (ACCURACY, LOG_LOSS, CALIBRATION, SQUARED_ERROR, ABSOLUTE_ERROR, EXPLAINED)
+    for scale in (
+        *(ACCURACY, LOG_LOSS, CALIBRATION, SQUARED_ERROR, ABSOLUTE_ERROR, EXPLAINED),
+        *(ROOT_SQUARED_ERROR, RANKING_GAIN),
+    )
 }

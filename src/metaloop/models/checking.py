@@ -131,6 +131,9 @@ def with_one_step(learner: Learner) -> Learner:
 def _check_target_scale(input_format: InputFormat, spec: TaskSpec) -> None:
     """Raises unless there is no scale of targets, or one for every target."""
     mean, deviation = input_format.target_mean, input_format.target_deviation
+    bounds = input_format.target_range
+    if bounds and not (len(bounds) == 2 and -math.inf < bounds[0] < bounds[1] < math.inf):
+        raise _wrong(f"targets range from a number to a larger one, got {_short(bounds)}")
     if not mean and not deviation:
         return
     number = spec.target_shape[0] if len(spec.target_shape) == 1 else 0

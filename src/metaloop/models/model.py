@@ -12,7 +12,7 @@ from torch import Tensor
 from metaloop.catalogue.candidates import build_learner, learner_class
 from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import CUSTOM
-from metaloop.catalogue.views import cards_of, check_view, read_format, takes
+from metaloop.catalogue.views import cards_of, check_assets, check_view, read_format, takes
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import ModelFileError, UnknownNameError
@@ -205,6 +205,7 @@ def _view_of(content: ModelFile, encoder: Encoder | None) -> FittedView | None:
         own[key_of(encoder.card.name, encoder.card.weights)] = encoder
     view = FittedView(content.view, content.assets, own)
     check_tensors("view", view.assets, check_view(view, content.input_format))
+    check_assets(view)
     return view
 
 
