@@ -32,6 +32,8 @@ from metaloop.core.rating import ranking_gain
 from metaloop.models.training import Trained, train_model
 from metaloop.tasks.groups import GroupFamily
 from metaloop.tasks.readers import read
+from metaloop.tasks.readers.tables import read_table
+from metaloop.tasks.store import PublishedPart
 
 KNOWN = (5, 10)
 MORE = 10  # ratings of a test user beside those known
@@ -48,13 +50,13 @@ def anime(folder: Path, features: bool) -> GroupFamily:
     """The family of the protocol."""
     reading = read(folder / "anime_ratings.tsv.gz")
     users = reading.store.classes
-    by_number = np.argsort([int(info.name) for info in users])  # as the protocol numbers them
-    dealt = by_number[np.random.default_rng(0).permutation(len(users))]
-    part = {}
+    numbers = np.unique(read_table(folder / "anime_ratings.tsv.gz").columns["User_ID"])
+    dealt = numbers[np.random.default_rng(0).permutation(len(numbers))]
+    part: dict[str, PublishedPart] = {}
     for place, user in enumerate(dealt.tolist()):
         in_train, in_val = place < SIZES["train"], place < sum(SIZES.values())
-        part[user] = "train" if in_train else "val" if in_val else "test"
-    classes = tuple(replace(info, part=part[user]) for user, info in enumerate(users))
+        part[str(user)] = "train" if in_train else "val" if in_val else "test"
+    classes = tuple(replace(info, part=part[info.name]) for info in users)
     reading = replace(reading, store=replace(reading.store, classes=classes))
     items = folder / "anime_info.tsv.gz" if features else None
     opened = open_data(reading, DataOptions(items=items))

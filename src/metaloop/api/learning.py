@@ -46,6 +46,7 @@ def learn(
     columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None,
     speaker_pattern: str | None = None,
+    items: str | Path | None = None,
     backbone: str | Encoder = AUTO,
     download: bool = False,
     also: Sequence[str | Path] = (),
@@ -81,9 +82,10 @@ def learn(
         folder = _folder(data, out, resume, workers)
         events = _events(
             data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
-            options=DataOptions(*asked, download, speaker_pattern), also=also, archive=archive,
-            net=net, workers=workers, resume=resume, candidates=candidates, generates=generates,
-            settings=settings, executor=executor, stop=lambda: stop() or stopper(),
+            options=DataOptions(*asked, download, speaker_pattern, items), also=also,
+            archive=archive, net=net, workers=workers, resume=resume, candidates=candidates,
+            generates=generates, settings=settings, executor=executor,
+            stop=lambda: stop() or stopper(),
             tell=lambda done, of: shown.status(f"encoded {done:,} of {of:,} examples"),
         )  # fmt: skip
         run = _followed(events, shown, stopper, folder, _own(net, backbone))
@@ -108,6 +110,7 @@ def stream(
     columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None,
     speaker_pattern: str | None = None,
+    items: str | Path | None = None,
     backbone: str | Encoder = AUTO,
     download: bool = False,
     also: Sequence[str | Path] = (),
@@ -145,7 +148,7 @@ def stream(
     """
     folder = _folder(data, out, resume, workers)
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
-    options = DataOptions(*asked, download, speaker_pattern)
+    options = DataOptions(*asked, download, speaker_pattern, items)
     yield from _events(
         data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
         options=options, also=also, archive=archive, workers=workers, resume=resume, net=net,

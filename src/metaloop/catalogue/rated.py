@@ -20,11 +20,16 @@ from metaloop.core.errors import DataError
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
-from metaloop.domains.ratings.attributes import Attributes, attributes_of, no_attributes
+from metaloop.domains.ratings.attributes import (
+    Attributes,
+    attributes_of,
+    no_attributes,
+    with_new_items,
+)
 from metaloop.domains.ratings.items import Ratings, columns_of, cross_fitted
 from metaloop.domains.ratings.known import KnownItems
 from metaloop.tasks.groups import GroupFamily
-from metaloop.tasks.readers.tables import read_table
+from metaloop.tasks.readers.tables import Table, read_table
 from metaloop.tasks.store import Store
 
 
@@ -51,6 +56,9 @@ def with_items(
 def _fitted(family: GroupFamily, items: str | Path | None) -> tuple[GroupFamily, tuple[str, ...]]:
     store, train = family.store, family.parts["train"]
     names, index = _items(store)
+    described, key = (None, "") if items is None else (read_table(items), "")
+    if described is not None:
+        names, key = with_new_items(described, names)
     assert store.values is not None
     users, place, values = store.targets.numpy(), index.numpy(), store.values[:, 0].numpy()
     of_train = np.isin(users, train)
@@ -58,7 +66,9 @@ def _fitted(family: GroupFamily, items: str | Path | None) -> tuple[GroupFamily,
     mean, deviation = float(values[of_train].mean()), float(values[of_train].std())
     deviation = deviation if deviation > 1e-12 else 1.0
     ratings = Ratings(users, place, (values - mean) / deviation, len(names))
-    told = _attributes(names, ratings.of(of_train), items)
+    told = no_attributes(names)
+    if described is not None:
+        told = _attributes(described, key, names, ratings.of(of_train))
     tables, fold_of, dealt = cross_fitted(ratings, train, told.values)
     rated = np.bincount(place[of_train], minlength=len(names))
     columns = columns_of(told.columns)
@@ -85,12 +95,10 @@ def _fitted(family: GroupFamily, items: str | Path | None) -> tuple[GroupFamily,
     return _seen(family, view, table, places), told.told
 
 
-def _attributes(names: Sequence[str], ratings: Ratings, items: str | Path | None) -> Attributes:
-    if items is None:
-        return no_attributes(names)
-    count = np.bincount(ratings.items, minlength=ratings.num_items)
-    mean = np.bincount(ratings.items, ratings.values, ratings.num_items) / np.maximum(count, 1)
-    return attributes_of(read_table(items), names, mean, count)
+def _attributes(table: Table, key: str, names: Sequence[str], ratings: Ratings) -> Attributes:
+    count = np.bincount(ratings.items, minlength=len(names))
+    mean = np.bincount(ratings.items, ratings.values, len(names)) / np.maximum(count, 1)
+    return attributes_of(table, key, names, mean, count)
 
 
 def _seen(

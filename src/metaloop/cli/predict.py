@@ -36,6 +36,23 @@ _Window = Annotated[
         "word is heard when: start, end, word, confidence and input per line.",
     ),
 ]
+_Top = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Of ratings: the N items that the user of --support would rate highest, of all that "
+        "the model knows; no INPUT is needed.",
+    ),
+]
+_ExcludeSeen = Annotated[
+    bool,
+    typer.Option(
+        "--exclude-seen/--include-seen", help="With --top: leave out what the user has rated."
+    ),
+]
+_Explain = Annotated[
+    bool, typer.Option("--explain", help="With --top: say which ratings speak for an item.")
+]
 _Step = Annotated[str, typer.Option(metavar="TIME", help="How far apart windows are.")]
 _TOLD_FROM = 1000  # texts: of fewer nobody asks how long one took
 _LEAST = 0.5  # confidence of a word in a window
@@ -44,9 +61,9 @@ _LEAST = 0.5  # confidence of a word in a window
 def predict(
     model: options.ModelFile,
     inputs: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(metavar="INPUT...", help="Images, recordings, folders, arrays, tables."),
-    ],
+    ] = None,
     support: Annotated[
         Path | None,
         typer.Option(
@@ -61,6 +78,9 @@ def predict(
     skip_unreadable: _SkipUnreadable = False,
     window: _Window = None,
     step: _Step = "0.1s",
+    top: _Top = None,
+    exclude_seen: _ExcludeSeen = True,
+    explain: _Explain = False,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -73,11 +93,22 @@ def predict(
     from metaloop.estimators import FewShotRegressor
     from metaloop.tasks.readers.options import ReadOptions
 
+    inputs = inputs or []
+    _check_asked(inputs, top, explain)
     declared = options.value_range(value_range)
     asked = ReadOptions(
         classes_at=classes_at, value_range=declared, columns=options.columns(columns)
     )
     estimator = _ready(model, support, asked)
+    if top is not None:
+        from metaloop.cli.ratings import best_items, line_of
+
+        best = best_items(estimator, model, support, asked.columns, top, exclude_seen, explain)
+        if as_json:
+            print_json({"model": str(model), "predictions": best})
+        else:
+            sys.stdout.writelines(f"{line_of(row)}\n" for row in best)
+        return
     if window is not None:
         _listen(estimator, model, inputs, window, step, as_json)
         return
@@ -103,6 +134,18 @@ def predict(
         print_json(report)
     else:
         sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+def _check_asked(inputs: list[Path], top: int | None, explain: bool) -> None:
+    """Raises `DataError` if there is nothing to predict, or too much."""
+    if top is None and not inputs:
+        raise DataError("nothing to predict: name inputs, or --top N where a model knows items")
+    if top is not None and inputs:
+        raise DataError("--top ranks all items that the model knows; leave the inputs away")
+    if top is not None and top < 1:
+        raise DataError(f"--top is how many items are wanted, at least 1; got {top}")
+    if explain and top is None:
+        raise DataError("--explain is for --top N; leave it away")
 
 
 def _stream(

@@ -34,6 +34,7 @@ def train(
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
     speaker_pattern: options.SpeakerPattern = None,
+    items: options.Items = None,
     view: options.View = None,
     backbone: options.Backbone = "none",
     download: options.Download = False,
@@ -50,7 +51,7 @@ def train(
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
     asked |= {"image_size": image_size, "classes_at": classes_at, "view": view}
-    asked |= {"backbone": backbone, "speaker_pattern": speaker_pattern}
+    asked |= {"backbone": backbone, "speaker_pattern": speaker_pattern, "items": items}
     unparsed = {"value_range": value_range, "columns": columns}
     try:
         trained = train_on(

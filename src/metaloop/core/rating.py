@@ -44,7 +44,8 @@ def ranking_gain(outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
 
 
 def _discounted(scores: Tensor, wanted: Tensor, mask: Tensor) -> Tensor:
-    order = scores.masked_fill(~mask, -torch.inf).sort(-1, descending=True, stable=True).indices
+    there = scores.masked_fill(~mask, -torch.inf)
+    order = torch.sort(there, dim=-1, descending=True, stable=True).indices
     gains = (wanted.clamp(0, _LARGEST_GAIN).exp2() - 1) * mask
     best = gains.gather(-1, order)[..., :RANKED]
     places = torch.arange(best.shape[-1], dtype=torch.float64, device=best.device)

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
@@ -146,6 +147,23 @@ class DeepKernel(NetLearner):
         told = torch.cat([moved_QK.unsqueeze(-1), mean_QK.unsqueeze(-1), of_query, facts], -1)
         added, scaled = _corrected(meta_params, told).unbind(-1)
         return mean_QK + moved_QK + added + moved_QK * scaled
+
+    def contributions(
+        self, meta_params: MetaParams, task_state: MetaParams, features: Tensor
+    ) -> Tensor:
+        """Returns `[Q, N, K]`: what each example of the support moves each prediction by.
+
+        Before the correction; they add up to d.
+        """
+        point_QD = self._seen(meta_params, features)[2]
+        offset = meta_params[_OFFSET].exp()
+        across = offset * task_state["there"] + point_QD @ task_state["points"].mT
+        return across.unsqueeze(-1) * task_state["weights"]
+
+    def support_size(self, task_state: Mapping[str, Tensor]) -> int:
+        """Returns N, the number of examples that a state was made of."""
+        there = task_state.get("there")
+        return 0 if there is None or there.dim() != 1 else len(there)
 
     def meta_loss(
         self,

@@ -88,7 +88,8 @@ class GroupFamily(TaskFamily):
         """
         checked: tuple[Part, ...] = (part,) if part else PARTS
         for name in checked:
-            self._eligible(name, shots)
+            halved = name == "train" and self.objective == RATING.name
+            self._eligible(name, 1 if halved else shots)
         assert self.store.values is not None
         target_shape = tuple(self.store.values.shape[1:])
         return TaskSpec(0, shots, queries, self.store.input_shape, self.objective, target_shape)

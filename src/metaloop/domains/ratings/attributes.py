@@ -45,15 +45,22 @@ def no_attributes(items: Sequence[str]) -> Attributes:
     return Attributes(np.zeros((len(items), 0), np.float32), (), ("",) * len(items))
 
 
-def attributes_of(
-    table: Table, items: Sequence[str], mean: np.ndarray, count: np.ndarray
-) -> Attributes:
-    """Returns what the table says of these items.
+def with_new_items(table: Table, rated: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """Returns the rated items, then those that the table alone has, and the column that names them.
 
-    `mean`, `count` `[items]`: of the ratings of training users; they find columns that leak. Raises
-    `DataError` if no column of the table names the items.
+    Raises `DataError` if no column of the table names the items.
     """
-    key = _key(table, items)
+    key = _key(table, rated)
+    return tuple(dict.fromkeys([*rated, *filter(None, _as_names(table.columns[key]))])), key
+
+
+def attributes_of(
+    table: Table, key: str, items: Sequence[str], mean: np.ndarray, count: np.ndarray
+) -> Attributes:
+    """Returns what the table says of these items, which its column `key` names.
+
+    `mean`, `count` `[items]`: of the ratings of training users; they find columns that leak.
+    """
     rows = {name: row for row, name in enumerate(_as_names(table.columns[key]))}
     place = np.array([rows.get(item, -1) for item in items], np.int64)
     told = [
@@ -139,6 +146,12 @@ def _leaks(numbers: np.ndarray, place: np.ndarray, mean: np.ndarray, count: np.n
     if of.sum() < 10 or np.ptp(numbers[of]) == 0:
         return False
     for known in (mean[of], np.log1p(count[of])):
-        if np.ptp(known) > 0 and abs(np.corrcoef(numbers[of], known)[0, 1]) > LEAK:
+        if np.ptp(known) > 0 and abs(_correlation(numbers[of], known, count[of])) > LEAK:
             return True
     return False
+
+
+def _correlation(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> float:
+    """Weighted by ratings: the mean of a few of them is mostly chance."""
+    moments = np.cov(one, other, aweights=np.asarray(weights, np.float64))
+    return float(moments[0, 1] / np.sqrt(moments[0, 0] * moments[1, 1]).clip(1e-300))

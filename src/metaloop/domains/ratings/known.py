@@ -66,9 +66,20 @@ class KnownItems:
         return {name: place for place, name in enumerate(self.names)}
 
     def places(self, names: Sequence[str]) -> Tensor:
-        """Returns the rows of the table for these names, int64: the last one for unknown ones."""
+        """Returns the rows of the table for these names, int64: the last one for unknown ones.
+
+        What is no name may be a title, whatever its case.
+        """
         unknown, place_of = len(self.names), self.place_of
-        return torch.tensor([place_of.get(name, unknown) for name in names], dtype=torch.int64)
+        found = [place_of.get(name, unknown) for name in names]
+        for row, place in enumerate(found):
+            if place == unknown:
+                found[row] = self._place_of_title.get(names[row].casefold(), unknown)
+        return torch.tensor(found, dtype=torch.int64)
+
+    @cached_property
+    def _place_of_title(self) -> dict[str, int]:
+        return {title.casefold(): place for place, title in enumerate(self.titles) if title}
 
     def shown(self, place: int) -> str:
         """Returns what people call the item at a place."""
