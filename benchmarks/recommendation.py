@@ -29,6 +29,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.core.rating import ranking_gain
+from metaloop.domains.ratings.items import FACTORS
 from metaloop.models.training import Trained, train_model
 from metaloop.tasks.groups import GroupFamily
 from metaloop.tasks.readers import read
@@ -145,15 +146,15 @@ class Stack:
         guesses = np.stack([method(items, values, asked) for method in self.methods], 1)
         of_user = [values.mean(), values.std(), values.min(), values.max(), len(values)]
         told = np.broadcast_to(of_user, (len(asked), len(of_user)))
-        return np.concatenate([guesses, told, self.table[asked]], 1)
+        return np.concatenate([guesses, told, self.table[asked, :-FACTORS]], 1)
 
     def fit(self, cases: list[Case]) -> None:
         seen = np.concatenate([self.seen(*case[:3]) for case in cases])
         wanted = np.concatenate([case[3] for case in cases])
         weights = np.concatenate([np.full(len(c[3]), 1 / np.sqrt(len(c[3]))) for c in cases])
         self.trees = HistGradientBoostingRegressor(
-            max_iter=150, learning_rate=0.05, min_samples_leaf=100, l2_regularization=10.0,
-            random_state=0,
+            max_iter=120, learning_rate=0.05, max_leaf_nodes=8, min_samples_leaf=200,
+            l2_regularization=10.0, random_state=0,
         )  # fmt: skip
         self.trees.fit(seen, wanted - seen[:, 0], weights)
 
@@ -241,8 +242,8 @@ def compare(args: argparse.Namespace) -> None:
             for name in ("item_mean", "user_bias", "fold_in")
         }
         knn = near.near(damping)
-        stack = Stack(data, [near.biased, knn, plain["fold_in"]])
-        stack.fit(data.cases(choosing, known, 2))
+        stack = Stack(data, [knn, near.biased, plain["fold_in"]])
+        stack.fit(data.cases(choosing, known, 4))
         methods = {
             **plain, f"item-kNN (damping {damping:g})": knn, "boosted stack": stack.predict,
             args.learner: as_method(models[:1], data.table),

@@ -104,7 +104,7 @@ MANY: Rows = [(u, 1 + u % 5, u * 300 + k) for u in range(1, 13) for k in range(3
     [
         ([*ROWS[:3], (1, 9, "good")], "the rating 'rating' of row 4 after the header is 'good'"),
         ([*ROWS, (1, 9, float("inf"))], "1 of 61 ratings are infinite or too large"),
-        ([*ROWS, (1, 9, -1)], "1 ratings are -1 .* seen, not rated"),
+        ([*ROWS, (1, 9, -1)], "1 ratings are -1 and .* .seen, not rated"),
         ([(u, i, 4) for u, i, _ in ROWS], "every rating is 4; there is nothing to tell"),
         (MANY, "may be swapped"),
     ],

@@ -23,7 +23,7 @@ from metaloop.core.columns import Lookup
 from metaloop.core.errors import DataError, EpisodeError
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
-from metaloop.core.objective import RATING
+from metaloop.core.rating import RATING
 from metaloop.core.records import PARTS, Part
 from metaloop.core.spec import TaskSpec
 from metaloop.tasks.copied_classes import join_copied_classes, named
