@@ -123,7 +123,8 @@ class Neighbours:
         self.likeness *= both / (both + 20)
 
     def biased(self, items: np.ndarray, values: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        return self.mean[asked] + (values - self.mean[items]).sum() / (len(items) + 3)
+        found: np.ndarray = self.mean[asked] + (values - self.mean[items]).sum() / (len(items) + 3)
+        return found
 
     def near(self, damping: float) -> Method:
         def predict(items: np.ndarray, values: np.ndarray, asked: np.ndarray) -> np.ndarray:
@@ -131,7 +132,8 @@ class Neighbours:
             bias = left.sum() / (len(items) + 3)
             weights = self.likeness[np.ix_(asked, items)]
             moved = (weights @ (left - bias)) / (weights.sum(1) + damping)
-            return self.mean[asked] + bias + moved
+            found: np.ndarray = self.mean[asked] + bias + moved
+            return found
 
         return predict
 
@@ -180,7 +182,7 @@ def as_method(models: list[Any], table: torch.Tensor) -> Method:
         for model in models:
             state = model.adapt(table[torch.from_numpy(items)], targets, 0)
             found.append(model.predict(state, table[torch.from_numpy(asked)])[:, 0].numpy())
-        return np.mean(found, 0)
+        return np.asarray(np.mean(found, 0))
 
     return predict
 
@@ -193,11 +195,11 @@ def scores(
     for items, values, asked, true, user in cases:
         out = np.clip(method(items, values, asked), 1, 10)
         few = rated[asked] < FEW
-        pair = (torch.from_numpy(x)[None, :, None] for x in (out, true))
+        pair = [torch.from_numpy(x)[None, :, None] for x in (out, true)]
         told = {
             "rmse": float(np.sqrt(np.mean((out - true) ** 2))),
             "mae": float(np.mean(np.abs(out - true))),
-            "ndcg@10": float(ranking_gain(*pair, torch.ones(1, len(true), dtype=torch.bool))),
+            "ndcg@10": float(ranking_gain(pair[0], pair[1], torch.ones(1, len(true)).bool())),
         }
         if few.any():
             told["few"] = float(np.sqrt(np.mean((out - true)[few] ** 2)))
@@ -273,8 +275,8 @@ def compare(args: argparse.Namespace) -> None:
     began = time.perf_counter()
     for _ in range(20):
         method(support, values, np.arange(data.number))
-    each = (time.perf_counter() - began) / 20
-    print(f"\na new user, all {data.number:,} items: {1000 * each:.1f} ms ({len(asked)} asked)")
+    seconds = (time.perf_counter() - began) / 20
+    print(f"\na new user, all {data.number:,} items: {1000 * seconds:.1f} ms ({len(asked)} asked)")
 
 
 def synthetic(users: int, items: int, each: int, budget: str) -> None:
@@ -330,7 +332,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.synthetic:
-        synthetic(*args.synthetic, args.budget)
+        users, items, each = args.synthetic
+        synthetic(users, items, each, args.budget)
     elif args.data is None:
         parser.error("DATA, or --synthetic USERS ITEMS EACH")
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metaloop.core.errors import DataError, ModelFileError
-from metaloop.tasks.readers.ratings import items_in, ratings_of_one
+from metaloop.tasks.readers.own_ratings import items_in, ratings_of_one
 from metaloop.tasks.readers.tables import TABLE_ENDINGS, is_table, read_table
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +61,8 @@ def read_items(X: Any, view: FittedView) -> ItemRows:
 def _name(row: int, value: Any) -> str:
     if isinstance(value, str):
         return value.strip()
-    if isinstance(value, numbers.Real) and not isinstance(value, bool) and value == int(value):
+    number = isinstance(value, int | float | np.integer | np.floating)
+    if number and not isinstance(value, bool) and float(value).is_integer():
         return str(int(value))
     raise InputError(
         f"the model takes items: X[{row}] is a {type(value).__name__} ({value!r:.40}); {_EXPECTED}"

@@ -100,5 +100,6 @@ class _FoldedIn:
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         inputs = inputs.astype(np.float64)
-        found: np.ndarray = inputs[:, [self.mean]] + self.bias
-        return found + inputs[:, self.factors] @ self.weights
+        found: np.ndarray = inputs[:, self.factors] @ self.weights
+        found += inputs[:, [self.mean]] + self.bias
+        return found

@@ -48,7 +48,6 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
         "updated_at",
     ),
 }
-_TITLES: Final = ("title", "name", "movie_title", "item_name")  # of an item, in a user's own table
 _ANSWERS: Final = ("label", "labels", "class", "y", "target", "targets", "text", "value")
 _HEADLESS: Final = {"u.data": b"\t", "ratings.dat": b"::"}
 _BYTES_AT_ONCE = 1 << 26
@@ -80,10 +79,10 @@ def is_of_ratings(table: Table, columns: Mapping[str, str | Sequence[str]] | Non
         return True
     if declared - {"ignore"}:
         return False
-    user, item = (_named(table, role) for role in ("user", "item"))
+    user, item = (named_column(table, role) for role in ("user", "item"))
     if user is None or item is None:
         return False
-    if _named(table, "rating") is not None:
+    if named_column(table, "rating") is not None:
         return True
     if any(name.lower() in _ANSWERS for name in table.columns):
         return False
@@ -99,7 +98,7 @@ def read_ratings(where: str, table: Table, options: ReadOptions) -> Reading:
     options.refuse_pixels(where)
     named = _columns(where, table, options.columns)
     if table.is_text(named.rating):
-        raise DataError(_no_number(where, table, named.rating))
+        raise DataError(no_number(where, table, named.rating))
     needed = [named.user, named.item, named.rating]
     missing = np.zeros(len(table), bool)
     left_out = []
@@ -210,7 +209,7 @@ def _columns(
     found = {}
     for role in ("user", "item", "rating", "time"):
         own = declared.get(role)
-        found[role] = own[0] if own else _named(table, role, taken)
+        found[role] = own[0] if own else named_column(table, role, taken)
     for role in ("user", "item", "rating"):
         if found[role] is None:
             raise DataError(
@@ -220,7 +219,10 @@ def _columns(
     return _Columns(str(found["user"]), str(found["item"]), str(found["rating"]), found["time"])
 
 
-def _named(table: Table, role: str, taken: set[str] | frozenset[str] = frozenset()) -> str | None:
+def named_column(
+    table: Table, role: str, taken: set[str] | frozenset[str] = frozenset()
+) -> str | None:
+    """Returns the column that usually has this role, by its name, if it is not taken."""
     written = {name.lower().strip(): name for name in reversed(list(table.columns))}
     names = (written[name] for name in _NAMES[role] if name in written)
     return next((name for name in names if name not in taken), None)
@@ -266,7 +268,8 @@ def _last_of_each(
     return kept, len(pairs) - len(kept)
 
 
-def _no_number(where: str, table: Table, name: str) -> str:
+def no_number(where: str, table: Table, name: str) -> str:
+    """Returns what to say of a column of ratings that holds text."""
     for row, text in enumerate(table.columns[name].tolist()):
         try:
             float(text or "0")
@@ -317,76 +320,3 @@ def _rows(where: str, lines: list[bytes], separator: bytes, before: int) -> np.n
                     f"apart by {separator.decode()!r}, got {each[:60].decode('utf-8', 'replace')!r}"
                 ) from None
         raise
-
-
-def ratings_of_one(
-    where: str, table: Table, columns: Mapping[str, str | Sequence[str]] | None
-) -> tuple[list[str], list[float], tuple[LeftOut, ...], list[str]]:
-    """Returns the items of one user's ratings, the ratings, what is left out, and what to note.
-
-    Raises `DataError` for the ratings of several users, and for what are no ratings.
-    """
-    declared = declared_columns(where, table, columns or {}, ROLES)
-    taken = {name for names in declared.values() for name in names}
-    item = _item_column(where, table, declared, taken)
-    own = declared.get("rating")
-    rating = own[0] if own else _named(table, "rating", taken | {item})
-    if rating is None:
-        raise DataError(
-            f"{where} has the columns {listed(table.columns)}, and no rating among them; name it "
-            "with --columns rating=NAME"
-        )
-    if table.is_text(rating):
-        raise DataError(_no_number(where, table, rating))
-    user = declared["user"][0] if "user" in declared else _named(table, "user", {item, rating})
-    several = 1 if user is None else len(set(table.columns[user].tolist()))
-    if several > 1:
-        raise DataError(
-            f"{where}: its rows are of {several:,} users ('{user}'), and a task is one user; give "
-            "the rows of one"
-        )
-    names, values = _names(table.columns[item]), table.columns[rating].astype(float)
-    if not np.isfinite(values).all():
-        row = int(np.argmin(np.isfinite(values))) + 1
-        raise DataError(f"{where}: row {row} after the header has no finite '{rating}'; mend it")
-    last = dict(zip(names, values.tolist(), strict=True))  # who rates again has changed her mind
-    again = len(names) - len(last)
-    left = (LeftOut("ratings of an item rated again", "the last counts", again),) if again else ()
-    note = f"columns: item '{item}', rating '{rating}'"
-    return list(last), list(last.values()), left, [note]
-
-
-def items_in(
-    where: str, table: Table, columns: Mapping[str, str | Sequence[str]] | None
-) -> list[str]:
-    """Returns the names of items in a table of them; raises `DataError` if no column has them."""
-    present = {
-        role: names
-        for role, names in (columns or {}).items()
-        if all(n in table for n in ([names] if isinstance(names, str) else names))
-    }
-    declared = declared_columns(where, table, present, ROLES)
-    taken = {name for names in declared.values() for name in names}
-    return _names(table.columns[_item_column(where, table, declared, taken)])
-
-
-def _item_column(
-    where: str, table: Table, declared: Mapping[str, Sequence[str]], taken: set[str]
-) -> str:
-    if "item" in declared:
-        return declared["item"][0]
-    item = _named(table, "item", taken)
-    titles = [n for n in table.columns if n.lower() in _TITLES and n not in taken]
-    item = item or (titles[0] if titles else None)
-    if item is None:
-        raise DataError(
-            f"{where} has the columns {listed(table.columns)}, and no item among them; name it "
-            "with --columns item=NAME"
-        )
-    return item
-
-
-def _names(values: np.ndarray) -> list[str]:
-    if values.dtype.kind == "f":
-        return [str(int(v)) if float(v).is_integer() else str(v) for v in values.tolist()]
-    return [str(value).strip() for value in values.tolist()]
