@@ -61,7 +61,8 @@ def recommend(
     best = order[heard_of[order]][:top]
     reasons: list[tuple[str, ...]] = [()] * len(best)
     if explain and len(best):
-        names = [known.shown(p) if p < len(known.names) else rated[i] for i, p in enumerate(seen)]
+        places = zip(seen.tolist(), rated, strict=True)
+        names = [known.shown(p) if p < len(known.names) else name for p, name in places]
         reasons = _reasons(task, known.table[torch.from_numpy(best)], names)
     return [
         Recommended(known.names[place], known.shown(place), float(values[place]), reason)

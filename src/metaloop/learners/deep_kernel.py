@@ -114,7 +114,7 @@ class DeepKernel(NetLearner):
 
         Besides, `weights [N, K]` of the residuals and `facts [K, 7]` of the support.
         """
-        there = features.mask.to(torch.float32)
+        there = features.mask.to(features.features.dtype)
         mean_NK, noise_N, point_ND = self._seen(meta_params, features.features)
         point_ND = point_ND * there.unsqueeze(-1)
         offset = meta_params[_OFFSET].exp()
@@ -203,7 +203,7 @@ class DeepKernel(NetLearner):
 
 def _facts(features: Examples, residual_NK: Tensor, mean_NK: Tensor, noise_N: Tensor) -> Tensor:
     """What the correction is told of a support, for each target: `[K, 7]`."""
-    there = features.mask.to(torch.float32).unsqueeze(-1)
+    there = features.mask.to(features.features.dtype).unsqueeze(-1)
     count = there.sum().clamp(min=1)
     summed = residual_NK.sum(0)
     apart = (residual_NK - summed / count) * there
