@@ -24,6 +24,9 @@ from metaloop.core.leagues import Backbone, EncoderCard, league_of
 from metaloop.core.learner import Learner, MetaParams, TaskState
 from metaloop.core.own import NOTHING_OWN, Own
 from metaloop.core.records import Candidate, Result
+from metaloop.core.rejection import Rejection
+from metaloop.core.rejection import from_tensors as rejection_from
+from metaloop.core.rejection import to_tensors as rejection_tensors
 from metaloop.core.spec import TaskSpec
 from metaloop.modelfile import ModelFile, TrainingRecord, read_model, write_model
 from metaloop.models.checking import (
@@ -55,6 +58,7 @@ class Model:
     results: tuple[Result, ...] = ()
     seen: Seen | None = None  # examples that it was made with, to know them again
     view: FittedView | None = None  # how raw inputs become those of the format
+    rejection: Rejection | None = None  # from how much evidence on a query is of a task's class
 
     @property
     def takes(self) -> str:
@@ -126,6 +130,7 @@ class Model:
             fingerprints=to_tensors(self.seen),
             view=None if self.view is None else self.view.choice,
             assets=None if self.view is None else self.view.assets,
+            rejection=rejection_tensors(self.rejection),
         )
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -194,7 +199,15 @@ def model_from_file(
         results=content.results,
         seen=from_tensors(content.fingerprints, content.parts, inputs, view is not None),
         view=view,
+        rejection=_rejection_of(content),
     )
+
+
+def _rejection_of(content: ModelFile) -> Rejection | None:
+    try:
+        return rejection_from(content.rejection)
+    except ValueError as error:
+        raise ModelFileError(f"the model file does not fit itself: {error}") from error
 
 
 def _view_of(content: ModelFile, encoder: Encoder | None) -> FittedView | None:
