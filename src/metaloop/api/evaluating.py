@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from metaloop.api.figures import Figures
+from metaloop.api.figures import Figures, OpenTask
 from metaloop.api.learned import LearnResult
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.trained import TrainResult
@@ -22,7 +22,7 @@ from metaloop.core.own import NOTHING_OWN, Own
 from metaloop.core.records import PARTS, Part
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.modelfile import file_hash
-from metaloop.models import Model, evaluate_model, load_model, open_for
+from metaloop.models import Model, evaluate_model, evaluate_open, load_model, open_for
 from metaloop.tasks.value_range import ValueRange
 
 Estimator = FewShotClassifier | FewShotRegressor
@@ -54,6 +54,7 @@ def evaluate(
     speaker_pattern: str | None = None,
     allow_seen: bool = False,
     strict: bool = False,
+    open_set: bool = False,
     net: nn.Module | None = None,
     learner: BlackBoxLearner | None = None,
     backbone: Encoder | None = None,
@@ -65,9 +66,10 @@ def evaluate(
     returned, or an estimator, of which the learner is meant, not the task that it was fitted to.
     Classes that it was trained or chosen on are known again and stay in their parts; all others are
     `test`. A look at `test` is recorded in `archive`, by default `archive.sqlite` beside the model
-    file; of a model that was never written, only if `archive` is given. `net`, `learner`,
-    `backbone`: the module, learner or encoder that a file with such of your own needs. Raises
-    `MetaloopError` for all that the caller can mend.
+    file; of a model that was never written, only if `archive` is given. `open_set`: ask tasks about
+    other classes, too, and measure how those are told from the task's (docs/measuring.md).
+    `net`, `learner`, `backbone`: the module, learner or encoder that a file with such of your own
+    needs. Raises `MetaloopError` for all that the caller can mend.
 
     >>> import metaloop as ml
     >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)
@@ -88,13 +90,19 @@ def evaluate(
         subject = _subject(model, Own(net, learner, backbone))
         opened = open_for(subject.model, data, options, part=chosen, allow_seen=allow_seen)
         shown.left_out(opened.left_out)
-        result = evaluate_model(
-            subject.model, opened, part=chosen, ways=ways, shots=shots, queries=queries,
-            episodes=episodes, subject=subject.name, archive=archive or subject.archive,
-        )  # fmt: skip
+        asked: OpenTask | None = None
+        arguments: dict[str, Any] = {
+            "part": chosen, "ways": ways, "shots": shots, "queries": queries, "episodes": episodes,
+            "subject": subject.name, "archive": archive or subject.archive,
+        }  # fmt: skip
+        if open_set:
+            found = evaluate_open(subject.model, opened, **arguments)
+            result, asked = found.result, OpenTask(found.others, found.rate, found.outside)
+        else:
+            result = evaluate_model(subject.model, opened, **arguments)
     recognised = opened.recognised
     counts = None if recognised is None else dict(recognised.counts)
-    return Figures.of(result, counts, subject.model.backbones)
+    return Figures.of(result, counts, subject.model.backbones, asked)
 
 
 def _part(name: str) -> Part:

@@ -138,7 +138,8 @@ def _means(rows: Tensor, values: Tensor) -> Tensor:
 def _leading(centred: Tensor, number: int) -> Tensor:
     """Returns orthonormal directions `[D, number]` in which examples vary most."""
     _, axes = torch.linalg.eigh(centred.T @ centred / len(centred))
-    return axes[:, -number:]
+    leading: Tensor = axes[:, -number:]
+    return leading
 
 
 def _shrunk(covariance: Tensor, share: float) -> Tensor:
