@@ -28,7 +28,6 @@ from torch.nn.functional import normalize, one_hot
 from metaloop.core.examples import Examples
 
 MOST_DIRECTIONS = 256
-_SHRINKAGE = 0.1  # of the covariance within classes, towards a multiple of the identity
 _ISOTROPIC = 0.5  # share of B that is a multiple of it: there are fewer classes than directions
 _LEAST = 1e-6  # of a variance
 
@@ -88,9 +87,10 @@ def nearest_cosine(center: Tensor, support: Examples, features: Tensor) -> Tenso
     return cosines.masked_fill((counts == 0).unsqueeze(-2), -torch.inf).amax(-1)
 
 
-def fit_likeness(features: Tensor, labels: Tensor) -> Likeness | None:
+def fit_likeness(features: Tensor, labels: Tensor, shrinkage: float) -> Likeness | None:
     """Returns the likeness of features `[N, D]` of classes `[N]`; equal ones give equal tensors.
 
+    `shrinkage`, 0 to 1: of the covariance within classes, towards a multiple of the identity.
     None where they cannot tell: fewer than two classes, or hardly any with several examples.
     """
     classes, places = np.unique(labels.cpu().numpy(), return_inverse=True)
@@ -106,7 +106,7 @@ def fit_likeness(features: Tensor, labels: Tensor) -> Likeness | None:
     leading = _leading(unit, min(MOST_DIRECTIONS, unit.shape[1], number - 1))
     rest = unit @ leading
     rest = rest - _means(rows, rest)[labels]
-    variances, axes = torch.linalg.eigh(_shrunk(rest.T @ rest / free, _SHRINKAGE))
+    variances, axes = torch.linalg.eigh(_shrunk(rest.T @ rest / free, shrinkage))
     if not float(variances.min()) > 0:
         return None
     whitening = leading @ axes / variances.sqrt()

@@ -18,10 +18,11 @@ from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Candidate, Choice, Measure, Part, Plan, Result
 from metaloop.core.rejection import checked_rate
 from metaloop.core.statistics import EpisodeScores, estimate
+from metaloop.engine.calibrating import calibrated
 from metaloop.engine.devices import best_device
 from metaloop.engine.evaluation import protocol, result_of
 from metaloop.engine.open_scores import OpenTable
-from metaloop.engine.open_set import Eyes, OpenEpisodes, answer, calibrated, open_list
+from metaloop.engine.open_set import Eyes, OpenEpisodes, answer, open_list
 from metaloop.models.model import Model
 from metaloop.tasks.family import TaskFamily
 
