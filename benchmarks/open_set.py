@@ -206,9 +206,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("runs/features"))
     asked = parser.parse_args()
     asked.cache.mkdir(parents=True, exist_ok=True)
-    print(
-        "| data | task | evidence | AUROC, % | recall at 5 % | leads over cosine in AUROC | in recall |"
-    )
+    print("| data | task | evidence | AUROC, % | recall at 5 %, % | lead over cosine | in recall |")
     print("|---" * 7 + "|", flush=True)
     for name in asked.names.split(","):
         if name == "oos":

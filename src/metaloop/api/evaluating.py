@@ -14,12 +14,12 @@ from metaloop.api.figures import Figures, OpenTask
 from metaloop.api.learned import LearnResult
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.trained import TrainResult
-from metaloop.catalogue.families import DataOptions, data_name
+from metaloop.catalogue.families import DataOptions, OpenedData, data_name
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import InputError, unknown_name
 from metaloop.core.own import NOTHING_OWN, Own
-from metaloop.core.records import PARTS, Part
+from metaloop.core.records import PARTS, Part, Result
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.modelfile import file_hash
 from metaloop.models import Model, evaluate_model, evaluate_open, load_model, open_for
@@ -90,19 +90,22 @@ def evaluate(
         subject = _subject(model, Own(net, learner, backbone))
         opened = open_for(subject.model, data, options, part=chosen, allow_seen=allow_seen)
         shown.left_out(opened.left_out)
-        asked: OpenTask | None = None
-        arguments: dict[str, Any] = {
-            "part": chosen, "ways": ways, "shots": shots, "queries": queries, "episodes": episodes,
-            "subject": subject.name, "archive": archive or subject.archive,
-        }  # fmt: skip
-        if open_set:
-            found = evaluate_open(subject.model, opened, **arguments)
-            result, asked = found.result, OpenTask(found.others, found.rate, found.outside)
-        else:
-            result = evaluate_model(subject.model, opened, **arguments)
+        result, asked = _measured(
+            subject, opened, open_set, part=chosen, ways=ways, shots=shots, queries=queries,
+            episodes=episodes, archive=archive or subject.archive,
+        )  # fmt: skip
     recognised = opened.recognised
     counts = None if recognised is None else dict(recognised.counts)
     return Figures.of(result, counts, subject.model.backbones, asked)
+
+
+def _measured(
+    subject: _Subject, opened: OpenedData, open_set: bool, **asked: Any
+) -> tuple[Result, OpenTask | None]:
+    if not open_set:
+        return evaluate_model(subject.model, opened, subject=subject.name, **asked), None
+    found = evaluate_open(subject.model, opened, subject=subject.name, **asked)
+    return found.result, OpenTask(found.others, found.rate, found.outside)
 
 
 def _part(name: str) -> Part:

@@ -14,7 +14,7 @@ from metaloop.cli.output import print_json
 from metaloop.core.records import PARTS
 
 if TYPE_CHECKING:
-    from metaloop.api.figures import OpenTask
+    from metaloop.api.figures import Figures, OpenTask
 
 
 def evaluate(
@@ -64,8 +64,6 @@ def evaluate(
     their parts; all others are test.
     """
     from metaloop.api import evaluate as figures_of
-    from metaloop.core.leagues import backbones_sentence
-    from metaloop.report.figures import intervals_text, measures_text, printable
 
     figures = figures_of(
         model, data, part=part, ways=ways, shots=shots, queries=queries, episodes=episodes,
@@ -75,7 +73,14 @@ def evaluate(
     )  # fmt: skip
     if as_json:
         print_json(figures.to_json())
-        return
+    else:
+        _print(figures)
+
+
+def _print(figures: Figures) -> None:
+    from metaloop.core.leagues import backbones_sentence
+    from metaloop.report.figures import intervals_text, measures_text, printable
+
     print(figures)
     if figures.open is not None:
         print(_asked(figures.open))

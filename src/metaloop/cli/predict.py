@@ -76,7 +76,6 @@ def predict(
     A learner of functions learns one from a support with real targets: value and input per line.
     """
     from metaloop.cli.inputs import model_of, range_of, read_inputs
-    from metaloop.core.rejection import parse_rate
     from metaloop.estimators import FewShotRegressor
     from metaloop.tasks.readers.options import ReadOptions
 
@@ -84,9 +83,8 @@ def predict(
     asked = ReadOptions(
         classes_at=classes_at, value_range=declared, columns=options.columns(columns)
     )
-    rate = None if reject is None else parse_rate(reject)
     estimator = _ready(model, support, asked)
-    least = None if rate is None else _threshold(estimator, model, rate)
+    least = None if reject is None else _threshold(estimator, model, reject)
     if window is not None:
         _listen(estimator, model, inputs, window, step, least, as_json)
         return
@@ -174,12 +172,14 @@ def _shown(label: Any) -> Any:
 
 
 def _threshold(
-    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier, model: Path, rate: float
+    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier, model: Path, asked: str
 ) -> float:
     """Returns the least evidence that is accepted; `ModelFileError` where nothing says so."""
+    from metaloop.core.rejection import parse_rate
     from metaloop.estimators import FewShotClassifier
     from metaloop.estimators.classifier import outside_text
 
+    rate = parse_rate(asked)
     if not isinstance(estimator, FewShotClassifier):
         raise ModelFileError(
             f"'{model}' has met no other classes than its own, if any, so it cannot tell them; "

@@ -47,7 +47,7 @@ class Rejection:
     thresholds: Tensor
     likeness: Likeness | None = None
 
-    def threshold(self, rate: float, ways: float, shots: float) -> Threshold:
+    def threshold(self, rate: float, ways: float | int, shots: float | int) -> Threshold:
         """Returns the threshold for a share of false alarms, with so many classes and examples.
 
         Raises `MetaloopError` for a share that no threshold was measured for.
@@ -64,7 +64,7 @@ class Rejection:
         return Threshold(value, " and ".join(filter(None, said)))
 
 
-def checked_rate(rate: float) -> float:
+def checked_rate(rate: float | int) -> float | int:
     """Returns a share of false alarms; raises `MetaloopError` unless it is 1 to 50 %."""
     if not _LEAST <= rate <= RATES[-1]:
         raise MetaloopError(
@@ -88,7 +88,7 @@ def parse_rate(text: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise MetaloopError(f"a share of false alarms is such as 5% or 0.05, got '{text}'")
-    return checked_rate(value / 100 if percent else value)
+    return float(checked_rate(value / 100 if percent else value))
 
 
 def thresholds_of(evidence: np.ndarray) -> list[float]:
@@ -153,12 +153,14 @@ def _axis(name: str, tensor: Tensor) -> tuple[int, ...]:
     return tuple(values)
 
 
-def _between(places: Sequence[float], values: Sequence[float], place: float) -> float:
+def _between(
+    places: Sequence[float | int], values: Sequence[float] | np.ndarray, place: float | int
+) -> float:
     """Returns the value at a place, linear in its logarithm; that of the end beyond the ends."""
     return float(np.interp(math.log(place), np.log(places), values))
 
 
-def _outside(known: tuple[int, ...], asked: float, what: str) -> str:
+def _outside(known: tuple[int, ...], asked: float | int, what: str) -> str:
     if known[0] <= asked <= known[-1]:
         return ""
     return f"{asked:g} {what} ({known[0]} to {known[-1]} were measured)"
