@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,9 +80,27 @@ def test_more_classes_than_measured_are_warned_of(
 
 
 def test_without_thresholds_nothing_is_rejected_but_refused(
+    classifier: FewShotClassifier,
     data: tuple[np.ndarray, np.ndarray],
 ) -> None:
     X, y = data
     plain = FewShotClassifier().fit(X[:36], y[:36])
-    with pytest.raises(ModelFileError, match="run learn or train again"):
+    with pytest.raises(ModelFileError, match="give the estimator a model"):
         plain.predict(X[:2], reject=0.05)
+    older = replace(classifier.model, rejection=None)
+    fitted = FewShotClassifier(older).fit(X[:36], y[:36])
+    with pytest.raises(ModelFileError, match="run learn or train again"):
+        fitted.score_known(X[:2])
+
+
+def test_a_likeness_of_other_features_is_refused(
+    classifier: FewShotClassifier, tmp_path: Path
+) -> None:
+    rejection = classifier.model.rejection
+    known = rejection.likeness
+    wider = replace(known, center=known.center.repeat(2), directions=known.directions.repeat(2, 1))
+    replace(classifier.model, rejection=replace(rejection, likeness=wider)).save(
+        tmp_path / "wide.metaloop"
+    )
+    with pytest.raises(ModelFileError, match="16 features, its learner has 8"):
+        FewShotClassifier.load(tmp_path / "wide.metaloop")

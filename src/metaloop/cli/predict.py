@@ -182,8 +182,8 @@ def _threshold(
     rate = parse_rate(asked)
     if not isinstance(estimator, FewShotClassifier):
         raise ModelFileError(
-            f"'{model}' has met no other classes than its own, if any, so it cannot tell them; "
-            "leave --reject away"
+            f"'{model}' learns no classes from a few examples, so nothing tells how others would "
+            "look to it; leave --reject away"
         )
     found = estimator.threshold(rate)
     if found.outside:

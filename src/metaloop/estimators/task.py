@@ -105,7 +105,7 @@ class AdaptedTask:
         """
         rejection = self.model.rejection
         if rejection is None or self.shown is None:
-            raise ModelFileError(f"the model {OLDER}; run learn or train again")
+            raise self._without_thresholds()
         if self.shown.means is None or rejection.likeness is None:
             return self.outputs(inputs).amax(1)
         eyes, likeness = eyes_of(self.model), rejection.likeness.to(self.model.device)
@@ -117,10 +117,18 @@ class AdaptedTask:
         ]
         return torch.cat(batches).double().cpu()
 
+    def _without_thresholds(self) -> ModelFileError:
+        if is_baseline(self.model):
+            return ModelFileError(
+                "without a model nothing is known of other classes than the task's, so none can be "
+                "rejected; give the estimator a model"
+            )
+        return ModelFileError(f"the model {OLDER}; run learn or train again")
+
     def threshold(self, rate: float) -> Threshold:
         """Returns the least evidence that is accepted at this share of false alarms."""
         if self.model.rejection is None or self.shown is None:
-            raise ModelFileError(f"the model {OLDER}; run learn or train again")
+            raise self._without_thresholds()
         counts = self.shown.counts
         shots = float(counts.clamp(min=1).log().mean().exp())  # of uneven classes, between them
         return self.model.rejection.threshold(rate, max(len(counts), 1), round(shots, 2))

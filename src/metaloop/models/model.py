@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from metaloop.core.fitted_view import FittedView, key_of
 from metaloop.core.forking import check_device
 from metaloop.core.inputs import InputFormat
 from metaloop.core.leagues import Backbone, EncoderCard, league_of
-from metaloop.core.learner import Learner, MetaParams, TaskState
+from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams, TaskState
 from metaloop.core.own import NOTHING_OWN, Own
 from metaloop.core.records import Candidate, Result
 from metaloop.core.rejection import Rejection
@@ -199,15 +200,26 @@ def model_from_file(
         results=content.results,
         seen=from_tensors(content.fingerprints, content.parts, inputs, view is not None),
         view=view,
-        rejection=_rejection_of(content),
+        rejection=_rejection_of(content, built),
     )
 
 
-def _rejection_of(content: ModelFile) -> Rejection | None:
+def _rejection_of(content: ModelFile, learner: Learner) -> Rejection | None:
     try:
-        return rejection_from(content.rejection)
+        rejection = rejection_from(content.rejection)
     except ValueError as error:
         raise ModelFileError(f"the model file does not fit itself: {error}") from error
+    if rejection is not None and rejection.likeness is not None:
+        width = math.prod(content.input_format.shape)
+        if not isinstance(learner, BlackBoxLearner):
+            net = getattr(learner, "net", None)
+            width = getattr(net, "num_features", 0) if isinstance(learner, EmbeddingLearner) else 0
+        if len(rejection.likeness.center) != width:
+            raise ModelFileError(
+                f"the model file does not fit itself: its rejection is of "
+                f"{len(rejection.likeness.center)} features, its learner has {width}"
+            )
+    return rejection
 
 
 def _view_of(content: ModelFile, encoder: Encoder | None) -> FittedView | None:
