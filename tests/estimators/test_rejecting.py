@@ -11,6 +11,7 @@ import pytest
 import metaloop
 from metaloop.core.errors import ModelFileError
 from metaloop.estimators import FewShotClassifier
+from metaloop.models import Model
 from metaloop.tasks.readers import read_arrays
 
 CLASSES, EXAMPLES = 48, 12
@@ -87,6 +88,7 @@ def test_without_thresholds_nothing_is_rejected_but_refused(
     plain = FewShotClassifier().fit(X[:36], y[:36])
     with pytest.raises(ModelFileError, match="give the estimator a model"):
         plain.predict(X[:2], reject=0.05)
+    assert isinstance(classifier.model, Model)
     older = replace(classifier.model, rejection=None)
     fitted = FewShotClassifier(older).fit(X[:36], y[:36])
     with pytest.raises(ModelFileError, match="run learn or train again"):
@@ -96,7 +98,9 @@ def test_without_thresholds_nothing_is_rejected_but_refused(
 def test_a_likeness_of_other_features_is_refused(
     classifier: FewShotClassifier, tmp_path: Path
 ) -> None:
+    assert isinstance(classifier.model, Model)
     rejection = classifier.model.rejection
+    assert rejection is not None and rejection.likeness is not None
     known = rejection.likeness
     wider = replace(known, center=known.center.repeat(2), directions=known.directions.repeat(2, 1))
     replace(classifier.model, rejection=replace(rejection, likeness=wider)).save(
