@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import metaloop
 from metaloop.core.errors import EpisodeError, MetaloopError
 from metaloop.core.examples import Examples
-from metaloop.core.likeness import fit_likeness, means_of, nearest_cosine
+from metaloop.core.likeness import means_of, nearest_cosine
 from metaloop.core.rejection import Rejection, from_tensors, parse_rate, to_tensors
 from metaloop.engine.open_scores import OpenTable
 from metaloop.engine.open_set import open_list
@@ -70,8 +70,7 @@ def test_a_likelihood_ratio_is_that_of_two_gaussians() -> None:
     rng = np.random.default_rng(1)
     features = torch.from_numpy(np.repeat(rng.normal(size=(30, 4)) * 2, 20, 0)).float()
     features = features + torch.from_numpy(rng.normal(size=features.shape)).float()
-    known = fit_likeness(features, torch.arange(30).repeat_interleave(20), 0.1)
-    assert known is not None
+    known = fit_likenesses(features, torch.arange(30).repeat_interleave(20), (0.1,))[0]
     seen = known.seen(features[:3]).double()
     mean, counts = seen[:2].mean(0, keepdim=True), torch.tensor([2.0])
     between, identity = torch.diag(known.between.double()), torch.eye(4, dtype=torch.float64)
@@ -91,8 +90,7 @@ def test_permuting_classes_leaves_evidence_as_it_is(order: list[int]) -> None:
     rng = torch.Generator().manual_seed(0)
     features = torch.randn(40, 6, generator=rng)
     labels = torch.arange(40) % 4
-    known = fit_likeness(features, labels, 0.5)
-    assert known is not None
+    known = fit_likenesses(features, labels, (0.5,))[0]
     mask = torch.ones(40, dtype=torch.bool)
     queries = torch.randn(7, 6, generator=rng)
     found = []
@@ -107,8 +105,7 @@ def test_permuting_classes_leaves_evidence_as_it_is(order: list[int]) -> None:
 def test_a_class_without_examples_gives_no_evidence() -> None:
     features, labels = torch.randn(40, 6, generator=torch.Generator().manual_seed(0)), None
     labels = torch.arange(40) % 4
-    known = fit_likeness(features, labels, 0.5)
-    assert known is not None
+    known = fit_likenesses(features, labels, (0.5,))[0]
     seen = known.seen(features)
     means, counts = means_of(Examples(seen, labels, torch.ones(40, dtype=torch.bool), 6))
     expected = known.evidence(means[:4], counts[:4], seen)
@@ -116,7 +113,7 @@ def test_a_class_without_examples_gives_no_evidence() -> None:
 
 
 def test_one_example_of_each_class_says_nothing_of_likeness() -> None:
-    assert fit_likeness(torch.randn(9, 3), torch.arange(9), 0.1) is None
+    assert fit_likenesses(torch.randn(9, 3), torch.arange(9), (0.1,)) == ()
 
 
 def test_the_figures_are_those_that_counting_gives(family: ClassFamily) -> None:

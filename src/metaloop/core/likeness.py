@@ -18,6 +18,7 @@ Shapes: N examples, D features, K directions (the leading principal ones), C cla
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -28,6 +29,7 @@ from torch.nn.functional import normalize, one_hot
 from metaloop.core.examples import Examples
 
 MOST_DIRECTIONS = 256
+_ROUNDS = 4  # of subspace iteration
 _ISOTROPIC = 0.5  # share of B that is a multiple of it: there are fewer classes than directions
 _LEAST = 1e-6  # of a variance
 
@@ -87,34 +89,47 @@ def nearest_cosine(center: Tensor, support: Examples, features: Tensor) -> Tenso
     return cosines.masked_fill((counts == 0).unsqueeze(-2), -torch.inf).amax(-1)
 
 
-def fit_likeness(features: Tensor, labels: Tensor, shrinkage: float) -> Likeness | None:
-    """Returns the likeness of features `[N, D]` of classes `[N]`; equal ones give equal tensors.
+def fit_likenesses(
+    features: Tensor, labels: Tensor, shrinkages: Sequence[float]
+) -> tuple[Likeness, ...]:
+    """Returns likenesses of features `[N, D]` of classes `[N]`; equal ones give equal tensors.
 
-    `shrinkage`, 0 to 1: of the covariance within classes, towards a multiple of the identity.
-    None where they cannot tell: fewer than two classes, or hardly any with several examples.
+    One for each of `shrinkages`, 0 to 1: of the covariance within classes, towards a multiple of
+    the identity. Those that cannot tell are left out: all of them for fewer than two classes, or
+    hardly any with several examples.
     """
     classes, places = np.unique(labels.cpu().numpy(), return_inverse=True)
     labels, number, count = torch.from_numpy(places), len(places), len(classes)
-    rows = one_hot(labels, count).double()
-    sizes = rows.sum(0)
     free = number - count
     if count < 2 or free < 2 or not bool(features.isfinite().all()):
-        return None
+        return ()
+    rows = one_hot(labels, count).double()
     raw = features.double().cpu()
     center = _means(rows, raw).mean(0)
     unit = normalize(raw - center, dim=-1)
     leading = _leading(unit, min(MOST_DIRECTIONS, unit.shape[1], number - 1))
     rest = unit @ leading
     rest = rest - _means(rows, rest)[labels]
-    variances, axes = torch.linalg.eigh(_shrunk(rest.T @ rest / free, shrinkage))
-    if not float(variances.min()) > 0:
-        return None
-    whitening = leading @ axes / variances.sqrt()
+    covariance = rest.T @ rest / free
+    found = []
+    for shrinkage in shrinkages:
+        variances, axes = torch.linalg.eigh(_shrunk(covariance, shrinkage))
+        if float(variances.min()) > 0:
+            whitening = leading @ axes / variances.sqrt()
+            found.append(_likeness(raw, rows, labels, center, whitening))
+    return tuple(each for each in found if each is not None)
 
+
+def _likeness(
+    raw: Tensor, rows: Tensor, labels: Tensor, center: Tensor, whitening: Tensor
+) -> Likeness | None:
+    """Returns what is seen of the raw features once they are whitened; None if all is equal."""
+    sizes = rows.sum(0)
+    number, count = len(labels), len(sizes)
     seen = normalize((raw - center) @ whitening, dim=-1)
     means = _means(rows, seen)
     width = seen.shape[1]
-    within = float(((seen - means[labels]) ** 2).sum()) / (free * width)
+    within = float(((seen - means[labels]) ** 2).sum()) / ((number - count) * width)
     if not within > 0:
         return None
     origin = means.mean(0)
@@ -136,10 +151,20 @@ def _means(rows: Tensor, values: Tensor) -> Tensor:
 
 
 def _leading(centred: Tensor, number: int) -> Tensor:
-    """Returns orthonormal directions `[D, number]` in which examples vary most."""
-    _, axes = torch.linalg.eigh(centred.T @ centred / len(centred))
-    leading: Tensor = axes[:, -number:]
-    return leading
+    """Returns orthonormal directions `[D, number]` in which examples vary most, nearly.
+
+    By subspace iteration: what is left of the others is little after a few rounds, and all
+    eigenvectors of a thousand features would take seconds.
+    """
+    covariance = centred.T @ centred / len(centred)
+    width = len(covariance)
+    if number == width:
+        return torch.eye(width, dtype=covariance.dtype)
+    rng = torch.Generator().manual_seed(0)
+    basis = torch.randn(width, number, generator=rng, dtype=covariance.dtype)
+    for _ in range(_ROUNDS):
+        basis = torch.linalg.qr(covariance @ basis).Q
+    return basis
 
 
 def _shrunk(covariance: Tensor, share: float) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from metaloop.core.learner import Learner, MetaParams
-from metaloop.core.likeness import Likeness, fit_likeness
+from metaloop.core.likeness import Likeness, fit_likenesses
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import Part
 from metaloop.core.rejection import RATES, Rejection, thresholds_of
@@ -24,9 +24,12 @@ from metaloop.engine.evaluation import learner_outputs
 from metaloop.engine.open_set import Eyes, evidence_on, open_list
 from metaloop.tasks.family import ClassFamily
 
-_CLASSES, _EXAMPLES, _TOGETHER = 256, 100, 4000  # of training, at most, that a likeness has
+# What is looked at, so that it costs a learner about as much as one evaluation: of training, at
+# most, that a likeness has, and of each part that tasks are drawn from.
+_CLASSES, _EXAMPLES, _TOGETHER = 128, 100, 1600
+_CLASSES_ASKED, _EXAMPLES_ASKED = 32, 15
 _SHRINKAGES = (0.1, 0.5, 0.9)  # few words or many intents, from a frozen net or from one's own
-_WAYS, _SHOTS, _QUERIES = (2, 5, 10, 20, 50), (1, 2, 5, 10, 20), 5  # of the table of thresholds
+_WAYS, _SHOTS, _QUERIES = (2, 5, 15, 40), (1, 3, 10), 5  # of the table of thresholds
 _EPISODES = 100  # of each part and entry of the table
 _DEAR_EPISODES = 30  # where a learner has to be adapted for each
 _CHOOSING_EPISODES = 50
@@ -46,6 +49,7 @@ def calibrated(
     None where these parts have too few classes, or where training classes are too few for a
     likeness though the learner has `eyes`.
     """
+    family = _sampled(family.original)
     parts = [part for part in _CALIBRATED_ON if family.largest_ways(part, 1) > 2]
     if not parts:
         return None
@@ -77,11 +81,8 @@ def _best_likeness(
     """Returns the likeness whose shrinkage is best on tasks with few and with several examples."""
     features, labels = _training_features(family, eyes)
     best: tuple[float, Likeness] | None = None
-    for shrinkage in _SHRINKAGES:
-        likeness = fit_likeness(features, labels, shrinkage)
-        if likeness is None:
-            continue
-        likeness = likeness.to(family.device)
+    for fitted in fit_likenesses(features, labels, _SHRINKAGES):
+        likeness = fitted.to(family.device)
         values = []
         for part in parts:
             for number in {shots[0], min(5, shots[-1])}:
@@ -141,14 +142,33 @@ def _outside(
     return kept
 
 
-def _training_features(family: ClassFamily, eyes: Eyes) -> tuple[Tensor, Tensor]:
-    """Returns features of training examples and their classes: a fixed sample of both."""
-    family = family.original
-    examples, labels = family.labelled("train")
+def _sampled(family: ClassFamily) -> ClassFamily:
+    """Returns the family with a fixed sample of classes and examples, as few as are needed."""
     rng = numpy_stream(0, "likeness")
-    classes = np.sort(rng.permutation(len(family.parts["train"]))[:_CLASSES])
-    each = min(_EXAMPLES, max(2, _TOGETHER // max(1, len(classes))))
-    kept = [np.sort(rng.permutation(np.flatnonzero(labels == c))[:each]) for c in classes]
-    rows = np.concatenate(kept) if kept else np.empty(0, np.int64)
-    features = eyes.cache.features(family.store, examples[rows], family.input_format)
-    return features, torch.from_numpy(labels[rows])
+    classes: dict[Part, np.ndarray] = {}
+    rows = []
+    for part, of_part in family.parts.items():
+        most = _CLASSES if part == "train" else _CLASSES_ASKED * (part in _CALIBRATED_ON)
+        chosen = np.sort(rng.permutation(of_part)[:most])
+        each = _EXAMPLES_ASKED
+        if part == "train":
+            each = min(_EXAMPLES, max(2, _TOGETHER // max(1, len(chosen))))
+        classes[part] = chosen
+        rows += [rng.permutation(family.store.examples_of[c])[:each] for c in chosen]
+    kept = np.concatenate([*classes.values(), np.empty(0, np.int64)])
+    unused = np.ones(len(family.store), bool)
+    unused[np.concatenate([*rows, np.empty(0, np.int64)])] = False
+    gone = np.setdiff1d(np.arange(len(family.store.classes)), kept)
+    store = family.store.without(gone, np.flatnonzero(unused))
+    order = np.sort(kept)
+    parts = {part: np.searchsorted(order, of_part) for part, of_part in classes.items()}
+    return replace(
+        family, store=store, parts=parts, given_format=family.input_format, raw=None, sights={}
+    )
+
+
+def _training_features(family: ClassFamily, eyes: Eyes) -> tuple[Tensor, Tensor]:
+    """Returns features of training examples and their classes."""
+    examples, labels = family.labelled("train")
+    features = eyes.cache.features(family.store, examples, family.input_format)
+    return features, torch.from_numpy(labels)

@@ -26,6 +26,7 @@ from metaloop.tasks.episodes import Episodes, Indices
 from metaloop.tasks.family import ClassFamily, episode_list
 
 MOST_OTHERS = 5  # classes outside of a task that it is asked about
+_NUMBERS_AT_ONCE = 1 << 22  # floats of a stack of tasks
 
 
 @dataclass(frozen=True)
@@ -127,14 +128,19 @@ def answer(
 def evidence_on(
     asked: OpenEpisodes, input_format: InputFormat, likeness: Likeness, eyes: Eyes
 ) -> np.ndarray:
-    """Returns the evidence `[T, N]`; every example is seen once, and task by task compared."""
+    """Returns the evidence `[T, N]`; every example is seen once, stacks of tasks are compared."""
     support, query, values = _seen_once(asked, input_format, likeness, eyes)
-    means, counts = means_of(replace(support, inputs=values[support.features.long()]))
-    pieces = [
-        likeness.evidence(means[task], counts[task], values[query[task]])
-        for task in range(len(query))
-    ]
-    return torch.stack(pieces).double().cpu().numpy()
+    at_once = max(1, _NUMBERS_AT_ONCE // max(1, query.shape[1] * values.shape[1]))
+    pieces = []
+    for start in range(0, len(query), at_once):
+        some = slice(start, start + at_once)
+        rows = support.features[some]
+        examples = Examples(
+            values[rows], support.targets[some], support.mask[some], support.num_classes, True
+        )
+        means, counts = means_of(examples)
+        pieces.append(likeness.evidence(means, counts, values[query[some]]))
+    return torch.cat(pieces).double().cpu().numpy()
 
 
 def _cosines(
