@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import metaloop
 from metaloop.core.errors import EpisodeError, MetaloopError
 from metaloop.core.examples import Examples
-from metaloop.core.likeness import means_of, nearest_cosine
+from metaloop.core.likeness import fit_likenesses, means_of, nearest_cosine
 from metaloop.core.rejection import Rejection, from_tensors, parse_rate, to_tensors
 from metaloop.engine.open_scores import OpenTable
 from metaloop.engine.open_set import open_list
