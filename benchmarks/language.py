@@ -6,7 +6,7 @@
 
 DATA holds `banking77/`, `clinc150/`, `protaugment_folds/` and `fewrel_val/` as their owners publish
 them (language_data.py). `banking` and `clinc` are split by the five published folds of labels (of
-training, validation and test: 25, 25, 27 and 50, 50, 50); `domains` are five deals of CLINC150's ten
+training, validation and test: 25, 25, 27; 50, 50, 50); `domains` are five deals of CLINC150's ten
 domains, 6 / 2 / 2; `nyt` and `pubmed` are relations of FewRel, learned from those of Wikipedia and
 SemEval. Of each class 50 texts (BANKING77) or 40 are drawn once. Tasks are of 5 and 10 ways, 1 and
 5 shots, 15 queries a class, inductive. Rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,7 +69,6 @@ def predict(
     A learner of functions learns one from a support with real targets: value and input per line.
     """
     from metaloop.cli.inputs import model_of, range_of, read_inputs
-    from metaloop.cli.texts import streamed_texts
     from metaloop.estimators import FewShotRegressor
     from metaloop.tasks.readers.options import ReadOptions
 
@@ -81,11 +80,9 @@ def predict(
     if window is not None:
         _listen(estimator, model, inputs, window, step, as_json)
         return
-    known_model = model_of(estimator)
-    if known_model.takes == "texts" and not as_json and not isinstance(estimator, FewShotRegressor):
-        _stream(estimator, streamed_texts(inputs, asked.columns))
+    if not as_json and _streams(estimator, inputs, asked.columns):
         return
-    groups = read_inputs(inputs, known_model, asked.columns)
+    groups = read_inputs(inputs, model_of(estimator), asked.columns)
     report: dict[str, Any] = {"model": str(model), "predictions": []}
     if isinstance(estimator, FewShotRegressor):
         report["predictions"] = [row for group in groups for row in _values(estimator, group)]
@@ -105,14 +102,23 @@ def predict(
         sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
-def _stream(
-    estimator: FewShotClassifier | TrainedClassifier, texts: Iterator[tuple[list[str], Any]]
-) -> None:
-    """Writes a line for each text as soon as it is known; of many, how long one took."""
-    from metaloop.cli.inputs import Inputs
+def _streams(
+    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier,
+    inputs: list[Path],
+    columns: Mapping[str, str | Sequence[str]] | None,
+) -> bool:
+    """Writes a line for each text as soon as it is known, if the model takes texts; else False.
 
+    Of many texts it says how long one took.
+    """
+    from metaloop.cli.inputs import Inputs, model_of
+    from metaloop.cli.texts import streamed_texts
+    from metaloop.estimators import FewShotRegressor
+
+    if isinstance(estimator, FewShotRegressor) or model_of(estimator).takes != "texts":
+        return False
     count, began = 0, time.monotonic()
-    for names, some in texts:
+    for names, some in streamed_texts(inputs, columns):
         for row in _labels(estimator, Inputs(names, some), None, False):
             sys.stdout.write(f"{row['label']}\t{row['confidence']:.4f}\t{row['input']}\n")
         sys.stdout.flush()
@@ -121,6 +127,7 @@ def _stream(
     if count >= _TOLD_FROM:
         each = 1000 * seconds / count
         sys.stderr.write(f"{count:,} texts in {seconds:.1f} s, {each:.3f} ms each\n")
+    return True
 
 
 def _listen(

@@ -29,9 +29,7 @@ from metaloop.tasks.readers.table_columns import (
 _DELIMITERS = (",", ";", "\t")
 # What old spreadsheets write where a file is not UTF-8, and what is said of that guess.
 GUESSED: Mapping[str, str] = MappingProxyType(
-    {
-        "cp1252": "no UTF-8, so taken for Latin-1 (Windows-1252); save as UTF-8 if letters are odd"
-    }
+    {"cp1252": "no UTF-8, so taken for Latin-1 (Windows-1252); save as UTF-8 if letters are odd"}
 )
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.IGNORECASE)
