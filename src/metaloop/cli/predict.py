@@ -107,22 +107,22 @@ def _streams(
     inputs: list[Path],
     columns: Mapping[str, str | Sequence[str]] | None,
 ) -> bool:
-    """Writes a line for each text as soon as it is known, if the model takes texts; else False.
+    """Writes a line for each input as soon as it is known, where they are read so; else False.
 
-    Of many texts it says how long one took.
+    Of many it says how long one took.
     """
-    from metaloop.cli.inputs import Inputs, model_of
-    from metaloop.cli.texts import streamed_texts
+    from metaloop.cli.inputs import model_of, streamed_inputs
     from metaloop.estimators import FewShotRegressor
 
-    if isinstance(estimator, FewShotRegressor) or model_of(estimator).takes != "texts":
+    groups = streamed_inputs(inputs, model_of(estimator), columns)
+    if groups is None or isinstance(estimator, FewShotRegressor):
         return False
     count, began = 0, time.monotonic()
-    for names, some in streamed_texts(inputs, columns):
-        for row in _labels(estimator, Inputs(names, some), None, False):
+    for group in groups:
+        for row in _labels(estimator, group, None, False):
             sys.stdout.write(f"{row['label']}\t{row['confidence']:.4f}\t{row['input']}\n")
         sys.stdout.flush()
-        count += len(names)
+        count += len(group.names)
     seconds = time.monotonic() - began
     if count >= _TOLD_FROM:
         each = 1000 * seconds / count
