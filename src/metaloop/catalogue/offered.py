@@ -63,7 +63,8 @@ def offered(
 
 
 def _usual(takes: str, marked: bool) -> tuple[str, ...]:
-    """The installed ones for such inputs, without those that only add a view to a larger one."""
+    """The installed ones for such inputs, without those that only add a view to a better one."""
+    if marked and (for_entities := installed_for_entities()):
+        return for_entities
     names = installed(takes)
-    names = tuple(name for name in names if not (name in _PIECES and _PIECES[name] in names))
-    return names + (installed_for_entities() if marked else ())
+    return tuple(name for name in names if not (name in _PIECES and _PIECES[name] in names))
