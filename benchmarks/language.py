@@ -39,8 +39,6 @@ from typing import Any
 import numpy as np
 from frozen_heads import centroid, regression
 from language_data import RELATIONS, reading
-from language_data import banking as banking  # for benchmarks/open_set.py
-from language_data import clinc as clinc
 
 from metaloop.catalogue.backbones import open_backbone
 from metaloop.catalogue.candidates import build_learner
