@@ -37,7 +37,7 @@ import numpy as np
 import torch
 from backbones import features_family
 from frozen_heads import centroid
-from language import banking, clinc, reading
+from language_data import banking, clinc, reading
 from torch import Tensor
 
 import metaloop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from metaloop.catalogue.candidates import (
 )
 from metaloop.catalogue.learners import LEARNERS, learner_entry, learners_for
 from metaloop.catalogue.nets import NETS, build_net, coarse, companions, default_net, finer
+from metaloop.catalogue.plans import usual_plan
 from metaloop.core.errors import MetaloopError, UnknownNameError
 from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import torch_stream
@@ -184,3 +186,15 @@ def test_a_net_of_the_users_own_has_to_be_given() -> None:
         build_net(own, VECTORS)
     net = build_net(own, VECTORS, torch.nn.Linear(6, 3))
     assert net.num_features == 3
+
+
+def test_many_features_have_a_gentle_contender_and_few_have_none() -> None:
+    features = InputFormat("vector", (64,), (0.0,) * 64, (1.0,) * 64, encoder="minilm")
+    spec = replace(SPEC, input_shape=(64,))
+    first = next(c for c in catalogue_candidates(features, spec) if c.plan.style != "none")
+    assert (first.learner.name, first.net.name) == ("protonet", "projection")
+    assert first.plan.learning_rate < usual_plan("protonet", features, spec).learning_rate
+    build_learner(first, features, "classification")
+    few = catalogue_candidates(VECTORS, replace(SPEC, input_shape=(6,)))
+    real = catalogue_candidates(features, replace(REGRESSION, input_shape=(64,)))
+    assert all(c.net.name != "projection" for c in (*few, *real))

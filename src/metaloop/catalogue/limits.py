@@ -222,6 +222,7 @@ NET_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "unit_inputs": _SWITCH,
             **_SHARED,
         },
+        "projection": _ANY,
         "raw": _ANY,
         "resnet10": _RESIDUAL,
         "resnet12": _RESIDUAL,

@@ -30,7 +30,7 @@ from metaloop.nets.costing import (
 )
 from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.joined import Joined
-from metaloop.nets.mlp import mlp, raw
+from metaloop.nets.mlp import mlp, projection, raw
 from metaloop.nets.resnet import resnet10, resnet12
 from metaloop.nets.strided import strided
 from metaloop.nets.viewed import Viewed
@@ -58,6 +58,7 @@ NETS: Mapping[str, NetEntry] = MappingProxyType(
     {
         "conv4": NetEntry(conv4, "the four blocks of 64 channels of the literature", 16),
         "mlp": NetEntry(mlp, "layers of units, plain or residual, for vectors"),
+        "projection": NetEntry(projection, "a linear map that begins as none, for good features"),
         "raw": NetEntry(raw, "no net: the inputs, standardised or in another view"),
         "resnet10": NetEntry(resnet10, "four residual stages of two convolutions", 8),
         "resnet12": NetEntry(resnet12, "four residual stages of three convolutions", 8),

@@ -36,6 +36,7 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.leagues import Backbone, described_card
 from metaloop.core.records import PARTS, Candidate, Choice, Part, Plan
 from metaloop.core.spec import TaskSpec
+from metaloop.domains.text.entities import has_marks
 from metaloop.engine.evaluation import evaluate
 from metaloop.tasks.family import ClassFamily, TaskFamily
 from metaloop.tasks.measuring import measure_format
@@ -54,7 +55,7 @@ def seen_family(family: ClassFamily, name: str | None = None) -> tuple[ClassFami
     fitting = fitting_views(family.store.inputs)
     if name is not None:
         entry = view_entry(name)
-        if name not in fitting:
+        if entry.takes != kind_of(family.store.inputs):
             raise DataError(
                 f"{family.name} has {described(family.store.inputs)}, the view '{name}' is for "
                 f"{entry.takes}; leave --view away"
@@ -96,7 +97,7 @@ def seen_as(
         raise DataError("inputs are seen through a backbone or in a view; leave one away")
     if named and not kind:
         raise DataError(f"no backbone is for {described(raw)}; use --backbone none")
-    encoders = offered(backbone, kind, download=download)
+    encoders = offered(backbone, kind, download=download, marked=has_marks(store.inputs))
     if named and not encoders:
         raise DataError(f"{family.name} has {kind}, the backbone is for others; use another")
     told: list[str] = []

@@ -43,6 +43,7 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
 from metaloop.domains.speech import logmel
 from metaloop.domains.text import tfidf
+from metaloop.guests.gensim import trained as trained_words
 from metaloop.tasks.family import ClassFamily
 
 ENCODER = "encoder"  # the view that is a frozen encoder's features; which one is in its options
@@ -64,7 +65,8 @@ class ViewEntry:
 
     `fit(training inputs)` gives its assets, `see(assets, inputs, num_features)` tensors
     `[N, num_features]`; `expected` is the shape and kind of numbers of each asset. `features`: how
-    many numbers it always makes, None where it makes as many as it is asked for.
+    many numbers it always makes, None where it makes as many as it is asked for. In `expected` -1
+    is any length. `offered`: whether it is tried where no view is named.
     """
 
     summary: str
@@ -73,6 +75,7 @@ class ViewEntry:
     see: Callable[[Mapping[str, Tensor], Taken, int], Tensor]
     expected: Expected
     features: int | None = None
+    offered: bool = True
 
     @property
     def most_fitted(self) -> int | None:
@@ -90,6 +93,17 @@ def _of_terms(terms: str, summary: str) -> ViewEntry:
     return ViewEntry(summary, "texts", fit, see, tfidf.expected(terms))
 
 
+def _of_gensim(kind: str, summary: str) -> ViewEntry:
+    def fit(texts: Taken) -> Assets:
+        return trained_words.fit(cast(Sequence[str], texts), kind)
+
+    def see(assets: Mapping[str, Tensor], texts: Taken, num_features: int) -> Tensor:
+        return trained_words.see(assets, cast(Sequence[str], texts))
+
+    expected = trained_words.EXPECTED[kind]
+    return ViewEntry(summary, "texts", fit, see, expected, trained_words.FEATURES, offered=False)
+
+
 VIEWS: Mapping[str, ViewEntry] = MappingProxyType(
     {
         "words_and_characters": _of_terms(
@@ -97,6 +111,13 @@ VIEWS: Mapping[str, ViewEntry] = MappingProxyType(
         ),
         "characters": _of_terms("characters", "tf-idf of runs of 2 to 5 letters within words"),
         "words": _of_terms("words", "tf-idf of words and of pairs of them"),
+        "word2vec": _of_gensim(
+            "word2vec", "the mean of word vectors that Gensim trains on the training texts"
+        ),
+        "fasttext": _of_gensim(
+            "fasttext", "the same of FastText, which makes vectors of new words' letters"
+        ),
+        "doc2vec": _of_gensim("doc2vec", "Doc2Vec of Gensim, a bag of words, trained on the same"),
         "mfcc": ViewEntry(
             "mel-frequency cepstral coefficients of one second",
             "recordings",
@@ -185,7 +206,7 @@ def check_view(view: FittedView, input_format: InputFormat) -> Expected:
         expected: Expected = {}
     elif view.choice.name in VIEWS:
         entry = VIEWS[view.choice.name]
-        most, expected = entry.features or _MOST_FEATURES, entry.expected
+        most, expected = entry.features or _MOST_FEATURES, _as_long(entry.expected, view.assets)
     else:
         raise ModelFileError(
             f"the model sees its inputs as '{view.choice.name}', a view that this metaloop does "
@@ -203,6 +224,20 @@ def check_view(view: FittedView, input_format: InputFormat) -> Expected:
             f"of shape {tuple(input_format.shape)}"
         )
     return expected
+
+
+def _as_long(expected: Expected, assets: Mapping[str, Tensor]) -> Expected:
+    """The shapes expected, those of any length as long as they are."""
+    found = {}
+    for name, (shape, dtype) in expected.items():
+        there = tuple(assets[name].shape) if name in assets else ()
+        if len(there) == len(shape):
+            shape = tuple(
+                len_there if size < 0 else size
+                for len_there, size in zip(there, shape, strict=True)
+            )
+        found[name] = (shape, dtype)
+    return found
 
 
 def _check_beside(view: FittedView, input_format: InputFormat) -> Expected:
@@ -318,9 +353,9 @@ def fitted(family: ClassFamily, name: str) -> FittedView:
 
 
 def fitting_views(column: Column) -> tuple[str, ...]:
-    """Returns the names of the table's views that are for such a column, in its order."""
+    """Returns the names of the table's views that are tried on such a column, in its order."""
     kind = kind_of(column)
-    return tuple(name for name, entry in VIEWS.items() if entry.takes == kind)
+    return tuple(name for name, entry in VIEWS.items() if entry.takes == kind and entry.offered)
 
 
 def _num_features(num_examples: int) -> int:

@@ -97,7 +97,7 @@ Columns = Annotated[
     typer.Option(
         metavar="ROLE=NAME,...",
         help="Which columns of a table are what, where their names do not say so: label, text, "
-        "group, target, split, ignore. Such as label=intent,ignore=id.",
+        "group (or domain), target, split, ignore. Such as label=intent,ignore=id.",
     ),
 ]
 SpeakerPattern = Annotated[

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +37,7 @@ _Window = Annotated[
     ),
 ]
 _Step = Annotated[str, typer.Option(metavar="TIME", help="How far apart windows are.")]
+_TOLD_FROM = 1000  # texts: of fewer nobody asks how long one took
 _Reject = Annotated[
     str | None,
     typer.Option(
@@ -79,14 +82,14 @@ def predict(
     from metaloop.estimators import FewShotRegressor
     from metaloop.tasks.readers.options import ReadOptions
 
-    declared = options.value_range(value_range)
-    asked = ReadOptions(
-        classes_at=classes_at, value_range=declared, columns=options.columns(columns)
-    )
+    declared, named = options.value_range(value_range), options.columns(columns)
+    asked = ReadOptions(classes_at=classes_at, value_range=declared, columns=named)
     estimator = _ready(model, support, asked)
     least = None if reject is None else _threshold(estimator, model, reject)
     if window is not None:
         _listen(estimator, model, inputs, window, step, least, as_json)
+        return
+    if not as_json and _streams(estimator, inputs, named, least):
         return
     groups = read_inputs(inputs, model_of(estimator), asked.columns)
     report: dict[str, Any] = {"model": str(model), "predictions": []}
@@ -106,6 +109,36 @@ def predict(
         print_json(report)
     else:
         sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+def _streams(
+    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier,
+    inputs: list[Path],
+    columns: Mapping[str, str | Sequence[str]] | None,
+    least: float | None,
+) -> bool:
+    """Writes a line for each input as soon as it is known, where they are read so; else False.
+
+    Of many it says how long one took.
+    """
+    from metaloop.cli.inputs import model_of, streamed_inputs
+    from metaloop.estimators import FewShotRegressor
+
+    groups = streamed_inputs(inputs, model_of(estimator), columns)
+    if groups is None or isinstance(estimator, FewShotRegressor):
+        return False
+    count, began = 0, time.monotonic()
+    for group in groups:
+        for row in _labels(estimator, group, None, False, least):
+            label = _shown(row["label"])
+            sys.stdout.write(f"{label}\t{row['confidence']:.4f}\t{row['input']}\n")
+        sys.stdout.flush()
+        count += len(group.names)
+    seconds = time.monotonic() - began
+    if count >= _TOLD_FROM:
+        each = 1000 * seconds / count
+        sys.stderr.write(f"{count:,} texts in {seconds:.1f} s, {each:.3f} ms each\n")
+    return True
 
 
 def _listen(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from metaloop.core.errors import DataError
-from metaloop.tasks.readers.table_files import text_rows
-from metaloop.tasks.readers.table_roles import find_roles, text_column
+from metaloop.tasks.readers.table_files import text_rows, texts_of
+from metaloop.tasks.readers.table_roles import find_roles, second_text, text_column
 from metaloop.tasks.readers.tables import TABLE_ENDINGS, is_table, read_table
 from metaloop.tasks.store import LeftOut
 
 Columns = Mapping[str, str | Sequence[str]]
+AT_ONCE = 4096  # texts that are predicted in one go
 _LINES = (".txt", ".text")
 
 
@@ -43,6 +44,49 @@ def text_support(
     return rows.texts, rows.labels.tolist(), rows.left_out, [roles.note]
 
 
+def streamed_texts(
+    paths: Sequence[Path], columns: Columns | None
+) -> Iterator[tuple[list[str], tuple[str, ...]]]:
+    """Yields names and texts, a few thousand at a time, in the order of `paths`.
+
+    A file with one text a line is read as it goes, so that it may be of any length; a table is read
+    as a whole. Raises as `text_inputs`, for a path that is none before the first text.
+    """
+    for path in paths:
+        if not path.is_file():
+            text_inputs(path, columns)
+    for path in paths:
+        if path.suffix.lower() not in _LINES:
+            names, texts = text_inputs(path, columns)
+            for start in range(0, len(texts), AT_ONCE):
+                yield names[start : start + AT_ONCE], texts[start : start + AT_ONCE]
+            continue
+        yield from _lines_of(path)
+
+
+def _lines_of(path: Path) -> Iterator[tuple[list[str], tuple[str, ...]]]:
+    """The lines of a file; empty ones at its end are none, others are texts."""
+    start, held, empty = 0, [], 0
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for line in file:
+                text = line.rstrip("\r\n")
+                if not text.strip():
+                    empty += 1
+                    continue
+                held += [""] * empty + [text]
+                empty = 0
+                if len(held) >= AT_ONCE:
+                    yield _named(path, np.arange(start, start + len(held))), tuple(held)
+                    start, held = start + len(held), []
+    except UnicodeDecodeError as error:
+        raise DataError(f"'{path}' is not UTF-8 text ({error.reason}); save it as that") from error
+    if held:
+        yield _named(path, np.arange(start, start + len(held))), tuple(held)
+    elif not start:
+        raise DataError(f"'{path}' has no text; expected one a line")
+
+
 def text_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[str, ...]]:
     """Returns a name for each text of a table or of a file with one text a line, and the texts.
 
@@ -50,8 +94,9 @@ def text_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[s
     """
     if is_table(path) and path.is_file():
         table = read_table(path)
-        texts = table.columns[text_column(table, columns)]
-        return _named(path, np.arange(len(table))), tuple(str(text) for text in texts)
+        name = text_column(table, columns)
+        texts = texts_of(table, name, second_text(table, [n for n in table.columns if n != name]))
+        return _named(path, np.arange(len(table))), tuple(texts)
     if path.suffix.lower() not in _LINES or not path.is_file():
         what = "" if path.exists() else ", which does not exist"
         raise DataError(

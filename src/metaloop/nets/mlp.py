@@ -81,3 +81,12 @@ def mlp(
 def raw(input_shape: Shape) -> nn.Module:
     """Returns the net that does nothing: the flattened inputs are the features."""
     return nn.Flatten()
+
+
+def projection(input_shape: Shape) -> nn.Module:
+    """Returns a linear map of flattened inputs that is the identity at first: `x + W x`, W zero.
+
+    The gentlest thing that can be learned about features that are good already.
+    """
+    size = math.prod(input_shape)
+    return nn.Sequential(nn.Flatten(), _Residual(nn.Sequential(), size, size))

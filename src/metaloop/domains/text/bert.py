@@ -10,7 +10,7 @@ mean: Reimers and Gurevych 2019, arXiv:1908.10084.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast, final
 
 import torch
@@ -38,11 +38,17 @@ class MeanOfBert(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Returns the features of texts of equally many tokens."""
+        *_, last = self.layers_of(ids)
+        return functional.normalize(last.mean(1), dim=1)
+
+    def layers_of(self, ids: Tensor) -> Iterator[Tensor]:
+        """Yields the tokens `[N, length, width]` before the first layer and behind each."""
         seen = self.words(ids) + self.positions.weight[: ids.shape[1]] + self.kind
         seen = self.norm(seen)
+        yield seen
         for layer in self.layers:
             seen = layer(seen)
-        return functional.normalize(seen.mean(1), dim=1)
+            yield seen
 
 
 class _Layer(nn.Module):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from metaloop.core.encoder import EncoderCard
 from metaloop.core.errors import missing_extra
-from metaloop.domains.text.bert import mean_of_bert
+from metaloop.domains.text.bert import MeanOfBert, mean_of_bert
 from metaloop.domains.text.packaged import packaged_file
 from metaloop.domains.text.tokens import rules_as_tensor, tokens_by
 from metaloop.modelfile.checkpoint import hash_of_weights, read_weights
@@ -40,6 +40,12 @@ def minilm(folder: Path | None = None) -> TextEncoder:
     Raises `MissingExtraError` where the package or tokenizers are not installed, and `DataError`
     for files that are damaged or of another net.
     """
+    card, rules, net = opened_minilm(folder)
+    return TextEncoder(card, tokens_by(rules, "minilm", special=True, most=MOST_TOKENS), net)
+
+
+def opened_minilm(folder: Path | None) -> tuple[EncoderCard, Path, MeanOfBert]:
+    """Returns the card, the file of rules and the net; raises as `minilm`."""
     weights, rules = _files(folder)
     if weights is None or rules is None:
         raise missing_extra("backbone 'minilm'", "text")
@@ -55,7 +61,7 @@ def minilm(folder: Path | None = None) -> TextEncoder:
         knows=KNOWS,
         citation=CITATION,
     )
-    return TextEncoder(card, tokens_by(rules, "minilm", special=True, most=MOST_TOKENS), net)
+    return card, rules, net
 
 
 def _files(folder: Path | None) -> tuple[Path | None, Path | None]:

@@ -18,6 +18,7 @@ from metaloop.core.errors import DataError, missing_extra
 MOST_BYTES = 50_000_000  # of a file of rules; those for a hundred languages have 17 million
 
 Cut = Callable[[Sequence[str]], list[list[int]]]
+CutWithSpans = Callable[[Sequence[str]], list[tuple[list[int], list[tuple[int, int]]]]]
 
 
 def tokens_by(file: Path, called: str, special: bool, most: int | None = None) -> Cut:
@@ -26,6 +27,31 @@ def tokens_by(file: Path, called: str, special: bool, most: int | None = None) -
     `special`: with the tokens that begin and end a text. `most`: only the first so many tokens.
     Raises `MissingExtraError` without tokenizers, and `DataError` for a file that has no rules.
     """
+    rules = _rules(file, called, most)
+
+    def cut(texts: Sequence[str]) -> list[list[int]]:
+        found = rules.encode_batch(list(texts), add_special_tokens=special)
+        return [list(each.ids) for each in found]
+
+    return cut
+
+
+def spans_by(file: Path, called: str, most: int | None = None) -> CutWithSpans:
+    """Returns the same that tells of each token, those at the ends too, which characters it is.
+
+    From the first to behind the last one; nothing of a text is (0, 0). Raises as `tokens_by`.
+    """
+    rules = _rules(file, called, most)
+
+    def cut(texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        found = rules.encode_batch(list(texts), add_special_tokens=True)
+        return [(list(each.ids), list(each.offsets)) for each in found]
+
+    return cut
+
+
+def _rules(file: Path, called: str, most: int | None) -> Any:
+    """The rules of a file, for texts that are cut behind so many tokens and never padded."""
     try:
         from tokenizers import Tokenizer  # optional extra
     except ImportError as error:
@@ -44,12 +70,7 @@ def tokens_by(file: Path, called: str, special: bool, most: int | None = None) -
         rules.no_truncation()
     else:
         rules.enable_truncation(most)
-
-    def cut(texts: Sequence[str]) -> list[list[int]]:
-        found = rules.encode_batch(list(texts), add_special_tokens=special)
-        return [list(each.ids) for each in found]
-
-    return cut
+    return rules
 
 
 def rules_as_tensor(file: Path) -> Tensor:

@@ -29,6 +29,7 @@ from metaloop.tasks.readers.recording_folder import (
     read_recording_folder,
     read_recording_zip,
 )
+from metaloop.tasks.readers.relations import holds_relations, read_relations
 from metaloop.tasks.readers.table_files import read_table_file, reading_of_table
 from metaloop.tasks.readers.tables import is_table, table_of
 from metaloop.tasks.readers.zip_archive import read_zip_archive
@@ -136,6 +137,8 @@ def _read(path: Path, options: ReadOptions) -> Reading:
     single = _single_file(path) if path.is_dir() and not is_omniglot(path) else None
     if single:
         return _read(single, options)
+    if holds_relations(path):
+        return read_relations(path, options)
     if is_table(path) and not path.is_dir():
         return read_table_file(path, options)
     options.refuse_columns(repr(str(path)))

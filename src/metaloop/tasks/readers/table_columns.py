@@ -31,6 +31,7 @@ class Columns:
     def __init__(self, texts: Collection[str] = ()) -> None:
         self.texts = set(texts)
         self.late: set[str] = set()
+        self.notes: tuple[str, ...] = ()  # how the file was understood
         self._chunks: dict[str, list[np.ndarray]] = {}
         self._shared: dict[str, dict[str, str]] = {}
         self._rows = 0

@@ -1,6 +1,7 @@
 """CSV and TSV: a header, then rows of as many cells, told apart by a comma, semicolon or tab.
 
-UTF-8 (with or without its mark) or UTF-16 with its mark; quoted cells may hold delimiters and line
+UTF-8 (with or without its mark) or UTF-16 with its mark; what is neither is taken for Latin-1 (that
+of Windows), and this is said. Quoted cells may hold delimiters and line
 ends. In files with semicolons a comma is a decimal point, as spreadsheets of much of Europe write.
 """
 
@@ -9,9 +10,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
+from types import MappingProxyType
 from typing import BinaryIO, cast
 
 from metaloop.core.errors import DataError
@@ -25,6 +27,10 @@ from metaloop.tasks.readers.table_columns import (
 )
 
 _DELIMITERS = (",", ";", "\t")
+# What old spreadsheets write where a file is not UTF-8, and what is said of that guess.
+GUESSED: Mapping[str, str] = MappingProxyType(
+    {"cp1252": "no UTF-8, so taken for Latin-1 (Windows-1252); save as UTF-8 if letters are odd"}
+)
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.IGNORECASE)
 _SHOWN = 40  # characters of a cell in a message
@@ -38,14 +44,16 @@ def read_delimited(where: str, opened: Opened, tabs: bool, texts: Collection[str
     """
     with opened() as raw:
         start = raw.read(2)
-    encoding = "utf-16" if start in _UTF16 else "utf-8-sig"
-    with io.TextIOWrapper(cast(BinaryIO, opened()), encoding, newline="") as lines:
-        try:
-            return _read(where, _checked(where, lines), tabs, texts)
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{where} is not UTF-8 text ({error.reason}); save it as CSV in UTF-8"
-            ) from error
+    for encoding in ("utf-16",) if start in _UTF16 else ("utf-8-sig", *GUESSED):
+        with io.TextIOWrapper(cast(BinaryIO, opened()), encoding, newline="") as lines:
+            try:
+                columns = _read(where, _checked(where, lines), tabs, texts)
+            except UnicodeDecodeError as error:
+                reason = error.reason
+                continue
+        columns.notes = (GUESSED[encoding],) if encoding in GUESSED else ()
+        return columns
+    raise DataError(f"{where} is not UTF-8 text ({reason}); save it as CSV in UTF-8")
 
 
 def _read(where: str, lines: Iterator[str], tabs: bool, texts: Collection[str]) -> Columns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from metaloop.tasks.readers.recording_tables import is_of_recordings, read_recor
 from metaloop.tasks.readers.table_roles import Roles, find_roles, same_columns
 from metaloop.tasks.readers.tables import Table, read_table
 from metaloop.tasks.store import LeftOut, Reading, Store
+
+MOST_CHARACTERS = 1_000_000  # of a text; a longer one is a file in a cell
+_BETWEEN = " [SEP] "  # of two texts: what BERT and its kin were trained with
+_SHOWN = 40  # characters of a text in a message
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ def reading_of_table(
         return read_recording_table(where, table, root, options)
     options.refuse_recordings(where)
     roles = find_roles(where, table, options.columns)
+    _check_texts(where, table, roles)
     if options.features and roles.kind != "text":
         known = same_columns(where, table, roles.features, options.features)
         roles = replace(roles, features=known)
@@ -67,13 +73,27 @@ def text_rows(table: Table, roles: Roles) -> TextRows:
     """
     assert roles.text is not None and roles.label is not None
     rows, left_out = _complete(table, (roles.text, roles.label))
+    long = np.array([len(text) > MOST_CHARACTERS for text in table.columns[roles.text]]) & rows
+    if long.any():
+        reason = f"a text of more than {MOST_CHARACTERS:,} characters"
+        left_out.append(tally([f"row {row + 1}" for row in np.flatnonzero(long)], reason))
+        rows = rows & ~long
     return TextRows(
-        [str(text) for text in table.columns[roles.text][rows]],
+        texts_of(table, roles.text, roles.pair, rows),
         _strings(table.columns[roles.label][rows]),
         _optional(table, roles.split, rows),
         _optional(table, roles.group, rows),
         tuple(left_out),
     )
+
+
+def texts_of(table: Table, text: str, pair: str | None, rows: Any = ...) -> list[str]:
+    """Returns the texts of a table, each with the second one of its row behind it."""
+    first = [str(each) for each in table.columns[text][rows]]
+    if pair is None:
+        return first
+    second = table.columns[pair][rows]
+    return [f"{one}{_BETWEEN}{two}" for one, two in zip(first, second, strict=True)]
 
 
 def numbers_of(table: Table, names: tuple[str, ...] | list[str], rows: Any = ...) -> np.ndarray:
@@ -112,6 +132,7 @@ def _read_texts(where: str, table: Table, roles: Roles, options: ReadOptions) ->
     """The reading of labelled texts: nothing is fitted on them before they are split."""
     options.refuse_pixels(where)
     rows = text_rows(table, roles)
+    _refuse_several(where, rows.labels)
     labels = read_labels(where, rows.labels, rows.split, rows.group)
     return finish(
         where,
@@ -122,8 +143,50 @@ def _read_texts(where: str, table: Table, roles: Roles, options: ReadOptions) ->
         [*labels.left_out, *rows.left_out],
         name=table.name,
         strict=options.strict,
-        notes=(roles.note,),
+        notes=(roles.note, *table.notes, *_contradictions(rows)),
     )
+
+
+def _check_texts(where: str, table: Table, roles: Roles) -> None:
+    """Raises `DataError` where what would be the text is empty in every row."""
+    if roles.kind == "text" and roles.text is not None and table.missing(roles.text).all():
+        raise DataError(f"{where}: the text '{roles.text}' is empty in every row; fill it in")
+
+
+def _refuse_several(where: str, labels: np.ndarray) -> None:
+    """Raises `DataError` where rows have several labels: `a|b`, both also known apart, or a list.
+
+    A label that has a bar in its name and is nowhere taken apart stays what it is.
+    """
+    names = {str(label) for label in np.unique(labels).tolist()}
+    pieces = Counter(piece for name in names for piece in {p.strip() for p in name.split("|")})
+    several = {
+        name
+        for name in names
+        if ("|" in name and all(pieces[p.strip()] > 1 for p in name.split("|")))
+        or (name.startswith("[") and name.endswith("]") and '"' in name)
+    }
+    if several:
+        count = sum(str(label) in several for label in labels.tolist())
+        raise DataError(
+            f"{where}: {count} of {len(labels)} rows have several labels, the first is "
+            f"{min(several)[:_SHOWN]!r}; a text has one label here: keep one, or make each "
+            "combination a name without a bar"
+        )
+
+
+def _contradictions(rows: TextRows) -> tuple[str, ...]:
+    """What to say of texts that have several labels in different rows."""
+    labels_of: dict[str, set[str]] = {}
+    for text, label in zip(rows.texts, rows.labels.tolist(), strict=True):
+        labels_of.setdefault(text, set()).add(str(label))
+    twofold = [text for text, labels in labels_of.items() if len(labels) > 1]
+    if not twofold:
+        return ()
+    first = min(twofold)
+    said = " and ".join(repr(label[:_SHOWN]) for label in sorted(labels_of[first])[:3])
+    count = f"{len(twofold):,} texts have" if len(twofold) > 1 else "1 text has"
+    return (f"{count} different labels in different rows, such as {first[:_SHOWN]!r}: {said}",)
 
 
 def _read_groups(where: str, table: Table, roles: Roles, options: ReadOptions) -> Reading:

@@ -32,11 +32,12 @@ class Table:
 
     A column is int64, or float64 with NaN where there is no number, or an object array of `str`
     with "" where there is no text. A column is of numbers where every cell that is not missing is
-    one; "007" and whole numbers beyond int64 are text.
+    one; "007" and whole numbers beyond int64 are text. `notes`: how a file was understood.
     """
 
     name: str
     columns: Mapping[str, np.ndarray]
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         lengths = {len(column) for column in self.columns.values()}
@@ -88,14 +89,14 @@ def read_table(path: str | Path) -> Table:
         raise DataError(f"{where} {kind}; expected a table")
     opened = partial(_opened, path)
     try:
-        columns = _columns(where, ending, opened)
+        columns, notes = _columns(where, ending, opened)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(
             f"{where} ends in .gz but is no gzip file, or is cut short ({error}); compress it again"
         ) from error
     except OSError as error:
         raise DataError(f"{where} cannot be read: {error.strerror or error}") from error
-    return _with_rows(where, Table(_name(path), columns))
+    return _with_rows(where, Table(_name(path), columns, notes))
 
 
 def table_of(frame: Any, name: str = "table") -> Table:
@@ -106,9 +107,11 @@ def table_of(frame: Any, name: str = "table") -> Table:
     return _with_rows(name, Table(name, frame_columns(name, frame)))
 
 
-def _columns(where: str, ending: str, opened: Opened) -> dict[str, np.ndarray]:
+def _columns(
+    where: str, ending: str, opened: Opened
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     if ending == ".parquet":
-        return read_parquet(where, opened)
+        return read_parquet(where, opened), ()
 
     def read(texts: Collection[str]) -> Columns:
         if ending in (".csv", ".tsv"):
@@ -121,7 +124,7 @@ def _columns(where: str, ending: str, opened: Opened) -> dict[str, np.ndarray]:
         texts = columns.texts
         del columns
         columns = read(texts)
-    return columns.arrays()
+    return columns.arrays(), columns.notes
 
 
 def _with_rows(where: str, table: Table) -> Table:
