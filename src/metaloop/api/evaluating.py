@@ -25,6 +25,8 @@ from metaloop.modelfile import file_hash
 from metaloop.models import Model, evaluate_model, load_model, open_for
 from metaloop.tasks.value_range import ValueRange
 
+SPEAKER = "speaker"  # what support and queries can differ in
+
 Estimator = FewShotClassifier | FewShotRegressor
 Evaluated = str | os.PathLike[str] | LearnResult | TrainResult | Estimator | Model
 
@@ -53,6 +55,7 @@ def evaluate(
     columns: Mapping[str, str | Sequence[str]] | None = None,
     speaker_pattern: str | None = None,
     allow_seen: bool = False,
+    apart: str | None = None,
     strict: bool = False,
     net: nn.Module | None = None,
     learner: BlackBoxLearner | None = None,
@@ -65,7 +68,8 @@ def evaluate(
     returned, or an estimator, of which the learner is meant, not the task that it was fitted to.
     Classes that it was trained or chosen on are known again and stay in their parts; all others are
     `test`. A look at `test` is recorded in `archive`, by default `archive.sqlite` beside the model
-    file; of a model that was never written, only if `archive` is given. `net`, `learner`,
+    file; of a model that was never written, only if `archive` is given. `apart="speaker"`: the support
+    of every task is of one speaker, its queries are of others. `net`, `learner`,
     `backbone`: the module, learner or encoder that a file with such of your own needs. Raises
     `MetaloopError` for all that the caller can mend.
 
@@ -76,6 +80,8 @@ def evaluate(
     ('mse', 20, 10)
     """
     chosen = _part(part)
+    if apart not in (None, SPEAKER):
+        raise unknown_name("apart", str(apart), (SPEAKER,))
     options = DataOptions(
         classes_at=classes_at,
         value_range=value_range,
@@ -91,10 +97,11 @@ def evaluate(
         result = evaluate_model(
             subject.model, opened, part=chosen, ways=ways, shots=shots, queries=queries,
             episodes=episodes, subject=subject.name, archive=archive or subject.archive,
+            apart=apart is not None,
         )  # fmt: skip
     recognised = opened.recognised
     counts = None if recognised is None else dict(recognised.counts)
-    return Figures.of(result, counts, subject.model.backbones)
+    return Figures.of(result, counts, subject.model.backbones, apart)
 
 
 def _part(name: str) -> Part:

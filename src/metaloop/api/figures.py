@@ -31,7 +31,8 @@ class Figures:
     the classes that a model has seen, by part, and those `unknown` to it: of `evaluate` only.
     `metrics` are what other metrics say of the same episodes, each with `value` and both intervals:
     `figures.metrics["log_loss"].value`. `backbones` are the encoders that the model sees through,
-    which are its `league`.
+    which are its `league`. `apart`: `speaker` if queries of a task are of other speakers than its
+    support.
 
     Printed they are one line: `94.1 ± 0.4 % (± 1.2 new) (1,000 episodes, 5-way 1-shot, part test,
     inductive: no batch norm)`.
@@ -47,6 +48,7 @@ class Figures:
     recognised: Mapping[str, int] | None = None
     metrics: Mapping[str, Measure] = field(default_factory=dict)
     backbones: tuple[EncoderCard, ...] = ()
+    apart: str | None = None
 
     @classmethod
     def of(
@@ -54,12 +56,13 @@ class Figures:
         result: Result,
         recognised: Mapping[str, int] | None = None,
         backbones: tuple[EncoderCard, ...] = (),
+        apart: str | None = None,
     ) -> Figures:
         """Returns the figures of a recorded result."""
         return cls(
             result.metric, result.value, result.ci95, result.ci95_new, result.episodes,
             result.units, result.protocol, recognised,
-            {each.metric: each for each in result.metrics}, backbones,
+            {each.metric: each for each in result.metrics}, backbones, apart,
         )  # fmt: skip
 
     @classmethod
@@ -76,8 +79,9 @@ class Figures:
         recognised = content.get("recognised")
         backbones = tuple(card_from_json(one) for one in content.get("backbones", ()))
         return cls(
-            **values, protocol=protocol, recognised=recognised, metrics=metrics, backbones=backbones
-        )
+            **values, protocol=protocol, recognised=recognised, metrics=metrics,
+            backbones=backbones, apart=content.get("apart"),
+        )  # fmt: skip
 
     @property
     def ways(self) -> int:
@@ -136,6 +140,7 @@ class Figures:
                     "data_hash": how.data_hash,
                 },
                 "recognised": None if self.recognised is None else dict(self.recognised),
+                "apart": self.apart,
                 "league": self.league,
                 "backbones": [card_json(card) for card in self.backbones],
             }
@@ -143,7 +148,8 @@ class Figures:
         return values
 
     def __str__(self) -> str:
-        return f"{figure(self.result)} ({protocol_text(self.result)})"
+        voices = ", queries of other speakers" if self.apart else ""
+        return f"{figure(self.result)} ({protocol_text(self.result)}{voices})"
 
     def __repr__(self) -> str:
         return f"<Figures {self.metric} {self}>"

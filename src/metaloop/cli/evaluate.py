@@ -42,6 +42,12 @@ def evaluate(
             "--allow-seen", help="Score examples though the model was trained on copies of them."
         ),
     ] = False,
+    apart: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHAT", help="speaker: the support of a task is of one, queries of others."
+        ),
+    ] = None,
     strict: options.Strict = False,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
@@ -60,7 +66,7 @@ def evaluate(
         model, data, part=part, ways=ways, shots=shots, queries=queries, episodes=episodes,
         archive=archive, classes_at=classes_at, value_range=options.value_range(value_range),
         columns=options.columns(columns), speaker_pattern=speaker_pattern, allow_seen=allow_seen,
-        strict=strict, progress=not quiet,
+        apart=apart, strict=strict, progress=not quiet,
     )  # fmt: skip
     if as_json:
         print_json(figures.to_json())
