@@ -68,8 +68,8 @@ def evaluate(
     returned, or an estimator, of which the learner is meant, not the task that it was fitted to.
     Classes that it was trained or chosen on are known again and stay in their parts; all others are
     `test`. A look at `test` is recorded in `archive`, by default `archive.sqlite` beside the model
-    file; of a model that was never written, only if `archive` is given. `apart="speaker"`: the support
-    of every task is of one speaker, its queries are of others. `net`, `learner`,
+    file; of a model that was never written, only if `archive` is given. `apart="speaker"`: the
+    support of every task is of one speaker, its queries are of others. `net`, `learner`,
     `backbone`: the module, learner or encoder that a file with such of your own needs. Raises
     `MetaloopError` for all that the caller can mend.
 

@@ -70,9 +70,8 @@ def _by_speaker(store: Store, classes: np.ndarray, shots: int) -> dict[int, np.n
     for place, word in enumerate(classes):
         said[place] = np.bincount(speakers[store.examples_of[word]], minlength=len(store.voices))
     fit = (said >= shots) & (said.sum(1, keepdims=True) > said)
-    return {
-        speaker: classes[fit[:, speaker]] for speaker in range(len(store.voices)) if said[:, speaker].any()
-    }
+    heard = np.flatnonzero(said.any(0)).tolist()
+    return {speaker: classes[fit[:, speaker]] for speaker in heard}
 
 
 def _put(side: Indices, task: int, place: int, rows: np.ndarray, each: int) -> None:

@@ -8,8 +8,6 @@ from metaloop.core.domain import Domain
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
 
-
-
 _USUAL = Choice("temporal")
 _COMPANIONS = (_USUAL, Choice("strided"), Choice("temporal", {"activation": "silu"}))
 SMALLEST_SIDE = 16  # bands or frames, for convolutions
