@@ -35,15 +35,24 @@ _Window = Annotated[
     ),
 ]
 _Step = Annotated[str, typer.Option(metavar="TIME", help="How far apart windows are.")]
+_Microphone = Annotated[
+    bool,
+    typer.Option(
+        "--microphone",
+        help="Listen until Ctrl-C, and tell each word when it is heard: start, end, word and "
+        "confidence per line. Needs sounddevice.",
+    ),
+]
+_USUAL_WINDOW = "1s"
 _LEAST = 0.5  # confidence of a word in a window
 
 
 def predict(
     model: options.ModelFile,
     inputs: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(metavar="INPUT...", help="Images, recordings, folders, arrays, tables."),
-    ],
+    ] = None,
     support: Annotated[
         Path | None,
         typer.Option(
@@ -58,6 +67,7 @@ def predict(
     skip_unreadable: _SkipUnreadable = False,
     window: _Window = None,
     step: _Step = "0.1s",
+    microphone: _Microphone = False,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -69,11 +79,16 @@ def predict(
     from metaloop.estimators import FewShotRegressor
     from metaloop.tasks.readers.options import ReadOptions
 
+    if microphone == bool(inputs):
+        raise DataError("name inputs to be told apart, or listen to the microphone alone")
     declared = options.value_range(value_range)
     asked = ReadOptions(
         classes_at=classes_at, value_range=declared, columns=options.columns(columns)
     )
     estimator = _ready(model, support, asked)
+    if inputs is None:
+        _hear(estimator, model, window or _USUAL_WINDOW, step, as_json)
+        return
     if window is not None:
         _listen(estimator, model, inputs, window, step, as_json)
         return
@@ -106,13 +121,9 @@ def _listen(
     as_json: bool,
 ) -> None:
     """Prints the words that are heard in long recordings, and when."""
-    from metaloop.cli.inputs import can_listen, model_of
     from metaloop.cli.listening import listen
-    from metaloop.estimators import FewShotClassifier
 
-    if not isinstance(estimator, FewShotClassifier) or not can_listen(model_of(estimator)):
-        raise ModelFileError(f"'{model}' takes no recordings; leave --window away")
-    heard = listen(estimator, inputs, window, step, _LEAST)
+    heard = listen(_hearing(estimator, model, "--window"), inputs, window, step, _LEAST)
     if as_json:
         classes = estimator.classes_.tolist()
         print_json({"model": str(model), "classes": classes, "predictions": heard})
@@ -120,6 +131,36 @@ def _listen(
     for row in heard:
         times = f"{row['start']:.2f}\t{row['end']:.2f}"
         sys.stdout.write(f"{times}\t{row['label']}\t{row['confidence']:.4f}\t{row['input']}\n")
+
+
+def _hear(
+    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier,
+    model: Path,
+    window: str,
+    step: str,
+    as_json: bool,
+) -> None:
+    """Prints the words that the microphone hears, each at once."""
+    from metaloop.cli.listening import hear, microphone
+
+    listener = _hearing(estimator, model, "--microphone")
+    if as_json:
+        raise DataError("what the microphone hears has no end; leave --json away")
+    for row in hear(listener, microphone(step), window, _LEAST):
+        times = f"{row['start']:.2f}\t{row['end']:.2f}"
+        print(f"{times}\t{row['label']}\t{row['confidence']:.4f}", flush=True)
+
+
+def _hearing(
+    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier, model: Path, option: str
+) -> FewShotClassifier:
+    """Returns the estimator if it takes recordings; raises `ModelFileError`."""
+    from metaloop.cli.inputs import can_listen, model_of
+    from metaloop.estimators import FewShotClassifier
+
+    if not isinstance(estimator, FewShotClassifier) or not can_listen(model_of(estimator)):
+        raise ModelFileError(f"'{model}' takes no recordings; leave {option} away")
+    return estimator
 
 
 def _labels(
