@@ -109,8 +109,8 @@ def test_the_policy_allows_this_style_sheet_alone(large_page: str) -> None:
     (style,) = re.findall(r"<style>(.*?)</style>", large_page, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     assert policy == (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; media-src data:; base-uri 'none'; "
-        "form-action 'none'"
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; media-src data:; "
+        "base-uri 'none'; form-action 'none'"
     )
 
 
