@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.sounds import RATE, tune
 
 from metaloop.catalogue.candidates import catalogue_candidates
 from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.nets import build_net
+from metaloop.catalogue.sights import seen_as
 from metaloop.catalogue.space import space_of
+from metaloop.catalogue.views import check_view
+from metaloop.core.errors import ModelFileError
 from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Choice
@@ -17,11 +21,14 @@ from metaloop.core.spec import TaskSpec
 from metaloop.engine.sound_augmentation import sound
 from metaloop.generators.classes import Classes
 from metaloop.generators.sounds import reverse, splice, tempo
+from metaloop.tasks.family import class_family
+from metaloop.tasks.readers import read_recordings
 from metaloop.tasks.store import ClassInfo
 
 FORMAT = InputFormat("spectrogram", (1, 40, 49), (0.5,), (0.2,))
 OFF = dict.fromkeys(("shift", "speed", "voice", "colour", "noise", "bands", "frames"), 0.0)
 RNG = np.random.default_rng(0)
+pytest.importorskip("soxr", reason="metaloop[speech]")
 
 
 def test_nothing_turns_or_mirrors_a_spectrogram() -> None:
@@ -103,3 +110,20 @@ def test_changed_spectrograms_stay_in_their_range_but_for_noise(seed: int) -> No
     maps = torch.rand(50, 1, 40, 49, generator=torch_stream(seed, "maps"))
     changed = sound(maps, torch_stream(seed, "a"))
     assert float(changed.min()) >= 0 and float(changed.max()) < 1.3
+
+
+def test_recordings_are_seen_as_spectrograms_too_or_alone_if_that_is_asked_for() -> None:
+    said = [(tune(word, 0, take), f"w{word}") for word in range(16) for take in range(3)]
+    sounds, words = map(list, zip(*said, strict=True))
+    family, _ = class_family(read_recordings(sounds, words, RATE))
+    seen, told = seen_as(family, None, "none")
+    own, maps = seen.input_format, seen.seen("log_mel").input_format
+    assert seen.views == ("", "log_mel")
+    assert (own.kind, maps.kind, maps.shape) == ("vector", "spectrogram", (1, 40, 49))
+    assert len(maps.mean) == 1 and any("spectrograms" in line for line in told)
+    alone, _ = seen_as(family, "log_mel", "none")
+    assert alone.view is not None and alone.views == ("",)
+    assert alone.input_format == maps
+    assert check_view(alone.view, maps) == {}
+    with pytest.raises(ModelFileError, match="sees inputs as spectrograms"):
+        check_view(alone.view, own)
