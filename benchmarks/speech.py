@@ -1,6 +1,6 @@
 """Speech: plain baselines on words and speakers that nobody trained on, clean and in noise.
 
-    .venv/bin/python benchmarks/speech.py DATA [--episodes 1000] [--features mfcc,log_mel,embedding]
+    .venv/bin/python benchmarks/speech.py DATA [--episodes 1000] [--features mfcc,pooled,embedding]
     .venv/bin/python benchmarks/speech.py DATA --write FOLDER
 
 DATA holds `arabic_speech_commands/` (40 Arabic words, 30 speakers; 8 kHz). Words 0 to 23 of the
@@ -38,14 +38,19 @@ from torch import Tensor
 from metaloop.catalogue.candidates import build_learner, plain_candidates
 from metaloop.core.columns import Ragged, Taken
 from metaloop.core.learner import Learner
-from metaloop.core.randomness import numpy_stream, torch_stream
+from metaloop.core.randomness import torch_stream
 from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import EpisodeScores, estimate
 from metaloop.domains.speech import logmel
 from metaloop.domains.speech.augmentation import noisy
-from metaloop.domains.speech.embedding import SpeechEmbedding
+from metaloop.domains.speech.embedding import (
+    WINDOW_FEATURES,
+    WINDOWS,
+    SpeechEmbedding,
+    pooled,
+)
 from metaloop.engine.evaluation import score_episodes
-from metaloop.tasks.episodes import Episodes, Indices
+from metaloop.tasks.episodes import Episodes
 from metaloop.tasks.family import ClassFamily, episode_list
 from metaloop.tasks.readers import read_recordings
 from metaloop.tasks.readers.recordings import RATE, decode_recording
@@ -146,31 +151,6 @@ def _write_files(
     )  # fmt: skip
 
 
-def one_voice(store: Store, spec: TaskSpec, classes: np.ndarray, number: int) -> Episodes:
-    """Returns tasks of these classes with the support of one speaker and queries of the others."""
-    assert store.speakers is not None
-    speakers = store.speakers.numpy()
-    support, query = [], []
-    for task in range(number):
-        rng = numpy_stream(0, "one voice", spec.ways, spec.shots, task)
-        words = rng.choice(classes, spec.ways, replace=False)
-        heard = rng.choice(
-            np.unique(speakers[np.concatenate([store.examples_of[w] for w in words])])
-        )
-        for word in words:
-            rows = store.examples_of[word]
-            own, others = rows[speakers[rows] == heard], rows[speakers[rows] != heard]
-            support.append(rng.permutation(own)[: spec.shots])
-            query.append(rng.permutation(others)[:QUERIES])
-
-    def side(rows: list[np.ndarray], each: int) -> Indices:
-        examples = np.stack(rows).reshape(number, -1)
-        labels = np.tile(np.repeat(np.arange(spec.ways), each), (number, 1))
-        return Indices(examples, labels, np.ones_like(labels, dtype=bool))
-
-    return Episodes(store, side(support, spec.shots), side(query, QUERIES), spec.ways)
-
-
 def with_noise(store: Store, decibels: float) -> Store:
     """Returns the recordings with noise that is softer by so many decibels."""
     column = store.inputs
@@ -183,6 +163,16 @@ def with_noise(store: Store, decibels: float) -> Store:
         heard = noisy(clip, torch.tensor([decibels]), rng)[0] * 32768
         values[start:end] = heard.round().clamp(-32768, 32767).to(torch.int16)
     return replace(store, inputs=Ragged(values, column.ends))
+
+
+def _pooled(encoder: SpeechEmbedding) -> Features:
+    """The mean and the maximum over the windows of the embedding, as it is mostly used."""
+
+    def features(taken: Taken) -> Tensor:
+        windows = encoder.encode(taken)
+        return pooled(windows.view(len(windows), WINDOWS, WINDOW_FEATURES))
+
+    return features
 
 
 def in_features(family: ClassFamily, store: Store, features: Features) -> ClassFamily:
@@ -231,7 +221,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--episodes", type=int, default=1000)
     parser.add_argument("--write", type=Path)
-    parser.add_argument("--features", default="mfcc,log_mel,embedding")
+    parser.add_argument("--features", default="mfcc,log_mel,pooled,embedding")
     asked = parser.parse_args()
     if asked.write is not None:
         write(asked.data, asked.write)
@@ -240,6 +230,7 @@ def main() -> None:
         "mfcc": lambda: logmel.mfcc,
         "log_mel": lambda: lambda taken: logmel.log_mel(taken).flatten(1),
         "embedding": lambda: SpeechEmbedding().encode,
+        "pooled": lambda: _pooled(SpeechEmbedding()),
     }
     family = arabic(asked.data)
     heard = {"clean": family.store}
@@ -258,7 +249,8 @@ def main() -> None:
                 spec = clean.spec(ways, shots, QUERIES, part="test")
                 best, _ = tuned(clean, learner, spec)
                 mixed = episode_list(family, "test", spec, asked.episodes)
-                apart = one_voice(family.store, spec, family.parts["test"], asked.episodes)
+                voices = replace(family, one_voice=True)
+                apart = episode_list(voices, "test", spec, asked.episodes)
                 rows = {"mixed": (mixed, "clean"), "one voice": (apart, "clean")}
                 rows |= {how: (mixed, how) for how in heard if how != "clean"}
                 for row, (episodes, how) in rows.items():
