@@ -274,6 +274,11 @@ def encoder_of(view: FittedView) -> Encoder:
             f"the model sees its inputs through '{name}' with the weights {weights}, those here "
             f"are {encoder.card.weights}; install the version that it was made with"
         )
+    if encoder.card.features != view.choice.options["features"]:
+        raise ModelFileError(
+            f"the model sees its inputs as {view.choice.options['features']} features of '{name}', "
+            f"which makes {encoder.card.features} of them in this metaloop; train it anew"
+        )
     return encoder
 
 
@@ -341,7 +346,7 @@ def fitting_views(column: Column) -> tuple[str, ...]:
 
 def for_nets(name: str) -> bool:
     """Whether a view of the table is no rival of a nearest mean, but of a trained net."""
-    return VIEWS[name].kind != "vector"
+    return bool(VIEWS[name].shape)
 
 
 def kind_of_view(view: FittedView) -> str:

@@ -42,8 +42,9 @@ class Picture:
 def illustrations(model: Model, family: TaskFamily, spec: TaskSpec) -> Iterator[Picture]:
     """Yields example episodes with the model's answers, where inputs are images or recordings."""
     classes = family.as_classes
-    if classes is not None and kind_of(classes.content.inputs) == "recordings":
-        yield from _sounds(model, classes, spec)
+    show = None if classes is None else _HEARD.get(kind_of(classes.content.inputs))
+    if classes is not None and show is not None:
+        yield from show(model, classes, spec)
     if classes is None or not domain_of(family.input_format).in_files:
         return
     episodes = episode_list(family, "search", spec, _EPISODES)
@@ -103,6 +104,9 @@ def _sounds(model: Model, family: ClassFamily, spec: TaskSpec) -> Iterator[Pictu
         samples = taken["values"][0][taken["mask"][0]].cpu().numpy()[: _MOST_SECONDS * RATE]
         caption = f"'{words[way]}' of `search`; the learner says '{words[said[query]]}'"
         yield Picture(f"recording {way + 1}", _wav(samples), caption, "audio/wav")
+
+
+_HEARD = {"recordings": _sounds}  # by the kind of what was read
 
 
 def _wav(samples: np.ndarray) -> bytes:
