@@ -26,6 +26,8 @@ _POOLED = (1, 3)  # convolutions that a max-pool follows
 class Temporal(nn.Module):
     """Convolutions over the last axis; the one before it is the channels."""
 
+    rows_are_channels = True  # what a net costs is told by its layers and this
+
     def __init__(
         self,
         bands: int,

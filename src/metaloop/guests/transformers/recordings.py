@@ -54,7 +54,9 @@ def transformers_recording_encoder(name: str, download: bool = False) -> Encoder
         raise DataError(f"backbone '{called}' takes {rate} samples a second; expected {RATE}")
     tensors = weights_in(folder)
     net: Any = frozen(net_in(library, config, tensors, called, "recordings"))
-    hear = _Spectrograms(library, folder, net, called) if _is_whisper(net) else _Waves(folder, net)
+    hear: _Waves | _Spectrograms = _Waves(folder, net)
+    if net.config.is_encoder_decoder:  # it takes spectrograms, and its encoder is what is wanted
+        hear = _Spectrograms(library, folder, net, called)
     card = EncoderCard(
         name=called,
         takes="recordings",
@@ -126,11 +128,6 @@ class _RecordingEncoder(Encoder):
             missing = max(0, _SHORTEST - len(samples))
             out[row] = self._hear(torch.nn.functional.pad(samples, (0, missing)))
         return out
-
-
-def _is_whisper(net: Any) -> bool:
-    """Whether the net takes spectrograms, and has an encoder for them beside a decoder."""
-    return bool(net.config.is_encoder_decoder)
 
 
 def _measured(hear: _Waves | _Spectrograms, called: str) -> int:
