@@ -24,9 +24,7 @@ def waves(library: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     """A wav2vec 2 of few numbers, in a folder."""
     layers = {"conv_dim": (4, 4), "conv_stride": (20, 8), "conv_kernel": (40, 16)}
     positions = {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
-    config = library.Wav2Vec2Config(
-        **_SMALL, **layers, **positions, intermediate_size=8, num_feat_extract_layers=2
-    )
+    config = library.Wav2Vec2Config(**_SMALL, **layers, **positions, intermediate_size=8)
     net = library.Wav2Vec2ForCTC(config).eval()
     path = tmp_path_factory.mktemp("hf") / "waves"
     net.save_pretrained(path)
