@@ -79,9 +79,7 @@ def evaluate(
     >>> figures.metric, figures.episodes, figures.shots
     ('mse', 20, 10)
     """
-    chosen = _part(part)
-    if apart not in (None, SPEAKER):
-        raise unknown_name("apart", str(apart), (SPEAKER,))
+    chosen, voices = _part(part), _voices(apart)
     options = DataOptions(
         classes_at=classes_at,
         value_range=value_range,
@@ -97,11 +95,18 @@ def evaluate(
         result = evaluate_model(
             subject.model, opened, part=chosen, ways=ways, shots=shots, queries=queries,
             episodes=episodes, subject=subject.name, archive=archive or subject.archive,
-            apart=apart is not None,
+            apart=voices,
         )  # fmt: skip
     recognised = opened.recognised
     counts = None if recognised is None else dict(recognised.counts)
     return Figures.of(result, counts, subject.model.backbones, apart)
+
+
+def _voices(apart: str | None) -> bool:
+    """Whether support and queries are to differ in their speakers."""
+    if apart not in (None, SPEAKER):
+        raise unknown_name("what is kept apart", str(apart), (SPEAKER,))
+    return apart is not None
 
 
 def _part(name: str) -> Part:

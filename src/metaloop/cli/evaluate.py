@@ -12,6 +12,19 @@ from metaloop.cli import options
 from metaloop.cli.output import print_json
 from metaloop.core.records import PARTS
 
+_AllowSeen = Annotated[
+    bool,
+    typer.Option(
+        "--allow-seen", help="Score examples though the model was trained on copies of them."
+    ),
+]
+_Apart = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHAT", help="speaker: the support of a task is of one, queries of others."
+    ),
+]
+
 
 def evaluate(
     model: options.ModelFile,
@@ -36,18 +49,8 @@ def evaluate(
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
     speaker_pattern: options.SpeakerPattern = None,
-    allow_seen: Annotated[
-        bool,
-        typer.Option(
-            "--allow-seen", help="Score examples though the model was trained on copies of them."
-        ),
-    ] = False,
-    apart: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHAT", help="speaker: the support of a task is of one, queries of others."
-        ),
-    ] = None,
+    allow_seen: _AllowSeen = False,
+    apart: _Apart = None,
     strict: options.Strict = False,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,

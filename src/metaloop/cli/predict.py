@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from metaloop.tasks.readers.options import ReadOptions
     from metaloop.tasks.value_range import ValueRange
 
+_Asked = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="INPUT...", help="Images, recordings, folders, arrays, tables."),
+]
 _SkipUnreadable = Annotated[
     bool,
     typer.Option(
@@ -49,10 +53,7 @@ _LEAST = 0.5  # confidence of a word in a window
 
 def predict(
     model: options.ModelFile,
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="INPUT...", help="Images, recordings, folders, arrays, tables."),
-    ] = None,
+    inputs: _Asked = None,
     support: Annotated[
         Path | None,
         typer.Option(
