@@ -572,7 +572,8 @@ def test_nets_that_see_for_themselves_have_a_continuation_to_come_near_in() -> N
 
     def add(number: int, candidate: Candidate, value: float, continued: Node | None = None) -> Node:
         parent = None if continued is None else continued.number
-        further = {"parent": parent, "continues": True, "rung": 1} if continued else {}
+        further: dict[str, Any] = {"parent": parent, "continues": True, "rung": 1}
+        further = further if continued else {}
         line = number if continued is None else continued.line
         node = Node(number, Proposal("train", (candidate,), **further), line=line)
         node.heads = [measured(candidate, value, rng)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from metaloop.catalogue.domains import domain_of
 from metaloop.core.columns import kind_of
@@ -101,7 +102,9 @@ def _sounds(model: Model, family: ClassFamily, spec: TaskSpec) -> Iterator[Pictu
         query = int(np.flatnonzero((labels == way) & mask)[0])
         taken = family.content.take(episodes.query.examples[0][query : query + 1])
         assert isinstance(taken, dict)
-        samples = taken["values"][0][taken["mask"][0]].cpu().numpy()[: _MOST_SECONDS * RATE]
+        values, there = taken["values"], taken["mask"]
+        assert isinstance(values, Tensor) and isinstance(there, Tensor)
+        samples = values[0][there[0]].cpu().numpy()[: _MOST_SECONDS * RATE]
         caption = f"'{words[way]}' of `search`; the learner says '{words[said[query]]}'"
         yield Picture(f"recording {way + 1}", _wav(samples), caption, "audio/wav")
 
