@@ -48,7 +48,16 @@ _Microphone = Annotated[
     ),
 ]
 _USUAL_WINDOW = "1s"
+_Reject = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RATE",
+        help="Say '-' for what is none of the classes: a threshold at which so many of other "
+        "things are taken for one, such as 5%.",
+    ),
+]
 _LEAST = 0.5  # confidence of a word in a window
+_NONE = "-"
 
 
 def predict(
@@ -69,6 +78,7 @@ def predict(
     window: _Window = None,
     step: _Step = "0.1s",
     microphone: _Microphone = False,
+    reject: _Reject = None,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -80,18 +90,16 @@ def predict(
     from metaloop.estimators import FewShotRegressor
     from metaloop.tasks.readers.options import ReadOptions
 
-    if microphone == bool(inputs):
-        raise DataError("name inputs to be told apart, or listen to the microphone alone")
-    declared = options.value_range(value_range)
-    asked = ReadOptions(
-        classes_at=classes_at, value_range=declared, columns=options.columns(columns)
-    )
+    _check_inputs(inputs, microphone)
+    declared, roles = options.value_range(value_range), options.columns(columns)
+    asked = ReadOptions(classes_at=classes_at, value_range=declared, columns=roles)
     estimator = _ready(model, support, asked)
     if inputs is None:
-        _hear(estimator, model, window or _USUAL_WINDOW, step, as_json)
+        _hear(estimator, model, window or _USUAL_WINDOW, step, as_json or reject is not None)
         return
+    least = None if reject is None else _threshold(estimator, model, reject)
     if window is not None:
-        _listen(estimator, model, inputs, window, step, as_json)
+        _listen(estimator, model, inputs, window, step, least, as_json)
         return
     groups = read_inputs(inputs, model_of(estimator), asked.columns)
     report: dict[str, Any] = {"model": str(model), "predictions": []}
@@ -102,9 +110,9 @@ def predict(
         report["classes"] = estimator.classes_.tolist()
         known = range_of(estimator, declared)
         for group in groups:
-            report["predictions"] += _labels(estimator, group, known, skip_unreadable)
+            report["predictions"] += _labels(estimator, group, known, skip_unreadable, least)
         lines = [
-            f"{row['label']}\t{row['confidence']:.4f}\t{row['input']}"
+            f"{_shown(row['label'])}\t{row['confidence']:.4f}\t{row['input']}"
             for row in report["predictions"]
         ]
     if as_json:
@@ -119,12 +127,13 @@ def _listen(
     inputs: list[Path],
     window: str,
     step: str,
+    least: float | None,
     as_json: bool,
 ) -> None:
     """Prints the words that are heard in long recordings, and when."""
     from metaloop.cli.listening import listen
 
-    heard = listen(_hearing(estimator, model, "--window"), inputs, window, step, _LEAST)
+    heard = listen(_hearing(estimator, model, "--window"), inputs, window, step, _LEAST, least)
     if as_json:
         classes = estimator.classes_.tolist()
         print_json({"model": str(model), "classes": classes, "predictions": heard})
@@ -132,6 +141,11 @@ def _listen(
     for row in heard:
         times = f"{row['start']:.2f}\t{row['end']:.2f}"
         sys.stdout.write(f"{times}\t{row['label']}\t{row['confidence']:.4f}\t{row['input']}\n")
+
+
+def _check_inputs(inputs: list[Path] | None, microphone: bool) -> None:
+    if microphone == bool(inputs):
+        raise DataError("name inputs to be told apart, or listen to the microphone alone")
 
 
 def _hear(
@@ -146,7 +160,7 @@ def _hear(
 
     listener = _hearing(estimator, model, "--microphone")
     if as_json:
-        raise DataError("what the microphone hears has no end; leave --json away")
+        raise DataError("--microphone has no end and no threshold: leave --json, --reject away")
     for row in hear(listener, microphone(step), window, _LEAST):
         times = f"{row['start']:.2f}\t{row['end']:.2f}"
         print(f"{times}\t{row['label']}\t{row['confidence']:.4f}", flush=True)
@@ -169,23 +183,56 @@ def _labels(
     group: Inputs,
     value_range: ValueRange | None,
     skip_unreadable: bool,
+    least: float | None,
 ) -> list[dict[str, Any]]:
-    """Returns what `--json` says of inputs that are told apart; `probability` is older."""
+    """Returns what `--json` says of inputs that are told apart; `probability` is older.
+
+    With `least` evidence, those that have no more than it are of none of the classes.
+    """
     classes = estimator.classes_.tolist()
     predictions: list[dict[str, Any]] = []
-    names, probabilities = _predict(estimator, group, value_range, skip_unreadable)
-    for name, row in zip(names, probabilities, strict=True):
-        best = float(row.max())
-        predictions.append(
-            {
-                "input": name,
-                "label": classes[int(row.argmax())],
-                "confidence": best,
-                "probability": best,
-                "probabilities": row.tolist(),
-            }
-        )
+    names, probabilities, evidence = _predict(
+        estimator, group, value_range, skip_unreadable, least is not None
+    )
+    for place, (name, row) in enumerate(zip(names, probabilities, strict=True)):
+        best, label = float(row.max()), classes[int(row.argmax())]
+        prediction = {
+            "input": name,
+            "label": label,
+            "confidence": best,
+            "probability": best,
+            "probabilities": row.tolist(),
+        }
+        if least is not None:
+            known = float(evidence[place]) > least
+            prediction |= {"label": label if known else None, "nearest": label, "known": known}
+            prediction |= {"evidence": float(evidence[place]), "threshold": least}
+        predictions.append(prediction)
     return predictions
+
+
+def _shown(label: Any) -> Any:
+    return _NONE if label is None else label
+
+
+def _threshold(
+    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier, model: Path, asked: str
+) -> float:
+    """Returns the least evidence that is accepted; `ModelFileError` where nothing says so."""
+    from metaloop.core.rejection import parse_rate
+    from metaloop.estimators import FewShotClassifier
+    from metaloop.estimators.classifier import outside_text
+
+    rate = parse_rate(asked)
+    if not isinstance(estimator, FewShotClassifier):
+        raise ModelFileError(
+            f"'{model}' learns no classes from a few examples, so nothing tells how others would "
+            "look to it; leave --reject away"
+        )
+    found = estimator.threshold(rate)
+    if found.outside:
+        warn(outside_text(found))
+    return found.value
 
 
 def _values(estimator: FewShotRegressor, group: Inputs) -> list[dict[str, Any]]:
@@ -238,15 +285,26 @@ def _predict(
     group: Inputs,
     value_range: ValueRange | None,
     skip_unreadable: bool,
-) -> tuple[list[str], Any]:
-    """Returns names and probabilities; files are looked at one by one only if one is damaged."""
+    evidence: bool,
+) -> tuple[list[str], Any, Any]:
+    """Returns names, probabilities, and evidence if it is asked for.
+
+    Files are looked at one by one only if one is damaged.
+    """
     from metaloop.cli.inputs import as_sources, model_of, unreadable
+    from metaloop.estimators import FewShotClassifier
+
+    def told(sources: Any) -> tuple[Any, Any]:
+        probabilities = estimator.predict_proba(sources)
+        if not evidence or not isinstance(estimator, FewShotClassifier):
+            return probabilities, ()
+        return probabilities, estimator.score_known(sources)
 
     if not isinstance(group.X, list):
-        return group.names, estimator.predict_proba(group.X)
+        return group.names, *told(group.X)
     input_format = model_of(estimator).read_format
     try:
-        return group.names, estimator.predict_proba(as_sources(group.X, input_format, value_range))
+        return group.names, *told(as_sources(group.X, input_format, value_range))
     except DataError:
         bad = unreadable(group.X, input_format, value_range)
         if not bad:
@@ -260,4 +318,4 @@ def _predict(
     fine = [place for place in range(len(group.X)) if place not in bad]
     names = [group.names[place] for place in fine]
     sources = as_sources([group.X[place] for place in fine], input_format, value_range)
-    return names, estimator.predict_proba(sources) if fine else []
+    return names, *(told(sources) if fine else ([], []))
