@@ -43,7 +43,8 @@ class Figures:
     the classes that a model has seen, by part, and those `unknown` to it: of `evaluate` only.
     `metrics` are what other metrics say of the same episodes, each with `value` and both intervals:
     `figures.metrics["log_loss"].value`. `backbones` are the encoders that the model sees through,
-    which are its `league`. `open` says what else was asked about, where it was.
+    which are its `league`. `open` says what else was asked about, where it was. `apart`: `speaker`
+    if queries of a task are of other speakers than its support.
 
     Printed they are one line: `94.1 ± 0.4 % (± 1.2 new) (1,000 episodes, 5-way 1-shot, part test,
     inductive: no batch norm)`.
@@ -60,6 +61,7 @@ class Figures:
     metrics: Mapping[str, Measure] = field(default_factory=dict)
     backbones: tuple[EncoderCard, ...] = ()
     open: OpenTask | None = None
+    apart: str | None = None
 
     @classmethod
     def of(
@@ -68,12 +70,13 @@ class Figures:
         recognised: Mapping[str, int] | None = None,
         backbones: tuple[EncoderCard, ...] = (),
         open: OpenTask | None = None,
+        apart: str | None = None,
     ) -> Figures:
         """Returns the figures of a recorded result."""
         return cls(
             result.metric, result.value, result.ci95, result.ci95_new, result.episodes,
             result.units, result.protocol, recognised,
-            {each.metric: each for each in result.metrics}, backbones, open,
+            {each.metric: each for each in result.metrics}, backbones, open, apart,
         )  # fmt: skip
 
     @classmethod
@@ -93,6 +96,7 @@ class Figures:
         return cls(
             **values, protocol=protocol, recognised=recognised, metrics=metrics,
             backbones=backbones, open=None if asked is None else OpenTask(**asked),
+            apart=content.get("apart"),
         )  # fmt: skip
 
     @property
@@ -152,6 +156,7 @@ class Figures:
                     "data_hash": how.data_hash,
                 },
                 "recognised": None if self.recognised is None else dict(self.recognised),
+                "apart": self.apart,
                 "league": self.league,
                 "backbones": [card_json(card) for card in self.backbones],
             }
@@ -161,7 +166,8 @@ class Figures:
         return values
 
     def __str__(self) -> str:
-        return f"{figure(self.result)} ({protocol_text(self.result)})"
+        voices = ", queries of other speakers" if self.apart else ""
+        return f"{figure(self.result)} ({protocol_text(self.result)}{voices})"
 
     def __repr__(self) -> str:
         return f"<Figures {self.metric} {self}>"

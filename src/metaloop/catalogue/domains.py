@@ -9,9 +9,12 @@ from metaloop.core.domain import Domain
 from metaloop.core.errors import unknown_name
 from metaloop.core.inputs import InputFormat
 from metaloop.domains.images import IMAGES
+from metaloop.domains.speech.domain import SPECTROGRAMS
 from metaloop.domains.vectors import VECTORS
 
-DOMAINS: Mapping[str, Domain] = MappingProxyType({each.name: each for each in (IMAGES, VECTORS)})
+DOMAINS: Mapping[str, Domain] = MappingProxyType(
+    {each.name: each for each in (IMAGES, SPECTROGRAMS, VECTORS)}
+)
 
 
 def domain_of(input_format: InputFormat) -> Domain:

@@ -227,6 +227,7 @@ NET_LIMITS: Mapping[str, Limits] = MappingProxyType(
         "resnet10": _RESIDUAL,
         "resnet12": _RESIDUAL,
         "strided": {"widths": Several(_CHANNELS, 0, _MOST_LAYERS), **_CONVOLUTIONAL},
+        "temporal": {"widths": Several(_CHANNELS, 0, _MOST_LAYERS), **_CONVOLUTIONAL},
     }
 )
 

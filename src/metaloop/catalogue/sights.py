@@ -23,6 +23,8 @@ from metaloop.catalogue.views import (
     cards_of,
     fitted,
     fitting_views,
+    for_nets,
+    kind_of_view,
     needs_view,
     seen,
     view_entry,
@@ -63,6 +65,7 @@ def seen_family(family: ClassFamily, name: str | None = None) -> tuple[ClassFami
         return in_view(
             family, fitted(family, name)
         ), f"{kind_of(family.store.inputs)} are seen as {VIEWS[name].summary}"
+    fitting = tuple(each for each in fitting if not for_nets(each))
     if not fitting:
         raise DataError(f"{family.name}: there is no view for {described(family.store.inputs)}")
     measured = {key: _accuracy(family, fitted(family, key)) for key in fitting}
@@ -101,16 +104,26 @@ def seen_as(
     if named and not encoders:
         raise DataError(f"{family.name} has {kind}, the backbone is for others; use another")
     told: list[str] = []
+    further: list[FittedView] = []
     if named:
         family, said = encoded_family(family, encoders[0], tell)
         told, encoders = [said], encoders[1:]
     elif needs_view(store.inputs):
+        further = [] if view else _views_for_nets(family)
         family, said = seen_family(family, view)
         told = [said]
+        told += [f"they are seen as {VIEWS[each.choice.name].summary}, too" for each in further]
     elif view is not None:
         raise DataError(f"{family.name} is seen as it is; leave --view away")
     told += [f"inputs are seen through {described_card(each.card)}, too" for each in encoders]
-    return with_sights(family, [view_of_encoder(each) for each in encoders], tell), tuple(told)
+    further += [view_of_encoder(each) for each in encoders]
+    return with_sights(family, further, tell), tuple(told)
+
+
+def _views_for_nets(family: ClassFamily) -> list[FittedView]:
+    """The views of the table that nets are trained in, whatever nearest means say of them."""
+    fitting = fitting_views(family.store.inputs)
+    return [fitted(family, name) for name in fitting if for_nets(name)]
 
 
 def encoded_family(
@@ -133,7 +146,7 @@ def in_view(family: ClassFamily, view: FittedView, tell: Tell | None = None) -> 
         identity=source.digest if of_encoder else None,
     )
     given = family.given_format
-    if given is None and view.choice.name == ENCODER:
+    if given is None and view.choice.name in (ENCODER, *VIEWS):
         given = _format_of(view, store, family)
     return replace(family, store=store, view=view, raw=source, given_format=given)
 
@@ -202,6 +215,9 @@ def sight_of(family: ClassFamily, view: FittedView, tell: Tell | None = None) ->
 def _format_of(view: FittedView, store: Store, family: ClassFamily) -> InputFormat:
     """The format of what a view sees, measured on `train`; of features it says whose they are."""
     measured = measure_format(store, family.parts["train"])
+    kind = kind_of_view(view)
+    if kind:
+        measured = replace(measured, kind=kind)
     named = view.choice.name == ENCODER
     return replace(measured, encoder=name_of(view)) if named else measured
 

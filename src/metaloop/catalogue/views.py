@@ -41,6 +41,7 @@ from metaloop.core.errors import (
 from metaloop.core.fitted_view import AS_IS, BESIDE, FittedView, key_of
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
+from metaloop.core.spec import Shape
 from metaloop.domains.speech import logmel
 from metaloop.domains.text import tfidf
 from metaloop.guests.gensim import trained as trained_words
@@ -66,7 +67,8 @@ class ViewEntry:
     `fit(training inputs)` gives its assets, `see(assets, inputs, num_features)` tensors
     `[N, num_features]`; `expected` is the shape and kind of numbers of each asset. `features`: how
     many numbers it always makes, None where it makes as many as it is asked for. In `expected` -1
-    is any length. `offered`: whether it is tried where no view is named.
+    is any length. `offered`: whether it is tried where no view is named. `kind`: the domain of what
+    it makes; where that is no vector, `shape` is that of one input, of `features` numbers.
     """
 
     summary: str
@@ -76,6 +78,8 @@ class ViewEntry:
     expected: Expected
     features: int | None = None
     offered: bool = True
+    kind: str = "vector"
+    shape: Shape = ()
 
     @property
     def most_fitted(self) -> int | None:
@@ -125,6 +129,16 @@ VIEWS: Mapping[str, ViewEntry] = MappingProxyType(
             lambda assets, recordings, num_features: logmel.mfcc(recordings),
             {},
             logmel.MFCC_FEATURES,
+        ),
+        "log_mel": ViewEntry(
+            "log-mel spectrograms of one second",
+            "recordings",
+            lambda recordings: {},
+            lambda assets, recordings, num_features: logmel.pictures(recordings),
+            {},
+            logmel.MELS * logmel.FRAMES,
+            kind="spectrogram",
+            shape=(1, logmel.MELS, logmel.FRAMES),
         ),
     }
 )
@@ -200,13 +214,15 @@ def check_view(view: FittedView, input_format: InputFormat) -> Expected:
     if view.choice.name == BESIDE:
         return _check_beside(view, input_format)
     features: Any = view.choice.options.get("features")
-    known = {"features"}
+    known, kind = {"features"}, "vector"
+    shape: Shape = (features,)
     if view.choice.name == ENCODER:
         known, most = {each.name for each in fields(EncoderCard)}, _MOST_OF_ENCODER
         expected: Expected = {}
     elif view.choice.name in VIEWS:
         entry = VIEWS[view.choice.name]
-        most, expected = entry.features or _MOST_FEATURES, _as_long(entry.expected, view.assets)
+        most, kind, shape = entry.features or _MOST_FEATURES, entry.kind, entry.shape or shape
+        expected = _as_long(entry.expected, view.assets)
     else:
         raise ModelFileError(
             f"the model sees its inputs as '{view.choice.name}', a view that this metaloop does "
@@ -218,10 +234,10 @@ def check_view(view: FittedView, input_format: InputFormat) -> Expected:
         raise ModelFileError(f"a view has 1 to {most} features, got {features}")
     if view.choice.name == ENCODER:
         _check_encoder(view.choice)
-    if tuple(input_format.shape) != (features,):
+    if tuple(input_format.shape) != shape or input_format.kind != kind:
         raise ModelFileError(
-            f"the model file is damaged: it sees inputs as {features} features, and takes inputs "
-            f"of shape {tuple(input_format.shape)}"
+            f"the model file is damaged: it sees inputs as {kind}s of shape {shape}, and takes "
+            f"{input_format.kind}s of shape {tuple(input_format.shape)}"
         )
     return expected
 
@@ -293,6 +309,11 @@ def encoder_of(view: FittedView) -> Encoder:
             f"the model sees its inputs through '{name}' with the weights {weights}, those here "
             f"are {encoder.card.weights}; install the version that it was made with"
         )
+    if encoder.card.features != view.choice.options["features"]:
+        raise ModelFileError(
+            f"the model sees its inputs as {view.choice.options['features']} features of '{name}', "
+            f"which makes {encoder.card.features} of them in this metaloop; train it anew"
+        )
     return encoder
 
 
@@ -356,6 +377,18 @@ def fitting_views(column: Column) -> tuple[str, ...]:
     """Returns the names of the table's views that are tried on such a column, in its order."""
     kind = kind_of(column)
     return tuple(name for name, entry in VIEWS.items() if entry.takes == kind and entry.offered)
+
+
+def for_nets(name: str) -> bool:
+    """Whether a view of the table is no rival of a nearest mean, but of a trained net."""
+    return bool(VIEWS[name].shape)
+
+
+def kind_of_view(view: FittedView) -> str:
+    """Returns the domain of what a view makes; "" where inputs are as they are, or several."""
+    if view.choice.name == ENCODER:
+        return "vector"
+    return VIEWS[view.choice.name].kind if view.choice.name in VIEWS else ""
 
 
 def _num_features(num_examples: int) -> int:

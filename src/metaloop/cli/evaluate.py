@@ -16,6 +16,26 @@ from metaloop.core.records import PARTS
 if TYPE_CHECKING:
     from metaloop.api.figures import Figures, OpenTask
 
+_AllowSeen = Annotated[
+    bool,
+    typer.Option(
+        "--allow-seen", help="Score examples though the model was trained on copies of them."
+    ),
+]
+_Apart = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHAT", help="speaker: the support of a task is of one, queries of others."
+    ),
+]
+_Open = Annotated[
+    bool,
+    typer.Option(
+        "--open",
+        help="Ask tasks about other classes, too: how well those are told from the task's.",
+    ),
+]
+
 
 def evaluate(
     model: options.ModelFile,
@@ -40,20 +60,10 @@ def evaluate(
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
     speaker_pattern: options.SpeakerPattern = None,
-    allow_seen: Annotated[
-        bool,
-        typer.Option(
-            "--allow-seen", help="Score examples though the model was trained on copies of them."
-        ),
-    ] = False,
+    allow_seen: _AllowSeen = False,
+    apart: _Apart = None,
     strict: options.Strict = False,
-    open_set: Annotated[
-        bool,
-        typer.Option(
-            "--open",
-            help="Ask tasks about other classes, too: how well those are told from the task's.",
-        ),
-    ] = False,
+    open_set: _Open = False,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -69,7 +79,7 @@ def evaluate(
         model, data, part=part, ways=ways, shots=shots, queries=queries, episodes=episodes,
         archive=archive, classes_at=classes_at, value_range=options.value_range(value_range),
         columns=options.columns(columns), speaker_pattern=speaker_pattern, allow_seen=allow_seen,
-        strict=strict, open_set=open_set, progress=not quiet,
+        apart=apart, strict=strict, open_set=open_set, progress=not quiet,
     )  # fmt: skip
     if as_json:
         print_json(figures.to_json())

@@ -1,16 +1,19 @@
-"""Words in long recordings: windows slid over each file, and a line for each word that is heard."""
+"""Words in long recordings and from the microphone: a line for each word that is heard.
+
+Windows are slid over each file, or over what the microphone hears.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from metaloop.cli.recordings import recording_inputs
-from metaloop.core.errors import DataError, MetaloopError
+from metaloop.core.errors import DataError, MetaloopError, MissingExtraError
 from metaloop.domains.speech.windows import merged, windows_of
 from metaloop.tasks.readers.recordings import RATE
 
@@ -78,3 +81,52 @@ def listen(
             for each in merged(starts, ends, labels, scores, accepted)
         ]
     return found
+
+
+def microphone(step: str) -> Iterator[np.ndarray]:
+    """Gives what the microphone hears, int16 `[samples]` at 16 kHz, a `step` at a time, for ever.
+
+    Raises `MissingExtraError` without sounddevice, and `DataError` where there is no microphone.
+    """
+    every = seconds("step", step)
+    try:
+        import sounddevice  # optional extra
+    except (ImportError, OSError) as error:
+        raise MissingExtraError(
+            "--microphone needs PortAudio and sounddevice: pip install 'metaloop[microphone]'"
+        ) from error
+    try:
+        with sounddevice.InputStream(samplerate=RATE, channels=1, dtype="int16") as stream:
+            while True:
+                yield stream.read(max(1, round(every * RATE)))[0][:, 0]
+    except sounddevice.PortAudioError as error:
+        raise DataError(f"the microphone cannot be used: {' '.join(str(error).split())}") from error
+
+
+def hear(
+    estimator: FewShotClassifier, pieces: Iterable[np.ndarray], window: str, least: float
+) -> Iterator[dict[str, Any]]:
+    """Gives a word as soon as it is heard in `pieces`, int16 `[samples]` one after the other.
+
+    A row is `start`, `end` (of the window in which it was first heard, in seconds), `label` and
+    `confidence`, at least `least`. While windows overlap that say the same word, it is told once.
+    Memory does not grow.
+    """
+    length = max(1, round(seconds("window", window) * RATE))
+    classes = estimator.classes_.tolist()
+    held, total = np.empty(0, np.int16), 0
+    told: dict[str, int] = {}  # where the last window that said the word ended
+    for piece in pieces:
+        held = np.concatenate([held, piece])[-length:]
+        total += len(piece)
+        if len(held) < length or np.ptp(held.astype(np.int32)) <= 2 * _SILENT:
+            continue
+        row = estimator.predict_proba([(held, RATE)])[0]
+        score, label = float(row.max()), classes[int(row.argmax())]
+        if score < least:
+            continue
+        is_new = total - length > told.get(label, -1)
+        told[label] = total
+        if is_new:
+            start, end = (total - length) / RATE, total / RATE
+            yield {"start": start, "end": end, "label": label, "confidence": score}

@@ -112,7 +112,8 @@ View = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="How texts are seen: see 'metaloop list views'. (default: what is best on 'search')",
+        help="How texts or recordings are seen: see 'metaloop list views'. "
+        "(default: what is best on 'search')",
     ),
 ]
 Backbone = Annotated[

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from metaloop.tasks.readers.options import ReadOptions
     from metaloop.tasks.value_range import ValueRange
 
+_Asked = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="INPUT...", help="Images, recordings, folders, arrays, tables."),
+]
 _SkipUnreadable = Annotated[
     bool,
     typer.Option(
@@ -38,6 +42,15 @@ _Window = Annotated[
 ]
 _Step = Annotated[str, typer.Option(metavar="TIME", help="How far apart windows are.")]
 _TOLD_FROM = 1000  # texts: of fewer nobody asks how long one took
+_Microphone = Annotated[
+    bool,
+    typer.Option(
+        "--microphone",
+        help="Listen until Ctrl-C, and tell each word when it is heard: start, end, word and "
+        "confidence per line. Needs sounddevice.",
+    ),
+]
+_USUAL_WINDOW = "1s"
 _Reject = Annotated[
     str | None,
     typer.Option(
@@ -52,10 +65,7 @@ _NONE = "-"
 
 def predict(
     model: options.ModelFile,
-    inputs: Annotated[
-        list[Path],
-        typer.Argument(metavar="INPUT...", help="Images, recordings, folders, arrays, tables."),
-    ],
+    inputs: _Asked = None,
     support: Annotated[
         Path | None,
         typer.Option(
@@ -70,6 +80,7 @@ def predict(
     skip_unreadable: _SkipUnreadable = False,
     window: _Window = None,
     step: _Step = "0.1s",
+    microphone: _Microphone = False,
     reject: _Reject = None,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
@@ -82,9 +93,13 @@ def predict(
     from metaloop.estimators import FewShotRegressor
     from metaloop.tasks.readers.options import ReadOptions
 
+    _check_inputs(inputs, microphone)
     declared, named = options.value_range(value_range), options.columns(columns)
     asked = ReadOptions(classes_at=classes_at, value_range=declared, columns=named)
     estimator = _ready(model, support, asked)
+    if inputs is None:
+        _hear(estimator, model, window or _USUAL_WINDOW, step, as_json or reject is not None)
+        return
     least = None if reject is None else _threshold(estimator, model, reject)
     if window is not None:
         _listen(estimator, model, inputs, window, step, least, as_json)
@@ -151,13 +166,9 @@ def _listen(
     as_json: bool,
 ) -> None:
     """Prints the words that are heard in long recordings, and when."""
-    from metaloop.cli.inputs import can_listen, model_of
     from metaloop.cli.listening import listen
-    from metaloop.estimators import FewShotClassifier
 
-    if not isinstance(estimator, FewShotClassifier) or not can_listen(model_of(estimator)):
-        raise ModelFileError(f"'{model}' takes no recordings; leave --window away")
-    heard = listen(estimator, inputs, window, step, _LEAST, least)
+    heard = listen(_hearing(estimator, model, "--window"), inputs, window, step, _LEAST, least)
     if as_json:
         classes = estimator.classes_.tolist()
         print_json({"model": str(model), "classes": classes, "predictions": heard})
@@ -165,6 +176,41 @@ def _listen(
     for row in heard:
         times = f"{row['start']:.2f}\t{row['end']:.2f}"
         sys.stdout.write(f"{times}\t{row['label']}\t{row['confidence']:.4f}\t{row['input']}\n")
+
+
+def _check_inputs(inputs: list[Path] | None, microphone: bool) -> None:
+    if microphone == bool(inputs):
+        raise DataError("name inputs to be told apart, or listen to the microphone alone")
+
+
+def _hear(
+    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier,
+    model: Path,
+    window: str,
+    step: str,
+    as_json: bool,
+) -> None:
+    """Prints the words that the microphone hears, each at once."""
+    from metaloop.cli.listening import hear, microphone
+
+    listener = _hearing(estimator, model, "--microphone")
+    if as_json:
+        raise DataError("--microphone has no end and no threshold: leave --json, --reject away")
+    for row in hear(listener, microphone(step), window, _LEAST):
+        times = f"{row['start']:.2f}\t{row['end']:.2f}"
+        print(f"{times}\t{row['label']}\t{row['confidence']:.4f}", flush=True)
+
+
+def _hearing(
+    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier, model: Path, option: str
+) -> FewShotClassifier:
+    """Returns the estimator if it takes recordings; raises `ModelFileError`."""
+    from metaloop.cli.inputs import can_listen, model_of
+    from metaloop.estimators import FewShotClassifier
+
+    if not isinstance(estimator, FewShotClassifier) or not can_listen(model_of(estimator)):
+        raise ModelFileError(f"'{model}' takes no recordings; leave {option} away")
+    return estimator
 
 
 def _labels(

@@ -49,7 +49,7 @@ def finish(
     model.save(run.model_path, overwrite=True)
     for picture in illustrations(model, run.family, run.spec):
         run.archive.add_artefact(
-            run.id, picture.name, "image/png", picture.content, picture.caption
+            run.id, picture.name, picture.media_type, picture.content, picture.caption
         )
     program = write_program(run, loop.population, loop.judge)
     report = summary(run, loop.population, loop.judge, "finished", reading_seconds)
