@@ -120,10 +120,14 @@ def predict(
             f"{_shown(row['label'])}\t{row['confidence']:.4f}\t{row['input']}"
             for row in report["predictions"]
         ]
-    if as_json:
-        print_json(report)
+    _write(report if as_json else lines)
+
+
+def _write(told: dict[str, Any] | list[str]) -> None:
+    if isinstance(told, dict):
+        print_json(told)
     else:
-        sys.stdout.writelines(f"{line}\n" for line in lines)
+        sys.stdout.writelines(f"{line}\n" for line in told)
 
 
 def _streams(
