@@ -14,7 +14,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from metaloop.catalogue.backbones import installed, open_backbone
+from metaloop.catalogue.backbones import open_backbone
 from metaloop.catalogue.nets import RAW
 from metaloop.catalogue.offered import AUTO, offered
 from metaloop.core.encoder import Encoder
@@ -38,7 +38,7 @@ def encoders_for(backbone: str | Encoder, download: bool = False) -> tuple[Encod
     found = offered(backbone, "images", download=download)
     if backbone != AUTO:
         return found
-    larger = [name for known in installed("images") for name in LARGER.get(known, ())]
+    larger = [name for known in found for name in LARGER.get(known.card.name, ())]
     return (*found, *(open_backbone(name, takes="images") for name in larger))
 
 

@@ -5,12 +5,11 @@
 `center` is the mean of what is learned from. The kinds of heads differ in weight and bias alone:
 
 - `centroid`: the mean of each class, logits -|u(x) - mean|^2 / 2, sharpened by one number;
-- `regression`: multinomial logistic regression with inverse strength C of its L2 penalty;
-- `discriminant`: linear discriminant analysis with one covariance for all classes, shrunk towards a
-  multiple of the identity.
+- `regression`: multinomial logistic regression with inverse strength C of its L2 penalty.
 
-What is tuned (C, the shrinkage, the sharpness) is tuned by cross-validation, each example judged by
-a head that has not seen it. Fisher 1936; Ledoit, Wolf 2004 for shrinking; Cox 1958.
+What is tuned (C, the sharpness) is tuned by cross-validation, each example judged by a head that
+has not seen it. Shrunk linear discriminant analysis was tried, too, and was not better (LOG.md).
+Rocchio 1971; Cox 1958.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ FOLDS = 5
 _MOST_TUNED_ON = 4000  # examples: beyond, a strength is as good as its neighbours
 _ITERATIONS, _TOLERANCE = 200, 1e-4
 _TINY = 1e-12
+_IMPOSSIBLE = -1e4  # a logit that is never the largest, and finite
 
 # kind -> the name of what is tuned, and the values that are tried
 TUNED: Mapping[str, tuple[str, tuple[float, ...]]] = MappingProxyType(
     {
         "centroid": ("sharpness", (5.0, 10.0, 20.0, 40.0)),
         "regression": ("inverse_strength", (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)),
-        "discriminant": ("shrinkage", (0.1, 0.2, 0.3, 0.5, 0.7, 0.9)),
     }
 )
 
@@ -54,6 +53,10 @@ class Judged:
     kind: str
     value: float
     shares: np.ndarray
+
+    def place(self, targets: np.ndarray, judged: np.ndarray) -> tuple[float, float]:
+        """Returns what is better where it is larger: the share told right, then likelihood."""
+        return float(self.right(targets)[judged].mean()), self.log_likelihood(targets, judged)
 
     def right(self, targets: np.ndarray) -> np.ndarray:
         """Returns which examples were told right, float64 `[N]`."""
@@ -97,7 +100,7 @@ def cross_validated(
     folds: np.ndarray,
     seed: int,
 ) -> list[Judged]:
-    """Returns each kind with the value under which the truth was the most likely.
+    """Returns each kind with the value that told most right; of equal ones, the likelier truth.
 
     `folds [N]`: the fold in which an example is judged by a head that learned from all others; -1
     where it is only learned from. Of many examples some thousand are learned from while tuning.
@@ -113,7 +116,7 @@ def cross_validated(
             for value in TUNED[kind][1]
         ]
         truth, judged = few_targets.numpy(), few_folds >= 0
-        best = max(tried, key=lambda each: each.log_likelihood(truth, judged))
+        best = max(tried, key=lambda each: each.place(truth, judged))
         shares = best.shares
         if len(spared):
             shares = _shares(features, targets, classes, folds, kind, best.value)
@@ -148,7 +151,8 @@ def _shares(
 
 def _unit(features: Tensor, center: Tensor) -> Tensor:
     centred = features - center
-    return centred / centred.norm(dim=1, keepdim=True).clamp(min=1e-9)
+    unit: Tensor = centred / torch.linalg.vector_norm(centred, dim=1, keepdim=True).clamp(min=1e-9)
+    return unit
 
 
 def _means(inner: np.ndarray, targets: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -158,9 +162,6 @@ def _means(inner: np.ndarray, targets: np.ndarray, classes: int) -> tuple[np.nda
     np.add.at(means, targets, inner)
     means /= np.maximum(counts, 1)[:, None]
     return means, np.where(counts > 0, 0.0, _IMPOSSIBLE)
-
-
-_IMPOSSIBLE = -1e4  # a logit that is never the largest, and finite
 
 
 def _centroid(
@@ -190,19 +191,4 @@ def _regression(
     return weight, bias
 
 
-def _discriminant(
-    inner: np.ndarray, targets: np.ndarray, classes: int, shrinkage: float
-) -> tuple[np.ndarray, np.ndarray]:
-    means, absent = _means(inner, targets, classes)
-    within = inner - means[targets]
-    covariance = within.T @ within / len(inner)
-    width = len(covariance)
-    spread = max(float(np.trace(covariance)) / width, _TINY)
-    shrunk = (1 - shrinkage) * covariance + shrinkage * spread * np.eye(width)
-    weight = np.linalg.solve(shrunk, means.T).T
-    return weight, -0.5 * (means * weight).sum(1) + absent
-
-
-_FITS = MappingProxyType(
-    {"centroid": _centroid, "regression": _regression, "discriminant": _discriminant}
-)
+_FITS = MappingProxyType({"centroid": _centroid, "regression": _regression})

@@ -42,7 +42,7 @@ class Features:
 
 @dataclass(eq=False)
 class Headed:
-    """A frozen pipeline as it was measured: `entry.right` is of `search`, `value` of all judged.
+    """A frozen pipeline as it was measured: `entry.right` is of `search`, `value` what is believed.
 
     `learned` are the rows of the store that its head may learn from.
     """

@@ -64,7 +64,7 @@ def summary(
 def _row(run: Selecting, entry: Entry, baseline: Baseline | None) -> dict[str, Any]:
     """What a table says of a pipeline; `believed`: of its accuracy, relative to others trained."""
     candidate = entry.candidate
-    believed = run.race.values().get(entry.identity)
+    believed, last = run.race.values().get(entry.identity), last_result(run, entry)
     return {
         "candidate": entry.identity,
         "league": run.league_of(candidate),
@@ -85,15 +85,13 @@ def _row(run: Selecting, entry: Entry, baseline: Baseline | None) -> dict[str, A
         "rung": max(entry.right, default=0),
         "cpu_seconds": entry.cpu_seconds,
         "believed": None if believed is None else run.race.gain * believed,
-        "search": figures(last_result(run, entry)),
+        "search": None if last is None else figures(last),
         "test": None if baseline is None else figures(baseline.test),
     }
 
 
-def figures(result: Result | None) -> dict[str, Any] | None:
-    """Returns a figure as `--json` prints it; None where there is none."""
-    if result is None:
-        return None
+def figures(result: Result) -> dict[str, Any]:
+    """Returns a figure as `--json` prints it."""
     return {
         "metric": result.metric,
         "value": result.value,
