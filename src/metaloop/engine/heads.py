@@ -30,7 +30,7 @@ from metaloop.core.randomness import numpy_stream
 CENTER, WEIGHT, BIAS = "center", "weight", "bias"
 FOLDS = 5
 _MOST_TUNED_ON = 4000  # examples: beyond, a strength is as good as its neighbours
-_ITERATIONS, _TOLERANCE = 200, 1e-4
+_ITERATIONS, _TOLERANCE = 100, 1e-3
 _TINY = 1e-12
 _IMPOSSIBLE = -1e4  # a logit that is never the largest, and finite
 
@@ -38,7 +38,7 @@ _IMPOSSIBLE = -1e4  # a logit that is never the largest, and finite
 TUNED: Mapping[str, tuple[str, tuple[float, ...]]] = MappingProxyType(
     {
         "centroid": ("sharpness", (5.0, 10.0, 20.0, 40.0)),
-        "regression": ("inverse_strength", (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)),
+        "regression": ("inverse_strength", (1.0, 4.0, 16.0, 64.0, 256.0)),
     }
 )
 

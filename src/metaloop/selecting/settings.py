@@ -38,7 +38,7 @@ class SelectSettings:
     fewest_encoded: int = 5  # examples of each class, whatever that takes
     encoded_steps: float = 0.012  # what an image costs in steps, at the side that is usual
     encoded_side: int = 96
-    most_cross_validated: int = 2000  # examples; more of them are judged by `search` alone
+    most_cross_validated: int = 600  # examples; more of them are judged by `search` alone
     most_baseline: int = 4000  # examples that plain methods on pixels learn from
     baseline_side: int = 16  # pixels of the images that they see
     most_tested: int = 2000  # examples of `test` that baselines are looked at on
