@@ -11,7 +11,7 @@ CPU-seconds are of the whole process tree: reading, search, training and the tes
   on whichever backend is configured;
 - `select`: one worker, so that the CPU-seconds of all are its budget and some 20 of reading and the
   test: 125 and 270 seconds for 150 and 300. On a busy machine a budget in steps (560steps,
-  1150steps) buys as much as on a quiet one. What it took is measured, and that of choosing shown apart.
+  1150steps) buys as much as on a quiet one. What it took is measured, that of choosing shown apart.
   `--archive` is that of a run on other data; `--backbone auto` lets installed ones take part.
 """
 

@@ -59,8 +59,8 @@ def select(
     from metaloop.api import select as select_from
 
     asked: dict[str, Any] = {"budget": budget, "seed": seed, "split_seed": split_seed}
-    asked |= {"image_size": image_size, "classes_at": classes_at, "archive": archive}
-    asked |= {"workers": workers}
+    asked |= {"image_size": image_size, "classes_at": classes_at}
+    asked |= {"archive": archive, "workers": workers}
     try:
         run, code = select_from(
             data, out=out, strict=strict, resume=resume, progress=not quiet,
@@ -71,17 +71,14 @@ def select(
         run, code = stop.result, stop.exit_code
     if as_json:
         print_json(run.to_json())
+    elif run.status != "interrupted":
+        _print(run)
     if run.status == "interrupted":
         say("metaloop: interrupted; what was measured is in the archive")
-        unparsed = {
-            "value_range": value_range,
-            "backbone": None if backbone == "auto" else backbone,
-        }
+        unparsed = {"value_range": value_range}
+        unparsed |= {"backbone": None if backbone == "auto" else backbone}
         say_how_to_go_on("select", data, {"out": run.out, **asked, **unparsed})
-        return code
-    if not as_json:
-        _print(run)
-    return 0
+    return code
 
 
 def _print(run: SelectResult) -> None:

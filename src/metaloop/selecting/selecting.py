@@ -55,7 +55,7 @@ from metaloop.selecting.run import Selecting, describe_set
 from metaloop.selecting.settings import USUAL, SelectSettings
 from metaloop.tasks.labelled import LabelledSet, labelled_set
 from metaloop.tasks.readers import read
-from metaloop.tasks.store import Reading
+from metaloop.tasks.store import LeftOut, Reading
 from metaloop.tasks.value_range import ValueRange
 
 _RATE = 1e11  # operations a second of one thread, before it was measured
@@ -151,13 +151,7 @@ def _recorded(asked: _Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
         )
         status = "failed"
         try:
-            encoders = encoders_for(asked.backbone, asked.download)
-            reading = _read(asked, encoders)
-            labelled, notes, left_out = labelled_set(reading, asked.split_seed)
-            _check_strict(asked, reading)
-            named = asked.backbone not in (NONE, AUTO)
-            offer = offer_of(labelled, encoders, alone=named)
-            notes = (*notes, *_offered_notes(offer))
+            reading, labelled, offer, notes, left_out = _data(asked)
             data_set = describe_set(reading, labelled, left_out)
             if earlier is not None:
                 check_same_data(records, earlier, [data_set])
@@ -204,6 +198,18 @@ def _recorded(asked: _Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
         if status == "finished":
             remove_states(asked.out)
     yield Learned(report)
+
+
+def _data(
+    asked: _Asked,
+) -> tuple[Reading, LabelledSet, Offer | None, tuple[str, ...], tuple[LeftOut, ...]]:
+    """What was read, as one task, what is on offer for it, what is to be said, what was left out."""
+    encoders = encoders_for(asked.backbone, asked.download)
+    reading = _read(asked, encoders)
+    labelled, notes, left_out = labelled_set(reading, asked.split_seed)
+    _check_strict(asked, reading)
+    offer = offer_of(labelled, encoders, alone=asked.backbone not in (NONE, AUTO))
+    return reading, labelled, offer, (*notes, *_offered_notes(offer)), left_out
 
 
 def _selected(run: Selecting, tell: Tell | None) -> Any:  # yields events, returns the report
