@@ -89,12 +89,13 @@ def seen_as(
     Raises `DataError` for a view or an encoder of inputs of another kind.
     """
     store = family.store
-    kind = kind_of(store.inputs if store.detail is None else store.detail)
+    raw = store.inputs if store.detail is None else store.detail
+    kind = kind_of(raw)
     named = backbone not in (NONE, AUTO)
     if named and view is not None:
         raise DataError("inputs are seen through a backbone or in a view; leave one away")
-    if named and kind in ("vectors", ""):
-        raise DataError(f"{family.name} is seen as it is; use --backbone none")
+    if named and not kind:
+        raise DataError(f"no backbone is for {described(raw)}; use --backbone none")
     encoders = offered(backbone, kind, download=download)
     if named and not encoders:
         raise DataError(f"{family.name} has {kind}, the backbone is for others; use another")
