@@ -59,8 +59,8 @@ def select(
     from metaloop.api import select as select_from
 
     asked: dict[str, Any] = {"budget": budget, "seed": seed, "split_seed": split_seed}
-    asked |= {"image_size": image_size, "classes_at": classes_at}
-    asked |= {"archive": archive, "workers": workers}
+    more = {"image_size": image_size, "classes_at": classes_at, "workers": workers}
+    asked |= {**more, "archive": archive}
     try:
         run, code = select_from(
             data, out=out, strict=strict, resume=resume, progress=not quiet,
@@ -75,9 +75,8 @@ def select(
         _print(run)
     if run.status == "interrupted":
         say("metaloop: interrupted; what was measured is in the archive")
-        unparsed = {"value_range": value_range}
-        unparsed |= {"backbone": None if backbone == "auto" else backbone}
-        say_how_to_go_on("select", data, {"out": run.out, **asked, **unparsed})
+        asked |= {"backbone": None if backbone == "auto" else backbone}
+        say_how_to_go_on("select", data, {"out": run.out, **asked, "value_range": value_range})
     return code
 
 

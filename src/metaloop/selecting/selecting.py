@@ -203,7 +203,7 @@ def _recorded(asked: _Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
 def _data(
     asked: _Asked,
 ) -> tuple[Reading, LabelledSet, Offer | None, tuple[str, ...], tuple[LeftOut, ...]]:
-    """What was read, as one task, what is on offer for it, what is to be said, what was left out."""
+    """What was read, as one task, what is on offer, what is to be said, what was left out."""
     encoders = encoders_for(asked.backbone, asked.download)
     reading = _read(asked, encoders)
     labelled, notes, left_out = labelled_set(reading, asked.split_seed)
