@@ -14,6 +14,7 @@ Rocchio 1971; Cox 1958.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ FOLDS = 5
 _MOST_TUNED_ON = 4000  # examples: beyond, a strength is as good as its neighbours
 _ITERATIONS, _TOLERANCE = 100, 1e-3
 _TINY = 1e-12
+_WEAK = {
+    "regression": 0.15,
+    "centroid": 0.0,
+}  # standard errors for e times a weaker penalty: LOG.md
 _IMPOSSIBLE = -1e4  # a logit that is never the largest, and finite
 
 # kind -> the name of what is tuned, and the values that are tried
@@ -55,8 +60,13 @@ class Judged:
     shares: np.ndarray
 
     def place(self, targets: np.ndarray, judged: np.ndarray) -> tuple[float, float]:
-        """Returns what is better where it is larger: the share told right, then likelihood."""
-        return float(self.right(targets)[judged].mean()), self.log_likelihood(targets, judged)
+        """Returns what is better where it is larger: the share told right, then likelihood.
+
+        Of strengths that noise cannot tell apart a strong one is believed to be better.
+        """
+        right = self.right(targets)[judged]
+        weak = _WEAK[self.kind] * math.log(self.value) * standard_error(right)
+        return float(right.mean()) - weak, self.log_likelihood(targets, judged)
 
     def right(self, targets: np.ndarray) -> np.ndarray:
         """Returns which examples were told right, float64 `[N]`."""
@@ -66,6 +76,12 @@ class Judged:
         """Returns the mean log-probability of the truth of the `judged` ones."""
         chosen = self.shares[np.arange(len(targets)), targets][judged]
         return float(np.log(np.maximum(chosen, _TINY)).mean())
+
+
+def standard_error(right: np.ndarray) -> float:
+    """Returns by how much a share of so many right answers is uncertain; never 0."""
+    share = (float(right.sum()) + 1) / (len(right) + 2)
+    return float(np.sqrt(share * (1 - share) / max(1, len(right))))
 
 
 def head_logits(tensors: Mapping[str, Tensor], features: Tensor) -> Tensor:

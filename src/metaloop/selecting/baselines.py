@@ -51,11 +51,13 @@ def _with_backbone(run: Selecting) -> Iterator[Baseline]:
     if offer is None or not plain:
         return
     rows = _tested_rows(run)
-    features = plain[0].features.of(rows)
+    made: Tensor | None = None
     for found in plain:
-        if features is None:
-            seen = found.features
-            features = features_of(seen.encoder, offer.images[torch.from_numpy(rows)], seen.copies)
+        features = found.features.of(rows)
+        if features is None and made is None:  # of the first encoder alone: others have seen all
+            made = features_of(found.features.encoder, offer.images[torch.from_numpy(rows)], 1)
+        features = made if features is None else features
+        assert features is not None
         name = f"{found.features.encoder.card.name}, {_WORDS[found.head.kind]}"
         yield Baseline(name, found.entry, _opened(run, found.entry, _head(run, found), features))
 

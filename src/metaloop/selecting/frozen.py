@@ -4,7 +4,8 @@ An encoder sees all examples where the share of the budget that is for this allo
 as that share buys, those of `search` among them. Few examples judge a head by cross-validation over
 all that may be learned from, for a small hold-out would be noise; many by `search` alone, as nets
 that are trained from scratch are. What is tried next is what may be worth its time: larger images,
-then the mean with the mirror image of the best, which mostly is a little better and believed to be.
+then the mean with the mirror image of the best. What mostly is a little better, by less than a few
+examples can tell, is believed to be: mirror images, and regression beside centroids.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from metaloop.catalogue.views import view_of_encoder
 from metaloop.core.encoder import Encoder
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import Result
-from metaloop.engine.heads import TUNED, cross_validated, folds_of
+from metaloop.engine.heads import TUNED, cross_validated, folds_of, standard_error
 from metaloop.loop.events import LoopEvent, Tried
 from metaloop.loop.run import Stopped
 from metaloop.selecting.offer import Features, Headed, Offer
@@ -159,8 +160,11 @@ def _headed(
         entry.right[FULL_RUNG] = right[np.isin(learned, search)]
         entry.cpu_seconds = cpu / len(judged)
         value, likelihood = head.place(truth, by)
-        value += run.settings.mirrored_gain if seen.copies == 2 else 0.0
-        found = Headed(entry, seen, head, learned, value, likelihood, first)
+        settings, noise = run.settings, standard_error(right[by])
+        value += settings.mirrored_gain * noise if seen.copies == 2 else 0.0
+        value -= settings.centroid_loss * noise if head.kind == "centroid" else 0.0
+        plain = seen.copies == 1 and (first or len(seen.rows) == len(offer.images))
+        found = Headed(entry, seen, head, learned, value, likelihood, plain)
         offer.measured.append(found)
         offer.measured.sort(key=_place)
         trial = record_measured(run, entry, FULL_RUNG, cpu / len(judged), wall / len(judged))

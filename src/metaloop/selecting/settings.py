@@ -34,7 +34,8 @@ class SelectSettings:
     useful_passes: float = 40.0  # through the data: beyond, no larger net is called for
 
     frozen_share: float = 0.35  # of the budget, for what backbones make of the examples
-    mirrored_gain: float = 0.005  # of mirror images beside features (LOG.md): less than noise
+    mirrored_gain: float = 0.6  # expected of mirror images, in standard errors of what is measured,
+    centroid_loss: float = 0.75  # and of centroids beside regression (LOG.md)
     fewest_encoded: int = 5  # examples of each class, whatever that takes
     encoded_steps: float = 0.012  # what an image costs in steps, at the side that is usual
     encoded_side: int = 96
