@@ -99,8 +99,8 @@ def fit_head(
     """
     center = features.double().mean(0)
     unit = _unit(features.double(), center)
-    basis = torch.linalg.qr(unit.T)[0] if len(unit) < unit.shape[1] else None
-    inner = unit if basis is None else unit @ basis  # a few examples span few dimensions
+    basis = _basis(unit)
+    inner = unit if basis is None else unit @ basis
     weight, bias = _FITS[kind](inner.numpy(), targets.numpy(), classes, value)
     whole = torch.from_numpy(weight)
     whole = whole if basis is None else whole @ basis.T
@@ -121,6 +121,7 @@ def cross_validated(
     `folds [N]`: the fold in which an example is judged by a head that learned from all others; -1
     where it is only learned from. Of many examples some thousand are learned from while tuning.
     """
+    features = _spanned(features.double())
     only = np.flatnonzero(folds < 0)
     spared = numpy_stream(seed, "tuned on").permutation(only)[_MOST_TUNED_ON:]
     tuned_on = torch.from_numpy(np.setdiff1d(np.arange(len(folds)), spared))
@@ -163,6 +164,20 @@ def _shares(
         head = fit_head(features[~out], targets[~out], classes, kind, value)
         shares[out.numpy()] = head_logits(head, features[out]).softmax(1).numpy()
     return shares
+
+
+def _basis(features: Tensor) -> Tensor | None:
+    """The few dimensions `[D, N]` that a few examples span, where that saves much; else None."""
+    if 2 * len(features) > features.shape[1]:
+        return None
+    basis: Tensor = torch.linalg.qr(features.T)[0]
+    return basis
+
+
+def _spanned(features: Tensor) -> Tensor:
+    """A few examples in coordinates of the space that they span: all inner products stay."""
+    basis = _basis(features)
+    return features if basis is None else features @ basis
 
 
 def _unit(features: Tensor, center: Tensor) -> Tensor:
