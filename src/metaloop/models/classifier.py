@@ -139,15 +139,17 @@ def classifier_with(
         check_tensors("weights", weights, shapes_of(expected))
     else:
         head_of(candidate)
-        check_tensors("weights", weights, head_shapes(_features_of(view), len(classes)))
+        check_tensors(
+            "weights", weights, head_shapes(_features_of(view, input_format), len(classes))
+        )
     return Classifier(weights, candidate, spec, input_format, classes, training, results, view)
 
 
-def _features_of(view: FittedView) -> int:
-    """How many numbers an image is to a view; raises `ModelFileError` unless it is an encoder's."""
+def _features_of(view: FittedView, input_format: InputFormat) -> int:
+    """How many numbers an image is to a view; `ModelFileError` unless it is an encoder's of such."""
     cards = cards_of(view) if view.choice.name == ENCODER else ()
-    if len(cards) != 1 or cards[0].takes != "images" or view.assets:
-        raise ModelFileError("a head on frozen features needs one backbone that takes images")
+    if len(cards) != 1 or cards[0].takes != f"{input_format.kind}s" or view.assets:
+        raise ModelFileError("a head on frozen features needs one backbone for such inputs")
     features = cards[0].features
     check_view(view, InputFormat("vector", (features,), (), ()))
     return features
