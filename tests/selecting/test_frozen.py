@@ -65,6 +65,26 @@ def test_plain_methods_of_both_leagues_are_tested_and_every_look_is_recorded(
         assert row["candidate"] in looked
 
 
+def test_an_interrupted_run_goes_on_with_its_encoder(
+    reading: Reading, blocks: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked_so_often = iter(range(1000))
+    first = ml.select(
+        reading, out="run", backbone=blocks, stop=lambda: next(asked_so_often) > 0, **ASKED
+    )
+    assert first.status == "interrupted" and first.content["search"]["tried"] == 2
+    with pytest.raises(MetaloopError, match="other values of --backbone"):
+        ml.select(reading, out="run", resume=True, backbone="none", **ASKED)
+    run = ml.select(reading, out="run", resume=True, backbone=blocks, **ASKED)
+    assert run.status == "finished" and run.test is not None and run.test.value > 0.8
+
+
+def test_the_page_says_which_backbone_and_what_it_knows(run: ml.SelectResult) -> None:
+    page = run.report().read_text()
+    assert "told 3 classes apart" in page and "with blocks" in page and "CC0-1.0" in page
+
+
 def test_the_model_file_names_the_encoder_and_does_not_hold_it(
     run: ml.SelectResult, squares: Images, blocks: Encoder
 ) -> None:

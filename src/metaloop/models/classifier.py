@@ -146,7 +146,7 @@ def classifier_with(
 
 
 def _features_of(view: FittedView, input_format: InputFormat) -> int:
-    """How many numbers an image is to a view; `ModelFileError` unless it is an encoder's of such."""
+    """How many numbers an input is to a view; `ModelFileError` unless it is an encoder's."""
     cards = cards_of(view) if view.choice.name == ENCODER else ()
     if len(cards) != 1 or cards[0].takes != f"{input_format.kind}s" or view.assets:
         raise ModelFileError("a head on frozen features needs one backbone for such inputs")
