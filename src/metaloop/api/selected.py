@@ -157,7 +157,8 @@ def _named(row: Mapping[str, Any]) -> str:
     options = row["options"]
     if "head" in options:
         mirrored = " of mirrored pairs" if options.get("copies", 1) == 2 else ""
-        return f"{row['league']}, {options['head']}{mirrored}"
+        second = f" and at {options['second']} pixels" if options.get("second") else ""
+        return f"{row['league']}{second}, {options['head']}{mirrored}"
     widths = "-".join(map(str, row["net_options"].get("widths", ())))
     return f"{row['learner']} / {row['net']} {widths}, {row['plan']['optimiser']}"
 

@@ -76,8 +76,8 @@ class Classifier:
         """Returns log-probabilities `[N, classes]`, float64, of raw images `[N, *shape]`."""
         if self.view is None:
             return logits_of(self._net, inputs, self.input_format, copies_of(self.candidate))
-        copies = head_of(self.candidate)[2]
-        features = features_of(encoder_of(self.view), inputs, copies)
+        _, _, copies, second = head_of(self.candidate)
+        features = features_of(encoder_of(self.view), inputs, copies, second)
         return head_logits(self.weights, features).log_softmax(1)
 
     @cached_property

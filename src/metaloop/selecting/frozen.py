@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from metaloop.catalogue.features import encoded
-from metaloop.catalogue.frozen import frozen_pipeline
+from metaloop.catalogue.frozen import SECOND_LOOKS, at_side, frozen_pipeline
 from metaloop.catalogue.views import view_of_encoder
 from metaloop.core.encoder import Encoder
 from metaloop.core.randomness import numpy_stream
@@ -56,12 +56,13 @@ def frozen_on(run: Selecting, tell: Tell | None = None) -> Iterator[LoopEvent]:
     threads = torch.get_num_threads()
     torch.set_num_threads(run.threads)
     try:
-        for place, (encoder, copies) in enumerate(_ways(offer)):
+        for place, (encoder, copies, second) in enumerate(_ways(offer)):
             start = time.process_time(), time.perf_counter()
-            rows = _rows(run, offer, encoder, first=place == 0)
+            looking = at_side(encoder, second) if second else encoder
+            rows = _rows(run, offer, looking, first=place == 0)
             if rows is None:
                 continue
-            seen = _seen(run, offer, encoder, copies, rows, told)
+            seen = _seen(run, offer, encoder, copies, second, rows, told)
             yield from _headed(run, offer, seen, place == 0, start)
             if len(rows) < len(run.labelled.known):
                 break  # it was not even enough for all examples
@@ -69,11 +70,15 @@ def frozen_on(run: Selecting, tell: Tell | None = None) -> Iterator[LoopEvent]:
         torch.set_num_threads(threads)
 
 
-def _ways(offer: Offer) -> Iterator[tuple[Encoder, int]]:
-    """The encoders one after the other, then the mirror images of the one that was the best."""
-    yield from ((encoder, 1) for encoder in offer.encoders)
+def _ways(offer: Offer) -> Iterator[tuple[Encoder, int, int]]:
+    """Encoder, copies and second look: all encoders, then more copies and looks of the best."""
+    yield from ((encoder, 1, 0) for encoder in offer.encoders)
     if offer.measured:
-        yield offer.measured[0].features.encoder, 2
+        yield offer.measured[0].features.encoder, 2, 0
+        best = offer.measured[0].features
+        second = SECOND_LOOKS.get(best.encoder.card.name, 0)
+        if second:
+            yield best.encoder, best.copies, second
 
 
 def _rows(run: Selecting, offer: Offer, encoder: Encoder, first: bool) -> np.ndarray | None:
@@ -110,24 +115,30 @@ def _cost(run: Selecting, offer: Offer, encoder: Encoder) -> float:
 
 
 def _seen(
-    run: Selecting, offer: Offer, encoder: Encoder, copies: int, rows: np.ndarray, tell: Tell
+    run: Selecting,
+    offer: Offer,
+    encoder: Encoder,
+    copies: int,
+    second: int,
+    rows: np.ndarray,
+    tell: Tell,
 ) -> Features:
     start = time.perf_counter()
     whole = len(rows) == len(offer.images)
     images = offer.images if whole else offer.images[torch.from_numpy(rows)]
-    known = next((h.features for h in offer.measured if h.features.encoder is encoder), None)
-    first = None if known is None else known.of(rows)
-    if first is None:
-        first = _encoded(run, encoder, images, tell)
+    first = _encoded(run, encoder, images, tell)  # known already, where it was asked for before
     if copies == 2:
         first = (first + _encoded(run, encoder, images.flip(3), tell)) / 2
+    looking = at_side(encoder, second) if second else encoder
+    if second:
+        first = (first + _encoded(run, looking, images, tell)) / 2
     if run.budget.steps is None:
         run.spent_on_frozen += time.perf_counter() - start
     else:
-        steps = len(rows) * _cost(run, offer, encoder)
+        steps = len(rows) * _cost(run, offer, looking)
         run.spent_on_frozen += steps
         run.steps_before += round(steps)
-    return Features(encoder, copies, rows, first)
+    return Features(encoder, copies, rows, first, second)
 
 
 def _encoded(run: Selecting, encoder: Encoder, images: Tensor, tell: Tell) -> Tensor:
@@ -154,7 +165,9 @@ def _headed(
     by = folds >= 0
     truth = targets.numpy()
     for head in judged:
-        candidate = frozen_pipeline(seen.encoder.card.name, head.kind, head.value, seen.copies)
+        candidate = frozen_pipeline(
+            seen.encoder.card.name, head.kind, head.value, seen.copies, seen.second
+        )
         entry = Entry(candidate, "catalogue: frozen")
         right = head.right(truth)
         entry.right[FULL_RUNG] = right[np.isin(learned, search)]
@@ -162,8 +175,9 @@ def _headed(
         value, likelihood = head.place(truth, by)
         settings, noise = run.settings, standard_error(right[by])
         value += settings.mirrored_gain * noise if seen.copies == 2 else 0.0
+        value += settings.second_gain * noise if seen.second else 0.0
         value -= settings.centroid_loss * noise if head.kind == "centroid" else 0.0
-        plain = seen.copies == 1 and (first or len(seen.rows) == len(offer.images))
+        plain = seen.is_plain and (first or len(seen.rows) == len(offer.images))
         found = Headed(entry, seen, head, learned, value, likelihood, plain)
         offer.measured.append(found)
         offer.measured.sort(key=_place)

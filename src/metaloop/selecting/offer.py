@@ -23,13 +23,20 @@ from metaloop.tasks.labelled import LabelledSet
 class Features:
     """What an encoder makes of some examples: `rows [n]` of the store, `features [n, D]`.
 
-    With 2 `copies` they are the mean over an image and its mirror image.
+    With 2 `copies` they are the mean over an image and its mirror image, with a `second` look the
+    mean of that and of what the same net makes of images with so many pixels a side.
     """
 
     encoder: Encoder
     copies: int
     rows: np.ndarray
     features: Tensor
+    second: int = 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether an image was looked at once."""
+        return self.copies == 1 and not self.second
 
     def of(self, rows: np.ndarray) -> Tensor | None:
         """Returns the features of these rows of the store; None unless all are there."""

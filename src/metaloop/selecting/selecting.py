@@ -19,7 +19,7 @@ import numpy as np
 
 from metaloop.archive import Archive, add_backbones
 from metaloop.catalogue.families import data_name
-from metaloop.catalogue.frozen import encoders_for
+from metaloop.catalogue.frozen import encoders_for, largest_side
 from metaloop.catalogue.offered import AUTO, NONE, name_of_backbone
 from metaloop.catalogue.pipelines import (
     PIPELINES,
@@ -246,7 +246,7 @@ def _read(asked: _Asked, encoders: Sequence[Encoder]) -> Reading:
         classes_at=asked.classes_at,
         value_range=asked.value_range,
         strict=False,
-        detail=max((encoder.card.size for encoder in encoders), default=0),
+        detail=max((largest_side(encoder) for encoder in encoders), default=0),
         detail_bytes=_MOST_DETAIL,
     )
 

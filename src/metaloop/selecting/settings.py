@@ -35,6 +35,7 @@ class SelectSettings:
 
     frozen_share: float = 0.35  # of the budget, for what backbones make of the examples
     mirrored_gain: float = 0.6  # expected of mirror images, in standard errors of what is measured,
+    second_gain: float = 1.0  # of a second look at larger images,
     centroid_loss: float = 0.75  # and of centroids beside regression (LOG.md)
     fewest_encoded: int = 5  # examples of each class, whatever that takes
     encoded_steps: float = 0.012  # what an image costs in steps, at the side that is usual
