@@ -13,11 +13,11 @@ import torch
 
 import metaloop as ml
 from metaloop.archive import Archive
-from metaloop.catalogue.frozen import frozen_pipeline, head_of
+from metaloop.catalogue.frozen import features_of, frozen_pipeline, head_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, MetaloopError, ModelFileError
 from metaloop.core.records import Choice
-from metaloop.domains.images.lite0 import packaged_file
+from metaloop.domains.images.lite0 import lite0, packaged_file
 from metaloop.modelfile import read_model, write_model
 from metaloop.selecting import SelectSettings
 from metaloop.tasks.readers import read, read_arrays
@@ -124,6 +124,7 @@ def test_a_head_that_does_not_fit_is_refused(run: ml.SelectResult, tmp_path: Pat
         {"head": "centroid"},
         {"head": "centroid", "sharpness": True},
         {"head": "centroid", "sharpness": 1.0, "copies": 9},
+        {"head": "centroid", "sharpness": 1.0, "second": 10**6},
         {"head": "centroid", "sharpness": 1.0, "x": 1},
     ],
 )
@@ -179,6 +180,19 @@ def test_images_for_encoders_are_no_larger_than_they_came(squares: Images, tmp_p
     assert tuple(few_bytes.detail.shape) == (12, 3, 10, 10)  # type: ignore[union-attr]
     as_good = read(tmp_path / "d.npz", image_size=12, detail=96, detail_bytes=1 << 20).store
     assert as_good.detail is None
+
+
+@pytest.mark.skipif(packaged_file() is None, reason="needs 'metaloop[backbones]'")
+def test_a_second_look_is_the_mean_with_the_same_net_at_another_size() -> None:
+    images = torch.randint(0, 256, (2, 3, 40, 40), generator=torch.Generator().manual_seed(0))
+    small, large, images = lite0(32), lite0(64), images.to(torch.uint8)
+    mean = (small.encode(images) + large.encode(images)) / 2
+    torch.testing.assert_close(features_of(small, images, copies=1, second=64), mean)
+
+
+def test_a_second_look_through_a_net_that_is_not_here_is_one_clear_line(blocks: Encoder) -> None:
+    with pytest.raises(ModelFileError, match="a backbone that is not here"):
+        features_of(blocks, torch.zeros(1, 3, 8, 8, dtype=torch.uint8), copies=1, second=64)
 
 
 @pytest.mark.skipif(packaged_file() is None, reason="needs 'metaloop[backbones]'")
