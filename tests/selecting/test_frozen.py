@@ -80,6 +80,18 @@ def test_an_interrupted_run_goes_on_with_its_encoder(
     assert run.status == "finished" and run.test is not None and run.test.value > 0.8
 
 
+def test_shuffled_labels_end_at_chance_with_an_encoder_too(
+    squares: Images, blocks: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    images, names = squares(each=100, seed=1)
+    shuffled = np.random.default_rng(2).permutation(names)
+    reading = read_arrays(images, shuffled, image_size=12)
+    run = ml.select(reading, out="shuffled", backbone=blocks, **ASKED)
+    assert run.test is not None and run.test.examples == 60
+    assert abs(run.test.value - 1 / 3) < 3 * (2 / 9 / 60) ** 0.5  # three standard errors
+
+
 def test_the_page_says_which_backbone_and_what_it_knows(run: ml.SelectResult) -> None:
     page = run.report().read_text()
     assert "told 3 classes apart" in page and "with blocks" in page and "CC0-1.0" in page
