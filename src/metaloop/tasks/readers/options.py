@@ -22,8 +22,10 @@ class ReadOptions:
     `classes_at`: how many folders below the data the folders are that are classes. `value_range`:
     what is black and white in pixels of more than 8 bits, and in arrays of pixels. `columns`: the
     columns of a table that have a role, as `table_roles.py` has it. `detail`: the side in pixels of
-    the colour images that are kept beside the others for encoders; 0 for none. `features`: the
-    columns of numbers that a model was trained with, in its order; empty: those that are there.
+    the colour images that are kept beside the others for encoders; 0 for none. `detail_bytes`:
+    where it is not 0 they are no larger than they came, and take no more than so many bytes
+    together. `features`: the columns of numbers that a model was trained with, in its order; empty:
+    those that are there.
     `speaker_pattern`: a regular expression whose first group is the speaker in the path of a
     recording. `clip_seconds`: how long one may be; of longer ones the loudest stretch is used.
     """
@@ -36,6 +38,7 @@ class ReadOptions:
     value_range: ValueRange | None = None
     columns: Mapping[str, str | Sequence[str]] | None = None
     detail: int = 0
+    detail_bytes: int = 0
     features: tuple[str, ...] = ()
     speaker_pattern: str | None = None
     clip_seconds: float | int | None = None
