@@ -62,8 +62,9 @@ def decode_all(
         size = options.image_size or (GREY_SIZE if grey else COLOUR_SIZE)
         shape = (options.channels or (1 if grey else 3), size, size)
         images = np.empty((num_images, *shape), np.uint8)
-        large = (3, options.detail, options.detail)
-        detail = _room((num_images, *large)) if options.detail else None
+        side = options.detail_of(num_images)
+        large = (3, side, side)
+        detail = _room((num_images, *large)) if side else None
         readable = np.zeros(num_images, bool)
         for i in range(num_images):
             pixels = fit_or_none(load, i, shape, value_range)
