@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,9 +106,7 @@ def test_a_resumed_run_is_offered_what_it_was(folder: Path) -> None:
 
 
 def test_without_a_clock_the_number_decides() -> None:
-    few, many = (
-        affordable("images", MOST_WITHOUT_A_CLOCK + more, Allowance()) for more in (0, 1)
-    )
+    few, many = (affordable("images", MOST_WITHOUT_A_CLOCK + more, Allowance()) for more in (0, 1))
     assert [each.card.name for each in few.encoders] == ["blocks"] and not few.left_out
     assert many.encoders == () and "a budget in steps has no clock" in many.left_out[0]
 
@@ -130,10 +127,3 @@ def test_texts_are_timed_by_some_of_them(blocks: Encoder, monkeypatch: pytest.Mo
     assert seconds_each(encoder, Texts.of(["one"])) > 0
     assert [len(each) for each in asked] == [16, 16, 1, 1]
     assert asked[0][0] == "text 0" and asked[0][-1] == "text 39"
-
-
-def test_texts_that_no_installed_backbone_takes_are_offered_none(tmp_path: Path) -> None:
-    with (tmp_path / "texts.csv").open("w", newline="") as file:
-        rows = [(f"what is {k} about {i}", f"label {k}") for k in range(20) for i in range(4)]
-        csv.writer(file).writerows([("text", "label"), *rows])
-    assert names(opened(tmp_path / "texts.csv", 10.0)) == []
