@@ -16,7 +16,7 @@ from metaloop.catalogue.offered import MOST_WITHOUT_A_CLOCK, Allowance, affordab
 from metaloop.catalogue.sights import backbones_of
 from metaloop.core.columns import Texts
 from metaloop.core.encoder import Encoder
-from metaloop.core.errors import UnknownNameError
+from metaloop.core.errors import DataError, UnknownNameError
 
 _CLASSES, _EACH = 21, 4
 SIZES = {"blocks@32": 1.0, "blocks@24": 0.1, "blocks": 0.01}  # seconds for an image
@@ -127,3 +127,18 @@ def test_texts_are_timed_by_some_of_them(blocks: Encoder, monkeypatch: pytest.Mo
     assert seconds_each(encoder, Texts.of(["one"])) > 0
     assert [len(each) for each in asked] == [16, 16, 1, 1]
     assert asked[0][0] == "text 0" and asked[0][-1] == "text 39"
+
+
+def test_a_damaged_backbone_that_nobody_asked_for_stops_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(name: str, **asked: Any) -> Encoder:
+        raise DataError(f"'{name}.pth' is a damaged file of weights; get it anew")
+
+    monkeypatch.setattr(offered, "open_backbone", damaged)
+    data = opened(folder, 1e9)
+    assert names(data) == []
+    (told,) = [note for note in data.notes if "left out" in note]
+    assert "'blocks' is left out: 'blocks@32.pth' is a damaged file" in told
+    with pytest.raises(DataError, match="is a damaged file of weights"):
+        open_data(folder, DataOptions(backbone="blocks"))

@@ -109,23 +109,33 @@ def affordable(
     left_out: list[str] = []
     left = allowance.seconds
     for name in installed(takes):
-        tried: list[tuple[str, float]] = []
-        for size in _SIDES.get(name, (name,)) if left is not None else (name,):
-            encoder = open_backbone(size, takes=takes)
-            if left is None:
-                needed, fits = 0.0, number <= MOST_WITHOUT_A_CLOCK
-            else:
-                needed = number * seconds_each(encoder, column)
-                fits = needed <= left
-            if fits:
-                left = None if left is None else left - needed
-                encoders.append(encoder)
-                break
-            tried.append((size, needed))
+        try:
+            found, tried = _largest(name, takes, number, left, column)
+        except MetaloopError as error:  # nobody has asked for it: that it is damaged is told
+            left_out.append(f"the backbone '{name}' is left out: {error}")
+            continue
+        if found is not None:
+            encoder, needed = found
+            encoders.append(encoder)
+            left = None if left is None else left - needed
         if tried:
-            used = encoders[-1].card.name if tried[-1][0] != name else ""
+            used = "" if found is None else found[0].card.name
             left_out.append(_said(tried[0], takes, number, allowance.seconds, used))
     return Offer(number, tuple(encoders), tuple(left_out))
+
+
+def _largest(
+    name: str, takes: str, number: int, seconds: float | None, column: Column | None
+) -> tuple[tuple[Encoder, float] | None, list[tuple[str, float]]]:
+    """The largest size that fits, with the seconds that it needs; and those that do not fit."""
+    tried: list[tuple[str, float]] = []
+    for size in (name,) if seconds is None else _SIDES.get(name, (name,)):
+        encoder = open_backbone(size, takes=takes)
+        needed = 0.0 if seconds is None else number * seconds_each(encoder, column)
+        if number <= MOST_WITHOUT_A_CLOCK if seconds is None else needed <= seconds:
+            return (encoder, needed), tried
+        tried.append((size, needed))
+    return None, tried
 
 
 def seconds_each(encoder: Encoder, column: Column | None = None) -> float:
