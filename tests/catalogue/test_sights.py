@@ -156,7 +156,7 @@ def test_the_cache_of_features_stays_within_its_bounds(
 def test_encoders_are_for_inputs_of_their_kind(blocks: Encoder, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "v.npz", X=rng.normal(size=(80, 6)), y=np.repeat(np.arange(20), 4))
-    with pytest.raises(DataError, match="is seen as it is; use --backbone none"):
+    with pytest.raises(DataError, match="v has vectors, the backbone is for others"):
         open_data(tmp_path / "v.npz", DataOptions(backbone=blocks))
     with pytest.raises(UnknownNameError, match="no backbone is called"):
         open_data("glyphs", DataOptions(backbone="lite1"))

@@ -188,7 +188,7 @@ REFUSED = {  # the data, what is typed after --backbone, and what the line says
     ),
     "a folder without a net": ("CLASSES", ["folder"], "folder"),
     "an absurd size": ("CLASSES", ["lite0@9000"], "32 to 512 pixels, got 9000"),
-    "for vectors": ("v.npz", ["lite0"], "v is seen as it is; use --backbone none"),
+    "for vectors": ("v.npz", ["lite0"], "takes images; use another, or --backbone none"),
     "for texts": ("texts.csv", ["lite0"], "the data are texts, and backbone 'lite0' takes images"),
     "for functions": ("sinusoid", ["lite0"], "sinusoid is seen as it is; use --backbone none"),
     "beside a view": ("CLASSES", ["lite0", "--view", "words"], "leave one away"),

@@ -291,7 +291,10 @@ def open_backbone(name: str, *, takes: str = "images", download: bool = False) -
         raise unknown_name("backbone", name, _ways_to_name())
     entry = next((entry for entry in entries if entry.takes == takes), None)
     if entry is None:
-        raise DataError(f"the data are {takes}, and backbone '{name}' takes {entries[0].takes}")
+        raise DataError(
+            f"the data are {takes}, and backbone '{name}' takes {entries[0].takes}; "
+            "use another, or --backbone none"
+        )
     if side is not None and takes not in _WITH_SIDES:
         raise DataError(f"backbone '{name}': {takes} have no size in pixels; leave @{side} away")
     return entry.open(argument, side, download)

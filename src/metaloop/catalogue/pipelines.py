@@ -207,7 +207,7 @@ def check_pipeline(candidate: Candidate, input_format: InputFormat, num_classes:
         raise unknown_name("activation", str(activation), _ACTIVATIONS)
     _check_options("net", options, {"patches": (2, _MOST_PATCHES), "stride": (0, 64)})
     shape = tuple(input_format.shape)
-    if input_format.kind != "image" or len(shape) != 3 or shape[1] != shape[2]:
+    if len(shape) != 3 or shape[1] != shape[2]:
         raise ModelFileError(f"a classifier of images takes square ones, got shape {shape}")
     ends = [_MOST_PATCHES, *widths]
     numbers = sum(9 * (a * b + b * b) for a, b in zip(ends, widths))  # noqa: B905

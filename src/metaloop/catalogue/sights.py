@@ -100,21 +100,21 @@ def seen_as(
     them. Raises `DataError` for a view or an encoder of inputs of another kind.
     """
     store = family.store
-    kind = kind_of(store.inputs if store.detail is None else store.detail)
+    raw = store.inputs if store.detail is None else store.detail
+    kind = kind_of(raw)
     is_named = backbone not in (NONE, AUTO)
     if is_named and view is not None:
         raise DataError("inputs are seen through a backbone or in a view; leave one away")
-    if is_named and kind in ("vectors", ""):
-        raise DataError(f"{family.name} is seen as it is; use --backbone none")
+    if is_named and not kind:
+        raise DataError(f"no backbone is for {described(raw)}; use --backbone none")
     encoders = named(backbone, kind, download=download)
     if is_named and not encoders:
         raise DataError(f"{family.name} has {kind}, the backbone is for others; use another")
     told: list[str] = []
     left_out: tuple[str, ...] = ()
     if backbone == AUTO:
-        column = store.inputs if store.detail is None else store.detail
         if offer is None or offer.number < len(store):  # images of the file may have been turned
-            offer = affordable(kind, len(store), allowance, column)
+            offer = affordable(kind, len(store), allowance, raw)
         encoders, left_out = offer.encoders, offer.left_out
     if is_named:
         family, said = encoded_family(family, encoders[0], tell)

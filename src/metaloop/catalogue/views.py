@@ -25,6 +25,7 @@ from metaloop.core.columns import (
     flat_beside,
     kind_of,
     length,
+    mean_length,
     pieces_of,
     take,
 )
@@ -46,7 +47,7 @@ from metaloop.tasks.family import ClassFamily
 
 ENCODER = "encoder"  # the view that is a frozen encoder's features; which one is in its options
 _AT_ONCE = 4096  # examples seen in one go
-_RECORDINGS_AT_ONCE = 128  # each may be some hundred thousand numbers
+_NUMBERS_AT_ONCE = 1 << 21  # of sequences, each of which may be some hundred thousand long
 _MOST_BYTES = 1 << 30  # of all examples in a view
 _MOST_FEATURES, _LEAST_FEATURES = 2048, 256
 _MOST_OF_ENCODER = 1 << 16
@@ -274,8 +275,7 @@ def seen(view: FittedView, column: Column, detail: Column | None = None) -> Tens
     """
     if view.choice.name == BESIDE:
         return flat_beside([seen(piece, column, detail) for piece in view.pieces])
-    at_once = _RECORDINGS_AT_ONCE if kind_of(column) == "recordings" else _AT_ONCE
-    rows = torch.split(torch.arange(length(column)), at_once)
+    rows = torch.split(torch.arange(length(column)), _at_once(column))
     if view.choice == AS_IS.choice:
         return torch.cat([_tensor(take(column, some)) for some in rows])
     if view.choice.name == ENCODER:
@@ -287,6 +287,11 @@ def seen(view: FittedView, column: Column, detail: Column | None = None) -> Tens
     _check_kind(column, entry.takes)
     features = int(view.choice.options["features"])
     return torch.cat([entry.see(view.assets, take(column, some), features) for some in rows])
+
+
+def _at_once(column: Column) -> int:
+    """How many examples are gathered: fewer where each is long."""
+    return min(_AT_ONCE, max(1, int(_NUMBERS_AT_ONCE // max(1.0, mean_length(column)))))
 
 
 def _tensor(taken: Taken) -> Tensor:

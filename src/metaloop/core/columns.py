@@ -245,6 +245,13 @@ def length(column: Column) -> int:
     return len(column)
 
 
+def mean_length(column: Column) -> float:
+    """Returns how long sequences are on average; 1 for examples that are none."""
+    pieces = [piece for piece in pieces_of(column) if isinstance(piece, Ragged)]
+    examples = sum(map(len, pieces))
+    return sum(len(piece.values) for piece in pieces) / examples if examples else 1.0
+
+
 def moved(column: Column, device: torch.device | str) -> Column:
     """Returns the column with its numbers on `device`; strings and ends stay where they are."""
     if isinstance(column, Tensor):

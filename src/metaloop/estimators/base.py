@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import numpy as np
-import torch
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from metaloop.core.black_box import BlackBoxLearner
@@ -29,13 +26,8 @@ from metaloop.core.objective import objective
 from metaloop.core.own import Own
 from metaloop.estimators.baseline import is_baseline
 from metaloop.estimators.files import adapted_file, task_from_file
-from metaloop.estimators.images import Pictures, image_sources, read_pictures
-from metaloop.estimators.labels import input_errors
-from metaloop.estimators.pictures_seen import SeenPictures, read_seen_pictures
-from metaloop.estimators.recordings import read_recording_rows
-from metaloop.estimators.sparse import SparseRows
+from metaloop.estimators.reading import Asked, num_features, reading_of
 from metaloop.estimators.task import AdaptedTask, RawInputs
-from metaloop.estimators.texts import read_texts
 from metaloop.modelfile import read_model, write_model
 from metaloop.modelfile.model import Label
 from metaloop.models import Model, load_model
@@ -112,23 +104,17 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        known = self.model if isinstance(self.model, Model) else None
-        image_model = known is not None and known.takes == "images"
-        if known is not None and known.takes == "texts":
-            tags.input_tags.two_d_array, tags.input_tags.string = False, True
-            return tags
-        tags.input_tags.two_d_array = not image_model
-        tags.input_tags.three_d_array = known is None or image_model
-        tags.input_tags.sparse = not image_model
+        reading_of(self.model if isinstance(self.model, Model) else None).tag(tags)
         return tags
 
     def _restore(self, task: AdaptedTask, classes: tuple[Label, ...]) -> None:
         """Takes over what a file held."""
-        if task.model.takes in ("images", "vectors"):
-            self.n_features_in_ = _num_features(task.model)
+        reading = reading_of(task.model)
+        if reading.counted:
+            self.n_features_in_ = num_features(task.model)
         self.task_ = task
         declared = self._declared_range(task.model)
-        if task.model.takes == "images":
+        if reading.ranged:
             self.value_range_ = task.value_range or declared or BYTES
             if declared not in (None, self.value_range_):
                 raise InputError(
@@ -167,7 +153,7 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
     def _declared_range(self, model: Model | None) -> ValueRange | None:
         """The range that the constructor was given; raises `InputError` if it has no meaning."""
         declared = declared_range(self.value_range)
-        if declared is not None and (model is None or model.takes != "images"):
+        if declared is not None and not reading_of(model).ranged:
             raise InputError(
                 "value_range says what is black and white in images, but this estimator takes "
                 "no images; leave it away"
@@ -179,53 +165,9 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
         `before` is what was learned already: its scale and its features hold.
         """
-        declared = self._declared_range(model)
-        if model is not None and model.takes == "texts":
-            assert model.view is not None
-            return read_texts(X, model.view)
-        if model is not None and model.takes == "recordings":
-            assert model.view is not None
-            return read_recording_rows(X, model.view)
-        if model is not None and model.takes == "images":
-            known = None if before is None else self.value_range_
-            pictures = _read_images(X, model, known, declared)
-            if before is None:
-                self.__dict__.pop("feature_names_in_", None)
-                self.n_features_in_ = _num_features(model)
-                self.value_range_ = pictures.value_range
-            return pictures
-        if image_sources(X) is not None:
-            takes = "numbers" if model is None else f"vectors of {_num_features(model)} features"
-            raise InputError(
-                f"X is a list of files or images, but this estimator takes {takes}; give it a "
-                f"model that was trained on images"
-            )
-        return self._read_vectors(X, model, reset=before is None)
-
-    def _read_vectors(self, X: Any, model: Model | None, reset: bool) -> RawInputs:
-        if isinstance(X, Iterator):
-            raise InputError(
-                f"X is a {type(X).__name__}, which can be read only once; give a list or an array"
-            )
-        with input_errors():
-            dimensions = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
-            if dimensions > 2 and model is None:
-                X = np.asarray(X).reshape(len(X), -1)
-            elif dimensions != 2:
-                raise InputError(
-                    f"X must be [n, features], got {dimensions} dimensions. Reshape your data: "
-                    f"X.reshape(-1, 1) if it has a single feature, X.reshape(1, -1) if it is a "
-                    f"single example"
-                )
-            with np.errstate(over="ignore"):  # what is too large becomes infinite and is refused
-                vectors = validate_data(self, X, dtype=np.float32, reset=reset, accept_sparse="csr")
-        if model is not None and vectors.shape[1:] != tuple(model.input_format.shape):
-            raise InputError(
-                f"X has {vectors.shape[1]} features, but the model takes {_num_features(model)}"
-            )
-        if issparse(vectors):
-            return SparseRows(vectors)
-        return torch.from_numpy(np.require(vectors, requirements=["C", "W"]))
+        known = None if before is None else getattr(self, "value_range_", None)
+        asked = Asked(model, before is None, known, self._declared_range(model))
+        return reading_of(model).read(self, X, asked)
 
     def _snapshot(self: Estimator) -> Estimator:
         """A fitted copy that no other thread changes."""
@@ -273,15 +215,3 @@ def check_lengths(inputs: RawInputs, targets: Any) -> None:
             f"X has {len(inputs)} examples but y has {len(targets)} labels or values; expected "
             f"one for each (inconsistent numbers of samples)"
         )
-
-
-def _num_features(model: Model) -> int:
-    return int(np.prod(model.read_format.shape))
-
-
-def _read_images(
-    X: Any, model: Model, known: ValueRange | None, declared: ValueRange | None
-) -> Pictures | SeenPictures:
-    if model.view is None:
-        return read_pictures(X, model.input_format, known, declared)
-    return read_seen_pictures(X, model.view, model.input_format, known, declared)
