@@ -51,17 +51,18 @@ from metaloop.catalogue.candidates import build_learner
 from metaloop.catalogue.families import AS_IT_IS, DataOptions, open_data
 from metaloop.catalogue.offered import NONE
 from metaloop.core.encoder import Encoder
+from metaloop.core.learner import EmbeddingLearner
 from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Candidate
 from metaloop.core.statistics import EpisodeScores
 from metaloop.domains.images.efficientnet import folded
 from metaloop.domains.images.lite0 import packaged_file
-from metaloop.engine.evaluation import evaluate
+from metaloop.engine.evaluation import FeatureCache, evaluate
 from metaloop.loop import learn
 from metaloop.modelfile.checkpoint import read_weights
 from metaloop.models.evaluating import open_for
 from metaloop.models.model import Model, load_model
-from metaloop.tasks.family import ClassFamily, class_family
+from metaloop.tasks.family import ClassFamily, TaskFamily, class_family
 from metaloop.tasks.readers import read, read_arrays
 from metaloop.tasks.store import ClassInfo, PublishedPart, Reading, Store
 
@@ -205,8 +206,9 @@ def learned_table(asked: argparse.Namespace) -> None:
         row = LEARNED[name]
         models = [learned_model(asked, row, int(seed)) for seed in asked.seeds.split(",")]
         through = " / ".join(dict.fromkeys(model.league for model in models))
-        for (ways, shots), number in zip(row.tasks, row.to_beat, strict=True):
-            pairs = [both_scores(asked, row, model, ways, shots) for model in models]
+        scored_models = [both_scores(asked, row, model) for model in models]
+        for place, ((ways, shots), number) in enumerate(zip(row.tasks, row.to_beat, strict=True)):
+            pairs = [found[place] for found in scored_models]
             ours = [one for one, _ in pairs]
             plain = [other for _, other in pairs if other is not None]
             values = [100 * one.values.mean() for one in ours]
@@ -238,36 +240,60 @@ def learned_model(asked: argparse.Namespace, row: Learned, seed: int) -> Model:
 
 
 def both_scores(
-    asked: argparse.Namespace, row: Learned, model: Model, ways: int, shots: int
-) -> tuple[EpisodeScores, EpisodeScores | None]:
-    """Returns the scores of a model, and of logistic regression on the features that it sees."""
+    asked: argparse.Namespace, row: Learned, model: Model
+) -> list[tuple[EpisodeScores, EpisodeScores | None]]:
+    """Returns for each kind of task the scores of a model, and those of logistic regression on the
+    features that it sees, on the same episodes.
+    """
     where = cifar_reading(asked.data) if row.transfer else tiny_imagenet(asked.data)
     options = AS_IT_IS if row.transfer else DataOptions(image_size=row.image_size)
     family = open_for(model, where, options).family
-    spec = family.spec(ways, shots, part="test")
-    result, ours = evaluate(model.learner, model.meta_params, family, "test", spec, asked.episodes)
-    if not model.backbones:
-        return ours, None
-    base, candidate = plain_head(asked.data, model.backbones[0].name, shots)
-    same = open_data(
-        where, options, parts=model.parts, seen=model.seen, input_format=base.input_format,
-        view=base.view,
+    cache = None
+    if isinstance(model.learner, EmbeddingLearner):
+        cache = FeatureCache(model.learner, model.meta_params)
+    same = seen_plainly(asked, row, model) if model.backbones else None
+    found: list[tuple[EpisodeScores, EpisodeScores | None]] = []
+    for ways, shots in row.tasks:
+        spec = family.spec(ways, shots, part="test")
+        result, ours = evaluate(
+            model.learner, model.meta_params, family, "test", spec, asked.episodes, cache
+        )
+        theirs = None
+        if same is not None:
+            base, candidate = plain_head(asked.data, model.backbones[0].name, shots)
+            learner = build_learner(candidate, base.input_format, spec.objective)
+            phi = learner.init(spec, torch_stream(0, "benchmark"))
+            of_same = same.spec(ways, shots, part="test")
+            frozen, theirs = evaluate(learner, phi, same, "test", of_same, asked.episodes)
+            if frozen.protocol.list_hash != result.protocol.list_hash:
+                raise SystemExit("the two were scored on other episodes and cannot be compared")
+        found.append((ours, theirs))
+    return found
+
+
+def seen_plainly(asked: argparse.Namespace, row: Learned, model: Model) -> TaskFamily:
+    """Returns what a model is scored on through its backbone alone, as Tiny ImageNet is centred."""
+    base = through_backbone(asked.data, model.backbones[0].name)
+    if not row.transfer:
+        return base
+    return open_data(
+        cifar_reading(asked.data), parts=model.parts, seen=model.seen,
+        input_format=base.input_format, view=base.view,
     ).family  # fmt: skip
-    learner = build_learner(candidate, base.input_format, spec.objective)
-    phi = learner.init(spec, torch_stream(0, "benchmark"))
-    frozen, theirs = evaluate(
-        learner, phi, same, "test", same.spec(ways, shots, part="test"), asked.episodes
-    )
-    if frozen.protocol.list_hash != result.protocol.list_hash:
-        raise SystemExit("the two were scored on other episodes: they cannot be compared")
-    return ours, theirs
+
+
+@cache
+def through_backbone(data: Path, backbone: str) -> ClassFamily:
+    """Returns Tiny ImageNet seen through a backbone."""
+    family = open_data(tiny_imagenet(data), DataOptions(backbone=backbone)).family
+    assert isinstance(family, ClassFamily)
+    return family
 
 
 @cache
 def plain_head(data: Path, backbone: str, shots: int) -> tuple[ClassFamily, Candidate]:
     """Returns Tiny ImageNet through a backbone, and logistic regression tuned on its `search`."""
-    family = open_data(tiny_imagenet(data), DataOptions(backbone=backbone)).family
-    assert isinstance(family, ClassFamily)
+    family = through_backbone(data, backbone)
     return family, regression(family, shots, FORMS)
 
 
