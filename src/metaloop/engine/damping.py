@@ -18,6 +18,7 @@ from torch.nn import functional
 from metaloop.core.learner import EmbeddingLearner, MetaParams
 from metaloop.core.randomness import numpy_stream, torch_stream
 from metaloop.engine.evaluation import FeatureCache
+from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.mlp import DAMPING
 from metaloop.tasks.family import ClassFamily
 
@@ -31,10 +32,10 @@ _ITERATIONS = 4
 def damped(learner: EmbeddingLearner, meta_params: MetaParams, family: ClassFamily) -> MetaParams:
     """Returns the meta-parameters with the net's damping set by the family's training examples."""
     names = [name for name in meta_params if name.endswith(f".{DAMPING}")]
-    if not names:
+    net = getattr(learner, "net", None)
+    if len(names) != 1 or not isinstance(net, FunctionalNet) or net.is_users:
         return meta_params
-    family = family.original
-    (name,) = names
+    family, name = family.original, names[0]
     fresh = {**meta_params, name: torch.zeros_like(meta_params[name])}
     rows, labels = family.labelled("train")
     if len(rows) > _EXAMPLES:
