@@ -10,19 +10,19 @@ from typing import Any
 
 from torch import nn
 
-from metaloop.api.figures import Figures
+from metaloop.api.figures import Figures, OpenTask
 from metaloop.api.learned import LearnResult
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.trained import TrainResult
-from metaloop.catalogue.families import DataOptions, data_name
+from metaloop.catalogue.families import DataOptions, OpenedData, data_name
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import InputError, unknown_name
 from metaloop.core.own import NOTHING_OWN, Own
-from metaloop.core.records import PARTS, Part
+from metaloop.core.records import PARTS, Part, Result
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.modelfile import file_hash
-from metaloop.models import Model, evaluate_model, load_model, open_for
+from metaloop.models import Model, evaluate_model, evaluate_open, load_model, open_for
 from metaloop.tasks.value_range import ValueRange
 
 Estimator = FewShotClassifier | FewShotRegressor
@@ -54,6 +54,7 @@ def evaluate(
     speaker_pattern: str | None = None,
     allow_seen: bool = False,
     strict: bool = False,
+    open_set: bool = False,
     net: nn.Module | None = None,
     learner: BlackBoxLearner | None = None,
     backbone: Encoder | None = None,
@@ -65,9 +66,10 @@ def evaluate(
     returned, or an estimator, of which the learner is meant, not the task that it was fitted to.
     Classes that it was trained or chosen on are known again and stay in their parts; all others are
     `test`. A look at `test` is recorded in `archive`, by default `archive.sqlite` beside the model
-    file; of a model that was never written, only if `archive` is given. `net`, `learner`,
-    `backbone`: the module, learner or encoder that a file with such of your own needs. Raises
-    `MetaloopError` for all that the caller can mend.
+    file; of a model that was never written, only if `archive` is given. `open_set`: ask tasks about
+    other classes, too, and measure how those are told from the task's (docs/measuring.md).
+    `net`, `learner`, `backbone`: the module, learner or encoder that a file with such of your own
+    needs. Raises `MetaloopError` for all that the caller can mend.
 
     >>> import metaloop as ml
     >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)
@@ -88,13 +90,22 @@ def evaluate(
         subject = _subject(model, Own(net, learner, backbone))
         opened = open_for(subject.model, data, options, part=chosen, allow_seen=allow_seen)
         shown.left_out(opened.left_out)
-        result = evaluate_model(
-            subject.model, opened, part=chosen, ways=ways, shots=shots, queries=queries,
-            episodes=episodes, subject=subject.name, archive=archive or subject.archive,
+        result, asked = _measured(
+            subject, opened, open_set, part=chosen, ways=ways, shots=shots, queries=queries,
+            episodes=episodes, archive=archive or subject.archive,
         )  # fmt: skip
     recognised = opened.recognised
     counts = None if recognised is None else dict(recognised.counts)
-    return Figures.of(result, counts, subject.model.backbones)
+    return Figures.of(result, counts, subject.model.backbones, asked)
+
+
+def _measured(
+    subject: _Subject, opened: OpenedData, open_set: bool, **asked: Any
+) -> tuple[Result, OpenTask | None]:
+    if not open_set:
+        return evaluate_model(subject.model, opened, subject=subject.name, **asked), None
+    found = evaluate_open(subject.model, opened, subject=subject.name, **asked)
+    return found.result, OpenTask(found.others, found.rate, found.outside)
 
 
 def _part(name: str) -> Part:

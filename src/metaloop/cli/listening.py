@@ -30,16 +30,23 @@ def seconds(option: str, text: str) -> float:
 
 
 def listen(
-    estimator: FewShotClassifier, paths: Sequence[Path], window: str, step: str, least: float
+    estimator: FewShotClassifier,
+    paths: Sequence[Path],
+    window: str,
+    step: str,
+    least: float,
+    least_evidence: float | None = None,
 ) -> list[dict[str, Any]]:
     """Returns every word that is heard in the recordings: `input`, `start`, `end`, `label`, ...
 
     Times are in seconds, `confidence` is the best of the windows in which the word is heard, at
-    least `least`. Memory does not grow with a recording. Raises `MetaloopError` for times that
-    cannot be, and for what is no recording, by its name.
+    least `least`. With `least_evidence` windows that have no more are silent, however confident,
+    and of the others each counts. Memory does not grow with a recording. Raises `MetaloopError`
+    for times that cannot be, and for what is no recording, by its name.
     """
     width, every = seconds("window", window), seconds("step", step)
     classes = estimator.classes_.tolist()
+    accepted = least if least_evidence is None else 0.0
     found: list[dict[str, Any]] = []
     for name in (name for path in paths for name in recording_inputs(path)[0]):
         starts, ends, labels, scores = [], [], [], []
@@ -51,6 +58,9 @@ def listen(
                     continue
                 pieces = [(samples[i][: int(some.full[i])], RATE) for i in heard]
                 rows = estimator.predict_proba(pieces)
+                if least_evidence is not None:
+                    known = estimator.score_known(pieces) > least_evidence
+                    heard, rows = heard[known], rows[known]
                 starts += some.starts[heard].tolist()
                 ends += some.ends[heard].tolist()
                 labels += [classes[place] for place in rows.argmax(1).tolist()]
@@ -65,6 +75,6 @@ def listen(
                 "label": each.word,
                 "confidence": each.score,
             }
-            for each in merged(starts, ends, labels, scores, least)
+            for each in merged(starts, ends, labels, scores, accepted)
         ]
     return found

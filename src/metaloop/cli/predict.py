@@ -35,7 +35,16 @@ _Window = Annotated[
     ),
 ]
 _Step = Annotated[str, typer.Option(metavar="TIME", help="How far apart windows are.")]
+_Reject = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RATE",
+        help="Say '-' for what is none of the classes: a threshold at which so many of other "
+        "things are taken for one, such as 5%.",
+    ),
+]
 _LEAST = 0.5  # confidence of a word in a window
+_NONE = "-"
 
 
 def predict(
@@ -58,6 +67,7 @@ def predict(
     skip_unreadable: _SkipUnreadable = False,
     window: _Window = None,
     step: _Step = "0.1s",
+    reject: _Reject = None,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -74,8 +84,9 @@ def predict(
         classes_at=classes_at, value_range=declared, columns=options.columns(columns)
     )
     estimator = _ready(model, support, asked)
+    least = None if reject is None else _threshold(estimator, model, reject)
     if window is not None:
-        _listen(estimator, model, inputs, window, step, as_json)
+        _listen(estimator, model, inputs, window, step, least, as_json)
         return
     groups = read_inputs(inputs, model_of(estimator), asked.columns)
     report: dict[str, Any] = {"model": str(model), "predictions": []}
@@ -86,9 +97,9 @@ def predict(
         report["classes"] = estimator.classes_.tolist()
         known = range_of(estimator, declared)
         for group in groups:
-            report["predictions"] += _labels(estimator, group, known, skip_unreadable)
+            report["predictions"] += _labels(estimator, group, known, skip_unreadable, least)
         lines = [
-            f"{row['label']}\t{row['confidence']:.4f}\t{row['input']}"
+            f"{_shown(row['label'])}\t{row['confidence']:.4f}\t{row['input']}"
             for row in report["predictions"]
         ]
     if as_json:
@@ -103,6 +114,7 @@ def _listen(
     inputs: list[Path],
     window: str,
     step: str,
+    least: float | None,
     as_json: bool,
 ) -> None:
     """Prints the words that are heard in long recordings, and when."""
@@ -112,7 +124,7 @@ def _listen(
 
     if not isinstance(estimator, FewShotClassifier) or not can_listen(model_of(estimator)):
         raise ModelFileError(f"'{model}' takes no recordings; leave --window away")
-    heard = listen(estimator, inputs, window, step, _LEAST)
+    heard = listen(estimator, inputs, window, step, _LEAST, least)
     if as_json:
         classes = estimator.classes_.tolist()
         print_json({"model": str(model), "classes": classes, "predictions": heard})
@@ -127,23 +139,56 @@ def _labels(
     group: Inputs,
     value_range: ValueRange | None,
     skip_unreadable: bool,
+    least: float | None,
 ) -> list[dict[str, Any]]:
-    """Returns what `--json` says of inputs that are told apart; `probability` is older."""
+    """Returns what `--json` says of inputs that are told apart; `probability` is older.
+
+    With `least` evidence, those that have no more than it are of none of the classes.
+    """
     classes = estimator.classes_.tolist()
     predictions: list[dict[str, Any]] = []
-    names, probabilities = _predict(estimator, group, value_range, skip_unreadable)
-    for name, row in zip(names, probabilities, strict=True):
-        best = float(row.max())
-        predictions.append(
-            {
-                "input": name,
-                "label": classes[int(row.argmax())],
-                "confidence": best,
-                "probability": best,
-                "probabilities": row.tolist(),
-            }
-        )
+    names, probabilities, evidence = _predict(
+        estimator, group, value_range, skip_unreadable, least is not None
+    )
+    for place, (name, row) in enumerate(zip(names, probabilities, strict=True)):
+        best, label = float(row.max()), classes[int(row.argmax())]
+        prediction = {
+            "input": name,
+            "label": label,
+            "confidence": best,
+            "probability": best,
+            "probabilities": row.tolist(),
+        }
+        if least is not None:
+            known = float(evidence[place]) > least
+            prediction |= {"label": label if known else None, "nearest": label, "known": known}
+            prediction |= {"evidence": float(evidence[place]), "threshold": least}
+        predictions.append(prediction)
     return predictions
+
+
+def _shown(label: Any) -> Any:
+    return _NONE if label is None else label
+
+
+def _threshold(
+    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier, model: Path, asked: str
+) -> float:
+    """Returns the least evidence that is accepted; `ModelFileError` where nothing says so."""
+    from metaloop.core.rejection import parse_rate
+    from metaloop.estimators import FewShotClassifier
+    from metaloop.estimators.classifier import outside_text
+
+    rate = parse_rate(asked)
+    if not isinstance(estimator, FewShotClassifier):
+        raise ModelFileError(
+            f"'{model}' learns no classes from a few examples, so nothing tells how others would "
+            "look to it; leave --reject away"
+        )
+    found = estimator.threshold(rate)
+    if found.outside:
+        warn(outside_text(found))
+    return found.value
 
 
 def _values(estimator: FewShotRegressor, group: Inputs) -> list[dict[str, Any]]:
@@ -196,15 +241,26 @@ def _predict(
     group: Inputs,
     value_range: ValueRange | None,
     skip_unreadable: bool,
-) -> tuple[list[str], Any]:
-    """Returns names and probabilities; files are looked at one by one only if one is damaged."""
+    evidence: bool,
+) -> tuple[list[str], Any, Any]:
+    """Returns names, probabilities, and evidence if it is asked for.
+
+    Files are looked at one by one only if one is damaged.
+    """
     from metaloop.cli.inputs import as_sources, model_of, unreadable
+    from metaloop.estimators import FewShotClassifier
+
+    def told(sources: Any) -> tuple[Any, Any]:
+        probabilities = estimator.predict_proba(sources)
+        if not evidence or not isinstance(estimator, FewShotClassifier):
+            return probabilities, ()
+        return probabilities, estimator.score_known(sources)
 
     if not isinstance(group.X, list):
-        return group.names, estimator.predict_proba(group.X)
+        return group.names, *told(group.X)
     input_format = model_of(estimator).read_format
     try:
-        return group.names, estimator.predict_proba(as_sources(group.X, input_format, value_range))
+        return group.names, *told(as_sources(group.X, input_format, value_range))
     except DataError:
         bad = unreadable(group.X, input_format, value_range)
         if not bad:
@@ -218,4 +274,4 @@ def _predict(
     fine = [place for place in range(len(group.X)) if place not in bad]
     names = [group.names[place] for place in fine]
     sources = as_sources([group.X[place] for place in fine], input_format, value_range)
-    return names, estimator.predict_proba(sources) if fine else []
+    return names, *(told(sources) if fine else ([], []))
