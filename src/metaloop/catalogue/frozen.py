@@ -17,7 +17,7 @@ from torch import Tensor
 
 from metaloop.catalogue.backbones import open_backbone
 from metaloop.catalogue.nets import RAW
-from metaloop.catalogue.offered import AUTO, offered
+from metaloop.catalogue.offered import AUTO, NO_CLOCK, affordable, named
 from metaloop.catalogue.views import ENCODER, encoder_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import ModelFileError, unknown_name
@@ -38,13 +38,14 @@ SECOND_LOOKS: Mapping[str, int] = MappingProxyType({"lite0@160": 224})
 
 
 def encoders_for(backbone: str | Encoder, download: bool = False) -> tuple[Encoder, ...]:
-    """Returns the encoders of images that `backbone` stands for, as `offered` does.
+    """Returns the encoders of images that `backbone` stands for: those that it names.
 
-    With `auto` those that are installed come at larger sizes, too, the usual size first.
+    With `auto` those that are installed, also at larger sizes, the usual size first: what of them
+    the budget allows is for the run to find out.
     """
-    found = offered(backbone, "images", download=download)
     if backbone != AUTO:
-        return found
+        return named(backbone, "images", download=download)
+    found = affordable("images", 0, NO_CLOCK).encoders
     larger = [name for known in found for name in LARGER.get(known.card.name, ())]
     return (*found, *(open_backbone(name, takes="images") for name in larger))
 

@@ -220,6 +220,7 @@ NET_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "dropout": Real(0.0, 1.0),
             "residual": _SWITCH,
             "unit_inputs": _SWITCH,
+            "damped": Whole(0, _WIDEST),
             **_SHARED,
         },
         "projection": _ANY,

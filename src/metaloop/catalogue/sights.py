@@ -16,7 +16,15 @@ import numpy as np
 from metaloop.catalogue.candidates import build_learner
 from metaloop.catalogue.features import Tell, encoded
 from metaloop.catalogue.nets import RAW, VIEW
-from metaloop.catalogue.offered import AUTO, NONE, offered
+from metaloop.catalogue.offered import (
+    AUTO,
+    NO_CLOCK,
+    NONE,
+    Allowance,
+    Offer,
+    affordable,
+    named,
+)
 from metaloop.catalogue.views import (
     ENCODER,
     VIEWS,
@@ -85,27 +93,35 @@ def seen_as(
     tell: Tell | None = None,
     *,
     download: bool = False,
+    allowance: Allowance = NO_CLOCK,
+    offer: Offer | None = None,
 ) -> tuple[ClassFamily, tuple[str, ...]]:
     """Returns a family as it was read in the views that it may be seen in, and what to say of them.
 
     An encoder that is named is its own view, and others that are named with it are further ones;
-    those that are installed (`auto`) are further ones beside what a family is seen in without them.
-    Raises `DataError` for a view or an encoder of inputs of another kind.
+    those that are installed and take no longer than the allowance (`auto`) are further ones beside
+    what a family is seen in without them; `offer`: which those are, where images were read for
+    them. Raises `DataError` for a view or an encoder of inputs of another kind.
     """
     store = family.store
     raw = store.inputs if store.detail is None else store.detail
     kind = kind_of(raw)
-    named = backbone not in (NONE, AUTO)
-    if named and view is not None:
+    is_named = backbone not in (NONE, AUTO)
+    if is_named and view is not None:
         raise DataError("inputs are seen through a backbone or in a view; leave one away")
-    if named and not kind:
+    if is_named and not kind:
         raise DataError(f"no backbone is for {described(raw)}; use --backbone none")
-    encoders = offered(backbone, kind, download=download, marked=has_marks(store.inputs))
-    if named and not encoders:
+    encoders = named(backbone, kind, download=download)
+    if is_named and not encoders:
         raise DataError(f"{family.name} has {kind}, the backbone is for others; use another")
     told: list[str] = []
+    left_out: tuple[str, ...] = ()
     further: list[FittedView] = []
-    if named:
+    if backbone == AUTO:
+        if offer is None or offer.number < len(store):  # images of the file may have been turned
+            offer = affordable(kind, len(store), allowance, raw, marked=has_marks(store.inputs))
+        encoders, left_out = offer.encoders, offer.left_out
+    if is_named:
         family, said = encoded_family(family, encoders[0], tell)
         told, encoders = [said], encoders[1:]
     elif needs_view(store.inputs):
@@ -117,7 +133,7 @@ def seen_as(
         raise DataError(f"{family.name} is seen as it is; leave --view away")
     told += [f"inputs are seen through {described_card(each.card)}, too" for each in encoders]
     further += [view_of_encoder(each) for each in encoders]
-    return with_sights(family, further, tell), tuple(told)
+    return with_sights(family, further, tell), (*told, *left_out)
 
 
 def _views_for_nets(family: ClassFamily) -> list[FittedView]:

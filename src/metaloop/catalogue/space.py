@@ -175,6 +175,7 @@ NET_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
             "dropout": Between(0.05, 0.6, "linear", zero=0.4),
             "residual": Among((False, True)),
             "unit_inputs": Among((False, True)),
+            "damped": Among((0, 64)),
             VIEW: Among((USUAL_VIEW, "unit")),
             **_SHARED,
         },

@@ -87,7 +87,7 @@ def _detail_side(
     num_images: int, load: Load, options: ReadOptions, shape: tuple[int, int, int]
 ) -> int:
     """The side of images for encoders; 0 where there are none, or the others are as good."""
-    side = options.detail
+    side = options.detail_of(num_images)
     if not side or not options.detail_bytes:
         return side
     came = max((_pixels(load, i) for i in sampled(num_images)), default=0)
