@@ -2,6 +2,8 @@
 
     .venv/bin/python benchmarks/backbones.py DATA [--backbone lite0] [--data photos,cifar,omniglot]
         [--episodes 1000] [--cache runs/features] [--json]
+    .venv/bin/python benchmarks/backbones.py DATA --learn photos,cifar,pixels32,pixels64
+        [--seeds 0,1,2] [--budget 180s] [--backbone lite0] [--results runs/benchmark-backbones]
     .venv/bin/python benchmarks/backbones.py --speed
 
 DATA holds `tiny_imagenet_fewshot/`, `cifar10/` and `omniglot/` as their owners publish them.
@@ -15,6 +17,12 @@ that knows it they are *classes seen in pretraining*. `cifar` are the ten classe
 official test images; centred and tuned on Tiny ImageNet, CIFAR-10 is not looked at before. ImageNet
 has its kinds of things, loosely. `omniglot` are 100 upright test characters, black on white.
 
+`--learn` instead: what `learn` on Tiny ImageNet ends with, for every seed, and its lead over the
+tuned logistic regression on the same frozen features, on the same episodes (`cifar`: of CIFAR-10,
+which neither has looked at). `--backbone` is then that of `metaloop learn`. `pixels32` and
+`pixels64` are without one, at that size: what they are compared with is a number of an earlier
+table. Models are kept in RESULTS: what is there is not learned again.
+
 `--speed` instead: images of EfficientNet-Lite0 in a CPU-second, by size of images and of batches,
 by layout in memory and kind of numbers, with the cosine of the features to those in float32.
 """
@@ -27,24 +35,35 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from frozen_heads import centroid, regression, scored
+from leads import lead_over
 from PIL import Image
 from torch import Tensor
 
 from metaloop.catalogue.backbones import open_backbone
+from metaloop.catalogue.candidates import build_learner
+from metaloop.catalogue.families import AS_IT_IS, DataOptions, open_data
+from metaloop.catalogue.offered import NONE
 from metaloop.core.encoder import Encoder
+from metaloop.core.learner import EmbeddingLearner
 from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Candidate
+from metaloop.core.statistics import EpisodeScores
 from metaloop.domains.images.efficientnet import folded
 from metaloop.domains.images.lite0 import packaged_file
+from metaloop.engine.evaluation import FeatureCache, evaluate
+from metaloop.loop import learn
 from metaloop.modelfile.checkpoint import read_weights
-from metaloop.tasks.family import ClassFamily, class_family
-from metaloop.tasks.readers import read
+from metaloop.models.evaluating import open_for
+from metaloop.models.model import Model, load_model
+from metaloop.tasks.family import ClassFamily, TaskFamily, class_family
+from metaloop.tasks.readers import read, read_arrays
 from metaloop.tasks.store import ClassInfo, PublishedPart, Reading, Store
 
 TASKS = {"photos": ((5, 1), (5, 5), (20, 1), (20, 5)), "cifar": ((5, 1), (5, 5), (10, 1), (10, 5)),
@@ -124,7 +143,14 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=1000)
     parser.add_argument("--cache", type=Path, default=Path("runs/features"))
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--learn", default="", help=", ".join(LEARNED))
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--budget", default="180s")
+    parser.add_argument("--results", type=Path, default=Path("runs/benchmark-backbones"))
     asked = parser.parse_args()
+    if asked.learn:
+        learned_table(asked)
+        return
     if asked.speed or asked.data is None:
         speed()
         return
@@ -151,6 +177,141 @@ def main() -> None:
                 for row in rows
             )
             print(f"| {name} | {learner} ({rows[0]['label']}) | {told} |", flush=True)
+
+
+class Learned(NamedTuple):
+    """A row of the table of `--learn`: the tasks, and for each a number of an earlier table."""
+
+    tasks: tuple[tuple[int, int], ...]
+    to_beat: tuple[float, ...]
+    image_size: int = 32
+    backbone: bool = True
+    transfer: bool = False
+
+
+LEARNED = {
+    "photos": Learned(TASKS["photos"], (66.1, 83.3, 43.3, 65.2)),
+    "cifar": Learned(TASKS["cifar"], (45.9, 64.7, 31.5, 49.3), transfer=True),
+    "pixels32": Learned(((5, 1), (5, 5)), (50.7, 66.6), 32, backbone=False),
+    "pixels64": Learned(((5, 1), (5, 5)), (50.7, 66.6), 64, backbone=False),
+}
+
+
+def learned_table(asked: argparse.Namespace) -> None:
+    """Prints a line for each row and kind of task, as soon as all its seeds are there."""
+    print(f"learn, {asked.budget}; {asked.episodes} episodes, inductive; 95 % intervals\n")
+    print("| data | seen through | task | learn, by seed | number to beat | frozen + LR | lead |")
+    print("|---" * 7 + "|", flush=True)
+    for name in asked.learn.split(","):
+        row = LEARNED[name]
+        models = [learned_model(asked, row, int(seed)) for seed in asked.seeds.split(",")]
+        through = " / ".join(dict.fromkeys(model.league for model in models))
+        scored_models = [both_scores(asked, row, model) for model in models]
+        for place, ((ways, shots), number) in enumerate(zip(row.tasks, row.to_beat, strict=True)):
+            pairs = [found[place] for found in scored_models]
+            ours = [one for one, _ in pairs]
+            plain = [other for _, other in pairs if other is not None]
+            values = [100 * one.values.mean() for one in ours]
+            frozen, lead = "", ""
+            if len(plain) == len(ours):
+                found = lead_over(ours, plain)
+                frozen = f"{100 * np.mean([one.values.mean() for one in plain]):.1f}"
+                lead = f"{found['lead']:+.2f} {_shown(found['these'])} new {_shown(found['new'])}"
+            print(
+                f"| {name} | {through} | {ways}w{shots}s | {np.mean(values):.1f} "
+                f"({', '.join(f'{value:.1f}' for value in values)}) | {number:.1f}: "
+                f"{np.mean(values) - number:+.1f} | {frozen} | {lead} |",
+                flush=True,
+            )
+
+
+def learned_model(asked: argparse.Namespace, row: Learned, seed: int) -> Model:
+    """Returns what `learn` ends with on Tiny ImageNet; it is kept."""
+    backbone = asked.backbone if row.backbone else NONE
+    called = f"{backbone}-{row.image_size}-{asked.budget}-{seed}".replace("/", "_")
+    out = asked.results / called
+    if not (out / "model.metaloop").exists():
+        options = DataOptions(image_size=row.image_size, backbone=backbone)
+        for _ in learn(
+            tiny_imagenet(asked.data), out=out, budget=asked.budget, seed=seed, options=options
+        ):
+            pass
+    return load_model(out / "model.metaloop")
+
+
+def both_scores(
+    asked: argparse.Namespace, row: Learned, model: Model
+) -> list[tuple[EpisodeScores, EpisodeScores | None]]:
+    """Returns for each kind of task the scores of a model, and those of logistic regression on the
+    features that it sees, on the same episodes.
+    """
+    where = cifar_reading(asked.data) if row.transfer else tiny_imagenet(asked.data)
+    options = AS_IT_IS if row.transfer else DataOptions(image_size=row.image_size)
+    family = open_for(model, where, options).family
+    cache = None
+    if isinstance(model.learner, EmbeddingLearner):
+        cache = FeatureCache(model.learner, model.meta_params)
+    same = seen_plainly(asked, row, model) if model.backbones else None
+    found: list[tuple[EpisodeScores, EpisodeScores | None]] = []
+    for ways, shots in row.tasks:
+        spec = family.spec(ways, shots, part="test")
+        result, ours = evaluate(
+            model.learner, model.meta_params, family, "test", spec, asked.episodes, cache
+        )
+        theirs = None
+        if same is not None:
+            base, candidate = plain_head(asked.data, model.backbones[0].name, shots)
+            learner = build_learner(candidate, base.input_format, spec.objective)
+            phi = learner.init(spec, torch_stream(0, "benchmark"))
+            of_same = same.spec(ways, shots, part="test")
+            frozen, theirs = evaluate(learner, phi, same, "test", of_same, asked.episodes)
+            if frozen.protocol.list_hash != result.protocol.list_hash:
+                raise SystemExit("the two were scored on other episodes and cannot be compared")
+        found.append((ours, theirs))
+    return found
+
+
+def seen_plainly(asked: argparse.Namespace, row: Learned, model: Model) -> TaskFamily:
+    """Returns what a model is scored on through its backbone alone, as Tiny ImageNet is centred."""
+    base = through_backbone(asked.data, model.backbones[0].name)
+    if not row.transfer:
+        return base
+    return open_data(
+        cifar_reading(asked.data), parts=model.parts, seen=model.seen,
+        input_format=base.input_format, view=base.view,
+    ).family  # fmt: skip
+
+
+@cache
+def through_backbone(data: Path, backbone: str) -> ClassFamily:
+    """Returns Tiny ImageNet seen through a backbone."""
+    family = open_data(tiny_imagenet(data), DataOptions(backbone=backbone)).family
+    assert isinstance(family, ClassFamily)
+    return family
+
+
+@cache
+def plain_head(data: Path, backbone: str, shots: int) -> tuple[ClassFamily, Candidate]:
+    """Returns Tiny ImageNet through a backbone, and logistic regression tuned on its `search`."""
+    family = through_backbone(data, backbone)
+    return family, regression(family, shots, FORMS)
+
+
+def tiny_imagenet(data: Path) -> Path:
+    """Returns its file."""
+    return data / "tiny_imagenet_fewshot" / "tiny_imagenet_fewshot.npz"
+
+
+@cache
+def cifar_reading(data: Path) -> Reading:
+    """Returns CIFAR-10's official test images as data to evaluate on."""
+    found = cifar(data)
+    images = found.images.permute(0, 2, 3, 1).numpy()
+    return read_arrays(images, [found.names[label] for label in found.labels], name="cifar10")
+
+
+def _shown(interval: tuple[float, float] | None) -> str:
+    return "cannot be told" if interval is None else f"[{interval[0]:+.2f}, {interval[1]:+.2f}]"
 
 
 @torch.inference_mode()

@@ -18,6 +18,8 @@ as many at 5-shot, of one model. Arms:
     no-algorithms  (d) the loop without programs, nets, plans and joined nets
     no-data        (e) the loop without generated data
     all-data       (f) the loop with every operator on from the start, and never chosen
+    offered        the loop, offered the backbones that are installed as far as half of the budget
+                   goes (another league): what having been offered one costs where it is no help
 
 A run that is finished is kept in the results folder, with the scores of every episode and of every
 class in it, and not run again; `--summary` needs no more than these (benchmarks/leads.py says how
@@ -49,6 +51,7 @@ from metaloop.catalogue.candidates import (
 )
 from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.catalogue.generators import generator_arms
+from metaloop.catalogue.offered import AUTO
 from metaloop.catalogue.space import random_candidate
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import DivergenceError
@@ -65,6 +68,7 @@ from metaloop.loop.choosing import choose_field
 from metaloop.loop.learning import default_workers
 from metaloop.loop.racing import RACE_SHARE
 from metaloop.models import train_model
+from metaloop.models.evaluating import open_for
 from metaloop.models.model import Model, load_model
 from metaloop.models.training import Trained
 from metaloop.tasks.family import ClassFamily, class_family
@@ -74,6 +78,7 @@ WAYS, SHOTS, EPISODES = 5, (1, 5), 1000
 CHOICE_EPISODES = 600  # of `promotion`, for each number of shots
 FEW = ("omniglot30", "photos20", "intents20")
 ARMS = ("loop", "single", "tuned", "random", "no-algorithms", "no-data", "all-data")
+OFFERED = "offered"  # an arm that runs when it is asked for
 TRIED, TRIED_SHARE = 4, 1 / 12  # hyper-parameters of arm `tuned`, and of the budget for each
 _PUBLISHED: dict[Part, PublishedPart] = {
     "train": "train", "search": "val", "promotion": "val", "test": "test",
@@ -171,6 +176,8 @@ def arm_model(
     out = results / "runs" / f"{reading.name}-{arm}-{seed}"
     if arm == "loop":
         return run(reading, out, budget, seed), {}
+    if arm == OFFERED:
+        return run(reading, out, budget, seed, options=DataOptions(backbone=AUTO)), {}
     if arm == "random":
         return run(reading, out, budget, seed, generates=Generates(chance=True)), {}
     if arm == "no-algorithms":
@@ -352,6 +359,10 @@ def measure(
     reading = FAMILIES[name](data)
     model, facts = arm_model(arm, reading, results, budget, seed, left_out)
     family, _ = class_family(reading)
+    if model.view is not None:
+        seen = open_for(model, reading).family
+        assert isinstance(seen, ClassFamily)
+        family = seen
     arrays = {}
     found = scores_of(model.learner, model.meta_params, family, "test", EPISODES)
     for shots, scores in found.items():
@@ -386,7 +397,7 @@ def main() -> None:
         for seed in map(int, asked.seeds.split(",")):
             for name in names:
                 for arm in arms:
-                    if name in FEW or arm in ("loop", "single", "random"):
+                    if name in FEW or arm in ("loop", "single", "random", OFFERED):
                         measure(
                             arm, name, asked.data, asked.results, asked.budget, seed,
                             asked.leave_out.split(","),

@@ -1,6 +1,7 @@
 """Speech: plain baselines on words and speakers that nobody trained on, clean and in noise.
 
-    .venv/bin/python benchmarks/speech.py DATA [--episodes 1000] [--features mfcc,log_mel,embedding]
+    .venv/bin/python benchmarks/speech.py DATA [--episodes 1000] [--features mfcc,pooled,embedding]
+    .venv/bin/python benchmarks/speech.py DATA --write FOLDER
 
 DATA holds `arabic_speech_commands/` (40 Arabic words, 30 speakers; 8 kHz). Words 0 to 23 of the
 speakers of its part `train` tune, words 30 to 39 of its six speakers of `test` are asked about:
@@ -9,6 +10,12 @@ speakers of its part `train` tune, words 30 to 39 of its six speakers of `test` 
     mixed       support and queries of any of the six speakers
     one voice   the support of an episode is of one speaker, its queries are of the five others
     10 dB, 0 dB mixed, with noise (white to brown, another for each recording) in all of them
+
+`--write` makes files for `metaloop learn` and `evaluate` instead: `arabic.npz` (words 0 to 19 of 18
+speakers to learn from, 20 to 29 of six others to choose on, 30 to 39 of six others to be asked
+about), the same test words in noise (`arabic_10db.npz`, `arabic_0db.npz`), and two sets in another
+language: `english.npz` (30 words, of DATA/speech_commands_sample) and `digits.npz` (300 of
+DATA/free_spoken_digits, 30 a word).
 
 Centroid: the nearest class mean. LR: logistic regression. Views and strengths are the best on
 tasks of the tuning words with as many ways and shots, clean. Two half-widths of 95 % intervals: for
@@ -19,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -30,16 +38,22 @@ from torch import Tensor
 from metaloop.catalogue.candidates import build_learner, plain_candidates
 from metaloop.core.columns import Ragged, Taken
 from metaloop.core.learner import Learner
-from metaloop.core.randomness import numpy_stream, torch_stream
+from metaloop.core.randomness import torch_stream
 from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import EpisodeScores, estimate
 from metaloop.domains.speech import logmel
 from metaloop.domains.speech.augmentation import noisy
-from metaloop.domains.speech.embedding import SpeechEmbedding
+from metaloop.domains.speech.embedding import (
+    WINDOW_FEATURES,
+    WINDOWS,
+    SpeechEmbedding,
+    pooled,
+)
 from metaloop.engine.evaluation import score_episodes
-from metaloop.tasks.episodes import Episodes, Indices
+from metaloop.tasks.episodes import Episodes
 from metaloop.tasks.family import ClassFamily, episode_list
 from metaloop.tasks.readers import read_recordings
+from metaloop.tasks.readers.recordings import RATE, decode_recording
 from metaloop.tasks.store import Store
 
 PROTOCOLS = ((5, 1), (5, 5), (10, 1), (10, 5))
@@ -70,29 +84,71 @@ def arabic(data: Path) -> ClassFamily:
     return ClassFamily("arabic", store, {p: np.array(c, np.int64) for p, c in of.items()})  # type: ignore[misc]
 
 
-def one_voice(store: Store, spec: TaskSpec, classes: np.ndarray, number: int) -> Episodes:
-    """Returns tasks of these classes with the support of one speaker and queries of the others."""
-    assert store.speakers is not None
-    speakers = store.speakers.numpy()
-    support, query = [], []
-    for task in range(number):
-        rng = numpy_stream(0, "one voice", spec.ways, spec.shots, task)
-        words = rng.choice(classes, spec.ways, replace=False)
-        heard = rng.choice(
-            np.unique(speakers[np.concatenate([store.examples_of[w] for w in words])])
+CHOICE_WORDS = 20  # sorted words from here on are to choose on, up to 29, where files are written
+DIGITS_OF_A_SPEAKER = 5  # of each word
+
+
+def write(data: Path, folder: Path) -> None:
+    """Writes what `metaloop` reads: one npz with X, y, rate, speaker and split for each set."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = data / "arabic_speech_commands" / "arabic_speech_commands_8k.npz"
+    with np.load(path, allow_pickle=False) as file:
+        words, speakers = file["label"], file["speaker"]
+        part = file["speaker_split"][speakers]
+        wanted = np.where(
+            words < CHOICE_WORDS, "train", np.where(words < TEST_WORDS, "val", "test")
         )
-        for word in words:
-            rows = store.examples_of[word]
-            own, others = rows[speakers[rows] == heard], rows[speakers[rows] != heard]
-            support.append(rng.permutation(own)[: spec.shots])
-            query.append(rng.permutation(others)[:QUERIES])
+        used = part == wanted
+        sound = file["ulaw_table"][file["audio_ulaw"][used]]
+        names, who = file["keywords"][words[used]], file["speaker_ids"][speakers[used]]
+        rate = file["sample_rate"]
+    split = wanted[used]
+    np.savez(folder / "arabic.npz", X=sound, y=names, rate=rate, speaker=who, split=split)
+    asked = split == "test"
+    kept = read_recordings(sound[asked], names[asked], float(rate), speaker=who[asked]).store
+    for level in (10, 0):
+        column = with_noise(kept, level).inputs
+        assert isinstance(column, Ragged)
+        X = column.values.numpy().reshape(len(kept), -1)
+        y = np.array([kept.classes[target].name for target in kept.targets.tolist()])
+        voices = np.array([voice.name for voice in kept.voices])
+        assert kept.speakers is not None
+        np.savez(
+            folder / f"arabic_{level}db.npz", X=X, y=y, rate=RATE,
+            speaker=voices[kept.speakers.numpy()],
+        )  # fmt: skip
+    _write_files(
+        data / "speech_commands_sample" / "speech_commands_v0.01_sample.zip",
+        folder / "english.npz",
+        lambda name: (name.split("/")[-2], name.split("/")[-1].partition("_")[0]),
+    )
+    _write_files(
+        data / "free_spoken_digits" / "recordings.zip",
+        folder / "digits.npz",
+        lambda name: (name.split("/")[-1].split("_")[0], name.split("_")[-2]),
+        lambda name: int(name.split("_")[-1].partition(".")[0]) < DIGITS_OF_A_SPEAKER,
+    )
 
-    def side(rows: list[np.ndarray], each: int) -> Indices:
-        examples = np.stack(rows).reshape(number, -1)
-        labels = np.tile(np.repeat(np.arange(spec.ways), each), (number, 1))
-        return Indices(examples, labels, np.ones_like(labels, dtype=bool))
 
-    return Episodes(store, side(support, spec.shots), side(query, QUERIES), spec.ways)
+def _write_files(
+    source: Path,
+    target: Path,
+    word_and_speaker: Callable[[str], tuple[str, str]],
+    wanted: Callable[[str], bool] = lambda name: True,
+) -> None:
+    samples, words, speakers = [], [], []
+    with zipfile.ZipFile(source) as files:
+        for name in sorted(files.namelist()):
+            if name.endswith(".wav") and "background" not in name and wanted(name):
+                samples.append(decode_recording(files.read(name)).samples)
+                word, speaker = word_and_speaker(name)
+                words.append(word)
+                speakers.append(speaker)
+    offsets = np.cumsum([0, *map(len, samples)])
+    np.savez(
+        target, samples=np.concatenate(samples), offsets=offsets, y=np.array(words), rate=RATE,
+        speaker=np.array(speakers),
+    )  # fmt: skip
 
 
 def with_noise(store: Store, decibels: float) -> Store:
@@ -107,6 +163,16 @@ def with_noise(store: Store, decibels: float) -> Store:
         heard = noisy(clip, torch.tensor([decibels]), rng)[0] * 32768
         values[start:end] = heard.round().clamp(-32768, 32767).to(torch.int16)
     return replace(store, inputs=Ragged(values, column.ends))
+
+
+def _pooled(encoder: SpeechEmbedding) -> Features:
+    """The mean and the maximum over the windows of the embedding, as it is mostly used."""
+
+    def features(taken: Taken) -> Tensor:
+        windows = encoder.encode(taken)
+        return pooled(windows.view(len(windows), WINDOWS, WINDOW_FEATURES))
+
+    return features
 
 
 def in_features(family: ClassFamily, store: Store, features: Features) -> ClassFamily:
@@ -154,12 +220,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--episodes", type=int, default=1000)
-    parser.add_argument("--features", default="mfcc,log_mel,embedding")
+    parser.add_argument("--write", type=Path)
+    parser.add_argument("--features", default="mfcc,log_mel,pooled,embedding")
     asked = parser.parse_args()
+    if asked.write is not None:
+        write(asked.data, asked.write)
+        return
     known: Mapping[str, Callable[[], Features]] = {
         "mfcc": lambda: logmel.mfcc,
         "log_mel": lambda: lambda taken: logmel.log_mel(taken).flatten(1),
         "embedding": lambda: SpeechEmbedding().encode,
+        "pooled": lambda: _pooled(SpeechEmbedding()),
     }
     family = arabic(asked.data)
     heard = {"clean": family.store}
@@ -178,7 +249,8 @@ def main() -> None:
                 spec = clean.spec(ways, shots, QUERIES, part="test")
                 best, _ = tuned(clean, learner, spec)
                 mixed = episode_list(family, "test", spec, asked.episodes)
-                apart = one_voice(family.store, spec, family.parts["test"], asked.episodes)
+                voices = replace(family, one_voice=True)
+                apart = episode_list(voices, "test", spec, asked.episodes)
                 rows = {"mixed": (mixed, "clean"), "one voice": (apart, "clean")}
                 rows |= {how: (mixed, how) for how in heard if how != "clean"}
                 for row, (episodes, how) in rows.items():

@@ -73,7 +73,7 @@ def test_a_file_of_weights_alone_asks_of_which_net_they_are(tmp_path: Path) -> N
 def test_what_is_installed_is_what_packages_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backbones, "_has", lambda package: True)
     assert installed("images") == ("lite0",)
-    assert installed("texts") == ("minilm", "wordllama")
+    assert installed("texts") == ("minilm", "wordllama", "minilm+wordllama")
     monkeypatch.setattr(backbones, "_has", lambda package: False)
     assert installed("images") == ()
 
@@ -99,14 +99,16 @@ def test_a_backbone_that_is_installed_opens_by_its_name() -> None:
 @pytest.mark.parametrize("entry", BACKBONES.values(), ids=BACKBONES)
 def test_the_command_installs_an_extra_that_brings_the_packages(entry: BackboneEntry) -> None:
     extra = re.fullmatch(
-        r"pip install 'metaloop\[(\w+)\]'(?: && pip install --no-deps ([\w-]+))?", entry.install
+        r"pip install 'metaloop\[([\w,]+)\]'(?: && pip install --no-deps ([\w-]+))?", entry.install
     )
     assert extra
     project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
-    line = re.search(rf"^{extra[1]} = (\[.*?\])", project, re.MULTILINE)
-    assert line
+    extras = extra[1].split(",")
+    lines = [re.search(rf"^{name} = (\[.*?\])", project, re.MULTILINE) for name in extras]
+    brought = "".join(line[1] for line in lines if line)
+    assert all(lines)
     for package in entry.packages:
-        assert f'"{package}>=' in line[1] or package == extra[2]
+        assert f'"{package}>=' in brought or package == extra[2]
         pins = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8")
         assert re.search(rf"^{package}==", pins, re.MULTILINE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from dataclasses import fields, replace
 from typing import Any
 
@@ -105,13 +106,19 @@ def test_what_is_beyond_its_limits_is_refused_before_it_is_built(
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 400
 
 
+def _inputs_of(name: str) -> InputFormat:
+    """Returns inputs that a net takes."""
+    return InputFormat("spectrogram", (1, 20, 33), (0.5,), (0.2,)) if name == "temporal" else IMAGES
+
+
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_the_cost_of_a_net_is_what_its_layers_compute(name: str) -> None:
+    inputs = _inputs_of(name)
     rng = numpy_stream(0, "cost", name)
     options = {option: values.draw(rng) for option, values in NET_SPACE.get(name, {}).items()}
     own = {option: value for option, value in options.items() if option != VIEW}
-    module = NETS[name].constructor(IMAGES.shape, **own)  # to see inputs otherwise is free
-    sizes, operations = [3 * 32 * 32], 0
+    module = NETS[name].constructor(inputs.shape, **own)  # to see inputs otherwise is free
+    sizes, operations = [math.prod(inputs.shape)], 0
 
     def count(layer: torch.nn.Module, _: Any, output: torch.Tensor) -> None:
         nonlocal operations
@@ -124,9 +131,9 @@ def test_the_cost_of_a_net_is_what_its_layers_compute(name: str) -> None:
         if isinstance(layer, (torch.nn.Conv2d, torch.nn.Linear)):
             layer.register_forward_hook(count)
     with torch.no_grad():
-        features = module.eval()(torch.zeros(1, 3, 32, 32))
-    ((_, skeleton),) = skeletons(Choice(name, options), IMAGES)
-    cost = cost_of(skeleton, IMAGES.shape)
+        features = module.eval()(torch.zeros(1, *inputs.shape))
+    ((_, skeleton),) = skeletons(Choice(name, options), inputs)
+    cost = cost_of(skeleton, inputs.shape)
     assert (cost.largest_layer, cost.multiply_adds) == (max(sizes), operations)
     assert cost.features == features.shape[1]
     assert cost.parameters == sum(t.numel() for t in [*module.parameters(), *module.buffers()])
@@ -139,13 +146,13 @@ def test_a_net_of_the_catalogue_is_built_without_being_tried(
 ) -> None:
     members = [{"name": "conv4"}, {"name": "raw", "options": {VIEW: "unit"}}]
     choice = Choice(name, {"members": members} if name == "joined" else {})
-    module = torch.nn.Module
+    module, inputs = torch.nn.Module, _inputs_of(name)
 
     def tried(*arguments: Any) -> None:
         raise AssertionError("a net was called")
 
     with monkeypatch.context() as patched:
         patched.setattr(module, "__call__", tried)
-        net = build_net(choice, IMAGES)
-    features, _ = net(net.init(torch_stream(0, "init")), torch.zeros(2, *IMAGES.shape))
+        net = build_net(choice, inputs)
+    features, _ = net(net.init(torch_stream(0, "init")), torch.zeros(2, *inputs.shape))
     assert features.shape == (2, net.num_features)

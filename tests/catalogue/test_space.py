@@ -48,6 +48,7 @@ def test_the_tables_name_fields_and_options_that_there_are() -> None:
     for name, options in AUGMENTATION_SPACE.items():
         assert set(options) == set(inspect.signature(AUGMENTATIONS[name]).parameters) - {
             "images",
+            "spectrograms",
             "vectors",
             "rng",
         }

@@ -108,7 +108,7 @@ def test_a_long_list_of_texts_is_predicted_as_it_is_read(
     assert [(label, name) for label, _, name in found] == [
         (row["label"], row["input"]) for row in whole
     ]
-    assert len(found) == 12 and "ms each" in lines.error
+    assert len(found) == 12 and "ms each" in lines.err
 
 
 def test_what_is_no_text_is_refused_in_one_line(

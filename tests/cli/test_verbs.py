@@ -34,7 +34,8 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "--classes-at --value-range --columns "
     "--speaker-pattern --allow-seen --strict --seed --json --quiet",
     "predict": "MODEL INPUT... --support --classes-at --value-range --columns "
-    "--skip-unreadable --window --step --top --exclude-seen --explain --seed --json",
+    "--skip-unreadable --window --step --microphone --reject --top --exclude-seen --explain "
+    "--seed --json",
     "fit": "MODEL --support --out --keep-support --classes-at --value-range --columns "
     "--seed --json",
     "report": "RUN --out --seed --json",

@@ -17,11 +17,17 @@ OFF: dict[str, dict[str, Any]] = {
     "affine": {"rotation": 0.0, "scale": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0},
     "photo": {"shift": 0.0, "flip": False, "brightness": 0.0, "contrast": 0.0},
     "jitter": {"strength": 0.0},
+    "sound": dict.fromkeys(("shift", "speed", "voice", "colour", "noise", "bands", "frames"), 0.0),
 }
 
 
 def _images(number: int = 9, channels: int = 3) -> torch.Tensor:
     return torch.rand(number, channels, 12, 10, generator=torch_stream(0, "images"))
+
+
+def _inputs(name: str) -> torch.Tensor:
+    """Returns inputs that an augmentation takes: spectrograms have one channel."""
+    return _images(channels=1 if name == "sound" else 3)
 
 
 def test_every_augmentation_can_be_turned_off() -> None:
@@ -30,7 +36,7 @@ def test_every_augmentation_can_be_turned_off() -> None:
 
 @pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
 def test_strength_zero_changes_nothing_and_the_default_changes_every_image(name: str) -> None:
-    images, augment = _images(), AUGMENTATIONS[name]
+    images, augment = _inputs(name), AUGMENTATIONS[name]
     still = augment(images, torch_stream(0, "a"), **OFF[name])
     torch.testing.assert_close(still, images, atol=1e-5, rtol=1e-5)
     changed = augment(images, torch_stream(0, "a"))
@@ -41,7 +47,7 @@ def test_strength_zero_changes_nothing_and_the_default_changes_every_image(name:
 
 @pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
 def test_one_generator_decides(name: str) -> None:
-    images, augment = _images(), AUGMENTATIONS[name]
+    images, augment = _inputs(name), AUGMENTATIONS[name]
     before = torch.random.get_rng_state(), images.clone()
     first, again, other = (augment(images, torch_stream(seed, "a")) for seed in (0, 0, 1))
     assert torch.equal(first, again)

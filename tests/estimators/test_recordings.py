@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from metaloop.api import load, train
 from metaloop.cli import app
+from metaloop.cli.listening import hear
 from metaloop.core.errors import InputError
 from metaloop.estimators import FewShotClassifier
 
@@ -124,3 +125,29 @@ def test_predict_tells_which_word_is_heard_when_in_a_long_recording(
         assert start <= at + 0.3 < end
         assert end - start < 2.0
     assert "a time such as 1s or 250ms" in str(refused.exception) + refused.output
+
+
+def test_a_word_from_the_microphone_is_told_once_and_at_once(model: Path) -> None:
+    sounds, words = new_words()
+    estimator = load(model)
+    assert isinstance(estimator, FewShotClassifier)
+    estimator.fit(sounds, words)
+    pause = np.zeros(RATE)
+    heard = np.concatenate([pause, tune(51, 0, 7), pause, pause, tune(50, 0, 7), pause])
+    samples = (heard * 32767).astype(np.int16)
+
+    found = list(hear(estimator, np.array_split(samples, len(samples) // 1600), "0.5s", 0.5))
+
+    assert 2 <= len(found) < 12  # of some twenty windows in which there is sound
+    for label, first, last in (("b", 1.0, 2.1), ("a", 3.4, 4.6)):
+        assert any(first < row["end"] < last for row in found if row["label"] == label)
+    assert all(row["end"] - row["start"] == 0.5 for row in found)
+
+
+def test_what_cannot_be_heard_is_refused_in_one_line(model: Path) -> None:
+    for arguments, message in (
+        ([], "name inputs to be told apart, or listen"),
+        (["some.wav", "--microphone"], "name inputs to be told apart, or listen"),
+    ):
+        done = CliRunner().invoke(app, ["predict", str(model), *arguments])
+        assert done.exit_code != 0 and message in f"{done.output}{done.exception}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,11 +16,16 @@ from metaloop.tasks.store import ClassInfo, Store
 PARTS = (12, 6, 6, 8)  # classes of train, search, promotion, test
 
 
-def make_family(channels: int = 1, side: int = 8, size: int = 7, features: int = 0) -> ClassFamily:
-    """Returns 32 classes of noisy patterns: images, or vectors if `features` are asked for."""
+def make_family(
+    channels: int = 1, side: int = 8, size: int = 7, features: int = 0, frames: int = 0
+) -> ClassFamily:
+    """Returns 32 classes of noisy patterns: images, or vectors if `features` are asked for.
+
+    With `frames` they are spectrograms, that is not square.
+    """
     rng = np.random.default_rng(5)
     number = sum(PARTS)
-    shape = (features,) if features else (channels, side, side)
+    shape = (features,) if features else (channels, side, frames or side)
     centres = rng.normal(size=(number, 1, *shape))
     values = centres + 0.4 * rng.normal(size=(number, size, *shape))
     inputs = torch.from_numpy(values.reshape(-1, *shape)).float()
@@ -31,7 +37,11 @@ def make_family(channels: int = 1, side: int = 8, size: int = 7, features: int =
     cuts = np.split(rng.permutation(number), np.cumsum(PARTS)[:-1])
     parts = dict(zip(("train", "search", "promotion", "test"), map(np.sort, cuts), strict=True))
     store = Store(inputs[order], targets[order], classes)
-    return ClassFamily("toy", store, parts)  # type: ignore[arg-type]
+    family = ClassFamily("toy", store, parts)  # type: ignore[arg-type]
+    if frames:
+        spectrograms = replace(family.input_format, kind="spectrogram")
+        return replace(family, given_format=spectrograms)
+    return family
 
 
 def operator_texts(kind: str) -> list[str]:
@@ -45,17 +55,23 @@ def operator_texts(kind: str) -> list[str]:
         "mix": "mix(0.3)",
         "permute_channels": "permute_channels()",
         "permute_features": "permute_features(0.4)",
-        "prior": "prior(strokes, number=9)" if kind == "image" else "prior(gaussian, number=9)",
+        "prior": "prior(gaussian, number=9)" if kind == "vector" else "prior(blobs, number=9)",
+        "reverse": "reverse()",
         "rotate": "rotate(90)",
         "scramble": "scramble(2)",
         "sign": "sign(0.3)",
+        "splice": "splice()",
+        "tempo": "tempo(0.7)",
     }
     return [examples[name] for name, o in OPERATORS.items() if o.inputs in (kind, "any")]
 
 
-CASES = [("image", text) for text in operator_texts("image")] + [
-    ("vector", text) for text in operator_texts("vector")
-]
+KINDS: dict[str, dict[str, int]] = {
+    "image": {"channels": 3},
+    "spectrogram": {"frames": 11},
+    "vector": {"features": 10},
+}
+CASES = [(kind, text) for kind in KINDS for text in operator_texts(kind)]
 
 
 @pytest.fixture
@@ -68,4 +84,4 @@ def new_family() -> Callable[..., ClassFamily]:
 def case(request: pytest.FixtureRequest) -> tuple[ClassFamily, str]:
     """A family and the text of an operator that it can be given: each operator once per input."""
     kind, text = request.param
-    return (make_family(channels=3) if kind == "image" else make_family(features=10)), text
+    return make_family(**KINDS[kind]), text

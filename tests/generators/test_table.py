@@ -25,7 +25,9 @@ def test_the_table_has_every_operator() -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [{"channels": 3}, {}, {"side": 9}, {"features": 10}], ids=lambda s: str(s)
+    "shape",
+    [{"channels": 3}, {}, {"side": 9}, {"features": 10}, {"frames": 11}],
+    ids=lambda s: str(s),
 )
 def test_every_arm_works_and_is_written_canonically(shape: dict[str, int], new_family: New) -> None:
     family = new_family(**shape)

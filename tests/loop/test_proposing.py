@@ -33,6 +33,7 @@ from metaloop.loop.arms import (
     arm_of,
     guess,
 )
+from metaloop.loop.changes import Changes
 from metaloop.loop.choosing import Field, choose_field
 from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposal import Generates, Proposal
@@ -48,7 +49,7 @@ from metaloop.loop.proposing import (
     SHORTEST_SHARE,
     Proposer,
 )
-from metaloop.loop.racing import NUM_ON_ALL_DATA, SURVIVORS
+from metaloop.loop.racing import NUM_ON_ALL_DATA, SURVIVORS, Race
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read_arrays
 
@@ -559,3 +560,30 @@ def test_random_search_trains_whole_candidates_of_the_same_space() -> None:
     assert len(trained) == 10 and not any(proposal.continues for proposal in trained)
     assert len({proposal.candidate.identity for proposal in trained}) == 10
     assert {proposal.parent for proposal in trained} == {None}
+
+
+def test_nets_that_see_for_themselves_have_a_continuation_to_come_near_in() -> None:
+    """Features of others start high: a net of another view is not given up after seconds."""
+    population, rng = Population(0.8), np.random.default_rng(0)
+    vectors, pictures = FAMILIES["vectors"].input_format, FAMILIES["photographs"].input_format
+    formats = {"": vectors, "pictures": pictures, "others": vectors}
+    race = Race((), Changes(population, formats, "classes"), {}, joins=True, on_all_data=False)
+    of_vectors, of_pictures = (FIELDS[k].contenders[0][0] for k in ("vectors", "photographs"))
+
+    def add(number: int, candidate: Candidate, value: float, continued: Node | None = None) -> Node:
+        parent = None if continued is None else continued.number
+        further: dict[str, Any] = {"parent": parent, "continues": True, "rung": 1}
+        further = further if continued else {}
+        line = number if continued is None else continued.line
+        node = Node(number, Proposal("train", (candidate,), **further), line=line)
+        node.heads = [measured(candidate, value, rng)]
+        population.end(node)
+        return node
+
+    add(0, of_vectors, 0.9)
+    fresh = add(1, replace(of_pictures, view="pictures"), 0.75)
+    add(2, replace(of_vectors, view="others"), 0.75)
+    assert {tip.number for tip in race.survivors(population.tips)} == {0, 1}
+    still_far = add(3, fresh.candidate, 0.8, continued=fresh)
+    assert still_far.line == 1
+    assert {tip.number for tip in race.survivors(population.tips)} == {0}

@@ -21,8 +21,13 @@ WIDTHS: dict[str, dict[tuple[int, int], int]] = {
     "resnet10": {(1, 8): 32, (3, 20): 32},
     "resnet12": {(1, 8): 32, (3, 20): 32},
     "strided": {(1, 16): 1024, (1, 28): 2304, (3, 32): 4096},
+    "temporal": {(1, 8): 96, (1, 20): 96},
 }
-SMALL = {"resnet10": {"widths": (4, 8, 16, 32)}, "resnet12": {"widths": (4, 8, 16, 32)}}
+SMALL = {
+    "resnet10": {"widths": (4, 8, 16, 32)},
+    "resnet12": {"widths": (4, 8, 16, 32)},
+    "temporal": {"widths": (8, 8, 16, 16)},
+}
 
 
 def _net(name: str, channels: int, side: int) -> FunctionalNet:

@@ -109,8 +109,8 @@ def test_the_policy_allows_this_style_sheet_alone(large_page: str) -> None:
     (style,) = re.findall(r"<style>(.*?)</style>", large_page, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     assert policy == (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; "
-        "form-action 'none'"
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; media-src data:; "
+        "base-uri 'none'; form-action 'none'"
     )
 
 
@@ -237,6 +237,8 @@ def test_only_pictures_of_fitting_size_are_shown() -> None:
                 ("image/png", b"GIF89a"),
                 ("image/svg+xml", b"<svg onload=alert(1)>"),
                 ("image/png", png + bytes(3_000_000)),
+                ("audio/wav", b"RIFF and samples"),
+                ("audio/wav", png),
             )
         )
     ]
@@ -244,7 +246,9 @@ def test_only_pictures_of_fitting_size_are_shown() -> None:
     assert shown is not None
     (picture,) = Outline(shown).all("img")
     assert picture["alt"] == "a caption"
-    assert "3 artefacts not shown" in shown
+    (sound,) = Outline(shown).all("audio")
+    assert sound["src"] == "data:audio/wav;base64,UklGRiBhbmQgc2FtcGxlcw==" and "controls" in sound
+    assert "4 artefacts not shown" in shown
     many = pictures([kept[0]] * 100)
     assert many is not None and many.count("<img") == 12
     assert pictures([]) is None

@@ -53,14 +53,16 @@ def test_the_figure_is_that_of_the_model_on_the_sealed_examples(
     assert run.model.score(images, names) == pytest.approx(run.test.value)
 
 
-def test_test_was_opened_once_after_all_was_chosen(run: ml.SelectResult) -> None:
+def test_test_was_opened_once_after_all_was_chosen_and_once_for_each_baseline(
+    run: ml.SelectResult,
+) -> None:
     with Archive.open(run.archive, read_only=True) as archive:
         openings = archive.openings()
         trials = archive.trials()
-    assert [(one.part, one.subject) for one in openings] == [
-        ("test", run.content["best"]["candidate"])
-    ]
-    assert max(one.ended or "" for one in trials) <= openings[0].opened
+    plain = [row["candidate"] for row in run.content["leaderboard"] if row["baseline"]]
+    assert [one.subject for one in openings] == [*plain, run.content["best"]["candidate"]]
+    trained = [one for one in trials if one.trial.candidate not in plain]
+    assert max(one.ended or "" for one in trained) <= openings[0].opened
 
 
 def test_a_loaded_model_predicts_files_as_the_run_s_own_does(
@@ -160,6 +162,30 @@ def test_the_page_tells_of_classes_and_examples_and_not_of_episodes(run: ml.Sele
     page = run.report().read_text()
     assert "told 3 classes apart" in page and "12 examples of test" in page
     assert "never seen" not in page and "12 episodes" not in page
+
+
+def test_odd_images_are_read_or_left_out_and_counted(
+    squares: Images, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 16 bits, CMYK, animated, of one pixel; one that is too large to be opened is left out."""
+    images, names = squares(each=5, classes=2)
+    for row, (name, pixels) in enumerate(zip(names, images, strict=True)):
+        folder = Path("odd") / name
+        folder.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(pixels)
+        if row % 5 == 0:
+            image.convert("CMYK").save(folder / f"{row}.jpg")
+        elif row % 5 == 1:
+            image.convert("P").save(folder / f"{row}.gif", save_all=True, append_images=[image])
+        elif row % 5 == 2:
+            image.resize((1, 1)).save(folder / f"{row}.png")
+        else:
+            image.save(folder / f"{row}.png")
+    Image.new("1", (20_000, 20_000)).save(Path("odd") / "class 0" / "huge.png")
+    asked = ["--budget", "4steps", "--workers", "1", "--backbone", "none", "--quiet"]
+    assert command(["select", "odd", *asked]) == 0
+    printed = capsys.readouterr()
+    assert "test: " in printed.out and "unreadable image: class 0/huge.png" in printed.err
 
 
 def test_a_classifier_is_no_learner_of_new_classes(

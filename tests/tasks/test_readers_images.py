@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +99,25 @@ def test_damaged_bytes_are_a_data_error_of_one_line(data: bytes) -> None:
     with pytest.raises(DataError, match="cannot be read") as caught:
         decode_image(data, (1, 8, 8))
     assert "\n" not in str(caught.value)
+
+
+def test_an_image_of_400_million_pixels_is_refused_unread() -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checked = kind + content
+        return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    empty = chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + empty
+    with pytest.raises(DataError, match="more than 179 million pixels; make it smaller"):
+        decode_image(bomb, (3, 8, 8))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "CMYK"])
+def test_an_image_of_one_pixel_is_one_colour(mode: str) -> None:
+    one = Image.new("RGB", (1, 1), (255, 255, 255)).convert(mode)
+    decoded = decode_image(encoded(one, "TIFF"), (3, 96, 96))
+    assert decoded.shape == (3, 96, 96) and decoded.min() == 255
 
 
 def test_missing_file_is_a_data_error(tmp_path: Path) -> None:

@@ -72,6 +72,16 @@ def test_a_file_in_a_cell_is_left_out_and_counted(tmp_path: Path) -> None:
     assert "1,000,000 characters" in reading.left_out[0].reason
 
 
+def test_a_second_text_stands_behind_the_first_and_domains_are_groups(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    rows = [f"{text},{label},also {text},{label}s" for text, label in ROWS]
+    path.write_text("text,label,text_pair,about\n" + "\n".join(rows), encoding="utf-8")
+    reading = read(path, columns={"domain": "about"})
+    assert reading.store.take(_all(reading))[0] == "pay the bill [SEP] also pay the bill"
+    assert "pair 'text_pair'" in reading.notes[0]
+    assert [c.group for c in reading.store.classes] == ["pays", "plays"]
+
+
 def test_emoji_and_letters_from_right_to_left_stay_as_they_are(tmp_path: Path) -> None:
     rows = [(f"🎉 مرحبا {text}", f"تصنيف {label} 🎉") for text, label in ROWS]
     reading = read(_csv(tmp_path, rows))

@@ -10,20 +10,22 @@ from typing import Any
 
 from torch import nn
 
-from metaloop.api.figures import Figures
+from metaloop.api.figures import Figures, OpenTask
 from metaloop.api.learned import LearnResult
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.trained import TrainResult
-from metaloop.catalogue.families import DataOptions, data_name
+from metaloop.catalogue.families import DataOptions, OpenedData, data_name
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import InputError, unknown_name
 from metaloop.core.own import NOTHING_OWN, Own
-from metaloop.core.records import PARTS, Part
+from metaloop.core.records import PARTS, Part, Result
 from metaloop.estimators import FewShotClassifier, FewShotRegressor
 from metaloop.modelfile import file_hash
-from metaloop.models import Model, evaluate_model, load_model, open_for
+from metaloop.models import Model, evaluate_model, evaluate_open, load_model, open_for
 from metaloop.tasks.value_range import ValueRange
+
+SPEAKER = "speaker"  # what support and queries can differ in
 
 Estimator = FewShotClassifier | FewShotRegressor
 Evaluated = str | os.PathLike[str] | LearnResult | TrainResult | Estimator | Model
@@ -53,7 +55,9 @@ def evaluate(
     columns: Mapping[str, str | Sequence[str]] | None = None,
     speaker_pattern: str | None = None,
     allow_seen: bool = False,
+    apart: str | None = None,
     strict: bool = False,
+    open_set: bool = False,
     net: nn.Module | None = None,
     learner: BlackBoxLearner | None = None,
     backbone: Encoder | None = None,
@@ -65,9 +69,10 @@ def evaluate(
     returned, or an estimator, of which the learner is meant, not the task that it was fitted to.
     Classes that it was trained or chosen on are known again and stay in their parts; all others are
     `test`. A look at `test` is recorded in `archive`, by default `archive.sqlite` beside the model
-    file; of a model that was never written, only if `archive` is given. `net`, `learner`,
-    `backbone`: the module, learner or encoder that a file with such of your own needs. Raises
-    `MetaloopError` for all that the caller can mend.
+    file; of a model that was never written, only if `archive` is given. `apart="speaker"`: a task's
+    support is of one speaker, its queries of others. `open_set`: ask about other classes, too, and
+    measure how those are told from the task's (docs/measuring.md). `net`, `learner`, `backbone`: of
+    your own, where the file needs one. Raises `MetaloopError` for all that the caller can mend.
 
     >>> import metaloop as ml
     >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)
@@ -75,7 +80,7 @@ def evaluate(
     >>> figures.metric, figures.episodes, figures.shots
     ('mse', 20, 10)
     """
-    chosen = _part(part)
+    chosen, voices = _part(part), _voices(apart)
     options = DataOptions(
         classes_at=classes_at,
         value_range=value_range,
@@ -88,13 +93,32 @@ def evaluate(
         subject = _subject(model, Own(net, learner, backbone))
         opened = open_for(subject.model, data, options, part=chosen, allow_seen=allow_seen)
         shown.left_out(opened.left_out)
-        result = evaluate_model(
-            subject.model, opened, part=chosen, ways=ways, shots=shots, queries=queries,
-            episodes=episodes, subject=subject.name, archive=archive or subject.archive,
+        result, asked = _measured(
+            subject, opened, open_set, part=chosen, ways=ways, shots=shots, queries=queries,
+            episodes=episodes, archive=archive or subject.archive, apart=voices,
         )  # fmt: skip
     recognised = opened.recognised
     counts = None if recognised is None else dict(recognised.counts)
-    return Figures.of(result, counts, subject.model.backbones)
+    return Figures.of(result, counts, subject.model.backbones, asked, apart)
+
+
+def _voices(apart: str | None) -> bool:
+    """Whether support and queries are to differ in their speakers."""
+    if apart not in (None, SPEAKER):
+        raise unknown_name("what is kept apart", str(apart), (SPEAKER,))
+    return apart is not None
+
+
+def _measured(
+    subject: _Subject, opened: OpenedData, open_set: bool, *, apart: bool, **asked: Any
+) -> tuple[Result, OpenTask | None]:
+    if not open_set:
+        result = evaluate_model(subject.model, opened, subject=subject.name, apart=apart, **asked)
+        return result, None
+    if apart:
+        raise InputError("open tasks are not measured with speakers apart; leave one of them away")
+    found = evaluate_open(subject.model, opened, subject=subject.name, **asked)
+    return found.result, OpenTask(found.others, found.rate, found.outside)
 
 
 def _part(name: str) -> Part:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from metaloop.api.tables import html_table
@@ -22,6 +22,18 @@ from metaloop.report.figures import figure, intervals_text, measures_text, print
 
 
 @dataclass(frozen=True)
+class OpenTask:
+    """What tasks were asked about besides: `others` classes each, at a `rate` of false alarms.
+
+    `outside` is empty, or what of the task lies outside of what thresholds were measured on.
+    """
+
+    others: int
+    rate: float
+    outside: str = ""
+
+
+@dataclass(frozen=True)
 class Figures:
     """The mean of a metric over episodes; accuracies are fractions, not percent.
 
@@ -31,7 +43,8 @@ class Figures:
     the classes that a model has seen, by part, and those `unknown` to it: of `evaluate` only.
     `metrics` are what other metrics say of the same episodes, each with `value` and both intervals:
     `figures.metrics["log_loss"].value`. `backbones` are the encoders that the model sees through,
-    which are its `league`.
+    which are its `league`. `open` says what else was asked about, where it was. `apart`: `speaker`
+    if queries of a task are of other speakers than its support.
 
     Printed they are one line: `94.1 ± 0.4 % (± 1.2 new) (1,000 episodes, 5-way 1-shot, part test,
     inductive: no batch norm)`.
@@ -47,6 +60,8 @@ class Figures:
     recognised: Mapping[str, int] | None = None
     metrics: Mapping[str, Measure] = field(default_factory=dict)
     backbones: tuple[EncoderCard, ...] = ()
+    open: OpenTask | None = None
+    apart: str | None = None
 
     @classmethod
     def of(
@@ -54,12 +69,14 @@ class Figures:
         result: Result,
         recognised: Mapping[str, int] | None = None,
         backbones: tuple[EncoderCard, ...] = (),
+        open: OpenTask | None = None,
+        apart: str | None = None,
     ) -> Figures:
         """Returns the figures of a recorded result."""
         return cls(
             result.metric, result.value, result.ci95, result.ci95_new, result.episodes,
             result.units, result.protocol, recognised,
-            {each.metric: each for each in result.metrics}, backbones,
+            {each.metric: each for each in result.metrics}, backbones, open, apart,
         )  # fmt: skip
 
     @classmethod
@@ -75,9 +92,12 @@ class Figures:
         metrics = {name: Measure(name, **one) for name, one in content.get("metrics", {}).items()}
         recognised = content.get("recognised")
         backbones = tuple(card_from_json(one) for one in content.get("backbones", ()))
+        asked = content.get("open")
         return cls(
-            **values, protocol=protocol, recognised=recognised, metrics=metrics, backbones=backbones
-        )
+            **values, protocol=protocol, recognised=recognised, metrics=metrics,
+            backbones=backbones, open=None if asked is None else OpenTask(**asked),
+            apart=content.get("apart"),
+        )  # fmt: skip
 
     @property
     def ways(self) -> int:
@@ -136,14 +156,18 @@ class Figures:
                     "data_hash": how.data_hash,
                 },
                 "recognised": None if self.recognised is None else dict(self.recognised),
+                "apart": self.apart,
                 "league": self.league,
                 "backbones": [card_json(card) for card in self.backbones],
             }
         )
+        if self.open is not None:
+            values["open"] = asdict(self.open)
         return values
 
     def __str__(self) -> str:
-        return f"{figure(self.result)} ({protocol_text(self.result)})"
+        voices = ", queries of other speakers" if self.apart else ""
+        return f"{figure(self.result)} ({protocol_text(self.result)}{voices})"
 
     def __repr__(self) -> str:
         return f"<Figures {self.metric} {self}>"

@@ -50,7 +50,7 @@ def load(
         file = file / MODEL_NAME
     content = read_model(file)
     if content.kind == "classifier":
-        return TrainedClassifier(classifier_from_file(content), value_range)
+        return TrainedClassifier(classifier_from_file(content, backbone), value_range)
     kind = _ESTIMATORS[objective(content.spec.objective).target_kind]
     return kind.load(file, net, value_range, learner, backbone)
 

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from metaloop.api.tables import html_table
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import ModelFileError
+from metaloop.core.leagues import league_words
 from metaloop.core.strict_json import json_values
 from metaloop.estimators.trained import TrainedClassifier
 from metaloop.report import read_run, write_report
 from metaloop.report.figures import estimate, printable, seconds
 from metaloop.tasks.store import LeftOut
 
-COLUMNS = ("pipeline", "how", "search", "rung", "CPU s", "status")
+COLUMNS = ("pipeline", "league", "how", "search", "rung", "test", "CPU s", "status")
 _ROWS_SHOWN = 12
 
 
@@ -51,6 +53,7 @@ class SelectResult:
     out: Path
     content: Mapping[str, Any]
     left_out: tuple[LeftOut, ...] = ()
+    own: Encoder | None = None  # an encoder of the caller's own that took part
 
     @property
     def status(self) -> str:
@@ -70,7 +73,16 @@ class SelectResult:
     @cached_property
     def model(self) -> TrainedClassifier:
         """The classifier, ready to `predict`; `ModelFileError` if there is none yet."""
-        return TrainedClassifier.load(self.path)
+        return TrainedClassifier.load(self.path, backbone=self.own)
+
+    @property
+    def league(self) -> str | None:
+        """The backbones that the classifier sees images through, `none` if there is none of them.
+
+        None where no classifier was trained.
+        """
+        best = self.content["best"]
+        return None if best is None else str(best["league"])
 
     @property
     def archive(self) -> Path:
@@ -123,15 +135,33 @@ class SelectResult:
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    widths = "-".join(map(str, row["net_options"].get("widths", ())))
     search = row["search"]
-    figure = "-" if search is None else estimate("accuracy", search["value"], search["ci95"])
+    rungs = ("shrunk", "short", "whole")
     cells = (
-        f"{row['learner']} / {row['net']} {widths}, {row['plan']['optimiser']}",
-        row["operator"],
-        figure,
-        "-" if search is None else str(row["rung"] + 1),
+        _named(row),
+        league_words(row["league"]),
+        "baseline" if row["baseline"] else row["operator"],
+        _figure(search),
+        "-" if search is None else rungs[min(row["rung"], 2)],
+        _figure(row["test"]),
         f"{row['cpu_seconds']:,.1f}",
         row["message"] or row["status"],
     )
     return tuple(printable(cell) for cell in cells)
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    """A pipeline in words."""
+    if row["name"]:
+        return str(row["name"])
+    options = row["options"]
+    if "head" in options:
+        mirrored = " of mirrored pairs" if options.get("copies", 1) == 2 else ""
+        second = f" and at {options['second']} pixels" if options.get("second") else ""
+        return f"{row['league']}{second}, {options['head']}{mirrored}"
+    widths = "-".join(map(str, row["net_options"].get("widths", ())))
+    return f"{row['learner']} / {row['net']} {widths}, {row['plan']['optimiser']}"
+
+
+def _figure(found: Mapping[str, Any] | None) -> str:
+    return "-" if found is None else estimate("accuracy", found["value"], found["ci95"])

@@ -12,7 +12,9 @@ from metaloop.api.selected import SelectResult
 from metaloop.api.stopping import Interrupted, Stopper
 from metaloop.api.telling import LearnTeller, tell_reading
 from metaloop.catalogue.families import data_name
+from metaloop.catalogue.offered import AUTO
 from metaloop.core.budget import Budget
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import MetaloopError
 from metaloop.loop import DataRead, Learned, LoopEvent
 from metaloop.selecting import USUAL, SelectSettings
@@ -35,6 +37,8 @@ def select(
     workers: int | None = None,
     strict: bool = False,
     resume: bool = False,
+    backbone: str | Encoder = AUTO,
+    download: bool = False,
     settings: SelectSettings = USUAL,
     stop: Callable[[], bool] = lambda: False,
     progress: bool | None = None,
@@ -42,8 +46,9 @@ def select(
     """Returns the run, once a pipeline was chosen, trained and tested on sealed examples.
 
     Not few-shot: one labelled data set of images, whose classes are all known. The arguments are
-    those of `metaloop select`; `settings` are other numbers to go by, for experiments. `progress`
-    and Ctrl-C are as in `learn`. Raises `MetaloopError` for everything that the caller can mend.
+    those of `metaloop select`; `backbone` may be an encoder of your own, too. `settings` are other
+    numbers to go by, for experiments. `progress` and Ctrl-C are as in `learn`. Raises
+    `MetaloopError` for everything that the caller can mend.
 
     >>> import metaloop as ml
     >>> run = ml.select("my_folder", budget="3m")  # doctest: +SKIP
@@ -58,16 +63,18 @@ def select(
         raise MetaloopError("--resume goes on with a run; name its folder with --out")
     folder = Path(out) if out is not None else fresh_folder(data_name(data))
     was_unused = is_unused(folder)
+    own = backbone if isinstance(backbone, Encoder) else None
     with Stopper() as stopper, Progress(style_of(progress)) as shown:
         shown.status(f"reading {data_name(data)}")
         events = events_of(
             data, out=folder, budget=budget, seed=seed, split_seed=split_seed,
             image_size=image_size, classes_at=classes_at, value_range=value_range,
             archive=archive, workers=workers, strict=strict, resume=resume, settings=settings,
-            stop=lambda: stop() or stopper(),
+            backbone=backbone, download=download, stop=lambda: stop() or stopper(),
+            tell=lambda done, of: shown.status(f"encoded {done:,} of {of:,} examples"),
         )  # fmt: skip
         try:
-            run = _followed(events, shown, stopper, folder)
+            run = _followed(events, shown, stopper, folder, own)
         except MetaloopError:
             if was_unused:
                 discard_unused(folder)
@@ -79,7 +86,11 @@ def select(
 
 
 def _followed(
-    events: Iterator[LoopEvent], shown: Progress, stopper: Stopper, folder: Path
+    events: Iterator[LoopEvent],
+    shown: Progress,
+    stopper: Stopper,
+    folder: Path,
+    own: Encoder | None,
 ) -> SelectResult:
     """Returns the result at the end of the events, which are told on the way."""
     teller = LearnTeller(shown)
@@ -91,7 +102,7 @@ def _followed(
             shown.line(f"{event.name}: {event.kind} {counts} to {' / '.join(event.parts)}")
             tell_reading(event, shown)
         elif isinstance(event, Learned):
-            return SelectResult(folder, event.report, left_out)
+            return SelectResult(folder, event.report, left_out, own)
         else:
             teller.tell(event)
     raise AssertionError("selecting ended without a report")

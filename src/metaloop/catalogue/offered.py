@@ -1,6 +1,19 @@
-"""Which frozen encoders a family is offered: none, those installed, or those that were named."""
+"""Which frozen encoders a family is offered: none, those installed, or those that were named.
+
+What is named is used, however long it takes. What is installed is offered as far as it is
+affordable: the features of all examples are computed before a budget begins, and may take
+`ENCODING_SHARE` of it, by what a first batch takes. An encoder of images is asked for the largest
+side that is affordable, for that is worth more than most of what can be learned after it (LOG.md).
+"""
 
 from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
 
 from metaloop.catalogue.backbones import (
     BACKBONES,
@@ -8,15 +21,49 @@ from metaloop.catalogue.backbones import (
     installed_for_entities,
     open_backbone,
 )
-from metaloop.core.columns import kind_of
+from metaloop.core.columns import Column, Taken, kind_of, length, take
 from metaloop.core.encoder import Encoder
-from metaloop.core.errors import InputError
+from metaloop.core.errors import InputError, MetaloopError
 from metaloop.domains.text.entities import has_marks
 from metaloop.tasks.family import TaskFamily
 
 NONE, AUTO = "none", "auto"
+ENCODING_SHARE = 0.5  # of a budget in seconds: so long may encoding take that comes before it
+MOST_WITHOUT_A_CLOCK = 100_000  # examples, where a budget is in steps: nothing is timed then
+_BATCH = 16  # examples whose encoding is timed
+_SIDES: Mapping[str, Sequence[str]] = MappingProxyType(
+    {"lite0": ("lite0@160", "lite0@128", "lite0")}  # the last is the usual one
+)
 # What is weaker than the one that holds it, on all that was measured (LOG.md): a view less to race.
 _PIECES = {"wordllama": "minilm+wordllama"}
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What `auto` may offer: encoders that take `seconds` together; None: no clock decides.
+
+    `names`: just these instead, as an earlier try of the same run was offered them.
+    """
+
+    seconds: float | None = None
+    names: tuple[str, ...] | None = None
+
+
+NO_CLOCK = Allowance()
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The encoders that so many examples are seen through, too; and what is left out, and why."""
+
+    number: int
+    encoders: tuple[Encoder, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def side(self) -> int:
+        """The side in pixels at which these want images; 0 for none."""
+        return max((encoder.card.size for encoder in self.encoders), default=0)
 
 
 def on_offer(family: TaskFamily) -> list[dict[str, str]]:
@@ -30,7 +77,7 @@ def on_offer(family: TaskFamily) -> list[dict[str, str]]:
     store = classes.store if classes.raw is None else classes.raw
     return [
         {"name": name, "licence": BACKBONES[name].licence, "knows": BACKBONES[name].knows}
-        for name in _usual(kind_of(store.inputs), has_marks(store.inputs))
+        for name in usual_names(kind_of(store.inputs), has_marks(store.inputs))
     ]
 
 
@@ -41,29 +88,126 @@ def name_of_backbone(backbone: str | Encoder) -> str | None:
     return None if backbone == AUTO else backbone
 
 
-def offered(
-    backbone: str | Encoder, takes: str, *, download: bool = False, marked: bool = False
-) -> tuple[Encoder, ...]:
-    """Returns the encoders that `backbone` stands for, for inputs of this kind.
+def named(backbone: str | Encoder, takes: str, *, download: bool = False) -> tuple[Encoder, ...]:
+    """Returns the encoders that `backbone` names, for inputs of this kind: none for `auto`.
 
-    `none`, `auto` (those installed), names with commas between them, or an encoder. `marked`: texts
-    have two marked entities. Raises
-    `UnknownNameError` for a name that nothing has, and `InputError` for no name at all.
+    It is `none`, `auto`, names with commas between them, or an encoder. Raises `UnknownNameError`
+    for a name that nothing has, and `InputError` for no name at all.
     """
     if isinstance(backbone, Encoder):
         return (backbone,) if backbone.card.takes == takes else ()
-    if backbone == NONE:
+    if backbone in (NONE, AUTO):
         return ()
-    if backbone == AUTO:
-        return tuple(open_backbone(name, takes=takes) for name in _usual(takes, marked))
     names = [name.strip() for name in backbone.split(",") if name.strip()]
     if not names:
         raise InputError(f"a backbone is {NONE}, {AUTO}, or names with commas; got {backbone!r}")
     return tuple(open_backbone(name, takes=takes, download=download) for name in names)
 
 
-def _usual(takes: str, marked: bool) -> tuple[str, ...]:
-    """The installed ones for such inputs, without those that only add a view to a larger one."""
+def usual_names(takes: str, marked: bool) -> tuple[str, ...]:
+    """Returns the installed ones for such inputs, without what only adds a view to a better one."""
+    if marked and (for_entities := installed_for_entities()):
+        return for_entities
     names = installed(takes)
-    names = tuple(name for name in names if not (name in _PIECES and _PIECES[name] in names))
-    return names + (installed_for_entities() if marked else ())
+    return tuple(name for name in names if not (name in _PIECES and _PIECES[name] in names))
+
+
+def affordable(
+    takes: str,
+    number: int,
+    allowance: Allowance,
+    column: Column | None = None,
+    *,
+    marked: bool = False,
+) -> Offer:
+    """Returns what `auto` offers so many inputs of this kind: encoders that are installed.
+
+    The first ones are served first. `column` holds inputs to time them with; images are all alike.
+    `marked`: texts have two marked entities.
+    """
+    if allowance.names is not None:
+        return Offer(number, _opened(takes, allowance.names))
+    encoders: list[Encoder] = []
+    left_out: list[str] = []
+    left = allowance.seconds
+    for name in usual_names(takes, marked):
+        try:
+            found, tried = _largest(name, takes, number, left, column)
+        except MetaloopError as error:  # nobody has asked for it: that it is damaged is told
+            left_out.append(f"the backbone '{name}' is left out: {error}")
+            continue
+        if found is not None:
+            encoder, needed = found
+            encoders.append(encoder)
+            left = None if left is None else left - needed
+        if tried:
+            used = "" if found is None else found[0].card.name
+            left_out.append(_said(tried[0], takes, number, allowance.seconds, used))
+    return Offer(number, tuple(encoders), tuple(left_out))
+
+
+def _largest(
+    name: str, takes: str, number: int, seconds: float | None, column: Column | None
+) -> tuple[tuple[Encoder, float] | None, list[tuple[str, float]]]:
+    """The largest size that fits, with the seconds that it needs; and those that do not fit."""
+    tried: list[tuple[str, float]] = []
+    for size in (name,) if seconds is None else _SIDES.get(name, (name,)):
+        encoder = open_backbone(size, takes=takes)
+        needed = 0.0 if seconds is None else number * seconds_each(encoder, column)
+        if number <= MOST_WITHOUT_A_CLOCK if seconds is None else needed <= seconds:
+            return (encoder, needed), tried
+        tried.append((size, needed))
+    return None, tried
+
+
+def seconds_each(encoder: Encoder, column: Column | None = None) -> float:
+    """Returns how long an example takes to encode, by two batches of which the first warms up."""
+    inputs, number = _batch(encoder, column)
+    taken = []
+    for _ in range(2):
+        start = time.perf_counter()
+        encoder.encode(inputs)
+        taken.append(time.perf_counter() - start)
+    return min(taken) / max(1, number)
+
+
+def _batch(encoder: Encoder, column: Column | None) -> tuple[Taken, int]:
+    side = encoder.card.size
+    if column is None or encoder.card.takes == "images":
+        return torch.zeros((_BATCH, 3, side, side), dtype=torch.uint8), _BATCH
+    number = min(_BATCH, length(column))
+    return take(column, torch.linspace(0, max(0, length(column) - 1), number).long()), number
+
+
+def _opened(takes: str, names: Sequence[str]) -> tuple[Encoder, ...]:
+    """Those of these that are still there; who misses one of the others says so."""
+    found = []
+    for name in names:
+        try:
+            found.append(open_backbone(name, takes=takes))
+        except MetaloopError:
+            continue
+    return tuple(found)
+
+
+def _said(
+    first: tuple[str, float], takes: str, number: int, seconds: float | None, used: str
+) -> str:
+    """What is left out, why, what is used instead, and how to have it all the same."""
+    name, needed = first
+    if seconds is None:
+        why = f"a budget in steps has no clock, and {number:,} {takes} may take long"
+    else:
+        why = (
+            f"it would take {_time(needed)} for {number:,} {takes}, and all encoding may take "
+            f"{_time(seconds)}, {ENCODING_SHARE:.0%} of the budget"
+        )
+    instead = f"; {used} is offered instead" if used else ""
+    return f"the backbone '{name}' is left out: {why}{instead} (--backbone {name} has it used)"
+
+
+def _time(seconds: float) -> str:
+    """A duration as people say it: `45 s`, `12 min`, `2.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -14,7 +14,6 @@ from typing import cast
 import numpy as np
 import torch
 
-from metaloop.catalogue.views import ITEMS
 from metaloop.core.columns import Lookup, Texts
 from metaloop.core.errors import DataError
 from metaloop.core.fitted_view import FittedView
@@ -27,7 +26,7 @@ from metaloop.domains.ratings.attributes import (
     with_new_items,
 )
 from metaloop.domains.ratings.items import Ratings, columns_of, cross_fitted
-from metaloop.domains.ratings.known import KnownItems
+from metaloop.domains.ratings.known import KIND, KnownItems
 from metaloop.tasks.groups import GroupFamily
 from metaloop.tasks.readers.tables import Table, read_table
 from metaloop.tasks.store import Store
@@ -74,7 +73,7 @@ def _fitted(family: GroupFamily, items: str | Path | None) -> tuple[GroupFamily,
     columns = columns_of(told.columns)
     full = torch.from_numpy(tables[-1])
     known = KnownItems(names, told.titles, full, torch.from_numpy(rated.astype(np.int64)))
-    view = FittedView(Choice(ITEMS, {"features": len(columns)}), known.to_assets())
+    view = FittedView(Choice(KIND, {"features": len(columns)}), known.to_assets())
     fold = np.full(len(store.classes), len(tables) - 1)
     fold[dealt] = fold_of
     places = torch.from_numpy(fold[users] * (len(names) + 1) + place)

@@ -16,13 +16,23 @@ import numpy as np
 from metaloop.catalogue.candidates import build_learner
 from metaloop.catalogue.features import Tell, encoded
 from metaloop.catalogue.nets import RAW, VIEW
-from metaloop.catalogue.offered import AUTO, NONE, offered
+from metaloop.catalogue.offered import (
+    AUTO,
+    NO_CLOCK,
+    NONE,
+    Allowance,
+    Offer,
+    affordable,
+    named,
+)
 from metaloop.catalogue.views import (
     ENCODER,
     VIEWS,
     cards_of,
     fitted,
     fitting_views,
+    for_nets,
+    kind_of_view,
     needs_view,
     seen,
     view_entry,
@@ -63,6 +73,7 @@ def seen_family(family: ClassFamily, name: str | None = None) -> tuple[ClassFami
         return in_view(
             family, fitted(family, name)
         ), f"{kind_of(family.store.inputs)} are seen as {VIEWS[name].summary}"
+    fitting = tuple(each for each in fitting if not for_nets(each))
     if not fitting:
         raise DataError(f"{family.name}: there is no view for {described(family.store.inputs)}")
     measured = {key: _accuracy(family, fitted(family, key)) for key in fitting}
@@ -82,35 +93,53 @@ def seen_as(
     tell: Tell | None = None,
     *,
     download: bool = False,
+    allowance: Allowance = NO_CLOCK,
+    offer: Offer | None = None,
 ) -> tuple[ClassFamily, tuple[str, ...]]:
     """Returns a family as it was read in the views that it may be seen in, and what to say of them.
 
     An encoder that is named is its own view, and others that are named with it are further ones;
-    those that are installed (`auto`) are further ones beside what a family is seen in without them.
-    Raises `DataError` for a view or an encoder of inputs of another kind.
+    those that are installed and take no longer than the allowance (`auto`) are further ones beside
+    what a family is seen in without them; `offer`: which those are, where images were read for
+    them. Raises `DataError` for a view or an encoder of inputs of another kind.
     """
     store = family.store
     raw = store.inputs if store.detail is None else store.detail
     kind = kind_of(raw)
-    named = backbone not in (NONE, AUTO)
-    if named and view is not None:
+    is_named = backbone not in (NONE, AUTO)
+    if is_named and view is not None:
         raise DataError("inputs are seen through a backbone or in a view; leave one away")
-    if named and not kind:
+    if is_named and not kind:
         raise DataError(f"no backbone is for {described(raw)}; use --backbone none")
-    encoders = offered(backbone, kind, download=download, marked=has_marks(store.inputs))
-    if named and not encoders:
+    encoders = named(backbone, kind, download=download)
+    if is_named and not encoders:
         raise DataError(f"{family.name} has {kind}, the backbone is for others; use another")
     told: list[str] = []
-    if named:
+    left_out: tuple[str, ...] = ()
+    further: list[FittedView] = []
+    if backbone == AUTO:
+        if offer is None or offer.number < len(store):  # images of the file may have been turned
+            offer = affordable(kind, len(store), allowance, raw, marked=has_marks(store.inputs))
+        encoders, left_out = offer.encoders, offer.left_out
+    if is_named:
         family, said = encoded_family(family, encoders[0], tell)
         told, encoders = [said], encoders[1:]
     elif needs_view(store.inputs):
+        further = [] if view else _views_for_nets(family)
         family, said = seen_family(family, view)
         told = [said]
+        told += [f"they are seen as {VIEWS[each.choice.name].summary}, too" for each in further]
     elif view is not None:
         raise DataError(f"{family.name} is seen as it is; leave --view away")
     told += [f"inputs are seen through {described_card(each.card)}, too" for each in encoders]
-    return with_sights(family, [view_of_encoder(each) for each in encoders], tell), tuple(told)
+    further += [view_of_encoder(each) for each in encoders]
+    return with_sights(family, further, tell), (*told, *left_out)
+
+
+def _views_for_nets(family: ClassFamily) -> list[FittedView]:
+    """The views of the table that nets are trained in, whatever nearest means say of them."""
+    fitting = fitting_views(family.store.inputs)
+    return [fitted(family, name) for name in fitting if for_nets(name)]
 
 
 def encoded_family(
@@ -133,7 +162,7 @@ def in_view(family: ClassFamily, view: FittedView, tell: Tell | None = None) -> 
         identity=source.digest if of_encoder else None,
     )
     given = family.given_format
-    if given is None and view.choice.name == ENCODER:
+    if given is None and view.choice.name in (ENCODER, *VIEWS):
         given = _format_of(view, store, family)
     return replace(family, store=store, view=view, raw=source, given_format=given)
 
@@ -202,6 +231,9 @@ def sight_of(family: ClassFamily, view: FittedView, tell: Tell | None = None) ->
 def _format_of(view: FittedView, store: Store, family: ClassFamily) -> InputFormat:
     """The format of what a view sees, measured on `train`; of features it says whose they are."""
     measured = measure_format(store, family.parts["train"])
+    kind = kind_of_view(view)
+    if kind:
+        measured = replace(measured, kind=kind)
     named = view.choice.name == ENCODER
     return replace(measured, encoder=name_of(view)) if named else measured
 

@@ -125,6 +125,15 @@ AUGMENTATION_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
             "cutout": Between(0.1, 0.6, "linear", zero=0.4),
         },
         "jitter": {"strength": Between(0.02, 1.0)},
+        "sound": {
+            "shift": Between(0.02, 0.25, zero=0.1),
+            "speed": Between(0.03, 0.4, zero=0.1),
+            "voice": Between(0.02, 0.25, zero=0.1),
+            "colour": Between(0.03, 0.3, zero=0.1),
+            "noise": Between(0.1, 0.8, "linear", zero=0.3),
+            "bands": Between(0.05, 0.4, zero=0.1),
+            "frames": Between(0.05, 0.4, zero=0.1),
+        },
     }
 )
 
@@ -132,7 +141,8 @@ _SHARED: Mapping[str, Range] = {
     "normalisation": Among(tuple(NORMALISATIONS)),
     "activation": Among(tuple(ACTIVATIONS)),
 }
-_CONVOLUTIONAL: Mapping[str, Range] = {**_SHARED, "pooling": Among(tuple(POOLINGS))}
+_OF_IMAGES = tuple(name for name in POOLINGS if name != "times")  # columns that are places
+_CONVOLUTIONAL: Mapping[str, Range] = {**_SHARED, "pooling": Among(_OF_IMAGES)}
 _RESIDUAL: Mapping[str, Range] = {**_CONVOLUTIONAL, "shrink": Among((1, 2))}
 
 # net -> option -> values. Images of `smallest_side` pixels or more take the nets that have one.
@@ -144,6 +154,11 @@ NET_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
             **_CONVOLUTIONAL,
         },
         "strided": {"widths": Widths(16, 512, 3, 8), **_CONVOLUTIONAL},
+        "temporal": {
+            "widths": Widths(32, 512, 3, 8),
+            **_SHARED,
+            "pooling": Among(tuple(POOLINGS)),
+        },
         "resnet10": {
             "widths": Widths(16, 512, 2, 5),
             "depth": Between(1, 3, "linear", multiple=1),
@@ -160,6 +175,7 @@ NET_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
             "dropout": Between(0.05, 0.6, "linear", zero=0.4),
             "residual": Among((False, True)),
             "unit_inputs": Among((False, True)),
+            "damped": Among((0, 64)),
             VIEW: Among((USUAL_VIEW, "unit")),
             **_SHARED,
         },

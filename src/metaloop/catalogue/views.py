@@ -38,16 +38,16 @@ from metaloop.core.errors import (
     UnknownNameError,
     unknown_name,
 )
-from metaloop.core.fitted_view import AS_IS, BESIDE, FittedView, key_of
+from metaloop.core.fitted_view import AS_IS, BESIDE, Expected, FittedView, as_long, key_of
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
+from metaloop.core.spec import Shape
 from metaloop.domains.ratings import known as known_items
 from metaloop.domains.speech import logmel
 from metaloop.domains.text import tfidf
 from metaloop.guests.gensim import trained as trained_words
 from metaloop.tasks.family import ClassFamily
 
-ITEMS = "items"  # the view of items by what ratings of others say; see `rated.py`
 ENCODER = "encoder"  # the view that is a frozen encoder's features; which one is in its options
 _AT_ONCE = 4096  # examples seen in one go
 _NUMBERS_AT_ONCE = 1 << 21  # of sequences, each of which may be some hundred thousand long
@@ -58,7 +58,6 @@ _FITTING_EXAMPLES = 50_000
 _LARGEST_SIDE = 2048  # pixels of images for encoders
 
 Assets = dict[str, Tensor]
-Expected = dict[str, tuple[tuple[int, ...], torch.dtype]]
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,9 @@ class ViewEntry:
     `fit(training inputs)` gives its assets, `see(assets, inputs, num_features)` tensors
     `[N, num_features]`; `expected` is the shape and kind of numbers of each asset. `features`: how
     many numbers it always makes, None where it makes as many as it is asked for. In `expected` -1
-    is any length. `offered`: whether it is tried where no view is named. `check(assets, features)`
-    raises `ModelFileError` where assets of the right shapes do not fit each other.
+    is any length. `offered`: whether it is tried where no view is named. `kind`: the domain of what
+    it makes; where that is no vector, `shape` is that of one input, of `features` numbers.
+    `check(assets, features)` raises `ModelFileError` where assets of the right shapes do not fit.
     """
 
     summary: str
@@ -79,6 +79,8 @@ class ViewEntry:
     expected: Expected
     features: int | None = None
     offered: bool = True
+    kind: str = "vector"
+    shape: Shape = ()
     check: Callable[[Mapping[str, Tensor], int], None] = lambda assets, features: None
 
     @property
@@ -130,13 +132,24 @@ VIEWS: Mapping[str, ViewEntry] = MappingProxyType(
             {},
             logmel.MFCC_FEATURES,
         ),
-        ITEMS: ViewEntry(
+        "log_mel": ViewEntry(
+            "log-mel spectrograms of one second",
+            "recordings",
+            lambda recordings: {},
+            lambda assets, recordings, num_features: logmel.pictures(recordings),
+            {},
+            logmel.MELS * logmel.FRAMES,
+            kind="spectrogram",
+            shape=(1, logmel.MELS, logmel.FRAMES),
+        ),
+        known_items.KIND: ViewEntry(  # `rated.py` fits it by whole users
             "what training users' ratings, and a file of items, say of an item",
-            "items",
-            lambda items: {},  # fitted by whole users: `rated.py`
+            known_items.KIND,
+            lambda items: {},
             known_items.see,
             known_items.EXPECTED,
             offered=False,
+            kind="item",
             check=known_items.check,
         ),
     }
@@ -213,13 +226,15 @@ def check_view(view: FittedView, input_format: InputFormat) -> Expected:
     if view.choice.name == BESIDE:
         return _check_beside(view, input_format)
     features: Any = view.choice.options.get("features")
-    known = {"features"}
+    known, kind = {"features"}, "vector"
+    shape: Shape = (features,)
     if view.choice.name == ENCODER:
         known, most = {each.name for each in fields(EncoderCard)}, _MOST_OF_ENCODER
         expected: Expected = {}
     elif view.choice.name in VIEWS:
         entry = VIEWS[view.choice.name]
-        most, expected = entry.features or _MOST_FEATURES, _as_long(entry.expected, view.assets)
+        most, kind, shape = entry.features or _MOST_FEATURES, entry.kind, entry.shape or shape
+        expected = as_long(entry.expected, view.assets)
     else:
         raise ModelFileError(
             f"the model sees its inputs as '{view.choice.name}', a view that this metaloop does "
@@ -231,33 +246,12 @@ def check_view(view: FittedView, input_format: InputFormat) -> Expected:
         raise ModelFileError(f"a view has 1 to {most} features, got {features}")
     if view.choice.name == ENCODER:
         _check_encoder(view.choice)
-    if tuple(input_format.shape) != (features,):
+    if tuple(input_format.shape) != shape or input_format.kind != kind:
         raise ModelFileError(
-            f"the model file is damaged: it sees inputs as {features} features, and takes inputs "
-            f"of shape {tuple(input_format.shape)}"
+            f"the model file is damaged: it sees inputs as {kind}s of shape {shape}, and takes "
+            f"{input_format.kind}s of shape {tuple(input_format.shape)}"
         )
     return expected
-
-
-def check_assets(view: FittedView) -> None:
-    """Raises `ModelFileError` unless assets of the right shapes fit each other, too."""
-    for piece in view.pieces:
-        if piece.choice.name in VIEWS:
-            VIEWS[piece.choice.name].check(piece.assets, int(piece.choice.options["features"]))
-
-
-def _as_long(expected: Expected, assets: Mapping[str, Tensor]) -> Expected:
-    """The shapes expected, those of any length as long as they are."""
-    found = {}
-    for name, (shape, dtype) in expected.items():
-        there = tuple(assets[name].shape) if name in assets else ()
-        if len(there) == len(shape):
-            shape = tuple(
-                len_there if size < 0 else size
-                for len_there, size in zip(there, shape, strict=True)
-            )
-        found[name] = (shape, dtype)
-    return found
 
 
 def _check_beside(view: FittedView, input_format: InputFormat) -> Expected:
@@ -312,6 +306,11 @@ def encoder_of(view: FittedView) -> Encoder:
         raise ModelFileError(
             f"the model sees its inputs through '{name}' with the weights {weights}, those here "
             f"are {encoder.card.weights}; install the version that it was made with"
+        )
+    if encoder.card.features != view.choice.options["features"]:
+        raise ModelFileError(
+            f"the model sees its inputs as {view.choice.options['features']} features of '{name}', "
+            f"which makes {encoder.card.features} of them in this metaloop; train it anew"
         )
     return encoder
 
@@ -376,6 +375,18 @@ def fitting_views(column: Column) -> tuple[str, ...]:
     """Returns the names of the table's views that are tried on such a column, in its order."""
     kind = kind_of(column)
     return tuple(name for name, entry in VIEWS.items() if entry.takes == kind and entry.offered)
+
+
+def for_nets(name: str) -> bool:
+    """Whether a view of the table is no rival of a nearest mean, but of a trained net."""
+    return bool(VIEWS[name].shape)
+
+
+def kind_of_view(view: FittedView) -> str:
+    """Returns the domain of what a view makes; "" where inputs are as they are, or several."""
+    if view.choice.name == ENCODER:
+        return "vector"
+    return VIEWS[view.choice.name].kind if view.choice.name in VIEWS else ""
 
 
 def _num_features(num_examples: int) -> int:

@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from metaloop.cli import options
 from metaloop.cli.output import print_json
 from metaloop.core.records import PARTS
+
+if TYPE_CHECKING:
+    from metaloop.api.figures import Figures, OpenTask
+
+_AllowSeen = Annotated[
+    bool,
+    typer.Option(
+        "--allow-seen", help="Score examples though the model was trained on copies of them."
+    ),
+]
+_Apart = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHAT", help="speaker: the support of a task is of one, queries of others."
+    ),
+]
+_Open = Annotated[
+    bool,
+    typer.Option(
+        "--open",
+        help="Ask tasks about other classes, too: how well those are told from the task's.",
+    ),
+]
 
 
 def evaluate(
@@ -36,13 +60,10 @@ def evaluate(
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
     speaker_pattern: options.SpeakerPattern = None,
-    allow_seen: Annotated[
-        bool,
-        typer.Option(
-            "--allow-seen", help="Score examples though the model was trained on copies of them."
-        ),
-    ] = False,
+    allow_seen: _AllowSeen = False,
+    apart: _Apart = None,
     strict: options.Strict = False,
+    open_set: _Open = False,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -53,26 +74,48 @@ def evaluate(
     their parts; all others are test.
     """
     from metaloop.api import evaluate as figures_of
-    from metaloop.core.leagues import backbones_sentence
-    from metaloop.report.figures import intervals_text, measures_text, printable
 
     figures = figures_of(
         model, data, part=part, ways=ways, shots=shots, queries=queries, episodes=episodes,
         archive=archive, classes_at=classes_at, value_range=options.value_range(value_range),
         columns=options.columns(columns), speaker_pattern=speaker_pattern, allow_seen=allow_seen,
-        strict=strict, progress=not quiet,
+        apart=apart, strict=strict, open_set=open_set, progress=not quiet,
     )  # fmt: skip
     if as_json:
         print_json(figures.to_json())
-        return
+    else:
+        _print(figures)
+
+
+def _print(figures: Figures) -> None:
+    from metaloop.core.leagues import backbones_sentence
+    from metaloop.report.figures import intervals_text, measures_text, printable
+
     print(figures)
-    if figures.metrics:
+    if figures.open is not None:
+        print(_asked(figures.open))
+        for each in figures.metrics.values():
+            print(f"  {measures_text(replace(figures.result, metrics=(each,)))}")
+    elif figures.metrics:
         print(measures_text(figures.result))
     print(intervals_text(figures.result))
     if figures.backbones:
         print(printable(backbones_sentence(figures.backbones)))
     if figures.recognised is not None:
         print(_recognised(figures.recognised))
+
+
+def _asked(task: OpenTask) -> str:
+    """Returns in words what tasks were asked about."""
+    said = (
+        f"with queries of {task.others} classes that are not in the task, of which "
+        f"{task.rate:.0%} may be accepted (false alarms):"
+    )
+    return (
+        f"{said[:-1]}; the model's threshold is a guess for {task.outside}:"
+        if task.outside
+        else said
+    )
 
 
 def _recognised(counts: Mapping[str, int]) -> str:

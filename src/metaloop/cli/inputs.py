@@ -20,7 +20,7 @@ from metaloop.catalogue.domains import domain_of
 from metaloop.cli.ratings import items_inputs, ratings_support
 from metaloop.cli.recordings import recording_inputs, recording_support
 from metaloop.cli.tables import table_inputs, table_support
-from metaloop.cli.texts import text_inputs, text_support
+from metaloop.cli.texts import streamed_texts, text_inputs, text_support
 from metaloop.core.errors import DataError
 from metaloop.core.inputs import InputFormat
 from metaloop.estimators import FewShotClassifier, FewShotRegressor, TrainedClassifier
@@ -196,6 +196,7 @@ class _Reader:
     support: Callable[[str, Path, ReadOptions], Support]
     inputs: Callable[[Path, Any], Inputs]
     goes_on: bool = False
+    streamed: Callable[[Sequence[Path], Any], Iterator[tuple[list[str], Any]]] | None = None
 
 
 def _support_of_texts(where: str, path: Path, options: ReadOptions) -> Support:
@@ -217,11 +218,27 @@ _READERS: Mapping[str, _Reader] = {  # by what a model takes
     "items": _Reader(
         _support_of_ratings, lambda path, columns: Inputs(*items_inputs(path, columns))
     ),
-    "texts": _Reader(_support_of_texts, lambda path, columns: Inputs(*text_inputs(path, columns))),
+    "texts": _Reader(
+        _support_of_texts,
+        lambda path, columns: Inputs(*text_inputs(path, columns)),
+        streamed=streamed_texts,
+    ),
     "recordings": _Reader(
         _support_of_recordings, lambda path, _: Inputs(*recording_inputs(path)), goes_on=True
     ),
 }
+
+
+def streamed_inputs(
+    paths: Sequence[Path],
+    model: Model | Classifier,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+) -> Iterator[Inputs] | None:
+    """Returns the inputs some at a time, as they are read; None where a model's are read whole."""
+    reader = _READERS.get(model.takes)
+    if reader is None or reader.streamed is None:
+        return None
+    return (Inputs(names, some) for names, some in reader.streamed(paths, columns))
 
 
 def can_listen(model: Model | Classifier) -> bool:

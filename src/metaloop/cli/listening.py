@@ -1,16 +1,19 @@
-"""Words in long recordings: windows slid over each file, and a line for each word that is heard."""
+"""Words in long recordings and from the microphone: a line for each word that is heard.
+
+Windows are slid over each file, or over what the microphone hears.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from metaloop.cli.recordings import recording_inputs
-from metaloop.core.errors import DataError, MetaloopError
+from metaloop.core.errors import DataError, MetaloopError, MissingExtraError
 from metaloop.domains.speech.windows import merged, windows_of
 from metaloop.tasks.readers.recordings import RATE
 
@@ -30,16 +33,23 @@ def seconds(option: str, text: str) -> float:
 
 
 def listen(
-    estimator: FewShotClassifier, paths: Sequence[Path], window: str, step: str, least: float
+    estimator: FewShotClassifier,
+    paths: Sequence[Path],
+    window: str,
+    step: str,
+    least: float,
+    least_evidence: float | None = None,
 ) -> list[dict[str, Any]]:
     """Returns every word that is heard in the recordings: `input`, `start`, `end`, `label`, ...
 
     Times are in seconds, `confidence` is the best of the windows in which the word is heard, at
-    least `least`. Memory does not grow with a recording. Raises `MetaloopError` for times that
-    cannot be, and for what is no recording, by its name.
+    least `least`. With `least_evidence` windows that have no more are silent, however confident,
+    and of the others each counts. Memory does not grow with a recording. Raises `MetaloopError`
+    for times that cannot be, and for what is no recording, by its name.
     """
     width, every = seconds("window", window), seconds("step", step)
     classes = estimator.classes_.tolist()
+    accepted = least if least_evidence is None else 0.0
     found: list[dict[str, Any]] = []
     for name in (name for path in paths for name in recording_inputs(path)[0]):
         starts, ends, labels, scores = [], [], [], []
@@ -51,6 +61,9 @@ def listen(
                     continue
                 pieces = [(samples[i][: int(some.full[i])], RATE) for i in heard]
                 rows = estimator.predict_proba(pieces)
+                if least_evidence is not None:
+                    known = estimator.score_known(pieces) > least_evidence
+                    heard, rows = heard[known], rows[known]
                 starts += some.starts[heard].tolist()
                 ends += some.ends[heard].tolist()
                 labels += [classes[place] for place in rows.argmax(1).tolist()]
@@ -65,6 +78,55 @@ def listen(
                 "label": each.word,
                 "confidence": each.score,
             }
-            for each in merged(starts, ends, labels, scores, least)
+            for each in merged(starts, ends, labels, scores, accepted)
         ]
     return found
+
+
+def microphone(step: str) -> Iterator[np.ndarray]:
+    """Gives what the microphone hears, int16 `[samples]` at 16 kHz, a `step` at a time, for ever.
+
+    Raises `MissingExtraError` without sounddevice, and `DataError` where there is no microphone.
+    """
+    every = seconds("step", step)
+    try:
+        import sounddevice  # optional extra
+    except (ImportError, OSError) as error:
+        raise MissingExtraError(
+            "--microphone needs PortAudio and sounddevice: pip install 'metaloop[microphone]'"
+        ) from error
+    try:
+        with sounddevice.InputStream(samplerate=RATE, channels=1, dtype="int16") as stream:
+            while True:
+                yield stream.read(max(1, round(every * RATE)))[0][:, 0]
+    except sounddevice.PortAudioError as error:
+        raise DataError(f"the microphone cannot be used: {' '.join(str(error).split())}") from error
+
+
+def hear(
+    estimator: FewShotClassifier, pieces: Iterable[np.ndarray], window: str, least: float
+) -> Iterator[dict[str, Any]]:
+    """Gives a word as soon as it is heard in `pieces`, int16 `[samples]` one after the other.
+
+    A row is `start`, `end` (of the window in which it was first heard, in seconds), `label` and
+    `confidence`, at least `least`. While windows overlap that say the same word, it is told once.
+    Memory does not grow.
+    """
+    length = max(1, round(seconds("window", window) * RATE))
+    classes = estimator.classes_.tolist()
+    held, total = np.empty(0, np.int16), 0
+    told: dict[str, int] = {}  # where the last window that said the word ended
+    for piece in pieces:
+        held = np.concatenate([held, piece])[-length:]
+        total += len(piece)
+        if len(held) < length or np.ptp(held.astype(np.int32)) <= 2 * _SILENT:
+            continue
+        row = estimator.predict_proba([(held, RATE)])[0]
+        score, label = float(row.max()), classes[int(row.argmax())]
+        if score < least:
+            continue
+        is_new = total - length > told.get(label, -1)
+        told[label] = total
+        if is_new:
+            start, end = (total - length) / RATE, total / RATE
+            yield {"start": start, "end": end, "label": label, "confidence": score}

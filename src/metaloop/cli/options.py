@@ -97,7 +97,7 @@ Columns = Annotated[
     typer.Option(
         metavar="ROLE=NAME,...",
         help="Which columns of a table are what, where their names do not say so: label, text, "
-        "group, target, split, ignore; of ratings user, item, rating, time. Such as "
+        "group (or domain), target, split, ignore; of ratings user, item, rating, time. Such as "
         "label=intent,ignore=id.",
     ),
 ]
@@ -121,7 +121,8 @@ View = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="How texts are seen: see 'metaloop list views'. (default: what is best on 'search')",
+        help="How texts or recordings are seen: see 'metaloop list views'. "
+        "(default: what is best on 'search')",
     ),
 ]
 Backbone = Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from metaloop.tasks.readers.options import ReadOptions
     from metaloop.tasks.value_range import ValueRange
 
+_Asked = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="INPUT...", help="Images, recordings, folders, arrays, tables."),
+]
 _SkipUnreadable = Annotated[
     bool,
     typer.Option(
@@ -55,15 +59,30 @@ _Explain = Annotated[
 ]
 _Step = Annotated[str, typer.Option(metavar="TIME", help="How far apart windows are.")]
 _TOLD_FROM = 1000  # texts: of fewer nobody asks how long one took
+_Microphone = Annotated[
+    bool,
+    typer.Option(
+        "--microphone",
+        help="Listen until Ctrl-C, and tell each word when it is heard: start, end, word and "
+        "confidence per line. Needs sounddevice.",
+    ),
+]
+_USUAL_WINDOW = "1s"
+_Reject = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RATE",
+        help="Say '-' for what is none of the classes: a threshold at which so many of other "
+        "things are taken for one, such as 5%.",
+    ),
+]
 _LEAST = 0.5  # confidence of a word in a window
+_NONE = "-"
 
 
 def predict(
     model: options.ModelFile,
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="INPUT...", help="Images, recordings, folders, arrays, tables."),
-    ] = None,
+    inputs: _Asked = None,
     support: Annotated[
         Path | None,
         typer.Option(
@@ -78,6 +97,8 @@ def predict(
     skip_unreadable: _SkipUnreadable = False,
     window: _Window = None,
     step: _Step = "0.1s",
+    microphone: _Microphone = False,
+    reject: _Reject = None,
     top: _Top = None,
     exclude_seen: _ExcludeSeen = True,
     explain: _Explain = False,
@@ -89,34 +110,31 @@ def predict(
     A learner of functions learns one from a support with real targets: value and input per line.
     """
     from metaloop.cli.inputs import model_of, range_of, read_inputs
-    from metaloop.cli.texts import streamed_texts
     from metaloop.estimators import FewShotRegressor
     from metaloop.tasks.readers.options import ReadOptions
 
-    inputs = inputs or []
-    _check_asked(inputs, top, explain)
-    declared = options.value_range(value_range)
-    asked = ReadOptions(
-        classes_at=classes_at, value_range=declared, columns=options.columns(columns)
-    )
-    estimator = _ready(model, support, asked)
-    if top is not None:
-        from metaloop.cli.ratings import best_items, line_of
+    declared, named = options.value_range(value_range), options.columns(columns)
+    asked = ReadOptions(classes_at=classes_at, value_range=declared, columns=named)
+    if top is not None or explain:
+        from metaloop.cli.ratings import best_items, checked_top, line_of
 
-        best = best_items(estimator, model, support, asked.columns, top, exclude_seen, explain)
-        if as_json:
-            print_json({"model": str(model), "predictions": best})
-        else:
-            sys.stdout.writelines(f"{line_of(row)}\n" for row in best)
+        top = checked_top(inputs, top)
+        estimator = _ready(model, support, asked)
+        best = best_items(estimator, model, support, named, top, exclude_seen, explain)
+        _write({"model": str(model), "predictions": best} if as_json else [*map(line_of, best)])
         return
+    _check_inputs(inputs, microphone)
+    estimator = _ready(model, support, asked)
+    if inputs is None:
+        _hear(estimator, model, window or _USUAL_WINDOW, step, as_json or reject is not None)
+        return
+    least = None if reject is None else _threshold(estimator, model, reject)
     if window is not None:
-        _listen(estimator, model, inputs, window, step, as_json)
+        _listen(estimator, model, inputs, window, step, least, as_json)
         return
-    known_model = model_of(estimator)
-    if known_model.takes == "texts" and not as_json and not isinstance(estimator, FewShotRegressor):
-        _stream(estimator, streamed_texts(inputs, asked.columns))
+    if not as_json and _streams(estimator, inputs, named, least):
         return
-    groups = read_inputs(inputs, known_model, asked.columns)
+    groups = read_inputs(inputs, model_of(estimator), asked.columns)
     report: dict[str, Any] = {"model": str(model), "predictions": []}
     if isinstance(estimator, FewShotRegressor):
         report["predictions"] = [row for group in groups for row in _values(estimator, group)]
@@ -125,45 +143,49 @@ def predict(
         report["classes"] = estimator.classes_.tolist()
         known = range_of(estimator, declared)
         for group in groups:
-            report["predictions"] += _labels(estimator, group, known, skip_unreadable)
+            report["predictions"] += _labels(estimator, group, known, skip_unreadable, least)
         lines = [
-            f"{row['label']}\t{row['confidence']:.4f}\t{row['input']}"
+            f"{_shown(row['label'])}\t{row['confidence']:.4f}\t{row['input']}"
             for row in report["predictions"]
         ]
-    if as_json:
-        print_json(report)
+    _write(report if as_json else lines)
+
+
+def _write(told: dict[str, Any] | list[str]) -> None:
+    if isinstance(told, dict):
+        print_json(told)
     else:
-        sys.stdout.writelines(f"{line}\n" for line in lines)
+        sys.stdout.writelines(f"{line}\n" for line in told)
 
 
-def _check_asked(inputs: list[Path], top: int | None, explain: bool) -> None:
-    """Raises `DataError` if there is nothing to predict, or too much."""
-    if top is None and not inputs:
-        raise DataError("nothing to predict: name inputs, or --top N where a model knows items")
-    if top is not None and inputs:
-        raise DataError("--top ranks all items that the model knows; leave the inputs away")
-    if top is not None and top < 1:
-        raise DataError(f"--top is how many items are wanted, at least 1; got {top}")
-    if explain and top is None:
-        raise DataError("--explain is for --top N; leave it away")
+def _streams(
+    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier,
+    inputs: list[Path],
+    columns: Mapping[str, str | Sequence[str]] | None,
+    least: float | None,
+) -> bool:
+    """Writes a line for each input as soon as it is known, where they are read so; else False.
 
+    Of many it says how long one took.
+    """
+    from metaloop.cli.inputs import model_of, streamed_inputs
+    from metaloop.estimators import FewShotRegressor
 
-def _stream(
-    estimator: FewShotClassifier | TrainedClassifier, texts: Iterator[tuple[list[str], Any]]
-) -> None:
-    """Writes a line for each text as soon as it is known; of many, how long one took."""
-    from metaloop.cli.inputs import Inputs
-
+    groups = streamed_inputs(inputs, model_of(estimator), columns)
+    if groups is None or isinstance(estimator, FewShotRegressor):
+        return False
     count, began = 0, time.monotonic()
-    for names, some in texts:
-        for row in _labels(estimator, Inputs(names, some), None, False):
-            sys.stdout.write(f"{row['label']}\t{row['confidence']:.4f}\t{row['input']}\n")
+    for group in groups:
+        for row in _labels(estimator, group, None, False, least):
+            label = _shown(row["label"])
+            sys.stdout.write(f"{label}\t{row['confidence']:.4f}\t{row['input']}\n")
         sys.stdout.flush()
-        count += len(names)
+        count += len(group.names)
     seconds = time.monotonic() - began
     if count >= _TOLD_FROM:
         each = 1000 * seconds / count
         sys.stderr.write(f"{count:,} texts in {seconds:.1f} s, {each:.3f} ms each\n")
+    return True
 
 
 def _listen(
@@ -172,16 +194,13 @@ def _listen(
     inputs: list[Path],
     window: str,
     step: str,
+    least: float | None,
     as_json: bool,
 ) -> None:
     """Prints the words that are heard in long recordings, and when."""
-    from metaloop.cli.inputs import can_listen, model_of
     from metaloop.cli.listening import listen
-    from metaloop.estimators import FewShotClassifier
 
-    if not isinstance(estimator, FewShotClassifier) or not can_listen(model_of(estimator)):
-        raise ModelFileError(f"'{model}' takes no recordings; leave --window away")
-    heard = listen(estimator, inputs, window, step, _LEAST)
+    heard = listen(_hearing(estimator, model, "--window"), inputs, window, step, _LEAST, least)
     if as_json:
         classes = estimator.classes_.tolist()
         print_json({"model": str(model), "classes": classes, "predictions": heard})
@@ -191,28 +210,99 @@ def _listen(
         sys.stdout.write(f"{times}\t{row['label']}\t{row['confidence']:.4f}\t{row['input']}\n")
 
 
+def _check_inputs(inputs: list[Path] | None, microphone: bool) -> None:
+    if microphone == bool(inputs):
+        raise DataError(
+            "name inputs to be told apart, or --top N of a model of ratings, or listen to the "
+            "microphone alone"
+        )
+
+
+def _hear(
+    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier,
+    model: Path,
+    window: str,
+    step: str,
+    as_json: bool,
+) -> None:
+    """Prints the words that the microphone hears, each at once."""
+    from metaloop.cli.listening import hear, microphone
+
+    listener = _hearing(estimator, model, "--microphone")
+    if as_json:
+        raise DataError("--microphone has no end and no threshold: leave --json, --reject away")
+    for row in hear(listener, microphone(step), window, _LEAST):
+        times = f"{row['start']:.2f}\t{row['end']:.2f}"
+        print(f"{times}\t{row['label']}\t{row['confidence']:.4f}", flush=True)
+
+
+def _hearing(
+    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier, model: Path, option: str
+) -> FewShotClassifier:
+    """Returns the estimator if it takes recordings; raises `ModelFileError`."""
+    from metaloop.cli.inputs import can_listen, model_of
+    from metaloop.estimators import FewShotClassifier
+
+    if not isinstance(estimator, FewShotClassifier) or not can_listen(model_of(estimator)):
+        raise ModelFileError(f"'{model}' takes no recordings; leave {option} away")
+    return estimator
+
+
 def _labels(
     estimator: FewShotClassifier | TrainedClassifier,
     group: Inputs,
     value_range: ValueRange | None,
     skip_unreadable: bool,
+    least: float | None,
 ) -> list[dict[str, Any]]:
-    """Returns what `--json` says of inputs that are told apart; `probability` is older."""
+    """Returns what `--json` says of inputs that are told apart; `probability` is older.
+
+    With `least` evidence, those that have no more than it are of none of the classes.
+    """
     classes = estimator.classes_.tolist()
     predictions: list[dict[str, Any]] = []
-    names, probabilities = _predict(estimator, group, value_range, skip_unreadable)
-    for name, row in zip(names, probabilities, strict=True):
-        best = float(row.max())
-        predictions.append(
-            {
-                "input": name,
-                "label": classes[int(row.argmax())],
-                "confidence": best,
-                "probability": best,
-                "probabilities": row.tolist(),
-            }
-        )
+    names, probabilities, evidence = _predict(
+        estimator, group, value_range, skip_unreadable, least is not None
+    )
+    for place, (name, row) in enumerate(zip(names, probabilities, strict=True)):
+        best, label = float(row.max()), classes[int(row.argmax())]
+        prediction = {
+            "input": name,
+            "label": label,
+            "confidence": best,
+            "probability": best,
+            "probabilities": row.tolist(),
+        }
+        if least is not None:
+            known = float(evidence[place]) > least
+            prediction |= {"label": label if known else None, "nearest": label, "known": known}
+            prediction |= {"evidence": float(evidence[place]), "threshold": least}
+        predictions.append(prediction)
     return predictions
+
+
+def _shown(label: Any) -> Any:
+    return _NONE if label is None else label
+
+
+def _threshold(
+    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier, model: Path, asked: str
+) -> float:
+    """Returns the least evidence that is accepted; `ModelFileError` where nothing says so."""
+    from metaloop.core.rejection import parse_rate
+    from metaloop.estimators import FewShotClassifier
+    from metaloop.estimators.classifier import outside_text
+
+    rate = parse_rate(asked)
+    if not isinstance(estimator, FewShotClassifier):
+        raise ModelFileError(
+            f"'{model}' learns no classes from a few examples, so nothing tells how others would "
+            "look to it; leave --reject away"
+        )
+    found = estimator.threshold(rate)
+    if found.outside:
+        warn(outside_text(found))
+    return found.value
 
 
 def _values(estimator: FewShotRegressor, group: Inputs) -> list[dict[str, Any]]:
@@ -265,15 +355,26 @@ def _predict(
     group: Inputs,
     value_range: ValueRange | None,
     skip_unreadable: bool,
-) -> tuple[list[str], Any]:
-    """Returns names and probabilities; files are looked at one by one only if one is damaged."""
+    evidence: bool,
+) -> tuple[list[str], Any, Any]:
+    """Returns names, probabilities, and evidence if it is asked for.
+
+    Files are looked at one by one only if one is damaged.
+    """
     from metaloop.cli.inputs import as_sources, model_of, unreadable
+    from metaloop.estimators import FewShotClassifier
+
+    def told(sources: Any) -> tuple[Any, Any]:
+        probabilities = estimator.predict_proba(sources)
+        if not evidence or not isinstance(estimator, FewShotClassifier):
+            return probabilities, ()
+        return probabilities, estimator.score_known(sources)
 
     if not isinstance(group.X, list):
-        return group.names, estimator.predict_proba(group.X)
+        return group.names, *told(group.X)
     input_format = model_of(estimator).read_format
     try:
-        return group.names, estimator.predict_proba(as_sources(group.X, input_format, value_range))
+        return group.names, *told(as_sources(group.X, input_format, value_range))
     except DataError:
         bad = unreadable(group.X, input_format, value_range)
         if not bad:
@@ -287,4 +388,4 @@ def _predict(
     fine = [place for place in range(len(group.X)) if place not in bad]
     names = [group.names[place] for place in fine]
     sources = as_sources([group.X[place] for place in fine], input_format, value_range)
-    return names, estimator.predict_proba(sources) if fine else []
+    return names, *(told(sources) if fine else ([], []))

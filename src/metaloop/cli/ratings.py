@@ -55,6 +55,17 @@ def takes_items(model: Model | Classifier) -> bool:
     return model.takes == "items"
 
 
+def checked_top(inputs: Sequence[Path] | None, top: int | None) -> int:
+    """Returns how many items are wanted; `DataError` if it is not clear what is to be ranked."""
+    if top is None:
+        raise DataError("--explain is for --top N; leave it away")
+    if inputs:
+        raise DataError("--top ranks all items that the model knows; leave the inputs away")
+    if top < 1:
+        raise DataError(f"--top is how many items are wanted, at least 1; got {top}")
+    return top
+
+
 def best_items(
     estimator: Any, model: Path, support: Path | None, columns: Columns | None,
     top: int, exclude_seen: bool, explain: bool,

@@ -15,6 +15,7 @@ from metaloop.cli.resuming import say_how_to_go_on
 
 if TYPE_CHECKING:
     from metaloop.api import SelectResult
+    from metaloop.core.leagues import EncoderCard
 
 
 def select(
@@ -46,6 +47,8 @@ def select(
         int | None,
         typer.Option(min=1, help="Worker processes, a thread each. (default: one per core)"),
     ] = None,
+    backbone: options.Backbone = "auto",
+    download: options.Download = False,
     strict: options.Strict = False,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -56,36 +59,47 @@ def select(
     from metaloop.api import select as select_from
 
     asked: dict[str, Any] = {"budget": budget, "seed": seed, "split_seed": split_seed}
-    asked |= {"image_size": image_size, "classes_at": classes_at, "archive": archive}
-    asked |= {"workers": workers}
+    more = {"image_size": image_size, "classes_at": classes_at, "workers": workers}
+    asked |= {**more, "archive": archive}
     try:
         run, code = select_from(
             data, out=out, strict=strict, resume=resume, progress=not quiet,
-            value_range=options.value_range(value_range), **asked,
+            value_range=options.value_range(value_range), backbone=backbone,
+            download=download, **asked,
         ), 0  # fmt: skip
     except Interrupted as stop:
         run, code = stop.result, stop.exit_code
     if as_json:
         print_json(run.to_json())
+    elif run.status != "interrupted":
+        _print(run)
     if run.status == "interrupted":
         say("metaloop: interrupted; what was measured is in the archive")
+        asked |= {"backbone": None if backbone == "auto" else backbone}
         say_how_to_go_on("select", data, {"out": run.out, **asked, "value_range": value_range})
-        return code
-    if not as_json:
-        _print(run)
-    return 0
+    return code
 
 
 def _print(run: SelectResult) -> None:
     from metaloop.api.selected import COLUMNS
+    from metaloop.core.leagues import backbones_sentence
 
-    print_table(COLUMNS, run.table, numbers=("search", "rung", "CPU s"))
+    print_table(COLUMNS, run.table, numbers=("search", "test", "CPU s"))
     test, model = run.test, str(run.path)
     assert test is not None
     search = run.content["search"]
     print(f"\ntest: {test}; guessing would have {test.chance:.1%}")
+    print(backbones_sentence(_cards(run)))
     if not test.better_than_chance:
         print("no better than chance")
     print(f"{run.cpu_seconds:,.0f} CPU-seconds, {search['cpu_seconds']:,.0f} of them to choose")
     print(f"\nmodel    {model}\narchive  {run.archive}")
     print(f"\nnext: metaloop predict {shlex.quote(model)} IMAGE...")
+
+
+def _cards(run: SelectResult) -> list[EncoderCard]:
+    """The backbones that the chosen one sees images through."""
+    from metaloop.core.leagues import AND, card_from_json
+
+    names = str(run.league).split(AND)
+    return [card_from_json(card) for card in run.content["backbones"] if card["name"] in names]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from metaloop.core.errors import DataError
-from metaloop.tasks.readers.table_files import text_rows
-from metaloop.tasks.readers.table_roles import find_roles, text_column
+from metaloop.tasks.readers.table_files import text_rows, texts_of
+from metaloop.tasks.readers.table_roles import find_roles, second_text, text_column
 from metaloop.tasks.readers.tables import TABLE_ENDINGS, is_table, read_table
 from metaloop.tasks.store import LeftOut
 
@@ -94,8 +94,9 @@ def text_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[s
     """
     if is_table(path) and path.is_file():
         table = read_table(path)
-        texts = table.columns[text_column(table, columns)]
-        return _named(path, np.arange(len(table))), tuple(str(text) for text in texts)
+        name = text_column(table, columns)
+        texts = texts_of(table, name, second_text(table, [n for n in table.columns if n != name]))
+        return _named(path, np.arange(len(table))), tuple(texts)
     if path.suffix.lower() not in _LINES or not path.is_file():
         what = "" if path.exists() else ", which does not exist"
         raise DataError(

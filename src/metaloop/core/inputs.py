@@ -32,7 +32,8 @@ class InputFormat:
     """Shape, scale and polarity of inputs.
 
     `kind` is the name of a domain: `image` (`shape` = channels, height, width; stored as uint8),
-    `vector` (`[features]`), or one that was added to the table.
+    `spectrogram` (1, bands, frames; uint8), `vector` (`[features]`), or one that was added to the
+    table.
     `mean`, `deviation`: one number per channel or feature, in units of the float input
     (images: 0 to 1). `polarity`: `ink` if images whose border is bright are inverted when read, so
     that what is drawn is high; `as_is` otherwise. `target_mean`, `target_deviation`: one number for

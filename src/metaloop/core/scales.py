@@ -32,10 +32,36 @@ EXPLAINED = Scale("r2", "R²", True, 1.0)
 ROOT_SQUARED_ERROR = Scale("rmse", "rmse", False, 0.0)
 RANKING_GAIN = Scale("ndcg@10", "NDCG@10", True, 1.0)
 
+# Of tasks that are asked about other classes, too (engine/open_scores.py).
+AUROC = Scale("auroc", "AUROC", True, 1.0, share=True)
+RECALL = Scale("recall", "accepted", True, 1.0, share=True)
+RECOGNISED = Scale("recognised", "accepted and right", True, 1.0, share=True)
+FALSE_ALARMS = Scale(
+    "false_alarms", "false alarms at the model's threshold", False, 0.0, share=True
+)
+KEPT = Scale("kept", "accepted at it", True, 1.0, share=True)
+OF_COSINE = tuple(
+    Scale(f"{scale.name}_{name}", f"{words} {scale.words}", True, 1.0, share=True)
+    for scale in (AUROC, RECALL)
+    for name, words in (("cosine", "by the cosine"), ("lead", "lead over the cosine in"))
+)
+
 SCALES = {
     scale.name: scale
     for scale in (
-        *(ACCURACY, LOG_LOSS, CALIBRATION, SQUARED_ERROR, ABSOLUTE_ERROR, EXPLAINED),
-        *(ROOT_SQUARED_ERROR, RANKING_GAIN),
+        ACCURACY,
+        LOG_LOSS,
+        CALIBRATION,
+        SQUARED_ERROR,
+        ABSOLUTE_ERROR,
+        EXPLAINED,
+        AUROC,
+        RECALL,
+        RECOGNISED,
+        FALSE_ALARMS,
+        KEPT,
+        *OF_COSINE,
+        ROOT_SQUARED_ERROR,
+        RANKING_GAIN,
     )
 }

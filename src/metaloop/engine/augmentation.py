@@ -1,7 +1,8 @@
-"""Random changes of training images, one per image, computed on the device in one pass.
+"""Random changes of training inputs, one per input, computed on the device in one pass.
 
 Images are floats `[N, channels, height, width]` in 0 to 1. Each augmentation is a function of the
-images, a generator and its strengths; `AUGMENTATIONS` is the table that plans choose from.
+inputs, a generator and its strengths; `AUGMENTATIONS` is the table that plans choose from. That of
+spectrograms is in `sound_augmentation.py`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch.nn import functional
 from metaloop.core.errors import unknown_name
 from metaloop.core.examples import Batch, EpisodeBatch, Examples
 from metaloop.core.records import Choice
+from metaloop.engine.sound_augmentation import sound
 
 _WARP_GRID = (5, 5)
 _LOG_ASPECT = math.log(4 / 3)  # of a crop, in either direction
@@ -175,6 +177,7 @@ AUGMENTATIONS: dict[str, Callable[..., Tensor]] = {
     "affine": affine,
     "photo": photo,
     "jitter": jitter,
+    "sound": sound,
 }
 
 

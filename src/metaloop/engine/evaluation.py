@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -122,6 +122,19 @@ def score_by_all_metrics(
     return _whole(judge, pieces, episodes.units)
 
 
+@torch.no_grad()
+def learner_outputs(
+    learner: Learner,
+    meta_params: MetaParams,
+    episodes: Episodes,
+    input_format: InputFormat,
+    cache: FeatureCache | None = None,
+) -> Tensor:
+    """Returns the outputs `[T, N, ...]` on the queries of all episodes, as learners give them."""
+    pieces = _output_pieces(learner, meta_params, episodes, input_format, cache)
+    return torch.cat([outputs for _, outputs, _ in pieces])
+
+
 def _scored_pieces(
     learner: Learner,
     meta_params: MetaParams,
@@ -132,24 +145,10 @@ def _scored_pieces(
     scored: Scored,
 ) -> list[Mapping[str, Scores]]:
     """Returns what is said of stacks of tasks, one behind the other."""
-    if isinstance(learner, EmbeddingLearner) and cache is None:
-        cache = FeatureCache(learner, meta_params)
-    if cache is not None:
-        sides = (episodes.support.examples, episodes.query.examples)
-        everything = np.concatenate([side.ravel() for side in sides])
-        cache.prepare(episodes.store, everything, input_format)
-    chunk = _tasks_at_once(episodes, cache.width if cache is not None else 0)
     pieces = []
-    for start in range(0, len(episodes), chunk):
-        piece = episodes[start : start + chunk]
-        if cache is not None:
-            assert isinstance(learner, EmbeddingLearner)
-            features = partial(cache.features, input_format=input_format)
-            outputs, targets = _embedded_outputs(
-                learner, meta_params, features, piece, input_format
-            )
-        else:
-            outputs, targets = _general_outputs(learner, meta_params, piece, input_format)
+    for piece, outputs, targets in _output_pieces(
+        learner, meta_params, episodes, input_format, cache
+    ):
         if bool(outputs.isnan().any()):
             raise DivergenceError(
                 f"{type(learner).__name__} predicted values that are not numbers on "
@@ -158,6 +157,34 @@ def _scored_pieces(
         outputs, targets = input_format.raw_targets(outputs), input_format.raw_targets(targets)
         pieces.append(scored(asked, outputs, targets, piece))
     return pieces
+
+
+def _output_pieces(
+    learner: Learner,
+    meta_params: MetaParams,
+    episodes: Episodes,
+    input_format: InputFormat,
+    cache: FeatureCache | None,
+) -> Iterator[tuple[Episodes, Tensor, Tensor]]:
+    """Yields stacks of tasks with the outputs and targets `[T, N, ...]` of their queries."""
+    if isinstance(learner, EmbeddingLearner) and cache is None:
+        cache = FeatureCache(learner, meta_params)
+    if cache is not None:
+        sides = (episodes.support.examples, episodes.query.examples)
+        everything = np.concatenate([side.ravel() for side in sides])
+        cache.prepare(episodes.store, everything, input_format)
+    chunk = _tasks_at_once(episodes, cache.width if cache is not None else 0)
+    for start in range(0, len(episodes), chunk):
+        piece = episodes[start : start + chunk]
+        if cache is not None:
+            assert isinstance(learner, EmbeddingLearner)
+            features = partial(cache.features, input_format=input_format)
+            yield (
+                piece,
+                *_embedded_outputs(learner, meta_params, features, piece, input_format),
+            )
+        else:
+            yield (piece, *_general_outputs(learner, meta_params, piece, input_format))
 
 
 def _whole(

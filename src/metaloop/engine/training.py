@@ -33,6 +33,7 @@ from metaloop.core.randomness import numpy_stream, seeded_modules, torch_stream
 from metaloop.core.records import CurvePoint, Plan, TrialStatus
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.batches import BatchSource
+from metaloop.engine.damping import damped
 from metaloop.engine.evaluation import FeatureCache, evaluate
 from metaloop.engine.events import Checkpointed, Evaluated, Event, Finished, Progressed
 from metaloop.engine.memory import keep_large_blocks
@@ -312,11 +313,10 @@ class _Run:
         meta_params = dict(self.average) if self.num_averaged else dict(self.leaves)
         meta_params = {name: tensor.detach().clone() for name, tensor in meta_params.items()}
         learner, family = self.learner, self.family.as_classes
-        if (
-            isinstance(learner, AfterTraining)
-            and isinstance(learner, EmbeddingLearner)
-            and family is not None
-        ):
+        if not isinstance(learner, EmbeddingLearner) or family is None:
+            return meta_params
+        meta_params = damped(learner, meta_params, family)
+        if isinstance(learner, AfterTraining):
             meta_params = learner.finish(meta_params, mean_feature(learner, meta_params, family))
         return meta_params
 

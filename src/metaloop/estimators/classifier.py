@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from metaloop.core.errors import InputError
 from metaloop.core.objective import probabilities
+from metaloop.core.rejection import Threshold
 from metaloop.estimators.base import FewShotEstimator, check_lengths
 from metaloop.estimators.baseline import baseline_model
 from metaloop.estimators.labels import check_same_kind, distinct, input_errors, read_labels
@@ -77,11 +79,45 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
                 raise InputError(f"label {unexpected[0]!r} of y is not among `classes`")
         return self._learned(lambda new: new._learn(X, labels, new._task_to_extend()), adding=True)
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Returns the most probable class of every example `[n]`."""
+    def predict(self, X: Any, reject: float | None = None, reject_label: Any = None) -> np.ndarray:
+        """Returns the most probable class of every example `[n]`.
+
+        With `reject`, a share of false alarms such as 0.05, examples that look like none of the
+        classes have `reject_label` instead, and the labels are an array of objects. Warns where
+        the task is outside of what thresholds were measured on. Raises `ModelFileError` where the
+        model has none.
+        """
         fitted = self._snapshot()
         best = fitted._outputs(X).argmax(dim=1).numpy()
-        return np.asarray(fitted.classes_[best])
+        labels = np.asarray(fitted.classes_[best])
+        if reject is None:
+            return labels
+        threshold = fitted.threshold(reject)
+        if threshold.outside:
+            warnings.warn(outside_text(threshold), stacklevel=2)
+        chosen = labels.astype(object)
+        chosen[fitted.score_known(X) <= threshold.value] = reject_label
+        return chosen
+
+    def score_known(self, X: Any) -> np.ndarray:
+        """Returns how much every example `[n]` looks like one of the classes: the evidence.
+
+        A logarithm of how much more likely it is as a further example of the most likely class
+        than as one of a class that was never shown; of learners that adapt their net to a task,
+        the largest output. `predict` compares it with `threshold`. Raises `ModelFileError` for
+        models without thresholds.
+        """
+        fitted = self._snapshot()
+        read = fitted._read(X, fitted._model_to_adapt(fitted.task_), fitted.task_)
+        return np.asarray(fitted.task_.evidence(read).numpy())
+
+    def threshold(self, reject: float) -> Threshold:
+        """Returns the evidence above which an example is taken for one of the classes.
+
+        `reject` is the share of examples of other classes that are above it, measured on classes
+        that the model was not trained on.
+        """
+        return self._snapshot().task_.threshold(reject)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Returns probabilities `[n, classes]`, columns in the order of `classes_`."""
@@ -135,6 +171,14 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
                     f"labels of such a kind (bytes: decode them)"
                 )
         return tuple(labels)
+
+
+def outside_text(threshold: Threshold) -> str:
+    """Returns in words that a threshold is a guess."""
+    return (
+        f"the threshold is a guess for {threshold.outside}; more or fewer false alarms than asked "
+        "for are likely"
+    )
 
 
 def _label_array(labels: tuple[Label, ...]) -> np.ndarray:

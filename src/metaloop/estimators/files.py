@@ -17,16 +17,24 @@ from metaloop.core.errors import InputError, MetaloopError, ModelFileError
 from metaloop.core.examples import Examples
 from metaloop.core.learner import EmbeddingLearner, KeepsSupport
 from metaloop.core.own import NOTHING_OWN, Own
-from metaloop.estimators.task import AdaptedTask, Support, adapt_to, in_settled_layout
+from metaloop.estimators.task import AdaptedTask, Shown, Support, adapt_to, in_settled_layout
 from metaloop.modelfile import ModelFile, flatten_tensors, unflatten_tensors
 from metaloop.modelfile.model import Label
-from metaloop.models.checking import check_finite, check_tensors, shapes_of, with_one_step
+from metaloop.models.checking import (
+    Shapes,
+    check_finite,
+    check_tensors,
+    shapes_of,
+    with_one_step,
+)
 from metaloop.models.model import Model, model_from_file
 from metaloop.nets.head import HeadedNet
 from metaloop.programs.learner import ProgramLearner
 
 _OWN = "estimator"
 _RANGE, _SCALE = f"{_OWN}/value_range", f"{_OWN}/target_scale"
+_COUNTS, _MEANS = f"{_OWN}/counts", f"{_OWN}/means"
+_OWN_NAMES = (_RANGE, _SCALE, _COUNTS, _MEANS)
 _NOT_ADAPTED = ("rate.", "program.")  # meta-parameters of gradient learners beside the net
 _SMALL_STATE = 1 << 22  # numbers that a check may use, whatever a file holds
 
@@ -46,6 +54,10 @@ def adapted_file(task: AdaptedTask, classes: tuple[Label, ...]) -> ModelFile:
         state = {**(state or {}), _RANGE: torch.tensor(task.value_range, dtype=torch.float64)}
     if task.target_scale is not None:
         state = {**(state or {}), _SCALE: task.target_scale}
+    if task.shown is not None:
+        state = {**(state or {}), _COUNTS: task.shown.counts}
+        if task.shown.means is not None:
+            state[_MEANS] = task.shown.means
     kept = task.support
     return replace(
         task.model.to_file(),
@@ -64,7 +76,7 @@ def task_from_file(content: ModelFile, own: Own = NOTHING_OWN) -> AdaptedTask:
         raise ModelFileError("the model file is damaged: its classes do not fit its objective")
     try:
         learned = dict(content.state or {})
-        kept = {name: learned.pop(name) for name in (_RANGE, _SCALE) if name in learned}
+        kept = {name: learned.pop(name) for name in _OWN_NAMES if name in learned}
         value_range = _pair(kept[_RANGE]) if _RANGE in kept else None
         if _SCALE in kept:
             _check_scale(kept[_SCALE], model)
@@ -83,6 +95,7 @@ def task_from_file(content: ModelFile, own: Own = NOTHING_OWN) -> AdaptedTask:
             task = AdaptedTask(
                 model, unflatten_tensors(state), num_classes, value_range, kept.get(_SCALE), support
             )
+        task = replace(task, shown=_shown(kept, model, num_classes))
         _check(task)
     except MetaloopError:
         raise
@@ -118,6 +131,22 @@ def _pair(tensor: Tensor) -> tuple[float, float]:
     if low >= high:
         raise ValueError(f"its pixels have values from {low} to {high}")
     return low, high
+
+
+def _shown(kept: Mapping[str, Tensor], model: Model, num_classes: int) -> Shown | None:
+    """Returns what evidence needs of the support, where the model has thresholds."""
+    tensors = {name: kept[name] for name in (_COUNTS, _MEANS) if name in kept}
+    if model.rejection is None or not num_classes:
+        check_tensors("state", tensors, {})
+        return None
+    expected: Shapes = {_COUNTS: ((num_classes,), torch.float32)}
+    likeness = model.rejection.likeness
+    if likeness is not None:
+        expected[_MEANS] = ((num_classes, len(likeness.between)), torch.float32)
+    check_tensors("state", tensors, expected)
+    if bool((tensors[_COUNTS] < 0).any()):
+        raise ValueError("its classes have fewer than no examples")
+    return Shown(tensors[_COUNTS], tensors.get(_MEANS))
 
 
 def _check_scale(tensor: Tensor, model: Model) -> None:

@@ -45,11 +45,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reading:
-    """One kind of inputs: `read(estimator, X, asked)` returns them, raw, and notes on the estimator
-    what scikit-learn's users find there (`n_features_in_`, `value_range_`).
+    """One kind of inputs: how it is read, and what scikit-learn is told of it.
 
-    `tag(tags)` sets scikit-learn's input tags. `counted`: an input is so many numbers.
-    `ranged`: what is black and white has to be known, for inputs are pixels.
+    `read(estimator, X, asked)` returns them, raw, and notes on the estimator what scikit-learn's
+    users find there (`n_features_in_`, `value_range_`). `tag(tags)` sets the input tags.
+    `counted`: an input is so many numbers. `ranged`: what is black and white has to be known, for
+    inputs are pixels.
     """
 
     read: Callable[[Any, Any, Asked], RawInputs]

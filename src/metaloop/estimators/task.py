@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from metaloop.core.errors import DivergenceError
+from metaloop.core.errors import DivergenceError, ModelFileError
 from metaloop.core.examples import Examples
 from metaloop.core.forking import check_device
 from metaloop.core.learner import EmbeddingLearner, TaskState
+from metaloop.core.likeness import means_of
+from metaloop.core.rejection import Threshold
+from metaloop.engine.open_set import Eyes
 from metaloop.estimators.baseline import is_baseline, standardisation
 from metaloop.estimators.images import Pictures
 from metaloop.estimators.items import ItemRows
@@ -21,6 +24,7 @@ from metaloop.estimators.recordings import RecordingRows
 from metaloop.estimators.sparse import SparseRows
 from metaloop.estimators.texts import TextRows
 from metaloop.models import Model
+from metaloop.models.rejecting import OLDER, eyes_of
 from metaloop.nets.functional import with_memory_format
 from metaloop.tasks.value_range import ValueRange
 
@@ -40,12 +44,24 @@ class Support:
 
 
 @dataclass(frozen=True, eq=False)
+class Shown:
+    """What evidence needs of a support: examples of each class `[C]`, and their means `[C, K]`.
+
+    `means` are of what the model's likeness sees; None where evidence is the outputs'.
+    """
+
+    counts: Tensor
+    means: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class AdaptedTask:
     """What was learned from a support, and how inputs and outputs of the task are scaled.
 
     `value_range` is what is black and white in images that come as arrays.
     `target_scale [2, targets]` is the mean and deviation of real targets that a baseline was
-    fitted on. `support` is kept where more examples may be added.
+    fitted on. `support` is kept where more examples may be added. `shown` is what evidence needs
+    of it, where the model has thresholds of evidence.
     """
 
     model: Model
@@ -54,6 +70,7 @@ class AdaptedTask:
     value_range: ValueRange | None = None
     target_scale: Tensor | None = None
     support: Support | None = None
+    shown: Shown | None = None
 
     @torch.no_grad()
     def outputs(self, inputs: RawInputs) -> Tensor:
@@ -81,6 +98,42 @@ class AdaptedTask:
             outputs = outputs * self.target_scale[1] + self.target_scale[0]
         return outputs
 
+    @torch.no_grad()
+    def evidence(self, inputs: RawInputs) -> Tensor:
+        """Returns how much each input `[N]` looks like one of the task's classes, float64.
+
+        Raises `ModelFileError` where the model has no thresholds, which come with it.
+        """
+        rejection = self.model.rejection
+        if rejection is None or self.shown is None:
+            raise self._without_thresholds()
+        if self.shown.means is None or rejection.likeness is None:
+            return self.outputs(inputs).amax(1)
+        eyes, likeness = eyes_of(self.model), rejection.likeness.to(self.model.device)
+        assert eyes is not None
+        means, counts = (t.to(self.model.device) for t in (self.shown.means, self.shown.counts))
+        batches = [
+            likeness.evidence(means, counts, likeness.seen(_features(self.model, eyes, batch)))
+            for batch in (inputs[start : start + _BATCH] for start in range(0, len(inputs), _BATCH))
+        ]
+        return torch.cat(batches).double().cpu()
+
+    def _without_thresholds(self) -> ModelFileError:
+        if is_baseline(self.model):
+            return ModelFileError(
+                "without a model nothing is known of other classes than the task's, so none can be "
+                "rejected; give the estimator a model"
+            )
+        return ModelFileError(f"the model {OLDER}; run learn or train again")
+
+    def threshold(self, rate: float) -> Threshold:
+        """Returns the least evidence that is accepted at this share of false alarms."""
+        if self.model.rejection is None or self.shown is None:
+            raise self._without_thresholds()
+        counts = self.shown.counts
+        shots = float(counts.clamp(min=1).log().mean().exp())  # of uneven classes, between them
+        return self.model.rejection.threshold(rate, max(len(counts), 1), round(shots, 2))
+
 
 def adapt_to(
     model: Model,
@@ -99,7 +152,33 @@ def adapt_to(
         {} if num_classes == 1 else _settled(_learn(model, support.inputs, targets, num_classes))
     )
     kept = support if keep_support else None
-    return AdaptedTask(model, state, num_classes, value_range, scale, kept)
+    shown = _shown(model, support, num_classes)
+    return AdaptedTask(model, state, num_classes, value_range, scale, kept, shown)
+
+
+@torch.no_grad()
+def _shown(model: Model, support: Support, num_classes: int) -> Shown | None:
+    """Returns what evidence needs of a support; None for models without thresholds."""
+    if model.rejection is None or not num_classes:
+        return None
+    counts = torch.bincount(support.targets, minlength=num_classes).float()
+    likeness, eyes = model.rejection.likeness, eyes_of(model)
+    if likeness is None or eyes is None:
+        return Shown(counts)
+    seen = torch.cat(
+        [
+            likeness.seen(_features(model, eyes, batch).cpu())
+            for batch in torch.split(support.inputs, _BATCH)
+        ]
+    )
+    mask = torch.ones(len(seen), dtype=torch.bool)
+    return Shown(counts, means_of(Examples(seen, support.targets, mask, num_classes))[0])
+
+
+def _features(model: Model, eyes: Eyes, batch: Tensor) -> Tensor:
+    check_device(model.device)
+    ready = model.input_format.to_float(batch.to(model.device))
+    return eyes.learner.embed(eyes.meta_params, ready)
 
 
 def _learn(model: Model, inputs: Tensor, targets: Tensor, num_classes: int) -> TaskState:

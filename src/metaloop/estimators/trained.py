@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import InputError
 from metaloop.estimators.images import read_pictures
 from metaloop.modelfile import read_model
@@ -33,10 +34,16 @@ class TrainedClassifier:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], value_range: ValueRange | None = None
+        cls,
+        path: str | os.PathLike[str],
+        value_range: ValueRange | None = None,
+        backbone: Encoder | None = None,
     ) -> TrainedClassifier:
-        """Returns the classifier in a model file; `ModelFileError` if it is damaged or none."""
-        return cls(classifier_from_file(read_model(path)), value_range)
+        """Returns the classifier in a model file; `ModelFileError` if it is damaged or none.
+
+        `backbone`: the encoder that it sees images through, where that is your own.
+        """
+        return cls(classifier_from_file(read_model(path), backbone), value_range)
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Writes the model file; raises `OutputError` if it cannot be written."""
@@ -44,7 +51,7 @@ class TrainedClassifier:
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Returns probabilities `[n, classes]`, in the order of `classes_`."""
-        pictures = read_pictures(X, self.model.input_format, None, self.value_range)
+        pictures = read_pictures(X, self.model.read_format, None, self.value_range)
         found = [
             self.model.log_probabilities(pictures[start : start + _AT_ONCE]).exp().numpy()
             for start in range(0, len(pictures), _AT_ONCE)

@@ -31,12 +31,12 @@ def mix(classes: Classes, rng: np.random.Generator, share: float) -> Classes:
 
     Raises `DataError` if there is no other class.
     """
-    partners, partner_examples = _paired(classes, rng, "mix")
+    partners, partner_examples = paired(classes, rng, "mix")
 
     def mixed(own: Tensor, other: Tensor, _: np.ndarray) -> Tensor:
         return torch.lerp(own.float(), other.float(), share)
 
-    inputs = _combined(classes, partner_examples, mixed)
+    inputs = combined(classes, partner_examples, mixed)
     labels = [f"mix({share}, {classes.infos[partner].name})" for partner in partners]
     return replace(classes, inputs=inputs, infos=derived(classes.infos, labels))
 
@@ -46,19 +46,19 @@ def cutmix(classes: Classes, rng: np.random.Generator, share: float) -> Classes:
 
     Raises `DataError` if there is no other class.
     """
-    partners, partner_examples = _paired(classes, rng, "cutmix")
+    partners, partner_examples = paired(classes, rng, "cutmix")
     masks = _rectangles(classes, rng, share)
 
     def pasted(own: Tensor, other: Tensor, labels: np.ndarray) -> Tensor:
         mask = masks[torch.from_numpy(labels).to(masks.device)]
         return torch.where(mask[:, None], other, own)
 
-    inputs = _combined(classes, partner_examples, pasted)
+    inputs = combined(classes, partner_examples, pasted)
     labels = [f"cutmix({share}, {classes.infos[partner].name})" for partner in partners]
     return replace(classes, inputs=inputs, infos=derived(classes.infos, labels))
 
 
-def _paired(classes: Classes, rng: np.random.Generator, name: str) -> tuple[np.ndarray, np.ndarray]:
+def paired(classes: Classes, rng: np.random.Generator, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns another class for each class `[C]`, and an example of it for each example `[N]`.
 
     Every class is a partner once. Examples of a smaller partner are used again in turn.
@@ -75,7 +75,8 @@ def _paired(classes: Classes, rng: np.random.Generator, name: str) -> tuple[np.n
     return partners, shuffled[starts[partner] + rank % classes.sizes[partner]]
 
 
-def _combined(classes: Classes, partner_examples: np.ndarray, combine: _Combine) -> Tensor:
+def combined(classes: Classes, partner_examples: np.ndarray, combine: _Combine) -> Tensor:
+    """Returns what `combine` makes of every example and its partner, in the type of the inputs."""
     inputs, labels = classes.inputs, classes.labels
     out = torch.empty_like(inputs)
     for start in range(0, len(inputs), _EXAMPLES_AT_ONCE):

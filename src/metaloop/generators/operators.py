@@ -19,6 +19,7 @@ from metaloop.generators.colours import invert, permute_channels
 from metaloop.generators.geometry import affine, flip, rotate, scramble
 from metaloop.generators.mixing import cutmix, mix
 from metaloop.generators.priors import prior
+from metaloop.generators.sounds import reverse, splice, tempo
 from metaloop.generators.vectors import mask, permute_features, sign
 
 Value = int | float | str
@@ -85,7 +86,7 @@ class Operator:
 
     function: Callable[..., Classes]
     summary: str
-    inputs: Literal["image", "vector", "any"]
+    inputs: Literal["image", "spectrogram", "vector", "any"]
     parameters: tuple[Parameter, ...] = ()
     made: Callable[[Mapping[str, Any], int], int] = lambda options, num_classes: num_classes
     repeats: bool = False
@@ -150,6 +151,7 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
             ),
             made=lambda options, num_classes: int(options.get("number", 200)),
         ),
+        "reverse": Operator(reverse, "words played backwards", "spectrogram"),
         "rotate": Operator(
             rotate, "rotated classes", "image",
             (Parameter("degrees", "whole", choices=(90, 180)),),
@@ -162,6 +164,14 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
         "sign": Operator(
             sign, "features mirrored at their mean, the same for a whole class", "vector",
             _share(0.01, 1.0), repeats=True,
+        ),
+        "splice": Operator(
+            splice, "the beginning of one word and the end of another", "spectrogram",
+            repeats=True, needs=2,
+        ),
+        "tempo": Operator(
+            tempo, "words so many times as fast", "spectrogram",
+            (Parameter("factor", "real", 0.4, 2.5),),
         ),
     }
 )  # fmt: skip

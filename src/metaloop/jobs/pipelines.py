@@ -40,10 +40,10 @@ _WHITENED_BY = 2048  # images
 
 @dataclass(frozen=True)
 class PipelineRequest:
-    """What to train: on `train` alone and measured on `search`, or, to be `kept`, on both.
+    """What to train: on `train` alone and `measured` on `search`, or on both and not measured.
 
-    `share`: of the examples to learn from; `side`: of the images, below 1 they are shrunk all the
-    time, `search` too. `threads`: of the processor.
+    `kept`: its weights are wanted. `share`: of the examples to learn from; `side`: of the images,
+    below 1 they are shrunk all the time, `search` too. `threads`: of the processor.
     """
 
     node: int
@@ -53,6 +53,7 @@ class PipelineRequest:
     share: float = 1.0
     side: float = 1.0
     kept: bool = False
+    measured: bool = True
     threads: int = 1
 
 
@@ -142,7 +143,7 @@ def train_pipeline(
         if fitted.status == "finished" and request.kept:
             weights = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
             save_file(weights, net_path(workplace.folder, request.node))
-        elif fitted.status == "finished":
+        if fitted.status == "finished" and request.measured:
             asked = known.inputs[known.search]
             copies = copies_of(candidate)
             logits = logits_of(net, asked, known.input_format, copies, request.side)
@@ -161,7 +162,7 @@ def train_pipeline(
 
 def _rows(known: Known, request: PipelineRequest) -> Tensor:
     """The rows to learn from, in a random order: whoever takes a share has all classes in it."""
-    rows = torch.arange(len(known.inputs)) if request.kept else known.train
+    rows = known.train if request.measured else torch.arange(len(known.inputs))
     order = numpy_stream(request.seed, "share").permutation(len(rows))
     number = max(2, round(request.share * len(rows)))
     return rows[torch.from_numpy(order[:number])]

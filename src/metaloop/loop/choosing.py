@@ -105,7 +105,7 @@ def _of_catalogue(family: TaskFamily, spec: TaskSpec, shrunk: bool) -> list[Cand
     """Returns the catalogue's candidates for every view, best guesses of baselines first.
 
     In further views those that start slowly are left out: there are enough who tell what it is
-    worth.
+    worth. Views take turns, encoders first.
     """
     found = []
     for view in family.views:
@@ -121,8 +121,13 @@ def _of_catalogue(family: TaskFamily, spec: TaskSpec, shrunk: bool) -> list[Cand
     if len(found) == 1:
         return found[0]
     plain = [[c for c in of_view if c.plan.style == "none"] for of_view in found]
-    taking_turns = [c for row in zip_longest(*plain) for c in row if c is not None]
-    return taking_turns + [c for of_view in found for c in of_view if c.plan.style != "none"]
+    trained = [[c for c in of_view if c.plan.style != "none"] for of_view in found]
+    return _in_turns(plain) + _in_turns([*trained[1:], trained[0]])
+
+
+def _in_turns(of_views: Sequence[Sequence[Candidate]]) -> list[Candidate]:
+    """The first of every view, then the second: a short budget must not end before a view began."""
+    return [c for row in zip_longest(*of_views) for c in row if c is not None]
 
 
 def _is_slow(family: TaskFamily) -> bool:

@@ -21,6 +21,7 @@ from metaloop.modelfile import TrainingRecord
 from metaloop.models.illustrating import illustrations
 from metaloop.models.model import Model
 from metaloop.models.opening import open_test, protocol_json
+from metaloop.models.rejecting import with_rejection
 from metaloop.tasks.kept import class_parts, examples_seen, view_of
 
 
@@ -42,12 +43,13 @@ def finish(
     yield Promoted(winner[1].candidate.label, winner[1].promotion.result, reason)
     start = time.perf_counter()
     model = _model(run, loop, wall)
+    model = with_rejection(model, run.family.seen(model.candidate.view))
     test = _test_result(run, model, loop.settings.test_episodes)
     model = model.with_results(winner[1].promotion.result, test)
     model.save(run.model_path, overwrite=True)
     for picture in illustrations(model, run.family, run.spec):
         run.archive.add_artefact(
-            run.id, picture.name, "image/png", picture.content, picture.caption
+            run.id, picture.name, picture.media_type, picture.content, picture.caption
         )
     program = write_program(run, loop.population, loop.judge)
     report = summary(run, loop.population, loop.judge, "finished", reading_seconds)

@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from metaloop.archive import Archive, add_backbones
+from metaloop.archive import Archive, add_backbones, backbones_in
 from metaloop.catalogue.families import (
     AS_IT_IS,
     DataOptions,
@@ -26,7 +26,7 @@ from metaloop.catalogue.families import (
     open_data,
 )
 from metaloop.catalogue.features import Tell
-from metaloop.catalogue.offered import name_of_backbone
+from metaloop.catalogue.offered import ENCODING_SHARE, Allowance, name_of_backbone
 from metaloop.catalogue.sights import backbones_of
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.records import Candidate
@@ -152,7 +152,8 @@ def learn(
     `options`: how it is meant and split, where it does not say so itself. `also`: further data sets
     to learn from, if they turn out to help. `archive`: that of earlier runs, on any data.
     `workers`: processes of one thread each (default: one per core); a net of your own is trained in
-    this process. `candidates`: what the race starts with instead of the catalogue's. `generates`
+    this process. Encoders that nobody has named are offered as far as encoding takes half of the
+    budget at most. `candidates`: what the race starts with instead of the catalogue's. `generates`
     leaves parts of the loop out, and `settings` are other numbers to go by, for experiments.
     `executor`: what runs the jobs instead of processes on this machine. `tell` is called while an
     encoder sees the inputs, with how many it has seen and how many there are.
@@ -183,7 +184,8 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
         status = "failed"
         try:
             start = time.perf_counter()
-            opened = open_data(asked.data, asked.options, tell=asked.tell)
+            options = replace(asked.options, allowance=_allowance(asked, records, earlier))
+            opened = open_data(asked.data, options, tell=asked.tell)
             others, overlap = open_others(asked.also, opened, asked.options, asked.tell)
             spec = opened.family.spec(asked.ways, asked.shots, asked.queries)
             family = opened.family.to(best_device())
@@ -214,6 +216,15 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
         if status == "finished":  # only now: a run that was killed before still needs them
             remove_states(asked.out)
     yield Learned(report)  # when all is written: a reader may stop here
+
+
+def _allowance(asked: Asked, records: Archive, earlier: Earlier) -> Allowance:
+    """Returns what `auto` may offer: by the budget, or as earlier tries of the run were offered."""
+    if earlier.tries:
+        known = [one for tried in earlier.tries for one in records.artefacts(tried)]
+        return Allowance(names=tuple(each.card.name for each in backbones_in(known)))
+    seconds = asked.budget.wall_seconds
+    return Allowance(None if seconds is None else ENCODING_SHARE * seconds)
 
 
 def _learn(

@@ -18,7 +18,8 @@ from metaloop.modelfile.tensors import pack, unpack
 from metaloop.modelfile.typed_json import decode, encode
 
 FORMAT = "metaloop model"
-VERSION = 4  # 1 had no fingerprints, 2 no views, 3 no classifiers; files without are still those
+# 1 had no fingerprints, 2 no views, 3 no classifiers, 4 no rejection; files without are still those
+VERSION = 5
 CARD = "learner.json"
 TENSOR_MEMBERS = {  # member -> field; this is their order in the file
     "weights.safetensors": "weights",
@@ -26,6 +27,7 @@ TENSOR_MEMBERS = {  # member -> field; this is their order in the file
     "state.safetensors": "state",
     "fingerprints.safetensors": "fingerprints",
     "assets.safetensors": "assets",
+    "rejection.safetensors": "rejection",
 }
 _HINTS = get_type_hints(ModelFile)
 _CARD_FIELDS = tuple(
@@ -47,6 +49,7 @@ def to_members(model: ModelFile) -> dict[str, bytes]:
     }
     version = 3 if model.view is not None else 1 if model.fingerprints is None else 2
     version = 4 if model.kind == "classifier" else version
+    version = 5 if model.rejection is not None else version
     card: dict[str, Any] = {name: encode(getattr(model, name)) for name in _fields(version)}
     card |= {"format": FORMAT, "format_version": version}
     card["sha256"] = {member: _sha256(data) for member, data in packed.items()}

@@ -38,6 +38,7 @@ class ModelFile:
     support, flat: see `flatten_tensors`) or the kept `support` (`inputs` as uint8 or float,
     `targets`) or both, and the labels of its classes in the order of its outputs.
     `fingerprints` are of the examples that the model was made with, to know them again.
+    `rejection` is what tells queries of other classes than a task's.
     `view` is how raw inputs become those of the format, with its `assets`; None if they are.
     A `classifier` is complete: its weights tell the `classes` apart that it was trained on.
     `custom_net` is the class name of a net of the user's own: loading then needs the net itself.
@@ -62,6 +63,7 @@ class ModelFile:
     fingerprints: Tensors | None = None
     view: Choice | None = None
     assets: Tensors | None = None
+    rejection: Tensors | None = None
 
     def __post_init__(self) -> None:
         adapted = self.kind == "adapted"

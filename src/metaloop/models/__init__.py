@@ -3,6 +3,7 @@
 from metaloop.models.evaluating import evaluate_model, open_for
 from metaloop.models.events import DataRead
 from metaloop.models.model import Model, load_model
+from metaloop.models.rejecting import evaluate_open
 from metaloop.models.training import Trained, train_model
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Model",
     "Trained",
     "evaluate_model",
+    "evaluate_open",
     "load_model",
     "open_for",
     "train_model",

@@ -18,7 +18,9 @@ from torch.overrides import TorchFunctionMode
 
 from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.nets import CUSTOM, skeletons
+from metaloop.catalogue.views import VIEWS
 from metaloop.core.errors import MetaloopError, ModelFileError
+from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import BUFFER_PREFIX, Learner
 from metaloop.core.objective import objective
@@ -106,6 +108,13 @@ def check_tensors(what: str, tensors: Mapping[str, Tensor], expected: Shapes) ->
                 f"{_kind(tensor.dtype)} {_short(tuple(tensor.shape))}"
             )
         check_finite(what, name, tensor)
+
+
+def check_assets(view: FittedView) -> None:
+    """Raises `ModelFileError` unless assets of the right shapes fit each other, too."""
+    for piece in view.pieces:
+        if piece.choice.name in VIEWS:
+            VIEWS[piece.choice.name].check(piece.assets, int(piece.choice.options["features"]))
 
 
 def check_finite(what: str, name: str, tensor: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +81,13 @@ def evaluate_model(
     subject: str = "",
     options: DataOptions = AS_IT_IS,
     allow_seen: bool = False,
+    apart: bool = False,
 ) -> Result:
     """Returns the model's result on `part` of the data; ways and shots default to the model's.
 
     `data`: what `open_for` has opened, or what it opens with these `options` and `allow_seen`: a
     path, a built-in name, a `Reading`, a data frame.
+    `apart`: the support of a task is of one speaker, its queries are of others.
     A look at `test` is recorded in `archive` (if one is given) as `subject`, the model file's hash.
     """
     spec_of_model = model.spec
@@ -93,6 +96,10 @@ def evaluate_model(
         opened = open_for(model, data, options, part=part, allow_seen=allow_seen)
     device = best_device()
     family = opened.family.to(device)
+    if apart:
+        if family.as_classes is None:
+            raise DataError(f"{family.name} has no speakers to be kept apart")
+        family = replace(family.as_classes, one_voice=True)
     spec = family.spec(
         spec_of_model.ways if ways is None else ways,
         spec_of_model.shots if shots is None else shots,
@@ -111,4 +118,5 @@ def evaluate_model(
     if part != "test" or archive is None:
         return evaluate(learner, meta_params, family, part, spec, episodes)[0]
     with Archive.open_or_create(archive) as record:
-        return open_test(record, subject, "evaluate", learner, meta_params, family, spec, episodes)
+        purpose = "evaluate, speakers apart" if apart else "evaluate"
+        return open_test(record, subject, purpose, learner, meta_params, family, spec, episodes)

@@ -1,4 +1,4 @@
-"""Pictures of example episodes for the report: support, queries, and what the model says of them.
+"""Example episodes for the report, to be seen or heard, and what the model says of them.
 
 The episodes come from `search`, which is open: `test` is looked at once, for its figure.
 """
@@ -6,20 +6,25 @@ The episodes come from `search`, which is open: `test` is looked at once, for it
 from __future__ import annotations
 
 import io
+import wave
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from metaloop.catalogue.domains import domain_of
+from metaloop.core.columns import kind_of
 from metaloop.core.examples import Examples
 from metaloop.core.spec import TaskSpec
 from metaloop.models.model import Model
-from metaloop.tasks.family import TaskFamily, episode_list
+from metaloop.tasks.family import ClassFamily, TaskFamily, episode_list
+from metaloop.tasks.readers.recordings import RATE
 
 _EPISODES = 2
 _QUERIES_SHOWN = 6  # of each class
+_MOST_SOUNDS, _MOST_SECONDS = 6, 3  # of recordings
 _SIDE = 44  # pixels of an image
 _GAP, _BORDER = 4, 2
 _PAPER, _RIGHT, _WRONG = (255, 255, 255), (46, 125, 50), (198, 40, 40)
@@ -27,16 +32,20 @@ _PAPER, _RIGHT, _WRONG = (255, 255, 255), (46, 125, 50), (198, 40, 40)
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG with its name and what it shows in words."""
+    """A PNG or WAV with its name and what it shows, or lets one hear, in words."""
 
     name: str
     content: bytes
     caption: str
+    media_type: str = "image/png"
 
 
 def illustrations(model: Model, family: TaskFamily, spec: TaskSpec) -> Iterator[Picture]:
-    """Yields pictures of example episodes with the model's answers, where inputs are images."""
+    """Yields example episodes with the model's answers, where inputs are images or recordings."""
     classes = family.as_classes
+    show = None if classes is None else _HEARD.get(kind_of(classes.content.inputs))
+    if classes is not None and show is not None:
+        yield from show(model, classes, spec)
     if classes is None or not domain_of(family.input_format).in_files:
         return
     episodes = episode_list(family, "search", spec, _EPISODES)
@@ -70,6 +79,48 @@ def illustrations(model: Model, family: TaskFamily, spec: TaskSpec) -> Iterator[
             f"where the learner is right ({100 * right:.0f} % of this task's queries)"
         )
         yield Picture(f"episode {task + 1}", picture, caption)
+
+
+def _sounds(model: Model, family: ClassFamily, spec: TaskSpec) -> Iterator[Picture]:
+    """Yields a recording of each word of a task of `search`, and what the model says it is."""
+    episodes = episode_list(family, "search", spec, 1)
+    seen = family.seen(model.candidate.view)
+    batch = replace(episodes, store=seen.store).gather(seen.input_format)
+    support = Examples(
+        batch.support.features[0],
+        batch.support.targets[0],
+        batch.support.mask[0],
+        batch.support.num_classes,
+        batch.support.padded,
+    )
+    state = model.learner.adapt(model.meta_params, support)
+    logits = model.learner.predict(model.meta_params, state, batch.query.features[0])
+    said = logits.argmax(-1).cpu().numpy()
+    words = [family.store.classes[unit].name for unit in episodes.units[0]]
+    labels, mask = episodes.query.labels[0], episodes.query.mask[0]
+    for way in range(min(len(words), _MOST_SOUNDS)):
+        query = int(np.flatnonzero((labels == way) & mask)[0])
+        taken = family.content.take(episodes.query.examples[0][query : query + 1])
+        assert isinstance(taken, dict)
+        values, there = taken["values"], taken["mask"]
+        assert isinstance(values, Tensor) and isinstance(there, Tensor)
+        samples = values[0][there[0]].cpu().numpy()[: _MOST_SECONDS * RATE]
+        caption = f"'{words[way]}' of `search`; the learner says '{words[said[query]]}'"
+        yield Picture(f"recording {way + 1}", _wav(samples), caption, "audio/wav")
+
+
+_HEARD = {"recordings": _sounds}  # by the kind of what was read
+
+
+def _wav(samples: np.ndarray) -> bytes:
+    """Returns a file of int16 samples."""
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return content.getvalue()
 
 
 def _picture(

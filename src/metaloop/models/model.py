@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from torch import Tensor
 from metaloop.catalogue.candidates import build_learner, learner_class
 from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import CUSTOM
-from metaloop.catalogue.views import cards_of, check_assets, check_view, read_format, takes
+from metaloop.catalogue.views import cards_of, check_view, read_format, takes
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import ModelFileError, UnknownNameError
@@ -21,12 +22,16 @@ from metaloop.core.fitted_view import FittedView, key_of
 from metaloop.core.forking import check_device
 from metaloop.core.inputs import InputFormat
 from metaloop.core.leagues import Backbone, EncoderCard, league_of
-from metaloop.core.learner import Learner, MetaParams, TaskState
+from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams, TaskState
 from metaloop.core.own import NOTHING_OWN, Own
 from metaloop.core.records import Candidate, Result
+from metaloop.core.rejection import Rejection
+from metaloop.core.rejection import from_tensors as rejection_from
+from metaloop.core.rejection import to_tensors as rejection_tensors
 from metaloop.core.spec import TaskSpec
 from metaloop.modelfile import ModelFile, TrainingRecord, read_model, write_model
 from metaloop.models.checking import (
+    check_assets,
     check_formats,
     check_net_tensors,
     check_tensors,
@@ -55,6 +60,7 @@ class Model:
     results: tuple[Result, ...] = ()
     seen: Seen | None = None  # examples that it was made with, to know them again
     view: FittedView | None = None  # how raw inputs become those of the format
+    rejection: Rejection | None = None  # from how much evidence on a query is of a task's class
 
     @property
     def takes(self) -> str:
@@ -126,6 +132,7 @@ class Model:
             fingerprints=to_tensors(self.seen),
             view=None if self.view is None else self.view.choice,
             assets=None if self.view is None else self.view.assets,
+            rejection=rejection_tensors(self.rejection),
         )
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -194,7 +201,26 @@ def model_from_file(
         results=content.results,
         seen=from_tensors(content.fingerprints, content.parts, inputs, view is not None),
         view=view,
+        rejection=_rejection_of(content, built),
     )
+
+
+def _rejection_of(content: ModelFile, learner: Learner) -> Rejection | None:
+    try:
+        rejection = rejection_from(content.rejection)
+    except ValueError as error:
+        raise ModelFileError(f"the model file does not fit itself: {error}") from error
+    if rejection is not None and rejection.likeness is not None:
+        width = math.prod(content.input_format.shape)
+        if not isinstance(learner, BlackBoxLearner):
+            net = getattr(learner, "net", None)
+            width = getattr(net, "num_features", 0) if isinstance(learner, EmbeddingLearner) else 0
+        if len(rejection.likeness.center) != width:
+            raise ModelFileError(
+                f"the model file does not fit itself: its rejection is of "
+                f"{len(rejection.likeness.center)} features, its learner has {width}"
+            )
+    return rejection
 
 
 def _view_of(content: ModelFile, encoder: Encoder | None) -> FittedView | None:

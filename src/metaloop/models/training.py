@@ -36,6 +36,7 @@ from metaloop.guests.keras.net import as_net, is_keras_model
 from metaloop.modelfile import TrainingRecord, read_model
 from metaloop.models.events import DataRead, data_read
 from metaloop.models.model import Model
+from metaloop.models.rejecting import with_rejection
 from metaloop.tasks.family import TaskFamily
 from metaloop.tasks.kept import class_parts, examples_seen, view_of
 
@@ -96,7 +97,8 @@ def train_model(
         )
     record = training_record(finished, family, seed, limit)
     model = _model(method, candidate, finished, family, spec, record)
-    yield Trained(model, finished.status == "interrupted")
+    interrupted = finished.status == "interrupted"
+    yield Trained(model if interrupted else with_rejection(model, family), interrupted)
 
 
 def _model(

@@ -18,6 +18,7 @@ from metaloop.nets.norm import BatchNorm
 
 LEAKY_SLOPE = 0.1  # of ResNet-12 in the few-shot literature (Lee et al. 2019, arXiv:1904.03758)
 _MOST_GROUPS = 8
+_TIMES = 6  # stretches of columns that rows are averaged in, where columns are times
 _SMALLEST_GROUP = 4  # channels: alone, a channel of one pixel would always become zero
 
 
@@ -45,6 +46,7 @@ POOLINGS: Mapping[str, Callable[[], Sequence[nn.Module]]] = MappingProxyType(
     {
         "flatten": lambda: [nn.Flatten()],
         "mean": lambda: [nn.AdaptiveAvgPool2d(1), nn.Flatten()],
+        "times": lambda: [nn.AdaptiveAvgPool2d((1, _TIMES)), nn.Flatten()],
     }
 )
 
@@ -71,15 +73,17 @@ def pooling_layers(name: str) -> Sequence[nn.Module]:
 
 
 def convolution(
-    inputs: int, outputs: int, kernel: int, normalisation: str, stride: int = 1
+    inputs: int, outputs: int, kernel: int | tuple[int, int], normalisation: str, stride: int = 1
 ) -> list[nn.Module]:
     """Returns a convolution that keeps the size (at stride 1), and its normalisation.
 
     The convolution has a bias only where no normalisation follows that has one.
     """
     bias = normalisation == "none"
+    sides = (kernel, kernel) if isinstance(kernel, int) else kernel
+    padding = (sides[0] // 2, sides[1] // 2)
     return [
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=bias),
+        nn.Conv2d(inputs, outputs, sides, stride, padding, bias=bias),
         norm_layer(normalisation, outputs),
     ]
 

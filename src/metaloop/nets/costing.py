@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -46,6 +47,8 @@ def cost_of(module: nn.Module, input_shape: Shape) -> NetCost:
         shrink = getattr(part, "shrink", 1)
         if isinstance(shrink, int) and shrink > 1:
             sides = tuple(math.ceil(side / shrink) for side in sides)
+        if getattr(part, "rows_are_channels", False):
+            channels, sides = sides[0], (1, *sides[1:])
         if isinstance(part, nn.Conv2d):
             sides = tuple(
                 (side + 2 * pad - kernel) // stride + 1
@@ -58,16 +61,21 @@ def cost_of(module: nn.Module, input_shape: Shape) -> NetCost:
             operations += features * math.prod(part.weight.shape[1:])
         elif isinstance(part, nn.MaxPool2d):
             rounded = math.ceil if part.ceil_mode else math.floor
-            sides = tuple(rounded(side / 2) for side in sides)
+            steps = _pair(part.kernel_size)
+            sides = tuple(rounded(side / step) for side, step in zip(sides, steps, strict=True))
             features = channels * math.prod(sides)
         elif isinstance(part, nn.AdaptiveAvgPool2d):
-            features = channels
+            features = channels * math.prod(_pair(part.output_size))
         elif isinstance(part, nn.Linear):
             features = part.out_features
             operations += part.in_features * part.out_features
         largest = max(largest, features)
     parameters = sum(tensor.numel() for tensor in tensors)
     return NetCost(parameters, largest, operations, features)
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
 
 def _pads(layer: nn.Conv2d) -> tuple[int, ...]:

@@ -56,6 +56,11 @@ class FunctionalNet:
         return bool(getattr(self._module, "vmappable", True))
 
     @property
+    def is_users(self) -> bool:
+        """Whether it is a module of the user's own."""
+        return self._build is None
+
+    @property
     def has_norms(self) -> bool:
         """Whether batch statistics play a role at all."""
         return self._has_norms

@@ -5,19 +5,25 @@
 
 Where inputs are good features already (text, embeddings of a large model), few classes cannot
 teach a plain perceptron to be as good again; the residual one need not. `unit_inputs` first scales
-every input to one length, sqrt(features), as a cosine does.
+every input to one length, sqrt(features), as a cosine does. `damped` directions of the features,
+those in which examples of one class differ most, are damped once training ends: f - B^T B f, with B
+set by `engine/damping.py`, and nothing at first.
 """
 
 from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from metaloop.core.errors import MetaloopError
 from metaloop.core.spec import Shape
 from metaloop.nets.blocks import activation_layer, checked_size, norm_layer
+
+DAMPING = "damping"  # how the buffer is called that holds B
+_LEAST_SHARE = 4  # of its features a net damps a quarter at most
 
 
 class _UnitLength(nn.Module):
@@ -41,6 +47,19 @@ class _Residual(nn.Module):
         return outputs
 
 
+class _Damped(nn.Module):
+    """Features `[N, D]` less what lies in some directions: `f - B^T B f`, B `[directions, D]`."""
+
+    damping: Tensor
+
+    def __init__(self, directions: int, num_features: int) -> None:
+        super().__init__()
+        self.register_buffer(DAMPING, torch.zeros(directions, num_features))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features - (features @ self.damping.T) @ self.damping
+
+
 def mlp(
     input_shape: Shape,
     width: int = 64,
@@ -50,11 +69,13 @@ def mlp(
     dropout: float = 0.0,
     residual: bool = False,
     unit_inputs: bool = False,
+    damped: int = 0,
 ) -> nn.Module:
     """Returns `depth` layers of `width` units on flattened inputs.
 
     Features are `[N, width]`, with `residual` as wide as the inputs. `dropout` is the share of
     units left out in training, after each layer (learners with an inner loop train without).
+    `damped`: how many directions of the features are damped in the end, at most a quarter.
     Raises `MetaloopError` for a wrong name or value.
     """
     if not 0 <= dropout < 1:
@@ -75,6 +96,9 @@ def mlp(
         previous = width
     if residual:
         layers = [_Residual(nn.Sequential(*layers), num_inputs, width)]
+    num_features = num_inputs if residual else width
+    if directions := min(damped, num_features // _LEAST_SHARE):
+        layers.append(_Damped(directions, num_features))
     return nn.Sequential(*first, *layers)
 
 

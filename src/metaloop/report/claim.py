@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from metaloop.archive import Opening, StoredVerdict
 from metaloop.core.leagues import WITHOUT, backbones_sentence
 from metaloop.core.records import Result, Verdict
+from metaloop.core.scales import AUROC
 from metaloop.report.figures import (
     count,
     figure,
@@ -87,6 +88,8 @@ def claim_of(records: Records) -> Claim:
 
 def chance(result: Result) -> float | None:
     """Returns what guessing would give: 1 / ways for an accuracy, None where it is not known."""
+    if result.metric == AUROC.name:
+        return 0.5
     ways = result.protocol.ways
     return 1 / ways if result.metric == "accuracy" and ways > 0 else None
 

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import safetensors
+import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
+from metaloop.catalogue.views import view_of_encoder
 from metaloop.core.errors import MachineError, MetaloopError
+from metaloop.core.fitted_view import FittedView
 from metaloop.core.records import Result, Verdict
 from metaloop.engine.classifying import measured_accuracy
+from metaloop.engine.heads import fit_head
 from metaloop.jobs.pipelines import PipelineResult
 from metaloop.jobs.workplace import net_path
 from metaloop.loop.events import LoopEvent, Promoted
 from metaloop.loop.run import Stopped
 from metaloop.modelfile import TrainingRecord
 from metaloop.models.classifier import Classifier, classifier_with
+from metaloop.selecting.baselines import tested_baselines
+from metaloop.selecting.offer import Headed
 from metaloop.selecting.racing import Entry, Proposal
 from metaloop.selecting.recording import begin, last_result, result_of, take, told
-from metaloop.selecting.reporting import summary
+from metaloop.selecting.reporting import figures, summary
 from metaloop.selecting.run import Selecting, accuracy, task_of
 
 FINAL_RUNG = 2
@@ -30,65 +37,73 @@ FINAL_RUNG = 2
 
 @dataclass(frozen=True)
 class Chosen:
-    """The pipeline that won, the job that trained it to the end, and how that went."""
+    """The pipeline that won and why, its weights, what it took, and the view that it sees in."""
 
     entry: Entry
-    job: int
-    result: PipelineResult
     reason: str
+    weights: Mapping[str, Tensor]
+    steps: int
+    epochs: float
+    cpu_seconds: float
+    wall_seconds: float
+    frozen: Headed | None = None
+
+    @property
+    def view(self) -> FittedView | None:
+        """The encoder's, of a frozen pipeline."""
+        return None if self.frozen is None else view_of_encoder(self.frozen.features.encoder)
 
 
 def train_chosen(run: Selecting) -> Generator[LoopEvent, None, Chosen]:
     """Yields the last training; returns who was trained.
 
-    Where it diverges the next best is trained with what is left. Raises `Stopped` when asked to
-    stop, and `MetaloopError` where none can be trained.
+    Where a frozen pipeline takes part, the best other one is trained without `search`, which then
+    tells which of the two is better. Where a training diverges the next best is trained with what
+    is left. Raises `Stopped` when asked to stop, and `MetaloopError` where none can be trained.
     """
+    frozen = run.offer.measured[0] if run.offer is not None and run.offer.measured else None
     message = ""
     for entry in run.race.beliefs():
         reason = _decided(run, entry)
         last = last_result(run, entry)
         if last is not None:
             yield Promoted(entry.candidate.label, last, reason)
-        proposal = Proposal(entry, FINAL_RUNG, _left(run))
-        number, begun = begin(run, proposal, kept=True, threads=run.executor.num_workers)
-        while True:
-            outcomes = run.executor.wait(run.settings.wait_seconds)
-            run.worker_cpu = run.executor.cpu_seconds
-            yield from told(run, {number: begun})
-            if outcomes:
-                break
-            if run.stop():
-                raise Stopped
-        yield take(run, begun, outcomes[0])
-        result = result_of(outcomes[0])
-        if outcomes[0].status == "machine failed":
-            raise MachineError(
-                f"{outcomes[0].message}; nothing is lost: mend this, then go on with --resume"
-            )
-        if result is not None and result.status == "finished":
-            return Chosen(entry, number, result, reason)
-        message = outcomes[0].message if result is None else result.message
-        entry.failed = message
+        number, result, message = yield from _trained(run, entry, measured=frozen is not None)
+        if result is None:
+            entry.failed = message
+            continue
+        if frozen is not None:
+            entry.right[FINAL_RUNG] = np.array([float(one) for one in result.right])
+            is_better, reason = _compared(run, entry, frozen)
+            if not is_better:
+                return _headed(run, frozen, reason)
+        return Chosen(
+            entry, reason, _weights(run, number), result.steps, result.epochs,
+            result.train_cpu_seconds, result.train_wall_seconds,
+        )  # fmt: skip
+    if frozen is not None:
+        found = "the best of what was measured on a frozen backbone; nothing else took part"
+        last = last_result(run, frozen.entry)
+        if last is not None:
+            yield Promoted(frozen.entry.candidate.label, last, found)
+        return _headed(run, frozen, found)
     raise MetaloopError(f"no pipeline could be trained on {run.labelled.name}; the last: {message}")
 
 
 def finish(run: Selecting, chosen: Chosen) -> dict[str, Any]:
-    """Opens `test`, writes the model, and returns the report."""
+    """Opens `test`, for the baselines first, writes the model, and returns the report."""
     cpu, wall = run.cpu_seconds, run.wall_seconds
     start = time.perf_counter()
+    baselines = tested_baselines(run)
     model = _model(run, chosen, wall)
     test, more = _tested(run, model)
     model = model.with_results(test)
     model.save(run.model_path, overwrite=True)
-    report = summary(run, "finished", chosen.entry, chosen.reason)
+    report = summary(run, "finished", chosen.entry, chosen.reason, baselines, test)
     report |= {"cpu_seconds": cpu, "wall_seconds": wall}
     how = test.protocol
     report["test"] = {
-        "metric": test.metric,
-        "value": test.value,
-        "ci95": test.ci95,
-        "examples": test.episodes,
+        **figures(test),
         **more,
         "better_than_chance": test.value - test.ci95 > more["chance"],
         "protocol": {
@@ -100,13 +115,40 @@ def finish(run: Selecting, chosen: Chosen) -> dict[str, Any]:
         },
     }
     report["training"] = {
-        "steps": chosen.result.steps,
-        "epochs": chosen.result.epochs,
-        "cpu_seconds": chosen.result.train_cpu_seconds,
-        "wall_seconds": chosen.result.train_wall_seconds,
+        "steps": chosen.steps,
+        "epochs": chosen.epochs,
+        "cpu_seconds": chosen.cpu_seconds,
+        "wall_seconds": chosen.wall_seconds,
     }
     report["test_seconds"] = time.perf_counter() - start
     return report
+
+
+def _trained(
+    run: Selecting, entry: Entry, measured: bool
+) -> Generator[LoopEvent, None, tuple[int, PipelineResult | None, str]]:
+    """The job that trained an entry with what is left, what it came back with, or why it failed."""
+    proposal = Proposal(entry, FINAL_RUNG, _left(run))
+    number, begun = begin(
+        run, proposal, kept=True, measured=measured, threads=run.executor.num_workers
+    )
+    while True:
+        outcomes = run.executor.wait(run.settings.wait_seconds)
+        run.worker_cpu = run.executor.cpu_seconds
+        yield from told(run, {number: begun})
+        if outcomes:
+            break
+        if run.stop():
+            raise Stopped
+    yield take(run, begun, outcomes[0])
+    result = result_of(outcomes[0])
+    if outcomes[0].status == "machine failed":
+        raise MachineError(
+            f"{outcomes[0].message}; nothing is lost: mend this, then go on with --resume"
+        )
+    if result is not None and result.status == "finished":
+        return number, result, ""
+    return number, None, outcomes[0].message if result is None else result.message
 
 
 def _left(run: Selecting) -> float:
@@ -129,37 +171,84 @@ def _decided(run: Selecting, entry: Entry) -> str:
     ahead = 100 * run.race.gain * (value[entry.identity] - value[other.identity])
     reason = f"believed to be {ahead:.1f} points ahead of the next, after the race on proxies"
     if rung is not None:
-        difference = entry.right[rung] - other.right[rung]
-        half = 1.96 * float(difference.std()) / len(difference) ** 0.5
-        mean = float(difference.mean())
-        run.archive.add_verdict(
-            run.id,
-            Verdict(
-                entry.identity, other.identity, "search", mean, mean - half, len(difference),
-                reason,
-            ),
-        )  # fmt: skip
+        _verdict(run, entry, other, entry.right[rung] - other.right[rung], reason)
     return reason
 
 
-def _model(run: Selecting, chosen: Chosen, wall_seconds: float) -> Classifier:
-    path, labelled = net_path(run.states, chosen.job), run.labelled
+def _compared(run: Selecting, entry: Entry, frozen: Headed) -> tuple[bool, str]:
+    """Whether a trained net is better than the best frozen pipeline, by more than noise, and why.
+
+    Both were measured on `search` without having learned from it; the frozen one learns from it
+    yet, the net does not.
+    """
+    asked = np.isin(np.sort(run.labelled.rows["search"]), frozen.learned)
+    difference = entry.right[FINAL_RUNG][asked] - frozen.entry.right[FINAL_RUNG]
+    mean = float(difference.mean())
+    noise = float(difference.std()) / len(difference) ** 0.5
+    is_better = mean > noise
+    winner, loser = (entry, frozen.entry) if is_better else (frozen.entry, entry)
+    sign = 1 if is_better else -1
+    words = "a net of its own" if is_better else "a frozen backbone"
+    reason = (
+        f"{words}: {100 * sign * mean:+.1f} points on {len(difference):,} examples of 'search' "
+        f"beside the best of the others"
+    )
+    _verdict(run, winner, loser, sign * difference, reason)
+    return is_better, reason
+
+
+def _verdict(
+    run: Selecting, winner: Entry, loser: Entry, difference: np.ndarray, reason: str
+) -> None:
+    half = 1.96 * float(difference.std()) / len(difference) ** 0.5
+    mean = float(difference.mean())
+    run.archive.add_verdict(
+        run.id,
+        Verdict(
+            winner.identity, loser.identity, "search", mean, mean - half, len(difference), reason
+        ),
+    )
+
+
+def _headed(run: Selecting, frozen: Headed, reason: str) -> Chosen:
+    """The head of a frozen pipeline, learned from all that may be learned from and was encoded."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    labelled, rows = run.labelled, frozen.learned
+    features = frozen.features.of(rows)
+    assert features is not None
+    targets = labelled.store.targets[torch.from_numpy(rows)]
+    head = frozen.head
+    weights = fit_head(features, targets, len(labelled.class_names), head.kind, head.value)
+    return Chosen(
+        frozen.entry, reason, weights, 0, 0.0, time.process_time() - cpu,
+        time.perf_counter() - wall, frozen,
+    )  # fmt: skip
+
+
+def _weights(run: Selecting, number: int) -> Mapping[str, Tensor]:
     try:
-        weights = load_file(path)
+        return load_file(net_path(run.states, number))
     except (OSError, safetensors.SafetensorError) as error:
         raise MachineError(f"what was trained cannot be read: {error}") from error
+
+
+def _model(run: Selecting, chosen: Chosen, wall_seconds: float) -> Classifier:
+    labelled = run.labelled
     training = TrainingRecord(
         seed=run.seed,
         budget=str(run.budget),
-        steps=chosen.result.steps,
+        steps=chosen.steps,
         wall_seconds=wall_seconds,
-        cpu_seconds=chosen.result.train_cpu_seconds,
+        cpu_seconds=chosen.cpu_seconds,
         data_hash=labelled.digest,
         data_name=labelled.name,
     )
+    input_format = labelled.input_format
+    if chosen.frozen is not None and run.offer is not None:
+        input_format = run.offer.image_format
     return classifier_with(
-        chosen.entry.candidate, weights, task_of(labelled), labelled.input_format,
-        labelled.class_names, training,
+        chosen.entry.candidate, chosen.weights, task_of(labelled, input_format), input_format,
+        labelled.class_names, training, view=chosen.view,
     )  # fmt: skip
 
 
@@ -168,7 +257,10 @@ def _tested(run: Selecting, model: Classifier) -> tuple[Result, dict[str, float]
     protocol = run.protocol("test")
     subject = model.candidate.identity
     opening = run.archive.record_opening(subject, "the end of a select run", protocol, run=run.id)
+    rows = torch.from_numpy(run.labelled.rows["test"])
     inputs, targets = run.labelled.part("test")
+    if model.view is not None and run.offer is not None:
+        inputs = run.offer.images[rows]
     logits = model.log_probabilities(inputs)
     right, likelihood = measured_accuracy(logits, targets)
     result = accuracy(float(right.mean()), len(right), protocol)

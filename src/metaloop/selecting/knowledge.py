@@ -21,12 +21,15 @@ def known_pipelines(archive: Archive) -> Mapping[str, float]:
     As a share of what can be gained over guessing, the mean over runs, shrunk towards 0 where there
     were few. Compared are those that were measured on one list of examples in one run.
     """
+    trained = {c.identity for c in archive.candidates() if c.candidate.learner.name == CLASSIFIER}
     advantages: dict[str, list[float]] = defaultdict(list)
     for run in archive.runs():
         if run.command != COMMAND:
             continue
         groups: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
         for stored in archive.trials(run.id):
+            if stored.trial.candidate not in trained:
+                continue
             for result in stored.trial.results:
                 if result.protocol.part == "search":
                     key = (result.protocol.list_hash, stored.trial.rung)
@@ -51,5 +54,4 @@ def candidates_of(archive: Archive, most: int) -> list[tuple[Candidate, float]]:
     known = known_pipelines(archive)
     best = sorted(known, key=lambda name: -known[name])[:most]
     stored = {one.identity: one.candidate for one in archive.candidates()}
-    found = [(stored[name], known[name]) for name in best if name in stored]
-    return [pair for pair in found if pair[0].learner.name == CLASSIFIER]
+    return [(stored[name], known[name]) for name in best]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from metaloop.core.leagues import backbones_json
 from metaloop.core.records import Result
 from metaloop.loop.charging import ARCHIVE_NAME
+from metaloop.selecting.baselines import Baseline
 from metaloop.selecting.racing import Entry
 from metaloop.selecting.recording import last_result
 from metaloop.selecting.run import Selecting
@@ -14,22 +17,35 @@ _LONGEST_LEADERBOARD = 40
 
 
 def summary(
-    run: Selecting, status: str, chosen: Entry | None = None, reason: str = ""
+    run: Selecting,
+    status: str,
+    chosen: Entry | None = None,
+    reason: str = "",
+    baselines: Sequence[Baseline] = (),
+    test: Result | None = None,
 ) -> dict[str, Any]:
-    """Returns the report without what `test` said: JSON values."""
+    """Returns the report without the whole of what `test` said: JSON values.
+
+    `test` is the figure of the chosen one. Baselines are in the leaderboard, whatever they have.
+    """
     labelled = run.labelled
-    entries = run.race.beliefs()
     failed = [entry for entry in run.race.entries.values() if entry.failed]
-    shown = [entry for entry in [*entries, *failed] if entry.right or entry.failed]
-    if chosen is not None:
-        shown = [chosen, *(entry for entry in shown if entry is not chosen)]
+    trained = [entry for entry in [*run.race.beliefs(), *failed] if entry.right or entry.failed]
+    frozen = [] if run.offer is None else [found.entry for found in run.offer.measured]
+    plain = {one.entry.identity: one for one in baselines}
+    first = [] if chosen is None else [chosen]
+    shown = {e.identity: e for e in [*first, *(one.entry for one in baselines), *frozen, *trained]}
+    rows = [_row(run, entry, plain.get(entry.identity)) for entry in shown.values()]
+    if chosen is not None and test is not None:
+        rows[0]["test"] = figures(test)
     return {
         "status": status,
         "model": str(run.model_path) if run.model_path.exists() or chosen is not None else None,
         "archive": str(run.folder / ARCHIVE_NAME),
-        "best": None if chosen is None else {**_row(run, chosen), "reason": reason},
+        "best": None if chosen is None else {**rows[0], "reason": reason},
         "test": None,
-        "leaderboard": [_row(run, entry) for entry in shown[:_LONGEST_LEADERBOARD]],
+        "leaderboard": rows[:_LONGEST_LEADERBOARD],
+        "backbones": backbones_json(() if run.offer is None else run.offer.backbones),
         "data": {
             "name": labelled.name,
             "classes": len(labelled.class_names),
@@ -37,7 +53,7 @@ def summary(
             "data_hash": labelled.digest,
         },
         "search": {
-            "tried": sum(bool(entry.right or entry.failed) for entry in run.race.entries.values()),
+            "tried": len(frozen) + len(trained),
             "cpu_seconds": run.search_cpu,
         },
         "cpu_seconds": run.cpu_seconds,
@@ -45,12 +61,15 @@ def summary(
     }
 
 
-def _row(run: Selecting, entry: Entry) -> dict[str, Any]:
-    """What a table says of a pipeline; `believed`: of its accuracy, relative to the others."""
+def _row(run: Selecting, entry: Entry, baseline: Baseline | None) -> dict[str, Any]:
+    """What a table says of a pipeline; `believed`: of its accuracy, relative to others trained."""
     candidate = entry.candidate
-    believed = run.race.gain * run.race.values()[entry.identity]
+    believed, last = run.race.values().get(entry.identity), last_result(run, entry)
     return {
         "candidate": entry.identity,
+        "league": run.league_of(candidate),
+        "baseline": baseline is not None,
+        "name": "" if baseline is None else baseline.name,
         "learner": candidate.learner.name,
         "net": candidate.net.name,
         "options": dict(candidate.learner.options),
@@ -65,14 +84,14 @@ def _row(run: Selecting, entry: Entry) -> dict[str, Any]:
         "message": entry.failed,
         "rung": max(entry.right, default=0),
         "cpu_seconds": entry.cpu_seconds,
-        "believed": believed,
-        "search": _figures(last_result(run, entry)),
+        "believed": None if believed is None else run.race.gain * believed,
+        "search": None if last is None else figures(last),
+        "test": None if baseline is None else figures(baseline.test),
     }
 
 
-def _figures(result: Result | None) -> dict[str, Any] | None:
-    if result is None:
-        return None
+def figures(result: Result) -> dict[str, Any]:
+    """Returns a figure as `--json` prints it."""
     return {
         "metric": result.metric,
         "value": result.value,

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from metaloop.archive import DataSet
-from metaloop.core.records import Part, Protocol, Result
+from metaloop.core.inputs import InputFormat
+from metaloop.core.leagues import league_of
+from metaloop.core.records import Candidate, Part, Protocol, Result
 from metaloop.core.spec import TaskSpec
 from metaloop.executors.base import Executor
 from metaloop.loop.charging import Charged
+from metaloop.selecting.offer import Offer
 from metaloop.selecting.racing import Race
 from metaloop.selecting.settings import SelectSettings
 from metaloop.tasks.labelled import LabelledSet
@@ -28,18 +31,29 @@ class Selecting(Charged):
     search_cpu: float = 0.0  # CPU-seconds of jobs that chose
     steps_before: int = 0  # of the budget, where it is in steps
     next_job: int = 0
+    offer: Offer | None = None  # of frozen encoders
+    spent_on_frozen: float = 0.0  # of the budget
+    threads: int = 1  # of the processor, for what this process computes
+
+    @property
+    def league_of(self) -> Callable[[Candidate], str]:
+        """Tells the league of a candidate: `none`, or the backbone that it sees through."""
+        backbones = () if self.offer is None else self.offer.backbones
+        return lambda candidate: league_of(candidate.views, backbones)
 
     @property
     def spent(self) -> float:
         """The share of the budget that is gone."""
         return self.budget.spent(self.wall_seconds, self.steps_before)
 
-    def protocol(self, part: Part, side: float = 1.0) -> Protocol:
-        """Returns how figures on a part are measured."""
+    def protocol(self, part: Part, side: float = 1.0, number: int | None = None) -> Protocol:
+        """Returns how figures on a part are measured, or on the first `number` of its examples."""
         labelled = self.labelled
         ways = len(labelled.class_names)
-        number = len(labelled.rows[part])
+        whole = len(labelled.rows[part])
+        number = whole if number is None else number
         shrunk = "" if side == 1 else f"-{side:g}"
+        shrunk += "" if number == whole else f"-{number}"
         return Protocol(
             part, ways, 0, max(1, round(number / ways)),
             "running", f"{labelled.digest}-{part}{shrunk}", labelled.digest,
@@ -66,13 +80,13 @@ def describe_set(reading: Reading, labelled: LabelledSet, left_out: tuple[LeftOu
     )  # fmt: skip
 
 
-def task_of(labelled: LabelledSet) -> TaskSpec:
-    """Returns the task as model files hold it: all classes at once."""
+def task_of(labelled: LabelledSet, input_format: InputFormat) -> TaskSpec:
+    """Returns the task as model files hold it: all classes at once, inputs of that format."""
     ways = len(labelled.class_names)
     return TaskSpec(
         ways=ways,
         shots=max(1, len(labelled.known) // ways),
         queries=max(1, len(labelled.rows["test"]) // ways),
-        input_shape=tuple(labelled.input_format.shape),
+        input_shape=tuple(input_format.shape),
         num_training_classes=ways,
     )

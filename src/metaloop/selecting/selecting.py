@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from metaloop.archive import Archive
+from metaloop.archive import Archive, add_backbones
 from metaloop.catalogue.families import data_name
+from metaloop.catalogue.frozen import encoders_for, largest_side
+from metaloop.catalogue.offered import AUTO, NONE, name_of_backbone
 from metaloop.catalogue.pipelines import (
     PIPELINES,
     build_classifier,
@@ -26,7 +28,9 @@ from metaloop.catalogue.pipelines import (
     copies_of,
 )
 from metaloop.core.budget import Budget, parse_budget
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import MetaloopError
+from metaloop.core.leagues import described_card
 from metaloop.core.records import Candidate
 from metaloop.engine.classifying import batch_size_of
 from metaloop.executors.in_process import InProcess
@@ -41,7 +45,9 @@ from metaloop.loop.run import Stopped, check_same_data, check_same_run, remove_s
 from metaloop.models.events import DataRead
 from metaloop.nets.whitened import operations
 from metaloop.selecting.finishing import finish, train_chosen
+from metaloop.selecting.frozen import Tell, frozen_on
 from metaloop.selecting.knowledge import COMMAND, candidates_of
+from metaloop.selecting.offer import Offer, offer_of
 from metaloop.selecting.racing import Entry, Race, size_loss
 from metaloop.selecting.recording import race_on, restored
 from metaloop.selecting.reporting import summary
@@ -49,11 +55,12 @@ from metaloop.selecting.run import Selecting, describe_set
 from metaloop.selecting.settings import USUAL, SelectSettings
 from metaloop.tasks.labelled import LabelledSet, labelled_set
 from metaloop.tasks.readers import read
-from metaloop.tasks.store import Reading
+from metaloop.tasks.store import LeftOut, Reading
 from metaloop.tasks.value_range import ValueRange
 
 _RATE = 1e11  # operations a second of one thread, before it was measured
 _USUAL = "medium"
+_MOST_DETAIL = 1 << 30  # bytes of images for encoders
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,9 @@ class _Asked:
     archive: Path | None
     workers: int
     settings: SelectSettings
+    backbone: str | Encoder
+    download: bool
+    tell: Tell | None
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -87,6 +97,7 @@ class _Asked:
             "value_range": None if self.value_range is None else str(self.value_range),
             "archive": None if self.archive is None else str(self.archive),
             "workers": self.workers,
+            "backbone": name_of_backbone(self.backbone),
         }
 
 
@@ -104,21 +115,28 @@ def select(
     workers: int | None = None,
     strict: bool = False,
     resume: bool = False,
+    backbone: str | Encoder = AUTO,
+    download: bool = False,
     settings: SelectSettings = USUAL,
     stop: Callable[[], bool] = lambda: False,
+    tell: Tell | None = None,
 ) -> Iterator[LoopEvent]:
     """Yields what happens; the last event, `Learned`, holds the report that `--json` prints.
 
     `data`: a path or a `Reading` of images. A published test part is the one that is sealed; else
     one is dealt, by `split_seed`. `archive`: that of earlier runs on any data, to begin with what
-    was good there. Writes `out/model.metaloop` and `out/archive.sqlite`. The budget covers choosing
-    and training; reading and the test are reported apart. Raises `MetaloopError` in one line for
+    was good there. `backbone`: the frozen encoders that take part, too: `auto` (those installed),
+    `none`; a name or an encoder: nothing else takes part. `tell` is called while one sees the
+    images, with how many it has seen and how many there are. Writes `out/model.metaloop` and
+    `out/archive.sqlite`. The budget covers choosing and training; reading and the test are reported
+    apart. Raises `MetaloopError` in one line for
     everything that the caller can mend.
     """
     asked = _Asked(
         data, Path(out), parse_budget(budget) if isinstance(budget, str) else budget, seed,
         split_seed, image_size, classes_at, value_range, strict, resume,
         Path(archive) if archive else None, workers or default_workers(), settings,
+        backbone, download, tell,
     )  # fmt: skip
     yield from _recorded(asked, stop)
 
@@ -133,13 +151,12 @@ def _recorded(asked: _Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
         )
         status = "failed"
         try:
-            reading = _read(asked)
-            labelled, notes, left_out = labelled_set(reading, asked.split_seed)
-            _check_strict(asked, reading)
+            reading, labelled, offer, notes, left_out = _data(asked)
             data_set = describe_set(reading, labelled, left_out)
             if earlier is not None:
                 check_same_data(records, earlier, [data_set])
             records.add_data_set(data_set)
+            add_backbones(records, number, () if offer is None else offer.backbones)
             parts: dict[str, int] = {str(part): len(rows) for part, rows in labelled.rows.items()}
             reading_seconds = time.perf_counter() - start
             yield DataRead(
@@ -156,12 +173,13 @@ def _recorded(asked: _Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
                 )
                 run = Selecting(
                     asked.out, records, number, asked.budget, asked.seed, labelled, executor,
-                    _race(asked, labelled), asked.settings, stop,
+                    _race(asked, labelled, offer), asked.settings, stop,
+                    offer=offer, threads=asked.workers,
                 )  # fmt: skip
                 if earlier is not None:
                     restored(run, earlier)
                 stack.enter_context(charged(run, asked.settings.note_seconds))
-                report = yield from _selected(run)
+                report = yield from _selected(run, asked.tell)
                 executor.close()
                 run.worker_cpu = executor.cpu_seconds
             report["reading_seconds"] = reading_seconds
@@ -182,8 +200,21 @@ def _recorded(asked: _Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
     yield Learned(report)
 
 
-def _selected(run: Selecting) -> Any:  # a generator of events that returns the report
+def _data(
+    asked: _Asked,
+) -> tuple[Reading, LabelledSet, Offer | None, tuple[str, ...], tuple[LeftOut, ...]]:
+    """What was read, as one task, what is on offer, what is to be said, what was left out."""
+    encoders = encoders_for(asked.backbone, asked.download)
+    reading = _read(asked, encoders)
+    labelled, notes, left_out = labelled_set(reading, asked.split_seed)
+    _check_strict(asked, reading)
+    offer = offer_of(labelled, encoders, alone=asked.backbone not in (NONE, AUTO))
+    return reading, labelled, offer, (*notes, *_offered_notes(offer)), left_out
+
+
+def _selected(run: Selecting, tell: Tell | None) -> Any:  # yields events, returns the report
     try:
+        yield from frozen_on(run, tell)
         yield from race_on(run)
         chosen = yield from train_chosen(run)
     except Stopped:
@@ -191,7 +222,17 @@ def _selected(run: Selecting) -> Any:  # a generator of events that returns the 
     return finish(run, chosen)
 
 
-def _read(asked: _Asked) -> Reading:
+def _offered_notes(offer: Offer | None) -> tuple[str, ...]:
+    """What is to be said of the encoders on offer."""
+    if offer is None:
+        return ()
+    how = "alone" if offer.alone else "too"
+    return tuple(
+        f"images are seen through {described_card(one.card)}, {how}" for one in offer.encoders
+    )
+
+
+def _read(asked: _Asked, encoders: Sequence[Encoder]) -> Reading:
     if isinstance(asked.data, Reading):
         return asked.data
     if not isinstance(asked.data, (str, Path)):
@@ -205,6 +246,8 @@ def _read(asked: _Asked) -> Reading:
         classes_at=asked.classes_at,
         value_range=asked.value_range,
         strict=False,
+        detail=max((largest_side(encoder) for encoder in encoders), default=0),
+        detail_bytes=_MOST_DETAIL,
     )
 
 
@@ -217,8 +260,11 @@ def _check_strict(asked: _Asked, reading: Reading) -> None:
         )
 
 
-def _race(asked: _Asked, labelled: LabelledSet) -> Race:
-    """The race before anything is measured: who may take part, and what is expected of each."""
+def _race(asked: _Asked, labelled: LabelledSet, offer: Offer | None) -> Race:
+    """The race before anything is measured: who may take part, and what is expected of each.
+
+    Nobody does where encoders were named.
+    """
     settings, input_format = asked.settings, labelled.input_format
     classes, side = len(labelled.class_names), input_format.shape[1]
 
@@ -257,6 +303,8 @@ def _race(asked: _Asked, labelled: LabelledSet) -> Race:
     race.size_of = size_of
     unit = step if asked.budget.steps is None else 1.0
     race.first = max(2 * unit, settings.proxy_steps * unit * settings.proxy_side**2)
+    if offer is not None and offer.alone:
+        return race
     for place, (name, candidate) in enumerate(PIPELINES.items()):
         entry = Entry(candidate, f"catalogue: {name}", (), *race.size_of(candidate))
         entry.expected -= 1e-3 * place

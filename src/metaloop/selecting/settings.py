@@ -33,6 +33,18 @@ class SelectSettings:
     usual_examples: float = 200_000.0  # trained on so many, the usual net is the right one
     useful_passes: float = 40.0  # through the data: beyond, no larger net is called for
 
+    frozen_share: float = 0.35  # of the budget, for what backbones make of the examples
+    mirrored_gain: float = 0.6  # expected of mirror images, in standard errors of what is measured,
+    second_gain: float = 1.0  # of a second look at larger images,
+    centroid_loss: float = 0.75  # and of centroids beside regression (LOG.md)
+    fewest_encoded: int = 5  # examples of each class, whatever that takes
+    encoded_steps: float = 0.012  # what an image costs in steps, at the side that is usual
+    encoded_side: int = 96
+    most_cross_validated: int = 600  # examples; more of them are judged by `search` alone
+    most_baseline: int = 4000  # examples that plain methods on pixels learn from
+    baseline_side: int = 16  # pixels of the images that they see
+    most_tested: int = 2000  # examples of `test` that baselines are looked at on
+
     kept_back: float = 0.01  # of the budget, for what is between two trainings
     wait_seconds: float = 0.25
     note_seconds: float = 2.0

@@ -37,6 +37,7 @@ from metaloop.tasks.sight import OWN, SEVERAL, Sight, abreast
 from metaloop.tasks.speakers import apart_by_speaker
 from metaloop.tasks.split import assign_parts
 from metaloop.tasks.store import LeftOut, Reading, Store
+from metaloop.tasks.voices import one_voice
 
 
 class TaskFamily(ABC):
@@ -129,6 +130,7 @@ class ClassFamily(TaskFamily):
     With an `enlargement` the store begins with the examples and classes of its base, in their
     order, and the training part with the base's training classes. The other parts' tasks are the
     base's own, episode for episode.
+    With `one_voice` the support of a task is of one speaker, its queries are of others.
     """
 
     name: str
@@ -139,6 +141,7 @@ class ClassFamily(TaskFamily):
     view: FittedView | None = None
     raw: Store | None = None
     sights: Mapping[str, Sight] = field(default_factory=dict)
+    one_voice: bool = False
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -258,6 +261,9 @@ class ClassFamily(TaskFamily):
         """
         if self.enlargement and part != "train":
             return self.original.sample(part, spec, num_tasks, rng)
+        if self.one_voice:
+            sides = one_voice(self.name, self.store, self.parts[part], spec, num_tasks, rng)
+            return Episodes(self.store, *sides, spec.ways)
         classes = self._eligible(part, spec.ways, spec.shots)
         counts = np.array([len(classes)] * num_tasks)
         if self.enlargement:  # the original classes come first

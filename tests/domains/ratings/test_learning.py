@@ -12,7 +12,6 @@ import pytest
 import torch
 
 import metaloop as ml
-from metaloop.catalogue.views import check_assets
 from metaloop.cli import run
 from metaloop.core.errors import InputError, ModelFileError
 from metaloop.domains.ratings.known import KnownItems
@@ -20,6 +19,7 @@ from metaloop.engine.evaluation import evaluate
 from metaloop.estimators.recommending import recommend
 from metaloop.jobs.shipping import load_shipped, ship_family
 from metaloop.models import Model
+from metaloop.models.checking import check_assets
 from metaloop.models.training import Trained, train_model
 from metaloop.tasks.groups import GroupFamily
 
@@ -130,7 +130,7 @@ def test_the_command_line_ranks_items_for_a_user_nobody_has_seen(
     named = typed("--support", str(mine), str(tmp_path / "asked.txt")).splitlines()
     assert [line.split("\t")[1] for line in named] == ["i2", "i3"]
     for words, says in (
-        (("--support", str(mine)), "nothing to predict"),
+        (("--support", str(mine)), "name inputs to be told apart, or --top N"),
         (("--support", str(mine), "--top", "0"), "at least 1; got 0"),
         (("--support", str(ratings_file), "--top", "3"), "240 users ('user_id')"),
         (("--support", str(mine), "--explain", "x.txt"), "--explain is for --top"),

@@ -19,6 +19,7 @@ from torch import Tensor
 from metaloop.core.columns import Texts
 from metaloop.core.errors import ModelFileError
 
+KIND = "items"  # what raw inputs are, and the view that sees them
 _ANY = -1
 EXPECTED: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
     "names": ((_ANY,), torch.uint8),

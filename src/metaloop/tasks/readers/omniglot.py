@@ -43,11 +43,13 @@ def read_omniglot(folder: Path, options: ReadOptions) -> Reading:
     """
     where, name = f"Omniglot in {str(folder)!r}", folder.resolve().name
     options.refuse_depth(where)
+    lists = _read_lists(where, folder / _LISTS)
     strict, options = options.strict, replace(options, strict=False, classes_at=_DEPTH)
+    if lists:  # encoders see the turned images
+        options = replace(options, detail=0)
     with ExitStack() as stack:
         files = _join([_open_half(folder / half, stack) for half in HALVES])
         characters = read_class_folders(where, name, "Omniglot, original layout", files, options)
-    lists = _read_lists(where, folder / _LISTS)
     store, left_out = characters.store, list(characters.left_out)
     if not lists:
         return finish(

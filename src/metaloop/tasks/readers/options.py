@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,8 +22,10 @@ class ReadOptions:
     `classes_at`: how many folders below the data the folders are that are classes. `value_range`:
     what is black and white in pixels of more than 8 bits, and in arrays of pixels. `columns`: the
     columns of a table that have a role, as `table_roles.py` has it. `detail`: the side in pixels of
-    the colour images that are kept beside the others for encoders; 0 for none. `features`: the
-    columns of numbers that a model was trained with, in its order; empty: those that are there.
+    the colour images that are kept beside the others for encoders; 0 for none; or a function that
+    says so once it is known how many images there are. `detail_bytes`: where it is not 0 they are
+    no larger than they came, and take no more than so many bytes together. `features`: the columns
+    of numbers that a model was trained with, in its order; empty: those that are there.
     `speaker_pattern`: a regular expression whose first group is the speaker in the path of a
     recording. `clip_seconds`: how long one may be; of longer ones the loudest stretch is used.
     """
@@ -35,17 +37,15 @@ class ReadOptions:
     classes_at: int | None = None
     value_range: ValueRange | None = None
     columns: Mapping[str, str | Sequence[str]] | None = None
-    detail: int = 0
+    detail: int | Callable[[int], int] = 0
+    detail_bytes: int = 0
     features: tuple[str, ...] = ()
     speaker_pattern: str | None = None
     clip_seconds: float | int | None = None
 
     def __post_init__(self) -> None:
-        if self.detail and not MIN_IMAGE_SIZE <= self.detail <= MAX_IMAGE_SIZE:
-            raise DataError(
-                f"an encoder sees images of {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE} pixels, got "
-                f"{self.detail}"
-            )
+        if not callable(self.detail):
+            _checked_detail(self.detail)
         size = self.image_size
         if size is not None and not MIN_IMAGE_SIZE <= size <= MAX_IMAGE_SIZE:
             raise DataError(
@@ -70,6 +70,10 @@ class ReadOptions:
                 f"{self.clip_seconds:g}"
             )
         _checked_pattern(self.speaker_pattern)
+
+    def detail_of(self, num_images: int) -> int:
+        """Returns the side of the images that are kept for encoders, where there are so many."""
+        return _checked_detail(self.detail(num_images) if callable(self.detail) else self.detail)
 
     def refuse_recordings(self, where: str) -> None:
         """Raises `DataError` if something was asked for that only recordings have."""
@@ -98,6 +102,14 @@ class ReadOptions:
         """Raises `DataError` if roles of columns were declared, where there is no table."""
         if self.columns:
             raise DataError(f"{where}: --columns is for tables (CSV, JSONL, ...); leave it away")
+
+
+def _checked_detail(side: int) -> int:
+    if side and not MIN_IMAGE_SIZE <= side <= MAX_IMAGE_SIZE:
+        raise DataError(
+            f"an encoder sees images of {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE} pixels, got {side}"
+        )
+    return side
 
 
 def _checked_pattern(pattern: str | None) -> None:

@@ -23,6 +23,7 @@ from metaloop.tasks.readers.tables import Table, read_table
 from metaloop.tasks.store import LeftOut, Reading, Store
 
 MOST_CHARACTERS = 1_000_000  # of a text; a longer one is a file in a cell
+_BETWEEN = " [SEP] "  # of two texts: what BERT and its kin were trained with
 _SHOWN = 40  # characters of a text in a message
 
 
@@ -81,12 +82,21 @@ def text_rows(table: Table, roles: Roles) -> TextRows:
         left_out.append(tally([f"row {row + 1}" for row in np.flatnonzero(long)], reason))
         rows = rows & ~long
     return TextRows(
-        [str(text) for text in table.columns[roles.text][rows]],
+        texts_of(table, roles.text, roles.pair, rows),
         _strings(table.columns[roles.label][rows]),
         _optional(table, roles.split, rows),
         _optional(table, roles.group, rows),
         tuple(left_out),
     )
+
+
+def texts_of(table: Table, text: str, pair: str | None, rows: Any = ...) -> list[str]:
+    """Returns the texts of a table, each with the second one of its row behind it."""
+    first = [str(each) for each in table.columns[text][rows]]
+    if pair is None:
+        return first
+    second = table.columns[pair][rows]
+    return [f"{one}{_BETWEEN}{two}" for one, two in zip(first, second, strict=True)]
 
 
 def numbers_of(table: Table, names: tuple[str, ...] | list[str], rows: Any = ...) -> np.ndarray:

@@ -23,6 +23,7 @@ Columns = Mapping[str, str | Sequence[str]]
 Kind = Literal["text", "vectors", "groups"]
 
 IGNORE: Final = "ignore"
+DOMAIN: Final = "domain"  # what a group of classes may be called as well
 ROLES: Final = ("label", "text", "group", "target", "split", IGNORE)
 _LABELS: Final = ("label", "labels", "class", "classes", "category", "intent")
 _EITHER: Final = ("y", "target", "targets")  # a label, or a real target: the values decide
@@ -34,6 +35,7 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "target": ("value", "rating", "score", "output", "outcome", "response"),
     "split": ("split", "splits", "part", "partition"),
+    "pair": ("text_pair", "text2", "sentence2", "text_b"),
     IGNORE: ("", "id", "index", "row", "row_id", "unnamed: 0"),
 }
 _SHOWN = 8  # columns named in a message
@@ -49,13 +51,14 @@ class Roles:
     group: str | None = None
     target: str | None = None
     split: str | None = None
+    pair: str | None = None  # a second text of each row, read behind the first
     features: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
 
     @property
     def note(self) -> str:
         """How the table was understood, in a line."""
-        named = ("label", "text", "group", "target", "split")
+        named = ("label", "text", "pair", "group", "target", "split")
         said = [f"{role} '{name}'" for role in named if (name := getattr(self, role)) is not None]
         if self.kind != "text":
             count = len(self.features)
@@ -196,6 +199,12 @@ def text_column(table: Table, columns: Columns | None = None) -> str:
     return name
 
 
+def second_text(table: Table, among: Sequence[str]) -> str | None:
+    """Returns the column of second texts, which its name tells; None where there is none."""
+    name = _first(among, _NAMES["pair"])
+    return name if name is not None and table.is_text(name) else None
+
+
 def single_group(table: Table, features: Sequence[str], columns: Columns | None = None) -> None:
     """Raises `DataError` if the rows are of several groups: a task is one of them."""
     where = f"table '{table.name}'"
@@ -221,11 +230,12 @@ def declared_columns(
     by_name = {name.lower(): name for name in reversed(list(table.columns))}
     declared: dict[str, list[str]] = {}
     for role, names in columns.items():
-        if role not in known_roles:
+        if role not in (*known_roles, DOMAIN):
             raise unknown_name("role of a column", role, known_roles)
         names = [names] if isinstance(names, str) else list(names)
         if len(names) != 1 and role != IGNORE:
             raise DataError(f"{where}: one column is the {role}, got {listed(names) or 'none'}")
+        role = "group" if role == DOMAIN else role
         declared[role] = []
         for name in names:
             known = name if name in table.columns else by_name.get(name.lower())
@@ -275,7 +285,9 @@ def _understood(
     if roles.label is not None and roles.text is not None:
         if not table.is_text(roles.text):
             raise DataError(f"{where}: column '{roles.text}' is to be text, but holds numbers")
-        return replace(roles, kind="text", features=(), ignored=(*ignored, *free))
+        pair = second_text(table, free)
+        left = [name for name in free if name != pair]
+        return replace(roles, kind="text", pair=pair, features=(), ignored=(*ignored, *left))
     kind: Kind = "vectors"
     if roles.label is None and roles.group is not None and roles.target is not None:
         kind = "groups"

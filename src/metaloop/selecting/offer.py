@@ -1,0 +1,101 @@
+"""What a run of `select` is offered beside nets of its own: frozen encoders, images for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch import Tensor
+
+from metaloop.catalogue.views import view_of_encoder
+from metaloop.core.encoder import Encoder
+from metaloop.core.errors import DataError
+from metaloop.core.fitted_view import FittedView
+from metaloop.core.inputs import InputFormat
+from metaloop.core.leagues import Backbone
+from metaloop.engine.heads import Judged
+from metaloop.selecting.racing import Entry
+from metaloop.tasks.labelled import LabelledSet
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What an encoder makes of some examples: `rows [n]` of the store, `features [n, D]`.
+
+    With 2 `copies` they are the mean over an image and its mirror image, with a `second` look the
+    mean of that and of what the same net makes of images with so many pixels a side.
+    """
+
+    encoder: Encoder
+    copies: int
+    rows: np.ndarray
+    features: Tensor
+    second: int = 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether an image was looked at once."""
+        return self.copies == 1 and not self.second
+
+    def of(self, rows: np.ndarray) -> Tensor | None:
+        """Returns the features of these rows of the store; None unless all are there."""
+        places = np.searchsorted(self.rows, rows)
+        there = places < len(self.rows)
+        if not there.all() or not (self.rows[places] == rows).all():
+            return None
+        return self.features[places]
+
+
+@dataclass(eq=False)
+class Headed:
+    """A frozen pipeline as it was measured: `entry.right` is of `search`, `value` what is believed.
+
+    `learned` are the rows of the store that its head may learn from.
+    """
+
+    entry: Entry
+    features: Features
+    head: Judged
+    learned: np.ndarray
+    value: float
+    likelihood: float
+    baseline: bool = False
+
+
+@dataclass(eq=False)
+class Offer:
+    """The encoders on offer, the usual one first; `images` are raw ones of all examples.
+
+    `alone`: nothing else takes part, for the encoder was named. `measured`: what came of them, the
+    best first. `image_format` is how raw images are read.
+    """
+
+    encoders: tuple[Encoder, ...]
+    images: Tensor
+    image_format: InputFormat
+    alone: bool
+    measured: list[Headed] = field(default_factory=list)
+
+    @property
+    def backbones(self) -> tuple[Backbone, ...]:
+        """The encoders as records have them: a candidate's view is its encoder's name."""
+        return tuple(Backbone(each.card.name, each.card) for each in self.encoders)
+
+    def view(self, encoder: Encoder) -> FittedView:
+        """Returns the view that is this encoder's features."""
+        return view_of_encoder(encoder)
+
+
+def offer_of(labelled: LabelledSet, encoders: Sequence[Encoder], alone: bool) -> Offer | None:
+    """Returns the offer for a data set, None without encoders; `DataError` for other data."""
+    if not encoders:
+        return None
+    store = labelled.store
+    images = store.inputs if store.detail is None else store.detail
+    if not isinstance(images, Tensor):
+        raise DataError(f"{labelled.name} has no images for a backbone; use --backbone none")
+    shape = tuple(images.shape[1:])
+    channels = (0.0,) * shape[0], (1.0,) * shape[0]
+    polarity = store.polarity if store.detail is None else "as_is"
+    return Offer(tuple(encoders), images, InputFormat("image", shape, *channels, polarity), alone)
