@@ -80,15 +80,19 @@ def learn(
     with Stopper() as stopper, Progress(style_of(progress)) as shown:
         shown.status(f"reading {data_name(data)}")
         folder = _folder(data, out, resume, workers)
+        options = DataOptions(*asked, download, speaker_pattern, items)
         events = _events(
             data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
-            options=DataOptions(*asked, download, speaker_pattern, items), also=also,
-            archive=archive, net=net, workers=workers, resume=resume, candidates=candidates,
-            generates=generates, settings=settings, executor=executor,
+            options=options, also=also, archive=archive, net=net, workers=workers, resume=resume,
+            candidates=candidates, generates=generates, settings=settings, executor=executor,
             stop=lambda: stop() or stopper(),
             tell=lambda done, of: shown.status(f"encoded {done:,} of {of:,} examples"),
         )  # fmt: skip
         run = _followed(events, shown, stopper, folder, _own(net, backbone))
+    return _unless_stopped(run, stopper)
+
+
+def _unless_stopped(run: LearnResult, stopper: Stopper) -> LearnResult:
     if stopper.signal is not None:
         raise Interrupted(_advice(run), stopper.exit_code, run)
     return run

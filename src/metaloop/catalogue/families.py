@@ -173,25 +173,42 @@ def open_data(
             reading = _read(data, options, own, max(sides), features)
     if view is None:
         _check_shape(reading, input_format)
-    of_items = kind_of(reading.store.inputs) == ITEMS
-    if options.items is not None and not of_items:
-        raise DataError(f"{reading.name} has no ratings of items; leave --items away")
+    of_items = _has_items(reading, options)
     if reading.store.values is not None:
         _check_seen_as_is(reading.name, options, None if of_items else view)
-        groups, left_out, known = group_family(
-            reading, split_seed=options.split_seed, parts=parts, seen=seen,
-            input_format=input_format,
-        )  # fmt: skip
-        told: tuple[str, ...] = ()
-        if of_items:
-            groups, told = with_items(groups, view, options.items)
-        opened = OpenedData(groups, reading.kind, left_out, (*reading.notes, *told), known)
+        opened = _in_groups(reading, options, parts, seen, input_format, view)
     else:
         if parts is None:
             _check_enough(data, reading)
         opened = _in_classes(reading, options, parts, seen, input_format, view, tell, offer)
     _check_strict(reading, opened.left_out, options.strict)
     return opened
+
+
+def _has_items(reading: Reading, options: DataOptions) -> bool:
+    """Whether a reading is of ratings; raises `DataError` if a table of items is for nothing."""
+    of_items = kind_of(reading.store.inputs) == ITEMS
+    if options.items is not None and not of_items:
+        raise DataError(f"{reading.name} has no ratings of items; leave --items away")
+    return of_items
+
+
+def _in_groups(
+    reading: Reading,
+    options: DataOptions,
+    parts: Mapping[str, Sequence[str]] | None,
+    seen: Seen | None,
+    input_format: InputFormat | None,
+    view: FittedView | None,
+) -> OpenedData:
+    """The family of a reading with real targets; items are seen once users are split."""
+    family, left_out, known = group_family(
+        reading, split_seed=options.split_seed, parts=parts, seen=seen, input_format=input_format
+    )
+    told: tuple[str, ...] = ()
+    if _has_items(reading, options):
+        family, told = with_items(family, view, options.items)
+    return OpenedData(family, reading.kind, left_out, (*reading.notes, *told), known)
 
 
 def _in_classes(

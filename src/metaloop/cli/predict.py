@@ -25,6 +25,14 @@ _Asked = Annotated[
     list[Path] | None,
     typer.Argument(metavar="INPUT...", help="Images, recordings, folders, arrays, tables."),
 ]
+_Support = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Examples of the classes: one folder of images each (one image is enough), a zip of "
+        "that, an .npz with X and y, or a table. Not for models of 'fit' and 'select'.",
+    ),
+]
 _SkipUnreadable = Annotated[
     bool,
     typer.Option(
@@ -83,14 +91,7 @@ _NONE = "-"
 def predict(
     model: options.ModelFile,
     inputs: _Asked = None,
-    support: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Examples of the classes: one folder of images each (one image is enough), a zip "
-            "of that, an .npz with X and y, or a table. Not for models of 'fit' and 'select'.",
-        ),
-    ] = None,
+    support: _Support = None,
     classes_at: options.SupportClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
@@ -116,12 +117,10 @@ def predict(
     declared, named = options.value_range(value_range), options.columns(columns)
     asked = ReadOptions(classes_at=classes_at, value_range=declared, columns=named)
     if top is not None or explain:
-        from metaloop.cli.ratings import best_items, checked_top, line_of
+        from metaloop.cli.ratings import ranked
 
-        top = checked_top(inputs, top)
-        estimator = _ready(model, support, asked)
-        best = best_items(estimator, model, support, named, top, exclude_seen, explain)
-        _write({"model": str(model), "predictions": best} if as_json else [*map(line_of, best)])
+        how = (inputs, top, exclude_seen, explain, as_json)
+        _write(ranked(_ready(model, support, asked), model, support, named, *how))
         return
     _check_inputs(inputs, microphone)
     estimator = _ready(model, support, asked)

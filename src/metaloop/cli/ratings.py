@@ -55,33 +55,41 @@ def takes_items(model: Model | Classifier) -> bool:
     return model.takes == "items"
 
 
-def checked_top(inputs: Sequence[Path] | None, top: int | None) -> int:
-    """Returns how many items are wanted; `DataError` if it is not clear what is to be ranked."""
+def ranked(
+    estimator: Any,
+    model: Path,
+    support: Path | None,
+    columns: Columns | None,
+    inputs: Sequence[Path] | None,
+    top: int | None,
+    exclude_seen: bool,
+    explain: bool,
+    as_json: bool,
+) -> dict[str, Any] | list[str]:
+    """Returns what is printed of the `top` items for the user of a support: JSON, or lines.
+
+    Raises `DataError` if it is not clear what is to be ranked, `ModelFileError` for a model that
+    takes no items.
+    """
+    from metaloop.cli.inputs import model_of
+    from metaloop.estimators import FewShotRegressor
+    from metaloop.estimators.recommending import recommend
+
+    if not isinstance(estimator, FewShotRegressor) or not takes_items(model_of(estimator)):
+        raise ModelFileError(
+            f"'{model}' was not trained on ratings of items; leave --top and --explain away"
+        )
     if top is None:
         raise DataError("--explain is for --top N; leave it away")
     if inputs:
         raise DataError("--top ranks all items that the model knows; leave the inputs away")
     if top < 1:
         raise DataError(f"--top is how many items are wanted, at least 1; got {top}")
-    return top
-
-
-def best_items(
-    estimator: Any, model: Path, support: Path | None, columns: Columns | None,
-    top: int, exclude_seen: bool, explain: bool,
-) -> list[dict[str, Any]]:  # fmt: skip
-    """Returns what `--json` says of the `top` items for the user of a support."""
-    from metaloop.cli.inputs import model_of
-    from metaloop.estimators import FewShotRegressor
-    from metaloop.estimators.recommending import recommend
-
-    if not isinstance(estimator, FewShotRegressor) or not takes_items(model_of(estimator)):
-        raise ModelFileError(f"'{model}' was not trained on ratings of items; leave --top away")
     rated = [] if support is None else ratings_support(support, columns)[0]
     if explain and not rated:
         raise ModelFileError("--explain needs the ratings it is to explain by: --support FILE")
     found = recommend(estimator, top, rated=rated, exclude_seen=exclude_seen, explain=explain)
-    return [
+    rows = [
         {
             "input": each.name,
             "title": each.title,
@@ -91,10 +99,11 @@ def best_items(
         }
         for each in found
     ]
+    return {"model": str(model), "predictions": rows} if as_json else [*map(_line_of, rows)]
 
 
-def line_of(row: Mapping[str, Any]) -> str:
-    """Returns a line for people: the rating, what the item is called, its name, and why."""
+def _line_of(row: Mapping[str, Any]) -> str:
+    """A line for people: the rating, what the item is called, its name, and why."""
     title = row["title"] if row["title"] == row["input"] else f"{row['title']}\t{row['input']}"
     because = f"\tbecause you rated {', '.join(row['because'])}" if row.get("because") else ""
     return f"{row['value']:.2f}\t{title}{because}"

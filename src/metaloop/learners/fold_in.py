@@ -6,7 +6,8 @@
 
 m_i and v_i, an item's mean and factors, are columns of its inputs (`mean`, `factor_0`, ...), made
 of the ratings of training users; V has those of the items rated. What every learner of ratings has
-to beat. Koren, Bell & Volinsky 2009, Matrix factorization techniques for recommender systems.
+to beat. Koren et al. 2009, Matrix factorization techniques for recommender systems, Computer 42(8),
+doi 10.1109/MC.2009.263.
 """
 
 from __future__ import annotations
