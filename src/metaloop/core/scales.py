@@ -44,6 +44,8 @@ OF_COSINE = tuple(
     for name, words in (("cosine", "by the cosine"), ("lead", "lead over the cosine in"))
 )
 
+OF_OPEN_TASKS = (AUROC, RECALL, RECOGNISED, FALSE_ALARMS, KEPT, *OF_COSINE)
+
 SCALES = {
     scale.name: scale
     for scale in (
@@ -53,11 +55,6 @@ SCALES = {
         SQUARED_ERROR,
         ABSOLUTE_ERROR,
         EXPLAINED,
-        AUROC,
-        RECALL,
-        RECOGNISED,
-        FALSE_ALARMS,
-        KEPT,
-        *OF_COSINE,
+        *OF_OPEN_TASKS,
     )
 }
