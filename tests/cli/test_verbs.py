@@ -29,10 +29,10 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "--image-size --classes-at --value-range --columns "
     "--speaker-pattern --items --view --backbone --download --strict --resume --json --quiet",
     "select": "DATA --budget --out --seed --split-seed --image-size --classes-at "
-    "--value-range --archive --workers --strict --resume --json --quiet",
+    "--value-range --archive --workers --backbone --download --strict --resume --json --quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
     "--classes-at --value-range --columns "
-    "--speaker-pattern --allow-seen --strict --seed --json --quiet",
+    "--speaker-pattern --allow-seen --apart --strict --open --seed --json --quiet",
     "predict": "MODEL INPUT... --support --classes-at --value-range --columns "
     "--skip-unreadable --window --step --microphone --reject --top --exclude-seen --explain "
     "--seed --json",

@@ -46,6 +46,8 @@ OF_COSINE = tuple(
     for name, words in (("cosine", "by the cosine"), ("lead", "lead over the cosine in"))
 )
 
+OF_OPEN_TASKS = (AUROC, RECALL, RECOGNISED, FALSE_ALARMS, KEPT, *OF_COSINE)
+
 SCALES = {
     scale.name: scale
     for scale in (
@@ -55,13 +57,8 @@ SCALES = {
         SQUARED_ERROR,
         ABSOLUTE_ERROR,
         EXPLAINED,
-        AUROC,
-        RECALL,
-        RECOGNISED,
-        FALSE_ALARMS,
-        KEPT,
-        *OF_COSINE,
         ROOT_SQUARED_ERROR,
         RANKING_GAIN,
+        *OF_OPEN_TASKS,
     )
 }
