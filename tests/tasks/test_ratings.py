@@ -125,7 +125,7 @@ def test_events_without_ratings_are_refused_and_other_groups_are_not_taken_for_r
 def test_scales_may_go_below_zero() -> None:
     reading = read_frame(frame([(u, i, r - 4) for u, i, r in ROWS]))
     assert reading.store.values is not None
-    assert float(reading.store.values.min()) == -3
+    assert float(reading.store.values.min()) == -2
 
 
 def test_a_user_who_is_another_under_a_second_name_is_left_out() -> None:
