@@ -80,7 +80,7 @@ def learn(
     with Stopper() as stopper, Progress(style_of(progress)) as shown:
         shown.status(f"reading {data_name(data)}")
         folder = _folder(data, out, resume, workers)
-        options = DataOptions(*asked, download, speaker_pattern, items)
+        options = DataOptions(*asked, download, speaker_pattern, items=items)
         events = _events(
             data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
             options=options, also=also, archive=archive, net=net, workers=workers, resume=resume,
@@ -152,7 +152,7 @@ def stream(
     """
     folder = _folder(data, out, resume, workers)
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
-    options = DataOptions(*asked, download, speaker_pattern, items)
+    options = DataOptions(*asked, download, speaker_pattern, items=items)
     yield from _events(
         data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
         options=options, also=also, archive=archive, workers=workers, resume=resume, net=net,

@@ -80,7 +80,7 @@ def train(
         shown.status(f"reading {data_name(data)}")
         events = train_model(
             data, learner, budget=limit, net=net, ways=ways, shots=shots, queries=queries,
-            seed=seed, options=DataOptions(*asked, download, speaker_pattern, items),
+            seed=seed, options=DataOptions(*asked, download, speaker_pattern, items=items),
             checkpoint=state, resume=resume, stop=lambda: stop() or stopper(),
         )  # fmt: skip
         result = _followed(events, shown, stopper, path, limit.wall_seconds)
