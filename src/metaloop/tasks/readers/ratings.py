@@ -50,7 +50,7 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _ANSWERS: Final = ("label", "labels", "class", "y", "target", "targets", "text", "value")
 _HEADLESS: Final = {"u.data": b"\t", "ratings.dat": b"::"}
-_BYTES_AT_ONCE = 1 << 26
+_BYTES_AT_ONCE = 1 << 24
 _FEWEST = 2  # ratings of a user: one to learn from, one to be asked about
 _MANY_VALUES = 200  # whole numbers; no scale of ratings has so many
 _MISSING = -1.0  # of many exports: seen, not rated
