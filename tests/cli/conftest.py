@@ -84,10 +84,11 @@ def command(
 
 @pytest.fixture
 def settle(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Lets `learn` choose among quick learners only, and go by further settings."""
+    """Lets `learn` choose among quick learners by few episodes, and go by further settings."""
+    few: dict[str, Any] = dict.fromkeys(("episodes", "race_episodes", "round_episodes"), 40)
 
     def settle(**others: Any) -> None:
-        settings = Settings(**{"learners": QUICK, **others})
+        settings = Settings(**{"learners": QUICK, **few, "final_episodes": 80, **others})
         monkeypatch.setattr("metaloop.api.learn", partial(learn, settings=settings))
 
     return settle
