@@ -67,6 +67,25 @@ def test_a_table_of_texts_is_told_with_its_view(command: Command, table: Path) -
     assert "'words'" in command("data", table, "--view", "wrods").error
 
 
+def test_columns_are_named_by_flags_of_their_own(
+    command: Command, model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.csv"
+    rows = [f"{w},{f.format(w)},{n % 4}" for n, w in enumerate(WORDS.split()) for f in FRAMES]
+    path.write_text("\n".join(["kind,body,area", *rows]) + "\n")
+    named = ("--text", "body", "--label", "kind", "--domain", "area")
+    told = command("data", path, *named, "--view", "words", "--json").json
+    assert told["groups"] == 4
+    assert told["understood"][0] == "columns: label 'kind', text 'body', group 'area'"
+    refused = command("data", path, *named, "--columns", "text=kind").error
+    assert "--text body and --columns text=kind name two columns of one role" in refused
+    assert "--domain area" in command("data", path, *named, "--columns", "group=kind").error
+    asked = tmp_path / "asked.csv"
+    asked.write_text("body,note\nmy parcel,x\n")
+    found = command("predict", model, asked, "--support", path, *named, "--json").json
+    assert found["predictions"][0]["label"] == "parcel"
+
+
 def test_the_loop_learns_from_texts(
     command: Command, table: Path, tmp_path: Path, quick_catalogue: None
 ) -> None:
@@ -128,7 +147,7 @@ def test_what_is_no_text_is_refused_in_one_line(
         (("predict", model, picture, "--support", support), "the model takes texts"),
         (("predict", model, empty, "--support", support), "has no text"),
         (("predict", model, latin, "--support", support), "is not UTF-8"),
-        (("predict", model, numbers, "--support", support), "--columns text=NAME"),
+        (("predict", model, numbers, "--support", support), "--text NAME"),
         (("evaluate", model, numbers, "--quiet"), ""),
         (("data", numbers, "--view", "words"), ""),
     ):

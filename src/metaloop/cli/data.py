@@ -20,6 +20,9 @@ def data(
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
+    text: options.TextColumn = None,
+    label: options.LabelColumn = None,
+    domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
     view: options.View = None,
     strict: options.Strict = False,
@@ -34,7 +37,8 @@ def data(
 
         meant = DataOptions(
             image_size, split_seed, classes_at, options.value_range(value_range),
-            options.columns(columns), view, strict, speaker_pattern=speaker_pattern,
+            options.columns(columns, text, label, domain), view, strict,
+            speaker_pattern=speaker_pattern,
         )  # fmt: skip
         opened = open_data(data, meant)
         report = describe(opened)

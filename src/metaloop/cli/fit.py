@@ -33,6 +33,9 @@ def fit(
     classes_at: options.SupportClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
+    text: options.TextColumn = None,
+    label: options.LabelColumn = None,
+    domain: options.DomainColumn = None,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -51,9 +54,8 @@ def fit(
             "no new ones; give a learner that 'metaloop learn' wrote"
         )
     estimator.set_params(keep_support=keep_support)
-    asked = ReadOptions(
-        classes_at=classes_at, value_range=declared, columns=options.columns(columns)
-    )
+    named = options.columns(columns, text, label, domain)
+    asked = ReadOptions(classes_at=classes_at, value_range=declared, columns=named)
     estimator, examples = fitted(estimator, support, asked)
     estimator.save(out)
     classes = estimator.classes_.tolist() if isinstance(estimator, FewShotClassifier) else []

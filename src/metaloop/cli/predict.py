@@ -77,6 +77,9 @@ def predict(
     classes_at: options.SupportClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
+    text: options.TextColumn = None,
+    label: options.LabelColumn = None,
+    domain: options.DomainColumn = None,
     skip_unreadable: _SkipUnreadable = False,
     window: _Window = None,
     step: _Step = "0.1s",
@@ -94,7 +97,8 @@ def predict(
     from metaloop.tasks.readers.options import ReadOptions
 
     _check_inputs(inputs, microphone)
-    declared, named = options.value_range(value_range), options.columns(columns)
+    declared = options.value_range(value_range)
+    named = options.columns(columns, text, label, domain)
     asked = ReadOptions(classes_at=classes_at, value_range=declared, columns=named)
     estimator = _ready(model, support, asked)
     if inputs is None:
@@ -116,10 +120,7 @@ def predict(
         known = range_of(estimator, declared)
         for group in groups:
             report["predictions"] += _labels(estimator, group, known, skip_unreadable, least)
-        lines = [
-            f"{_shown(row['label'])}\t{row['confidence']:.4f}\t{row['input']}"
-            for row in report["predictions"]
-        ]
+        lines = [_line(row) for row in report["predictions"]]
     _write(report if as_json else lines)
 
 
@@ -149,8 +150,7 @@ def _streams(
     count, began = 0, time.monotonic()
     for group in groups:
         for row in _labels(estimator, group, None, False, least):
-            label = _shown(row["label"])
-            sys.stdout.write(f"{label}\t{row['confidence']:.4f}\t{row['input']}\n")
+            sys.stdout.write(f"{_line(row)}\n")
         sys.stdout.flush()
         count += len(group.names)
     seconds = time.monotonic() - began
@@ -250,8 +250,9 @@ def _labels(
     return predictions
 
 
-def _shown(label: Any) -> Any:
-    return _NONE if label is None else label
+def _line(row: Mapping[str, Any]) -> str:
+    label = _NONE if row["label"] is None else row["label"]
+    return f"{label}\t{row['confidence']:.4f}\t{row['input']}"
 
 
 def _threshold(

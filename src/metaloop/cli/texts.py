@@ -38,7 +38,7 @@ def text_support(
     if roles.text is None:
         raise DataError(
             f"{where} has no column of text ({roles.note}), and the model takes texts; name it "
-            "with --columns text=NAME"
+            "with --text NAME"
         )
     rows = text_rows(table, roles)
     return rows.texts, rows.labels.tolist(), rows.left_out, [roles.note]
@@ -94,7 +94,12 @@ def text_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[s
     """
     if is_table(path) and path.is_file():
         table = read_table(path)
-        name = text_column(table, columns)
+        present = {  # labels may be those of a support alone
+            role: names
+            for role, names in (columns or {}).items()
+            if role == "text" or all(name in table for name in _listed(names))
+        }
+        name = text_column(table, present)
         texts = texts_of(table, name, second_text(table, [n for n in table.columns if n != name]))
         return _named(path, np.arange(len(table))), tuple(texts)
     if path.suffix.lower() not in _LINES or not path.is_file():
@@ -110,6 +115,10 @@ def text_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[s
     if not lines:
         raise DataError(f"'{path}' has no text; expected one a line")
     return _named(path, np.arange(len(lines))), tuple(lines)
+
+
+def _listed(names: str | Sequence[str]) -> Sequence[str]:
+    return [names] if isinstance(names, str) else names
 
 
 def _named(path: Path, rows: np.ndarray) -> list[str]:
