@@ -114,6 +114,14 @@ DomainColumn = Annotated[
         help="The column of domains in a table: labels of one are never in different parts.",
     ),
 ]
+UseLabelNames = Annotated[
+    bool,
+    typer.Option(
+        "--use-label-names",
+        help="Of texts: the name of a class is one more example of it. No figure in the model file "
+        "is of that.",
+    ),
+]
 SpeakerPattern = Annotated[
     str | None,
     typer.Option(

@@ -80,6 +80,7 @@ def predict(
     text: options.TextColumn = None,
     label: options.LabelColumn = None,
     domain: options.DomainColumn = None,
+    use_label_names: options.UseLabelNames = False,
     skip_unreadable: _SkipUnreadable = False,
     window: _Window = None,
     step: _Step = "0.1s",
@@ -100,7 +101,7 @@ def predict(
     declared = options.value_range(value_range)
     named = options.columns(columns, text, label, domain)
     asked = ReadOptions(classes_at=classes_at, value_range=declared, columns=named)
-    estimator = _ready(model, support, asked)
+    estimator = _ready(model, support, asked, use_label_names)
     if inputs is None:
         _hear(estimator, model, window or _USUAL_WINDOW, step, as_json or reject is not None)
         return
@@ -285,7 +286,7 @@ def _values(estimator: FewShotRegressor, group: Inputs) -> list[dict[str, Any]]:
 
 
 def _ready(
-    model: Path, support: Path | None, asked: ReadOptions
+    model: Path, support: Path | None, asked: ReadOptions, use_label_names: bool
 ) -> FewShotClassifier | FewShotRegressor | TrainedClassifier:
     """Returns the fitted estimator: as the file has it, or fitted to the support."""
     from metaloop.api import load
@@ -294,10 +295,10 @@ def _ready(
 
     estimator = load(model, value_range=asked.value_range)
     if isinstance(estimator, TrainedClassifier):
-        if support is not None or asked.classes_at is not None:
+        if support is not None or asked.classes_at is not None or use_label_names:
             raise ModelFileError(
-                f"'{model}' knows its {len(estimator.classes_)} classes; leave --support and "
-                "--classes-at away"
+                f"'{model}' knows its {len(estimator.classes_)} classes; leave --support, "
+                "--classes-at and --use-label-names away"
             )
         return estimator
     adapted = hasattr(estimator, "task_")
@@ -308,8 +309,9 @@ def _ready(
             f"'{model}' is adapted already{what}; leave --support away, or give the learner it was "
             f"made from"
         )
-    if adapted and asked.classes_at is not None:
-        raise ModelFileError(f"'{model}' is adapted already; --classes-at is for --support")
+    if adapted and (asked.classes_at is not None or use_label_names):
+        flag = "--use-label-names" if use_label_names else "--classes-at"
+        raise ModelFileError(f"'{model}' is adapted already; {flag} is for --support")
     if adapted:
         return estimator
     if support is None:
@@ -317,7 +319,7 @@ def _ready(
             f"'{model}' is a learner: show it examples of the classes with --support DIR, or of "
             "a function with --support FILE.csv"
         )
-    return fitted(estimator, support, asked)[0]
+    return fitted(estimator, support, asked, use_label_names)[0]
 
 
 def _predict(
