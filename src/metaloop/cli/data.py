@@ -24,6 +24,7 @@ def data(
     label: options.LabelColumn = None,
     domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
+    items: options.Items = None,
     view: options.View = None,
     strict: options.Strict = False,
     seed: options.UnusedSeed = 0,
@@ -38,7 +39,7 @@ def data(
         meant = DataOptions(
             image_size, split_seed, classes_at, options.value_range(value_range),
             options.columns(columns, text, label, domain), view, strict,
-            speaker_pattern=speaker_pattern,
+            speaker_pattern=speaker_pattern, items=items,
         )  # fmt: skip
         opened = open_data(data, meant)
         report = describe(opened)

@@ -49,6 +49,7 @@ def learn(
     label: options.LabelColumn = None,
     domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
+    items: options.Items = None,
     view: options.View = None,
     backbone: options.Backbone = "auto",
     download: options.Download = False,
@@ -70,7 +71,7 @@ def learn(
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
-    asked["speaker_pattern"] = speaker_pattern
+    asked |= {"speaker_pattern": speaker_pattern, "items": items}
     typed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     try:
         run, code = learn_from(

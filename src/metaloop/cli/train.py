@@ -16,16 +16,19 @@ if TYPE_CHECKING:
     from metaloop.api import TrainResult
 
 
+_Net = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="See 'metaloop list nets'. (default: the one that suits the data)"
+    ),
+]
+
+
 def train(
     data: options.Data,
     learner: Annotated[str, typer.Option(metavar="NAME", help="See 'metaloop list learners'.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The model file to write.")],
-    net: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="See 'metaloop list nets'. (default: the one that suits the data)"
-        ),
-    ] = None,
+    net: _Net = None,
     budget: options.Budget = "3m",
     ways: options.Ways = 5,
     shots: options.Shots = 1,
@@ -40,6 +43,7 @@ def train(
     label: options.LabelColumn = None,
     domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
+    items: options.Items = None,
     view: options.View = None,
     backbone: options.Backbone = "none",
     download: options.Download = False,
@@ -54,7 +58,7 @@ def train(
 
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
-    asked |= {"image_size": image_size, "classes_at": classes_at, "view": view}
+    asked |= {"image_size": image_size, "classes_at": classes_at, "view": view, "items": items}
     asked |= {"backbone": backbone, "speaker_pattern": speaker_pattern}
     unparsed = {"value_range": value_range, "columns": columns, "text": text}
     unparsed |= {"label": label, "domain": domain}
