@@ -119,9 +119,8 @@ def predict(
     from metaloop.estimators import FewShotRegressor
     from metaloop.tasks.readers.options import ReadOptions
 
-    declared = options.value_range(value_range)
-    named = options.columns(columns, text, label, domain)
-    asked = ReadOptions(classes_at=classes_at, value_range=declared, columns=named)
+    extent, named = options.value_range(value_range), options.columns(columns, text, label, domain)
+    asked = ReadOptions(classes_at=classes_at, value_range=extent, columns=named)
     if top is not None or explain:
         how = (inputs, top, exclude_seen, explain, as_json)
         _write(ranked(_ready(model, support, asked, use_label_names), model, support, named, *how))
@@ -144,7 +143,7 @@ def predict(
         lines = [f"{row['value']}\t{row['input']}" for row in rows]
     else:
         report["classes"] = estimator.classes_.tolist()
-        known = range_of(estimator, declared)
+        known = range_of(estimator, extent)
         for group in groups:
             report["predictions"] += _labels(estimator, group, known, skip_unreadable, least)
         lines = [_line(row) for row in report["predictions"]]
