@@ -67,6 +67,25 @@ def test_a_table_of_texts_is_told_with_its_view(command: Command, table: Path) -
     assert "'words'" in command("data", table, "--view", "wrods").error
 
 
+def test_columns_are_named_by_flags_of_their_own(
+    command: Command, model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.csv"
+    rows = [f"{w},{f.format(w)},{n % 4}" for n, w in enumerate(WORDS.split()) for f in FRAMES]
+    path.write_text("\n".join(["kind,body,area", *rows]) + "\n")
+    named = ("--text", "body", "--label", "kind", "--domain", "area")
+    told = command("data", path, *named, "--view", "words", "--json").json
+    assert told["groups"] == 4
+    assert told["understood"][0] == "columns: label 'kind', text 'body', group 'area'"
+    refused = command("data", path, *named, "--columns", "text=kind").error
+    assert "--text body and --columns text=kind name two columns of one role" in refused
+    assert "--domain area" in command("data", path, *named, "--columns", "group=kind").error
+    asked = tmp_path / "asked.csv"
+    asked.write_text("body,note\nmy parcel,x\n")
+    found = command("predict", model, asked, "--support", path, *named, "--json").json
+    assert found["predictions"][0]["label"] == "parcel"
+
+
 def test_the_loop_learns_from_texts(
     command: Command, table: Path, tmp_path: Path, quick_catalogue: None
 ) -> None:
@@ -111,6 +130,58 @@ def test_a_long_list_of_texts_is_predicted_as_it_is_read(
     assert len(found) == 12 and "ms each" in lines.err
 
 
+def test_folders_of_text_files_are_a_support_and_inputs(
+    command: Command, model: Path, tmp_path: Path
+) -> None:
+    texts = {"house/1": "open the window", "house/2": "a window", "animal/1": "feed the horse"}
+    for name, text in texts.items():
+        (tmp_path / "support" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "support" / f"{name}.txt").write_text(text)
+    (tmp_path / "asked").mkdir()
+    (tmp_path / "asked" / "b.txt").write_text("is the window\nopen?")
+    (tmp_path / "asked" / "a.txt").write_text("my horse")
+    found = command(
+        "predict", model, tmp_path / "asked", "--support", tmp_path / "support", "--json"
+    )
+    assert [(row["label"], Path(row["input"]).name) for row in found.json["predictions"]] == [
+        ("animal", "a.txt"),
+        ("house", "b.txt"),
+    ]
+
+
+def test_a_list_that_is_no_utf8_is_guessed_and_said(
+    command: Command, model: Path, support: Path, tmp_path: Path
+) -> None:
+    asked = tmp_path / "asked.txt"
+    asked.write_bytes("a café with a window\nmy horse\n".encode("cp1252"))
+    for flag in ((), ("--json",)):
+        found = command("predict", model, asked, "--support", support, *flag)
+        assert found.code == 0 and "taken for Latin-1" in found.err
+    asked.write_bytes("my horse\r\n".encode("utf-16"))
+    assert command("predict", model, asked, "--support", support).out.startswith("animal\t")
+    asked.write_bytes(b"my\0horse\n")
+    assert "is no text" in command("predict", model, asked, "--support", support).error
+    asked.write_text("x" * (texts.MOST_CHARACTERS + 1))
+    assert "line 1" in command("predict", model, asked, "--support", support).error
+
+
+def test_the_name_of_a_class_is_one_more_example_if_asked(
+    command: Command, model: Path, tmp_path: Path
+) -> None:
+    support, asked = tmp_path / "s.csv", tmp_path / "asked.txt"
+    support.write_text("text,label\nqqq www,lost_luggage\nzzz kkk,broken.oven\n")
+    asked.write_text("my luggage is lost\nthe oven is broken\n")
+    adapted = tmp_path / "adapted.metaloop"
+    named = ("--support", support, "--use-label-names")
+    found = command("predict", model, asked, *named, "--json")
+    labels = [row["label"] for row in found.json["predictions"]]
+    assert labels == ["lost_luggage", "broken.oven"] and "name of each class" in found.err
+    assert command("fit", model, *named, "--out", adapted, "--json").json["examples"] == 4
+    again = command("predict", adapted, asked, "--json").json
+    assert again["predictions"] == found.json["predictions"]
+    assert "adapted already" in command("predict", adapted, asked, "--use-label-names").error
+
+
 def test_what_is_no_text_is_refused_in_one_line(
     command: Command, model: Path, support: Path, tmp_path: Path
 ) -> None:
@@ -120,15 +191,12 @@ def test_what_is_no_text_is_refused_in_one_line(
     picture.write_bytes(b"no picture")
     empty = tmp_path / "empty.txt"
     empty.write_text("\n")
-    latin = tmp_path / "latin.txt"
-    latin.write_bytes("caf\u00e9".encode("latin-1"))
     for arguments, message in (
         (("fit", model, "--support", numbers, "--out", "x.metaloop"), "no column of text"),
         (("fit", model, "--support", picture, "--out", "x.metaloop"), "the model takes texts"),
         (("predict", model, picture, "--support", support), "the model takes texts"),
         (("predict", model, empty, "--support", support), "has no text"),
-        (("predict", model, latin, "--support", support), "is not UTF-8"),
-        (("predict", model, numbers, "--support", support), "--columns text=NAME"),
+        (("predict", model, numbers, "--support", support), "--text NAME"),
         (("evaluate", model, numbers, "--quiet"), ""),
         (("data", numbers, "--view", "words"), ""),
     ):

@@ -32,7 +32,9 @@ def assets(gensim: Any) -> dict[str, dict[str, torch.Tensor]]:
     return {kind: trained.fit(TEXTS, kind) for kind in KINDS}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["word2vec", *(pytest.param(k, marks=pytest.mark.long) for k in KINDS if k[0] != "w")]
+)
 def test_the_same_texts_teach_the_same(gensim: Any, assets: Any, kind: str) -> None:
     again = trained.fit(TEXTS, kind)
     assert set(again) == set(trained.EXPECTED[kind])

@@ -125,8 +125,18 @@ def test_hostile_text_is_shown_as_text(large_page: str) -> None:
 def test_text_and_attributes_cannot_become_markup(text: str) -> None:
     outline = Outline(element("p", text, title=text))
     ((tag, attributes),) = outline.tags
-    assert tag == "p" and set(attributes) == {"title"}
+    assert tag == "p" and set(attributes) - {"dir"} == {"title"}
     assert element("p", text).count("<") == 2
+
+
+def test_a_line_from_right_to_left_is_set_so_and_emoji_are_shown() -> None:
+    lines = ("שיר <b>", "👩‍🔧 مرحبا", "in Latin: שיר", "größe 👍🏽 ❤️", "日本語")
+    outline = Outline(element("table", element("tr", *(element("td", line) for line in lines))))
+    cells = [attributes for tag, attributes in outline.tags if tag == "td"]
+    assert [cell.get("dir") for cell in cells] == ["auto"] * 3 + [None] * 2
+    assert "".join(outline.text) == "".join(lines)
+    assert element("p", element("b", "שיר")).startswith('<p dir="auto"><b>')
+    assert element("p", "שיר", dir="ltr").startswith('<p dir="ltr">')
 
 
 def test_markup_that_is_markup_stays_so() -> None:

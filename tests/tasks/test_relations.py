@@ -71,5 +71,5 @@ def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
     path = _written(tmp_path, {"a": [GOOD, GOOD], "b": 3})
     with pytest.raises(DataError, match="'b' is no list of sentences"):
         read(path)
-    with pytest.raises(DataError, match="--columns is for tables"):
+    with pytest.raises(DataError, match="are named of tables"):
         read(path, columns={"label": "x"})

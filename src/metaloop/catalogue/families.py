@@ -34,9 +34,8 @@ from metaloop.tasks.digits import read_digits
 from metaloop.tasks.family import TaskFamily, class_family
 from metaloop.tasks.glyphs import cache_folder, read_glyphs
 from metaloop.tasks.groups import group_family
-from metaloop.tasks.readers import read, read_frame
+from metaloop.tasks.readers import holds_images, read, read_frame
 from metaloop.tasks.readers.download import download_omniglot
-from metaloop.tasks.readers.tables import is_table
 from metaloop.tasks.recognising import (
     Recognised,
     Seen,
@@ -260,7 +259,7 @@ def _may_be_images(data: str | Path, backbone: str | Encoder) -> bool:
     """
     if isinstance(data, str) and _is_built_in(data):
         return backbone != AUTO
-    return not is_table(Path(data))
+    return holds_images(Path(data))
 
 
 def data_name(data: Any) -> str:

@@ -20,6 +20,9 @@ def data(
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
+    text: options.TextColumn = None,
+    label: options.LabelColumn = None,
+    domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
     items: options.Items = None,
     view: options.View = None,
@@ -35,8 +38,8 @@ def data(
 
         meant = DataOptions(
             image_size, split_seed, classes_at, options.value_range(value_range),
-            options.columns(columns), view, strict, speaker_pattern=speaker_pattern,
-            items=items,
+            options.columns(columns, text, label, domain), view, strict,
+            speaker_pattern=speaker_pattern, items=items,
         )  # fmt: skip
         opened = open_data(data, meant)
         report = describe(opened)

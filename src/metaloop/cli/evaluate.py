@@ -59,6 +59,9 @@ def evaluate(
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
+    text: options.TextColumn = None,
+    label: options.LabelColumn = None,
+    domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
     allow_seen: _AllowSeen = False,
     apart: _Apart = None,
@@ -78,8 +81,8 @@ def evaluate(
     figures = figures_of(
         model, data, part=part, ways=ways, shots=shots, queries=queries, episodes=episodes,
         archive=archive, classes_at=classes_at, value_range=options.value_range(value_range),
-        columns=options.columns(columns), speaker_pattern=speaker_pattern, allow_seen=allow_seen,
-        apart=apart, strict=strict, open_set=open_set, progress=not quiet,
+        columns=options.columns(columns, text, label, domain), speaker_pattern=speaker_pattern,
+        allow_seen=allow_seen, apart=apart, strict=strict, open_set=open_set, progress=not quiet,
     )  # fmt: skip
     if as_json:
         print_json(figures.to_json())

@@ -10,7 +10,7 @@ import typer
 from metaloop.api.speaking import tell, warn
 from metaloop.cli import options
 from metaloop.cli.output import print_json
-from metaloop.core.errors import ModelFileError
+from metaloop.core.errors import DataError, ModelFileError
 
 if TYPE_CHECKING:
     from metaloop.estimators import FewShotClassifier, FewShotRegressor
@@ -33,6 +33,10 @@ def fit(
     classes_at: options.SupportClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
+    text: options.TextColumn = None,
+    label: options.LabelColumn = None,
+    domain: options.DomainColumn = None,
+    use_label_names: options.UseLabelNames = False,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -51,10 +55,9 @@ def fit(
             "no new ones; give a learner that 'metaloop learn' wrote"
         )
     estimator.set_params(keep_support=keep_support)
-    asked = ReadOptions(
-        classes_at=classes_at, value_range=declared, columns=options.columns(columns)
-    )
-    estimator, examples = fitted(estimator, support, asked)
+    named = options.columns(columns, text, label, domain)
+    asked = ReadOptions(classes_at=classes_at, value_range=declared, columns=named)
+    estimator, examples = fitted(estimator, support, asked, use_label_names)
     estimator.save(out)
     classes = estimator.classes_.tolist() if isinstance(estimator, FewShotClassifier) else []
     if as_json:
@@ -71,10 +74,17 @@ def fit(
         print(f"{learned} from {examples} examples\nmodel  {out}")
 
 
-def fitted(estimator: Estimator, support: Path, asked: ReadOptions) -> tuple[Estimator, int]:
-    """Returns the estimator fitted to a support, and of how many examples; says how it was read."""
+def fitted(
+    estimator: Estimator, support: Path, asked: ReadOptions, use_label_names: bool = False
+) -> tuple[Estimator, int]:
+    """Returns the estimator fitted to a support, and of how many examples; says how it was read.
+
+    With `use_label_names` the name of each class is one more example of it. Raises `DataError` if
+    the model takes no texts.
+    """
     from metaloop.cli.inputs import model_of, read_support
     from metaloop.estimators import FewShotRegressor
+    from metaloop.tasks.readers.names import as_text
 
     real = isinstance(estimator, FewShotRegressor)
     read = read_support(support, model_of(estimator), asked, real)
@@ -82,4 +92,11 @@ def fitted(estimator: Estimator, support: Path, asked: ReadOptions) -> tuple[Est
         tell(f"read so: {note}")
     for item in read.left_out:
         warn(f"left out: {item.count} x {item.reason}: {item.what}")
-    return estimator.fit(read.X, read.labels), len(read.labels)
+    X, labels = read.X, list(read.labels)
+    if use_label_names:
+        if model_of(estimator).takes != "texts":
+            raise DataError("--use-label-names is for models of texts; leave it away")
+        names = sorted(set(labels))
+        X, labels = [*X, *map(as_text, names)], [*labels, *names]
+        tell("read so: the name of each class is one more example of it")
+    return estimator.fit(X, labels), len(labels)

@@ -200,8 +200,7 @@ class _Reader:
 
 
 def _support_of_texts(where: str, path: Path, options: ReadOptions) -> Support:
-    options.refuse_depth(where)
-    return Support(*text_support(path, options.columns))
+    return Support(*text_support(path, options))
 
 
 def _support_of_recordings(where: str, path: Path, options: ReadOptions) -> Support:

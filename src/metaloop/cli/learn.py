@@ -17,6 +17,13 @@ from metaloop.cli.resuming import say_how_to_go_on
 if TYPE_CHECKING:
     from metaloop.api import LearnResult
 
+_Out = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="A new folder. (default: runs/NAME-1, -2, ...)")
+]
+_Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Worker processes, a thread each. (default: one per core)"),
+]
 _Archive = Annotated[
     Path | None,
     typer.Option(
@@ -31,16 +38,16 @@ def learn(
     ways: options.Ways = 5,
     shots: options.Shots = 1,
     queries: options.Queries = 15,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="A new folder. (default: runs/NAME-1, -2, ...)"),
-    ] = None,
+    out: _Out = None,
     seed: options.Seed = 0,
     split_seed: options.SplitSeed = 0,
     image_size: options.ImageSize = None,
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
+    text: options.TextColumn = None,
+    label: options.LabelColumn = None,
+    domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
     items: options.Items = None,
     view: options.View = None,
@@ -51,10 +58,7 @@ def learn(
         typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
     ] = None,
     archive: _Archive = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Worker processes, a thread each. (default: one per core)"),
-    ] = None,
+    workers: _Workers = None,
     strict: options.Strict = False,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -67,13 +71,13 @@ def learn(
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
-    unparsed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     asked |= {"speaker_pattern": speaker_pattern, "items": items}
+    typed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     try:
         run, code = learn_from(
             data, out=out, strict=strict, resume=resume, progress=not quiet, backbone=backbone,
             download=download, value_range=options.value_range(value_range),
-            columns=options.columns(columns), **asked,
+            columns=options.columns(columns, text, label, domain), **asked,
         ), 0  # fmt: skip
     except Interrupted as stop:
         run, code = stop.result, stop.exit_code
@@ -81,10 +85,12 @@ def learn(
         print_json(run.to_json())
     if run.status == "interrupted":
         _say_what_was_saved(run.content)
-        say_how_to_go_on("learn", data, {"out": run.out, **asked, **unparsed})
-    elif not as_json:
+        typed |= {"text": text, "label": label, "domain": domain}
+        say_how_to_go_on("learn", data, {"out": run.out, **asked, **typed})
+        return code
+    if not as_json:
         _print(run)
-    return code if run.status == "interrupted" else 0  # it had finished when it was asked to stop
+    return 0  # even if it was asked to stop when it had finished
 
 
 def _unusual(backbone: str) -> str | None:

@@ -101,6 +101,28 @@ Columns = Annotated[
         "label=intent,ignore=id.",
     ),
 ]
+TextColumn = Annotated[
+    str | None, typer.Option("--text", metavar="NAME", help="The column of texts in a table.")
+]
+LabelColumn = Annotated[
+    str | None, typer.Option("--label", metavar="NAME", help="The column of labels in a table.")
+]
+DomainColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--domain",
+        metavar="NAME",
+        help="The column of domains in a table: labels of one are never in different parts.",
+    ),
+]
+UseLabelNames = Annotated[
+    bool,
+    typer.Option(
+        "--use-label-names",
+        help="Of texts: the name of a class is one more example of it. No figure in the model file "
+        "is of that.",
+    ),
+]
 SpeakerPattern = Annotated[
     str | None,
     typer.Option(
@@ -157,24 +179,38 @@ Support = Annotated[
 ]
 
 
-def columns(text: str | None) -> dict[str, list[str]] | None:
+def columns(
+    named: str | None,
+    text: str | None = None,
+    label: str | None = None,
+    domain: str | None = None,
+) -> dict[str, list[str]] | None:
     """Returns the columns of each role that `--columns ROLE=NAME,...` names; a role may repeat.
 
-    Raises `DataError` for anything else.
+    `--text`, `--label` and `--domain` name those of these roles. Raises `DataError` for anything
+    else, and where both ways name different columns.
     """
-    if text is None:
-        return None
     from metaloop.core.errors import DataError
 
     roles: dict[str, list[str]] = {}
-    for pair in text.split(","):
+    for pair in named.split(",") if named is not None else ():
         role, separator, name = pair.partition("=")
         if not separator or not role.strip():
             raise DataError(
-                f"--columns takes ROLE=NAME,..., such as label=intent,ignore=id; got {text!r}"
+                f"--columns takes ROLE=NAME,..., such as label=intent,ignore=id; got {named!r}"
             )
         roles.setdefault(role.strip(), []).append(name.strip())
-    return roles
+    for flag, own in (("text", text), ("label", label), ("domain", domain)):
+        if own is None:
+            continue
+        role = "group" if flag == "domain" and "group" in roles else flag
+        if roles.get(role, [own]) != [own]:
+            raise DataError(
+                f"--{flag} {own} and --columns {role}={roles[role][0]} name two columns of one "
+                "role; give one of them"
+            )
+        roles[role] = [own]
+    return roles or None
 
 
 def value_range(text: str | None) -> tuple[float, float] | None:

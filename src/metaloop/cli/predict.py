@@ -95,6 +95,10 @@ def predict(
     classes_at: options.SupportClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
+    text: options.TextColumn = None,
+    label: options.LabelColumn = None,
+    domain: options.DomainColumn = None,
+    use_label_names: options.UseLabelNames = False,
     skip_unreadable: _SkipUnreadable = False,
     window: _Window = None,
     step: _Step = "0.1s",
@@ -111,19 +115,18 @@ def predict(
     A learner of functions learns one from a support with real targets: value and input per line.
     """
     from metaloop.cli.inputs import model_of, range_of, read_inputs
+    from metaloop.cli.ratings import ranked
     from metaloop.estimators import FewShotRegressor
     from metaloop.tasks.readers.options import ReadOptions
 
-    declared, named = options.value_range(value_range), options.columns(columns)
-    asked = ReadOptions(classes_at=classes_at, value_range=declared, columns=named)
+    extent, named = options.value_range(value_range), options.columns(columns, text, label, domain)
+    asked = ReadOptions(classes_at=classes_at, value_range=extent, columns=named)
     if top is not None or explain:
-        from metaloop.cli.ratings import ranked
-
         how = (inputs, top, exclude_seen, explain, as_json)
-        _write(ranked(_ready(model, support, asked), model, support, named, *how))
+        _write(ranked(_ready(model, support, asked, use_label_names), model, support, named, *how))
         return
     _check_inputs(inputs, microphone)
-    estimator = _ready(model, support, asked)
+    estimator = _ready(model, support, asked, use_label_names)
     if inputs is None:
         _hear(estimator, model, window or _USUAL_WINDOW, step, as_json or reject is not None)
         return
@@ -133,20 +136,17 @@ def predict(
         return
     if not as_json and _streams(estimator, inputs, named, least):
         return
-    groups = read_inputs(inputs, model_of(estimator), asked.columns)
+    groups = read_inputs(inputs, model_of(estimator), named)
     report: dict[str, Any] = {"model": str(model), "predictions": []}
     if isinstance(estimator, FewShotRegressor):
-        report["predictions"] = [row for group in groups for row in _values(estimator, group)]
-        lines = [f"{row['value']}\t{row['input']}" for row in report["predictions"]]
+        rows = report["predictions"] = [row for each in groups for row in _values(estimator, each)]
+        lines = [f"{row['value']}\t{row['input']}" for row in rows]
     else:
         report["classes"] = estimator.classes_.tolist()
-        known = range_of(estimator, declared)
+        known = range_of(estimator, extent)
         for group in groups:
             report["predictions"] += _labels(estimator, group, known, skip_unreadable, least)
-        lines = [
-            f"{_shown(row['label'])}\t{row['confidence']:.4f}\t{row['input']}"
-            for row in report["predictions"]
-        ]
+        lines = [_line(row) for row in report["predictions"]]
     _write(report if as_json else lines)
 
 
@@ -176,8 +176,7 @@ def _streams(
     count, began = 0, time.monotonic()
     for group in groups:
         for row in _labels(estimator, group, None, False, least):
-            label = _shown(row["label"])
-            sys.stdout.write(f"{label}\t{row['confidence']:.4f}\t{row['input']}\n")
+            sys.stdout.write(f"{_line(row)}\n")
         sys.stdout.flush()
         count += len(group.names)
     seconds = time.monotonic() - began
@@ -280,8 +279,9 @@ def _labels(
     return predictions
 
 
-def _shown(label: Any) -> Any:
-    return _NONE if label is None else label
+def _line(row: Mapping[str, Any]) -> str:
+    label = _NONE if row["label"] is None else row["label"]
+    return f"{label}\t{row['confidence']:.4f}\t{row['input']}"
 
 
 def _threshold(
@@ -314,7 +314,7 @@ def _values(estimator: FewShotRegressor, group: Inputs) -> list[dict[str, Any]]:
 
 
 def _ready(
-    model: Path, support: Path | None, asked: ReadOptions
+    model: Path, support: Path | None, asked: ReadOptions, use_label_names: bool
 ) -> FewShotClassifier | FewShotRegressor | TrainedClassifier:
     """Returns the fitted estimator: as the file has it, or fitted to the support."""
     from metaloop.api import load
@@ -323,10 +323,10 @@ def _ready(
 
     estimator = load(model, value_range=asked.value_range)
     if isinstance(estimator, TrainedClassifier):
-        if support is not None or asked.classes_at is not None:
+        if support is not None or asked.classes_at is not None or use_label_names:
             raise ModelFileError(
-                f"'{model}' knows its {len(estimator.classes_)} classes; leave --support and "
-                "--classes-at away"
+                f"'{model}' knows its {len(estimator.classes_)} classes; leave --support, "
+                "--classes-at and --use-label-names away"
             )
         return estimator
     adapted = hasattr(estimator, "task_")
@@ -337,8 +337,9 @@ def _ready(
             f"'{model}' is adapted already{what}; leave --support away, or give the learner it was "
             f"made from"
         )
-    if adapted and asked.classes_at is not None:
-        raise ModelFileError(f"'{model}' is adapted already; --classes-at is for --support")
+    if adapted and (asked.classes_at is not None or use_label_names):
+        flag = "--use-label-names" if use_label_names else "--classes-at"
+        raise ModelFileError(f"'{model}' is adapted already; {flag} is for --support")
     if adapted:
         return estimator
     if support is None:
@@ -346,7 +347,7 @@ def _ready(
             f"'{model}' is a learner: show it examples of the classes with --support DIR, or of "
             "a function with --support FILE.csv"
         )
-    return fitted(estimator, support, asked)[0]
+    return fitted(estimator, support, asked, use_label_names)[0]
 
 
 def _predict(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,17 +12,23 @@ from metaloop.cli import options
 from metaloop.cli.output import print_json
 from metaloop.cli.resuming import say_how_to_go_on
 
+if TYPE_CHECKING:
+    from metaloop.api import TrainResult
+
+
+_Net = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="See 'metaloop list nets'. (default: the one that suits the data)"
+    ),
+]
+
 
 def train(
     data: options.Data,
     learner: Annotated[str, typer.Option(metavar="NAME", help="See 'metaloop list learners'.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The model file to write.")],
-    net: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="See 'metaloop list nets'. (default: the one that suits the data)"
-        ),
-    ] = None,
+    net: _Net = None,
     budget: options.Budget = "3m",
     ways: options.Ways = 5,
     shots: options.Shots = 1,
@@ -33,6 +39,9 @@ def train(
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
+    text: options.TextColumn = None,
+    label: options.LabelColumn = None,
+    domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
     items: options.Items = None,
     view: options.View = None,
@@ -46,22 +55,22 @@ def train(
     """Train one learner on DATA and write its model file."""
     from metaloop.api import Interrupted
     from metaloop.api import train as train_on
-    from metaloop.report.figures import figure
 
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
     asked |= {"image_size": image_size, "classes_at": classes_at, "view": view, "items": items}
     asked |= {"backbone": backbone, "speaker_pattern": speaker_pattern}
-    unparsed = {"value_range": value_range, "columns": columns}
+    unparsed = {"value_range": value_range, "columns": columns, "text": text}
+    unparsed |= {"label": label, "domain": domain}
+    code = 0
     try:
         trained = train_on(
-            data, out=out, strict=strict, resume=resume, progress=not quiet, download=download,
-            value_range=options.value_range(value_range), columns=options.columns(columns), **asked,
+            data, out=out, strict=strict, resume=resume, progress=not quiet,
+            download=download, value_range=options.value_range(value_range),
+            columns=options.columns(columns, text, label, domain), **asked,
         )  # fmt: skip
     except Interrupted as stop:
         trained, code = stop.result, stop.exit_code
-    else:
-        code = 0
     if as_json:
         print_json(trained.to_json())
     if trained.interrupted:
@@ -69,7 +78,13 @@ def train(
         say_how_to_go_on("train", data, {"out": out, **asked, **unparsed})
         return code
     if not as_json:
-        search = trained.search
-        early = f", {figure(search.result)} on {search.episodes} search episodes" if search else ""
-        print(f"{trained.trained.candidate.label}: {trained.steps:,} steps{early}\nmodel  {out}")
+        _print(trained, out)
     return 0  # even if it was asked to stop when it had finished
+
+
+def _print(trained: TrainResult, out: Path) -> None:
+    from metaloop.report.figures import figure
+
+    search = trained.search
+    early = f", {figure(search.result)} on {search.episodes} search episodes" if search else ""
+    print(f"{trained.trained.candidate.label}: {trained.steps:,} steps{early}\nmodel  {out}")

@@ -1,8 +1,8 @@
 """Readers: `read(data)` looks at what the data is and returns it as a `Reading`.
 
-Folders and zips of images with one folder per class, npz files, the original layouts of Omniglot
-and CIFAR, tables (CSV, JSONL, Parquet); and arrays (`read_arrays`) and data frames (`read_frame`)
-in memory.
+Folders and zips of images, recordings or texts with one folder per class, npz files, the original
+layouts of Omniglot and CIFAR, tables (CSV, JSONL, Parquet); and arrays (`read_arrays`) and data
+frames (`read_frame`) in memory.
 Data that cannot be read raises `DataError`, one line; single images, files and classes that cannot
 be used are left out and counted in `Reading.left_out`.
 """
@@ -33,6 +33,7 @@ from metaloop.tasks.readers.recording_folder import (
 from metaloop.tasks.readers.relations import holds_relations, read_relations
 from metaloop.tasks.readers.table_files import read_table_file, reading_of_table
 from metaloop.tasks.readers.tables import is_table, table_of
+from metaloop.tasks.readers.text_folder import holds_texts, read_text_folder, read_text_zip
 from metaloop.tasks.readers.zip_archive import read_zip_archive
 from metaloop.tasks.store import Reading
 from metaloop.tasks.value_range import ValueRange, declared_range
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "decode_image",
     "download_omniglot",
+    "holds_images",
     "list_images",
     "read",
     "read_arrays",
@@ -52,7 +54,7 @@ __all__ = [
 
 SUPPORTED = (
     "a folder of images with one folder per class, a zip of that, an .npz with X and y, "
-    "the same of recordings, "
+    "the same of recordings or of text files, "
     "a table (.csv, .tsv, .jsonl, .json or .parquet, each also .gz), MovieLens' u.data, "
     "a folder with Omniglot's images_background.zip and images_evaluation.zip, or one with the "
     "original files of CIFAR-10 or CIFAR-100"
@@ -153,15 +155,27 @@ def _read(path: Path, options: ReadOptions) -> Reading:
         return (read_recording_folder if is_folder else read_recording_zip)(path, options)
     if path.suffix.lower() != ".npz":
         options.refuse_recordings(repr(str(path)))
+    if path.is_dir() and is_cifar(path):
+        return read_cifar(path, options)
+    if (is_folder or path.suffix.lower() == ".zip") and holds_texts(path):
+        return (read_text_folder if is_folder else read_text_zip)(path, options)
     if path.is_dir():
-        if is_cifar(path):
-            return read_cifar(path, options)
         reader_of_folder = read_omniglot if is_omniglot(path) else read_image_folder
         return reader_of_folder(path, options)
     reader = _SINGLE_FILES.get(path.suffix.lower())
     if reader is None or not path.is_file():
         raise DataError(f"{str(path)!r} is not a kind of data that is supported: {SUPPORTED}")
     return reader(path, options)
+
+
+def holds_images(path: Path) -> bool:
+    """Returns whether a folder or file may hold images: those of recordings, of texts do not."""
+    if is_table(path) or not (path.is_dir() or path.suffix.lower() == ".zip"):
+        return not is_table(path)
+    try:
+        return not holds_recordings(path) and not holds_texts(path)
+    except (OSError, DataError):
+        return True  # whoever reads it says what is wrong
 
 
 def _single_file(folder: Path) -> Path | None:

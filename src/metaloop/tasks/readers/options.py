@@ -101,7 +101,10 @@ class ReadOptions:
     def refuse_columns(self, where: str) -> None:
         """Raises `DataError` if roles of columns were declared, where there is no table."""
         if self.columns:
-            raise DataError(f"{where}: --columns is for tables (CSV, JSONL, ...); leave it away")
+            raise DataError(
+                f"{where}: columns (--columns, --text, --label, --domain) are named of tables "
+                "(CSV, JSONL, ...); leave them away"
+            )
 
 
 def _checked_detail(side: int) -> int:

@@ -21,7 +21,7 @@ from metaloop.tasks.readers.recordings import RECORDING_SUFFIXES
 MAX_PAGES = 10_000  # of one file; more are surely a damaged one
 _SINGLE = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".npy", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
-    *sorted(RECORDING_SUFFIXES),
+    *(*sorted(RECORDING_SUFFIXES), ".txt", ".text"),
 )
 _SUBFILE, _REDUCED_OR_MASK = 254, 0b101  # the TIFF tag NewSubfileType
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from itertools import chain
-from types import MappingProxyType
 from typing import BinaryIO, cast
 
 from metaloop.core.errors import DataError
@@ -25,13 +24,9 @@ from metaloop.tasks.readers.table_columns import (
     Opened,
     numbers_in_text,
 )
+from metaloop.tasks.readers.text_encoding import GUESSED, UTF16_MARKS
 
 _DELIMITERS = (",", ";", "\t")
-# What old spreadsheets write where a file is not UTF-8, and what is said of that guess.
-GUESSED: Mapping[str, str] = MappingProxyType(
-    {"cp1252": "no UTF-8, so taken for Latin-1 (Windows-1252); save as UTF-8 if letters are odd"}
-)
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.IGNORECASE)
 _SHOWN = 40  # characters of a cell in a message
 
@@ -44,7 +39,7 @@ def read_delimited(where: str, opened: Opened, tabs: bool, texts: Collection[str
     """
     with opened() as raw:
         start = raw.read(2)
-    for encoding in ("utf-16",) if start in _UTF16 else ("utf-8-sig", *GUESSED):
+    for encoding in ("utf-16",) if start in UTF16_MARKS else ("utf-8-sig", *GUESSED):
         with io.TextIOWrapper(cast(BinaryIO, opened()), encoding, newline="") as lines:
             try:
                 columns = _read(where, _checked(where, lines), tabs, texts)

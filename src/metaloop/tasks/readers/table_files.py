@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,7 @@ def _read_texts(where: str, table: Table, roles: Roles, options: ReadOptions) ->
         [*labels.left_out, *rows.left_out],
         name=table.name,
         strict=options.strict,
-        notes=(roles.note, *table.notes, *_contradictions(rows)),
+        notes=(roles.note, *table.notes, *contradictions(rows.texts, rows.labels.tolist())),
     )
 
 
@@ -178,10 +179,12 @@ def _refuse_several(where: str, labels: np.ndarray) -> None:
         )
 
 
-def _contradictions(rows: TextRows) -> tuple[str, ...]:
-    """What to say of texts that have several labels in different rows."""
+def contradictions(
+    texts: Sequence[str], labels: Sequence[Any], places: str = "rows"
+) -> tuple[str, ...]:
+    """Returns what to say of texts that have several labels in different rows (or files)."""
     labels_of: dict[str, set[str]] = {}
-    for text, label in zip(rows.texts, rows.labels.tolist(), strict=True):
+    for text, label in zip(texts, labels, strict=True):
         labels_of.setdefault(text, set()).add(str(label))
     twofold = [text for text, labels in labels_of.items() if len(labels) > 1]
     if not twofold:
@@ -189,7 +192,7 @@ def _contradictions(rows: TextRows) -> tuple[str, ...]:
     first = min(twofold)
     said = " and ".join(repr(label[:_SHOWN]) for label in sorted(labels_of[first])[:3])
     count = f"{len(twofold):,} texts have" if len(twofold) > 1 else "1 text has"
-    return (f"{count} different labels in different rows, such as {first[:_SHOWN]!r}: {said}",)
+    return (f"{count} different labels in different {places}, such as {first[:_SHOWN]!r}: {said}",)
 
 
 def _read_groups(where: str, table: Table, roles: Roles, options: ReadOptions) -> Reading:

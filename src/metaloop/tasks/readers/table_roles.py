@@ -194,7 +194,7 @@ def text_column(table: Table, columns: Columns | None = None) -> str:
     if name is None or not table.is_text(name):
         raise DataError(
             f"{where} has the columns {listed(table.columns)}, and it is not clear which one is "
-            "the text; name it with --columns text=NAME"
+            "the text; name it with --text NAME"
         )
     return name
 
