@@ -169,8 +169,8 @@ def _pooled(encoder: SpeechEmbedding) -> Features:
     """The mean and the maximum over the windows of the embedding, as it is mostly used."""
 
     def features(taken: Taken) -> Tensor:
-        windows = encoder.encode(taken)
-        return pooled(windows.view(len(windows), WINDOWS, WINDOW_FEATURES))
+        windows = encoder.encode(taken)[:, : WINDOWS * WINDOW_FEATURES]
+        return pooled(windows.reshape(-1, WINDOWS, WINDOW_FEATURES))
 
     return features
 
