@@ -35,7 +35,9 @@ def taken(*sounds: np.ndarray) -> dict[str, torch.Tensor]:
     return column.take(torch.arange(len(sounds)))
 
 
-def test_features_are_sixteen_windows_in_their_order_and_their_summary(encoder: SpeechEmbedding) -> None:
+def test_features_are_sixteen_windows_in_their_order_and_their_summary(
+    encoder: SpeechEmbedding,
+) -> None:
     clip = np.pad(tune(0, seconds=2), (0, 100))[:32_000].astype(np.float32)
     windows = encoder.windows(torch.from_numpy(clip)[None])
 
