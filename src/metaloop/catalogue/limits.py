@@ -159,6 +159,11 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "weight_decay": Real(0.0, 1e3),
             "scale": Real(0.0, 1e6),
         },
+        "deep_kernel": {
+            "width": Whole(1, 1 << 12),
+            "prior": Whole(-1, _WIDEST),
+            "fewest": Whole(0, 1 << 12),
+        },
         EVOLVED: {
             "inner_steps": _STEPS,
             "initial_rate": _RATE,
@@ -166,6 +171,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "trunk": _TRUNKS,
         },
         "extra_trees": {"num_trees": _STEPS},
+        "fold_in": {"strength": _STRENGTH},
         "fomaml": _BY_STEPS,
         "gaussian_naive_bayes": {"smoothing": _STRENGTH},
         "gaussian_process": {
@@ -174,6 +180,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "offset": Real(0.0, 1e12),
             "slope": Real(0.0, 1e12),
         },
+        "item_mean": {},
         "keras_cnn": {
             "epochs": Whole(1, 1000),
             "batch_size": Whole(1, 1 << 20),
@@ -192,6 +199,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
         "ridge": {"initial_lambda": _STRENGTH},
         "simpleshot": {"scale": Real(0.0, 1e6)},
         "svm": {"penalty": _STRENGTH},
+        "user_bias": {},
     }
 )
 
