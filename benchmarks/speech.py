@@ -1,6 +1,7 @@
 """Speech: plain baselines on words and speakers that nobody trained on, clean and in noise.
 
     .venv/bin/python benchmarks/speech.py DATA [--episodes 1000] [--features mfcc,pooled,embedding]
+        [--learners centroid,LR]
     .venv/bin/python benchmarks/speech.py DATA --write FOLDER
 
 DATA holds `arabic_speech_commands/` (40 Arabic words, 30 speakers; 8 kHz). Words 0 to 23 of the
@@ -169,8 +170,8 @@ def _pooled(encoder: SpeechEmbedding) -> Features:
     """The mean and the maximum over the windows of the embedding, as it is mostly used."""
 
     def features(taken: Taken) -> Tensor:
-        windows = encoder.encode(taken)
-        return pooled(windows.view(len(windows), WINDOWS, WINDOW_FEATURES))
+        windows = encoder.encode(taken)[:, : WINDOWS * WINDOW_FEATURES]
+        return pooled(windows.reshape(-1, WINDOWS, WINDOW_FEATURES))
 
     return features
 
@@ -222,6 +223,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=1000)
     parser.add_argument("--write", type=Path)
     parser.add_argument("--features", default="mfcc,log_mel,pooled,embedding")
+    parser.add_argument("--learners", default=",".join(LEARNERS.values()))
     asked = parser.parse_args()
     if asked.write is not None:
         write(asked.data, asked.write)
@@ -243,6 +245,8 @@ def main() -> None:
         seen = {how: in_features(family, store, features) for how, store in heard.items()}
         took = (time.process_time() - began) / (len(heard) * len(family.store))
         for learner, short in LEARNERS.items():
+            if short not in asked.learners.split(","):
+                continue
             table: dict[str, list[str]] = {}
             for ways, shots in PROTOCOLS:
                 clean = seen["clean"]

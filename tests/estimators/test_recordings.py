@@ -146,8 +146,8 @@ def test_a_word_from_the_microphone_is_told_once_and_at_once(model: Path) -> Non
 
 def test_what_cannot_be_heard_is_refused_in_one_line(model: Path) -> None:
     for arguments, message in (
-        ([], "name inputs to be told apart, or listen"),
-        (["some.wav", "--microphone"], "name inputs to be told apart, or listen"),
+        ([], "or listen to the microphone alone"),
+        (["some.wav", "--microphone"], "or listen to the microphone alone"),
     ):
         done = CliRunner().invoke(app, ["predict", str(model), *arguments])
         assert done.exit_code != 0 and message in f"{done.output}{done.exception}"

@@ -15,7 +15,7 @@ from metaloop.core.records import Candidate
 from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import EpisodeScores
 from metaloop.jobs.measured import Measured
-from metaloop.loop.arms import END_TO_END, INNER_LOSS, arm_of
+from metaloop.loop.arms import END_TO_END, INNER_LOSS, VOICES, arm_of
 from metaloop.loop.changes import Changes
 from metaloop.loop.evolving import end_to_end, other_inner_loss
 from metaloop.loop.population import Head, Node, Population
@@ -113,3 +113,18 @@ def test_only_a_learner_with_an_inner_loss_evolves_it(changes: Changes, family: 
     assert other_inner_loss(made("protonet", family), np.random.default_rng(0)) is None
     assert changes.applies(INNER_LOSS, made(EVOLVED, family))
     assert not changes.applies(INNER_LOSS, made("maml", family))
+
+
+def test_some_episodes_of_one_voice_are_a_change_that_is_made_once(
+    changes: Changes, family: Any
+) -> None:
+    recipe = made("protonet", family)
+    assert changes.applies(VOICES, recipe)
+    assert not changes.applies(VOICES, made("simpleshot", family))  # learns by whole classes
+    node = Node(0, Proposal("train", (recipe,)))
+    varied = changes.varied(VOICES, node, np.random.default_rng(0), [node])
+    assert varied is not None and arm_of(varied.operator) == VOICES
+    assert varied.operator == "voices: 50% of episodes with support of one speaker"
+    assert varied.candidate.plan == replace(recipe.plan, one_voice=0.5)
+    assert varied.candidate.identity != recipe.identity
+    assert not changes.applies(VOICES, varied.candidate)

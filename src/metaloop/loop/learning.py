@@ -67,6 +67,7 @@ from metaloop.loop.settings import USUAL, Settings
 from metaloop.models.events import data_read
 from metaloop.selection.bandit import Use, uses_in
 from metaloop.tasks.family import TaskFamily
+from metaloop.tasks.voices import usual_words
 
 _MOST_WORKERS = 16
 
@@ -282,7 +283,7 @@ def _proposer(
         run.family, run.spec, asked.module, earlier, seconds, asked.candidates, shrunk,
         asked.settings.learners,
     )  # fmt: skip
-    gain = possible_gain(run.family, run.spec)
+    gain, classes = possible_gain(run.family, run.spec), run.family.as_classes
     return Proposer(
         Population(gain),
         field.contenders,
@@ -295,7 +296,8 @@ def _proposer(
         families,
         _earlier_uses(earlier, gain),
         None if seconds is None else seconds * SEGMENT_SHARE / RACE_SHARE,
-        0 if run.family.as_classes is None else len(run.family.as_classes.parts["train"]),
+        0 if classes is None else len(classes.parts["train"]),
+        classes is not None and usual_words(classes.store, classes.parts["train"], 1) > 1,
         workers=asked.workers,
     )
 

@@ -45,6 +45,7 @@ from metaloop.loop.arms import (
     SEED_WORDS,
     SEGMENT_COST,
     STANDARD_ERRORS_OF_INTERVAL,
+    VOICES,
     adds_operator,
     guessing_bandit,
 )
@@ -90,6 +91,7 @@ class Proposer:
     earlier: Sequence[Use] = ()  # of operators, in the runs of an archive
     segment_seconds: float | None = None  # CPU-seconds of a usual one; None: a budget in steps
     num_classes: int = 0  # to learn from, where targets are classes
+    has_voices: bool = False  # whether speakers are known
     num_lines: int = NUM_LINES
     workers: int = 1
     changes: Changes = field(init=False)
@@ -103,6 +105,7 @@ class Proposer:
         algorithms = [PLAN] if self.generates.algorithms else []
         nets = [NET, CROSSOVER] if self.generates.algorithms else []
         others = [RESOLUTION, INNER_LOSS, END_TO_END] if self.generates.algorithms else []
+        others += [VOICES] if others and self.has_voices else []
         continuing = [CONTINUE, *data, *algorithms, *others]
         self.going_on = guessing_bandit(continuing, self.earlier, self.num_classes)
         lonely = any(not companions(input_format) for input_format in self.formats.values())

@@ -268,7 +268,7 @@ class ClassFamily(TaskFamily):
         counts = np.array([len(classes)] * num_tasks)
         if self.enlargement:  # the original classes come first
             originals = self.original._eligible(part, spec.ways, spec.shots)
-            counts[: _portion(num_tasks, self.enlargement.original_share, rng)] = len(originals)
+            counts[: portion(num_tasks, self.enlargement.original_share, rng)] = len(originals)
         members_TW = classes[draw_distinct(counts, spec.ways, rng)]
         starts, sizes, order = self._index
         drawn_TWK = draw_distinct(sizes[members_TW], spec.shots + spec.queries, rng)
@@ -304,7 +304,7 @@ class ClassFamily(TaskFamily):
             limit = np.full(num_examples, limit)
             originals = self._index[1][self.original.parts["train"]].sum()
             share = self.enlargement.original_share
-            limit[: _portion(num_examples, share, rng)] = originals
+            limit[: portion(num_examples, share, rng)] = originals
         chosen = rng.integers(0, limit, num_examples)
         return self.labelled_batch(examples[chosen], labels[chosen], len(self.parts["train"]))
 
@@ -356,8 +356,8 @@ class ClassFamily(TaskFamily):
         )
 
 
-def _portion(number: int, share: float, rng: np.random.Generator) -> int:
-    """About `share` of `number`: a whole number next to it, and exactly it in expectation."""
+def portion(number: int, share: float, rng: np.random.Generator) -> int:
+    """Returns about `share` of `number`: a whole number next to it, in expectation exactly it."""
     exact = share * number
     return int(exact) + int(rng.random() < exact - int(exact))
 

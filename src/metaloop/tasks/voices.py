@@ -62,6 +62,17 @@ def one_voice(
     return support, query
 
 
+def usual_words(store: Store, classes: np.ndarray, shots: int) -> int:
+    """Returns how many words of `classes` half of the speakers could teach; 0 if none are known.
+
+    A word counts for those who have said it `shots` times or more, if others have said it, too.
+    """
+    if store.speakers is None:
+        return 0
+    numbers = [len(words) for words in _by_speaker(store, classes, shots).values()]
+    return int(np.median(numbers)) if numbers else 0
+
+
 def _by_speaker(store: Store, classes: np.ndarray, shots: int) -> dict[int, np.ndarray]:
     """The words of each speaker's tasks, by speaker."""
     assert store.speakers is not None

