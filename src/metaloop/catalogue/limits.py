@@ -146,7 +146,9 @@ _BY_STEPS: Limits = {
     "inner_rate": _RATE,
     "norm": OneOf(get_args(NormPolicy)),
 }
-_TRUNKS = OneOf((*LEARNERS, *sorted({entry.trunk for entry in LEARNERS.values()} - {*LEARNERS})))
+# plain methods of ratings alone have no net that others could use
+_MAY_TRAIN = [name for name, entry in LEARNERS.items() if entry.trunk != "none" or not entry.only]
+_TRUNKS = OneOf((*_MAY_TRAIN, *sorted({entry.trunk for entry in LEARNERS.values()} - {*LEARNERS})))
 
 # learner -> option -> what it may be
 LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
