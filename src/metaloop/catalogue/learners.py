@@ -19,6 +19,7 @@ from metaloop.guests.sklearn import (
 )
 from metaloop.learners.anil import Anil
 from metaloop.learners.baselinepp import BaselinePlusPlus
+from metaloop.learners.calibrated import Calibrated
 from metaloop.learners.fomaml import FirstOrderMaml
 from metaloop.learners.gaussian_process import GaussianProcess
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
@@ -80,6 +81,12 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
         ),
         "baselinepp": LearnerEntry(
             BaselinePlusPlus, "fine-tuned cosine head on a whole-class net", "classifier"
+        ),
+        "calibrated": LearnerEntry(
+            Calibrated,
+            "class means drawn to those of the nearest training classes",
+            "none",
+            offered=False,
         ),
         "evolved_gradient": LearnerEntry(
             EvolvedGradient,

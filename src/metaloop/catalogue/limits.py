@@ -159,6 +159,12 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "weight_decay": Real(0.0, 1e3),
             "scale": Real(0.0, 1e6),
         },
+        "calibrated": {
+            "power": Real(1e-3, 10.0),
+            "nearest": Whole(1, 1 << 16),
+            "weight": Real(0.0, 1e6),
+            "spread": Real(0.0, 1e12),
+        },
         EVOLVED: {
             "inner_steps": _STEPS,
             "initial_rate": _RATE,
