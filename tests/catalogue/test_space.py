@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from metaloop.catalogue.candidates import build_learner, make_candidate
-from metaloop.catalogue.learners import LEARNERS, PROGRAM
+from metaloop.catalogue.learners import LEARNERS, PROGRAM, learners_for
 from metaloop.catalogue.nets import CUSTOM, NETS, VIEW
 from metaloop.catalogue.space import (
     AUGMENTATION_SPACE,
@@ -35,7 +35,7 @@ TINY = InputFormat("image", (1, 8, 8), (0.1,), (0.3,))
 VECTORS = InputFormat("vector", (6,), (0.0,) * 6, (1.0,) * 6)
 SPEC = TaskSpec(5, 1, 15, (3, 32, 32))
 REGRESSION = TaskSpec(0, 10, 10, (6,), "regression", (1,))
-TRAINED = sorted(name for name, entry in LEARNERS.items() if entry.trunk != "none")
+TRAINED = [name for name in learners_for("classes") if LEARNERS[name].trunk != "none"]
 
 
 def _names(candidate: Candidate, inputs: InputFormat, kind: str = "classes") -> set[str]:

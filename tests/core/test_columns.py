@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from metaloop.core.column_content import from_tensors, hash_into, row_hashes, to_tensors
 from metaloop.core.columns import (
     Column,
+    Lookup,
     Ragged,
     Segments,
     Texts,
@@ -18,6 +19,7 @@ from metaloop.core.columns import (
     chosen,
     described,
     device_of,
+    kind_of,
     length,
     moved,
     shape_of,
@@ -48,7 +50,23 @@ def fields(number: int, seed: int) -> Column:
     return {"text": texts(number, seed), "numbers": tensors(number, seed)}
 
 
-KINDS = {"tensors": tensors, "texts": texts, "ragged": ragged, "fields": fields}
+def items(number: int, seed: int) -> Column:
+    index = torch.from_numpy(np.random.default_rng(seed).integers(0, 3, number))
+    return Lookup(texts(3, seed), index)
+
+
+def looked_up(number: int, seed: int) -> Column:
+    return Lookup(tensors(2, seed), torch.arange(number) % 2)
+
+
+KINDS = {
+    "tensors": tensors,
+    "texts": texts,
+    "ragged": ragged,
+    "fields": fields,
+    "items": items,
+    "looked up": looked_up,
+}
 
 
 def digest(column: Column) -> str:
@@ -97,6 +115,32 @@ def test_rows_of_tensors_have_the_shape_of_the_index() -> None:
     rows = torch.tensor([[0, 5], [2, 2]])
     assert equal(take(column, rows), column[rows])
     assert equal(take(behind([column[:1], column[1:3], column[3:]]), rows), column[rows])
+
+
+@given(data=st.data())
+def test_looking_up_gives_the_rows_of_the_table_and_its_order_means_nothing(
+    data: st.DataObject,
+) -> None:
+    index = torch.tensor(data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=9)))
+    order = torch.tensor(data.draw(st.permutations(range(5))))
+    table, column = tensors(5, 0), Lookup(tensors(5, 0), index)
+    rows = torch.arange(len(index)).flip(0)
+    assert equal(take(column, rows), take(table, index[rows]))
+    assert shape_of(column) == (3,) and length(column) == len(index)
+    other = Lookup(chosen(table, order), order.argsort()[index])
+    assert digest(other) == digest(column) and row_hashes(other) == row_hashes(column)
+    changed = Lookup(table, (index + 1) % 5)
+    assert digest(changed) != digest(column)
+
+
+def test_a_lookup_keeps_one_table_however_its_pieces_stand_behind_each_other() -> None:
+    table = texts(4, 0)
+    one = Lookup(table, torch.tensor([0, 1]))
+    joined = whole(behind([one, Lookup(table, torch.tensor([3]))]))
+    assert isinstance(joined, Lookup) and joined.table is table
+    assert kind_of(joined) == "items" and joined.index.tolist() == [0, 1, 3]
+    with pytest.raises(DataError, match="texts cannot stand behind items"):
+        behind([one, table])
 
 
 def test_sequences_are_padded_with_zeros_that_the_mask_tells() -> None:

@@ -141,7 +141,7 @@ def test_a_word_from_the_microphone_is_told_once_and_at_once(model: Path) -> Non
     assert 2 <= len(found) < 12  # of some twenty windows in which there is sound
     for label, first, last in (("b", 1.0, 2.1), ("a", 3.4, 4.6)):
         assert any(first < row["end"] < last for row in found if row["label"] == label)
-    assert all(row["end"] - row["start"] == 0.5 for row in found)
+    assert all(row["end"] - row["start"] == pytest.approx(0.5) for row in found)
 
 
 def test_what_cannot_be_heard_is_refused_in_one_line(model: Path) -> None:

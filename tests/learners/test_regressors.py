@@ -31,7 +31,7 @@ FORMAT = InputFormat("vector", (3,), (0.5,) * 3, (2.0,) * 3)
 BOXES = [
     name
     for name in learners_for("real")
-    if issubclass(LEARNERS[name].constructor, BlackBoxLearner)  # type: ignore[arg-type]
+    if not LEARNERS[name].inputs and issubclass(LEARNERS[name].constructor, BlackBoxLearner)  # type: ignore[arg-type]
 ]
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaloop.catalogue.candidates import build_learner, make_candidate
-from metaloop.catalogue.learners import LEARNERS
+from metaloop.catalogue.learners import LEARNERS, learners_for
 from metaloop.catalogue.nets import CUSTOM
 from metaloop.catalogue.space import random_candidate, space_of, value_of
 from metaloop.core.budget import Budget
@@ -32,7 +32,7 @@ from metaloop.tasks.sinusoid import SinusoidFamily
 
 COLOUR = InputFormat("image", (3, 32, 32), (0.1,) * 3, (0.3,) * 3)
 SPEC = TaskSpec(5, 1, 15, (3, 32, 32))
-TRAINED = sorted(name for name, entry in LEARNERS.items() if entry.trunk != "none")
+TRAINED = [name for name in learners_for("classes") if LEARNERS[name].trunk != "none"]
 METHODS = ["anil", "fomaml", "maml", "protonet", "ridge", "simpleshot"]
 
 

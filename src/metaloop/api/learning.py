@@ -46,6 +46,7 @@ def learn(
     columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None,
     speaker_pattern: str | None = None,
+    items: str | Path | None = None,
     backbone: str | Encoder = AUTO,
     download: bool = False,
     also: Sequence[str | Path] = (),
@@ -79,14 +80,19 @@ def learn(
     with Stopper() as stopper, Progress(style_of(progress)) as shown:
         shown.status(f"reading {data_name(data)}")
         folder = _folder(data, out, resume, workers)
+        options = DataOptions(*asked, download, speaker_pattern, items=items)
         events = _events(
             data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
-            options=DataOptions(*asked, download, speaker_pattern), also=also, archive=archive,
-            net=net, workers=workers, resume=resume, candidates=candidates, generates=generates,
-            settings=settings, executor=executor, stop=lambda: stop() or stopper(),
+            options=options, also=also, archive=archive, net=net, workers=workers, resume=resume,
+            candidates=candidates, generates=generates, settings=settings, executor=executor,
+            stop=lambda: stop() or stopper(),
             tell=lambda done, of: shown.status(f"encoded {done:,} of {of:,} examples"),
         )  # fmt: skip
         run = _followed(events, shown, stopper, folder, _own(net, backbone))
+    return _unless_stopped(run, stopper)
+
+
+def _unless_stopped(run: LearnResult, stopper: Stopper) -> LearnResult:
     if stopper.signal is not None:
         raise Interrupted(_advice(run), stopper.exit_code, run)
     return run
@@ -108,6 +114,7 @@ def stream(
     columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None,
     speaker_pattern: str | None = None,
+    items: str | Path | None = None,
     backbone: str | Encoder = AUTO,
     download: bool = False,
     also: Sequence[str | Path] = (),
@@ -145,7 +152,7 @@ def stream(
     """
     folder = _folder(data, out, resume, workers)
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
-    options = DataOptions(*asked, download, speaker_pattern)
+    options = DataOptions(*asked, download, speaker_pattern, items=items)
     yield from _events(
         data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
         options=options, also=also, archive=archive, workers=workers, resume=resume, net=net,

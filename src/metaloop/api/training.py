@@ -49,6 +49,7 @@ def train(
     columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None,
     speaker_pattern: str | None = None,
+    items: str | Path | None = None,
     backbone: str | Encoder = NONE,
     download: bool = False,
     strict: bool = False,
@@ -79,8 +80,8 @@ def train(
         shown.status(f"reading {data_name(data)}")
         events = train_model(
             data, learner, budget=limit, net=net, ways=ways, shots=shots, queries=queries,
-            seed=seed, options=DataOptions(*asked, download, speaker_pattern), checkpoint=state,
-            resume=resume, stop=lambda: stop() or stopper(),
+            seed=seed, options=DataOptions(*asked, download, speaker_pattern, items=items),
+            checkpoint=state, resume=resume, stop=lambda: stop() or stopper(),
         )  # fmt: skip
         result = _followed(events, shown, stopper, path, limit.wall_seconds)
         if path is not None:

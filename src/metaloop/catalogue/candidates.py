@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from metaloop.catalogue.learners import (
+    DEEP_KERNEL,
     EVOLVED,
     OWN,
     PROGRAM,
@@ -33,6 +34,7 @@ from metaloop.core.errors import MetaloopError
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import Learner
 from metaloop.core.objective import objective
+from metaloop.core.rating import RATING
 from metaloop.core.records import Candidate, Choice, Plan
 from metaloop.core.spec import TaskSpec
 from metaloop.core.views import View
@@ -83,6 +85,8 @@ def make_candidate(
         options = dict(_REGRESSION_OPTIONS)
     if kind == "real" and name == EVOLVED:
         options = dict(_EVOLVED_REGRESSION_OPTIONS)
+    if name == DEEP_KERNEL and spec.objective == RATING.name:
+        options = {"prior": 0}  # the item's mean: domains/ratings/items.py
     return Candidate(Choice(name, options), chosen, usual_plan(name, input_format, spec))
 
 
@@ -94,7 +98,7 @@ def catalogue_candidates(
     `shrunk`: with nets that begin on shrunk images, where they can.
     """
     kind = objective(spec.objective).target_kind
-    fitting = learners_for(kind, offered=True)
+    fitting = learners_for(kind, offered=True, objective=spec.objective)
     trained = [name for name in fitting if learner_entry(name).trunk != "none"]
     candidates = [make_candidate(name, input_format, spec, shrunk=shrunk) for name in trained]
     gentle = [gentle_candidate(input_format, spec)] if _has_gentle(input_format, kind) else []
@@ -127,7 +131,8 @@ def plain_candidates(spec: TaskSpec) -> list[Candidate]:
     one that is depends on the learner.
     """
     kind = objective(spec.objective).target_kind
-    baselines = {name: learner_entry(name).baseline for name in learners_for(kind, offered=True)}
+    names = learners_for(kind, offered=True, objective=spec.objective)
+    baselines = {name: learner_entry(name).baseline for name in names}
     grid = [
         (guess, place, _plain(name, view, options))
         for name, baseline in baselines.items()

@@ -9,11 +9,12 @@ from metaloop.core.domain import Domain
 from metaloop.core.errors import unknown_name
 from metaloop.core.inputs import InputFormat
 from metaloop.domains.images import IMAGES
+from metaloop.domains.ratings import ITEMS
 from metaloop.domains.speech.domain import SPECTROGRAMS
 from metaloop.domains.vectors import VECTORS
 
 DOMAINS: Mapping[str, Domain] = MappingProxyType(
-    {each.name: each for each in (IMAGES, SPECTROGRAMS, VECTORS)}
+    {each.name: each for each in (IMAGES, SPECTROGRAMS, VECTORS, ITEMS)}
 )
 
 

@@ -20,12 +20,15 @@ from metaloop.catalogue.offered import (
     affordable,
     named,
 )
+from metaloop.catalogue.rated import with_items
 from metaloop.catalogue.sights import in_view, seen_as
 from metaloop.catalogue.views import detail_of, own_format
+from metaloop.core.columns import kind_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, MetaloopError, unknown_name
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
+from metaloop.domains.ratings.known import KIND as ITEMS
 from metaloop.tasks.copied_classes import join_copied_classes
 from metaloop.tasks.digits import read_digits
 from metaloop.tasks.family import TaskFamily, class_family
@@ -91,7 +94,8 @@ class DataOptions:
     `auto` (those installed), names, or an encoder; `download`: their weights may be fetched where
     they are not on this machine. `split_seed` deals the classes; `strict` leaves nothing out in
     silence. `speaker_pattern` tells who speaks in a recording by its path. `allowance`: how long
-    encoders that nobody has named may take.
+    encoders that nobody has named may take. `items`: a table of what is known of the items that
+    users rate.
     """
 
     image_size: int | None = None
@@ -105,6 +109,7 @@ class DataOptions:
     download: bool = False
     speaker_pattern: str | None = None
     allowance: Allowance = NO_CLOCK
+    items: str | Path | None = None
 
 
 AS_IT_IS = DataOptions()
@@ -168,19 +173,42 @@ def open_data(
             reading = _read(data, options, own, max(sides), features)
     if view is None:
         _check_shape(reading, input_format)
+    of_items = _has_items(reading, options)
     if reading.store.values is not None:
-        _check_seen_as_is(reading.name, options, view)
-        groups, left_out, known = group_family(
-            reading, split_seed=options.split_seed, parts=parts, seen=seen,
-            input_format=input_format,
-        )  # fmt: skip
-        opened = OpenedData(groups, reading.kind, left_out, reading.notes, known)
+        _check_seen_as_is(reading.name, options, None if of_items else view)
+        opened = _in_groups(reading, options, parts, seen, input_format, view)
     else:
         if parts is None:
             _check_enough(data, reading)
         opened = _in_classes(reading, options, parts, seen, input_format, view, tell, offer)
     _check_strict(reading, opened.left_out, options.strict)
     return opened
+
+
+def _has_items(reading: Reading, options: DataOptions) -> bool:
+    """Whether a reading is of ratings; raises `DataError` if a table of items is for nothing."""
+    of_items = kind_of(reading.store.inputs) == ITEMS
+    if options.items is not None and not of_items:
+        raise DataError(f"{reading.name} has no ratings of items; leave --items away")
+    return of_items
+
+
+def _in_groups(
+    reading: Reading,
+    options: DataOptions,
+    parts: Mapping[str, Sequence[str]] | None,
+    seen: Seen | None,
+    input_format: InputFormat | None,
+    view: FittedView | None,
+) -> OpenedData:
+    """The family of a reading with real targets; items are seen once users are split."""
+    family, left_out, known = group_family(
+        reading, split_seed=options.split_seed, parts=parts, seen=seen, input_format=input_format
+    )
+    told: tuple[str, ...] = ()
+    if _has_items(reading, options):
+        family, told = with_items(family, view, options.items)
+    return OpenedData(family, reading.kind, left_out, (*reading.notes, *told), known)
 
 
 def _in_classes(

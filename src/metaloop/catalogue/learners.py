@@ -20,6 +20,8 @@ from metaloop.guests.sklearn import (
 from metaloop.learners.anil import Anil
 from metaloop.learners.baselinepp import BaselinePlusPlus
 from metaloop.learners.calibrated import Calibrated
+from metaloop.learners.deep_kernel import DeepKernel
+from metaloop.learners.fold_in import FoldIn, ItemMean, UserBias
 from metaloop.learners.fomaml import FirstOrderMaml
 from metaloop.learners.gaussian_process import GaussianProcess
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
@@ -60,7 +62,8 @@ class LearnerEntry:
     `inputs`: the kind of inputs that it takes, where not all will do; `extra`: what brings its
     library. `offered`: whether the loop tries it by itself; guests wait until they are named.
     `baseline`: how it is one of the plain methods that every learner has to beat, None where it is
-    none.
+    none. `only`: the objective of the tasks that alone it is offered for, "" for all that it can
+    learn.
     """
 
     constructor: Callable[..., Learner]
@@ -72,6 +75,7 @@ class LearnerEntry:
     extra: str = ""
     offered: bool = True
     baseline: Baseline | None = None
+    only: str = ""
 
 
 LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
@@ -88,6 +92,12 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             offered=False,
         ),
+        "deep_kernel": LearnerEntry(
+            DeepKernel,
+            "a Gaussian process on learned features, trained through",
+            "deep_kernel",
+            only="rating",
+        ),
         "evolved_gradient": LearnerEntry(
             EvolvedGradient,
             "MAML with learned rates and, as a program, a learned inner loss",
@@ -99,6 +109,14 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "randomised trees, of classes or values (scikit-learn)",
             "none",
             offered=False,
+        ),
+        "fold_in": LearnerEntry(
+            FoldIn,
+            "plain baseline of ratings: ALS with the user folded in",
+            "none",
+            inputs="item",
+            baseline=Baseline("strength", (5.0, 10.0, 2.0), forms=("raw",)),
+            only="rating",
         ),
         "fomaml": LearnerEntry(
             FirstOrderMaml, "MAML without second derivatives", "fomaml", starts_slowly=True
@@ -116,6 +134,14 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             view="standardised",
             baseline=Baseline(),
+        ),
+        "item_mean": LearnerEntry(
+            ItemMean,
+            "constant baseline of ratings: the mean of each item",
+            "none",
+            inputs="item",
+            baseline=Baseline(forms=("raw",)),
+            only="rating",
         ),
         "keras_cnn": LearnerEntry(
             KerasCnn,
@@ -180,10 +206,19 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             view="standardised",
             offered=False,
         ),
+        "user_bias": LearnerEntry(
+            UserBias,
+            "plain baseline of ratings: item means and the user's bias",
+            "none",
+            inputs="item",
+            baseline=Baseline(forms=("raw",)),
+            only="rating",
+        ),
     }
 )
 
 
+DEEP_KERNEL = "deep_kernel"
 EVOLVED = "evolved_gradient"  # its program, if it has one, is the inner loss
 OWN = "own"  # a learner of the user's own, which is given beside its file
 PROGRAM = "program"  # a learner that a program describes; `catalogue/programs.py` has known ones
@@ -203,16 +238,19 @@ def learner_entry(name: str) -> LearnerEntry:
     return LEARNERS[name]
 
 
-def learners_for(target_kind: str, *, offered: bool = False, extras: bool = True) -> list[str]:
+def learners_for(
+    target_kind: str, *, offered: bool = False, extras: bool = True, objective: str = ""
+) -> list[str]:
     """Returns the names of learners of such targets, in order.
 
-    Only those `offered` by the loop if asked; without those of `extras` if not.
+    Only those `offered` by the loop for tasks of this objective if asked; without those of `extras`
+    if not.
     """
     return sorted(
         name
         for name, entry in LEARNERS.items()
         if target_kind in entry.constructor.target_kinds  # type: ignore[attr-defined]
-        and (entry.offered or not offered)
+        and (not offered or (entry.offered and entry.only in ("", objective)))
         and (extras or not entry.extra)
     )
 

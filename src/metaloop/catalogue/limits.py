@@ -165,6 +165,11 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "weight": Real(0.0, 1e6),
             "spread": Real(0.0, 1e12),
         },
+        "deep_kernel": {
+            "width": Whole(1, 1 << 12),
+            "prior": Whole(-1, _WIDEST),
+            "fewest": Whole(0, 1 << 12),
+        },
         EVOLVED: {
             "inner_steps": _STEPS,
             "initial_rate": _RATE,
@@ -172,6 +177,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "trunk": _TRUNKS,
         },
         "extra_trees": {"num_trees": _STEPS},
+        "fold_in": {"strength": _STRENGTH},
         "fomaml": _BY_STEPS,
         "gaussian_naive_bayes": {"smoothing": _STRENGTH},
         "gaussian_process": {
@@ -180,6 +186,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "offset": Real(0.0, 1e12),
             "slope": Real(0.0, 1e12),
         },
+        "item_mean": {},
         "keras_cnn": {
             "epochs": Whole(1, 1000),
             "batch_size": Whole(1, 1 << 20),
@@ -198,6 +205,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
         "ridge": {"initial_lambda": _STRENGTH},
         "simpleshot": {"scale": Real(0.0, 1e6)},
         "svm": {"penalty": _STRENGTH},
+        "user_bias": {},
     }
 )
 

@@ -173,7 +173,7 @@ def seconds_each(encoder: Encoder, column: Column | None = None) -> float:
 
 def _batch(encoder: Encoder, column: Column | None) -> tuple[Taken, int]:
     side = encoder.card.size
-    if column is None or encoder.card.takes == "images":
+    if column is None or side:  # images are all alike
         return torch.zeros((_BATCH, 3, side, side), dtype=torch.uint8), _BATCH
     number = min(_BATCH, length(column))
     return take(column, torch.linspace(0, max(0, length(column) - 1), number).long()), number

@@ -38,10 +38,11 @@ from metaloop.core.errors import (
     UnknownNameError,
     unknown_name,
 )
-from metaloop.core.fitted_view import AS_IS, BESIDE, FittedView, key_of
+from metaloop.core.fitted_view import AS_IS, BESIDE, Expected, FittedView, as_long, key_of
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
 from metaloop.core.spec import Shape
+from metaloop.domains.ratings import known as known_items
 from metaloop.domains.speech import logmel
 from metaloop.domains.text import tfidf
 from metaloop.guests.gensim import trained as trained_words
@@ -57,7 +58,6 @@ _FITTING_EXAMPLES = 50_000
 _LARGEST_SIDE = 2048  # pixels of images for encoders
 
 Assets = dict[str, Tensor]
-Expected = dict[str, tuple[tuple[int, ...], torch.dtype]]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class ViewEntry:
     many numbers it always makes, None where it makes as many as it is asked for. In `expected` -1
     is any length. `offered`: whether it is tried where no view is named. `kind`: the domain of what
     it makes; where that is no vector, `shape` is that of one input, of `features` numbers.
+    `check(assets, features)` raises `ModelFileError` where assets of the right shapes do not fit.
     """
 
     summary: str
@@ -80,6 +81,7 @@ class ViewEntry:
     offered: bool = True
     kind: str = "vector"
     shape: Shape = ()
+    check: Callable[[Mapping[str, Tensor], int], None] = lambda assets, features: None
 
     @property
     def most_fitted(self) -> int | None:
@@ -139,6 +141,16 @@ VIEWS: Mapping[str, ViewEntry] = MappingProxyType(
             logmel.MELS * logmel.FRAMES,
             kind="spectrogram",
             shape=(1, logmel.MELS, logmel.FRAMES),
+        ),
+        known_items.KIND: ViewEntry(  # `rated.py` fits it by whole users
+            "what training users' ratings, and a file of items, say of an item",
+            known_items.KIND,
+            lambda items: {},
+            known_items.see,
+            known_items.EXPECTED,
+            offered=False,
+            kind="item",
+            check=known_items.check,
         ),
     }
 )
@@ -222,7 +234,7 @@ def check_view(view: FittedView, input_format: InputFormat) -> Expected:
     elif view.choice.name in VIEWS:
         entry = VIEWS[view.choice.name]
         most, kind, shape = entry.features or _MOST_FEATURES, entry.kind, entry.shape or shape
-        expected = _as_long(entry.expected, view.assets)
+        expected = as_long(entry.expected, view.assets)
     else:
         raise ModelFileError(
             f"the model sees its inputs as '{view.choice.name}', a view that this metaloop does "
@@ -240,20 +252,6 @@ def check_view(view: FittedView, input_format: InputFormat) -> Expected:
             f"{input_format.kind}s of shape {tuple(input_format.shape)}"
         )
     return expected
-
-
-def _as_long(expected: Expected, assets: Mapping[str, Tensor]) -> Expected:
-    """The shapes expected, those of any length as long as they are."""
-    found = {}
-    for name, (shape, dtype) in expected.items():
-        there = tuple(assets[name].shape) if name in assets else ()
-        if len(there) == len(shape):
-            shape = tuple(
-                len_there if size < 0 else size
-                for len_there, size in zip(there, shape, strict=True)
-            )
-        found[name] = (shape, dtype)
-    return found
 
 
 def _check_beside(view: FittedView, input_format: InputFormat) -> Expected:

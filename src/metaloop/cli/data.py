@@ -21,6 +21,7 @@ def data(
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
     speaker_pattern: options.SpeakerPattern = None,
+    items: options.Items = None,
     view: options.View = None,
     strict: options.Strict = False,
     seed: options.UnusedSeed = 0,
@@ -35,6 +36,7 @@ def data(
         meant = DataOptions(
             image_size, split_seed, classes_at, options.value_range(value_range),
             options.columns(columns), view, strict, speaker_pattern=speaker_pattern,
+            items=items,
         )  # fmt: skip
         opened = open_data(data, meant)
         report = describe(opened)

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from metaloop.catalogue.domains import domain_of
+from metaloop.cli.ratings import items_inputs, ratings_support
 from metaloop.cli.recordings import recording_inputs, recording_support
 from metaloop.cli.tables import table_inputs, table_support
 from metaloop.cli.texts import streamed_texts, text_inputs, text_support
@@ -208,7 +209,15 @@ def _support_of_recordings(where: str, path: Path, options: ReadOptions) -> Supp
     return Support(*recording_support(path, options.classes_at))
 
 
+def _support_of_ratings(where: str, path: Path, options: ReadOptions) -> Support:
+    options.refuse_depth(where)
+    return Support(*ratings_support(path, options.columns))
+
+
 _READERS: Mapping[str, _Reader] = {  # by what a model takes
+    "items": _Reader(
+        _support_of_ratings, lambda path, columns: Inputs(*items_inputs(path, columns))
+    ),
     "texts": _Reader(
         _support_of_texts,
         lambda path, columns: Inputs(*text_inputs(path, columns)),

@@ -42,6 +42,7 @@ def learn(
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
     speaker_pattern: options.SpeakerPattern = None,
+    items: options.Items = None,
     view: options.View = None,
     backbone: options.Backbone = "auto",
     download: options.Download = False,
@@ -67,7 +68,7 @@ def learn(
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
     unparsed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
-    asked["speaker_pattern"] = speaker_pattern
+    asked |= {"speaker_pattern": speaker_pattern, "items": items}
     try:
         run, code = learn_from(
             data, out=out, strict=strict, resume=resume, progress=not quiet, backbone=backbone,

@@ -97,7 +97,8 @@ Columns = Annotated[
     typer.Option(
         metavar="ROLE=NAME,...",
         help="Which columns of a table are what, where their names do not say so: label, text, "
-        "group (or domain), target, split, ignore. Such as label=intent,ignore=id.",
+        "group (or domain), target, split, ignore; of ratings user, item, rating, time. Such as "
+        "label=intent,ignore=id.",
     ),
 ]
 SpeakerPattern = Annotated[
@@ -106,6 +107,14 @@ SpeakerPattern = Annotated[
         metavar="REGEX",
         help="Who speaks in a recording: the first group of this, looked for in its path below "
         "DATA. Parts then share no speaker, as far as that leaves enough.",
+    ),
+]
+Items = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Of ratings: a table of the items, one a row, with their names or numbers as the "
+        "ratings have them: genres, years, titles. Averages of ratings in it are left out.",
     ),
 ]
 View = Annotated[

@@ -25,6 +25,14 @@ _Asked = Annotated[
     list[Path] | None,
     typer.Argument(metavar="INPUT...", help="Images, recordings, folders, arrays, tables."),
 ]
+_Support = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Examples of the classes: one folder of images each (one image is enough), a zip of "
+        "that, an .npz with X and y, or a table. Not for models of 'fit' and 'select'.",
+    ),
+]
 _SkipUnreadable = Annotated[
     bool,
     typer.Option(
@@ -39,6 +47,23 @@ _Window = Annotated[
         help="Of long recordings: slide a window of so many seconds, such as 1s, and tell which "
         "word is heard when: start, end, word, confidence and input per line.",
     ),
+]
+_Top = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Of ratings: the N items that the user of --support would rate highest, of all that "
+        "the model knows; no INPUT is needed.",
+    ),
+]
+_ExcludeSeen = Annotated[
+    bool,
+    typer.Option(
+        "--exclude-seen/--include-seen", help="With --top: leave out what the user has rated."
+    ),
+]
+_Explain = Annotated[
+    bool, typer.Option("--explain", help="With --top: say which ratings speak for an item.")
 ]
 _Step = Annotated[str, typer.Option(metavar="TIME", help="How far apart windows are.")]
 _TOLD_FROM = 1000  # texts: of fewer nobody asks how long one took
@@ -66,14 +91,7 @@ _NONE = "-"
 def predict(
     model: options.ModelFile,
     inputs: _Asked = None,
-    support: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Examples of the classes: one folder of images each (one image is enough), a zip "
-            "of that, an .npz with X and y, or a table. Not for models of 'fit' and 'select'.",
-        ),
-    ] = None,
+    support: _Support = None,
     classes_at: options.SupportClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
@@ -82,6 +100,9 @@ def predict(
     step: _Step = "0.1s",
     microphone: _Microphone = False,
     reject: _Reject = None,
+    top: _Top = None,
+    exclude_seen: _ExcludeSeen = True,
+    explain: _Explain = False,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -93,9 +114,15 @@ def predict(
     from metaloop.estimators import FewShotRegressor
     from metaloop.tasks.readers.options import ReadOptions
 
-    _check_inputs(inputs, microphone)
     declared, named = options.value_range(value_range), options.columns(columns)
     asked = ReadOptions(classes_at=classes_at, value_range=declared, columns=named)
+    if top is not None or explain:
+        from metaloop.cli.ratings import ranked
+
+        how = (inputs, top, exclude_seen, explain, as_json)
+        _write(ranked(_ready(model, support, asked), model, support, named, *how))
+        return
+    _check_inputs(inputs, microphone)
     estimator = _ready(model, support, asked)
     if inputs is None:
         _hear(estimator, model, window or _USUAL_WINDOW, step, as_json or reject is not None)
@@ -184,7 +211,10 @@ def _listen(
 
 def _check_inputs(inputs: list[Path] | None, microphone: bool) -> None:
     if microphone == bool(inputs):
-        raise DataError("name inputs to be told apart, or listen to the microphone alone")
+        raise DataError(
+            "name inputs to be told apart, or --top N of a model of ratings, or listen to the "
+            "microphone alone"
+        )
 
 
 def _hear(

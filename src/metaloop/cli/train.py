@@ -34,6 +34,7 @@ def train(
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
     speaker_pattern: options.SpeakerPattern = None,
+    items: options.Items = None,
     view: options.View = None,
     backbone: options.Backbone = "none",
     download: options.Download = False,
@@ -49,14 +50,13 @@ def train(
 
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
-    asked |= {"image_size": image_size, "classes_at": classes_at, "view": view}
+    asked |= {"image_size": image_size, "classes_at": classes_at, "view": view, "items": items}
     asked |= {"backbone": backbone, "speaker_pattern": speaker_pattern}
     unparsed = {"value_range": value_range, "columns": columns}
     try:
         trained = train_on(
-            data, out=out, strict=strict, resume=resume, progress=not quiet,
-            download=download, value_range=options.value_range(value_range),
-            columns=options.columns(columns), **asked,
+            data, out=out, strict=strict, resume=resume, progress=not quiet, download=download,
+            value_range=options.value_range(value_range), columns=options.columns(columns), **asked,
         )  # fmt: skip
     except Interrupted as stop:
         trained, code = stop.result, stop.exit_code

@@ -16,6 +16,7 @@ from torch import Tensor
 from metaloop.core.columns import (
     Beside,
     Column,
+    Lookup,
     Ragged,
     Segments,
     Texts,
@@ -24,6 +25,8 @@ from metaloop.core.columns import (
     shape_of,
     whole,
 )
+
+_ROWS_AT_ONCE = 1 << 18  # whose hashes are in memory
 
 
 def hash_into(digest: Any, column: Column) -> None:
@@ -38,6 +41,12 @@ def hash_into(digest: Any, column: Column) -> None:
             hash_into(digest, piece)
         return
     pieces = column.pieces if isinstance(column, Segments) else (column,)
+    lookups = [piece for piece in pieces if isinstance(piece, Lookup)]
+    if lookups:
+        digest.update(f"{described(column)} {length(column)}".encode())
+        for lookup in lookups:
+            _hash_rows_into(digest, lookup)
+        return
     tensors = [piece for piece in pieces if isinstance(piece, Tensor)]
     if tensors:
         kind = tensors[0][:0].cpu().numpy().dtype
@@ -62,11 +71,22 @@ def row_hashes(column: Column) -> list[bytes]:
         return [_hash(b"".join(row)) for row in zip(*fields, strict=True)]
     if isinstance(column, Segments):
         return [row for piece in column.pieces for row in row_hashes(piece)]
+    if isinstance(column, Lookup):
+        known = row_hashes(column.table)
+        return [known[place] for place in column.index.tolist()]
     if isinstance(column, Tensor):
         rows = column.cpu().contiguous().numpy().reshape(len(column), -1)
         return [_hash(row.data) for row in rows]
     content = _elements(column).numpy()
     return [_hash(content[start:end].data) for start, end in pairwise([0, *column.ends.tolist()])]
+
+
+def _hash_rows_into(digest: Any, piece: Lookup) -> None:
+    """Gives the hash of every row, so that the order of a table means nothing."""
+    known = np.frombuffer(b"".join(row_hashes(piece.table)), np.uint8).reshape(-1, 16)
+    index = piece.index.cpu().numpy()
+    for start in range(0, len(index), _ROWS_AT_ONCE):
+        digest.update(np.ascontiguousarray(known[index[start : start + _ROWS_AT_ONCE]]).data)
 
 
 def _hash(content: Any) -> bytes:
@@ -88,6 +108,9 @@ def to_tensors(column: Column, name: str) -> dict[str, Tensor]:
         return {f"{name}.values": column.values.cpu(), f"{name}.values_ends": column.ends}
     if isinstance(column, Segments):
         return to_tensors(whole(column), name)
+    if isinstance(column, Lookup):
+        index = column.index.cpu().contiguous()
+        return {f"{name}.index": index, **to_tensors(column.table, f"{name}.table")}
     if isinstance(column, Beside):
         raise TypeError("views beside each other are written one by one")
     if any("." in field for field in column):
@@ -104,6 +127,8 @@ def from_tensors(tensors: Mapping[str, Tensor], name: str) -> Column:
         return Texts(tensors[f"{name}.utf8"], tensors[f"{name}.utf8_ends"])
     if f"{name}.values" in tensors:
         return Ragged(tensors[f"{name}.values"], tensors[f"{name}.values_ends"])
+    if f"{name}.index" in tensors:
+        return Lookup(from_tensors(tensors, f"{name}.table"), tensors[f"{name}.index"])
     start = f"{name}.of."
     fields = {key[len(start) :].partition(".")[0]: None for key in tensors if key.startswith(start)}
     if not fields:

@@ -5,6 +5,7 @@ A column of N examples is one of
     Tensor      `[N, *shape]`: images, vectors, indices
     Texts       strings, as UTF-8 in one tensor
     Ragged      sequences of different lengths, `[length, *shape]` each: waveforms, tokens, items
+    Lookup      places in another column: many examples of few different inputs (ratings of items)
     Segments    columns of one kind behind each other: enlarging data copies nothing
     Beside      tensors of the same examples, flat and beside each other
     dict        columns by name: several fields of the same examples
@@ -27,7 +28,9 @@ from torch import Tensor
 
 from metaloop.core.errors import DataError
 
-Column: TypeAlias = Union[Tensor, "Texts", "Ragged", "Segments", "Beside", "dict[str, Column]"]
+Column: TypeAlias = Union[
+    Tensor, "Texts", "Ragged", "Lookup", "Segments", "Beside", "dict[str, Column]"
+]
 Taken: TypeAlias = Union[Tensor, "tuple[str, ...]", "dict[str, Taken]"]
 
 
@@ -101,6 +104,24 @@ class Ragged:
             "values": values.view(*shape, *self.values.shape[1:]),
             "mask": mask.view(shape),
         }
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    """N examples that are rows of a `table`, a column itself: `index` int64 `[N]` says which.
+
+    Only the places are kept for each example. A table of texts holds the names of items.
+    """
+
+    table: Column
+    index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, rows: Tensor) -> Taken:
+        """Returns what the table holds at the places of these rows."""
+        return take(self.table, self.index[rows.to(self.index.device)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +203,8 @@ def chosen(column: Column, rows: Tensor) -> Column:
         return chosen(whole(column), rows)
     if isinstance(column, Beside):
         return Beside(tuple(chosen(piece, rows) for piece in column.pieces))
+    if isinstance(column, Lookup):
+        return Lookup(column.table, column.index.index_select(0, rows.to(column.index.device)))
     starts, ends = _bounds(column.ends, rows)
     values = column.utf8 if isinstance(column, Texts) else column.values
     places = [torch.arange(int(start), int(end)) for start, end in zip(starts, ends, strict=True)]
@@ -228,6 +251,9 @@ def whole(column: Column) -> Column:
     if not isinstance(column, Segments):
         return column
     pieces = [whole(piece) for piece in column.pieces]
+    lookups = [piece for piece in pieces if isinstance(piece, Lookup)]
+    if lookups:
+        return _one_lookup(lookups)
     tensors = [piece for piece in pieces if isinstance(piece, Tensor)]
     if len(tensors) == len(pieces):
         return torch.cat(tensors)
@@ -260,6 +286,8 @@ def moved(column: Column, device: torch.device | str) -> Column:
         return {name: moved(each, device) for name, each in column.items()}
     if isinstance(column, Segments | Beside):
         return type(column)(tuple(moved(each, device) for each in column.pieces))
+    if isinstance(column, Lookup):
+        return Lookup(moved(column.table, device), column.index.to(device))
     return Ragged(column.values.to(device), column.ends) if isinstance(column, Ragged) else column
 
 
@@ -271,6 +299,8 @@ def device_of(column: Column) -> torch.device:
         return device_of(next(iter(column.values())))
     if isinstance(column, Segments | Beside):
         return device_of(column.pieces[0])
+    if isinstance(column, Lookup):
+        return device_of(column.table)
     return column.values.device if isinstance(column, Ragged) else torch.device("cpu")
 
 
@@ -280,13 +310,20 @@ def shape_of(column: Column) -> tuple[int, ...]:
         return shape_of(column.pieces[0])
     if isinstance(column, Beside):
         return (sum(math.prod(shape_of(piece)) for piece in column.pieces),)
+    if isinstance(column, Lookup):
+        return shape_of(column.table)
     return tuple(column.shape[1:]) if isinstance(column, Tensor) else ()
 
 
 def kind_of(column: Column) -> str:
-    """Returns what examples are to views: `texts`, `images`, `recordings`, `vectors`; else ""."""
+    """Returns what examples are to views: `texts`, `images`, `recordings`, `vectors`, `items`.
+
+    "" if they are none of these.
+    """
     if isinstance(column, Segments):
         return kind_of(column.pieces[0])
+    if isinstance(column, Lookup):
+        return "items" if isinstance(column.table, Texts) else kind_of(column.table)
     if isinstance(column, Texts):
         return "texts"
     if isinstance(column, Ragged):
@@ -308,6 +345,8 @@ def described(column: Column) -> str:
         return "texts"
     if isinstance(column, Ragged):
         return f"sequences of shape {tuple(column.values.shape[1:])}"
+    if isinstance(column, Lookup):
+        return "items" if isinstance(column.table, Texts) else f"rows of {described(column.table)}"
     if isinstance(column, Beside):
         return " beside ".join(described(piece) for piece in column.pieces)
     return f"inputs of shape {tuple(column.shape[1:])}"
@@ -340,6 +379,16 @@ def _of_one_length(parts: list[Tensor]) -> list[Tensor]:
     for full, part in zip(padded, parts, strict=True):
         full[:, : part.shape[1]] = part
     return padded
+
+
+def _one_lookup(pieces: list[Lookup]) -> Lookup:
+    """One lookup of all examples: in the table that they share, or in their tables together."""
+    tables = [piece.table for piece in pieces]
+    if all(table is tables[0] for table in tables):
+        return Lookup(tables[0], torch.cat([piece.index for piece in pieces]))
+    starts = np.cumsum([0, *map(length, tables)]).tolist()
+    places = [piece.index + start for piece, start in zip(pieces, starts, strict=False)]
+    return Lookup(whole(behind(tables)), torch.cat(places))
 
 
 def _joined(pieces: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

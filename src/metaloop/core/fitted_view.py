@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from metaloop.core.column_content import hash_into
 from metaloop.core.encoder import Encoder
 from metaloop.core.records import Choice
 
+Expected = dict[str, tuple[tuple[int, ...], torch.dtype]]  # shape and kind of each asset
 TOLD = ("version", "licence", "knows", "citation")  # of an encoder: nothing is seen otherwise
 
 
@@ -78,6 +80,17 @@ def beside(views: Sequence[FittedView]) -> FittedView:
     }
     encoders = {key: one for view in views for key, one in view.encoders.items()}
     return FittedView(Choice(BESIDE, {"of": choices}), assets, encoders)
+
+
+def as_long(expected: Expected, assets: Mapping[str, Tensor]) -> Expected:
+    """Returns the shapes expected, those of any length (-1) as long as they are."""
+    found = {}
+    for name, (shape, dtype) in expected.items():
+        there = tuple(assets[name].shape) if name in assets else ()
+        if len(there) == len(shape):
+            shape = tuple(n if size < 0 else size for n, size in zip(there, shape, strict=True))
+        found[name] = (shape, dtype)
+    return found
 
 
 def key_of(name: str, weights: str) -> str:

@@ -37,7 +37,8 @@ class InputFormat:
     `mean`, `deviation`: one number per channel or feature, in units of the float input
     (images: 0 to 1). `polarity`: `ink` if images whose border is bright are inverted when read, so
     that what is drawn is high; `as_is` otherwise. `target_mean`, `target_deviation`: one number for
-    every real target; empty where targets are classes, or are taken as they are.
+    every real target; empty where targets are classes, or are taken as they are. `target_range`:
+    the smallest and the largest that a target can be (ratings); predictions keep to it.
     `pieces`: of a vector that is several inputs beside each other (what joined nets see that have
     views of their own), the format of each, in order; its own `mean` and `deviation` are empty.
     `encoder`: of features, the frozen net that has made them.
@@ -54,6 +55,7 @@ class InputFormat:
     pieces: tuple[InputFormat, ...] = field(default=(), metadata=_LATER)
     encoder: str = field(default="", metadata=_LATER)
     columns: tuple[str, ...] = field(default=(), metadata=_LATER)
+    target_range: tuple[float, ...] = field(default=(), metadata=_LATER)
 
     @staticmethod
     def beside(pieces: Sequence[InputFormat]) -> InputFormat:
@@ -82,7 +84,8 @@ class InputFormat:
         if not self.target_mean:
             return outputs
         mean, deviation = self._target_moments(outputs)
-        return outputs.double() * deviation + mean
+        values = outputs.double() * deviation + mean
+        return values.clamp(*self.target_range) if self.target_range else values
 
     def normalise(self, inputs: Tensor) -> Tensor:
         """Returns `(inputs - mean) / deviation` of float inputs `[..., *shape]`."""

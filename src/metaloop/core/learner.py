@@ -135,6 +135,14 @@ class AfterTraining(Protocol):
         """Returns the meta-parameters with that mean `[D]` in the entry `CENTER`."""
 
 
+@runtime_checkable
+class KeepsSupport(Protocol):
+    """A learner whose task state is as large as the support was."""
+
+    def support_size(self, task_state: Mapping[str, Tensor]) -> int:
+        """Returns how many examples the state was made of; 0 if it is none of such."""
+
+
 def predict_present(
     learner: Learner, meta_params: MetaParams, task_state: TaskState, inputs: Inputs, mask: Tensor
 ) -> Tensor:

@@ -10,6 +10,7 @@ from metaloop.core import metrics
 from metaloop.core.errors import unknown_name
 from metaloop.core.metric import Metric, errors
 from metaloop.core.metric import Objective as Objective
+from metaloop.core.rating import RATING
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
@@ -35,7 +36,7 @@ REGRESSION = Objective(
     loss=_mean_squared_error,
     metrics=(metrics.SQUARED_ERROR, metrics.ABSOLUTE_ERROR, metrics.EXPLAINED),
 )
-OBJECTIVES = {objective.name: objective for objective in (CLASSIFICATION, REGRESSION)}
+OBJECTIVES = {objective.name: objective for objective in (CLASSIFICATION, REGRESSION, RATING)}
 
 
 def objective(name: str) -> Objective:

@@ -29,6 +29,8 @@ CALIBRATION = Scale("calibration", "calibration error", False, 0.0, share=True)
 SQUARED_ERROR = Scale("mse", "mse", False, 0.0)
 ABSOLUTE_ERROR = Scale("mae", "mean absolute error", False, 0.0)
 EXPLAINED = Scale("r2", "R²", True, 1.0)
+ROOT_SQUARED_ERROR = Scale("rmse", "rmse", False, 0.0)
+RANKING_GAIN = Scale("ndcg@10", "NDCG@10", True, 1.0)
 
 # Of tasks that are asked about other classes, too (engine/open_scores.py).
 AUROC = Scale("auroc", "AUROC", True, 1.0, share=True)
@@ -44,6 +46,8 @@ OF_COSINE = tuple(
     for name, words in (("cosine", "by the cosine"), ("lead", "lead over the cosine in"))
 )
 
+OF_OPEN_TASKS = (AUROC, RECALL, RECOGNISED, FALSE_ALARMS, KEPT, *OF_COSINE)
+
 SCALES = {
     scale.name: scale
     for scale in (
@@ -53,11 +57,8 @@ SCALES = {
         SQUARED_ERROR,
         ABSOLUTE_ERROR,
         EXPLAINED,
-        AUROC,
-        RECALL,
-        RECOGNISED,
-        FALSE_ALARMS,
-        KEPT,
-        *OF_COSINE,
+        ROOT_SQUARED_ERROR,
+        RANKING_GAIN,
+        *OF_OPEN_TASKS,
     )
 }

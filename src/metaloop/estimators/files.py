@@ -15,7 +15,7 @@ from torch import Tensor
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import InputError, MetaloopError, ModelFileError
 from metaloop.core.examples import Examples
-from metaloop.core.learner import EmbeddingLearner
+from metaloop.core.learner import EmbeddingLearner, KeepsSupport
 from metaloop.core.own import NOTHING_OWN, Own
 from metaloop.estimators.task import AdaptedTask, Shown, Support, adapt_to, in_settled_layout
 from metaloop.modelfile import ModelFile, flatten_tensors, unflatten_tensors
@@ -177,6 +177,8 @@ def _any_state(
             tensor = state.get(f"state.{place}")
             if "S" in kind.axes and tensor is not None and tensor.dim() == len(kind.axes):
                 number = max(1, tensor.shape[kind.axes.index("S")])
+    if isinstance(learner, KeepsSupport):
+        number = max(1, learner.support_size(state))
     width = getattr(learner, "net").num_features  # noqa: B009
     outputs = max(num_classes, *model.spec.target_shape, 1)
     there = sum(tensor.numel() for tensor in state.values())

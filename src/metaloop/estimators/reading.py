@@ -18,6 +18,7 @@ from sklearn.utils.validation import validate_data
 
 from metaloop.core.errors import InputError
 from metaloop.estimators.images import image_sources, read_pictures
+from metaloop.estimators.items import read_items
 from metaloop.estimators.labels import input_errors
 from metaloop.estimators.pictures_seen import read_seen_pictures
 from metaloop.estimators.recordings import read_recording_rows
@@ -95,6 +96,12 @@ def _read_recordings(_: Any, X: Any, asked: Asked) -> RawInputs:
     return read_recording_rows(X, view)
 
 
+def _read_items(_: Any, X: Any, asked: Asked) -> RawInputs:
+    view = _given(asked).view
+    assert view is not None
+    return read_items(X, view)
+
+
 def _read_vectors(estimator: Any, X: Any, asked: Asked) -> RawInputs:
     model = _given(asked)
     vectors = _rows(estimator, X, asked, f"vectors of {num_features(model)} features")
@@ -166,6 +173,7 @@ READINGS: Mapping[str, Reading] = MappingProxyType(
             _tag(two_d_array=False, three_d_array=True, sparse=False),
             ranged=True,
         ),
+        "items": Reading(_read_items, _tag(two_d_array=False, string=True), counted=False),
         "recordings": Reading(_read_recordings, _tag(**{**_ROWS, "sparse": False}), counted=False),
         "texts": Reading(_read_texts, _tag(two_d_array=False, string=True), counted=False),
     }

@@ -18,6 +18,7 @@ from metaloop.core.rejection import Threshold
 from metaloop.engine.open_set import Eyes
 from metaloop.estimators.baseline import is_baseline, standardisation
 from metaloop.estimators.images import Pictures
+from metaloop.estimators.items import ItemRows
 from metaloop.estimators.pictures_seen import SeenPictures
 from metaloop.estimators.recordings import RecordingRows
 from metaloop.estimators.sparse import SparseRows
@@ -31,7 +32,7 @@ _BATCH = 256  # inputs in the net at once: enough for its speed, little memory
 
 
 # A slice of each is a tensor that `Model` takes.
-RawInputs = Tensor | Pictures | SeenPictures | SparseRows | TextRows | RecordingRows
+RawInputs = Tensor | Pictures | SeenPictures | SparseRows | TextRows | RecordingRows | ItemRows
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,7 +67,8 @@ class _SightCard:
 class _Card:
     """What is known of a family besides its tensors; those of `sinusoid` have none.
 
-    `identity` is that of what was read, where inputs are what an encoder has made of it.
+    `identity` is that of what was read, where inputs are what an encoder has made of it;
+    `objective` is that of groups.
     """
 
     version: int
@@ -79,6 +80,7 @@ class _Card:
     input_format: InputFormat | None = None
     sights: tuple[_SightCard, ...] = field(default=(), metadata={"later": True})
     identity: str | None = field(default=None, metadata={"later": True})
+    objective: str = field(default="regression", metadata={"later": True})
 
 
 def can_be_shipped(family: TaskFamily) -> bool:
@@ -162,6 +164,7 @@ def _card(family: TaskFamily) -> _Card:
         family.input_format,
         _sight_cards(stored),
         stored.store.identity,
+        getattr(stored, "objective", "regression"),
     )
 
 
@@ -235,7 +238,7 @@ def _with_tensors(card: _Card, folder: Path) -> ClassFamily | GroupFamily:
     )  # fmt: skip
     parts: Mapping[Any, Any] = {part: index[part].numpy() for part in PARTS}
     if card.kind == "groups":
-        return GroupFamily(card.name, store, parts, card.input_format)
+        return GroupFamily(card.name, store, parts, card.input_format, card.objective)
     sights = {
         sight.name: Sight(
             FittedView(Choice(sight.view)),  # what it is made of stays with the coordinator

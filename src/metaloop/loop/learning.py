@@ -109,6 +109,8 @@ class Asked:
         }
         if how.speaker_pattern is not None:
             asked["speaker_pattern"] = how.speaker_pattern
+        if how.items is not None:
+            asked["items"] = str(how.items)
         same = ("ways", "shots", "queries", "seed", "workers")
         return {
             "data": data_name(self.data),

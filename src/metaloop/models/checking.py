@@ -18,7 +18,9 @@ from torch.overrides import TorchFunctionMode
 
 from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.nets import CUSTOM, skeletons
+from metaloop.catalogue.views import VIEWS
 from metaloop.core.errors import MetaloopError, ModelFileError
+from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import BUFFER_PREFIX, Learner
 from metaloop.core.objective import objective
@@ -108,6 +110,13 @@ def check_tensors(what: str, tensors: Mapping[str, Tensor], expected: Shapes) ->
         check_finite(what, name, tensor)
 
 
+def check_assets(view: FittedView) -> None:
+    """Raises `ModelFileError` unless assets of the right shapes fit each other, too."""
+    for piece in view.pieces:
+        if piece.choice.name in VIEWS:
+            VIEWS[piece.choice.name].check(piece.assets, int(piece.choice.options["features"]))
+
+
 def check_finite(what: str, name: str, tensor: Tensor) -> None:
     """Raises `ModelFileError` for a tensor that is not finite: nothing learned is so."""
     if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
@@ -131,6 +140,9 @@ def with_one_step(learner: Learner) -> Learner:
 def _check_target_scale(input_format: InputFormat, spec: TaskSpec) -> None:
     """Raises unless there is no scale of targets, or one for every target."""
     mean, deviation = input_format.target_mean, input_format.target_deviation
+    bounds = input_format.target_range
+    if bounds and not (len(bounds) == 2 and -math.inf < bounds[0] < bounds[1] < math.inf):
+        raise _wrong(f"targets range from a number to a larger one, got {_short(bounds)}")
     if not mean and not deviation:
         return
     number = spec.target_shape[0] if len(spec.target_shape) == 1 else 0

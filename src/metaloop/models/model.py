@@ -31,6 +31,7 @@ from metaloop.core.rejection import to_tensors as rejection_tensors
 from metaloop.core.spec import TaskSpec
 from metaloop.modelfile import ModelFile, TrainingRecord, read_model, write_model
 from metaloop.models.checking import (
+    check_assets,
     check_formats,
     check_net_tensors,
     check_tensors,
@@ -230,6 +231,7 @@ def _view_of(content: ModelFile, encoder: Encoder | None) -> FittedView | None:
         own[key_of(encoder.card.name, encoder.card.weights)] = encoder
     view = FittedView(content.view, content.assets, own)
     check_tensors("view", view.assets, check_view(view, content.input_format))
+    check_assets(view)
     return view
 
 

@@ -3,6 +3,10 @@
 The support is some rows of a group, the query others of the same group. Groups are split, sampled
 and counted as classes are; a row may occur in several groups, but a group only once. Inputs and
 targets are standardised by the rows of `train`; what is reported is in the targets' own units.
+
+Ratings are such groups: a group is a user, a row an item that she rated. Their inputs are places in
+a table of items, which many users share, so that equal rows say nothing; in training a user with
+few ratings is known by half of them.
 """
 
 from __future__ import annotations
@@ -15,11 +19,14 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from metaloop.core.columns import Lookup
 from metaloop.core.errors import DataError, EpisodeError
+from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
+from metaloop.core.rating import RATING
 from metaloop.core.records import PARTS, Part
 from metaloop.core.spec import TaskSpec
-from metaloop.tasks.copied_classes import join_copied_classes
+from metaloop.tasks.copied_classes import join_copied_classes, named
 from metaloop.tasks.episodes import Episodes, Indices
 from metaloop.tasks.family import ClassFamily, TaskFamily
 from metaloop.tasks.measuring import measure_format
@@ -30,16 +37,24 @@ from metaloop.tasks.store import LeftOut, Reading, Store
 
 MIN_GROUPS = MIN_CLASSES
 _SAME_GROUP = 0.5  # of its rows: a group of other data that shares as many is the same group
+_TWINS = 5  # ratings; of fewer it is no wonder that two users have the same
+_FEWEST_HALVED = 8  # ratings of a user to train with, where there are enough such users
 
 
 @dataclass(frozen=True)
 class GroupFamily(TaskFamily):
-    """Regression tasks over the groups of a store with values; `parts` maps parts to groups."""
+    """Regression tasks over the groups of a store with values; `parts` maps parts to groups.
+
+    Where inputs are seen in a `view`, `raw` are the same examples as they came.
+    """
 
     name: str
     store: Store
     parts: Mapping[Part, np.ndarray]
     given_format: InputFormat | None = None
+    objective: str = "regression"
+    view: FittedView | None = None
+    raw: Store | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -73,20 +88,24 @@ class GroupFamily(TaskFamily):
         """
         checked: tuple[Part, ...] = (part,) if part else PARTS
         for name in checked:
-            self._eligible(name, shots)
+            halved = name == "train" and self.objective == RATING.name
+            self._eligible(name, 1 if halved else shots)
         assert self.store.values is not None
         target_shape = tuple(self.store.values.shape[1:])
-        return TaskSpec(0, shots, queries, self.store.input_shape, "regression", target_shape)
+        return TaskSpec(0, shots, queries, self.store.input_shape, self.objective, target_shape)
 
     def sample(
         self, part: Part, spec: TaskSpec, num_tasks: int, rng: np.random.Generator
     ) -> Episodes:
-        """Returns episodes of groups drawn uniformly, and of their rows without replacement."""
+        """Returns episodes of groups drawn uniformly, and of their rows without replacement.
+
+        Users of `train` with few ratings are known by half of them.
+        """
+        starts, sizes, order = self._index
+        if part == "train" and self.objective == RATING.name:
+            return self._halved(spec, num_tasks, rng)
         groups = self._eligible(part, spec.shots)
         members_T = groups[rng.integers(0, len(groups), num_tasks)]
-        by_group = self.store.examples_of
-        sizes = np.array([len(rows) for rows in by_group])
-        starts, order = np.cumsum(sizes) - sizes, np.concatenate(by_group)
         drawn_TK = draw_distinct(sizes[members_T], spec.shots + spec.queries, rng)
         rows_TK = order[starts[members_T][:, None] + np.maximum(drawn_TK, 0)]
 
@@ -96,9 +115,40 @@ class GroupFamily(TaskFamily):
 
         return Episodes(self.store, side(slice(spec.shots)), side(slice(spec.shots, None)), 0)
 
+    def _halved(self, spec: TaskSpec, num_tasks: int, rng: np.random.Generator) -> Episodes:
+        """Episodes of `train` in which nobody needs more rows than two."""
+        starts, sizes, order = self._index
+        groups = self.parts["train"]
+        enough = groups[sizes[groups] >= _FEWEST_HALVED]
+        groups = enough if len(enough) else self._eligible("train", 1)
+        members_T = groups[rng.integers(0, len(groups), num_tasks)]
+        known_T = np.minimum(spec.shots, sizes[members_T] // 2)[:, None]
+        drawn_TK = draw_distinct(sizes[members_T], spec.shots + spec.queries, rng)
+        rows_TK = order[starts[members_T][:, None] + np.maximum(drawn_TK, 0)]
+
+        def side(places: np.ndarray, there: np.ndarray) -> Indices:
+            rows = np.take_along_axis(rows_TK, np.minimum(places, rows_TK.shape[1] - 1), 1)
+            return Indices(np.where(there, rows, 0), np.zeros_like(rows), there)
+
+        support = np.broadcast_to(np.arange(spec.shots), (num_tasks, spec.shots))
+        query = known_T + np.arange(spec.queries)
+        return Episodes(
+            self.store,
+            side(support, support < known_T),
+            side(query, query < sizes[members_T][:, None]),
+            0,
+        )
+
+    @cached_property
+    def _index(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where each group starts in the sorted order, its size, and the order itself."""
+        by_group = self.store.examples_of
+        sizes = np.array([len(rows) for rows in by_group], np.int64)
+        return np.cumsum(sizes) - sizes, sizes, np.concatenate(by_group)
+
     def _eligible(self, part: Part, shots: int) -> np.ndarray:
         groups = self.parts[part]
-        sizes = np.array([len(rows) for rows in self.store.examples_of])[groups]
+        sizes = self._index[1][groups]
         fit: np.ndarray = groups[sizes > shots]
         if len(fit):
             return fit
@@ -128,7 +178,8 @@ def group_family(
     that it knows are in the parts that they had, all others in `test`; else groups are dealt.
     Raises `DataError` for fewer than 8 groups.
     """
-    store, copied = _without_copies(reading.store)
+    of_items = isinstance(reading.store.inputs, Lookup)
+    store, copied = (_without_twins if of_items else _without_copies)(reading.store)
     left_out = (*reading.left_out, *copied)
     recognised: Recognised | None = None
     if parts is None:
@@ -141,16 +192,25 @@ def group_family(
             )
         split = assign_parts(store.classes, split_seed)
     else:
-        joint = _joint(store)
         recognised = (
-            recognise(joint, seen, parts, _SAME_GROUP) if seen else recognise_by_name(joint, parts)
+            recognise(_joint(store), seen, parts, _SAME_GROUP)
+            if seen
+            else recognise_by_name(store, parts)
         )
         split = dict(recognised.split)
-    return GroupFamily(reading.name, store, split, input_format), left_out, recognised
+    family = GroupFamily(
+        reading.name, store, split, input_format, RATING.name if of_items else "regression"
+    )
+    return family, left_out, recognised
 
 
-def seen_groups(family: GroupFamily) -> Seen:
-    """Returns what is to be kept of the family's rows, to know its groups again."""
+def seen_groups(family: GroupFamily) -> Seen | None:
+    """Returns what is to be kept of the family's rows, to know its groups again.
+
+    None of users who rated items: they are known by name.
+    """
+    if family.objective == RATING.name:
+        return None
     return seen_of(ClassFamily(family.name, _joint(family.store), family.parts))
 
 
@@ -187,6 +247,27 @@ def _without_copies(store: Store) -> tuple[Store, tuple[LeftOut, ...]]:
     return replace(store, classes=joined.classes), tuple(
         replace(item, what=item.what.replace("class ", "group ", 1)) for item in told
     )
+
+
+def _without_twins(store: Store) -> tuple[Store, tuple[LeftOut, ...]]:
+    """The store without users who rated the same items, all of them alike, as one before them."""
+    assert isinstance(store.inputs, Lookup) and store.values is not None
+    items, values = store.inputs.index.numpy(), store.values[:, 0].numpy()
+    known: set[bytes] = set()
+    gone = []
+    for user, rows in enumerate(store.examples_of):
+        if len(rows) < _TWINS:
+            continue
+        rows = rows[np.argsort(items[rows], kind="stable")]
+        content = hashlib.sha256(items[rows].tobytes() + values[rows].tobytes()).digest()
+        if content in known:
+            gone.append(user)
+        known.add(content)
+    if not gone:
+        return store, ()
+    names = named([repr(store.classes[user].name) for user in gone])
+    told = LeftOut(f"user {names}", "copy of another user", len(gone))
+    return store.without(np.array(gone, np.int64)), (told,)
 
 
 _OF_GROUPS = {

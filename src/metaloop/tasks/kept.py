@@ -22,7 +22,8 @@ def examples_seen(family: TaskFamily) -> Seen | None:
 
 def view_of(family: TaskFamily) -> FittedView | None:
     """Returns the view that a family's inputs are seen in, if any."""
-    return family.view if isinstance(family, ClassFamily) else None
+    stored = with_store(family)
+    return None if stored is None else stored.view
 
 
 def class_parts(family: TaskFamily) -> dict[str, tuple[str, ...]]:

@@ -23,6 +23,7 @@ from metaloop.tasks.readers.images import decode_image
 from metaloop.tasks.readers.npz import read_npz
 from metaloop.tasks.readers.omniglot import is_omniglot, read_omniglot
 from metaloop.tasks.readers.options import ReadOptions
+from metaloop.tasks.readers.ratings import is_ratings_file, read_ratings_file
 from metaloop.tasks.readers.recording_arrays import read_recordings
 from metaloop.tasks.readers.recording_folder import (
     holds_recordings,
@@ -52,7 +53,7 @@ __all__ = [
 SUPPORTED = (
     "a folder of images with one folder per class, a zip of that, an .npz with X and y, "
     "the same of recordings, "
-    "a table (.csv, .tsv, .jsonl, .json or .parquet, each also .gz), "
+    "a table (.csv, .tsv, .jsonl, .json or .parquet, each also .gz), MovieLens' u.data, "
     "a folder with Omniglot's images_background.zip and images_evaluation.zip, or one with the "
     "original files of CIFAR-10 or CIFAR-100"
 )
@@ -144,6 +145,8 @@ def _read(path: Path, options: ReadOptions) -> Reading:
         return read_relations(path, options)
     if is_table(path) and not path.is_dir():
         return read_table_file(path, options)
+    if is_ratings_file(path):
+        return read_ratings_file(path, options)
     options.refuse_columns(repr(str(path)))
     is_folder = path.is_dir() and not is_omniglot(path)
     if (is_folder or path.suffix.lower() == ".zip") and holds_recordings(path):

@@ -16,6 +16,7 @@ from metaloop.tasks.readers.arrays import read_examples
 from metaloop.tasks.readers.finish import MIN_EXAMPLES, explain, finish, tally
 from metaloop.tasks.readers.labels import read_labels
 from metaloop.tasks.readers.options import ReadOptions
+from metaloop.tasks.readers.ratings import is_of_ratings, read_ratings
 from metaloop.tasks.readers.recording_tables import is_of_recordings, read_recording_table
 from metaloop.tasks.readers.table_roles import Roles, find_roles, same_columns
 from metaloop.tasks.readers.tables import Table, read_table
@@ -54,6 +55,8 @@ def reading_of_table(
     if is_of_recordings(table, options.columns):
         return read_recording_table(where, table, root, options)
     options.refuse_recordings(where)
+    if is_of_ratings(table, options.columns):
+        return read_ratings(where, table, options)
     roles = find_roles(where, table, options.columns)
     _check_texts(where, table, roles)
     if options.features and roles.kind != "text":

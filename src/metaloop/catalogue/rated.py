@@ -1,0 +1,115 @@
+"""Ratings as tasks: users are split, and only then is anything said of items, by `train` alone.
+
+A user of `train` sees items by a table that other users made (`domains/ratings/items.py`), all
+others, and whoever comes later, by the table of the whole part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+
+from metaloop.core.columns import Lookup, Texts
+from metaloop.core.errors import DataError
+from metaloop.core.fitted_view import FittedView
+from metaloop.core.inputs import InputFormat
+from metaloop.core.records import Choice
+from metaloop.domains.ratings.attributes import (
+    Attributes,
+    attributes_of,
+    no_attributes,
+    with_new_items,
+)
+from metaloop.domains.ratings.items import Ratings, columns_of, cross_fitted
+from metaloop.domains.ratings.known import KIND, KnownItems
+from metaloop.tasks.groups import GroupFamily
+from metaloop.tasks.readers.tables import Table, read_table
+from metaloop.tasks.store import Store
+
+
+def with_items(
+    family: GroupFamily, view: FittedView | None, items: str | Path | None
+) -> tuple[GroupFamily, tuple[str, ...]]:
+    """Returns a family of ratings with its items seen as numbers, and what to say of that.
+
+    `view` is a model's; None: one is fitted. `items` is a table of what is known of items. Raises
+    `DataError` if that is none of these items, or if a model already knows its own.
+    """
+    if view is None:
+        return _fitted(family, items)
+    if items is not None:
+        raise DataError("the model knows its items already; leave --items away")
+    names, index = _items(family.store)
+    known = KnownItems.of(view.assets)
+    places = known.places(names)
+    unknown = int((places == len(known.names)).sum())
+    told = (f"{unknown:,} of {len(names):,} items are unknown to the model",) if unknown else ()
+    return _seen(family, view, known.table, places[index]), told
+
+
+def _fitted(family: GroupFamily, items: str | Path | None) -> tuple[GroupFamily, tuple[str, ...]]:
+    store, train = family.store, family.parts["train"]
+    names, index = _items(store)
+    described, key = (None, "") if items is None else (read_table(items), "")
+    if described is not None:
+        names, key = with_new_items(described, names)
+    assert store.values is not None
+    users, place, values = store.targets.numpy(), index.numpy(), store.values[:, 0].numpy()
+    of_train = np.isin(users, train)
+    low, high = float(values.min()), float(values.max())
+    mean, deviation = float(values[of_train].mean()), float(values[of_train].std())
+    deviation = deviation if deviation > 1e-12 else 1.0
+    ratings = Ratings(users, place, (values - mean) / deviation, len(names))
+    told = no_attributes(names)
+    if described is not None:
+        told = _attributes(described, key, names, ratings.of(of_train))
+    tables, fold_of, dealt = cross_fitted(ratings, train, told.values)
+    rated = np.bincount(place[of_train], minlength=len(names))
+    columns = columns_of(told.columns)
+    full = torch.from_numpy(tables[-1])
+    known = KnownItems(names, told.titles, full, torch.from_numpy(rated.astype(np.int64)))
+    view = FittedView(Choice(KIND, {"features": len(columns)}), known.to_assets())
+    fold = np.full(len(store.classes), len(tables) - 1)
+    fold[dealt] = fold_of
+    places = torch.from_numpy(fold[users] * (len(names) + 1) + place)
+    table = torch.from_numpy(tables.reshape(-1, len(columns)))
+    spread = table[places[torch.from_numpy(of_train)]]
+    off = spread.std(0, correction=0)
+    measured = InputFormat(
+        "item",
+        (len(columns),),
+        tuple(spread.mean(0).tolist()),
+        tuple(torch.where(off > 1e-8, off, 1.0).tolist()),
+        target_mean=(mean,),
+        target_deviation=(deviation,),
+        columns=columns,
+        target_range=(low, high),
+    )
+    family = replace(family, given_format=family.given_format or measured)
+    return _seen(family, view, table, places), told.told
+
+
+def _attributes(table: Table, key: str, names: Sequence[str], ratings: Ratings) -> Attributes:
+    count = np.bincount(ratings.items, minlength=len(names))
+    mean = np.bincount(ratings.items, ratings.values, len(names)) / np.maximum(count, 1)
+    return attributes_of(table, key, names, mean, count)
+
+
+def _seen(
+    family: GroupFamily, view: FittedView, table: torch.Tensor, places: torch.Tensor
+) -> GroupFamily:
+    source = family.store
+    store = replace(source, inputs=Lookup(table, places), identity=source.digest)
+    return replace(family, store=store, view=view, raw=source)
+
+
+def _items(store: Store) -> tuple[tuple[str, ...], torch.Tensor]:
+    """The names of the items, and which of them each rating is about."""
+    lookup = cast(Lookup, store.inputs)
+    names = cast(Texts, lookup.table)
+    return names.take(torch.arange(len(names))), lookup.index

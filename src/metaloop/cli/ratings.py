@@ -1,0 +1,109 @@
+"""Ratings of one user as support of `predict` and `fit`, items as inputs, and the best of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metaloop.core.errors import DataError, ModelFileError
+from metaloop.tasks.readers.own_ratings import items_in, ratings_of_one
+from metaloop.tasks.readers.tables import TABLE_ENDINGS, is_table, read_table
+
+if TYPE_CHECKING:
+    from metaloop.models import Model
+    from metaloop.models.classifier import Classifier
+
+Columns = Mapping[str, str | Sequence[str]]
+_LINES = (".txt", ".text")
+
+
+def ratings_support(
+    path: Path, columns: Columns | None
+) -> tuple[list[str], list[float], Sequence[Any], list[str]]:
+    """Returns the items that a user has rated, the ratings, what was left out, what to note."""
+    where = f"support '{path}'"
+    if not (is_table(path) and path.is_file()):
+        what = "is none" if path.exists() else "does not exist"
+        raise DataError(
+            f"{where} {what}: the model predicts ratings, expected a table with the columns item "
+            f"and rating ({', '.join(TABLE_ENDINGS)})"
+        )
+    return ratings_of_one(where, read_table(path), columns)
+
+
+def items_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[str, ...]]:
+    """Returns the items of a table or of a file with one a line, twice: as names and as inputs."""
+    if is_table(path) and path.is_file():
+        names = items_in(f"table '{path}'", read_table(path), columns)
+    elif path.suffix.lower() in _LINES and path.is_file():
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        names = [line.strip() for line in lines if line.strip()]
+    else:
+        what = "" if path.exists() else ", which does not exist"
+        raise DataError(
+            f"the model takes items: give it a table with a column item or a .txt with one a "
+            f"line, not '{path}'{what}; --top N ranks all that it knows"
+        )
+    if not names:
+        raise DataError(f"'{path}' names no item")
+    return names, tuple(names)
+
+
+def takes_items(model: Model | Classifier) -> bool:
+    """Whether a model was trained on ratings of items."""
+    return model.takes == "items"
+
+
+def ranked(
+    estimator: Any,
+    model: Path,
+    support: Path | None,
+    columns: Columns | None,
+    inputs: Sequence[Path] | None,
+    top: int | None,
+    exclude_seen: bool,
+    explain: bool,
+    as_json: bool,
+) -> dict[str, Any] | list[str]:
+    """Returns what is printed of the `top` items for the user of a support: JSON, or lines.
+
+    Raises `DataError` if it is not clear what is to be ranked, `ModelFileError` for a model that
+    takes no items.
+    """
+    from metaloop.cli.inputs import model_of
+    from metaloop.estimators import FewShotRegressor
+    from metaloop.estimators.recommending import recommend
+
+    if not isinstance(estimator, FewShotRegressor) or not takes_items(model_of(estimator)):
+        raise ModelFileError(
+            f"'{model}' was not trained on ratings of items; leave --top and --explain away"
+        )
+    if top is None:
+        raise DataError("--explain is for --top N; leave it away")
+    if inputs:
+        raise DataError("--top ranks all items that the model knows; leave the inputs away")
+    if top < 1:
+        raise DataError(f"--top is how many items are wanted, at least 1; got {top}")
+    rated = [] if support is None else ratings_support(support, columns)[0]
+    if explain and not rated:
+        raise ModelFileError("--explain needs the ratings it is to explain by: --support FILE")
+    found = recommend(estimator, top, rated=rated, exclude_seen=exclude_seen, explain=explain)
+    rows = [
+        {
+            "input": each.name,
+            "title": each.title,
+            "value": each.value,
+            "confidence": None,
+            **({"because": list(each.because)} if explain else {}),
+        }
+        for each in found
+    ]
+    return {"model": str(model), "predictions": rows} if as_json else [*map(_line_of, rows)]
+
+
+def _line_of(row: Mapping[str, Any]) -> str:
+    """A line for people: the rating, what the item is called, its name, and why."""
+    title = row["title"] if row["title"] == row["input"] else f"{row['title']}\t{row['input']}"
+    because = f"\tbecause you rated {', '.join(row['because'])}" if row.get("because") else ""
+    return f"{row['value']:.2f}\t{title}{because}"

@@ -1,0 +1,115 @@
+"""The items that a model knows: their names, titles and table, as the assets of a view.
+
+names, titles   UTF-8 and where each ends, as `Texts` has it; titles are what people read
+table           float32 `[items + 1, columns]`, the last row is that of an unknown item
+rated           int64 `[items]`, by how many training users
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metaloop.core.columns import Texts
+from metaloop.core.errors import ModelFileError
+
+KIND = "items"  # what raw inputs are, and the view that sees them
+_ANY = -1
+EXPECTED: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
+    "names": ((_ANY,), torch.uint8),
+    "name_ends": ((_ANY,), torch.int64),
+    "titles": ((_ANY,), torch.uint8),
+    "title_ends": ((_ANY,), torch.int64),
+    "table": ((_ANY, _ANY), torch.float32),
+    "rated": ((_ANY,), torch.int64),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class KnownItems:
+    """Items by their names; `titles` are empty where nothing but the name is known."""
+
+    names: tuple[str, ...]
+    titles: tuple[str, ...]
+    table: Tensor
+    rated: Tensor
+
+    @staticmethod
+    def of(assets: Mapping[str, Tensor]) -> KnownItems:
+        """Returns the items in the assets of a view."""
+        texts = [
+            Texts(assets[which], assets[f"{which[:-1]}_ends"]) for which in ("names", "titles")
+        ]
+        names, titles = (each.take(torch.arange(len(each))) for each in texts)
+        return KnownItems(names, titles, assets["table"], assets["rated"])
+
+    def to_assets(self) -> dict[str, Tensor]:
+        """Returns the items as tensors by name; see `of`."""
+        names, titles = Texts.of(self.names), Texts.of(self.titles)
+        return {
+            "names": names.utf8,
+            "name_ends": names.ends,
+            "titles": titles.utf8,
+            "title_ends": titles.ends,
+            "table": self.table,
+            "rated": self.rated,
+        }
+
+    @cached_property
+    def place_of(self) -> dict[str, int]:
+        """The place of each name."""
+        return {name: place for place, name in enumerate(self.names)}
+
+    def places(self, names: Sequence[str]) -> Tensor:
+        """Returns the rows of the table for these names, int64: the last one for unknown ones.
+
+        What is no name may be a title, whatever its case.
+        """
+        unknown, place_of = len(self.names), self.place_of
+        found = [place_of.get(name, unknown) for name in names]
+        for row, place in enumerate(found):
+            if place == unknown:
+                found[row] = self._place_of_title.get(names[row].casefold(), unknown)
+        return torch.tensor(found, dtype=torch.int64)
+
+    @cached_property
+    def _place_of_title(self) -> dict[str, int]:
+        return {title.casefold(): place for place, title in enumerate(self.titles) if title}
+
+    def shown(self, place: int) -> str:
+        """Returns what people call the item at a place."""
+        return self.titles[place] or self.names[place]
+
+
+def see(assets: Mapping[str, Tensor], names: Any, num_features: int) -> Tensor:
+    """Returns the rows `[N, columns]` of items by their names."""
+    known = KnownItems.of(assets)
+    return known.table[known.places(names)]
+
+
+def check(assets: Mapping[str, Tensor], num_features: int) -> None:
+    """Raises `ModelFileError` unless names, titles and table of a file fit each other."""
+    number = len(assets["name_ends"])
+    fits = (
+        tuple(assets["table"].shape) == (number + 1, num_features)
+        and len(assets["title_ends"]) == len(assets["rated"]) == number
+        and bool((assets["rated"] >= 0).all())
+    )
+    for which in ("name", "title"):
+        ends, size = assets[f"{which}_ends"].numpy(), len(assets[f"{which}s"])
+        fits = fits and bool((np.diff(ends, prepend=0) >= 0).all())
+        fits = fits and (int(ends[-1]) if number else 0) == size
+    if not fits:
+        raise ModelFileError("the model file is damaged: the items that it knows do not fit")
+    try:
+        known = KnownItems.of(assets)
+    except UnicodeDecodeError as error:
+        raise ModelFileError("the model file is damaged: a name of an item is no text") from error
+    if len(known.place_of) != number:
+        raise ModelFileError("the model file is damaged: two of its items have one name")

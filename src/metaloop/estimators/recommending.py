@@ -1,0 +1,85 @@
+"""What a user would like: all known items in the order of what is predicted, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from metaloop.core.errors import InputError
+from metaloop.estimators.items import items_of
+from metaloop.estimators.regressor import FewShotRegressor
+from metaloop.estimators.task import AdaptedTask
+from metaloop.learners.deep_kernel import DeepKernel
+
+_REASONS = 3  # items that are named
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """An item by its name, what people call it, the rating predicted, and the items it is for.
+
+    `because`: those of the user's ratings that raise it most, where the learner can tell.
+    """
+
+    name: str
+    title: str
+    value: float
+    because: tuple[str, ...] = ()
+
+
+def recommend(
+    regressor: FewShotRegressor,
+    top: int = 10,
+    *,
+    rated: Sequence[str] = (),
+    exclude_seen: bool = True,
+    explain: bool = False,
+) -> list[Recommended]:
+    """Returns the `top` items that the user of a fitted regressor would rate highest.
+
+    `rated`: the items that it was fitted to, in their order, by name or title; without them nothing
+    is excluded or explained. Items that nobody has rated are left out unless something is known of
+    them. Raises `InputError` if the model takes no items.
+    """
+    task: AdaptedTask | None = getattr(regressor, "task_", None)
+    view = None if task is None else task.model.view
+    if task is None or view is None or "rated" not in view.assets:
+        raise InputError("recommend is for a fitted regressor whose model was trained on ratings")
+    if top < 1:
+        raise InputError(f"top is how many items are wanted, at least 1; got {top}")
+    known = items_of(view)
+    values = task.outputs(known.table[: len(known.names)])[:, 0].numpy()
+    heard_of = known.rated.numpy() > 0
+    heard_of |= (known.table[:-1] != known.table[-1]).any(1).numpy()
+    seen = known.places(rated)
+    if exclude_seen:
+        heard_of[seen[seen < len(known.names)].numpy()] = False
+    order = np.argsort(-values, kind="stable")
+    best = order[heard_of[order]][:top]
+    reasons: list[tuple[str, ...]] = [()] * len(best)
+    if explain and len(best):
+        places = zip(seen.tolist(), rated, strict=True)
+        names = [known.shown(p) if p < len(known.names) else name for p, name in places]
+        reasons = _reasons(task, known.table[torch.from_numpy(best)], names)
+    return [
+        Recommended(known.names[place], known.shown(place), float(values[place]), reason)
+        for place, reason in zip(best.tolist(), reasons, strict=True)
+    ]
+
+
+def _reasons(task: AdaptedTask, items: torch.Tensor, rated: Sequence[str]) -> list[tuple[str, ...]]:
+    """The rated items that move each of these up most; none where the learner cannot tell."""
+    model = task.model
+    if not isinstance(model.learner, DeepKernel) or not rated:
+        return [()] * len(items)
+    with torch.no_grad():
+        features = model.learner.embed(model.meta_params, model.input_format.to_float(items))
+        moved = model.learner.contributions(model.meta_params, task.state, features)[..., 0]
+    found = []
+    for row in moved.numpy():
+        most = [place for place in np.argsort(-row, kind="stable")[:_REASONS] if row[place] > 0]
+        found.append(tuple(rated[place] for place in most))
+    return found

@@ -1,0 +1,106 @@
+"""Plain methods for ratings: an item's mean, the user's bias, and a new user folded into ALS.
+
+    item mean    y(i) = m_i
+    user bias    y(i) = m_i + b,            b = sum (y - m) / (N + 3) over the N known ratings
+    fold-in      y(i) = m_i + b + v_i.w,    w = (V^T V + strength I)^-1 V^T (y - m - b)
+
+m_i and v_i, an item's mean and factors, are columns of its inputs (`mean`, `factor_0`, ...), made
+of the ratings of training users; V has those of the items rated. What every learner of ratings has
+to beat. Koren et al. 2009, Matrix factorization techniques for recommender systems, Computer 42(8),
+doi 10.1109/MC.2009.263.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+
+from metaloop.core.black_box import BlackBoxLearner, RealPredictor
+from metaloop.core.errors import MetaloopError
+
+_SHRINKING = 3.0  # ratings that a bias of none is worth
+_CITATION = """@article{koren2009matrix,
+  title = {Matrix Factorization Techniques for Recommender Systems},
+  author = {Koren, Yehuda and Bell, Robert and Volinsky, Chris},
+  journal = {Computer},
+  year = {2009},
+}"""
+
+
+@final
+@dataclass(frozen=True)
+class ItemMean(BlackBoxLearner):
+    """Predicts the mean of each item, whatever the user has rated."""
+
+    target_kinds: ClassVar[frozenset[str]] = frozenset({"real"})
+    citation: ClassVar[str] = _CITATION
+
+    def make(self, seed: int) -> RealPredictor:
+        """Returns what reads the item's mean; nothing in it is random."""
+        return _FoldedIn(*_places(self), bias=0.0, strength=0.0)
+
+
+@final
+@dataclass(frozen=True)
+class UserBias(BlackBoxLearner):
+    """Predicts the item's mean and how far above means the user rates, shrunk."""
+
+    target_kinds: ClassVar[frozenset[str]] = frozenset({"real"})
+    citation: ClassVar[str] = _CITATION
+
+    def make(self, seed: int) -> RealPredictor:
+        """Returns what reads means and learns one number; nothing in it is random."""
+        return _FoldedIn(*_places(self), bias=1.0, strength=0.0)
+
+
+@final
+@dataclass(frozen=True)
+class FoldIn(BlackBoxLearner):
+    """Predicts the item's mean, the user's bias and what factors add, by ridge regression."""
+
+    strength: float = 5.0
+
+    target_kinds: ClassVar[frozenset[str]] = frozenset({"real"})
+    citation: ClassVar[str] = _CITATION
+
+    def make(self, seed: int) -> RealPredictor:
+        """Returns what learns a user's factors; nothing in it is random."""
+        return _FoldedIn(*_places(self), bias=1.0, strength=self.strength)
+
+
+def _places(learner: BlackBoxLearner) -> tuple[int, list[int]]:
+    """Where in an input the item's mean is, and its factors; `MetaloopError` if it has none."""
+    columns = () if learner.input_format is None else learner.input_format.columns
+    if "mean" not in columns:
+        raise MetaloopError(
+            f"{type(learner).__name__} needs items with their means, as ratings have them; choose "
+            "another learner for other inputs"
+        )
+    factors = [place for place, name in enumerate(columns) if name.startswith("factor_")]
+    return columns.index("mean"), factors
+
+
+class _FoldedIn:
+    """The equations of this file on raw rows of items; `strength` 0 leaves factors out."""
+
+    def __init__(self, mean: int, factors: list[int], bias: float, strength: float) -> None:
+        self.mean, self.factors, self.share, self.strength = mean, factors, bias, strength
+
+    def fit(self, inputs: np.ndarray, targets: np.ndarray) -> _FoldedIn:
+        inputs = inputs.astype(np.float64)
+        left = targets.reshape(len(inputs), -1) - inputs[:, [self.mean]]
+        self.bias = self.share * left.sum(0) / (len(left) + _SHRINKING)
+        of_items = inputs[:, self.factors]
+        self.weights = np.zeros((len(self.factors), left.shape[1]))
+        if self.strength and self.factors:
+            gram = of_items.T @ of_items + self.strength * np.eye(len(self.factors))
+            self.weights = np.linalg.solve(gram, of_items.T @ (left - self.bias))
+        return self
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        inputs = inputs.astype(np.float64)
+        found: np.ndarray = inputs[:, self.factors] @ self.weights
+        found += inputs[:, [self.mean]] + self.bias
+        return found

@@ -1,0 +1,91 @@
+"""A user's own ratings, and lists of items: what a trained learner is shown and asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from metaloop.core.errors import DataError
+from metaloop.tasks.readers.ratings import ROLES, named_column, no_number
+from metaloop.tasks.readers.table_roles import declared_columns, listed
+from metaloop.tasks.readers.tables import Table
+from metaloop.tasks.store import LeftOut
+
+_TITLES: Final = ("title", "name", "movie_title", "item_name")
+
+
+def ratings_of_one(
+    where: str, table: Table, columns: Mapping[str, str | Sequence[str]] | None
+) -> tuple[list[str], list[float], tuple[LeftOut, ...], list[str]]:
+    """Returns the items of one user's ratings, the ratings, what is left out, and what to note.
+
+    Raises `DataError` for the ratings of several users, and for what are no ratings.
+    """
+    declared = declared_columns(where, table, columns or {}, ROLES)
+    taken = {name for names in declared.values() for name in names}
+    item = _item_column(where, table, declared, taken)
+    own = declared.get("rating")
+    rating = own[0] if own else named_column(table, "rating", taken | {item})
+    if rating is None:
+        raise DataError(
+            f"{where} has the columns {listed(table.columns)}, and no rating among them; name it "
+            "with --columns rating=NAME"
+        )
+    if table.is_text(rating):
+        raise DataError(no_number(where, table, rating))
+    user = (
+        declared["user"][0] if "user" in declared else named_column(table, "user", {item, rating})
+    )
+    several = 1 if user is None else len(set(table.columns[user].tolist()))
+    if several > 1:
+        raise DataError(
+            f"{where}: its rows are of {several:,} users ('{user}'), and a task is one user; give "
+            "the rows of one"
+        )
+    names, values = _names(table.columns[item]), table.columns[rating].astype(float)
+    if not np.isfinite(values).all():
+        row = int(np.argmin(np.isfinite(values))) + 1
+        raise DataError(f"{where}: row {row} after the header has no finite '{rating}'; mend it")
+    last = dict(zip(names, values.tolist(), strict=True))  # who rates again has changed her mind
+    again = len(names) - len(last)
+    left = (LeftOut("ratings of an item rated again", "the last counts", again),) if again else ()
+    note = f"columns: item '{item}', rating '{rating}'"
+    return list(last), list(last.values()), left, [note]
+
+
+def items_in(
+    where: str, table: Table, columns: Mapping[str, str | Sequence[str]] | None
+) -> list[str]:
+    """Returns the names of items in a table of them; raises `DataError` if no column has them."""
+    present = {
+        role: names
+        for role, names in (columns or {}).items()
+        if all(n in table for n in ([names] if isinstance(names, str) else names))
+    }
+    declared = declared_columns(where, table, present, ROLES)
+    taken = {name for names in declared.values() for name in names}
+    return _names(table.columns[_item_column(where, table, declared, taken)])
+
+
+def _item_column(
+    where: str, table: Table, declared: Mapping[str, Sequence[str]], taken: set[str]
+) -> str:
+    if "item" in declared:
+        return declared["item"][0]
+    item = named_column(table, "item", taken)
+    titles = [n for n in table.columns if n.lower() in _TITLES and n not in taken]
+    item = item or (titles[0] if titles else None)
+    if item is None:
+        raise DataError(
+            f"{where} has the columns {listed(table.columns)}, and no item among them; name it "
+            "with --columns item=NAME"
+        )
+    return item
+
+
+def _names(values: np.ndarray) -> list[str]:
+    if values.dtype.kind == "f":
+        return [str(int(v)) if float(v).is_integer() else str(v) for v in values.tolist()]
+    return [str(value).strip() for value in values.tolist()]

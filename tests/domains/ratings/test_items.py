@@ -1,0 +1,128 @@
+"""Tables of items: nobody is predicted by her own ratings, and a new user is folded in exactly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from metaloop.catalogue.families import DataOptions, open_data
+from metaloop.core.columns import Lookup, kind_of, take
+from metaloop.core.errors import DataError
+from metaloop.domains.ratings.als import folded_in
+from metaloop.domains.ratings.items import Ratings, cross_fitted, item_table
+from metaloop.tasks.groups import GroupFamily
+
+
+def made(seed: int = 0) -> Ratings:
+    rng = np.random.default_rng(seed)
+    users = np.repeat(np.arange(20), 6)
+    items = np.concatenate([rng.choice(9, 6, replace=False) for _ in range(20)])
+    return Ratings(users, items, rng.normal(size=120), 9)
+
+
+def test_her_own_ratings_do_not_change_the_table_that_a_user_sees() -> None:
+    ratings, train, nothing = made(), np.arange(15), np.zeros((9, 0), np.float32)
+    tables, fold_of, users = cross_fitted(ratings, train, nothing)
+    for user in (0, 7, 14):
+        own = ratings.users == user
+        changed = replace(ratings, values=np.where(own, 9.0, ratings.values))
+        others, *_ = cross_fitted(changed, train, nothing)
+        fold = fold_of[users == user][0]
+        assert np.array_equal(others[fold], tables[fold])
+        assert not np.array_equal(others[-1], tables[-1])  # whoever comes later learns from her
+
+
+def test_ratings_of_other_parts_are_in_no_table() -> None:
+    ratings, train, nothing = made(), np.arange(15), np.zeros((9, 0), np.float32)
+    later = ratings.users >= 15
+    changed = replace(ratings, values=np.where(later, 9.0, ratings.values))
+    assert np.array_equal(
+        cross_fitted(ratings, train, nothing)[0], cross_fitted(changed, train, nothing)[0]
+    )
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 1000), strength=st.floats(0.1, 20), width=st.integers(1, 6))
+def test_folding_in_is_the_least_squares_solution(seed: int, strength: float, width: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = sparse.random(7, 11, 0.4, "csr", random_state=rng)
+    others = rng.normal(size=(11, width))
+    found = folded_in(rows, others, strength)
+    for row in range(7):
+        known = rows[row].indices
+        if not len(known):
+            assert not found[row].any()
+            continue
+        # the ridge as further rows of a plain least squares problem
+        system = np.concatenate([others[known], np.sqrt(strength) * np.eye(width)])
+        right = np.concatenate([rows[row].data, np.zeros(width)])
+        expected = np.linalg.lstsq(system, right, rcond=None)[0]
+        np.testing.assert_allclose(found[row], expected, atol=1e-8)
+
+
+def test_an_item_that_nobody_has_rated_is_the_usual_item() -> None:
+    ratings = replace(made(), num_items=10)
+    table = item_table(ratings, np.zeros((10, 0), np.float32))
+    np.testing.assert_allclose(table[9], table[10], atol=1e-6)
+    assert table[9, 0] == 0 and (table[9, 1] < table[:9, 1]).all()
+
+
+def test_training_users_see_items_by_other_tables_than_those_who_come_later(
+    family: GroupFamily,
+) -> None:
+    store = family.store
+    assert isinstance(store.inputs, Lookup) and family.raw is not None
+    assert kind_of(family.raw.inputs) == "items"
+    items = len(family.view.assets["rated"])  # type: ignore[union-attr]
+    tables = (store.inputs.index // (items + 1)).numpy()
+    part_of = np.full(len(store.classes), "", object)
+    for part, users in family.parts.items():
+        part_of[users] = part
+    of_train = part_of[store.targets.numpy()] == "train"
+    assert set(tables[of_train]) == {0, 1, 2, 3, 4} and set(tables[~of_train]) == {5}
+    full = family.view.assets["table"]  # type: ignore[union-attr]
+    later = torch.from_numpy(np.flatnonzero(~of_train)[:50])
+    places = family.raw.inputs.index[later]  # type: ignore[union-attr]
+    assert torch.equal(take(store.inputs, later), full[places])  # type: ignore[arg-type]
+
+
+def items_file(folder: Path, means: np.ndarray) -> Path:
+    """A table that says half of a column's truth, and leaks what is to be predicted."""
+    rows = ["item_id,title,genre,year,rating"]
+    for item, mean in enumerate(means):
+        genre = "Drama, War" if item % 2 else "Comedy"
+        rows.append(f'i{item},Film {item},"{genre}",{1990 + item % 17},{mean:.3f}')
+    rows.append("i999,Never rated,Comedy,1999,3.0")
+    path = folder / "items.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_attributes_join_the_table_and_averages_of_ratings_are_left_out_and_told(
+    family: GroupFamily, ratings_file: Path, tmp_path: Path
+) -> None:
+    raw = family.raw
+    assert raw is not None and raw.values is not None and isinstance(raw.inputs, Lookup)
+    names = take(raw.inputs.table, torch.arange(60))
+    place = {name: int(str(name)[1:]) for name in names}
+    items = np.array([place[name] for name in names])[raw.inputs.index.numpy()]
+    values = raw.values[:, 0].numpy()
+    means = np.bincount(items, values, 60) / np.bincount(items, minlength=60)
+    opened = open_data(ratings_file, DataOptions(items=items_file(tmp_path, means)))
+    columns = opened.family.input_format.columns
+    assert {"genre=Drama", "genre=War", "genre=Comedy", "year"} <= set(columns)
+    assert "rating" not in columns
+    assert any("'rating'" in note and "left out" in note for note in opened.notes)
+    other = tmp_path / "other.csv"
+    other.write_text("id,genre\nx,Drama\ny,War\n")
+    with pytest.raises(DataError, match="no column that names the items"):
+        open_data(ratings_file, DataOptions(items=other))
+    with pytest.raises(DataError, match="no ratings of items; leave --items away"):
+        open_data("digits", DataOptions(items=tmp_path / "items.csv"))

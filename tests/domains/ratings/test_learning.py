@@ -1,0 +1,168 @@
+"""Ratings from reading to recommending: better than plain methods, the same from a file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import metaloop as ml
+from metaloop.cli import run
+from metaloop.core.errors import InputError, ModelFileError
+from metaloop.domains.ratings.known import KnownItems
+from metaloop.engine.evaluation import evaluate
+from metaloop.estimators.recommending import recommend
+from metaloop.jobs.shipping import load_shipped, ship_family
+from metaloop.models import Model
+from metaloop.models.checking import check_assets
+from metaloop.models.training import Trained, train_model
+from metaloop.tasks.groups import GroupFamily
+
+SHOTS = 8
+
+
+def trained(family: GroupFamily, learner: str, budget: str) -> Model:
+    *_, last = train_model(family, learner, budget=budget, shots=SHOTS, queries=10)
+    assert isinstance(last, Trained)
+    return last.model
+
+
+@pytest.fixture(scope="module")
+def model(family: GroupFamily) -> Model:
+    """A deep kernel after some seconds."""
+    return trained(family, "deep_kernel", "150steps")
+
+
+@pytest.fixture(scope="module")
+def model_file(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its file."""
+    path = tmp_path_factory.mktemp("model") / "stars.metaloop"
+    model.save(path)
+    return path
+
+
+def error(model: Model, family: GroupFamily) -> float:
+    spec = replace(model.spec, shots=SHOTS)
+    result, _ = evaluate(model.learner, model.meta_params, family, "test", spec, 120)
+    assert result.metric == "rmse" and {m.metric for m in result.metrics} == {"mae", "ndcg@10"}
+    return result.value
+
+
+def test_it_beats_plain_methods_clearly_where_tastes_have_few_dimensions(
+    family: GroupFamily, model: Model
+) -> None:
+    plain = {
+        name: error(trained(family, name, "1steps"), family)
+        for name in ("item_mean", "user_bias", "fold_in")
+    }
+    assert plain["fold_in"] < 0.95 * plain["user_bias"] < 0.95 * plain["item_mean"]
+    assert error(model, family) < 0.85 * plain["user_bias"]
+
+
+def test_predictions_keep_to_the_scale_of_the_ratings(model: Model) -> None:
+    items = model.view.assets["table"][:-1]  # type: ignore[union-attr]
+    for value in (1.0, 5.0):
+        state = model.adapt(items[:9], torch.full((9, 1), value, dtype=torch.float64), 0)
+        found = model.predict(state, items)
+        assert float(found.min()) >= 1 and float(found.max()) <= 5
+
+
+RATED = ["i1", "i4", "i7", "i9"]
+STARS = [5, 1, 4, 2]
+
+
+def test_a_file_gives_the_same_predictions_and_ratings_are_added_as_they_come(
+    model: Model, model_file: Path, tmp_path: Path
+) -> None:
+    loaded = ml.load(model_file)
+    before = ml.FewShotRegressor(model).fit(RATED, STARS)
+    after = loaded.fit(RATED[:2], STARS[:2]).partial_fit(RATED[2:], STARS[2:])
+    asked = ["i2", "i3", "never heard of"]
+    np.testing.assert_allclose(after.predict(asked), before.predict(asked))
+    after.save(tmp_path / "mine.metaloop")
+    again = ml.load(tmp_path / "mine.metaloop")
+    np.testing.assert_array_equal(again.predict(asked), after.predict(asked))
+    with pytest.raises(InputError, match="X is one item"):
+        before.predict("i2")
+    with pytest.raises(InputError, match=r"X\[1\] is a float \(2.5\)"):
+        before.predict(["i2", 2.5])
+
+
+def test_the_best_items_are_those_predicted_highest_and_none_that_was_rated(model: Model) -> None:
+    regressor = ml.FewShotRegressor(model).fit(RATED, STARS)
+    names = [f"i{item}" for item in range(60)]
+    values = dict(zip(names, regressor.predict(names).tolist(), strict=True))
+    best = recommend(regressor, 5, rated=RATED, explain=True)
+    expected = sorted((v for n, v in values.items() if n not in RATED), reverse=True)[:5]
+    np.testing.assert_allclose([each.value for each in best], expected)
+    assert all(set(each.because) <= set(RATED) for each in best)
+    every = recommend(regressor, 100, rated=RATED, exclude_seen=False)
+    assert sorted(each.name for each in every) == sorted(names)
+
+
+def test_the_command_line_ranks_items_for_a_user_nobody_has_seen(
+    model_file: Path, ratings_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "my_ratings.csv"
+    rows = zip(RATED, STARS, strict=True)
+    mine.write_text("item,rating\n" + "".join(f"{i},{r}\n" for i, r in rows))
+
+    def typed(*words: str, code: int = 0) -> str:
+        capfd.readouterr()
+        found = run(["predict", str(model_file), *words])
+        out, err = capfd.readouterr()
+        assert found == code, err
+        return err if code else out
+
+    lines = typed("--support", str(mine), "--top", "3", "--explain").splitlines()
+    assert len(lines) == 3 and "because you rated" in lines[0]
+    told = json.loads(typed("--support", str(mine), "--top", "2", "--json"))
+    assert [set(row) for row in told["predictions"]] == [
+        {"input", "title", "value", "confidence"}
+    ] * 2
+    assert lines[0].startswith(f"{told['predictions'][0]['value']:.2f}\t")
+    (tmp_path / "asked.txt").write_text("i2\ni3\n")
+    named = typed("--support", str(mine), str(tmp_path / "asked.txt")).splitlines()
+    assert [line.split("\t")[1] for line in named] == ["i2", "i3"]
+    for words, says in (
+        (("--support", str(mine)), "name inputs to be told apart, or --top N"),
+        (("--support", str(mine), "--top", "0"), "at least 1; got 0"),
+        (("--support", str(ratings_file), "--top", "3"), "240 users ('user_id')"),
+        (("--support", str(mine), "--explain", "x.txt"), "--explain is for --top"),
+    ):
+        assert says in " ".join(typed(*words, code=2).split())
+
+
+def test_a_family_of_ratings_reaches_workers_as_it_is(family: GroupFamily, tmp_path: Path) -> None:
+    again = load_shipped(ship_family(family, tmp_path / "family"))
+    assert again.digest == family.digest
+    spec = again.spec(0, 5, 5)
+    assert spec.objective == "rating"
+    rng = [np.random.default_rng(0) for _ in range(2)]
+    one, other = (f.sample("train", spec, 4, r) for f, r in zip((family, again), rng, strict=True))
+    batches = [each.gather(family.input_format) for each in (one, other)]
+    assert torch.equal(batches[0].query.features, batches[1].query.features)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: {**a, "table": a["table"][:-1]},
+        lambda a: {**a, "name_ends": a["name_ends"].flip(0)},
+        lambda a: {**a, "rated": a["rated"] - 1000},
+        lambda a: {**a, "names": torch.full_like(a["names"], 255)},
+    ],
+    ids=["table", "ends", "counts", "letters"],
+)
+def test_items_of_a_file_that_do_not_fit_are_refused(model: Model, change: Any) -> None:
+    view = model.view
+    assert view is not None
+    check_assets(view)
+    assert KnownItems.of(view.assets).names[0].startswith("i")
+    with pytest.raises(ModelFileError, match="damaged"):
+        check_assets(replace(view, assets=change(view.assets)))
