@@ -96,7 +96,7 @@ class Tail(nn.Module):
 
 def tail_tensors(net: EfficientNetLite0) -> dict[str, Tensor]:
     """Returns the tensors of the net's tail, as `Tail` names them."""
-    parts = {"blocks": nn.Sequential(*net.blocks[-TAIL_BLOCKS:]), "last": net.last}
+    parts = {"blocks": nn.Sequential(*list(net.blocks)[-TAIL_BLOCKS:]), "last": net.last}
     return {
         f"{part}.{name}": tensor
         for part, module in parts.items()
