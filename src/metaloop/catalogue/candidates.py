@@ -25,6 +25,7 @@ from metaloop.catalogue.nets import (
     build_net,
     coarse,
     default_net,
+    tail_of,
     view_of,
 )
 from metaloop.catalogue.plans import usual_plan
@@ -117,6 +118,8 @@ def gentle_candidate(input_format: InputFormat, spec: TaskSpec) -> Candidate:
 
 def _has_gentle(input_format: InputFormat, kind: str) -> bool:
     many = len(input_format.shape) == 1 and not input_format.pieces
+    if tail_of(input_format):  # maps of a net's front are no features yet
+        return False
     return kind == "classes" and many and _GENTLE[0] <= math.prod(input_format.shape) <= _GENTLE[1]
 
 

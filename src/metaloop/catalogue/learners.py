@@ -19,6 +19,7 @@ from metaloop.guests.sklearn import (
 )
 from metaloop.learners.anil import Anil
 from metaloop.learners.baselinepp import BaselinePlusPlus
+from metaloop.learners.calibrated import Calibrated
 from metaloop.learners.deep_kernel import DeepKernel
 from metaloop.learners.fold_in import FoldIn, ItemMean, UserBias
 from metaloop.learners.fomaml import FirstOrderMaml
@@ -84,6 +85,12 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
         ),
         "baselinepp": LearnerEntry(
             BaselinePlusPlus, "fine-tuned cosine head on a whole-class net", "classifier"
+        ),
+        "calibrated": LearnerEntry(
+            Calibrated,
+            "class means drawn to those of the nearest training classes",
+            "none",
+            offered=False,
         ),
         "deep_kernel": LearnerEntry(
             DeepKernel,

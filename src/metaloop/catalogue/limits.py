@@ -161,6 +161,12 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "weight_decay": Real(0.0, 1e3),
             "scale": Real(0.0, 1e6),
         },
+        "calibrated": {
+            "power": Real(1e-3, 10.0),
+            "nearest": Whole(1, 1 << 16),
+            "weight": Real(0.0, 1e6),
+            "spread": Real(0.0, 1e12),
+        },
         "deep_kernel": {
             "width": Whole(1, 1 << 12),
             "prior": Whole(-1, _WIDEST),
@@ -224,6 +230,7 @@ _RESIDUAL: Limits = {
 NET_LIMITS: Mapping[str, Limits] = MappingProxyType(
     {
         "conv4": {"channels": _CHANNELS, "depth": Whole(1, _MOST_LAYERS), **_CONVOLUTIONAL},
+        "lite0_tail": {"rank": Whole(0, _WIDEST), "damped": Whole(0, _WIDEST), **_ANY},
         "mlp": {
             "width": _CHANNELS,
             "depth": Whole(1, _MOST_LAYERS),

@@ -17,6 +17,7 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
 from metaloop.core.spec import Shape
 from metaloop.core.views import View, checked_view
+from metaloop.domains.images.lite0_tail import lite0_tail
 from metaloop.domains.images.nets import finer as finer
 from metaloop.domains.images.nets import on_whole_images as on_whole_images
 from metaloop.guests.keras.net import as_net, is_keras_model
@@ -47,17 +48,22 @@ USUAL_VIEW: View = "standardised"
 class NetEntry:
     """An architecture: its constructor `(input_shape, **options)`, a line about it, its inputs.
 
-    `smallest_side` is the smallest image it takes, in pixels; 0 where any input will do.
+    `smallest_side` is the smallest image it takes, in pixels; 0 where any input will do. `view`:
+    the form in which it has its inputs, unless another is chosen.
     """
 
     constructor: Callable[..., nn.Module]
     summary: str
     smallest_side: int = 0
+    view: View = USUAL_VIEW
 
 
 NETS: Mapping[str, NetEntry] = MappingProxyType(
     {
         "conv4": NetEntry(conv4, "the four blocks of 64 channels of the literature", 16),
+        "lite0_tail": NetEntry(
+            lite0_tail, "the last block of EfficientNet-Lite0, on lite0-front", view="raw"
+        ),
         "mlp": NetEntry(mlp, "layers of units, plain or residual, for vectors"),
         "projection": NetEntry(projection, "a linear map that begins as none, for good features"),
         "raw": NetEntry(raw, "no net: the inputs, standardised or in another view"),
@@ -69,6 +75,15 @@ NETS: Mapping[str, NetEntry] = MappingProxyType(
 )
 
 
+# front of a net, as an encoder -> its other half, which is trained, with its usual options
+TAILS: Mapping[str, Choice] = MappingProxyType({"lite0-front": Choice("lite0_tail")})
+
+
+def tail_of(input_format: InputFormat) -> Choice | None:
+    """Returns the net that is the other half of what has made the inputs; None for whole ones."""
+    return TAILS.get(input_format.encoder.partition("@")[0])
+
+
 def default_net(
     input_format: InputFormat, target_kind: str = "classes", quick: bool = False
 ) -> Choice:
@@ -76,6 +91,8 @@ def default_net(
 
     `quick`: for learners whose steps take long with any net.
     """
+    if tail := tail_of(input_format):
+        return tail
     return domain_of(input_format).usual_net(input_format, target_kind, quick)
 
 
@@ -96,7 +113,7 @@ def view_of(net: Choice, otherwise: View = USUAL_VIEW) -> View:
 
 def _module(net: Choice, input_format: InputFormat) -> nn.Module:
     """Returns a net of the table for standardised inputs, which it sees as it has chosen to."""
-    view = view_of(net)
+    view = view_of(net, NETS[net.name].view)
     options = {name: value for name, value in net.options.items() if name != VIEW}
     module = NETS[net.name].constructor(input_format.shape, **options)
     return module if view == USUAL_VIEW else Viewed(module, input_format, view)

@@ -11,10 +11,13 @@ from typing import Any, Literal
 
 from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.learners import learner_entry
+from metaloop.catalogue.nets import tail_of
 from metaloop.core.inputs import InputFormat
 from metaloop.core.rating import RATING
 from metaloop.core.records import Choice, Plan
 from metaloop.core.spec import TaskSpec
+
+_TAIL_RATE = 3e-4  # of weights that were trained on a million photographs (LOG.md)
 
 Style = Literal["episodes", "classes"]
 
@@ -71,6 +74,8 @@ def _optimised(input_format: InputFormat, style: Style, **chosen: Any) -> Plan:
     """Returns the plan with what all plans for such inputs have."""
     domain = domain_of(input_format)
     fields = {**domain.plan, **chosen, **domain.plan_for(input_format, style)}
+    if tail_of(input_format):
+        fields["learning_rate"] = _TAIL_RATE
     return Plan(style, **fields)
 
 

@@ -47,6 +47,8 @@ def cost_of(module: nn.Module, input_shape: Shape) -> NetCost:
         shrink = getattr(part, "shrink", 1)
         if isinstance(shrink, int) and shrink > 1:
             sides = tuple(math.ceil(side / shrink) for side in sides)
+        if maps := getattr(part, "as_maps", None):
+            channels, sides = maps[0], tuple(maps[1:])
         if getattr(part, "rows_are_channels", False):
             channels, sides = sides[0], (1, *sides[1:])
         if isinstance(part, nn.Conv2d):

@@ -47,7 +47,7 @@ class _Residual(nn.Module):
         return outputs
 
 
-class _Damped(nn.Module):
+class Damped(nn.Module):
     """Features `[N, D]` less what lies in some directions: `f - B^T B f`, B `[directions, D]`."""
 
     damping: Tensor
@@ -57,6 +57,7 @@ class _Damped(nn.Module):
         self.register_buffer(DAMPING, torch.zeros(directions, num_features))
 
     def forward(self, features: Tensor) -> Tensor:
+        """Returns the features without that."""
         return features - (features @ self.damping.T) @ self.damping
 
 
@@ -98,7 +99,7 @@ def mlp(
         layers = [_Residual(nn.Sequential(*layers), num_inputs, width)]
     num_features = num_inputs if residual else width
     if directions := min(damped, num_features // _LEAST_SHARE):
-        layers.append(_Damped(directions, num_features))
+        layers.append(Damped(directions, num_features))
     return nn.Sequential(*first, *layers)
 
 

@@ -3,7 +3,8 @@
 Inverted residual blocks: 1x1 convolution that widens, k x k convolution of each channel alone, 1x1
 convolution that narrows; ReLU6 between them. It is TensorFlow's net, and so are its borders: where
 a step of two does not come out even, the extra border is below and to the right. Batch norm is
-folded into the convolutions, for nothing here is ever trained.
+folded into the convolutions, for what is trained here, the last block (`lite0_tail.py`), is changed
+too little to need one.
 Tan and Le 2019, arXiv:1905.11946; the Lite variants: tensorflow/tpu, efficientnet/lite, 2020.
 """
 
@@ -19,6 +20,8 @@ from torch.nn import functional
 from metaloop.core.errors import DataError
 
 NUM_FEATURES = 1280
+FRONT_CHANNELS, TAIL_BLOCKS = 192, 1  # where the net is cut in two: before its last block
+SHRINKS_BY = 32  # pixels of an image's side that are a place of these maps
 _STEM, _LAST_BLOCK = 32, 320
 _NORM_EPSILON = 1e-3  # TensorFlow's
 _CLASSES = 1000
@@ -49,9 +52,9 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = _Layer(3, _STEM, kernel=3, stride=2)
+        self.stem = Layer(3, _STEM, kernel=3, stride=2)
         self.blocks = nn.Sequential(*_blocks())
-        self.last = _Layer(_LAST_BLOCK, NUM_FEATURES)
+        self.last = Layer(_LAST_BLOCK, NUM_FEATURES)
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns the mean of the last maps over all places."""
@@ -59,7 +62,49 @@ class EfficientNetLite0(nn.Module):
         return maps.mean((2, 3))
 
 
-class _Layer(nn.Module):
+class Front(nn.Module):
+    """The net without its tail: images to its maps before that, `[N, height * width * 192]`.
+
+    The channels of a place are beside each other, which is how convolutions like them best.
+    """
+
+    def __init__(self, net: EfficientNetLite0) -> None:
+        super().__init__()
+        self.stem = net.stem
+        self.blocks = net.blocks[:-TAIL_BLOCKS]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns the maps, flat."""
+        maps: Tensor = self.blocks(self.stem(images))
+        return maps.permute(0, 2, 3, 1).flatten(1)
+
+
+class Tail(nn.Module):
+    """The last block and layer: maps `[N, 192, height, width]` to features `[N, 1280]`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*list(_blocks())[-TAIL_BLOCKS:])
+        self.last = Layer(_LAST_BLOCK, NUM_FEATURES)
+        self.mean = nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Returns the mean of the last maps over all places."""
+        features: Tensor = self.mean(self.last(self.blocks(maps)))
+        return features.flatten(1)
+
+
+def tail_tensors(net: EfficientNetLite0) -> dict[str, Tensor]:
+    """Returns the tensors of the net's tail, as `Tail` names them."""
+    parts = {"blocks": nn.Sequential(*list(net.blocks)[-TAIL_BLOCKS:]), "last": net.last}
+    return {
+        f"{part}.{name}": tensor
+        for part, module in parts.items()
+        for name, tensor in module.state_dict().items()
+    }
+
+
+class Layer(nn.Module):
     """A convolution with TensorFlow's borders, and ReLU6 unless it is `linear`."""
 
     def __init__(
@@ -94,9 +139,9 @@ class _Block(nn.Module):
     def __init__(self, inputs: int, stage: _Stage, stride: int) -> None:
         super().__init__()
         wide = inputs * stage.expansion
-        widening = [_Layer(inputs, wide)] if stage.expansion > 1 else []
-        each = _Layer(wide, wide, stage.kernel, stride, groups=wide)
-        narrowing = _Layer(wide, stage.channels, linear=True)
+        widening = [Layer(inputs, wide)] if stage.expansion > 1 else []
+        each = Layer(wide, wide, stage.kernel, stride, groups=wide)
+        narrowing = Layer(wide, stage.channels, linear=True)
         self.layers = nn.Sequential(*widening, each, narrowing)
         self.residual = stride == 1 and inputs == stage.channels
 
@@ -114,7 +159,7 @@ def folded(tensors: Sequence[tuple[str, Tensor]], source: str) -> EfficientNetLi
     """
     with torch.device("meta"):
         net = EfficientNetLite0()
-    layers = [module for module in net.modules() if isinstance(module, _Layer)]
+    layers = [module for module in net.modules() if isinstance(module, Layer)]
     expected = [shape for layer in layers for shape in _shapes(layer)]
     expected += [(_CLASSES, NUM_FEATURES), (_CLASSES,)]
     if len(tensors) != len(expected):
@@ -136,7 +181,7 @@ def folded(tensors: Sequence[tuple[str, Tensor]], source: str) -> EfficientNetLi
     return net.requires_grad_(False).eval()
 
 
-def _fold(layer: _Layer, tensors: Sequence[Tensor]) -> None:
+def _fold(layer: Layer, tensors: Sequence[Tensor]) -> None:
     """Gives a layer its convolution, multiplied and shifted as batch norm would do it after it."""
     weight, gain, shift, mean, variance, _ = tensors
     factor = gain / (variance + _NORM_EPSILON).sqrt()
@@ -144,7 +189,7 @@ def _fold(layer: _Layer, tensors: Sequence[Tensor]) -> None:
     layer.convolution.bias = nn.Parameter((shift - mean * factor).float())
 
 
-def _shapes(layer: _Layer) -> list[tuple[int, ...]]:
+def _shapes(layer: Layer) -> list[tuple[int, ...]]:
     weight = tuple(layer.convolution.weight.shape)
     return [weight, *[weight[:1]] * 4, ()]
 
