@@ -269,7 +269,7 @@ def _corrupt(root: Path) -> Path:
 
 def _text_only(root: Path) -> Path:
     (root / "a").mkdir()
-    (root / "a" / "notes.txt").write_text("")
+    (root / "a" / "notes.pdf").write_text("")
     return root
 
 
@@ -290,7 +290,7 @@ def _newline(root: Path) -> Path:
         (_loose, "1 images lie directly in it and none in class folders"),
         (_one_class, "only class 'alone' has at least 2 usable examples"),
         (_corrupt, "none of its 3 images can be read"),
-        (_text_only, r"no images found.*a/notes\.txt \(not an image\)"),
+        (_text_only, r"no images found.*a/notes\.pdf \(not an image\)"),
         (_other, "is not a kind of data that is supported: a folder"),
         (_newline, "does not exist"),
     ],

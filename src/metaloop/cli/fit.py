@@ -82,7 +82,7 @@ def fitted(
     With `use_label_names` the name of each class is one more example of it. Raises `DataError` if
     the model takes no texts.
     """
-    from metaloop.cli.inputs import model_of, read_support
+    from metaloop.cli.inputs import in_words, model_of, read_support
     from metaloop.estimators import FewShotRegressor
     from metaloop.tasks.readers.names import as_text
 
@@ -94,7 +94,7 @@ def fitted(
         warn(f"left out: {item.count} x {item.reason}: {item.what}")
     X, labels = read.X, list(read.labels)
     if use_label_names:
-        if model_of(estimator).takes != "texts":
+        if not in_words(model_of(estimator)):
             raise DataError("--use-label-names is for models of texts; leave it away")
         names = sorted(set(labels))
         X, labels = [*X, *map(as_text, names)], [*labels, *names]

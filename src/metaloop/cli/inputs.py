@@ -196,6 +196,7 @@ class _Reader:
     support: Callable[[str, Path, ReadOptions], Support]
     inputs: Callable[[Path, Any], Inputs]
     goes_on: bool = False
+    words: bool = False
     streamed: Callable[[Sequence[Path], Any], Iterator[tuple[list[str], Any]]] | None = None
 
 
@@ -220,6 +221,7 @@ _READERS: Mapping[str, _Reader] = {  # by what a model takes
     "texts": _Reader(
         _support_of_texts,
         lambda path, columns: Inputs(*text_inputs(path, columns)),
+        words=True,
         streamed=streamed_texts,
     ),
     "recordings": _Reader(
@@ -238,6 +240,12 @@ def streamed_inputs(
     if reader is None or reader.streamed is None:
         return None
     return (Inputs(names, some) for names, some in reader.streamed(paths, columns))
+
+
+def in_words(model: Model | Classifier) -> bool:
+    """Whether inputs are words, of which the name of a class can be one."""
+    reader = _READERS.get(model.takes) if isinstance(model, Model) else None
+    return reader is not None and reader.words
 
 
 def can_listen(model: Model | Classifier) -> bool:

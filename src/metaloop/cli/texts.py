@@ -133,6 +133,9 @@ def _encoding(path: Path) -> str:
     return encoding
 
 
+_OF_INPUTS = frozenset({"text"})  # roles of columns; inputs may lack all others
+
+
 def text_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[str, ...]]:
     """Returns a name for each text of a table or of a file with one text a line, and the texts.
 
@@ -149,7 +152,7 @@ def text_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[s
         present = {  # labels may be those of a support alone
             role: names
             for role, names in (columns or {}).items()
-            if role == "text" or all(name in table for name in _listed(names))
+            if role in _OF_INPUTS or all(name in table for name in _listed(names))
         }
         name = text_column(table, present)
         texts = texts_of(table, name, second_text(table, [n for n in table.columns if n != name]))
