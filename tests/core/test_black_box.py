@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.neural_network import MLPClassifier
+from threadpoolctl import ThreadpoolController
 
 from metaloop.catalogue.candidates import build_learner
-from metaloop.core.black_box import BlackBoxLearner, ProbabilisticClassifier
+from metaloop.core.black_box import BlackBoxLearner, ProbabilisticClassifier, on_one_thread
 from metaloop.core.errors import DivergenceError, GuestError, MetaloopError
 from metaloop.core.examples import Examples
 from metaloop.core.randomness import torch_stream
@@ -218,3 +219,14 @@ def test_a_view_without_statistics_is_refused() -> None:
     with pytest.raises(MetaloopError, match=r"'unit' needs statistics.*input_format"):
         LogisticRegressionLearner(view="unit")
     assert LogisticRegressionLearner().view == "raw"
+
+
+def test_guests_are_fitted_on_one_thread_and_threads_come_back() -> None:
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in ThreadpoolController().info()]
+
+    before = threads()
+    with pytest.raises(ZeroDivisionError), on_one_thread():
+        assert set(threads()) == {1}
+        raise ZeroDivisionError
+    assert threads() == before

@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar, Protocol, final, runtime_checkable
 
 import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from metaloop.core.errors import DivergenceError, GuestError, MetaloopError
@@ -266,6 +270,23 @@ def _answers(fitted: FittedBox, rows: np.ndarray) -> np.ndarray:
     logits = np.full((len(known), fitted.num_classes), -np.inf, dtype=np.float32)
     logits[:, guest.classes_] = np.log(np.maximum(known, _LEAST_PROBABILITY))
     return logits
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """Lets BLAS and OpenMP use one thread meanwhile, in the whole process.
+
+    Guests are fitted to a few examples, thousands of times: on a busy machine threads that wait for
+    each other take ten times as long for a thing that small.
+    """
+    with _thread_pools().limit(limits=1):
+        yield
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """The libraries that are loaded; to look for them again would take longer than a fit."""
+    return ThreadpoolController()
 
 
 def _seed(inputs: np.ndarray, targets: np.ndarray, rng: torch.Generator | None) -> int:

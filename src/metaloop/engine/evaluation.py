@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metaloop.core.black_box import BlackBoxLearner, on_one_thread
 from metaloop.core.errors import DivergenceError
 from metaloop.core.examples import Examples, Inputs
 from metaloop.core.inputs import InputFormat, embedded_at_once
@@ -355,7 +357,8 @@ def _general_outputs(
     images = len(episodes.store.input_shape) > 1
     one_by_one = images or uneven or not vmaps(learner)
     over_tasks = loop_over_tasks if one_by_one else vmap_over_tasks
-    outputs = over_tasks(
-        one_task, support.inputs, support.targets, support.mask, query.inputs, query.mask
-    )
+    with on_one_thread() if isinstance(learner, BlackBoxLearner) else nullcontext():
+        outputs = over_tasks(
+            one_task, support.inputs, support.targets, support.mask, query.inputs, query.mask
+        )
     return outputs, query.targets
