@@ -226,7 +226,7 @@ def test_guests_are_fitted_on_one_thread_and_threads_come_back() -> None:
         return [pool["num_threads"] for pool in ThreadpoolController().info()]
 
     before = threads()
-    with pytest.raises(ZeroDivisionError), on_one_thread():
+    with pytest.raises(ZeroDivisionError), on_one_thread():  # noqa: PT012
         assert set(threads()) == {1}
         raise ZeroDivisionError
     assert threads() == before
