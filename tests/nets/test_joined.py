@@ -10,10 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from metaloop.catalogue.nets import build_net
+from metaloop.core.examples import Examples
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import MetaParams
 from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Choice
+from metaloop.core.spec import TaskSpec
+from metaloop.learners.protonet import ProtoNet
 from metaloop.nets.joined import join
 
 FORMAT = InputFormat("image", (1, 16, 16), (0.4,), (0.3,))
@@ -105,3 +108,14 @@ def test_members_and_centres_come_in_pairs(parts: tuple[list[MetaParams], list[T
     params, centers = parts
     with pytest.raises(ValueError, match="zip"):
         join(params, centers[:2])
+
+
+def test_a_head_that_was_not_trained_on_joined_nets_can_be_sure_all_the_same(
+    parts: tuple[list[MetaParams], list[Tensor]],
+) -> None:
+    learner = ProtoNet(build_net(whole(), FORMAT))
+    own = learner.init(TaskSpec(2, 1, 1, FORMAT.shape), torch_stream(0, "head"))
+    params = {**own, **join(*parts)}
+    support = Examples(INPUTS[:2], torch.arange(2), torch.ones(2, dtype=torch.bool), 2)
+    outputs = learner.predict(params, learner.adapt(params, support), INPUTS[:2])
+    assert bool((outputs.softmax(-1).diagonal() > 0.9).all())  # asked about what it was shown

@@ -30,7 +30,7 @@ from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.prototypes import class_means, squared_distances
 
 _LOG_SCALE = "head.log_scale"
-_INITIAL_SCALE = 10.0  # times 1 / D: distances grow with the number of features D
+_INITIAL_SCALE = 10.0  # times 1 / D where distances grow with the number of features D
 
 
 @final
@@ -53,7 +53,8 @@ class ProtoNet(NetLearner):
     def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
         """Returns the net, the logarithm of the scale, and a classifier if there are classes."""
         meta_params = self.net.init(rng)
-        meta_params[_LOG_SCALE] = torch.tensor(math.log(_INITIAL_SCALE / self.net.num_features))
+        length = 1 if self.net.unit_length else self.net.num_features
+        meta_params[_LOG_SCALE] = torch.tensor(math.log(_INITIAL_SCALE / length))
         if spec.num_training_classes:
             meta_params |= init_classifier(self.net.num_features, spec.num_training_classes, rng)
         return meta_params

@@ -56,6 +56,11 @@ class FunctionalNet:
         return bool(getattr(self._module, "vmappable", True))
 
     @property
+    def unit_length(self) -> bool:
+        """Whether features are of length one however many they are: modules say so if they are."""
+        return bool(getattr(self._module, "unit_length", False))
+
+    @property
     def is_users(self) -> bool:
         """Whether it is a module of the user's own."""
         return self._build is None

@@ -30,6 +30,8 @@ class Joined(nn.Module):
     other, `input_format` says which, and `pieces` which of them each member has; None: all of it.
     """
 
+    unit_length = True  # of its features, about: see `FunctionalNet.unit_length`
+
     def __init__(
         self,
         members: Sequence[nn.Module],
