@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from metaloop.core.errors import InputError
 from metaloop.core.fitted_view import FittedView
 from metaloop.domains.ratings.known import KnownItems
+from metaloop.estimators.one_column import SHOWN, one_column
 
 _EXPECTED = "expected a list, array or column of items, by the names that the ratings had"
 
@@ -40,19 +40,7 @@ def read_items(X: Any, view: FittedView) -> ItemRows:
 
     Items that the model does not know are the usual item. Raises `InputError` for anything else.
     """
-    if isinstance(X, str | bytes):
-        raise InputError(f"X is one item ({X[:40]!r}); {_EXPECTED}: [X]")
-    if isinstance(X, Iterator):
-        raise InputError(f"X is a {type(X).__name__}, which can be read only once; give a list")
-    values = X if isinstance(X, Sequence) else np.asarray(X, dtype=object)
-    if isinstance(values, np.ndarray):
-        if values.ndim == 2 and values.shape[1] == 1:  # a frame of one column
-            values = values[:, 0]
-        if values.ndim != 1:
-            raise InputError(f"the model takes items: {_EXPECTED}, got X as {list(values.shape)}")
-        values = values.tolist()
-    if not len(values):
-        raise InputError(f"X has no examples; {_EXPECTED}")
+    values = one_column(X, "item", _EXPECTED)
     known = items_of(view)
     names = [_name(row, each) for row, each in enumerate(values)]
     return ItemRows(known.places(names), known.table)
@@ -65,5 +53,6 @@ def _name(row: int, value: Any) -> str:
     if number and not isinstance(value, bool) and float(value).is_integer():
         return str(int(value))
     raise InputError(
-        f"the model takes items: X[{row}] is a {type(value).__name__} ({value!r:.40}); {_EXPECTED}"
+        f"the model takes items: X[{row}] is a {type(value).__name__} ({value!r:.{SHOWN}}); "
+        f"{_EXPECTED}"
     )
