@@ -1,6 +1,7 @@
 """Texts become tensors in a view that is fitted on training classes, measured, kept in the file."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,12 @@ def family(reading: Reading) -> ClassFamily:
     return class_family(reading)[0]
 
 
-OF_TEXTS = [name for name, entry in VIEWS.items() if entry.takes == "texts"]
+NO_GENSIM = pytest.mark.skipif(find_spec("gensim") is None, reason="pip install 'metaloop[gensim]'")
+OF_TEXTS = [
+    pytest.param(name, marks=[] if entry.offered else NO_GENSIM)
+    for name, entry in VIEWS.items()
+    if entry.takes == "texts"
+]
 
 
 @pytest.fixture(scope="module")

@@ -245,7 +245,9 @@ def test_a_net_for_images_and_one_without_tokens_are_refused_for_texts(
             open_backbone(f"hf:{folder_of(kind)[0]}", takes="texts")
 
 
-def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(
+    library: Any, tmp_path: Path
+) -> None:
     with pytest.raises(DataError, match="there is no folder"):
         open_backbone(f"hf:{tmp_path / 'nothing'}")
 
