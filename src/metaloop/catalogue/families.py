@@ -22,13 +22,16 @@ from metaloop.catalogue.offered import (
 )
 from metaloop.catalogue.rated import with_items
 from metaloop.catalogue.sights import in_view, seen_as
+from metaloop.catalogue.summarised import document_family
 from metaloop.catalogue.views import detail_of, own_format
 from metaloop.core.columns import kind_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, MetaloopError, unknown_name
+from metaloop.core.extracts import Length
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.domains.ratings.known import KIND as ITEMS
+from metaloop.domains.summaries.view import KIND as DOCUMENTS
 from metaloop.tasks.copied_classes import join_copied_classes
 from metaloop.tasks.digits import read_digits
 from metaloop.tasks.family import TaskFamily, class_family
@@ -94,7 +97,8 @@ class DataOptions:
     they are not on this machine. `split_seed` deals the classes; `strict` leaves nothing out in
     silence. `speaker_pattern` tells who speaks in a recording by its path. `allowance`: how long
     encoders that nobody has named may take. `items`: a table of what is known of the items that
-    users rate.
+    users rate. `length`: what extracts of documents may have; `best_reference`: of several
+    summaries the best one counts, not their mean.
     """
 
     image_size: int | None = None
@@ -109,6 +113,8 @@ class DataOptions:
     speaker_pattern: str | None = None
     allowance: Allowance = NO_CLOCK
     items: str | Path | None = None
+    length: Length | None = None
+    best_reference: bool | None = None
 
 
 AS_IT_IS = DataOptions()
@@ -173,6 +179,15 @@ def open_data(
     if view is None:
         _check_shape(reading, input_format)
     of_items = _has_items(reading, options)
+    if kind_of(reading.store.inputs) == DOCUMENTS:
+        opened = _in_documents(reading, options, input_format, view)
+        _check_strict(reading, opened.left_out, options.strict)
+        return opened
+    if options.length is not None or options.best_reference is not None:
+        raise DataError(
+            f"{reading.name} has no documents with summaries; leave --words, --sentences, --ratio "
+            "and --references away"
+        )
     if reading.store.values is not None:
         _check_seen_as_is(reading.name, options, None if of_items else view)
         opened = _in_groups(reading, options, parts, seen, input_format, view)
@@ -190,6 +205,22 @@ def _has_items(reading: Reading, options: DataOptions) -> bool:
     if options.items is not None and not of_items:
         raise DataError(f"{reading.name} has no ratings of items; leave --items away")
     return of_items
+
+
+def _in_documents(
+    reading: Reading,
+    options: DataOptions,
+    input_format: InputFormat | None,
+    view: FittedView | None,
+) -> OpenedData:
+    """The family of documents with summaries: split, and only then seen sentence by sentence."""
+    if options.view is not None:
+        raise DataError(f"{reading.name} is seen sentence by sentence; leave --view away")
+    family, left_out, told = document_family(
+        reading, split_seed=options.split_seed, length=options.length,
+        best=options.best_reference, view=view, input_format=input_format,
+    )  # fmt: skip
+    return OpenedData(family, reading.kind, left_out, (*reading.notes, *told))
 
 
 def _in_groups(
@@ -354,7 +385,7 @@ def _check_enough(data: Any, reading: Reading) -> None:
 
 
 def _check_shape(reading: Reading, input_format: InputFormat | None) -> None:
-    if input_format is None:
+    if input_format is None or kind_of(reading.store.inputs) == DOCUMENTS:
         return
     shape = reading.store.input_shape
     if shape != tuple(input_format.shape):

@@ -29,9 +29,12 @@ from metaloop.learners.maml import Maml
 from metaloop.learners.mean_of_support import MeanOfSupport
 from metaloop.learners.nearest_centroid import NearestCentroid
 from metaloop.learners.nearest_neighbour import NearestNeighbour
+from metaloop.learners.plain_extracts import Centroid, Lead, Longest, TextRank
 from metaloop.learners.protonet import ProtoNet
 from metaloop.learners.rfs import Rfs
 from metaloop.learners.ridge import Ridge
+from metaloop.learners.sentence_ridge import SentenceRidge
+from metaloop.learners.sentence_steps import SentenceSteps
 from metaloop.learners.simpleshot import SimpleShot
 from metaloop.nets.embedding import NetLearner
 from metaloop.programs.gradient import EvolvedGradient
@@ -78,6 +81,17 @@ class LearnerEntry:
     only: str = ""
 
 
+def _plain_extract(constructor: Callable[..., Learner], summary: str) -> LearnerEntry:
+    return LearnerEntry(
+        constructor,
+        f"plain baseline of summaries: {summary}",
+        "none",
+        inputs="sentence",
+        baseline=Baseline(forms=("raw",)),
+        only="extraction",
+    )
+
+
 LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
     {
         "anil": LearnerEntry(
@@ -92,6 +106,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             offered=False,
         ),
+        "centroid": _plain_extract(Centroid, "the sentences most like the whole document"),
         "deep_kernel": LearnerEntry(
             DeepKernel,
             "a Gaussian process on learned features, trained through",
@@ -158,12 +173,14 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             view="standardised",
             offered=False,
         ),
+        "lead": _plain_extract(Lead, "the first sentences of a document"),
         "logistic_regression": LearnerEntry(
             LogisticRegressionLearner,
             "plain baseline on the inputs (scikit-learn)",
             "none",
             baseline=Baseline("inverse_strength", (10.0, 1.0, 100.0, 0.1, 1000.0, 0.01)),
         ),
+        "longest": _plain_extract(Longest, "the longest sentences of a document"),
         "maml": LearnerEntry(
             Maml,
             "initial weights from which few gradient steps learn",
@@ -196,6 +213,20 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "ridge",
             baseline=Baseline("initial_lambda", (0.1, 1.0, 0.01, 10.0)),
         ),
+        "sentence_ridge": LearnerEntry(
+            SentenceRidge,
+            "sentences scored by ridge regression around a learned prior",
+            "sentence_ridge",
+            inputs="sentence",
+            only="extraction",
+        ),
+        "sentence_steps": LearnerEntry(
+            SentenceSteps,
+            "sentences scored by weights that a few gradient steps move",
+            "sentence_steps",
+            inputs="sentence",
+            only="extraction",
+        ),
         "simpleshot": LearnerEntry(
             SimpleShot, "centred, normalised class means on a whole-class net", "classifier"
         ),
@@ -206,6 +237,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             view="standardised",
             offered=False,
         ),
+        "textrank": _plain_extract(TextRank, "the sentences that most others are like"),
         "user_bias": LearnerEntry(
             UserBias,
             "plain baseline of ratings: item means and the user's bias",
@@ -219,6 +251,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
 
 
 DEEP_KERNEL = "deep_kernel"
+_APART = "extraction"  # tasks that no learner of others can learn
 EVOLVED = "evolved_gradient"  # its program, if it has one, is the inner loss
 OWN = "own"  # a learner of the user's own, which is given beside its file
 PROGRAM = "program"  # a learner that a program describes; `catalogue/programs.py` has known ones
@@ -250,9 +283,14 @@ def learners_for(
         name
         for name, entry in LEARNERS.items()
         if target_kind in entry.constructor.target_kinds  # type: ignore[attr-defined]
-        and (not offered or (entry.offered and entry.only in ("", objective)))
+        and (not offered or (entry.offered and _suits(entry, objective)))
         and (extras or not entry.extra)
     )
+
+
+def _suits(entry: LearnerEntry, objective: str) -> bool:
+    """Whether the loop tries a learner on such tasks: extracts are no values to be regressed."""
+    return entry.only == objective or (not entry.only and objective != _APART)
 
 
 def embeds(name: str) -> bool:

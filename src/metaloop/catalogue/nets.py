@@ -33,6 +33,7 @@ from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.joined import Joined
 from metaloop.nets.mlp import mlp, projection, raw
 from metaloop.nets.resnet import resnet10, resnet12
+from metaloop.nets.sentences import sentences
 from metaloop.nets.strided import strided
 from metaloop.nets.temporal import temporal
 from metaloop.nets.viewed import Viewed
@@ -69,6 +70,7 @@ NETS: Mapping[str, NetEntry] = MappingProxyType(
         "raw": NetEntry(raw, "no net: the inputs, standardised or in another view"),
         "resnet10": NetEntry(resnet10, "four residual stages of two convolutions", 8),
         "resnet12": NetEntry(resnet12, "four residual stages of three convolutions", 8),
+        "sentences": NetEntry(sentences, "every sentence of a document by itself, for summaries"),
         "strided": NetEntry(strided, "five convolutions, most at low resolution: quick", 16),
         "temporal": NetEntry(temporal, "convolutions over time alone, for spectrograms"),
     }

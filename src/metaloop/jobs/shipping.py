@@ -3,6 +3,7 @@
     FOLDER/family.json           what is no tensor
            inputs.safetensors    the examples
            index.safetensors     targets, the classes of each part, real values if there are any
+           judged.safetensors    what extracts of documents are judged by
            N.safetensors         the examples in the N-th further view, from 0 on
 
 Workers map the examples instead of reading them: the pages are in memory once, for all.
@@ -28,12 +29,14 @@ from torch import Tensor
 from metaloop.core.column_content import from_tensors, to_tensors
 from metaloop.core.columns import Column, pieces_of, tensors_of
 from metaloop.core.errors import DataError, MetaloopError, OutputError
+from metaloop.core.extracts import Length
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import PARTS, Choice
 from metaloop.modelfile.typed_json import decode, encode
 from metaloop.tasks.family import ClassFamily, TaskFamily
 from metaloop.tasks.groups import GroupFamily
+from metaloop.tasks.judged import Judged
 from metaloop.tasks.kept import with_store
 from metaloop.tasks.sight import Sight
 from metaloop.tasks.sinusoid import SinusoidFamily
@@ -41,6 +44,7 @@ from metaloop.tasks.store import ClassInfo, Store
 
 _VERSION = 1
 _CARD, _INPUTS, _INDEX = "family.json", "inputs.safetensors", "index.safetensors"
+_JUDGED = "judged.safetensors"
 _BYTES_AT_ONCE = 1 << 22
 _ALIGNMENT = 64  # bytes, as torch aligns: sums over other addresses may differ in their last bits
 
@@ -64,6 +68,15 @@ class _SightCard:
 
 
 @dataclass(frozen=True)
+class _JudgedCard:
+    """How extracts are judged, besides tensors; `alike` is that of the family."""
+
+    length: Length
+    best: bool
+    alike: bool
+
+
+@dataclass(frozen=True)
 class _Card:
     """What is known of a family besides its tensors; those of `sinusoid` have none.
 
@@ -81,6 +94,7 @@ class _Card:
     sights: tuple[_SightCard, ...] = field(default=(), metadata={"later": True})
     identity: str | None = field(default=None, metadata={"later": True})
     objective: str = field(default="regression", metadata={"later": True})
+    judged: _JudgedCard | None = field(default=None, metadata={"later": True})
 
 
 def can_be_shipped(family: TaskFamily) -> bool:
@@ -165,7 +179,16 @@ def _card(family: TaskFamily) -> _Card:
         _sight_cards(stored),
         stored.store.identity,
         getattr(stored, "objective", "regression"),
+        _judged_card(stored),
     )
+
+
+def _judged_card(family: ClassFamily | GroupFamily) -> _JudgedCard | None:
+    judged = family.judged if isinstance(family, GroupFamily) else None
+    if judged is None:
+        return None
+    assert isinstance(family, GroupFamily)
+    return _JudgedCard(judged.length, judged.best, family.alike)
 
 
 def _sights_of(family: ClassFamily | GroupFamily) -> Mapping[str, Sight]:
@@ -190,6 +213,8 @@ def _write_tensors(family: ClassFamily | GroupFamily, folder: Path) -> None:
         index["values"] = family.store.values.cpu().contiguous()
     save_file(index, folder / _INDEX)
     _write_column(family.store.inputs, folder / _INPUTS)
+    if isinstance(family, GroupFamily) and family.judged is not None:
+        save_file(to_tensors(family.judged.tables, "judged"), folder / _JUDGED)
     for number, sight in enumerate(_sights_of(family).values()):
         _write_column(sight.inputs, folder / f"{number}.safetensors")
 
@@ -238,7 +263,14 @@ def _with_tensors(card: _Card, folder: Path) -> ClassFamily | GroupFamily:
     )  # fmt: skip
     parts: Mapping[Any, Any] = {part: index[part].numpy() for part in PARTS}
     if card.kind == "groups":
-        return GroupFamily(card.name, store, parts, card.input_format, card.objective)
+        judged, alike = None, False
+        if card.judged is not None:
+            tables = from_tensors(_mapped(folder / _JUDGED), "judged")
+            assert isinstance(tables, dict)
+            judged, alike = Judged(tables, card.judged.length, card.judged.best), card.judged.alike
+        return GroupFamily(
+            card.name, store, parts, card.input_format, card.objective, judged=judged, alike=alike
+        )
     sights = {
         sight.name: Sight(
             FittedView(Choice(sight.view)),  # what it is made of stays with the coordinator

@@ -18,17 +18,21 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from metaloop.core.columns import Lookup
 from metaloop.core.errors import DataError, EpisodeError
+from metaloop.core.extraction import EXTRACTION
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
+from metaloop.core.metric import Objective, Scores
 from metaloop.core.rating import RATING
 from metaloop.core.records import PARTS, Part
 from metaloop.core.spec import TaskSpec
 from metaloop.tasks.copied_classes import join_copied_classes, named
-from metaloop.tasks.episodes import Episodes, Indices
+from metaloop.tasks.episodes import Episodes, Indices, scored_by_tensors
 from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.judged import Judged
 from metaloop.tasks.measuring import measure_format
 from metaloop.tasks.recognising import Recognised, Seen, recognise, recognise_by_name, seen_of
 from metaloop.tasks.sampling import draw_distinct
@@ -45,7 +49,9 @@ _FEWEST_HALVED = 8  # ratings of a user to train with, where there are enough su
 class GroupFamily(TaskFamily):
     """Regression tasks over the groups of a store with values; `parts` maps parts to groups.
 
-    Where inputs are seen in a `view`, `raw` are the same examples as they came.
+    Where inputs are seen in a `view`, `raw` are the same examples as they came. What is `judged`
+    is scored by that: extracts of documents, by their words. `alike`: parts share what groups are
+    about, so that nothing is known of new ones.
     """
 
     name: str
@@ -55,6 +61,8 @@ class GroupFamily(TaskFamily):
     objective: str = "regression"
     view: FittedView | None = None
     raw: Store | None = None
+    judged: Judged | None = None
+    alike: bool = False
 
     @cached_property
     def digest(self) -> str:
@@ -113,7 +121,16 @@ class GroupFamily(TaskFamily):
             rows = rows_TK[:, columns]
             return Indices(rows, np.zeros_like(rows), drawn_TK[:, columns] >= 0)
 
-        return Episodes(self.store, side(slice(spec.shots)), side(slice(spec.shots, None)), 0)
+        sides = side(slice(spec.shots)), side(slice(spec.shots, None))
+        return Episodes(self.store, *sides, 0, self.alike)
+
+    def score(
+        self, objective: Objective, outputs: Tensor, targets: Tensor, episodes: Episodes
+    ) -> Mapping[str, Scores]:
+        """Returns what metrics say: by tensors, or by what is judged."""
+        if self.judged is None:
+            return scored_by_tensors(objective, outputs, targets, episodes)
+        return self.judged.scores(objective, outputs, episodes)
 
     def _halved(self, spec: TaskSpec, num_tasks: int, rng: np.random.Generator) -> Episodes:
         """Episodes of `train` in which nobody needs more rows than two."""
@@ -207,9 +224,9 @@ def group_family(
 def seen_groups(family: GroupFamily) -> Seen | None:
     """Returns what is to be kept of the family's rows, to know its groups again.
 
-    None of users who rated items: they are known by name.
+    None of users who rated items: they are known by name; nor of documents: their view knows them.
     """
-    if family.objective == RATING.name:
+    if family.objective in (RATING.name, EXTRACTION.name):
         return None
     return seen_of(ClassFamily(family.name, _joint(family.store), family.parts))
 

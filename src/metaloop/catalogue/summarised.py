@@ -1,0 +1,197 @@
+"""Documents with summaries as tasks: dealt to parts, and only then seen, by `train` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from metaloop.core.columns import Column, Texts
+from metaloop.core.errors import DataError
+from metaloop.core.extraction import EXTRACTION, PLACES
+from metaloop.core.extracts import Length
+from metaloop.core.fitted_view import FittedView
+from metaloop.core.inputs import InputFormat
+from metaloop.core.records import PARTS, Choice
+from metaloop.domains.summaries.features import COLUMNS, counted, fitted_terms
+from metaloop.domains.summaries.stems import is_latin, stems
+from metaloop.domains.summaries.view import (
+    FEATURES,
+    MOST_SENTENCES,
+    NAME,
+    Rules,
+    SeenDocument,
+    seen_document,
+    terms_of,
+)
+from metaloop.nets.sentences import DIRECTIONS
+from metaloop.tasks.documents import DealtDocuments, dealt
+from metaloop.tasks.groups import GroupFamily
+from metaloop.tasks.judged import Judged, JudgedDocument
+from metaloop.tasks.readers.sentences import lines_of, number_of_words
+from metaloop.tasks.readers.summaries import BETWEEN, DOCUMENT, REFERENCES
+from metaloop.tasks.store import LeftOut, Reading
+
+_FITTING_SENTENCES = 40_000
+_FITTING_TEXTS = 200  # that tell the script
+_LEAST_USUAL = 5  # words; fewer are no length of a summary
+
+
+def document_family(
+    reading: Reading,
+    *,
+    split_seed: int = 0,
+    length: Length | None = None,
+    best: bool | None = None,
+    view: FittedView | None = None,
+    input_format: InputFormat | None = None,
+) -> tuple[GroupFamily, tuple[LeftOut, ...], tuple[str, ...]]:
+    """Returns the family of a reading of documents, what is left out, and what to say of it.
+
+    `length`: what extracts are asked for, by default the model's, else as many words as the
+    summaries of `train` have in the middle. `best`: the best reference counts, not their mean.
+    `view`, `input_format`: a model's; documents that it was made with keep their parts.
+    """
+    known = None
+    if view is not None:
+        pairs = zip(view.assets["seen"].tolist(), view.assets["seen_parts"].tolist(), strict=True)
+        known = dict(pairs)
+    parted = dealt(reading, split_seed, known)
+    documents, references = _texts(parted, DOCUMENT), _texts(parted, REFERENCES)
+    told = [*parted.notes]
+    if view is None:
+        view, said = _fitted(parted, documents, references, length, bool(best))
+        told += said
+    rules = Rules.of(view.assets)
+    rules = replace(
+        rules, length=length or rules.length, best=rules.best if best is None else best
+    )
+    told += [f"an extract has {rules.length} at most", *_of_long(documents)]
+    terms = terms_of(view.assets)
+    seen = [seen_document(lines_of(text), terms, rules.latin) for text in documents]
+    judged = _judged(documents, references, seen, rules)
+    inputs = torch.from_numpy(np.stack([each.inputs for each in seen]))
+    worth = np.stack([judged.worth(row, PLACES) for row in range(len(seen))])
+    source = parted.store
+    store = replace(
+        source,
+        inputs=inputs,
+        values=torch.from_numpy(worth),
+        identity=f"{source.digest} {rules.length} {rules.best}",
+    )
+    train = parted.part_of == PARTS.index("train")
+    family = GroupFamily(
+        reading.name,
+        store,
+        parted.parts,
+        input_format or _measured(inputs[torch.from_numpy(train)]),
+        EXTRACTION.name,
+        view,
+        source,
+        judged,
+        parted.by_document,
+    )
+    return family, (*reading.left_out, *parted.left_out), tuple(told)
+
+
+def _fitted(
+    parted: DealtDocuments,
+    documents: Sequence[str],
+    references: Sequence[str],
+    length: Length | None,
+    best: bool,
+) -> tuple[FittedView, list[str]]:
+    """The view of these documents, of what `train` has of them, and what to say of that."""
+    rows = np.flatnonzero(parted.part_of == PARTS.index("train"))
+    latin = sum(is_latin(documents[row]) for row in rows[:_FITTING_TEXTS])
+    told = []
+    in_latin = 2 * latin >= len(rows[:_FITTING_TEXTS])
+    if not in_latin:
+        told.append(
+            "most letters are not a to z: ROUGE counts runs of letters of any script, unstemmed"
+        )
+    sentences = [line for row in rows for line in lines_of(documents[row])]
+    if len(sentences) > _FITTING_SENTENCES:
+        chosen = np.linspace(0, len(sentences) - 1, _FITTING_SENTENCES).astype(np.int64)
+        sentences = [sentences[place] for place in chosen]
+    counts = sparse.csr_matrix(counted(sentences, in_latin))
+    if not counts.nnz:
+        raise DataError("no sentence of the documents has a word; give texts in words")
+    terms = fitted_terms(counts)
+    if length is None:
+        usual = np.median(
+            [number_of_words(each) for row in rows for each in references[row].split(BETWEEN)]
+        )
+        length = Length("words", max(_LEAST_USUAL, round(float(usual))))
+        told.append("as long as summaries of 'train' are in the middle; --words N asks for others")
+    assets = {
+        "weights": torch.from_numpy(terms.weights),
+        "directions": torch.from_numpy(np.ascontiguousarray(terms.directions)),
+        "rules": Rules(length, best, in_latin).to_tensor(),
+        "seen": torch.from_numpy(parted.hashes.astype(np.int64)),
+        "seen_parts": torch.from_numpy(parted.part_of.astype(np.int64)),
+    }
+    return FittedView(Choice(NAME, {"features": FEATURES}), assets), told
+
+
+def _judged(
+    documents: Sequence[str],
+    references: Sequence[str],
+    seen: Sequence[SeenDocument],
+    rules: Rules,
+) -> Judged:
+    found = []
+    for document, wanted, view in zip(documents, references, seen, strict=True):
+        sentences = lines_of(document)
+        found.append(
+            JudgedDocument(
+                [stems(sentences[place], rules.latin) for place in view.places],
+                view.words.tolist(),
+                view.total,
+                [stems(each, rules.latin) for each in wanted.split(BETWEEN)],
+            )
+        )
+    return Judged.of(found, rules.length, rules.best)
+
+
+def _texts(parted: DealtDocuments, name: str) -> tuple[str, ...]:
+    inputs = parted.store.inputs
+    assert isinstance(inputs, Mapping)
+    column: Column = inputs[name]
+    assert isinstance(column, Texts)
+    return column.take(torch.arange(len(column)))
+
+
+def _of_long(documents: Sequence[str]) -> list[str]:
+    lengths = [text.count("\n") + 1 for text in documents]
+    several = sum(each > PLACES for each in lengths)
+    told = []
+    if several:
+        told.append(
+            f"{several:,} documents have more than {PLACES} sentences: the first ones and those "
+            "most like the whole are looked at"
+        )
+    if max(lengths, default=0) > MOST_SENTENCES:
+        told.append(f"of a document the first {MOST_SENTENCES:,} sentences are read")
+    return told
+
+
+def _measured(inputs: Tensor) -> InputFormat:
+    """The format: numbers are standardised over sentences, directions stay what they are."""
+    there = inputs[:, :1] > 0
+    count = there.sum().clamp(min=1)
+    mean = (inputs * there).sum((0, 2)) / count
+    deviation = ((inputs - mean[:, None]).square() * there).sum((0, 2)).div(count).sqrt()
+    deviation = torch.where(deviation > 1e-4, deviation, 1.0)
+    mean[: 1 + DIRECTIONS], deviation[: 1 + DIRECTIONS] = 0.0, 1.0
+    return InputFormat(
+        "sentence",
+        (len(COLUMNS), PLACES),
+        tuple(mean.tolist()),
+        tuple(deviation.tolist()),
+        columns=COLUMNS,
+    )

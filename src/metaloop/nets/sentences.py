@@ -1,0 +1,93 @@
+"""A net for documents: every sentence by itself, beside what it was known by.
+
+    f(d)[s] = there_s, 7 a_s, n_s, h(a_s, n_s)
+
+a are the directions that tell how alike sentences are (of length 1), n the other numbers, h two
+layers of `width` units; `width` 0 leaves h out. Inputs are `[N, columns, S]`, the first column of
+which is 1 where a sentence is and the next `DIRECTIONS` of which are a (`domains/summaries`).
+Features are flat, `[N, channels * S]`; `sentences_in` takes them apart.
+
+Shapes: N documents, S sentences, D features of a sentence, L directions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from metaloop.core.errors import MetaloopError
+from metaloop.core.extraction import PLACES
+from metaloop.core.spec import Shape
+
+DIRECTIONS = 48  # columns that tell how alike sentences are
+_SCALE = math.sqrt(DIRECTIONS)  # so that they are as large as standardised numbers
+_SHARPNESS = 4.0  # of who is taken before whom, in scores
+
+
+class _Sentences(nn.Module):
+    def __init__(self, columns: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = (
+            nn.Sequential(
+                nn.Linear(columns - 1, width),
+                nn.SiLU(),
+                nn.Dropout(dropout),
+                nn.Linear(width, width),
+                nn.SiLU(),
+            )
+            if width
+            else None
+        )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        there, known = inputs[:, :1] > 0.5, inputs[:, 1:]
+        scaled = torch.cat([_SCALE * known[:, :DIRECTIONS], known[:, DIRECTIONS:]], 1)
+        pieces = [there.to(inputs.dtype), scaled]
+        if self.layers is not None:
+            pieces.append(self.layers(scaled.mT).mT)
+        return (torch.cat(pieces, 1) * there).flatten(1)
+
+
+def sentences(input_shape: Shape, width: int = 32, dropout: float = 0.2) -> nn.Module:
+    """Returns the net; raises `MetaloopError` for inputs that are no sentences of documents."""
+    if len(input_shape) != 2 or input_shape[1] != PLACES or input_shape[0] <= DIRECTIONS + 1:
+        raise MetaloopError(
+            f"net 'sentences' is for documents as [columns, {PLACES}], got {tuple(input_shape)}"
+        )
+    if not 0 <= dropout < 1:
+        raise MetaloopError(f"dropout is from 0 to below 1, got {dropout}")
+    return _Sentences(input_shape[0], width, dropout)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Sentences `there` `[N, S]`, their features `[N, S, D]` less the document's mean, and a."""
+
+    there: Tensor
+    features: Tensor
+    alike: Tensor  # [N, S, L]
+
+
+def sentences_in(features: Tensor) -> Seen:
+    """Returns what the net's flat features `[N, channels * S]` say of sentences."""
+    apart = features.view(len(features), -1, PLACES).mT  # [N, S, channels]
+    there, known = apart[..., 0], apart[..., 1:]
+    mean = known.sum(1, keepdim=True) / there.sum(1).clamp(min=1)[:, None, None]
+    centred = (known - mean) * there.unsqueeze(-1)
+    return Seen(there, centred, known[..., :DIRECTIONS] / _SCALE)
+
+
+def without_repeats(scores: Tensor, seen: Seen, weight: Tensor) -> Tensor:
+    """Returns scores `[N, S]` less `weight` times how much a sentence repeats a better one.
+
+    The largest product of its directions with those of a sentence before it; soft, so that the
+    weight can be learned (matrix NMS of Wang et al. 2020, arXiv:2003.10152, is of this kind).
+    """
+    alike = (seen.alike @ seen.alike.mT).clamp(min=0)
+    before = torch.sigmoid(_SHARPNESS * (scores.unsqueeze(-2) - scores.unsqueeze(-1)))
+    before = before * seen.there.unsqueeze(-2)
+    itself = torch.eye(scores.shape[-1], dtype=scores.dtype, device=scores.device)
+    return scores - weight * (alike * before * (1 - itself)).amax(-1)
