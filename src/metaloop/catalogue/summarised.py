@@ -67,9 +67,7 @@ def document_family(
         view, said = _fitted(parted, documents, references, length, bool(best))
         told += said
     rules = Rules.of(view.assets)
-    rules = replace(
-        rules, length=length or rules.length, best=rules.best if best is None else best
-    )
+    rules = replace(rules, length=length or rules.length, best=rules.best if best is None else best)
     told += [f"an extract has {rules.length} at most", *_of_long(documents)]
     terms = terms_of(view.assets)
     seen = [seen_document(lines_of(text), terms, rules.latin) for text in documents]

@@ -13,10 +13,11 @@ from typing import Literal
 
 import numpy as np
 
-from metaloop.core.errors import MetaloopError
+from metaloop.core.errors import MetaloopError, unknown_name
 
 Unit = Literal["words", "sentences", "ratio"]
 UNITS: tuple[Unit, ...] = ("words", "sentences", "ratio")
+REFERENCES = ("mean", "best")  # how several references of a document count
 _MOST = 1_000_000
 
 
@@ -80,3 +81,20 @@ def chosen(
             taken.append(int(place))
             left -= words[place]
     return sorted(taken)
+
+
+def asked_length(words: int | None, sentences: int | None, ratio: float | None) -> Length | None:
+    """Returns the length that was asked for, None for none; raises `MetaloopError` for several."""
+    amounts: dict[Unit, float | None] = {"words": words, "sentences": sentences, "ratio": ratio}
+    given = {unit: amount for unit, amount in amounts.items() if amount is not None}
+    if len(given) > 1:
+        named = " and ".join(f"--{unit}" for unit in given)
+        raise MetaloopError(f"an extract has one length, got {named}; give one of them")
+    return next((Length(unit, amount) for unit, amount in given.items()), None)
+
+
+def asked_best(references: str | None) -> bool | None:
+    """Returns whether the best of several references counts; None where nobody has said."""
+    if references not in (None, *REFERENCES):
+        raise unknown_name("way to judge by several summaries", str(references), REFERENCES)
+    return None if references is None else references == "best"

@@ -59,7 +59,9 @@ class Judged:
                 "words": _ragged([d.words for d in documents]),
                 "total": torch.tensor([d.total for d in documents], dtype=torch.int64),
                 "wanted": _ragged([[w for r in d.references for w in r] for d in documents]),
-                "wanted_ends": _ragged([np.cumsum([len(r) for r in d.references]) for d in documents]),
+                "wanted_ends": _ragged(
+                    [np.cumsum([len(r) for r in d.references]) for d in documents]
+                ),
             },
             length,
             best,
@@ -126,7 +128,9 @@ class Judged:
             for name, values in found.items():
                 told = [self._told(name, row, extract) for row, extract in pairs]
                 values.append(float(np.mean(told)) if told else 0.0)
-        tensors = {name: torch.tensor(values, dtype=torch.float64) for name, values in found.items()}
+        tensors = {
+            name: torch.tensor(values, dtype=torch.float64) for name, values in found.items()
+        }
         return {name: (values, values.unsqueeze(1)) for name, values in tensors.items()}
 
     def _told(self, metric: str, row: int, extract: Sequence[int]) -> float:

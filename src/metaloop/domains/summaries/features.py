@@ -21,9 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from metaloop.tasks.readers.sentences import number_of_words
 from metaloop.domains.summaries.stems import stems
 from metaloop.nets.sentences import DIRECTIONS
+from metaloop.tasks.readers.sentences import number_of_words
 
 BUCKETS = 4096
 _DAMPING, _ROUNDS = 0.85, 30  # of TextRank
@@ -119,7 +119,7 @@ def _signs(sentence: str) -> list[float]:
         float("!" in sentence),
         sum(any(c.isdigit() for c in run) for run in runs) / len(runs),
         sum(run[:1].isupper() for run in runs[1:]) / len(runs),
-        float(any(sign in sentence for sign in "\"“”«»")),
+        float(any(sign in sentence for sign in '"“”«»')),
         float("(" in sentence),
         float(_PERSON.match(sentence) is not None),
     ]

@@ -52,9 +52,7 @@ class Rules:
     def to_tensor(self) -> Tensor:
         """Returns the rules as numbers; see `of`."""
         unit = UNITS.index(self.length.unit)
-        return torch.tensor(
-            [unit, self.length.amount, self.best, self.latin], dtype=torch.float64
-        )
+        return torch.tensor([unit, self.length.amount, self.best, self.latin], dtype=torch.float64)
 
     @staticmethod
     def of(assets: Mapping[str, Tensor]) -> Rules:

@@ -100,9 +100,11 @@ def roles_of(table: Table, columns: Mapping[str, str | Sequence[str]] | None) ->
             )
         return None
     domains = (*_DOMAINS, *(f"{name}1" for name in _DOMAINS))
-    domain = named.get("domain") or named.get("group") or [
-        written[name] for name in domains if name in written and written[name] != document[0]
-    ]
+    domain = (
+        named.get("domain")
+        or named.get("group")
+        or [written[name] for name in domains if name in written and written[name] != document[0]]
+    )
     return Roles(document[0], tuple(summaries), domain[0] if domain else None)
 
 
@@ -183,9 +185,7 @@ def finished(where: str, name: str, found: Found, options: ReadOptions) -> Readi
     options.refuse_pixels(where)
     options.refuse_recordings(where)
     if not found.documents:
-        raise DataError(
-            f"{where}: no document has a summary; left out: {explain(found.left_out)}"
-        )
+        raise DataError(f"{where}: no document has a summary; left out: {explain(found.left_out)}")
     if options.strict and found.left_out:
         raise DataError(
             f"{where}: {sum(item.count for item in found.left_out)} left out, which strict reading "

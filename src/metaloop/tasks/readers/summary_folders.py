@@ -120,9 +120,7 @@ def _of_two_folders(
         else:
             lonely.append(name)
     of, wanted = below[documents], below[summaries]
-    found = [
-        Pair(of[key], (wanted[key],), _folder(key)) for key in sorted(of) if key in wanted
-    ]
+    found = [Pair(of[key], (wanted[key],), _folder(key)) for key in sorted(of) if key in wanted]
     lonely += [name for key, name in of.items() if key not in wanted]
     return found, [*lonely, *(name for key, name in wanted.items() if key not in of)]
 
