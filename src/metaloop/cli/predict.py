@@ -107,15 +107,20 @@ def predict(
     top: _Top = None,
     exclude_seen: _ExcludeSeen = True,
     explain: _Explain = False,
+    words: options.Words = None,
+    sentences: options.Sentences = None,
+    ratio: options.Ratio = None,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
     """Tell classes apart that the learner has never seen: label, probability and input per line.
 
-    A learner of functions learns one from a support with real targets: value and input per line.
+    A learner of functions learns one from a support with real targets: value and input per line. A
+    learner of summaries learns from a few documents with theirs: the summary of each input.
     """
     from metaloop.cli.inputs import model_of, range_of, read_inputs
     from metaloop.cli.ratings import ranked
+    from metaloop.cli.summaries import summarised, takes_documents
     from metaloop.estimators import FewShotRegressor
     from metaloop.tasks.readers.options import ReadOptions
 
@@ -134,6 +139,11 @@ def predict(
     if window is not None:
         _listen(estimator, model, inputs, window, step, least, as_json)
         return
+    if takes_documents(model_of(estimator)) or (words, sentences, ratio) != (None, None, None):
+        names, documents = _documents(inputs, estimator, named)
+        rows = summarised(estimator, model, names, documents, words, sentences, ratio)
+        _write({"model": str(model), "predictions": rows} if as_json else [*map(_summary, rows)])
+        return
     if not as_json and _streams(estimator, inputs, named, least):
         return
     groups = read_inputs(inputs, model_of(estimator), named)
@@ -148,6 +158,23 @@ def predict(
             report["predictions"] += _labels(estimator, group, known, skip_unreadable, least)
         lines = [_line(row) for row in report["predictions"]]
     _write(report if as_json else lines)
+
+
+def _documents(
+    inputs: list[Path], estimator: Any, columns: Mapping[str, str | Sequence[str]] | None
+) -> tuple[list[str], list[Any]]:
+    """Returns the name and the sentences of each document; none where a model takes others."""
+    from metaloop.cli.inputs import model_of, read_inputs
+    from metaloop.cli.summaries import takes_documents
+
+    if not takes_documents(model_of(estimator)):
+        return [], []
+    groups = read_inputs(inputs, model_of(estimator), columns)
+    return [n for each in groups for n in each.names], [d for each in groups for d in each.X]
+
+
+def _summary(row: Mapping[str, Any]) -> str:
+    return str(row["summary"])
 
 
 def _write(told: dict[str, Any] | list[str]) -> None:

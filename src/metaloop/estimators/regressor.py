@@ -14,6 +14,7 @@ from metaloop.core.errors import InputError
 from metaloop.estimators.base import FewShotEstimator, check_lengths
 from metaloop.estimators.baseline import baseline_model
 from metaloop.estimators.labels import input_errors
+from metaloop.estimators.reading import reading_of
 from metaloop.estimators.task import AdaptedTask, Support, adapt_to
 from metaloop.models import Model
 
@@ -28,7 +29,9 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
     `value_range`: as for `FewShotClassifier`.
 
     `X` is as for `FewShotClassifier`; `y` is `[n]`, or `[n, targets]` where the model has several
-    targets (without a model, any number). After `fit`: `n_features_in_`.
+    targets (without a model, any number). After `fit`: `n_features_in_`. Of a model of documents
+    `X` are documents, `y` their summaries, and what is predicted are summaries
+    (`estimators.summarising.summarise` makes them of any length).
 
     >>> regressor = FewShotRegressor().fit([[0.0], [1.0], [2.0], [3.0]], [0.0, 2.0, 4.0, 6.0])
     >>> regressor.predict([[1.5]]).round(3).tolist()
@@ -53,7 +56,12 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> np.ndarray:
         """Returns the predicted values `[n]`, or `[n, targets]` where there are several."""
-        outputs = self._snapshot()._outputs(X).numpy()
+        fitted = self._snapshot()
+        told = reading_of(fitted.task_.model).told
+        if told is not None:
+            read = fitted._read(X, fitted.task_.model, fitted.task_)
+            return told(fitted.task_.outputs(read), read, fitted.task_.model)
+        outputs = fitted._outputs(X).numpy()
         return np.asarray(outputs[:, 0] if outputs.shape[1:] == (1,) else outputs)
 
     def __sklearn_tags__(self) -> Any:
@@ -64,8 +72,12 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
 
     def _learn(self, X: Any, y: Any, before: AdaptedTask | None) -> None:
         """Adapts to the examples, joined to those of the task before, if any."""
-        model, targets = self._model_to_adapt(before), _targets(y)
+        model = self._model_to_adapt(before)
+        answers = reading_of(model).answers
+        targets = torch.empty(0) if answers is not None else _targets(y)
         read = self._read(X, model, before)
+        if answers is not None and model is not None:
+            targets = answers(y, read, model)
         check_lengths(read, targets)
         _check_shape(targets, before.model if before else model)
         inputs = read[:]

@@ -108,6 +108,21 @@ def roles_of(table: Table, columns: Mapping[str, str | Sequence[str]] | None) ->
     return Roles(document[0], tuple(summaries), domain[0] if domain else None)
 
 
+def document_column(
+    where: str, table: Table, columns: Mapping[str, str | Sequence[str]] | None
+) -> str:
+    """Returns the column of documents of a table that may have no summaries; `DataError`."""
+    named = declared_columns(where, table, columns or {}, ROLES).get("document")
+    written = {name.lower().strip(): name for name in table.columns if table.is_text(name)}
+    found = named or [written[name] for name in _DOCUMENTS if name in written]
+    if not found:
+        raise DataError(
+            f"{where} has the columns {listed(table.columns)}, and no document among them; name it "
+            "with --columns document=NAME"
+        )
+    return found[0]
+
+
 def reading_of_summaries(where: str, table: Table, roles: Roles, options: ReadOptions) -> Reading:
     """Returns the reading of a table of documents with summaries; raises `DataError`."""
     found = Found(notes=[roles.said])
