@@ -33,6 +33,7 @@ from metaloop.learners.plain_extracts import Centroid, Lead, Longest, TextRank
 from metaloop.learners.protonet import ProtoNet
 from metaloop.learners.rfs import Rfs
 from metaloop.learners.ridge import Ridge
+from metaloop.learners.sentence_cover import SentenceCover
 from metaloop.learners.sentence_ridge import SentenceRidge
 from metaloop.learners.sentence_steps import SentenceSteps
 from metaloop.learners.simpleshot import SimpleShot
@@ -212,6 +213,13 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "closed-form ridge regression, trained through",
             "ridge",
             baseline=Baseline("initial_lambda", (0.1, 1.0, 0.01, 10.0)),
+        ),
+        "sentence_cover": LearnerEntry(
+            SentenceCover,
+            "sentences that together have most of a summary's likely words",
+            "sentence_cover",
+            inputs="sentence",
+            only="extraction",
         ),
         "sentence_ridge": LearnerEntry(
             SentenceRidge,

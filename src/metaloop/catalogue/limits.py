@@ -208,6 +208,13 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
         "protonet": {"all_pairs": _SWITCH},
         "rfs": {"inverse_strength": _STRENGTH, "num_iterations": _STEPS},
         "ridge": {"initial_lambda": _STRENGTH},
+        "sentence_cover": {
+            "power": Real(0.1, 10.0),
+            "cover": Real(0.0, 1.0),
+            "stops": _SWITCH,
+            "by_density": _SWITCH,
+            "adapts": _SWITCH,
+        },
         "sentence_ridge": {"adapts": _SWITCH},
         "sentence_steps": {"inner_steps": Whole(0, MOST_STEPS)},
         "simpleshot": {"scale": Real(0.0, 1e6)},

@@ -18,6 +18,7 @@ from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import PARTS, Choice
 from metaloop.domains.summaries.features import COLUMNS, counted, fitted_terms
+from metaloop.domains.summaries.kept import fitted_kept
 from metaloop.domains.summaries.stems import is_latin, stems
 from metaloop.domains.summaries.view import (
     FEATURES,
@@ -25,10 +26,11 @@ from metaloop.domains.summaries.view import (
     NAME,
     Rules,
     SeenDocument,
+    assets_of,
     seen_document,
     terms_of,
 )
-from metaloop.nets.sentences import DIRECTIONS
+from metaloop.nets.sentences import AS_THEY_ARE
 from metaloop.tasks.documents import DealtDocuments, dealt
 from metaloop.tasks.groups import GroupFamily
 from metaloop.tasks.judged import Judged, JudgedDocument
@@ -70,8 +72,13 @@ def document_family(
     rules = replace(rules, length=length or rules.length, best=rules.best if best is None else best)
     told += [f"an extract has {rules.length} at most", *_of_long(documents)]
     terms = terms_of(view.assets)
-    seen = [seen_document(lines_of(text), terms, rules.latin) for text in documents]
-    judged = _judged(documents, references, seen, rules)
+    wanted = [[stems(each, rules.latin) for each in text.split(BETWEEN)] for text in references]
+    train = parted.part_of == PARTS.index("train")
+    seen = [
+        seen_document(lines_of(text), terms, rules, own if learned else None)
+        for text, own, learned in zip(documents, wanted, train, strict=True)
+    ]
+    judged = _judged(documents, wanted, seen, rules)
     inputs = torch.from_numpy(np.stack([each.inputs for each in seen]))
     worth = np.stack([judged.worth(row, PLACES) for row in range(len(seen))])
     source = parted.store
@@ -81,7 +88,6 @@ def document_family(
         values=torch.from_numpy(worth),
         identity=f"{source.digest} {rules.length} {rules.best}",
     )
-    train = parted.part_of == PARTS.index("train")
     family = GroupFamily(
         reading.name,
         store,
@@ -119,7 +125,9 @@ def _fitted(
     counts = sparse.csr_matrix(counted(sentences, in_latin))
     if not counts.nnz:
         raise DataError("no sentence of the documents has a word; give texts in words")
-    terms = fitted_terms(counts)
+    stemmed = [[stems(line, in_latin) for line in lines_of(documents[row])] for row in rows]
+    wanted = [[stems(each, in_latin) for each in references[row].split(BETWEEN)] for row in rows]
+    terms = fitted_terms(counts, fitted_kept(stemmed, wanted))
     if length is None:
         usual = np.median(
             [number_of_words(each) for row in rows for each in references[row].split(BETWEEN)]
@@ -127,8 +135,7 @@ def _fitted(
         length = Length("words", max(_LEAST_USUAL, round(float(usual))))
         told.append("as long as summaries of 'train' are in the middle; --words N asks for others")
     assets = {
-        "weights": torch.from_numpy(terms.weights),
-        "directions": torch.from_numpy(np.ascontiguousarray(terms.directions)),
+        **assets_of(terms),
         "rules": Rules(length, best, in_latin).to_tensor(),
         "seen": torch.from_numpy(parted.hashes.astype(np.int64)),
         "seen_parts": torch.from_numpy(parted.part_of.astype(np.int64)),
@@ -138,7 +145,7 @@ def _fitted(
 
 def _judged(
     documents: Sequence[str],
-    references: Sequence[str],
+    references: Sequence[list[list[int]]],
     seen: Sequence[SeenDocument],
     rules: Rules,
 ) -> Judged:
@@ -150,7 +157,7 @@ def _judged(
                 [stems(sentences[place], rules.latin) for place in view.places],
                 view.words.tolist(),
                 view.total,
-                [stems(each, rules.latin) for each in wanted.split(BETWEEN)],
+                wanted,
             )
         )
     return Judged.of(found, rules.length, rules.best)
@@ -185,7 +192,7 @@ def _measured(inputs: Tensor) -> InputFormat:
     mean = (inputs * there).sum((0, 2)) / count
     deviation = ((inputs - mean[:, None]).square() * there).sum((0, 2)).div(count).sqrt()
     deviation = torch.where(deviation > 1e-4, deviation, 1.0)
-    mean[: 1 + DIRECTIONS], deviation[: 1 + DIRECTIONS] = 0.0, 1.0
+    mean[:AS_THEY_ARE], deviation[:AS_THEY_ARE] = 0.0, 1.0
     return InputFormat(
         "sentence",
         (len(COLUMNS), PLACES),

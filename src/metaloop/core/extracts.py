@@ -18,6 +18,7 @@ from metaloop.core.errors import MetaloopError, unknown_name
 Unit = Literal["words", "sentences", "ratio"]
 UNITS: tuple[Unit, ...] = ("words", "sentences", "ratio")
 REFERENCES = ("mean", "best")  # how several references of a document count
+NEVER = -1e5  # a score of what is left out even if there is room, unless nothing else is taken
 _MOST = 1_000_000
 
 
@@ -75,7 +76,7 @@ def chosen(
     most = length.most_sentences()
     taken: list[int] = []
     for place in np.argsort(-np.asarray(scores), kind="stable"):
-        if len(taken) >= most:
+        if len(taken) >= most or (taken and scores[place] <= NEVER):
             break
         if 0 < words[place] <= left + 1e-9:
             taken.append(int(place))

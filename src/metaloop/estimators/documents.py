@@ -1,4 +1,4 @@
-"""Documents as inputs: split into sentences and seen; summaries as what their sentences are worth."""
+"""Documents as inputs, sentence by sentence; summaries as what the sentences are worth."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def read_documents(X: Any, view: FittedView) -> DocumentRows:
     """
     values = one_column(X, "document", _EXPECTED)
     sentences = [_sentences(row, value) for row, value in enumerate(values)]
-    terms, latin = terms_of(view.assets), Rules.of(view.assets).latin
-    seen = tuple(seen_document(each, terms, latin) for each in sentences)
+    terms, rules = terms_of(view.assets), Rules.of(view.assets)
+    seen = tuple(seen_document(each, terms, rules) for each in sentences)
     return DocumentRows(tuple(sentences), seen)
 
 
@@ -136,7 +136,7 @@ def _extract(
 
 
 def _cut(sentence: str, most: int) -> str:
-    """The beginning of a sentence, no more than so many words; its end is a sign that it was cut."""
+    """The beginning of a sentence, no more than so many words, and a sign that it was cut."""
     runs, taken = sentence.split(), []
     for run in runs:
         if number_of_words(" ".join([*taken, run])) > most:

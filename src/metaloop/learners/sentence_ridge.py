@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from metaloop.core.examples import Batch, Examples
-from metaloop.core.extraction import EXTRACTION, PLACES, standing
+from metaloop.core.extraction import EXTRACTION, standing
 from metaloop.core.learner import MetaLoss, MetaParams
 from metaloop.core.metric import Objective
 from metaloop.core.spec import TaskSpec
@@ -31,7 +31,7 @@ from metaloop.core.task_map import TaskMap
 from metaloop.nets.embedding import NetLearner
 from metaloop.nets.episodic import episode_loss
 from metaloop.nets.functional import FunctionalNet
-from metaloop.nets.sentences import sentences_in, without_repeats
+from metaloop.nets.sentences import sentences_in, width_of, without_repeats
 
 _PRIOR, _PRECISION = "head.prior", "head.log_precision"
 _SCALE, _REPEAT = "head.log_scale", "head.log_repeat"
@@ -61,7 +61,7 @@ class SentenceRidge(NetLearner):
 
     def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
         """Returns the net, a prior of nothing, and what a domain may differ by."""
-        width = self.net.num_features // PLACES - 1
+        width = width_of(self.net.num_features)
         return self.net.init(rng) | {
             _PRIOR: torch.zeros(width),
             _PRECISION: torch.full((width,), math.log(4.0)),

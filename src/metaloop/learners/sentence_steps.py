@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from metaloop.core.examples import Batch, Examples
-from metaloop.core.extraction import EXTRACTION, PLACES
+from metaloop.core.extraction import EXTRACTION
 from metaloop.core.learner import MetaLoss, MetaParams
 from metaloop.core.metric import Objective
 from metaloop.core.spec import TaskSpec
@@ -26,7 +26,7 @@ from metaloop.core.task_map import TaskMap
 from metaloop.nets.embedding import NetLearner
 from metaloop.nets.episodic import episode_loss
 from metaloop.nets.functional import FunctionalNet
-from metaloop.nets.sentences import sentences_in, without_repeats
+from metaloop.nets.sentences import sentences_in, width_of, without_repeats
 
 _PRIOR, _RATE, _REPEAT = "head.prior", "head.log_rate", "head.log_repeat"
 
@@ -50,7 +50,7 @@ class SentenceSteps(NetLearner):
 
     def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
         """Returns the net, a score of nothing, and small rates."""
-        width = self.net.num_features // PLACES - 1
+        width = width_of(self.net.num_features)
         return self.net.init(rng) | {
             _PRIOR: torch.zeros(width),
             _RATE: torch.full((width,), math.log(0.03)),

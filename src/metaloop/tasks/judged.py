@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -164,13 +163,6 @@ class Judged:
             left -= words[-place]
         return best
 
-    @cached_property
-    def size(self) -> int:
-        """How many documents there are."""
-        total = self.tables["total"]
-        assert isinstance(total, Tensor)
-        return len(total)
-
 
 _ROUGE = {
     "rouge1": lambda summary, reference: rouge_n(summary, reference, 1),
@@ -181,7 +173,7 @@ _ROUGE = {
 
 def _ragged(sequences: Sequence[Sequence[int] | np.ndarray]) -> Ragged:
     tensors = [torch.as_tensor(np.asarray(each, np.int64)) for each in sequences]
-    return Ragged.of([torch.empty(0, dtype=torch.int64)] if not tensors else tensors)
+    return Ragged.of(tensors or [torch.empty(0, dtype=torch.int64)])
 
 
 def _row(column: Column, row: int) -> np.ndarray:

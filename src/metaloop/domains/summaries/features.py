@@ -1,6 +1,10 @@
 """What is known of every sentence of a document before anything is learned: numbers by name.
 
     there          1 for a sentence, 0 for the places behind the last one
+    with_0, ...    stems that a summary is likely to have (`kept.py`) in this sentence and in each
+                   other one; its own at its own place
+    size, wanted   stems of the sentence and of a usual summary, in tens
+    by_words       1 where words are scarce, 0 where sentences are
     alike_0, ...   tf-idf of its words, hashed, in so many directions (singular vectors of training
                    sentences), of length 1: products of two tell how much they repeat each other
     first, ...     its place, its length, its signs
@@ -16,13 +20,16 @@ Shapes: S sentences, B buckets of hashed words, L directions.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
+from metaloop.core.extraction import PLACES
+from metaloop.domains.summaries.kept import Kept, expected
 from metaloop.domains.summaries.stems import stems
-from metaloop.nets.sentences import DIRECTIONS
+from metaloop.nets.sentences import DIRECTIONS, TENS
 from metaloop.tasks.readers.sentences import number_of_words
 
 BUCKETS = 4096
@@ -32,18 +39,28 @@ NUMBERS = (
     *("first", "second", "third", "early", "place", "from_end", "last", "count"),
     *("words", "relative_words", "longest", *_SIGNS),
     *("centroid", "textrank", "like_first", "like_before", "like_all", "like_most"),
-    *("novelty", "coverage", "rare", "common"),
+    *("novelty", "coverage", "rare", "common", "kept", "kept_share", "kept_f1", "stems"),
 )
-COLUMNS = ("there", *(f"alike_{place}" for place in range(DIRECTIONS)), *NUMBERS)
+COLUMNS = (
+    "there",
+    *(f"alike_{place}" for place in range(DIRECTIONS)),
+    *(f"with_{place}" for place in range(PLACES)),
+    *("size", "wanted", "by_words"),
+    *NUMBERS,
+)
 _PERSON = re.compile(r"^#?\w[\w .'-]{0,30}#?:\s")
 
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """Weights `[B]` of hashed words, and the directions `[B, L]` of training sentences."""
+    """Weights `[B]` of hashed words, and the directions `[B, L]` of training sentences.
+
+    `kept`: which words summaries are likely to have.
+    """
 
     weights: np.ndarray
     directions: np.ndarray
+    kept: Kept
 
 
 def counted(sentences: list[str], latin: bool) -> sparse.csr_matrix:
@@ -57,7 +74,7 @@ def counted(sentences: list[str], latin: bool) -> sparse.csr_matrix:
     return sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape)
 
 
-def fitted_terms(counts: sparse.csr_matrix) -> Terms:
+def fitted_terms(counts: sparse.csr_matrix, kept: Kept) -> Terms:
     """Returns the terms of training sentences `[N, B]`: idf over them, and singular vectors."""
     known = np.asarray((counts > 0).sum(0)).ravel()
     weights = np.log((1 + counts.shape[0]) / (1 + known)).astype(np.float32) + 0.1
@@ -69,12 +86,25 @@ def fitted_terms(counts: sparse.csr_matrix) -> Terms:
         found = sparse.linalg.svds(seen.astype(np.float64), width, v0=start)[2].T
         sign = np.sign(found[np.abs(found).argmax(0), np.arange(width)])
         directions[:, :width] = (found * sign)[:, ::-1]
-    return Terms(weights, directions)
+    return Terms(weights, directions, kept)
 
 
-def described(sentences: list[str], terms: Terms, latin: bool) -> np.ndarray:
-    """Returns what is known of these sentences of one document, float32 `[columns, S]`."""
+def described(
+    sentences: list[str],
+    terms: Terms,
+    latin: bool,
+    by_words: bool,
+    own: Sequence[Sequence[int]] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what is known of these sentences of one document, float32 `[columns, S]`.
+
+    Columns `with_...` are not filled in; what belongs there is second, `[S, S]`. `own`: the stems
+    of the document's own summaries, where it is one of those that `terms` learned from.
+    """
     counts = counted(sentences, latin)
+    found = [stems(each, latin) for each in sentences]
+    pairs = expected(found, terms.kept, own)
+    size = np.array([len(each) for each in found], np.float64)
     words = np.array([number_of_words(each) for each in sentences], np.float64)
     alike = np.asarray(counts.multiply(_damped(counts, terms.weights)) @ terms.directions)
     alike /= np.maximum(np.linalg.norm(alike, axis=1, keepdims=True), 1e-6)
@@ -82,13 +112,23 @@ def described(sentences: list[str], terms: Terms, latin: bool) -> np.ndarray:
         [
             np.ones((1, len(sentences))),
             alike.T,
+            np.zeros((PLACES, len(sentences))),
+            size[None] / TENS,
+            np.full((1, len(sentences)), terms.kept.usual / TENS),
+            np.full((1, len(sentences)), float(by_words)),
             _places(len(sentences)),
             _sizes(words),
             np.array([_signs(each) for each in sentences], np.float64).T,
             _standing(counts, terms, words),
+            _kept(np.diagonal(pairs), size, terms.kept.usual),
         ]
     )
-    return told.astype(np.float32)
+    return told.astype(np.float32), pairs
+
+
+def _kept(hits: np.ndarray, size: np.ndarray, usual: float) -> np.ndarray:
+    least = np.maximum(size, 1)
+    return np.stack([hits, hits / least, 2 * hits / (least + usual), np.log1p(size)])
 
 
 def _places(number: int) -> np.ndarray:
@@ -155,7 +195,7 @@ def _standing(counts: sparse.csr_matrix, terms: Terms, words: np.ndarray) -> np.
 
 
 def textrank(alike: np.ndarray) -> np.ndarray:
-    """Returns the stationary weight of each sentence, 1 on average; `alike [S, S]`, zero diagonal."""
+    """Returns the stationary weight of each sentence, 1 on average; `alike` has a zero diagonal."""
     number = len(alike)
     out = alike.sum(1, keepdims=True)
     step = np.divide(alike, out, out=np.full_like(alike, 1 / number), where=out > 0)

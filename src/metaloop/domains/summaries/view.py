@@ -1,6 +1,7 @@
 """How documents are seen: a row of numbers for each sentence, and what a model keeps for that.
 
     weights, directions   of hashed words, of training sentences (`features.py`)
+    kept, kept_weights    of stems in summaries (`kept.py`); documents, stems of a usual summary
     rules                 unit and amount of the length, whether the best reference counts, whether
                           words are those of Latin letters
     seen, seen_parts      hashes of the documents that it was made with, and the part of each
@@ -23,6 +24,7 @@ from metaloop.core.errors import MetaloopError, ModelFileError
 from metaloop.core.extraction import PLACES
 from metaloop.core.extracts import UNITS, Length
 from metaloop.domains.summaries.features import BUCKETS, COLUMNS, Terms, described
+from metaloop.domains.summaries.kept import FACTS, PLACES_OF_WORDS, Kept
 from metaloop.nets.sentences import DIRECTIONS
 from metaloop.tasks.readers.sentences import lines_of, number_of_words
 
@@ -35,6 +37,8 @@ _ANY = -1
 EXPECTED: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
     "weights": ((BUCKETS,), torch.float32),
     "directions": ((BUCKETS, DIRECTIONS), torch.float32),
+    "kept": ((PLACES_OF_WORDS, 2), torch.float32),
+    "kept_weights": ((FACTS + 2,), torch.float64),
     "rules": ((4,), torch.float64),
     "seen": ((_ANY,), torch.int64),
     "seen_parts": ((_ANY,), torch.int64),
@@ -78,13 +82,33 @@ class SeenDocument:
 
 def terms_of(assets: Mapping[str, Tensor]) -> Terms:
     """Returns what a view has learned of words."""
-    return Terms(assets["weights"].numpy(), assets["directions"].numpy())
+    weights = assets["kept_weights"].numpy()
+    counts = assets["kept"].numpy().astype(np.float64)
+    kept = Kept(counts, weights[:FACTS], float(weights[-2]), float(weights[-1]))
+    return Terms(assets["weights"].numpy(), assets["directions"].numpy(), kept)
 
 
-def seen_document(sentences: list[str], terms: Terms, latin: bool) -> SeenDocument:
-    """Returns a document of such sentences, at least one, as a learner has it."""
+def assets_of(terms: Terms) -> dict[str, Tensor]:
+    """Returns what a view has learned of words as tensors; see `terms_of`."""
+    kept = terms.kept
+    return {
+        "weights": torch.from_numpy(terms.weights),
+        "directions": torch.from_numpy(np.ascontiguousarray(terms.directions)),
+        "kept": torch.from_numpy(kept.counts.astype(np.float32)),
+        "kept_weights": torch.from_numpy(np.array([*kept.weights, kept.documents, kept.usual])),
+    }
+
+
+def seen_document(
+    sentences: list[str], terms: Terms, rules: Rules, own: Sequence[Sequence[int]] | None = None
+) -> SeenDocument:
+    """Returns a document of such sentences, at least one, as a learner has it.
+
+    `own`: its own summaries, stems, if it is one of those that `terms` learned from.
+    """
     words = np.array([number_of_words(each) for each in sentences], np.int64)
-    told = described(sentences[:MOST_SENTENCES], terms, latin)
+    by_words = rules.length.unit != "sentences"
+    told, pairs = described(sentences[:MOST_SENTENCES], terms, rules.latin, by_words, own)
     places = np.arange(told.shape[1])
     if len(places) > PLACES:
         like = told[COLUMNS.index("centroid")].copy()
@@ -92,15 +116,17 @@ def seen_document(sentences: list[str], terms: Terms, latin: bool) -> SeenDocume
         places = np.sort(np.argsort(-like, kind="stable")[:PLACES])
     inputs = np.zeros((len(COLUMNS), PLACES), np.float32)
     inputs[:, : len(places)] = told[:, places]
+    start = COLUMNS.index("with_0")
+    inputs[start : start + len(places), : len(places)] = pairs[np.ix_(places, places)]
     return SeenDocument(inputs, places, words[places], int(words.sum()))
 
 
 def see(assets: Mapping[str, Tensor], documents: Any, num_features: int) -> Tensor:
     """Returns documents, texts with a sentence a line, as `[N, columns, PLACES]`."""
     texts: Sequence[str] = documents["document"] if isinstance(documents, dict) else documents
-    terms, latin = terms_of(assets), Rules.of(assets).latin
+    terms, rules = terms_of(assets), Rules.of(assets)
     rows = [
-        torch.from_numpy(seen_document(lines_of(text) or [""], terms, latin).inputs)
+        torch.from_numpy(seen_document(lines_of(text) or [""], terms, rules).inputs)
         for text in texts
     ]
     return torch.stack(rows) if rows else torch.zeros(0, len(COLUMNS), PLACES)

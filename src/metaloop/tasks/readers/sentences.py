@@ -8,6 +8,7 @@ leaves longer than `MOST_WORDS` words is cut there, for a text without signs wou
 from __future__ import annotations
 
 import html
+import itertools
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -101,7 +102,7 @@ def _cut(sentence: str) -> list[str]:
         return [sentence]
     pieces = -(-len(words) // _LEAST_WORDS_WHEN_CUT)
     ends = [round(len(words) * place / pieces) for place in range(pieces + 1)]
-    return [" ".join(words[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+    return [" ".join(words[a:b]) for a, b in itertools.pairwise(ends)]
 
 
 @cache
