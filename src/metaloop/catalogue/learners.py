@@ -9,6 +9,8 @@ from types import MappingProxyType
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import unknown_name
 from metaloop.core.learner import Learner
+from metaloop.core.ranking import OF_ITEMS, RANKING
+from metaloop.core.rating import RATING
 from metaloop.core.views import View
 from metaloop.guests.keras.learner import KerasCnn
 from metaloop.guests.sklearn import (
@@ -33,6 +35,7 @@ from metaloop.learners.protonet import ProtoNet
 from metaloop.learners.rfs import Rfs
 from metaloop.learners.ridge import Ridge
 from metaloop.learners.simpleshot import SimpleShot
+from metaloop.learners.spectral import Spectral
 from metaloop.nets.embedding import NetLearner
 from metaloop.programs.gradient import EvolvedGradient
 from metaloop.programs.learner import ProgramLearner
@@ -62,7 +65,7 @@ class LearnerEntry:
     `inputs`: the kind of inputs that it takes, where not all will do; `extra`: what brings its
     library. `offered`: whether the loop tries it by itself; guests wait until they are named.
     `baseline`: how it is one of the plain methods that every learner has to beat, None where it is
-    none. `only`: the objective of the tasks that alone it is offered for, "" for all that it can
+    none. `only`: the objectives of the tasks that alone it is offered for, none for all that it can
     learn.
     """
 
@@ -75,8 +78,10 @@ class LearnerEntry:
     extra: str = ""
     offered: bool = True
     baseline: Baseline | None = None
-    only: str = ""
+    only: frozenset[str] = frozenset()
 
+
+_OF_RATINGS, _OF_EVENTS = frozenset({RATING.name}), frozenset({RANKING.name})
 
 LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
     {
@@ -96,7 +101,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             DeepKernel,
             "a Gaussian process on learned features, trained through",
             "deep_kernel",
-            only="rating",
+            only=_OF_RATINGS,
         ),
         "evolved_gradient": LearnerEntry(
             EvolvedGradient,
@@ -116,7 +121,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             inputs="item",
             baseline=Baseline("strength", (5.0, 10.0, 2.0), forms=("raw",)),
-            only="rating",
+            only=_OF_RATINGS,
         ),
         "fomaml": LearnerEntry(
             FirstOrderMaml, "MAML without second derivatives", "fomaml", starts_slowly=True
@@ -141,7 +146,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             inputs="item",
             baseline=Baseline(forms=("raw",)),
-            only="rating",
+            only=OF_ITEMS,
         ),
         "keras_cnn": LearnerEntry(
             KerasCnn,
@@ -199,6 +204,14 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
         "simpleshot": LearnerEntry(
             SimpleShot, "centred, normalised class means on a whole-class net", "classifier"
         ),
+        "spectral": LearnerEntry(
+            Spectral,
+            "plain baseline of events: factors of what a user has had, added up",
+            "none",
+            inputs="item",
+            baseline=Baseline(forms=("raw",)),
+            only=_OF_EVENTS,
+        ),
         "svm": LearnerEntry(
             SupportVectorMachine,
             "support vectors, of classes or values (scikit-learn)",
@@ -212,7 +225,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             inputs="item",
             baseline=Baseline(forms=("raw",)),
-            only="rating",
+            only=_OF_RATINGS,
         ),
     }
 )
@@ -250,7 +263,7 @@ def learners_for(
         name
         for name, entry in LEARNERS.items()
         if target_kind in entry.constructor.target_kinds  # type: ignore[attr-defined]
-        and (not offered or (entry.offered and entry.only in ("", objective)))
+        and (not offered or (entry.offered and (not entry.only or objective in entry.only)))
         and (extras or not entry.extra)
     )
 

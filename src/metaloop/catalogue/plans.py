@@ -13,7 +13,7 @@ from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.learners import learner_entry
 from metaloop.catalogue.nets import tail_of
 from metaloop.core.inputs import InputFormat
-from metaloop.core.rating import RATING
+from metaloop.core.ranking import OF_ITEMS
 from metaloop.core.records import Choice, Plan
 from metaloop.core.spec import TaskSpec
 
@@ -29,8 +29,8 @@ def usual_plan(learner: str, input_format: InputFormat, spec: TaskSpec) -> Plan:
     if trunk == "none":
         return Plan("none")
     if not spec.ways:
-        of_ratings = spec.objective == RATING.name
-        return _rating_plan(spec) if of_ratings else _regression_plan(trunk, spec)
+        of_items = spec.objective in OF_ITEMS
+        return _rating_plan(spec) if of_items else _regression_plan(trunk, spec)
     if trunk == "classifier":
         return _optimised(
             input_format,

@@ -10,6 +10,7 @@ from metaloop.core import metrics
 from metaloop.core.errors import unknown_name
 from metaloop.core.metric import Metric, errors
 from metaloop.core.metric import Objective as Objective
+from metaloop.core.ranking import RANKING
 from metaloop.core.rating import RATING
 
 
@@ -36,7 +37,7 @@ REGRESSION = Objective(
     loss=_mean_squared_error,
     metrics=(metrics.SQUARED_ERROR, metrics.ABSOLUTE_ERROR, metrics.EXPLAINED),
 )
-OBJECTIVES = {objective.name: objective for objective in (CLASSIFICATION, REGRESSION, RATING)}
+OBJECTIVES = {each.name: each for each in (CLASSIFICATION, REGRESSION, RATING, RANKING)}
 
 
 def objective(name: str) -> Objective:

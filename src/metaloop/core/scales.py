@@ -31,6 +31,8 @@ ABSOLUTE_ERROR = Scale("mae", "mean absolute error", False, 0.0)
 EXPLAINED = Scale("r2", "R²", True, 1.0)
 ROOT_SQUARED_ERROR = Scale("rmse", "rmse", False, 0.0)
 RANKING_GAIN = Scale("ndcg@10", "NDCG@10", True, 1.0)
+RECALL_OF_THE_BEST = Scale("recall@10", "recall@10", True, 1.0, share=True)
+RIGHT_ORDER = Scale("auc", "in the right order", True, 1.0, share=True)
 
 # Of tasks that are asked about other classes, too (engine/open_scores.py).
 AUROC = Scale("auroc", "AUROC", True, 1.0, share=True)
@@ -59,6 +61,8 @@ SCALES = {
         EXPLAINED,
         ROOT_SQUARED_ERROR,
         RANKING_GAIN,
+        RECALL_OF_THE_BEST,
+        RIGHT_ORDER,
         *OF_OPEN_TASKS,
     )
 }
