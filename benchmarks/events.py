@@ -63,9 +63,7 @@ class Data:
         shape = (int(user.max()) + 1, self.number)
         return sp.csr_matrix((np.ones(kept.sum()), (user, self.items[kept])), shape)
 
-    def cases(
-        self, users: np.ndarray, known: int, draws: int
-    ) -> list[Case]:
+    def cases(self, users: np.ndarray, known: int, draws: int) -> list[Case]:
         found = []
         for draw in range(draws):
             rng = np.random.default_rng(draw)
@@ -77,9 +75,7 @@ class Data:
         return found
 
 
-def figures(
-    score: Score, cases: list[Case]
-) -> dict[str, dict[int, list[float]]]:
+def figures(score: Score, cases: list[Case]) -> dict[str, dict[int, list[float]]]:
     names = [f"{what}@{k}" for what in ("ndcg", "recall") for k in AT]
     found: dict[str, dict[int, list[float]]] = {name: {} for name in names}
     for user, known, wanted in cases:
