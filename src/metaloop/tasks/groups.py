@@ -75,6 +75,11 @@ class GroupFamily(TaskFamily):
         return self.given_format or _measured(self.store, self.parts["train"])
 
     @property
+    def as_read(self) -> Store:
+        """The rows as they came, before they were seen in a view."""
+        return self.store if self.raw is None else self.raw
+
+    @property
     def device(self) -> torch.device:
         """Where the rows are."""
         return self.store.device
