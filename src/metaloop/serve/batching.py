@@ -11,12 +11,20 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Generic, TypeVar
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 Asked = TypeVar("Asked")
 Told = TypeVar("Told")
-_Waiting = tuple[Asked, "asyncio.Future[Told]"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """What was asked, and where the answer goes."""
+
+    asked: Any
+    future: asyncio.Future[Any]
 
 
 class Batcher(Generic[Asked, Told]):
@@ -34,7 +42,7 @@ class Batcher(Generic[Asked, Told]):
         told: Callable[[int], None] = lambda size: None,
     ) -> None:
         self._answer, self._most, self._wait, self._told = answer, most, wait_seconds, told
-        self._queue: queue.SimpleQueue[_Waiting[Asked, Told] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._expected = 0
         self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
         self._thread.start()
@@ -51,7 +59,7 @@ class Batcher(Generic[Asked, Told]):
     async def ask(self, asked: Asked) -> Told:
         """Returns the answer, or raises what it is refused with."""
         future: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
-        self._queue.put((asked, future))
+        self._queue.put(_Waiting(asked, future))
         return await future
 
     def close(self) -> None:
@@ -66,7 +74,7 @@ class Batcher(Generic[Asked, Told]):
             if ended:
                 return
 
-    def _gathered(self, first: _Waiting[Asked, Told]) -> tuple[list[_Waiting[Asked, Told]], bool]:
+    def _gathered(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
         """What is asked by now and within the wait; and whether it was the last."""
         batch, until = [first], time.monotonic() + self._wait
         while len(batch) < self._most:
@@ -81,20 +89,22 @@ class Batcher(Generic[Asked, Told]):
             batch.append(more)
         return batch, False
 
-    def _settle(self, batch: Sequence[_Waiting[Asked, Told]]) -> None:
-        wanted = [each for each in batch if not each[1].cancelled()]
+    def _settle(self, batch: Sequence[_Waiting]) -> None:
+        wanted = [each for each in batch if not each.future.cancelled()]
         if not wanted:
             return
-        self._told(len(wanted))
+        found: Sequence[Any]
         try:
-            found = list(self._answer([asked for asked, _ in wanted]))
+            self._told(len(wanted))
+            found = self._answer([each.asked for each in wanted])
         except Exception as error:
             found = [error] * len(wanted)
-        pairs = [(future, told) for (_, future), told in zip(wanted, found, strict=True)]
-        wanted[0][1].get_loop().call_soon_threadsafe(_deliver, pairs)
+        pairs = [(each.future, told) for each, told in zip(wanted, found, strict=True)]
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            wanted[0].future.get_loop().call_soon_threadsafe(_deliver, pairs)
 
 
-def _deliver(pairs: Sequence[tuple[asyncio.Future[Told], Told | Exception]]) -> None:
+def _deliver(pairs: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
     for future, told in pairs:
         if future.done():  # who asked has gone away
             continue

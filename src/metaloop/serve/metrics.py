@@ -10,7 +10,7 @@ from pathlib import Path
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+_SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 
 
 @dataclass(eq=False)
@@ -53,7 +53,7 @@ class Metrics:
     def batch(self, model: str, size: int) -> None:
         """Counts queries that were answered together."""
         with self._lock:
-            self._batches[model].see(size)
+            self._batches[model].see(float(size))
 
     def text(self, gauges: Mapping[str, tuple[str, float]]) -> str:
         """Returns all of it, with further gauges: `name -> (what it is, value)`."""

@@ -61,7 +61,10 @@ def example_of(content_type: str, body: bytes) -> tuple[Any, Sent]:
         )
     ((key, value),) = found.items()
     if key == "array":
-        return label, Sent("array", json.dumps(value, allow_nan=False).encode())
+        try:
+            return label, Sent("array", json.dumps(value, allow_nan=False).encode())
+        except ValueError as error:
+            raise RefusedError(422, "'array' has a number that is not finite") from error
     if key == "item":
         return label, Sent("item", _utf8(key, _item_name(value)))
     return label, Sent("text", _utf8(key, value))

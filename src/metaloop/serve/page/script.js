@@ -351,7 +351,7 @@ async function ask(body) {
   drawDecided(told.nearest || []);
   drawCorrection(shares.map(([name]) => name), told.label);
   byId("answer").hidden = false;
-  say(told.label === null ? `Answer: ${title}.` : `It is ${title} sure.`);
+  say(told.label === null ? `Answer: ${title}.` : `It is ${told.label}: ${percent(told.confidence)} sure.`);
 }
 
 function number(value) {
