@@ -157,7 +157,9 @@ def plain(model: str) -> None:
 
     predict.__annotations__ = {"file": UploadFile}
     app.add_api_route("/predict", predict, methods=["POST"])
-    listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(2048)
     print(json.dumps({"url": f"http://127.0.0.1:{listening.getsockname()[1]}"}), flush=True)
     config = uvicorn.Config(app, log_level="error", access_log=False)
     uvicorn.Server(config).run(sockets=[listening])
