@@ -1,0 +1,259 @@
+"""The race of pipelines for a table: which one is tried next, on which rows, and what came of it.
+
+Folds grow: a pipeline has one, then, if it may still be the best, further ones; of many rows first a
+few are learned from. Who is next is drawn from what is believed (Thompson 1933): a pipeline is tried
+as often as it may be the best. What takes longer than is left is not begun.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from metaloop.core.randomness import numpy_stream
+from metaloop.domains.tables.pipelines import table_pipeline
+from metaloop.domains.tables.scoring import TABLE_METRICS
+from metaloop.jobs.tabular import FoldResult, TableRequest
+from metaloop.selecting.tabular.beliefs import Context, Expected, Seen, believed
+
+_FEW_ROWS = 8000  # all of them are learned from at once
+_LEVELS = (2000, 16_000, 128_000)
+_FOLDS, _FOLDS_OF_MANY, _MANY_ROWS = 5, 3, 50_000
+_REPEATS = ((500, 3), (1500, 2))  # fewer rows than: so many rounds of folds
+_CHECKED = 20_000  # rows of a fold that are told
+_PAIRED = 0.6  # of the noise of a score, what is left between two on the same rows
+_SHORT = 0.02  # what fewer rows mislead by, for each level
+_LEAST = 0.004
+_DRAWS = 200
+_CLEAR = 0.02  # chance that an untried or unfinished pipeline is better, at which a race is over
+_GAIN = 0.001  # by which it would have to be
+_FIRST_GUESS = 2.0  # how much slower than the table's guess a machine is taken to be
+
+
+@dataclass(frozen=True)
+class Step:
+    """A fold at a level: at most so many rows are learned from, 0: all."""
+
+    context: Context
+    most: int
+
+
+@dataclass
+class Entry:
+    """A pipeline in the race."""
+
+    name: str
+    found: dict[Context, FoldResult] = field(default_factory=dict)
+    jobs: dict[Context, int] = field(default_factory=dict)
+    under_way: set[Context] = field(default_factory=set)
+    failed: str = ""
+    cpu_seconds: float = 0.0
+
+
+@dataclass
+class TableRace:
+    """What is known of every pipeline; `rows` may be learned from, `features` are columns."""
+
+    expected: Expected
+    rows: int
+    features: int
+    classes: int
+    metric: str
+    spread: float  # of real targets
+    seed: int
+    folds: int = 0
+    repeats: int = 1
+    steps: tuple[Step, ...] = ()
+    entries: dict[str, Entry] = field(default_factory=dict)
+    drawn: int = 0
+
+    def __post_init__(self) -> None:
+        self.folds = _FOLDS if self.rows <= _MANY_ROWS else _FOLDS_OF_MANY
+        self.repeats = next((r for most, r in _REPEATS if self.rows < most), 1)
+        learned = self.rows * (1 - 1 / self.folds)
+        levels = [] if self.rows <= _FEW_ROWS else [m for m in _LEVELS if 1.5 * m < learned]
+        steps = [
+            Step((level, 0, fold), most)
+            for level, most in enumerate(levels)
+            for fold in range(2 if level == 0 else 1)
+        ]
+        last = len(levels)
+        steps += [
+            Step((last, repeat, fold), 0)
+            for repeat in range(self.repeats)
+            for fold in range(self.folds)
+        ]
+        self.steps = tuple(steps)
+        self.entries = {name: Entry(name) for name in self.expected.names}
+
+    @property
+    def last_level(self) -> int:
+        """The level at which all rows are learned from."""
+        return self.steps[-1].context[0]
+
+    def unit(self) -> float:
+        """Returns what a difference of 1 in the metric is worth, as a share of what can be gained."""
+        how = TABLE_METRICS[self.metric]
+        if how.name == "log_loss":
+            return 1 / float(np.log(max(2, self.classes)))
+        return 1.0 if how.for_classes or how.name == "r2" else 1 / max(1e-12, self.spread)
+
+    def lift(self, name: str) -> int:
+        """Returns the place of the lift that is best for a pipeline, by its folds so far."""
+        found = self.entries[name].found
+        if not found:
+            return 0
+        last = max(context[0] for context in found)
+        values = [r.values for context, r in found.items() if context[0] == last]
+        return int(np.mean(values, axis=0).argmax()) if len(values[0]) > 1 else 0
+
+    def beliefs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns means and covariance of what pipelines have, in the order of the prior."""
+        return believed(self.expected, {name: self._seen(name) for name in self.entries})
+
+    def propose(self, seconds: float | None) -> TableRequest | None:
+        """Returns what is to be done next within so many seconds; None: nothing is worth it."""
+        means, covariance = self.beliefs()
+        rng = numpy_stream(self.seed, "race", self.drawn)
+        self.drawn += 1
+        draws = rng.multivariate_normal(means, covariance, size=_DRAWS, method="eigh")
+        open_steps = {name: self._next(entry, seconds) for name, entry in self.entries.items()}
+        is_open = np.array([open_steps[name] is not None for name in self.expected.names])
+        if not is_open.any():
+            return None
+        tried = np.array([bool(self.entries[name].found) for name in self.expected.names])
+        done = tried & ~is_open
+        if done.any():
+            ahead = draws[:, is_open].max(1) - draws[:, done].max(1)
+            if (ahead > _GAIN).mean() < _CLEAR:
+                return None
+        chosen = int(np.where(is_open, draws[0], -np.inf).argmax())
+        if not tried.any() and not any(entry.under_way for entry in self.entries.values()):
+            chosen = int(np.where(is_open, means, -np.inf).argmax())
+        name = self.expected.names[chosen]
+        step = open_steps[name]
+        assert step is not None
+        _, repeat, fold = step.context
+        return TableRequest(
+            0, name, self.seed + repeat, repeat, fold, self._most(name, step), _CHECKED
+        )
+
+    def begin(self, request: TableRequest, number: int) -> Context:
+        """Notes that a proposal is under way as a job; returns its context."""
+        entry = self.entries[request.pipeline]
+        step = next(
+            s
+            for s in self.steps
+            if s.context[1:] == (request.repeat, request.fold)
+            and self._most(request.pipeline, s) == request.most
+            and s.context not in entry.found
+            and s.context not in entry.under_way
+        )
+        entry.under_way.add(step.context)
+        entry.jobs[step.context] = number
+        return step.context
+
+    def take(
+        self,
+        name: str,
+        context: Context,
+        result: FoldResult | None,
+        message: str,
+        cpu_seconds: float,
+    ) -> None:
+        """Takes in what came of a proposal; who failed takes part no more."""
+        entry = self.entries[name]
+        entry.under_way.discard(context)
+        entry.cpu_seconds += cpu_seconds
+        if result is None:
+            entry.failed = message or "failed"
+            entry.jobs.pop(context, None)
+        else:
+            entry.found[context] = result
+
+    def ranking(self) -> list[str]:
+        """Returns the pipelines that were measured at the last level that any was, the best first."""
+        measured = {name: entry for name, entry in self.entries.items() if entry.found}
+        if not measured:
+            return []
+        means, _ = self.beliefs()
+        last = max(context[0] for entry in measured.values() for context in entry.found)
+        able = [n for n, e in measured.items() if any(context[0] == last for context in e.found)]
+        others = [name for name in measured if name not in able]
+
+        def belief(name: str) -> float:
+            return -float(means[self.expected.place(name)])
+
+        return sorted(able, key=belief) + sorted(others, key=belief)
+
+    def predicted(self, name: str, rows: int) -> float:
+        """Returns the seconds that learning from so many rows should take, and telling a fold."""
+        pipeline, entry = table_pipeline(name), self.entries[name]
+        times = sorted((r.rows, r.fit_seconds + r.tell_seconds) for r in entry.found.values())
+        if not times:
+            return self._guess(name, rows) * self._slowness()
+        most, seconds = times[-1]
+        exponent = pipeline.exponent
+        fewest, before = times[0]
+        if most > 2 * fewest and before > 0.05:
+            slope = float(np.log(seconds / before) / np.log(most / fewest))
+            exponent = float(np.clip(slope, 0.8, exponent + 0.4))
+        return 0.03 + seconds * max(1.0, rows / most) ** exponent
+
+    def most_rows(self, name: str) -> int:
+        """Returns how many rows a pipeline may learn from."""
+        return min(self.rows, table_pipeline(name).most_rows)
+
+    def _guess(self, name: str, rows: int) -> float:
+        one = table_pipeline(name)
+        classes = max(1, self.classes - 1) if one.by_classes else 1
+        grown = float(rows / 1000) ** one.exponent
+        return 0.03 + one.seconds * grown * max(0.2, self.features / 20) * classes
+
+    def _slowness(self) -> float:
+        """How much longer pipelines take than the table guesses, on this machine."""
+        ratios = [
+            np.log((r.fit_seconds + r.tell_seconds + 0.03) / self._guess(name, r.rows))
+            for name, entry in self.entries.items()
+            for r in entry.found.values()
+        ]
+        return float(np.exp(np.mean(ratios))) * 1.3 if ratios else _FIRST_GUESS
+
+    def _most(self, name: str, step: Step) -> int:
+        """How many rows a step lets a pipeline learn from, 0: all."""
+        most = table_pipeline(name).most_rows
+        if step.most:
+            return min(step.most, most)
+        return most if most < self.rows * (1 - 1 / self.folds) else 0
+
+    def _next(self, entry: Entry, seconds: float | None) -> Step | None:
+        """What a pipeline would do next, if it can and there is time."""
+        if entry.failed:
+            return None
+        for step in self.steps:
+            if step.context in entry.found or step.context in entry.under_way:
+                continue
+            if any(c[0] < step.context[0] for c in entry.under_way):
+                return None  # what few rows say comes first
+            rows = self._most(entry.name, step) or round(self.rows * (1 - 1 / self.folds))
+            fits = seconds is None or self.predicted(entry.name, rows) < seconds
+            return step if fits else None
+        return None
+
+    def _seen(self, name: str) -> Mapping[Context, Seen]:
+        how, unit, lift = TABLE_METRICS[self.metric], self.unit(), self.lift(name)
+        seen = {}
+        for context, result in self.entries[name].found.items():
+            noise = _PAIRED * result.deviations[lift] * unit
+            short = _SHORT * (self.last_level - context[0])
+            value = how.sign * result.values[lift] * unit
+            seen[context] = Seen(max(-3.0, value), float(np.hypot(max(noise, _LEAST), short)))
+        return seen
+
+
+def complete_folds(race: TableRace, names: Sequence[str]) -> list[str]:
+    """Returns those of the pipelines that have told all rows once, learned from all others."""
+    needed = [(race.last_level, 0, fold) for fold in range(race.folds)]
+    return [n for n in names if all(context in race.entries[n].found for context in needed)]
