@@ -2,6 +2,7 @@
 
 from metaloop.estimators.classifier import FewShotClassifier
 from metaloop.estimators.regressor import FewShotRegressor
+from metaloop.estimators.tabular import TrainedTable
 from metaloop.estimators.trained import TrainedClassifier
 
-__all__ = ["FewShotClassifier", "FewShotRegressor", "TrainedClassifier"]
+__all__ = ["FewShotClassifier", "FewShotRegressor", "TrainedClassifier", "TrainedTable"]

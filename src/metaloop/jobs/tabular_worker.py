@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from metaloop.executors.base import Work
@@ -12,7 +14,13 @@ from metaloop.executors.worker import serve
 
 
 def _works(folder: Path) -> Mapping[str, Work]:
-    from metaloop.jobs.tabular import table_works  # lazy: libraries may print while they load
+    # lazy, all of them: libraries may print while they load. What a first fit would wait for is
+    # loaded now, for the time of a fit tells that of larger ones.
+    for name in ("ensemble", "linear_model", "naive_bayes", "neighbors", "neural_network", "svm"):
+        import_module(f"sklearn.{name}")
+    if find_spec("skops") is not None:
+        import_module("skops.io")  # two seconds: not at the end, when time is short
+    from metaloop.jobs.tabular import table_works  # lazy: see above
 
     return table_works(folder)
 

@@ -14,6 +14,7 @@ from metaloop.domains.tables.frame import Frame
 from metaloop.domains.tables.pipelines import table_pipeline
 
 _AT_ONCE = 20_000  # rows
+_MANY, _LEAVES = 20_000, 10_000  # rows that a forest is not thinned for; leaves beyond them
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,7 @@ def fit_pipeline(
     """  # noqa: E501
     pipeline = table_pipeline(name)
     learner = pipeline.make(classes > 0, seed % (1 << 31))
+    _kept_small(learner, len(frame))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         states = fit_encoding(frame, pipeline.way, seed)
@@ -71,6 +73,15 @@ def fit_pipeline(
         middle, scale = float(targets.mean()), float(targets.std()) or 1.0
         learner.fit(inputs, (targets - middle) / scale)
     return FittedPipeline(name, 0, states, learner, middle, scale)
+
+
+def _kept_small(learner: Any, rows: int) -> None:
+    """Lets the leaves of forests grow with the rows: whole trees would be gigabytes."""
+    if rows <= _MANY or type(learner).__name__[:5] not in ("Extra", "Rando"):
+        return
+    leaf = max(int(learner.min_samples_leaf), rows // _LEAVES)
+    trees = min(int(learner.n_estimators), 200 if rows <= 2 * _MANY else 100)
+    learner.set_params(min_samples_leaf=leaf, n_estimators=trees)
 
 
 def _shares(margins: np.ndarray) -> np.ndarray:

@@ -78,7 +78,7 @@ def row_hashes(frame: Frame) -> np.ndarray:
                 np.where(np.isnan(values), np.nan, values + 0.0)
                 if values.dtype.kind == "f"
                 else values
-            )  # noqa: E501
+            )
             bits = np.ascontiguousarray(bits.astype(np.float64)).view(np.uint64)
         found = (found ^ bits) * odd
         found ^= found >> np.uint64(29)

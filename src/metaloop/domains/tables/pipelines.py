@@ -177,12 +177,18 @@ TABLE_PIPELINES: Mapping[str, TablePipeline] = MappingProxyType(
             **{**_LIGHT, "seconds": 0.6},
         ),
         "gradient_boosting/slow": _row(_gradient_boosting, "scaled", _DEEP, **_BOOST),
-        "logistic/strong": _row(_linear, "scaled", {"strength": 30.0}, seconds=0.05, by_classes=True),
-        "logistic/weak": _row(_linear, "scaled", {"strength": 0.03}, seconds=0.1, by_classes=True),
-        "svm/large": _row(_svm, "scaled", {"C": 10.0}, **_SVM),
+        "logistic/strong": _row(
+            _linear, "scaled", {"strength": 10.0}, seconds=0.05, by_classes=True
+        ),
+        "logistic/weak": _row(_linear, "scaled", {"strength": 0.05}, seconds=0.1, by_classes=True),
+        "svm/hard": _row(_svm, "scaled", {"C": 16.0}, **_SVM),
+        "svm/poly": _row(
+            _svm, "scaled", {"C": 4.0, "kernel": "poly", "degree": 3, "coef0": 10.0},
+            **{**_SVM, "seconds": 0.3},
+        ),
         "svm/wide": _row(_svm, "scaled", {"C": 10.0, "gamma": 0.01}, **_SVM),
         "knn/far": _row(_knn, "scaled", {"n_neighbors": 15, "weights": "distance"}, **_KNN),
-        "knn/one": _row(_knn, "scaled", {"n_neighbors": 1}, **_KNN),
+        "knn/nearest": _row(_knn, "scaled", {"n_neighbors": 1, "p": 1}, **_KNN),
         "mlp/wide": _row(
             _mlp, "scaled", {"alpha": 0.1, "hidden_layer_sizes": (256, 64)},
             **{**_MLP, "seconds": 5.0},

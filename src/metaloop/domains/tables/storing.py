@@ -40,6 +40,12 @@ def require_storing() -> None:
         raise missing_extra("a model file of a table (skops)", "tables")
 
 
+def load_storing() -> None:
+    """Loads skops if it is installed, which takes two seconds: not when time is short."""
+    if can_store():
+        import skops.io  # noqa: F401  # optional extra
+
+
 def stored(fitted: FittedPipeline) -> bytes:
     """Returns the bytes of a fitted pipeline; raises `MissingExtraError` without skops."""
     require_storing()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metaloop.core.errors import DataError, MetaloopError, unknown_name
+from metaloop.core.errors import DataError, unknown_name
 from metaloop.domains.tables.cells import distinct, is_nothing, number_of
 from metaloop.domains.tables.understanding import as_words
 from metaloop.tasks.readers.tables import Table

@@ -1,130 +1,128 @@
-"""What is believed of pipelines: a prior over tables, and scores of this one as far as noise lets.
+"""What is believed of pipelines: the prior of the package, and scores of this table, shrunk to it.
 
-Scores are in units in which 1 is all there is to gain (`unit_of`). Every fold, and every number of
-rows to learn from, has an effect of its own, that all pipelines share; it is taken off first, as far
-as the others tell. What is left is shrunk towards the prior, the more the noisier it is.
-"""  # noqa: E501
+Scores become errors on the prior's scale (`error_of`). Every fold, and every number of rows to learn
+from, has an effect of its own that all pipelines share; it is taken off first, as far as the others
+tell. A setting that the prior does not know is expected to be like its kind, a little worse.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from metaloop.domains.tables.pipelines import family_of
+from metaloop.selection.prior import Prior, load_prior
+from metaloop.selection.shrinkage import Posterior, posterior
 
 Context = tuple[int, int, int]  # level, repeat, fold
-_ROUNDS = 4
-
-# Before anything is known (balanced accuracy, in shares of 1): orders of magnitude, not measured.
-_MEANS = {
-    "extra_trees": 0.0, "random_forest": -0.003, "hist_boosting": -0.008, "lightgbm": -0.006,
-    "gradient_boosting": -0.01, "logistic": -0.025, "svm": -0.025, "mlp": -0.025, "knn": -0.055,
-    "naive_bayes": -0.065, "tabpfn": 0.01, "tabicl": 0.01,
-}  # fmt: skip
-_KINDS = {
-    "extra_trees": "trees", "random_forest": "trees", "hist_boosting": "boosting",
-    "lightgbm": "boosting", "gradient_boosting": "boosting", "logistic": "linear", "svm": "smooth",
-    "mlp": "smooth", "knn": "near", "naive_bayes": "near", "tabpfn": "context", "tabicl": "context",
-}  # fmt: skip
-_SHARED, _TREES, _KIND, _OWN, _VARIANT = 0.15, 0.02, 0.02, 0.02, 0.012
-_VARIANT_COST = 0.003
-
-
-@dataclass(frozen=True, eq=False)
-class Expected:
-    """What is expected of pipelines before they are tried: means and covariance, by name."""
-
-    names: tuple[str, ...]
-    means: np.ndarray
-    covariance: np.ndarray
-    provenance: str
-
-    def place(self, name: str) -> int:
-        """Returns where a pipeline is."""
-        return self.names.index(name)
-
-
-def neutral(names: Sequence[str]) -> Expected:
-    """Returns what is expected where nothing was measured: forests and boosting first."""
-    means = np.array(
-        [_MEANS.get(family_of(n), -0.03) - (_VARIANT_COST if "/" in n else 0) for n in names]
-    )
-    families = [family_of(name) for name in names]
-    kinds = [_KINDS.get(family, family) for family in families]
-    trees = [kind in ("trees", "boosting") for kind in kinds]
-    covariance = np.full((len(names), len(names)), _SHARED**2)
-    for i in range(len(names)):
-        for j in range(len(names)):
-            covariance[i, j] += _TREES**2 * (trees[i] and trees[j])
-            covariance[i, j] += _KIND**2 * (kinds[i] == kinds[j])
-            covariance[i, j] += _OWN**2 * (families[i] == families[j])
-            covariance[i, j] += _VARIANT**2 * (i == j)
-    return Expected(tuple(names), means, covariance, "neutral: nothing was measured")
+CLASSES, NUMBERS = "classification", "regression"
+_ROUNDS = 3
+_LIKE = {"lightgbm": "hist_boosting", "tabpfn": "extra_trees", "tabicl": "extra_trees"}
+_OWN = 0.03  # standard deviation of a setting about its kind, on either scale
+_WORSE = 0.01
+_UNLIKE = 0.1  # of another library's learner about the one that it is most like
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A score of a pipeline in a context, and its standard deviation."""
+    """The error of a pipeline in a context, and its standard deviation."""
 
-    value: float
+    error: float
     deviation: float
 
 
-def believed(
-    expected: Expected, seen: Mapping[str, Mapping[Context, Seen]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns means and covariance of what pipelines have in the last context, in the prior's order.
+def expected_of(names: Sequence[str], for_classes: bool) -> Prior:
+    """Returns the shipped prior for these pipelines, those that it does not know included."""
+    return extended(load_prior(CLASSES if for_classes else NUMBERS), names)
 
-    Effects of contexts and beliefs are computed in turn: those of a context are the mean of what its
-    pipelines have beyond what is believed of them.
-    """  # noqa: E501
-    means, covariance = expected.means, expected.covariance
+
+def extended(prior: Prior, names: Sequence[str]) -> Prior:
+    """Returns the prior of just these names; who is unknown is expected to be like its kind."""
+    known = {name: place for place, name in enumerate(prior.names)}
+    like = [_base(name, known) for name in names]
+    found = [known[one] for one in like if one is not None]
+    middle = float(np.median(prior.means)) if not found else 0.0
+    means = np.empty(len(names))
+    covariance = np.zeros((len(names), len(names)))
+    for i, (name, base) in enumerate(zip(names, like, strict=True)):
+        strange = name not in known
+        means[i] = middle if base is None else prior.means[known[base]] + _WORSE * strange
+        for j, other in enumerate(like):
+            if base is not None and other is not None:
+                covariance[i, j] = prior.covariance[known[base], known[other]]
+        if strange:
+            own = _UNLIKE if family_of(name) in _LIKE and base is not None else _OWN
+            covariance[i, i] += (_UNLIKE if base is None else own) ** 2
+    return replace(
+        prior, names=tuple(names), means=means, covariance=covariance,
+        portfolio=tuple(name for name in prior.portfolio if name in names),
+        seconds={n: s for n, s in prior.seconds.items() if n in names},
+    )  # fmt: skip
+
+
+def _base(name: str, known: Mapping[str, int]) -> str | None:
+    """The known pipeline that is most like this one."""
+    family = family_of(name)
+    able = (name, family, _LIKE.get(family, ""))
+    return next((one for one in able if one in known), None)
+
+
+def error_of(metric: str, value: float) -> float:
+    """Returns a metric's value as an error: a rate of 0 to 1, or a distance of 0 or more."""
+    if metric in ("rmse", "mae"):
+        return max(0.0, value)
+    if metric == "r2":
+        return float(np.sqrt(max(0.0, 1 - value)))
+    if metric == "log_loss":
+        return float(1 - np.exp(-max(0.0, value)))
+    return float(np.clip(1 - value, 0.0, 1.0))
+
+
+def believed(prior: Prior, seen: Mapping[str, Mapping[Context, Seen]]) -> Posterior:
+    """Returns what is known of all pipelines in the last context that any was seen in.
+
+    Effects of contexts and beliefs are computed in turn: the effect of a context is the mean of
+    what its pipelines have beyond what is believed of them.
+    """
     contexts = sorted({context for found in seen.values() for context in found})
-    if not contexts:
-        return means, covariance
-    shift = _shift(expected, seen)
-    effects = dict.fromkeys(contexts, shift)
-    for _ in range(_ROUNDS):
-        places, values, noises = [], [], []
-        for name, found in seen.items():
-            if not found:
-                continue
-            weights = np.array([1 / one.deviation**2 for one in found.values()])
-            left = np.array([one.value - effects[c] for c, one in found.items()])
-            places.append(expected.place(name))
-            values.append(float((weights * left).sum() / weights.sum()))
-            noises.append(1 / float(weights.sum()))
-        means, covariance = conditioned(expected, places, np.array(values), np.array(noises))
-        for context in contexts:
-            left, weights = [], []
-            for name, found in seen.items():
-                if context in found:
-                    left.append(found[context].value - means[expected.place(name)])
-                    weights.append(1 / found[context].deviation ** 2)
-            effects[context] = float(np.average(left, weights=weights))
-    return means + effects[contexts[-1]], covariance
-
-
-def conditioned(
-    expected: Expected, places: Sequence[int], values: np.ndarray, noises: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns means and covariance of a Gaussian given noisy values of some of its numbers."""
-    inside = list(places)
-    between = expected.covariance[:, inside]
-    known = expected.covariance[np.ix_(inside, inside)] + np.diag(noises)
-    gain = np.linalg.solve(known, between.T).T
-    means = expected.means + gain @ (values - expected.means[inside])
-    covariance = expected.covariance - gain @ between.T
-    return means, (covariance + covariance.T) / 2
-
-
-def _shift(expected: Expected, seen: Mapping[str, Mapping[Context, Seen]]) -> float:
-    """How much easier than usual the table is: the mean of all scores beyond what is expected."""
-    left = [
-        one.value - expected.means[expected.place(name)]
+    if len(contexts) < 2:
+        only = {n: next(iter(f.values())) for n, f in seen.items() if f}
+        return posterior(prior, {n: (s.error, s.deviation**2) for n, s in only.items()})
+    levels = {
+        name: {c: scaled(one.error, one.deviation, prior.scale) for c, one in found.items()}
         for name, found in seen.items()
-        for one in found.values()
-    ]
-    return float(np.mean(left))
+        if found
+    }
+    effects = dict.fromkeys(contexts, 0.0)
+    known = posterior(prior, {})
+    for _ in range(_ROUNDS):
+        scores = {}
+        for name, found in levels.items():
+            weights = np.array([1 / seen[name][c].deviation ** 2 for c in found])
+            left = np.array([value - effects[c] for c, value in found.items()])
+            mean = float((weights * left).sum() / weights.sum())
+            scores[name] = (_error(mean, prior.scale), 1 / float(weights.sum()))
+        known = posterior(prior, scores)
+        belief = dict(zip(known.names, known.means.tolist(), strict=True))
+        for context in contexts:
+            left = np.array([f[context] - belief[n] for n, f in levels.items() if context in f])
+            effects[context] = float(left.mean())
+        last = effects[contexts[-1]]
+        effects = {context: effect - last for context, effect in effects.items()}
+    return known
+
+
+def scaled(error: float, deviation: float, scale: str) -> float:
+    """Returns an error on the scale of a prior, kept away from where that has no slope."""
+    least = max(deviation / np.sqrt(2), 1e-6)
+    if scale == "log":
+        return float(np.log(max(error, least)))
+    return float(np.arcsin(np.sqrt(np.clip(error, min(least, 0.5), 1 - min(least, 0.5)))))
+
+
+def _error(value: float, scale: str) -> float:
+    if scale == "log":
+        return float(np.exp(value))
+    return float(np.sin(np.clip(value, 0, np.pi / 2)) ** 2)

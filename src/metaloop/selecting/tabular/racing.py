@@ -1,9 +1,9 @@
 """The race of pipelines for a table: which one is tried next, on which rows, and what came of it.
 
 Folds grow: a pipeline has one, then, if it may still be the best, further ones; of many rows first a
-few are learned from. Who is next is drawn from what is believed (Thompson 1933): a pipeline is tried
-as often as it may be the best. What takes longer than is left is not begun.
-"""  # noqa: E501
+few are learned from. Next is what is expected to make the choice better by most in a second
+(`selection/shrinkage.py`). What takes longer than is left is not begun.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from metaloop.core.randomness import numpy_stream
 from metaloop.domains.tables.pipelines import table_pipeline
 from metaloop.domains.tables.scoring import TABLE_METRICS
 from metaloop.jobs.tabular import FoldResult, TableRequest
-from metaloop.selecting.tabular.beliefs import Context, Expected, Seen, believed
+from metaloop.selecting.tabular.beliefs import Context, Seen, believed, error_of
+from metaloop.selection.prior import Prior
+from metaloop.selection.shrinkage import Posterior, next_to_try
 
 _FEW_ROWS = 8000  # all of them are learned from at once
 _LEVELS = (2000, 16_000, 128_000)
 _FOLDS, _FOLDS_OF_MANY, _MANY_ROWS = 5, 3, 50_000
 _REPEATS = ((500, 3), (1500, 2))  # fewer rows than: so many rounds of folds
 _CHECKED = 20_000  # rows of a fold that are told
-_PAIRED = 0.6  # of the noise of a score, what is left between two on the same rows
-_SHORT = 0.02  # what fewer rows mislead by, for each level
-_LEAST = 0.004
-_DRAWS = 200
-_CLEAR = 0.02  # chance that an untried or unfinished pipeline is better, at which a race is over
-_GAIN = 0.001  # by which it would have to be
+_SHORT = 0.02  # of an error, what fewer rows mislead by, for each level
+_LEAST = 0.002
+_WORTHS = (0.0005, 0.0001)  # of an error, that a try must be expected to gain; then, with time left
+_SLOWEST = 20.0
 _FIRST_GUESS = 2.0  # how much slower than the table's guess a machine is taken to be
 
 
@@ -56,18 +55,16 @@ class Entry:
 class TableRace:
     """What is known of every pipeline; `rows` may be learned from, `features` are columns."""
 
-    expected: Expected
+    expected: Prior
     rows: int
     features: int
     classes: int
     metric: str
-    spread: float  # of real targets
     seed: int
     folds: int = 0
     repeats: int = 1
     steps: tuple[Step, ...] = ()
     entries: dict[str, Entry] = field(default_factory=dict)
-    drawn: int = 0
 
     def __post_init__(self) -> None:
         self.folds = _FOLDS if self.rows <= _MANY_ROWS else _FOLDS_OF_MANY
@@ -93,13 +90,6 @@ class TableRace:
         """The level at which all rows are learned from."""
         return self.steps[-1].context[0]
 
-    def unit(self) -> float:
-        """Returns what a difference of 1 in the metric is worth, as a share of what can be gained."""
-        how = TABLE_METRICS[self.metric]
-        if how.name == "log_loss":
-            return 1 / float(np.log(max(2, self.classes)))
-        return 1.0 if how.for_classes or how.name == "r2" else 1 / max(1e-12, self.spread)
-
     def lift(self, name: str) -> int:
         """Returns the place of the lift that is best for a pipeline, by its folds so far."""
         found = self.entries[name].found
@@ -109,35 +99,25 @@ class TableRace:
         values = [r.values for context, r in found.items() if context[0] == last]
         return int(np.mean(values, axis=0).argmax()) if len(values[0]) > 1 else 0
 
-    def beliefs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns means and covariance of what pipelines have, in the order of the prior."""
+    def beliefs(self) -> Posterior:
+        """Returns what is known of the pipelines by now."""
         return believed(self.expected, {name: self._seen(name) for name in self.entries})
 
     def propose(self, seconds: float | None) -> TableRequest | None:
         """Returns what is to be done next within so many seconds; None: nothing is worth it."""
-        means, covariance = self.beliefs()
-        rng = numpy_stream(self.seed, "race", self.drawn)
-        self.drawn += 1
-        draws = rng.multivariate_normal(means, covariance, size=_DRAWS, method="eigh")
-        open_steps = {name: self._next(entry, seconds) for name, entry in self.entries.items()}
-        is_open = np.array([open_steps[name] is not None for name in self.expected.names])
-        if not is_open.any():
+        steps = {name: self._next(entry, seconds) for name, entry in self.entries.items()}
+        able = {name: step for name, step in steps.items() if step is not None}
+        known = self.beliefs()
+        costs = {name: self.predicted(name, self._rows(name, step)) for name, step in able.items()}
+        chosen = None
+        for worth in _WORTHS:
+            chosen = chosen or next_to_try(known, costs, self._variance, worth)
+        if chosen is None:
             return None
-        tried = np.array([bool(self.entries[name].found) for name in self.expected.names])
-        done = tried & ~is_open
-        if done.any():
-            ahead = draws[:, is_open].max(1) - draws[:, done].max(1)
-            if (ahead > _GAIN).mean() < _CLEAR:
-                return None
-        chosen = int(np.where(is_open, draws[0], -np.inf).argmax())
-        if not tried.any() and not any(entry.under_way for entry in self.entries.values()):
-            chosen = int(np.where(is_open, means, -np.inf).argmax())
-        name = self.expected.names[chosen]
-        step = open_steps[name]
-        assert step is not None
+        step = able[chosen]
         _, repeat, fold = step.context
         return TableRequest(
-            0, name, self.seed + repeat, repeat, fold, self._most(name, step), _CHECKED
+            0, chosen, self.seed + repeat, repeat, fold, self._most(chosen, step), _CHECKED
         )
 
     def begin(self, request: TableRequest, number: int) -> Context:
@@ -178,15 +158,12 @@ class TableRace:
         measured = {name: entry for name, entry in self.entries.items() if entry.found}
         if not measured:
             return []
-        means, _ = self.beliefs()
+        errors = self.beliefs().errors
         last = max(context[0] for entry in measured.values() for context in entry.found)
         able = [n for n, e in measured.items() if any(context[0] == last for context in e.found)]
         others = [name for name in measured if name not in able]
 
-        def belief(name: str) -> float:
-            return -float(means[self.expected.place(name)])
-
-        return sorted(able, key=belief) + sorted(others, key=belief)
+        return sorted(able, key=errors.__getitem__) + sorted(others, key=errors.__getitem__)
 
     def predicted(self, name: str, rows: int) -> float:
         """Returns the seconds that learning from so many rows should take, and telling a fold."""
@@ -219,7 +196,8 @@ class TableRace:
             for name, entry in self.entries.items()
             for r in entry.found.values()
         ]
-        return float(np.exp(np.mean(ratios))) * 1.3 if ratios else _FIRST_GUESS
+        found = float(np.exp(np.median(ratios))) * 1.3 if ratios else _FIRST_GUESS
+        return float(np.clip(found, 0.3, _SLOWEST))
 
     def _most(self, name: str, step: Step) -> int:
         """How many rows a step lets a pipeline learn from, 0: all."""
@@ -237,19 +215,31 @@ class TableRace:
                 continue
             if any(c[0] < step.context[0] for c in entry.under_way):
                 return None  # what few rows say comes first
-            rows = self._most(entry.name, step) or round(self.rows * (1 - 1 / self.folds))
-            fits = seconds is None or self.predicted(entry.name, rows) < seconds
+            needed = self.predicted(entry.name, self._rows(entry.name, step))
+            fits = seconds is None or needed < seconds
             return step if fits else None
         return None
 
+    def _rows(self, name: str, step: Step) -> int:
+        return self._most(name, step) or round(self.rows * (1 - 1 / self.folds))
+
+    def _variance(self, name: str) -> float:
+        """The variance of a further score of a pipeline: that of what was seen so far, of anyone."""
+        deviations = [one.deviation for n in self.entries for one in self._seen(n).values()]
+        usual = self.rows / self.folds
+        guess = 0.5 / np.sqrt(max(1.0, min(_CHECKED, usual)))
+        return float(np.median(deviations) if deviations else guess) ** 2
+
     def _seen(self, name: str) -> Mapping[Context, Seen]:
-        how, unit, lift = TABLE_METRICS[self.metric], self.unit(), self.lift(name)
+        how, lift = TABLE_METRICS[self.metric], self.lift(name)
         seen = {}
         for context, result in self.entries[name].found.items():
-            noise = _PAIRED * result.deviations[lift] * unit
-            short = _SHORT * (self.last_level - context[0])
-            value = how.sign * result.values[lift] * unit
-            seen[context] = Seen(max(-3.0, value), float(np.hypot(max(noise, _LEAST), short)))
+            value, noise = result.values[lift], result.deviations[lift]
+            error = error_of(how.name, value)
+            noise = abs(error_of(how.name, value - how.sign * noise) - error) or noise
+            size = 1.0 if self.expected.scale == "angle" else max(error, 1e-12)
+            short = _SHORT * size * (self.last_level - context[0])
+            seen[context] = Seen(error, float(np.hypot(max(noise, _LEAST * size), short)))
         return seen
 
 
