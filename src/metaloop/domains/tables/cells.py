@@ -86,9 +86,10 @@ def days_of(text: str, order: str) -> float | None:
             return None
         parts = {letter: int(found[place + 1]) for place, letter in enumerate(order)}
         year = parts["y"] + (2000 if parts["y"] < 70 else 1900 if parts["y"] < 100 else 0)
-        clock = [int(part) if part else 0 for part in found.group(4, 5, 6)]
+        hour, minute, second = (int(part) if part else 0 for part in found.group(4, 5, 6))
         try:
-            when = datetime(year, parts["m"], parts["d"], *clock, tzinfo=timezone.utc)
+            month, day = parts["m"], parts["d"]
+            when = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
         except ValueError:
             return None
     else:

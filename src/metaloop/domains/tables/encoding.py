@@ -54,7 +54,7 @@ def _see_numbers(values: np.ndarray, state: State, way: Way) -> np.ndarray:
 def _fit_dates(column: Column, values: np.ndarray, way: Way, seed: int) -> State:
     parts = _parts_of_dates(values)
     kept = [bool(len(np.unique(part[np.isfinite(part)])) > 1) for part in parts.T]
-    kept = kept if any(kept) else [True] + kept[1:]
+    kept = kept if any(kept) else [True, *kept[1:]]
     return {"kept": kept, **(_scale(parts[:, kept]) if way == "scaled" else {})}
 
 

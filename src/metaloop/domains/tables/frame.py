@@ -62,7 +62,7 @@ class Frame:
         values = self.values[name]
         if values.dtype == object:
             return np.array([not text for text in values], bool)
-        return np.isnan(values) if values.dtype.kind == "f" else values == MISSING
+        return np.asarray(np.isnan(values) if values.dtype.kind == "f" else values == MISSING)
 
 
 def row_hashes(frame: Frame) -> np.ndarray:

@@ -121,4 +121,4 @@ def _check_tree(
 
 def as_numbers(data: bytes) -> np.ndarray:
     """Returns bytes as an array of them, as tensors hold them."""
-    return np.frombuffer(data, np.uint8).copy()
+    return np.asarray(np.frombuffer(data, np.uint8).copy())

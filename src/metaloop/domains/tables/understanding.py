@@ -110,12 +110,12 @@ def _told(name: str, values: np.ndarray) -> tuple[Column, np.ndarray, str]:
     words, codes = distinct(values)
     counts = np.bincount(codes, minlength=len(words))
     nothing = np.array([is_nothing(word) for word in words], bool)
-    numbers = [number_of(word) for word in words]
-    odd = [place for place, number in enumerate(numbers) if number is None]
+    read = [number_of(word) for word in words]
+    odd = [place for place, number in enumerate(read) if number is None]
     known = int(counts[~nothing].sum())
     share = 1 - counts[odd].sum() / max(1, known)
     if not odd or (len(odd) <= _ODD_WORDS and share >= _FEWEST_NUMBERS):
-        found = np.array([np.nan if n is None or np.isinf(n) else n for n in numbers])[codes]
+        found = np.array([np.nan if n is None or np.isinf(n) else n for n in read])[codes]
         said = ", ".join(repr(words[place]) for place in odd)
         return Column(name, "number"), found, f"'{name}': {said} count as missing" if odd else ""
     dates = [word for word, empty in zip(words, nothing, strict=True) if not empty]
@@ -174,15 +174,18 @@ def _as_known(column: Column, values: np.ndarray) -> np.ndarray:
     words, codes = distinct(as_words(values))
     if column.kind == "number":
         found = [number_of(word) for word in words]
-        return np.array([np.nan if n is None or np.isinf(n) else n for n in found])[codes]
+        return np.asarray(
+            np.array([np.nan if n is None or np.isinf(n) else n for n in found])[codes]
+        )
     if column.kind == "date":
         days = [None if is_nothing(word) else days_of(word, column.order) for word in words]
-        return np.array([np.nan if day is None else day for day in days])[codes]
+        return np.asarray(np.array([np.nan if day is None else day for day in days])[codes])
     if column.kind == "text":
-        return np.array([("" if is_nothing(word) else word) for word in words], object)[codes]
+        texts = np.array([("" if is_nothing(word) else word) for word in words], object)
+        return np.asarray(texts[codes])
     places = {word: place for place, word in enumerate(column.words)}
     known = [MISSING if is_nothing(word) else places.get(word, UNSEEN) for word in words]
-    return np.array(known, np.int32)[codes]
+    return np.asarray(np.array(known, np.int32)[codes])
 
 
 def as_words(values: np.ndarray) -> np.ndarray:

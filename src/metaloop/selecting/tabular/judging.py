@@ -15,8 +15,8 @@ import numpy as np
 from metaloop.core.records import Protocol, Result
 from metaloop.domains.tables.scoring import TABLE_METRICS, lifted
 from metaloop.domains.tables.task import TableTask
-from metaloop.selecting.tabular.racing import TableRace
-from metaloop.selecting.tabular.running import ChosenPipelines, TableRun, complete_folds, told_by
+from metaloop.selecting.tabular.racing import TableRace, complete_folds
+from metaloop.selecting.tabular.running import ChosenPipelines, TableRun, told_by
 
 _BINS = 10  # of probabilities
 _TAILS = {2: 12.7, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57}  # of Student's t, by so many folds
@@ -125,9 +125,8 @@ def tested(
     result = Result(metric, value, half, len(targets), protocol(task, "test", "test"))
     known = task.target.values[task.known]
     if how.for_classes:
-        commonest = np.zeros((len(targets), len(task.classes)))
-        commonest[:, int(np.bincount(known).argmax())] = 1.0
-        constant = commonest
+        constant = np.zeros((len(targets), len(task.classes)))
+        constant[:, int(np.bincount(known).argmax())] = 1.0
     else:
         constant = np.full(len(targets), float(known.mean()))
     names = (

@@ -177,7 +177,7 @@ class TableRace:
         if most > 2 * fewest and before > 0.05:
             slope = float(np.log(seconds / before) / np.log(most / fewest))
             exponent = float(np.clip(slope, 0.8, exponent + 0.4))
-        return 0.03 + seconds * max(1.0, rows / most) ** exponent
+        return float(0.03 + seconds * max(1.0, rows / most) ** exponent)
 
     def most_rows(self, name: str) -> int:
         """Returns how many rows a pipeline may learn from."""
@@ -187,7 +187,7 @@ class TableRace:
         one = table_pipeline(name)
         classes = max(1, self.classes - 1) if one.by_classes else 1
         grown = float(rows / 1000) ** one.exponent
-        return 0.03 + one.seconds * grown * max(0.2, self.features / 20) * classes
+        return float(0.03 + one.seconds * grown * max(0.2, self.features / 20) * classes)
 
     def _slowness(self) -> float:
         """How much longer pipelines take than the table guesses, on this machine."""

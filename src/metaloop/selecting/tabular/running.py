@@ -364,7 +364,8 @@ def _fits(
     """The pipelines that were fitted in what is left."""
     if not can_store() or isinstance(run.executor, InProcess):
         return {name: _fitted_here(run, name, rows[name]) for name in names}
-    waiting, under_way = list(names), {}
+    waiting = list(names)
+    under_way: dict[int, str] = {}
     found: dict[str, FittedPipeline] = {}
     left = None if run.left is None else max(least, run.left - run.kept_back / 2)
     until = None if left is None else time.perf_counter() + left
