@@ -23,7 +23,9 @@ _FEW_ROWS = 8000  # all of them are learned from at once
 _LEVELS = (2000, 16_000, 128_000)
 _FOLDS, _FOLDS_OF_MANY, _MANY_ROWS = 5, 3, 50_000
 _REPEATS = ((500, 3), (1500, 2))  # fewer rows than: so many rounds of folds
-_CHECKED = 20_000  # rows of a fold that are told
+_CHECKED, _CHECKED_OF_FEW = 20_000, 4000  # rows of a fold that are told
+_ENOUGH, _LEADERS = 6, 3  # pipelines on few rows, before the first of them see more
+_HALVED = 0.04  # of an error, what learning from half of the rows costs
 _SHORT = 0.02  # of an error, what fewer rows mislead by, for each level
 _LEAST = 0.002
 _WORTHS = (0.0005, 0.0001)  # of an error, that a try must be expected to gain; then, with time left
@@ -65,6 +67,7 @@ class TableRace:
     repeats: int = 1
     steps: tuple[Step, ...] = ()
     entries: dict[str, Entry] = field(default_factory=dict)
+    asked: int = 0
 
     def __post_init__(self) -> None:
         self.folds = _FOLDS if self.rows <= _MANY_ROWS else _FOLDS_OF_MANY
@@ -103,22 +106,43 @@ class TableRace:
         """Returns what is known of the pipelines by now."""
         return believed(self.expected, {name: self._seen(name) for name in self.entries})
 
-    def propose(self, seconds: float | None) -> TableRequest | None:
-        """Returns what is to be done next within so many seconds; None: nothing is worth it."""
+    def propose(self, seconds: float | None, cheap: float = 0.0) -> TableRequest | None:
+        """Returns what is to be done next within so many seconds; None: nothing is worth it.
+
+        What costs less than `cheap` seconds costs nothing worth mentioning.
+        """
         steps = {name: self._next(entry, seconds) for name, entry in self.entries.items()}
         able = {name: step for name, step in steps.items() if step is not None}
-        known = self.beliefs()
-        costs = {name: self.predicted(name, self._rows(name, step)) for name, step in able.items()}
-        chosen = None
-        for worth in _WORTHS:
-            chosen = chosen or next_to_try(known, costs, self._variance, worth)
+        self.asked += 1
+        chosen = self._to_promote(able) if self.asked % 2 else None
+        if chosen is None:
+            known = self.beliefs()
+            costs = {
+                name: max(cheap, self.predicted(name, self._rows(name, step)))
+                for name, step in able.items()
+            }
+            for worth in _WORTHS:
+                chosen = chosen or next_to_try(known, costs, self._variance, worth)
+        chosen = chosen or self._to_promote(able)
         if chosen is None:
             return None
         step = able[chosen]
-        _, repeat, fold = step.context
+        level, repeat, fold = step.context
+        checked = _CHECKED if level == self.last_level else _CHECKED_OF_FEW
         return TableRequest(
-            0, chosen, self.seed + repeat, repeat, fold, self._most(chosen, step), _CHECKED
+            0, chosen, self.seed + repeat, repeat, fold, self._most(chosen, step), checked
         )
+
+    def _to_promote(self, able: Mapping[str, Step]) -> str | None:
+        """A leader that has learned from few rows only, once enough have been compared so."""
+        ranking = self.ranking()
+        if not self.last_level or len(ranking) < _ENOUGH:
+            return None
+        for name in ranking[:_LEADERS]:
+            reached = max(context[0] for context in self.entries[name].found)
+            if reached < self.last_level and name in able:
+                return name
+        return None
 
     def begin(self, request: TableRequest, number: int) -> Context:
         """Notes that a proposal is under way as a job; returns its context."""
@@ -154,16 +178,20 @@ class TableRace:
             entry.found[context] = result
 
     def ranking(self) -> list[str]:
-        """Returns the pipelines that were measured at the last level that any was, the best first."""
-        measured = {name: entry for name, entry in self.entries.items() if entry.found}
+        """Returns the pipelines that were measured, the best first.
+
+        Who cannot learn from all rows is expected to lose by that.
+        """
+        measured = [name for name, entry in self.entries.items() if entry.found]
         if not measured:
             return []
         errors = self.beliefs().errors
-        last = max(context[0] for entry in measured.values() for context in entry.found)
-        able = [n for n, e in measured.items() if any(context[0] == last for context in e.found)]
-        others = [name for name in measured if name not in able]
 
-        return sorted(able, key=errors.__getitem__) + sorted(others, key=errors.__getitem__)
+        def expected(name: str) -> float:
+            halvings = float(np.log2(self.rows / max(1, self.most_rows(name))))
+            return errors[name] * (1 + _HALVED * max(0.0, halvings))
+
+        return sorted(measured, key=expected)
 
     def predicted(self, name: str, rows: int) -> float:
         """Returns the seconds that learning from so many rows should take, and telling a fold."""

@@ -48,6 +48,8 @@ _KEPT_BACK = 0.04  # of the budget, and
 _KEPT_SECONDS = 0.5  # for what comes after the fits
 _SAFETY = 1.3  # times what a fit should take
 _GRACE = 1.0
+_FINAL_SHARE = 0.25  # of the budget, at most, for fitting what was chosen to all rows
+_CHEAP = 0.01  # of the budget: what a fold may cost without being asked for
 _LAST_ROWS, _LAST_SECONDS = 2000, 2.0  # of a last resort
 _EXPLAINED = 0.1  # of the budget
 
@@ -170,7 +172,7 @@ def race_on(run: TableRun) -> Iterator[FoldEnded]:
         if run.stop():
             raise RaceStopped
         while run.executor.free and _has_steps(run):
-            request = run.race.propose(_for_one(run))
+            request = run.race.propose(_for_one(run), _CHEAP * (run.budget.wall_seconds or 0.0))
             if request is None:
                 break
             number, run.next_job = run.next_job, run.next_job + 1
@@ -225,7 +227,7 @@ def _final_seconds(run: TableRun) -> float:
     if not ranking:
         return 0.15 * whole
     needed = _SAFETY * run.race.predicted(ranking[0], run.race.most_rows(ranking[0]))
-    return min(0.5 * whole, needed)
+    return min(_FINAL_SHARE * whole, needed)
 
 
 def _for_race(run: TableRun) -> float | None:
