@@ -10,7 +10,6 @@ from __future__ import annotations
 import tempfile
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,11 @@ from metaloop.domains.tables.scoring import TABLE_METRICS, USUAL_METRIC, lifted
 from metaloop.domains.tables.target import Target
 from metaloop.domains.tables.task import TableTask
 from metaloop.domains.tables.understanding import as_words, framed, understand
+from metaloop.models.tabular import averaged
+from metaloop.selecting.tabular.finishing import ChosenPipelines, choose, fit_chosen
 from metaloop.selecting.tabular.judging import cross_validated, figure_of
 from metaloop.selecting.tabular.knowledge import prior_with
-from metaloop.selecting.tabular.running import TableRun, choose, fit_chosen, open_race, race_on
+from metaloop.selecting.tabular.running import TableRun, open_race, race_on
 from metaloop.tasks.readers.table_frames import is_frame
 from metaloop.tasks.readers.tables import table_of
 
@@ -83,11 +84,8 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
             "X", frame, target, blocks, np.arange(len(frame)), np.zeros(0, np.int64), {}, (), {},
             groups is not None,
         )  # fmt: skip
-        self.classes_ = np.array(target.classes) if target.classes else None
-        if self.classes_ is None:
-            del self.classes_
-        elif self._labels is not None:
-            self.classes_ = self._labels
+        if self._labels is not None:
+            self.classes_: np.ndarray = self._labels
         few = len(frame) < 2 * 5 or (target.classes and len(target.classes) < 2)
         if few:
             self._fit_plain(task, metric)
@@ -114,7 +112,7 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
                     pass
                 chosen, fitted = fit_chosen(run, choose(run))
                 figure = figure_of(run, chosen)
-            self._learned(run, chosen.weights, chosen.lift, fitted)
+            self._learned(run, chosen, fitted)
             self.score_ = None if figure is None else figure.value
             self.chosen_ = dict(chosen.weights)
             self.reason_ = chosen.reason
@@ -126,24 +124,26 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
         name = "extra_trees"
         classes = len(task.classes)
         fitted = fit_pipeline(name, task.frame, task.target.values, classes, self.random_state)
-        self._members, self._weights, self._lift = (fitted,), (1.0,), 0.0
+        self._members: tuple[FittedPipeline, ...] = (fitted,)
+        self._weights: tuple[float, ...] = (1.0,)
+        self._powers: tuple[float, ...] = (1.0,)
+        self._lift = 0.0
         self._common = task.common if classes else np.ones(1)
         self._schema, self._metric_name = task.frame.schema, metric
-        self.leaderboard_ = [{"pipeline": name, "value": None, "ci95": None, "folds": 0}]
+        board: list[dict[str, Any]] = [{"pipeline": name, "value": None, "ci95": None, "folds": 0}]
+        self.leaderboard_ = board
         self.score_, self.chosen_ = None, {name: 1.0}
         self.reason_ = "too few rows to compare pipelines"
 
     def _learned(
-        self,
-        run: TableRun,
-        weights: Mapping[str, float],
-        lift: float,
-        fitted: list[FittedPipeline],
+        self, run: TableRun, chosen: ChosenPipelines, fitted: list[FittedPipeline]
     ) -> None:
-        self._members, self._weights, self._lift = tuple(fitted), tuple(weights.values()), lift
+        rule = chosen.rule
+        self._members, self._weights = tuple(fitted), tuple(rule.weights.values())
+        self._powers, self._lift = tuple(rule.powers[n] for n in rule.weights), rule.lift
         self._common, self._schema = run.known.common, run.task.frame.schema
         self._metric_name = run.metric
-        board = []
+        board: list[dict[str, Any]] = []
         for name in run.race.ranking():
             result = cross_validated(run.task, run.race, name)
             if result is not None:
@@ -194,9 +194,7 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
         return _numbers(X)
 
     def _outputs(self, X: Any) -> np.ndarray:
-        rows = self._rows(X)
-        shares = zip(self._weights, self._members, strict=True)
-        return np.asarray(sum(share * one.outputs(rows) for share, one in shares))
+        return averaged(self._members, self._weights, self._powers, self._rows(X))
 
     def _metric(self, for_classes: bool) -> str:
         metric = self.metric or USUAL_METRIC[for_classes]

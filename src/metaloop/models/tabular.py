@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from metaloop.domains.tables.storing import as_numbers, restored, stored
 from metaloop.domains.tables.target import MOST_CLASSES, Label
 from metaloop.domains.tables.understanding import framed
 from metaloop.modelfile import ModelFile, TrainingRecord, write_model
+from metaloop.selection.ensembling import tempered
 from metaloop.tasks.readers.tables import Table
 
 KIND, INPUTS, ENSEMBLE = "table", "table", "ensemble"
@@ -38,11 +39,12 @@ _CARD, _COMMON, _MEMBER = "table", "common", "member."
 class TabularModel:
     """Fitted pipelines with their weights: a table in, a share for each class or a value out.
 
-    `common`: how common classes were, whose power `lift` shares are divided by.
+    `powers` temper the probabilities of each. `common`: how common classes were, whose power `lift` shares are divided by.
     """
 
     members: tuple[FittedPipeline, ...]
     weights: tuple[float, ...]
+    powers: tuple[float, ...]
     schema: tuple[Column, ...]
     target: str
     classes: tuple[Label, ...]
@@ -81,8 +83,7 @@ class TabularModel:
 
     def plain_outputs(self, frame: Frame) -> np.ndarray:
         """Returns probabilities `[n, classes]` as they are, or values `[n]`."""
-        shares = zip(self.weights, self.members, strict=True)
-        return np.asarray(sum(share * one.outputs(frame) for share, one in shares))
+        return averaged(self.members, self.weights, self.powers, frame)
 
     def with_results(self, *results: Result) -> TabularModel:
         """Returns the model with further results recorded in it."""
@@ -97,6 +98,7 @@ class TabularModel:
             "target": self.target,
             "members": [member.name for member in self.members],
             "weights": list(self.weights),
+            "powers": list(self.powers),
             "lift": self.lift,
             "metric": self.metric,
         }
@@ -132,6 +134,20 @@ class TabularModel:
         return TaskSpec(ways, 1, 1, shape, objective, () if ways else (1,), ways)
 
 
+def averaged(
+    members: Sequence[FittedPipeline],
+    weights: Sequence[float],
+    powers: Sequence[float],
+    frame: Frame,
+) -> np.ndarray:
+    """Returns the average of tempered probabilities `[n, classes]`, or of values `[n]`."""
+    total: Any = 0.0
+    for one, share, power in zip(members, weights, powers, strict=True):
+        found = one.outputs(frame)
+        total = total + share * (tempered(found, power) if one.classes else found)
+    return np.asarray(total)
+
+
 def candidate_of(weights: Mapping[str, float]) -> Candidate:
     """Returns pipelines with weights as records have them."""
     plan = Plan("none")
@@ -154,16 +170,19 @@ def tabular_from_file(content: ModelFile) -> TabularModel:
         members = tuple(restored(each) for each in data)
         common = np.asarray(content.weights[_COMMON].numpy(), np.float64)
         weights = tuple(float(weight) for weight in card["weights"])
+        powers = tuple(float(power) for power in card["powers"])
         lift, metric, target = float(card["lift"]), str(card["metric"]), str(card["target"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, MetaloopError):
             raise
         raise ModelFileError(f"the model file is damaged: {error}") from error
     classes = content.classes
+    if len(powers) != len(members) or not all(0 < power < 100 for power in powers):
+        raise ModelFileError("the model file is damaged: its pipelines have no powers")
     _check(members, weights, schema, classes, common, metric)
     kept: dict[str, bytes] = dict(zip((m.name for m in members), data, strict=True))
     return TabularModel(
-        members, weights, schema, target, classes, common, lift, metric,  # type: ignore[arg-type]
+        members, weights, powers, schema, target, classes, common, lift, metric,  # type: ignore[arg-type]
         content.training, content.results, kept,
     )  # fmt: skip
 

@@ -13,13 +13,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from metaloop.core.records import Protocol, Result
-from metaloop.domains.tables.scoring import TABLE_METRICS, lifted
+from metaloop.domains.tables.scoring import TABLE_METRICS
 from metaloop.domains.tables.task import TableTask
-from metaloop.selecting.tabular.racing import TableRace, complete_folds
-from metaloop.selecting.tabular.running import ChosenPipelines, TableRun, told_by
+from metaloop.selecting.tabular.ensembling import by_fold
+from metaloop.selecting.tabular.finishing import ChosenPipelines
+from metaloop.selecting.tabular.racing import TableRace
+from metaloop.selecting.tabular.running import TableRun
 
 _BINS = 10  # of probabilities
-_TAILS = {2: 12.7, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57}  # of Student's t, by so many folds
+_FEWEST_FOLDS = 3  # that tell how much they differ
+_TAILS = {3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57}  # of Student's t, by so many folds
 
 
 def protocol(task: TableTask, part: str, name: str) -> Protocol:
@@ -57,7 +60,7 @@ def _result(
     count = min(len(values), race.folds)  # rounds of folds tell the same rows again
     half = 1.96 * float(np.sqrt(np.mean(np.square(deviations)) / count))
     new = None
-    if len(values) > 1:
+    if len(values) >= _FEWEST_FOLDS:
         spread = float(np.var(values, ddof=1)) * (1 / len(values) + 1 / (race.folds - 1))
         new = max(half, _TAILS.get(len(values), 2.26) * math.sqrt(spread))
     return Result(
@@ -67,35 +70,17 @@ def _result(
 
 
 def figure_of(run: TableRun, chosen: ChosenPipelines) -> Result | None:
-    """Returns the cross-validated figure of what was chosen; of an ensemble its members' told rows.
+    """Returns the cross-validated figure of what was chosen.
 
-    The weights of an ensemble were chosen on these rows: what that flatters it by is taken off.
+    Of pipelines that are joined: each fold with weights that were chosen on the others.
     """
     race, task = run.race, run.task
-    if len(chosen.weights) == 1:
+    if len(chosen.weights) == 1 or chosen.told is None:
         return cross_validated(task, race, next(iter(chosen.weights)))
-    names = list(chosen.weights)
-    told = told_by(run, names)
-    how = TABLE_METRICS[run.metric]
-    mixed = told.mixed(chosen.weights)
-    mixed = lifted(mixed, told.common, chosen.lift) if how.for_classes else mixed
-    values, deviations = [], []
-    for fold in range(race.folds):
-        inside = told.folds == fold
-        values.append(how.value(mixed[inside], told.targets[inside]))
-        deviations.append(how.deviation(mixed[inside], told.targets[inside]))
-    found = _result(task, race, values, deviations, len(told.targets), f"cv-{race.folds}")
-    best = cross_validated(task, race, max(names, key=lambda n: chosen.weights[n]))
-    flattered = 0.0
-    ranking = [name for name in complete_folds(race, race.ranking())[:1]]
-    alone = cross_validated(task, race, ranking[0]) if ranking else best
-    if alone is not None:
-        seen = how.sign * (found.value - alone.value)
-        flattered = max(0.0, seen - chosen.gain)
-    return Result(
-        found.metric, found.value - how.sign * flattered, found.ci95, found.episodes,
-        found.protocol, found.ci95_new, found.units,
-    )  # fmt: skip
+    found = by_fold(chosen.told)
+    values, deviations = [each[0] for each in found], [each[1] for each in found]
+    rows = sum(each[2] for each in found)
+    return _result(task, race, values, deviations, rows, f"cv-{len(found)}")
 
 
 def reliability(shares: np.ndarray, targets: np.ndarray) -> Mapping[str, object]:
@@ -128,7 +113,7 @@ def tested(
         constant = np.zeros((len(targets), len(task.classes)))
         constant[:, int(np.bincount(known).argmax())] = 1.0
     else:
-        constant = np.full(len(targets), float(known.mean()))
+        constant = np.full((len(targets), 1), float(known.mean()))[:, 0]
     names = (
         ("accuracy", "balanced_accuracy", "log_loss") if how.for_classes else ("rmse", "mae", "r2")
     )

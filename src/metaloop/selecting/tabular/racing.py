@@ -28,7 +28,11 @@ _ENOUGH, _LEADERS = 6, 3  # pipelines on few rows, before the first of them see 
 _HALVED = 0.04  # of an error, what learning from half of the rows costs
 _SHORT = 0.02  # of an error, what fewer rows mislead by, for each level
 _LEAST = 0.002
-_WORTHS = (0.0005, 0.0001)  # of an error, that a try must be expected to gain; then, with time left
+_WORTH = 0.0005  # of an error, that a try must be expected to gain
+_LATE_JOINED, _JOINED = (
+    5,
+    12,
+)  # pipelines that are told by all folds with time that is left: they are joined
 _SLOWEST = 20.0
 _FIRST_GUESS = 2.0  # how much slower than the table's guess a machine is taken to be
 
@@ -106,24 +110,32 @@ class TableRace:
         """Returns what is known of the pipelines by now."""
         return believed(self.expected, {name: self._seen(name) for name in self.entries})
 
-    def propose(self, seconds: float | None, cheap: float = 0.0) -> TableRequest | None:
+    def propose(
+        self, seconds: float | None, cheap: float = 0.0, late: bool = False
+    ) -> TableRequest | None:
         """Returns what is to be done next within so many seconds; None: nothing is worth it.
 
-        What costs less than `cheap` seconds costs nothing worth mentioning.
+        What costs less than `cheap` seconds costs nothing worth mentioning. `late`: it is time to let
+        the best ones tell all rows, for only these can be joined.
         """
         steps = {name: self._next(entry, seconds) for name, entry in self.entries.items()}
         able = {name: step for name, step in steps.items() if step is not None}
         self.asked += 1
         chosen = self._to_promote(able) if self.asked % 2 else None
+        if (
+            late
+            and chosen is None
+            and len(complete_folds(self, tuple(self.entries))) < _LATE_JOINED
+        ):
+            chosen = self._to_complete(able)
         if chosen is None:
             known = self.beliefs()
             costs = {
                 name: max(cheap, self.predicted(name, self._rows(name, step)))
                 for name, step in able.items()
             }
-            for worth in _WORTHS:
-                chosen = chosen or next_to_try(known, costs, self._variance, worth)
-        chosen = chosen or self._to_promote(able)
+            chosen = next_to_try(known, costs, self._variance, _WORTH)
+        chosen = chosen or self._to_promote(able) or self._to_complete(able)
         if chosen is None:
             return None
         step = able[chosen]
@@ -141,6 +153,16 @@ class TableRace:
         for name in ranking[:_LEADERS]:
             reached = max(context[0] for context in self.entries[name].found)
             if reached < self.last_level and name in able:
+                return name
+        return None
+
+    def _to_complete(self, able: Mapping[str, Step]) -> str | None:
+        """The best that has not told all rows yet."""
+        errors = self.beliefs().errors
+        best = sorted((n for n, e in self.entries.items() if not e.failed), key=errors.__getitem__)
+        for name in best[:_JOINED]:
+            step = able.get(name)
+            if step is not None and step.context[1] == 0:
                 return name
         return None
 

@@ -8,50 +8,44 @@ run here, one after another, so that all can be repeated.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from metaloop.core.budget import Budget
-from metaloop.core.errors import MachineError, MetaloopError
+from metaloop.core.errors import MachineError
 from metaloop.core.randomness import numpy_stream
 from metaloop.domains.tables.dealing import deal, strata
-from metaloop.domains.tables.fitting import FittedPipeline, fit_pipeline
 from metaloop.domains.tables.pipelines import offered
-from metaloop.domains.tables.scoring import TABLE_METRICS
-from metaloop.domains.tables.storing import can_store, load_storing, restored
+from metaloop.domains.tables.storing import load_storing
 from metaloop.domains.tables.task import TableTask
 from metaloop.executors.base import Executor, Job, Outcome
 from metaloop.executors.in_process import InProcess
 from metaloop.executors.local_pool import LocalPool, module_command
 from metaloop.jobs.tabular import (
-    EXPLAIN,
-    FINAL,
     FOLD,
     FoldResult,
     KnownRows,
     TableRequest,
     even_order,
-    outputs_of,
     ship_table,
     table_works,
 )
 from metaloop.selecting.tabular.beliefs import Context, expected_of
-from metaloop.selecting.tabular.ensembling import Ensemble, Told, ensemble_of
 from metaloop.selecting.tabular.racing import TableRace, complete_folds
 from metaloop.selection.prior import Prior
 
-_WAIT = 0.2
+WAIT = 0.2
 _KEPT_BACK = 0.04  # of the budget, and
 _KEPT_SECONDS = 0.5  # for what comes after the fits
 _SAFETY = 1.3  # times what a fit should take
 _GRACE = 1.0
+_LATE = 0.5  # of the budget, after which the best are to tell all rows
 _FINAL_SHARE = 0.25  # of the budget, at most, for fitting what was chosen to all rows
 _CHEAP = 0.01  # of the budget: what a fold may cost without being asked for
-_LAST_ROWS, _LAST_SECONDS = 2000, 2.0  # of a last resort
-_EXPLAINED = 0.1  # of the budget
+_UNKNOWN_SHARE, _JOINED = 0.15, 5
 
 
 @dataclass(frozen=True)
@@ -64,16 +58,6 @@ class FoldEnded:
     result: FoldResult | None
     message: str
     outcome: Outcome
-
-
-@dataclass(frozen=True)
-class ChosenPipelines:
-    """Weights by pipeline, the lift of their shares, and why these."""
-
-    weights: Mapping[str, float]
-    lift: float
-    reason: str
-    gain: float = 0.0
 
 
 @dataclass
@@ -172,7 +156,7 @@ def race_on(run: TableRun) -> Iterator[FoldEnded]:
         if run.stop():
             raise RaceStopped
         while run.executor.free and _has_steps(run):
-            request = run.race.propose(_for_one(run), _CHEAP * (run.budget.wall_seconds or 0.0))
+            request = _proposed(run)
             if request is None:
                 break
             number, run.next_job = run.next_job, run.next_job + 1
@@ -186,12 +170,20 @@ def race_on(run: TableRun) -> Iterator[FoldEnded]:
             )
         if not under_way:
             return
-        for outcome in run.executor.wait(_WAIT):
+        for outcome in run.executor.wait(WAIT):
             request, context = under_way.pop(outcome.job.number)
             yield _taken(run, request, context, outcome)
         allowed = _for_race(run)
         if allowed is not None and allowed < -_GRACE and _something(run):
             return  # what is under way is given up
+
+
+def _proposed(run: TableRun) -> TableRequest | None:
+    whole, left = run.budget.wall_seconds, _for_race(run)
+    if whole is None or left is None:
+        assert run.budget.steps is not None
+        return run.race.propose(None, 0.0, run.steps_taken > _LATE * run.budget.steps)
+    return run.race.propose(_for_one(run), _CHEAP * whole, left < (1 - _LATE) * whole)
 
 
 def _taken(run: TableRun, request: TableRequest, context: Context, outcome: Outcome) -> FoldEnded:
@@ -221,13 +213,15 @@ def _something(run: TableRun) -> bool:
 
 
 def _final_seconds(run: TableRun) -> float:
-    """What fitting the leader to all rows should take; nothing is known of it: a share."""
-    ranking = run.race.ranking()
-    whole = run.budget.wall_seconds or 0.0
+    """What fitting the leaders to all rows should take; where nothing is known of it: a share."""
+    race, whole = run.race, run.budget.wall_seconds or 0.0
+    ranking = race.ranking()
     if not ranking:
-        return 0.15 * whole
-    needed = _SAFETY * run.race.predicted(ranking[0], run.race.most_rows(ranking[0]))
-    return min(_FINAL_SHARE * whole, needed)
+        return _UNKNOWN_SHARE * whole
+    leaders = complete_folds(race, ranking)[:_JOINED] or ranking[:1]
+    needed = [race.predicted(name, race.most_rows(name)) for name in leaders]
+    longest = max(needed[0], sum(needed) / run.executor.num_workers)
+    return min(_FINAL_SHARE * whole, _SAFETY * longest)
 
 
 def _for_race(run: TableRun) -> float | None:
@@ -244,179 +238,3 @@ def _for_one(run: TableRun) -> float | None:
         return None
     whole = run.budget.wall_seconds or 0.0
     return min(0.9 * seconds, 0.35 * whole)
-
-
-def choose(run: TableRun) -> ChosenPipelines:
-    """Returns the best pipeline, or several joined where that is better; `MetaloopError` if none."""
-    race = run.race
-    ranking = race.ranking()
-    if not ranking:
-        failed = [f"{n}: {e.failed}" for n, e in race.entries.items() if e.failed]
-        why = failed[-1] if failed else "no fold could be told in the time given"
-        raise MetaloopError(
-            f"no pipeline could be measured on {run.task.name} ({why}); give it a larger --budget"
-        )
-    best = ranking[0]
-    lifts = TABLE_METRICS[run.metric].lifts
-    alone = ChosenPipelines({best: 1.0}, lifts[race.lift(best)], _reason(race, ranking))
-    whole = complete_folds(race, ranking)
-    if best not in whole or len(whole) < 2:
-        return alone
-    told = told_by(run, whole)
-    found = ensemble_of(told, best)
-    if found is None:
-        return alone
-    affordable = _affordable(run, found)
-    if affordable is None:
-        return alone
-    parts = " + ".join(f"{share:.2f} {name}" for name, share in affordable.weights.items())
-    reason = f"{parts}: better than {best} alone on rows that the weights were not chosen on"
-    return ChosenPipelines(affordable.weights, affordable.lift, reason, affordable.gain)
-
-
-def _affordable(run: TableRun, found: Ensemble) -> Ensemble | None:
-    """The ensemble if its members can be fitted in what is left."""
-    if run.left is None:
-        return found
-    needed = [_SAFETY * run.race.predicted(n, run.race.most_rows(n)) for n in found.weights]
-    longest = max(max(needed), sum(needed) / run.executor.num_workers)
-    return found if longest < run.left - run.kept_back else None
-
-
-def told_by(run: TableRun, names: list[str]) -> Told:
-    """Returns what pipelines have told of all rows, those of the first round of folds."""
-    race, known = run.race, run.known
-    rows, folds = [], []
-    outputs: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    for fold in range(race.folds):
-        request = TableRequest(0, names[0], 0, 0, fold, 0, _checked(run, names[0], fold))
-        checked = known.rows(request)[1]
-        rows.append(checked)
-        folds.append(np.full(len(checked), fold))
-        for name in names:
-            number = race.entries[name].jobs[race.last_level, 0, fold]
-            outputs[name].append(outputs_of(run.folder, number).astype(np.float64))
-    joined = {name: np.concatenate(found) for name, found in outputs.items()}
-    targets = known.targets[np.concatenate(rows)]
-    return Told(joined, targets, np.concatenate(folds), known.common, run.metric)
-
-
-def _checked(run: TableRun, name: str, fold: int) -> int:
-    return run.race.entries[name].found[run.race.last_level, 0, fold].checked
-
-
-def _reason(race: TableRace, ranking: list[str]) -> str:
-    if len(ranking) < 2:
-        return "it alone was measured"
-    known = race.beliefs()
-    chance = known.chances(only_tried=True).get(ranking[0], 0.0)
-    return (
-        f"believed to be the best of {len(ranking)} that were measured, with a chance of "
-        f"{100 * chance:.0f} %; next is {ranking[1]}"
-    )
-
-
-def fit_chosen(
-    run: TableRun, chosen: ChosenPipelines
-) -> tuple[ChosenPipelines, list[FittedPipeline]]:
-    """Returns what was chosen, fitted to all known rows; who cannot be fitted in time is left out.
-
-    Where nobody can, the quickest is fitted to some rows.
-    """
-    fitted = _fits(run, list(chosen.weights), {n: _affordable_rows(run, n) for n in chosen.weights})
-    if fitted:
-        weights = {name: chosen.weights[name] for name in fitted}
-        whole = sum(weights.values())
-        weights = {name: share / whole for name, share in weights.items()}
-        lift = chosen.lift if len(weights) == len(chosen.weights) else _lift(run, weights)
-        missing = [name for name in chosen.weights if name not in fitted]
-        if missing:
-            run.notes.append(f"left out, for the time was over: {', '.join(missing)}")
-        return ChosenPipelines(weights, lift, chosen.reason, chosen.gain), list(fitted.values())
-    name = min(run.race.ranking(), key=lambda n: run.race.predicted(n, _LAST_ROWS))
-    rows = min(run.race.rows, _LAST_ROWS)
-    fitted = _fits(run, [name], {name: rows}, least=_LAST_SECONDS)
-    if not fitted:  # in this process, where nothing is waited for
-        fitted = {name: _fitted_here(run, name, min(rows, _LAST_ROWS // 4))}
-    run.notes.append(f"no time was left for more than {name} on some of the rows")
-    reason = "what could still be fitted when the time was over"
-    return ChosenPipelines({name: 1.0}, _lift(run, {name: 1.0}), reason), [*fitted.values()]
-
-
-def _lift(run: TableRun, weights: Mapping[str, float]) -> float:
-    name = max(weights, key=lambda one: weights[one])
-    return TABLE_METRICS[run.metric].lifts[run.race.lift(name)]
-
-
-def _affordable_rows(run: TableRun, name: str) -> int:
-    """How many rows a last fit may learn from, as many as time allows; 0: all."""
-    rows = run.race.most_rows(name)
-    if run.left is not None:
-        seconds = max(0.3, run.left - run.kept_back)
-        while rows > 1000 and run.race.predicted(name, rows) > seconds / 1.15:
-            rows = int(0.8 * rows)
-    if rows < run.race.rows:
-        run.notes.append(f"{name} learns from {rows:,} of {run.race.rows:,} rows")
-    return rows if rows < run.race.rows else 0
-
-
-def _fits(
-    run: TableRun, names: list[str], rows: Mapping[str, int], least: float = 0.5
-) -> dict[str, FittedPipeline]:
-    """The pipelines that were fitted in what is left."""
-    if not can_store() or isinstance(run.executor, InProcess):
-        return {name: _fitted_here(run, name, rows[name]) for name in names}
-    waiting = list(names)
-    under_way: dict[int, str] = {}
-    found: dict[str, FittedPipeline] = {}
-    left = None if run.left is None else max(least, run.left - run.kept_back / 2)
-    until = None if left is None else time.perf_counter() + left
-    while waiting or under_way:
-        if run.stop():
-            raise RaceStopped
-        while waiting and run.executor.free:
-            name = waiting.pop(0)
-            number, run.next_job = run.next_job, run.next_job + 1
-            request = TableRequest(number, name, run.seed, most=rows[name])
-            allowed = None if until is None else max(0.3, until - time.perf_counter())
-            run.executor.submit(Job(number, FINAL, asdict(request), allowed))
-            under_way[number] = name
-        for outcome in run.executor.wait(_WAIT):
-            name = under_way.pop(outcome.job.number, "")
-            if name and outcome.value is not None:
-                path = run.folder / f"{outcome.job.number}.skops"
-                run.stored[name] = path.read_bytes()
-                found[name] = restored(run.stored[name])
-    return {name: found[name] for name in names if name in found}
-
-
-def _fitted_here(run: TableRun, name: str, most: int) -> FittedPipeline:
-    known = run.known
-    rows = known.order[:most] if most else np.sort(known.order)
-    return fit_pipeline(name, known.frame.take(rows), known.targets[rows], known.classes, run.seed)
-
-
-def explained(run: TableRun, chosen: ChosenPipelines) -> Mapping[str, object] | None:
-    """Returns what the leader of what was chosen goes by; None where no time is left for that."""
-    name = max(chosen.weights, key=lambda one: chosen.weights[one])
-    whole, left = run.budget.wall_seconds, run.left
-    seconds = (
-        10.0 if whole is None or left is None else min(_EXPLAINED * whole, left - run.kept_back)
-    )
-    rows = min(run.race.most_rows(name), round(run.race.rows * (1 - 1 / run.race.folds)))
-    fitting = run.race.predicted(name, rows)
-    if seconds < 0.3 or (whole is not None and fitting > 0.6 * seconds):
-        return None
-    number, run.next_job = run.next_job, run.next_job + 1
-    lift = chosen.lift
-    request = TableRequest(
-        number, name, run.seed, 0, 0, rows if rows < run.race.rows else 0, 2000, lift,
-        0.9 * seconds,
-    )  # fmt: skip
-    run.executor.submit(Job(number, EXPLAIN, asdict(request), seconds + 0.5))
-    until = time.perf_counter() + seconds + 2
-    while time.perf_counter() < until:
-        for outcome in run.executor.wait(_WAIT):
-            if outcome.job.number == number:
-                return outcome.value
-    return None

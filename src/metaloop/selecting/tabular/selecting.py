@@ -12,48 +12,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metaloop.archive import Archive, DataSet, RunId
+from metaloop.archive import DataSet
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import MetaloopError, unknown_name
-from metaloop.core.records import Result, Trial, TrialStatus, Verdict
 from metaloop.domains.tables.leaks import leaking
 from metaloop.domains.tables.pipelines import offered
 from metaloop.domains.tables.scoring import TABLE_METRICS, USUAL_METRIC
 from metaloop.domains.tables.storing import require_storing
 from metaloop.domains.tables.task import TableTask, table_task
-from metaloop.loop.charging import ARCHIVE_NAME, MODEL_NAME, STATES_NAME
-from metaloop.loop.events import Learned, LoopEvent, Promoted, Tried, Trying
+from metaloop.loop.charging import MODEL_NAME, STATES_NAME
+from metaloop.loop.events import Learned, LoopEvent, Promoted
 from metaloop.loop.learning import default_workers
 from metaloop.loop.run import remove_states, run_folder
 from metaloop.modelfile import TrainingRecord
 from metaloop.models.events import DataRead
 from metaloop.models.tabular import TabularModel, candidate_of
-from metaloop.selecting.tabular.judging import (
-    cross_validated,
-    figure_of,
-    protocol,
-    reliability,
-    tested,
-)
+from metaloop.selecting.tabular.finishing import ChosenPipelines, choose, explained, fit_chosen
+from metaloop.selecting.tabular.judging import figure_of, protocol, reliability, tested
 from metaloop.selecting.tabular.knowledge import prior_with
 from metaloop.selecting.tabular.pictures import pictures_of
-from metaloop.selecting.tabular.running import (
-    ChosenPipelines,
-    FoldEnded,
-    RaceStopped,
-    TableRun,
-    choose,
-    explained,
-    fit_chosen,
-    open_race,
-    race_on,
-    told_by,
-)
+from metaloop.selecting.tabular.recording import Recording
+from metaloop.selecting.tabular.running import RaceStopped, TableRun, open_race, race_on
+from metaloop.selecting.tabular.summary import figures_json, protocol_json, summary
 from metaloop.tasks.readers.tables import Table, read_table
 
 COMMAND = "select"
-WORK = "table fold"
-_ENDED: Mapping[str, TrialStatus] = {"timed out": "timed out"}
 
 
 @dataclass(frozen=True)
@@ -148,7 +131,7 @@ def _recorded(asked: TableAsked, begun: float, stop: Callable[[], bool]) -> Iter
                 try:
                     report = yield from _selected(asked, run, recording)
                 except RaceStopped:
-                    report = _summary(asked, run, "interrupted")
+                    report = summary(asked.out, run, "interrupted")
             report["notes"] = [*notes, *run.notes]
             report["reading_seconds"] = reading_seconds
             report["cpu_seconds"] = run.executor.cpu_seconds + time.process_time() - cpu_start
@@ -228,9 +211,10 @@ def _selected(asked: TableAsked, run: TableRun, recording: Recording) -> Any:  #
         run.seed, str(run.budget), run.steps_taken, seconds, run.executor.cpu_seconds,
         task.digest, task.name,
     )  # fmt: skip
+    powers = tuple(chosen.rule.powers[name] for name in chosen.weights)
     model = TabularModel(
-        tuple(fitted), tuple(chosen.weights.values()), task.frame.schema, task.target.name,
-        task.classes, run.known.common, chosen.lift, run.metric, training,
+        tuple(fitted), tuple(chosen.weights.values()), powers, task.frame.schema, task.target.name,
+        task.classes, run.known.common, chosen.rule.lift, run.metric, training,
         () if figure is None else (figure,), run.stored,
     )  # fmt: skip
     opening = recording.archive.record_opening(
@@ -242,30 +226,26 @@ def _selected(asked: TableAsked, run: TableRun, recording: Recording) -> Any:  #
     recording.archive.finish_opening(opening, test)
     model = model.with_results(test)
     model.save(asked.out / MODEL_NAME, overwrite=True)
-    report = _summary(asked, run, "finished", chosen, figure)
+    report = summary(asked.out, run, "finished", chosen, figure)
     higher = TABLE_METRICS[run.metric].sign
     report["test"] = {
-        **_figures(test), **more,
+        **figures_json(test), **more,
         "better_than_chance": higher * (test.value - more["chance"]) > test.ci95,
-        "protocol": _protocol_json(test),
+        "protocol": protocol_json(test),
     }  # fmt: skip
-    report["calibration"] = _calibration(run, chosen)
+    report["calibration"] = _calibration(chosen)
     report["explained"] = _named(going_by, task)
     for name, png, caption in pictures_of(report, task.target.name):
         recording.archive.add_artefact(recording.number, name, "image/png", png, caption)
     return report
 
 
-def _calibration(run: TableRun, chosen: ChosenPipelines) -> Mapping[str, object] | None:
+def _calibration(chosen: ChosenPipelines) -> Mapping[str, object] | None:
     """How sure what was chosen was on rows it had not learned; None for numbers or short races."""
-    if not run.task.classes:
+    told = chosen.told
+    if told is None or not TABLE_METRICS[told.metric].for_classes:
         return None
-    names = list(chosen.weights)
-    needed = [(run.race.last_level, 0, fold) for fold in range(run.race.folds)]
-    if not all(c in run.race.entries[n].found for n in names for c in needed):
-        return None
-    told = told_by(run, names)
-    return reliability(told.mixed(chosen.weights), told.targets.astype(int))
+    return reliability(chosen.rule.plain(told.outputs, True), told.targets.astype(int))
 
 
 def _named(going_by: Mapping[str, Any] | None, task: TableTask) -> Mapping[str, Any] | None:
@@ -277,185 +257,3 @@ def _named(going_by: Mapping[str, Any] | None, task: TableTask) -> Mapping[str, 
         for curve in going_by["curves"]
     ]
     return {**going_by, "curves": curves}
-
-
-@dataclass
-class Recording:
-    """The archive's side of a race: a trial for each fold, and one with the figure of them all."""
-
-    archive: Archive
-    number: RunId
-    run: TableRun
-
-    def note(self, ended: FoldEnded) -> Iterator[LoopEvent]:
-        """Records a fold; yields what is told of it."""
-        run, request = self.run, ended.request
-        candidate = candidate_of({request.pipeline: 1.0})
-        outcome, level = ended.outcome, ended.context[0]
-        result = self._result(ended)
-        status: TrialStatus = "finished" if result else _ENDED.get(outcome.status, "failed")
-        trial = Trial(
-            candidate.identity, status, run.seed, 0, outcome.cpu_seconds, outcome.wall_seconds,
-            None, level, (), (result,) if result else (), ended.message,
-        )  # fmt: skip
-        asked = {
-            "pipeline": request.pipeline, "level": level, "repeat": request.repeat,
-            "fold": request.fold, "most": request.most,
-        }  # fmt: skip
-        archive = self.archive
-        with archive.transaction():
-            archive.add_candidate(candidate, (), "portfolio", run=self.number)
-            job = archive.begin_job(self.number, ended.number, WORK, asked)
-            begun = archive.begin_trial(
-                self.number, candidate.identity, run.task.digest, seed=run.seed, rung=level, job=job
-            )
-            archive.end_trial(begun, trial)
-            archive.end_job(
-                job, "finished" if result else outcome.status, {}, ended.message,
-                cpu_seconds=outcome.cpu_seconds, wall_seconds=outcome.wall_seconds,
-            )  # fmt: skip
-        entry = run.race.entries[request.pipeline]
-        spent = run.budget.spent(time.perf_counter() - run.begun, run.steps_taken)
-        if len(entry.found) > 1 and result is not None:
-            yield Trying(
-                request.pipeline, f"fold {len(entry.found)}", spent, run.left, run.steps_taken, 0.0
-            )
-            return
-        ranking = run.race.ranking()
-        best = cross_validated(run.task, run.race, ranking[0]) if ranking else None
-        yield Tried(request.pipeline, trial, ranking[0] if ranking else "", best, "catalogue")
-
-    def _result(self, ended: FoldEnded) -> Result | None:
-        if ended.result is None:
-            return None
-        level, repeat, fold = ended.context
-        lift = self.run.race.lift(ended.request.pipeline)
-        return Result(
-            self.run.metric, ended.result.values[lift], 1.96 * ended.result.deviations[lift],
-            ended.result.checked,
-            protocol(self.run.task, "search", f"{level}-{repeat}-{fold}"),
-        )  # fmt: skip
-
-    def conclude(self, chosen: ChosenPipelines, figure: Result | None) -> None:
-        """Records the figure over all folds of every pipeline, of what was chosen, and why."""
-        run, archive = self.run, self.archive
-        winner = candidate_of(chosen.weights)
-        found = {n: cross_validated(run.task, run.race, n) for n in run.race.ranking()}
-        with archive.transaction():
-            for name, result in found.items():
-                if result is not None and name not in chosen.weights:
-                    self._add(candidate_of({name: 1.0}), (), "portfolio", result)
-            for name in chosen.weights:
-                result = found.get(name)
-                if result is not None and len(chosen.weights) > 1:
-                    self._add(candidate_of({name: 1.0}), (), "portfolio", result)
-            parents = [candidate_of({name: 1.0}).identity for name in chosen.weights]
-            several = len(chosen.weights) > 1
-            if figure is not None:
-                self._add(
-                    winner, parents if several else (), "ensemble: greedy" if several else "portfolio",
-                    figure,
-                )  # fmt: skip
-            others = [name for name in found if name not in chosen.weights]
-            if others and figure is not None and found[others[0]] is not None:
-                other = found[others[0]]
-                assert other is not None
-                sign = TABLE_METRICS[run.metric].sign
-                difference = sign * (figure.value - other.value)
-                half = figure.ci95_new or figure.ci95
-                archive.add_verdict(
-                    self.number,
-                    Verdict(
-                        winner.identity, candidate_of({others[0]: 1.0}).identity, "search",
-                        difference, difference - half, figure.episodes, chosen.reason,
-                    ),
-                )  # fmt: skip
-
-    def _add(self, candidate: Any, parents: Any, operator: str, result: Result) -> None:
-        run, archive = self.run, self.archive
-        archive.add_candidate(candidate, parents, operator, run=self.number)
-        entry = run.race.entries.get(candidate.learner.name)
-        rung = run.race.last_level + 1
-        begun = archive.begin_trial(
-            self.number, candidate.identity, run.task.digest, seed=run.seed, rung=rung
-        )
-        trial = Trial(
-            candidate.identity, "finished", run.seed, rung=rung, results=(result,),
-            message="" if entry is None else entry.failed,
-        )  # fmt: skip
-        archive.end_trial(begun, trial)
-
-
-def _summary(
-    asked: TableAsked,
-    run: TableRun,
-    status: str,
-    chosen: ChosenPipelines | None = None,
-    figure: Result | None = None,
-) -> dict[str, Any]:
-    """Returns the report without what `test` said: JSON values."""
-    race, task = run.race, run.task
-    errors = race.beliefs().errors
-    rows = []
-    ranking = race.ranking()
-    failed = [name for name, entry in race.entries.items() if entry.failed and name not in ranking]
-    for name in [*ranking, *failed]:
-        entry, result = race.entries[name], cross_validated(task, race, name)
-        rows.append({
-            "candidate": candidate_of({name: 1.0}).identity, "pipeline": name,
-            "status": "failed" if entry.failed else "finished", "message": entry.failed,
-            "search": None if result is None else _figures(result),
-            "folds": len(entry.found), "believed_error": errors[name],
-            "cpu_seconds": entry.cpu_seconds,
-            "fit_seconds": max((r.fit_seconds for r in entry.found.values()), default=None),
-            "rows": max((r.rows for r in entry.found.values()), default=0),
-        })  # fmt: skip
-    best = None
-    if chosen is not None:
-        candidate = candidate_of(chosen.weights)
-        best = {
-            "candidate": candidate.identity,
-            "pipelines": dict(chosen.weights), "lift": chosen.lift, "reason": chosen.reason,
-            "search": None if figure is None else _figures(figure),
-        }  # fmt: skip
-    return {
-        "kind": "table",
-        "status": status,
-        "model": None if chosen is None else str(asked.out / MODEL_NAME),
-        "archive": str(asked.out / ARCHIVE_NAME),
-        "objective": task.target.objective,
-        "metric": run.metric,
-        "target": task.target.name,
-        "best": best,
-        "test": None,
-        "leaderboard": rows,
-        "data": {
-            "name": task.name, "classes": len(task.classes), "columns": len(task.frame.schema),
-            "examples": {"train": len(task.known), "test": len(task.test)},
-            "left_out": dict(task.dropped), "data_hash": task.digest,
-        },
-        "search": {
-            "tried": len(rows), "folds": run.steps_taken,
-            "cpu_seconds": sum(entry.cpu_seconds for entry in race.entries.values()),
-        },
-        "prior": dict(race.expected.provenance),
-        "calibration": None,
-        "explained": None,
-        "cpu_seconds": 0.0,
-        "wall_seconds": 0.0,
-    }  # fmt: skip
-
-
-def _figures(result: Result) -> dict[str, Any]:
-    return {
-        "metric": result.metric, "value": result.value, "ci95": result.ci95,
-        "ci95_new": result.ci95_new, "examples": result.episodes,
-    }  # fmt: skip
-
-
-def _protocol_json(result: Result) -> dict[str, Any]:
-    how = result.protocol
-    return {
-        "part": how.part, "classes": how.ways, "list_hash": how.list_hash,
-        "data_hash": how.data_hash,
-    }  # fmt: skip
