@@ -89,7 +89,7 @@ def _knn(for_classes: bool, seed: int, **options: Any) -> Any:
     from sklearn import neighbors  # lazy: half a second, in workers
 
     make = getattr(neighbors, "KNeighbors" + ("Classifier" if for_classes else "Regressor"))
-    return make(**options)
+    return make(algorithm="brute", **options)  # a tree of another kind is a type more to trust
 
 
 def _naive_bayes(for_classes: bool, seed: int, **options: Any) -> Any:

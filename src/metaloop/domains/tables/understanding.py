@@ -193,11 +193,11 @@ def as_words(values: np.ndarray) -> np.ndarray:
     if values.dtype == object:
         return values
     if values.dtype.kind == "f":
-        return np.array(
-            [
-                "" if np.isnan(v) else str(int(v)) if v == np.rint(v) else repr(v)
-                for v in values.tolist()
-            ],
-            object,
-        )
+        return np.array([_word(value) for value in values.tolist()], object)
     return np.array([str(value) for value in values.tolist()], object)
+
+
+def _word(value: float) -> str:
+    if not np.isfinite(value):
+        return "" if np.isnan(value) else repr(value)
+    return str(int(value)) if value == int(value) else repr(value)
