@@ -10,10 +10,16 @@ from torch import nn
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.encoder import Encoder
 from metaloop.core.objective import objective
-from metaloop.estimators import FewShotClassifier, FewShotRegressor, TrainedClassifier
+from metaloop.estimators import (
+    FewShotClassifier,
+    FewShotRegressor,
+    TrainedClassifier,
+    TrainedTable,
+)
 from metaloop.modelfile import read_model
 from metaloop.models import Model
 from metaloop.models.classifier import classifier_from_file
+from metaloop.models.tabular import tabular_from_file
 from metaloop.tasks.value_range import ValueRange
 
 MODEL_NAME = "model.metaloop"
@@ -31,10 +37,10 @@ def load(
     value_range: ValueRange | None = None,
     learner: BlackBoxLearner | None = None,
     backbone: Encoder | None = None,
-) -> FewShotClassifier | FewShotRegressor | TrainedClassifier:
+) -> FewShotClassifier | FewShotRegressor | TrainedClassifier | TrainedTable:
     """Returns the `FewShotClassifier` or `FewShotRegressor` in a model file, or in a run's folder.
 
-    Of a run of `select` it is a `TrainedClassifier`, which knows its classes. One that `fit` or an
+    Of a run of `select` it is a `TrainedClassifier`, which knows its classes, or a `TrainedTable`. One that `fit` or an
     estimator's `save` wrote is fitted already. `net`: the module that a model with a net of your
     own needs, `learner` and `backbone` the learner and the encoder, where those are your own;
     `value_range`: see the estimators. Raises `ModelFileError` if the file is damaged or missing.
@@ -51,6 +57,8 @@ def load(
     content = read_model(file)
     if content.kind == "classifier":
         return TrainedClassifier(classifier_from_file(content, backbone), value_range)
+    if content.kind == "table":
+        return TrainedTable(tabular_from_file(content))
     kind = _ESTIMATORS[objective(content.spec.objective).target_kind]
     return kind.load(file, net, value_range, learner, backbone)
 

@@ -24,6 +24,8 @@ class Scale:
 
 
 ACCURACY = Scale("accuracy", "accuracy", True, 1.0, share=True)
+BALANCED_ACCURACY = Scale("balanced_accuracy", "balanced accuracy", True, 1.0, share=True)
+F1 = Scale("f1_macro", "F1, the mean over classes", True, 1.0, share=True)
 LOG_LOSS = Scale("log_loss", "log loss", False, 0.0)
 CALIBRATION = Scale("calibration", "calibration error", False, 0.0, share=True)
 SQUARED_ERROR = Scale("mse", "mse", False, 0.0)
@@ -54,6 +56,8 @@ SCALES = {
     scale.name: scale
     for scale in (
         ACCURACY,
+        BALANCED_ACCURACY,
+        F1,
         LOG_LOSS,
         CALIBRATION,
         SQUARED_ERROR,
