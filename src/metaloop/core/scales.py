@@ -31,6 +31,7 @@ ABSOLUTE_ERROR = Scale("mae", "mean absolute error", False, 0.0)
 EXPLAINED = Scale("r2", "R²", True, 1.0)
 ROOT_SQUARED_ERROR = Scale("rmse", "rmse", False, 0.0)
 RANKING_GAIN = Scale("ndcg@10", "NDCG@10", True, 1.0)
+BITS_PER_DIM = Scale("bits_per_dim", "bits per dimension", False, 0.0)
 
 # Of tasks that are asked about other classes, too (engine/open_scores.py).
 AUROC = Scale("auroc", "AUROC", True, 1.0, share=True)
@@ -59,6 +60,7 @@ SCALES = {
         EXPLAINED,
         ROOT_SQUARED_ERROR,
         RANKING_GAIN,
+        BITS_PER_DIM,
         *OF_OPEN_TASKS,
     )
 }

@@ -33,6 +33,7 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.records import PARTS, Choice
 from metaloop.modelfile.typed_json import decode, encode
 from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.generation import GenerationFamily
 from metaloop.tasks.groups import GroupFamily
 from metaloop.tasks.kept import with_store
 from metaloop.tasks.sight import Sight
@@ -45,9 +46,10 @@ _BYTES_AT_ONCE = 1 << 22
 _ALIGNMENT = 64  # bytes, as torch aligns: sums over other addresses may differ in their last bits
 
 
-_Kind = Literal["classes", "groups", "sinusoid"]
+_Kind = Literal["classes", "generation", "groups", "sinusoid"]
 _KINDS: Mapping[type[TaskFamily], _Kind] = {
     ClassFamily: "classes",
+    GenerationFamily: "generation",
     GroupFamily: "groups",
     SinusoidFamily: "sinusoid",
 }
@@ -134,6 +136,9 @@ def load_shipped(folder: Path) -> TaskFamily:
         family: TaskFamily = SinusoidFamily(card.name)
         if card.kind != "sinusoid":
             family = _with_tensors(card, folder)
+        if card.kind == "generation":
+            assert isinstance(family, ClassFamily)
+            family = GenerationFamily(card.name, family)
         if family.digest != card.digest:
             raise ValueError("its content was changed")
     except (OSError, LookupError, ValueError, safetensors.SafetensorError) as error:
