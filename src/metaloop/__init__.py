@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # for type checkers and editors; must agree with the table be
     from metaloop.catalogue.views import VIEWS as VIEWS
     from metaloop.core.errors import MetaloopError as MetaloopError
     from metaloop.estimators import FewShotClassifier as FewShotClassifier
+    from metaloop.estimators import FewShotGenerator as FewShotGenerator
     from metaloop.estimators import FewShotRegressor as FewShotRegressor
     from metaloop.estimators import TrainedClassifier as TrainedClassifier
 
@@ -51,6 +52,7 @@ _MODULE_OF = {  # public name -> the module that defines it
     "DOMAINS": "metaloop.catalogue.domains",
     "FAMILIES": "metaloop.catalogue",
     "FewShotClassifier": "metaloop.estimators",
+    "FewShotGenerator": "metaloop.estimators",
     "FewShotRegressor": "metaloop.estimators",
     "Figures": "metaloop.api",
     "GENERATORS": "metaloop.catalogue.generators",

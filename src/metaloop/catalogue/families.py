@@ -112,7 +112,7 @@ class DataOptions:
     speaker_pattern: str | None = None
     allowance: Allowance = NO_CLOCK
     items: str | Path | None = None
-    objective: str = ""
+    objective: str | None = None
 
 
 AS_IT_IS = DataOptions()
@@ -150,7 +150,7 @@ def open_data(
     is called while an encoder sees them, with how many it has seen and how many there are.
     Names win over paths; write `./glyphs` for a folder of that name. Raises `DataError`.
     """
-    if options.objective:
+    if options.objective is not None:
         return _to_generate(
             data, options, parts=parts, seen=seen, input_format=input_format, tell=tell
         )
@@ -203,7 +203,7 @@ def _to_generate(data: Any, options: DataOptions, **known: Any) -> OpenedData:
         )
     if options.backbone not in (NONE, AUTO) or options.view is not None:
         raise DataError("images are generated as they are; leave --backbone and --view away")
-    opened = open_data(data, replace(options, objective="", backbone=NONE), **known)
+    opened = open_data(data, replace(options, objective=None, backbone=NONE), **known)
     if isinstance(opened.family, GenerationFamily):
         return opened
     classes = opened.family.as_classes

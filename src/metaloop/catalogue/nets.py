@@ -108,8 +108,16 @@ def coarse(net: Choice, input_format: InputFormat) -> Choice:
 
 
 def companions(input_format: InputFormat) -> tuple[Choice, ...]:
-    """Returns nets that differ and can all be trained in a minute: good ones to join."""
-    return domain_of(input_format).companions(input_format)
+    """Returns nets that differ and can all be trained in a minute: good ones to join.
+
+    None of inputs that are generated: a generative learner has its own net.
+    """
+    return () if input_format.levels else domain_of(input_format).companions(input_format)
+
+
+def generates(net: Choice) -> bool:
+    """Whether it is a generative net."""
+    return net.name in NETS and NETS[net.name].generates
 
 
 def view_of(net: Choice, otherwise: View = USUAL_VIEW) -> View:

@@ -50,6 +50,7 @@ def learn(
     domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
     items: options.Items = None,
+    objective: options.Objective = None,
     view: options.View = None,
     backbone: options.Backbone = "auto",
     download: options.Download = False,
@@ -71,7 +72,7 @@ def learn(
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
-    asked |= {"speaker_pattern": speaker_pattern, "items": items}
+    asked |= {"speaker_pattern": speaker_pattern, "items": items, "objective": objective}
     typed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     try:
         run, code = learn_from(
@@ -117,6 +118,11 @@ def _print(run: LearnResult) -> None:
         print()
         _print_digits(run.content["digits"])
     print(f"\nmodel    {model}\narchive  {run.archive}")
+    if test.metric == "bits_per_dim":
+        print("\nnext: give it a folder of a few images of a new class, and it makes more of them")
+        print(f"  metaloop generate {shlex.quote(model)} --support IMAGES --count 16 --out NEW")
+        print("or from Python: metaloop.load(model).fit(X).sample(16)")
+        return
     if not test.ways:
         print("\nnext: give it a few rows of a new group, and rows to predict")
         print(f"  metaloop predict {shlex.quote(model)} --support ROWS.csv NEW_ROWS.csv")

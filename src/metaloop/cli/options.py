@@ -140,7 +140,7 @@ Items = Annotated[
     ),
 ]
 Objective = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="NAME",
         help="What tasks are about, where it is not what DATA says: generation, of images, makes "

@@ -44,7 +44,7 @@ def train(
     domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
     items: options.Items = None,
-    objective: options.Objective = "",
+    objective: options.Objective = None,
     view: options.View = None,
     backbone: options.Backbone = "none",
     download: options.Download = False,

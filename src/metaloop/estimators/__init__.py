@@ -1,7 +1,8 @@
 """scikit-learn's faces: learners to be fitted to a few examples, and trained classifiers."""
 
 from metaloop.estimators.classifier import FewShotClassifier
+from metaloop.estimators.generator import FewShotGenerator
 from metaloop.estimators.regressor import FewShotRegressor
 from metaloop.estimators.trained import TrainedClassifier
 
-__all__ = ["FewShotClassifier", "FewShotRegressor", "TrainedClassifier"]
+__all__ = ["FewShotClassifier", "FewShotGenerator", "FewShotRegressor", "TrainedClassifier"]

@@ -1,4 +1,4 @@
-"""Learners of distributions whose net does it all: what is known of a support, how likely, new ones.
+"""Learners that are a generative net: what it knows of a support, how likely examples are, new ones.
 
 A generative net is a module with three methods, over stacked tasks:
 

@@ -215,7 +215,7 @@ class PixelCnn(nn.Module):
         }
 
     def _windows(self, maps: Tensor, tasks: int, number: int) -> Tensor:
-        """Pieces of maps `[TS, H, W, A]`, a tile with its margin each: `[TG, heads, S * side^2, d]`.
+        """Pieces of maps `[TS, H, W, A]`, tiles with their margins: `[TG, heads, S * side^2, d]`.
 
         Maps of one channel are those of one head.
         """

@@ -1,4 +1,4 @@
-"""`GenerationFamily`: a task is one class of images: from a few of it, how likely are its others?
+"""`GenerationFamily`: a task is one class of images, of which a few are known.
 
 The classes, their parts and their images are those of a `ClassFamily`. The support are some images
 of a class, the queries others of the same. Drawings are black and white here, split at one half;
