@@ -139,8 +139,8 @@ def stream(
     `backbone`: the frozen encoders that inputs may be seen through, too: `auto` (those installed),
     `none`, a name or a path as in `metaloop list backbones` (inputs are then seen through it
     alone), or an encoder of your own; `download`: its weights may be fetched where they are not on
-    this machine. `objective`: what tasks are about where it is not what data say: `generation` makes new images
-    of a class. `also`: further data to learn from, if it helps. `archive`:
+    this machine. `objective`: what tasks are about where data do not say: `generation` makes
+    new images of a class. `also`: further data to learn from, if it helps. `archive`:
     that of earlier runs, to start from what they found. `net`: a module of your own. `candidates`:
     what the race starts with instead of the catalogue's. `generates` leaves parts of the loop out,
     `settings` are other numbers to go by, for experiments. `executor`: what runs the jobs instead

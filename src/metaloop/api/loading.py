@@ -45,9 +45,9 @@ def load(
     """Returns the few-shot estimator in a model file, or in a run's folder.
 
     It is a `FewShotClassifier`, a `FewShotRegressor`, or of a model that makes images a
-    `FewShotGenerator`. Of a run of `select` it is a `TrainedClassifier`, which knows its classes. One that `fit` or an
-    estimator's `save` wrote is fitted already. `net`: the module that a model with a net of your
-    own needs, `learner` and `backbone` the learner and the encoder, where those are your own;
+    `FewShotGenerator`. Of a run of `select` it is a `TrainedClassifier`, which knows its classes.
+    One that `fit` or an estimator's `save` wrote is fitted already. `net`: the module that a model
+    with a net of your own needs, `learner` and `backbone` the learner and the encoder, where those are your own;
     `value_range`: see the estimators. Raises `ModelFileError` if the file is damaged or missing.
 
     >>> import metaloop as ml

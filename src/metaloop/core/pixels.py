@@ -98,9 +98,9 @@ def _mixture(parameters: Tensor, channels: int, values: Tensor) -> tuple[Tensor,
     sizes = [_COMPONENTS, channels * _COMPONENTS, channels * _COMPONENTS]
     pairs = channels * (channels - 1) // 2 * _COMPONENTS
     weights, means, log_scales, slopes = torch.split(parameters, [*sizes, pairs], -1)
-    means = means.unflatten(-1, (channels, _COMPONENTS))
+    means = means.reshape(*means.shape[:-1], channels, _COMPONENTS)
     moved = [means[..., 0, :]]
-    slopes = torch.tanh(slopes).unflatten(-1, (-1, _COMPONENTS)) if pairs else slopes
+    slopes = torch.tanh(slopes).reshape(*slopes.shape[:-1], -1, _COMPONENTS) if pairs else slopes
     place = 0
     for channel in range(1, channels):
         mean = means[..., channel, :]
@@ -108,7 +108,7 @@ def _mixture(parameters: Tensor, channels: int, values: Tensor) -> tuple[Tensor,
             mean = mean + slopes[..., place, :] * values[..., earlier, None]
             place += 1
         moved.append(mean)
-    log_scales = log_scales.unflatten(-1, (channels, _COMPONENTS)) - 2.0
+    log_scales = log_scales.reshape(*log_scales.shape[:-1], channels, _COMPONENTS) - 2.0
     return (
         torch.log_softmax(weights, -1),
         torch.stack(moved, -2),

@@ -127,7 +127,7 @@ class BlurredMixture(GenerativeLearner):
         return torch.cat(
             [
                 logistic_log_prob(images.unsqueeze(1), some, self.spread, levels).sum((2, 3, 4))
-                for some in values.split(at_once)
+                for some in torch.split(values, at_once)
             ],
             1,
         )

@@ -1,4 +1,4 @@
-"""Learners that are a generative net: what it knows of a support, how likely examples are, new ones.
+"""Learners that are a generative net: how likely examples are given a support, and new ones.
 
 A generative net is a module with three methods, over stacked tasks:
 

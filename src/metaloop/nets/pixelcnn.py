@@ -42,6 +42,7 @@ class PixelCnn(nn.Module):
     """
 
     vmappable = False
+    before: Tensor
 
     def __init__(
         self,
@@ -112,7 +113,7 @@ class PixelCnn(nn.Module):
         seen = first + self.see[2](functional.relu(self.see[1](first)))
         seen = functional.relu(seen).permute(0, 2, 3, 1)  # [TS, H, W, _SEEN]
         known = torch.cat([functional.relu(self._past(images)), seen], -1)
-        of_tasks = seen.unflatten(0, (tasks, number))
+        of_tasks = seen.reshape(tasks, number, *seen.shape[1:])
         mean, most = of_tasks.mean(1), of_tasks.amax(1)
         count = mean.new_full((tasks, 1), math.log(number))
         whole = self.whole(torch.cat([mean.mean((1, 2)), count], -1))
@@ -122,17 +123,22 @@ class PixelCnn(nn.Module):
 
     def log_prob(self, state: dict[str, Tensor], inputs: Tensor) -> Tensor:
         """Returns `[T, Q]`: the logarithm of the probability of each image `[T, Q, I, H, W]`."""
+        parameters = self.parameters_of(state, inputs).flatten(0, 1)
+        found = pixel_log_prob(parameters, inputs.flatten(0, 1), self.levels)
+        return found.view(inputs.shape[:2])
+
+    def parameters_of(self, state: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        """Returns `[T, Q, H, W, P]`: what is said of each pixel of the images."""
         tasks, number = inputs.shape[:2]
         images = inputs.flatten(0, 1)
-        hidden = self._past(images).unflatten(0, (tasks, number)) + self.place
+        hidden = self._past(images).reshape(tasks, number, *self.place.shape) + self.place
         hidden = hidden + state["map"].unsqueeze(1)
         if state["keys"].shape[2] == 1:  # there is nothing to be found
             hidden = hidden + self.taken.bias
         else:
             found = self._attend(self._tiled_queries(hidden), state)
             hidden = hidden + self.taken(self._untiled(found, tasks, number))
-        parameters = self._said(hidden).flatten(0, 1)
-        return pixel_log_prob(parameters, images, self.levels).view(tasks, number)
+        return self._said(hidden)
 
     def loss(self, state: dict[str, Tensor], inputs: Tensor) -> Tensor:
         """Returns `[T, Q]`: minus the logarithm of the probability."""
@@ -149,6 +155,7 @@ class PixelCnn(nn.Module):
         padded = torch.zeros(count, images, height + reach, width + 2 * reach)
         padded = padded.to(weight.device)
         keys, values = state["keys"].mT.contiguous(), state["values"]
+        assert self.past.bias is not None
         known = self.past.bias + self.place + state["map"][0]
         for row in range(height):
             for column in range(width):
@@ -256,7 +263,7 @@ class PixelCnn(nn.Module):
     def _queries(self, hidden: Tensor, row: int, column: int) -> Tensor:
         """Queries `[heads, N, d + extra]` of one pixel's hidden values `[N, C]`."""
         queries = self.queries(functional.relu(hidden)) / math.sqrt(self.head_width)
-        queries = queries.unflatten(-1, (self.heads, -1)).transpose(0, 1)
+        queries = queries.view(len(queries), self.heads, -1).transpose(0, 1)
         y, x = hidden.new_tensor(row), hidden.new_tensor(column)
         spots = self._spots(y, x).view(self.heads, 1, _EXTRA)
         return torch.cat([queries, spots.expand(*queries.shape[:-1], _EXTRA)], -1)
