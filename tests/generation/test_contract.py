@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from metaloop.core.examples import EpisodeBatch
 from metaloop.core.generation import BITS_PER_DIM, GENERATION
 from metaloop.core.learner import trained
 from metaloop.core.randomness import torch_stream
 from metaloop.core.task_map import loop_over_tasks
-from metaloop.core.examples import EpisodeBatch
 
 _DRAWN = 4000
 
