@@ -256,6 +256,8 @@ NET_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "reach": Whole(1, 32),
             "tile": Whole(1, 64),
             "margin": Whole(0, 32),
+            "levels": Whole(2, 256),
+            **_ANY,
         },
         "projection": _ANY,
         "raw": _ANY,

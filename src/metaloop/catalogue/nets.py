@@ -130,7 +130,7 @@ def _module(net: Choice, input_format: InputFormat) -> nn.Module:
     view = view_of(net, NETS[net.name].view)
     options = {name: value for name, value in net.options.items() if name != VIEW}
     if NETS[net.name].generates:
-        options["levels"] = input_format.levels
+        options["levels"] = input_format.levels or 2
     module = NETS[net.name].constructor(input_format.shape, **options)
     return module if view == USUAL_VIEW else Viewed(module, input_format, view)
 

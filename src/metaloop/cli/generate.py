@@ -94,13 +94,12 @@ def _check_out(out: Path) -> None:
 
 def _shown(estimator: FewShotGenerator) -> np.ndarray:
     """The support as the model sees it."""
-    from metaloop.estimators.generator import as_pictures
+    from metaloop.models.sheets import pictures_of
 
     task = estimator.task_
     assert task.support is not None
     known = task.model.input_format
-    images = known.quantise(known.to_float(task.support.inputs))
-    return as_pictures(images, known.polarity == "ink")
+    return pictures_of(known.to_float(task.support.inputs), known)
 
 
 def _write(drawn: np.ndarray, folder: Path) -> list[str]:

@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from metaloop.core.errors import InputError
 from metaloop.core.randomness import torch_stream
 from metaloop.core.sampler import Sampler
 from metaloop.estimators.base import FewShotEstimator
 from metaloop.estimators.task import Support, adapt_to
+from metaloop.models.sheets import pictures_of
 
 MOST_AT_ONCE = 1000  # images that are drawn side by side
 
@@ -66,7 +66,7 @@ class FewShotGenerator(FewShotEstimator):
                 for start in range(0, count, MOST_AT_ONCE)
             ]
         )
-        return as_pictures(drawn, task.model.input_format.polarity == "ink")
+        return pictures_of(drawn, task.model.input_format)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Returns the natural logarithms of the probabilities of images `[n]`, as the model has it.
@@ -102,13 +102,6 @@ class FewShotGenerator(FewShotEstimator):
             getattr(self, "value_range_", None),
             keep_support=bool(self.keep_support),
         )
-
-
-def as_pictures(images: Tensor, ink: bool) -> np.ndarray:
-    """Returns images `[N, channels, H, W]` in 0 to 1 as uint8 pictures, ink dark on white."""
-    pixels = torch.round(images.clamp(0, 1) * 255).to(torch.uint8).numpy()
-    pixels = 255 - pixels if ink else pixels
-    return pixels[:, 0] if pixels.shape[1] == 1 else pixels.transpose(0, 2, 3, 1)
 
 
 def _sampler(learner: Any) -> Sampler:

@@ -136,9 +136,6 @@ def load_shipped(folder: Path) -> TaskFamily:
         family: TaskFamily = SinusoidFamily(card.name)
         if card.kind != "sinusoid":
             family = _with_tensors(card, folder)
-        if card.kind == "generation":
-            assert isinstance(family, ClassFamily)
-            family = GenerationFamily(card.name, family)
         if family.digest != card.digest:
             raise ValueError("its content was changed")
     except (OSError, LookupError, ValueError, safetensors.SafetensorError) as error:
@@ -234,7 +231,7 @@ def mapped_inputs(path: Path) -> Tensor:
     return _mapped(path)["inputs"]
 
 
-def _with_tensors(card: _Card, folder: Path) -> ClassFamily | GroupFamily:
+def _with_tensors(card: _Card, folder: Path) -> TaskFamily:
     index = _mapped(folder / _INDEX)
     inputs = from_tensors(_mapped(folder / _INPUTS), "inputs")
     store = Store(
@@ -252,7 +249,8 @@ def _with_tensors(card: _Card, folder: Path) -> ClassFamily | GroupFamily:
         )
         for number, sight in enumerate(card.sights)
     }
-    return ClassFamily(card.name, store, parts, card.input_format, sights=sights)
+    classes = ClassFamily(card.name, store, parts, card.input_format, sights=sights)
+    return GenerationFamily(card.name, classes) if card.kind == "generation" else classes
 
 
 def _mapped(path: Path) -> dict[str, Tensor]:

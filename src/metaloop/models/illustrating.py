@@ -1,6 +1,7 @@
 """Example episodes for the report, to be seen or heard, and what the model says of them.
 
-The episodes come from `search`, which is open: `test` is looked at once, for its figure.
+The episodes come from `search`, which is open: `test` is looked at once, for its figure. Sheets of
+new images are of `test`, of the tasks of that look and after it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from metaloop.catalogue.domains import domain_of
 from metaloop.core.columns import kind_of
 from metaloop.core.examples import Examples
 from metaloop.core.spec import TaskSpec
+from metaloop.models.generated_sheets import generated_sheets
 from metaloop.models.model import Model
 from metaloop.tasks.family import ClassFamily, TaskFamily, episode_list
+from metaloop.tasks.generation import GenerationFamily
 from metaloop.tasks.readers.recordings import RATE
 
 _EPISODES = 2
@@ -42,6 +45,10 @@ class Picture:
 
 def illustrations(model: Model, family: TaskFamily, spec: TaskSpec) -> Iterator[Picture]:
     """Yields example episodes with the model's answers, where inputs are images or recordings."""
+    if isinstance(family, GenerationFamily):
+        for sheet in generated_sheets(model, family, spec):
+            yield Picture(*sheet)
+        return
     classes = family.as_classes
     show = None if classes is None else _HEARD.get(kind_of(classes.content.inputs))
     if classes is not None and show is not None:

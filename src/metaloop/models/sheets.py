@@ -8,7 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
+
+from metaloop.core.inputs import InputFormat
 
 _SIDE, _GAP, _BORDER = 56, 4, 1  # pixels of a tile, between tiles, of its frame
 _PAPER, _FRAME = (255, 255, 255), (200, 200, 200)
@@ -50,6 +54,17 @@ def sheet(rows: Sequence[Row]) -> bytes:
                 canvas.paste(_tile(picture), where)
         top += number * step + 2 * _GAP
     return png(np.asarray(canvas))
+
+
+def pictures_of(images: Tensor, input_format: InputFormat) -> np.ndarray:
+    """Returns images `[N, channels, H, W]` in 0 to 1 as uint8 pictures at the format's levels.
+
+    Drawings are dark on white.
+    """
+    known = input_format.quantise(images.detach().cpu().clamp(0, 1))
+    pixels = torch.round(known * 255).to(torch.uint8).numpy()
+    pixels = 255 - pixels if input_format.polarity == "ink" else pixels
+    return pixels[:, 0] if pixels.shape[1] == 1 else pixels.transpose(0, 2, 3, 1)
 
 
 def png(picture: np.ndarray) -> bytes:

@@ -92,6 +92,26 @@ class PixelCnn(nn.Module):
                 layer[1].weight.mul_(0.5)  # type: ignore[index]
             self.out.weight.mul_(0.1)
 
+    @property
+    def own_cost(self) -> tuple[int, int, int]:
+        """Numbers in the largest layer, multiply-adds of an image with one of support, features."""
+        images, height, width = self.shape
+        pixels, channels = height * width, self.place.shape[-1]
+        attended = self.heads * self.head_width
+        keys = (self.tile + 2 * self.margin) ** 2
+        tiles = math.ceil(height / self.tile) * math.ceil(width / self.tile)
+        said = num_parameters(self.levels, images)
+        past = channels * images * (self.reach + 1) * (2 * self.reach + 1)
+        of_support = past + 9 * _SEEN * (images + 2 * _SEEN)
+        of_support += 2 * (channels + _SEEN) * attended + 2 * _SEEN * channels
+        of_image = past + 2 * channels * attended + 2 * len(self.layers) * channels**2
+        of_image += channels * said + 2 * keys * (attended + _EXTRA * self.heads)
+        largest = max(
+            pixels * max(channels, said, _SEEN, keys),
+            tiles * (keys + 1) * (attended + _EXTRA * self.heads),
+        )
+        return largest, pixels * (of_support + of_image), 1
+
     def forward(self, *inputs: Any, call: str = "log_prob") -> Any:
         """Returns what the method of that name does; of images alone, their log probabilities."""
         if call == "log_prob" and len(inputs) == 1:
@@ -290,6 +310,16 @@ class PixelCnn(nn.Module):
         return found[:, :, :height, :width]
 
 
-def pixelcnn(input_shape: tuple[int, ...], **options: Any) -> nn.Module:
+def pixelcnn(
+    input_shape: tuple[int, ...],
+    levels: int = 2,
+    channels: int = 48,
+    depth: int = 2,
+    heads: int = 1,
+    head_width: int = 28,
+    reach: int = 7,
+    tile: int = 4,
+    margin: int = 3,
+) -> nn.Module:
     """Returns a `PixelCnn` for images of this shape."""
-    return PixelCnn(input_shape, **options)
+    return PixelCnn(input_shape, levels, channels, depth, heads, head_width, reach, tile, margin)

@@ -129,7 +129,7 @@ def generation_family(classes: ClassFamily) -> GenerationFamily:
     Raises `DataError` for inputs that are no images, or images of a size that is not offered.
     """
     shape = classes.store.input_shape
-    if classes.input_format.kind != "image" or classes.view is not None:
+    if len(shape) != 3 or classes.view is not None:  # what a view has made is no image
         raise DataError(
             f"generation is about images; {classes.name} has {classes.input_format.kind}s: leave "
             "--objective away"
