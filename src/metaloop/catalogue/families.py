@@ -29,7 +29,7 @@ from metaloop.core.errors import DataError, MetaloopError, unknown_name
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.generation import GENERATION
 from metaloop.core.inputs import InputFormat
-from metaloop.core.objective import OBJECTIVES
+from metaloop.core.objective import objective
 from metaloop.domains.ratings.known import KIND as ITEMS
 from metaloop.tasks.copied_classes import join_copied_classes
 from metaloop.tasks.digits import read_digits
@@ -194,9 +194,7 @@ def open_data(
 
 def _to_generate(data: Any, options: DataOptions, **known: Any) -> OpenedData:
     """The same classes, of which new images are to be made; no encoder sees them."""
-    if options.objective not in OBJECTIVES:
-        raise unknown_name("objective", options.objective, OBJECTIVES)
-    if options.objective != GENERATION.name:
+    if objective(options.objective or "").name != GENERATION.name:
         raise DataError(
             f"data say by themselves whether tasks are of {options.objective}; leave --objective "
             "away, or ask for generation"

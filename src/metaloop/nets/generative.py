@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from metaloop.core.examples import Batch, EpisodeBatch, Examples
+from metaloop.core.generation import GENERATION
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import MetaLoss, MetaParams
-from metaloop.core.objective import GENERATION
 from metaloop.core.sampler import GenerativeLearner, per_dimension
 from metaloop.core.spec import TaskSpec
 from metaloop.core.task_map import TaskMap

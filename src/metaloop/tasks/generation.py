@@ -161,7 +161,7 @@ def _levels(classes: ClassFamily) -> int:
 def _histograms(store: Store, input_format: InputFormat) -> torch.Tensor:
     """Returns `[N, levels]` float64: the share of each level in every image."""
     levels, found = input_format.levels, []
-    for rows in torch.arange(len(store)).split(_AT_ONCE):
+    for rows in torch.split(torch.arange(len(store)), _AT_ONCE):
         images = input_format.quantise(input_format.to_float(store.taken(rows))).flatten(1)
         places = torch.round(images * (levels - 1)).long()
         counts = torch.zeros(len(rows), levels, dtype=torch.float64, device=images.device)
