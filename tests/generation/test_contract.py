@@ -27,7 +27,7 @@ def test_the_probabilities_of_all_images_add_up_to_one(
     if tiny_case.learner.exact:
         assert total == pytest.approx(1.0, abs=1e-4)
     else:  # a lower bound of each
-        assert 0.2 < total <= 1.0
+        assert 0.2 < total < 1.05  # of few draws: a little noise
 
 
 def test_samples_are_as_frequent_as_they_are_likely(
@@ -43,7 +43,9 @@ def test_samples_are_as_frequent_as_they_are_likely(
         errors = (likely * (1 - likely) / _DRAWN).sqrt().clamp(min=1 / _DRAWN)
         assert bool(((shares - likely).abs() < 4.5 * errors).all())
     else:
-        assert bool((shares > likely - 0.03).all())
+        seen = shares > 0  # on average a bound is below what it bounds
+        bound = (shares * likely.log())[seen].sum()
+        assert float(bound) < float((shares * shares.log())[seen].sum()) + 0.01
 
 
 def test_colour_probabilities_add_up_to_one_for_each_learner_with_levels(new_case: Any) -> None:

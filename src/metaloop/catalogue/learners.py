@@ -36,6 +36,7 @@ from metaloop.learners.protonet import ProtoNet
 from metaloop.learners.rfs import Rfs
 from metaloop.learners.ridge import Ridge
 from metaloop.learners.set_pixelcnn import SetPixelCnn
+from metaloop.learners.set_vae import SetVaeLearner
 from metaloop.learners.simpleshot import SimpleShot
 from metaloop.nets.embedding import NetLearner
 from metaloop.programs.gradient import EvolvedGradient
@@ -233,6 +234,14 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             inputs="image",
             only="generation",
             net="pixelcnn",
+        ),
+        "set_vae": LearnerEntry(
+            SetVaeLearner,
+            "latent variables of images whose prior is the support's",
+            "set_vae",
+            inputs="image",
+            only="generation",
+            net="set_vae",
         ),
         "simpleshot": LearnerEntry(
             SimpleShot, "centred, normalised class means on a whole-class net", "classifier"

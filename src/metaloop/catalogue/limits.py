@@ -213,6 +213,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
         "rfs": {"inverse_strength": _STRENGTH, "num_iterations": _STEPS},
         "ridge": {"initial_lambda": _STRENGTH},
         "set_pixelcnn": {},
+        "set_vae": {},
         "simpleshot": {"scale": Real(0.0, 1e6)},
         "svm": {"penalty": _STRENGTH},
         "user_bias": {},
@@ -263,6 +264,13 @@ NET_LIMITS: Mapping[str, Limits] = MappingProxyType(
         "raw": _ANY,
         "resnet10": _RESIDUAL,
         "resnet12": _RESIDUAL,
+        "set_vae": {
+            "channels": Whole(2, 4096),
+            "width": Whole(1, 4096),
+            "depth_of_map": Whole(1, 1024),
+            "levels": Whole(2, 256),
+            **_ANY,
+        },
         "strided": {"widths": Several(_CHANNELS, 0, _MOST_LAYERS), **_CONVOLUTIONAL},
         "temporal": {"widths": Several(_CHANNELS, 0, _MOST_LAYERS), **_CONVOLUTIONAL},
     }

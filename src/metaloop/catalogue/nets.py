@@ -34,6 +34,7 @@ from metaloop.nets.joined import Joined
 from metaloop.nets.mlp import mlp, projection, raw
 from metaloop.nets.pixelcnn import pixelcnn
 from metaloop.nets.resnet import resnet10, resnet12
+from metaloop.nets.set_vae import set_vae
 from metaloop.nets.strided import strided
 from metaloop.nets.temporal import temporal
 from metaloop.nets.viewed import Viewed
@@ -75,6 +76,9 @@ NETS: Mapping[str, NetEntry] = MappingProxyType(
         "raw": NetEntry(raw, "no net: the inputs, standardised or in another view"),
         "resnet10": NetEntry(resnet10, "four residual stages of two convolutions", 8),
         "resnet12": NetEntry(resnet12, "four residual stages of three convolutions", 8),
+        "set_vae": NetEntry(
+            set_vae, "latent variables in two layers, conditioned on a support", 2, generates=True
+        ),
         "strided": NetEntry(strided, "five convolutions, most at low resolution: quick", 16),
         "temporal": NetEntry(temporal, "convolutions over time alone, for spectrograms"),
     }
