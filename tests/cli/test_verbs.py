@@ -23,11 +23,12 @@ Command = Callable[..., Any]
 FLAGS = {  # they are a contract with scripts: a change here is a change for users
     "learn": "DATA --budget --ways --shots --queries --out --seed --split-seed --image-size "
     "--classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --items --view --backbone --download --also --archive "
+    "--speaker-pattern --items --objective --view --backbone --download --also --archive "
     "--workers --strict --resume --json --quiet",
     "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
     "--image-size --classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --items --view --backbone --download --strict --resume --json --quiet",
+    "--speaker-pattern --items --objective --view --backbone --download --strict --resume --json "
+    "--quiet",
     "select": "DATA --budget --out --seed --split-seed --image-size --classes-at "
     "--value-range --archive --workers --backbone --download --strict --resume --json --quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
@@ -38,6 +39,8 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "--reject --top --exclude-seen --explain --seed --json",
     "fit": "MODEL --support --out --keep-support --classes-at --value-range --columns "
     "--text --label --domain --use-label-names --seed --json",
+    "generate": "MODEL --support --out --count --temperature --classes-at --value-range --seed "
+    "--json",
     "report": "RUN --out --seed --json",
     "show": "RUN CANDIDATE --seed --json",
     "export": "RUN --to --out --seed --json",

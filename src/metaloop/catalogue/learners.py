@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import unknown_name
+from metaloop.core.generation import GENERATION
 from metaloop.core.learner import Learner
 from metaloop.core.ranking import OF_ITEMS, RANKING
 from metaloop.core.rating import RATING
@@ -21,19 +22,24 @@ from metaloop.guests.sklearn import (
 )
 from metaloop.learners.anil import Anil
 from metaloop.learners.baselinepp import BaselinePlusPlus
+from metaloop.learners.blurred_mixture import BlurredMixture
 from metaloop.learners.calibrated import Calibrated
 from metaloop.learners.deep_kernel import DeepKernel
 from metaloop.learners.fold_in import FoldIn, ItemMean, UserBias
 from metaloop.learners.fomaml import FirstOrderMaml
+from metaloop.learners.fomaml_pixelcnn import FomamlPixelCnn
 from metaloop.learners.gaussian_process import GaussianProcess
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.learners.maml import Maml
 from metaloop.learners.mean_of_support import MeanOfSupport
 from metaloop.learners.nearest_centroid import NearestCentroid
 from metaloop.learners.nearest_neighbour import NearestNeighbour
+from metaloop.learners.pixelcnn import PixelCnnAlone
 from metaloop.learners.protonet import ProtoNet
 from metaloop.learners.rfs import Rfs
 from metaloop.learners.ridge import Ridge
+from metaloop.learners.set_pixelcnn import SetPixelCnn
+from metaloop.learners.set_vae import SetVaeLearner
 from metaloop.learners.simpleshot import SimpleShot
 from metaloop.learners.spectral import Spectral
 from metaloop.nets.embedding import NetLearner
@@ -66,7 +72,7 @@ class LearnerEntry:
     library. `offered`: whether the loop tries it by itself; guests wait until they are named.
     `baseline`: how it is one of the plain methods that every learner has to beat, None where it is
     none. `only`: the objectives of the tasks that alone it is offered for, none for all that it can
-    learn.
+    learn. `net`: the net that it is made for, where no other will do.
     """
 
     constructor: Callable[..., Learner]
@@ -79,9 +85,11 @@ class LearnerEntry:
     offered: bool = True
     baseline: Baseline | None = None
     only: frozenset[str] = frozenset()
+    net: str = ""
 
 
 _OF_RATINGS, _OF_EVENTS = frozenset({RATING.name}), frozenset({RANKING.name})
+_OF_GENERATION = frozenset({GENERATION.name})
 
 LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
     {
@@ -90,6 +98,14 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
         ),
         "baselinepp": LearnerEntry(
             BaselinePlusPlus, "fine-tuned cosine head on a whole-class net", "classifier"
+        ),
+        "blurred_mixture": LearnerEntry(
+            BlurredMixture,
+            "plain baseline of generation: the support, blurred and shifted",
+            "none",
+            inputs="image",
+            baseline=Baseline("blur", (0.7, 0.5, 1.0), forms=("raw",)),
+            only=_OF_GENERATION,
         ),
         "calibrated": LearnerEntry(
             Calibrated,
@@ -125,6 +141,15 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
         ),
         "fomaml": LearnerEntry(
             FirstOrderMaml, "MAML without second derivatives", "fomaml", starts_slowly=True
+        ),
+        "fomaml_pixelcnn": LearnerEntry(
+            FomamlPixelCnn,
+            "an autoregressive model that gradient steps adapt",
+            "fomaml_pixelcnn",
+            starts_slowly=True,
+            inputs="image",
+            only=_OF_GENERATION,
+            net="pixelcnn",
         ),
         "gaussian_naive_bayes": LearnerEntry(
             GaussianNaiveBayes,
@@ -193,6 +218,14 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             baseline=Baseline(),
         ),
+        "pixelcnn": LearnerEntry(
+            PixelCnnAlone,
+            "an autoregressive model of images, without their support",
+            "pixelcnn",
+            inputs="image",
+            only=_OF_GENERATION,
+            net="pixelcnn",
+        ),
         "protonet": LearnerEntry(ProtoNet, "nearest class mean in a learned embedding", "protonet"),
         "rfs": LearnerEntry(Rfs, "logistic regression on a whole-class net", "classifier"),
         "ridge": LearnerEntry(
@@ -200,6 +233,22 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "closed-form ridge regression, trained through",
             "ridge",
             baseline=Baseline("initial_lambda", (0.1, 1.0, 0.01, 10.0)),
+        ),
+        "set_pixelcnn": LearnerEntry(
+            SetPixelCnn,
+            "an autoregressive model of images that attends to the support",
+            "set_pixelcnn",
+            inputs="image",
+            only=_OF_GENERATION,
+            net="pixelcnn",
+        ),
+        "set_vae": LearnerEntry(
+            SetVaeLearner,
+            "latent variables of images whose prior is the support's",
+            "set_vae",
+            inputs="image",
+            only=_OF_GENERATION,
+            net="set_vae",
         ),
         "simpleshot": LearnerEntry(
             SimpleShot, "centred, normalised class means on a whole-class net", "classifier"

@@ -23,7 +23,12 @@ from metaloop.cli.tables import table_inputs, table_support
 from metaloop.cli.texts import streamed_texts, text_inputs, text_support
 from metaloop.core.errors import DataError
 from metaloop.core.inputs import InputFormat
-from metaloop.estimators import FewShotClassifier, FewShotRegressor, TrainedClassifier
+from metaloop.estimators import (
+    FewShotClassifier,
+    FewShotGenerator,
+    FewShotRegressor,
+    TrainedClassifier,
+)
 from metaloop.models import Model
 from metaloop.models.classifier import Classifier
 from metaloop.tasks.readers import decode_image, list_images
@@ -62,7 +67,7 @@ class Inputs:
 
 
 def model_of(
-    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier,
+    estimator: FewShotClassifier | FewShotGenerator | FewShotRegressor | TrainedClassifier,
 ) -> Model | Classifier:
     """Returns the model of a loaded estimator, fitted or not: it says what it takes."""
     known = estimator.task_.model if hasattr(estimator, "task_") else estimator.model
@@ -107,7 +112,7 @@ def read_support(
         return Support(_examples(arrays.inputs, arrays.offsets), labels)
     if real:
         raise DataError(f"{where}: a function is learned from a table or an .npz with X and y")
-    with _opened(where, path) as files:
+    with opened_images(where, path) as files:
         has_arrays = any("/" in n and n.lower().endswith(ARRAY_SUFFIX) for n in files.paths)
         if not in_files and not has_arrays:
             raise DataError(_wants_vectors(input_format, path, ".npz with X and y"))
@@ -118,7 +123,7 @@ def read_support(
         elif not in_files:
             raise DataError(_wants_vectors(input_format, path, ".npz with X and y"))
         else:
-            X = _pictures(where, found.paths, found.load, input_format, options.value_range)
+            X = pictures(where, found.paths, found.load, input_format, options.value_range)
         return Support(X, labels, *_of_support(found))
 
 
@@ -255,7 +260,7 @@ def can_listen(model: Model | Classifier) -> bool:
 
 
 @contextmanager
-def _opened(where: str, path: Path) -> Iterator[ImageFiles]:
+def opened_images(where: str, path: Path) -> Iterator[ImageFiles]:
     """The images of a folder or a zip."""
     if path.is_dir():
         try:
@@ -271,7 +276,7 @@ def _opened(where: str, path: Path) -> Iterator[ImageFiles]:
         raise DataError(f"{where} {what}; expected a folder with one folder per class")
 
 
-def _pictures(
+def pictures(
     where: str,
     names: Sequence[str],
     load: Any,

@@ -50,6 +50,7 @@ def learn(
     domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
     items: options.Items = None,
+    objective: options.Objective = None,
     view: options.View = None,
     backbone: options.Backbone = "auto",
     download: options.Download = False,
@@ -71,7 +72,7 @@ def learn(
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
-    asked |= {"speaker_pattern": speaker_pattern, "items": items}
+    asked |= {"speaker_pattern": speaker_pattern, "items": items, "objective": objective}
     typed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     try:
         run, code = learn_from(
@@ -98,7 +99,6 @@ def _unusual(backbone: str) -> str | None:
 
 
 def _print(run: LearnResult) -> None:
-    from metaloop.cli.inputs import model_of
     from metaloop.report.figures import intervals_text, measures_text
 
     board = run.leaderboard
@@ -118,7 +118,7 @@ def _print(run: LearnResult) -> None:
         print()
         _print_digits(run.content["digits"])
     print(f"\nmodel    {model}\narchive  {run.archive}")
-    print("", *next_step(run.path, model_of(run.model).takes, test.ways), sep="\n")
+    print("", *next_step(run.path, run.takes, test.ways, test.metric), sep="\n")
 
 
 def _print_digits(digits: Mapping[str, Any]) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from metaloop.core.scales import BITS_PER_DIM
+
 _OF_CLASSES: Mapping[str, tuple[str, str]] = MappingProxyType(  # by what a model takes
     {
         "texts": (
@@ -27,6 +29,9 @@ _OF_CLASSES: Mapping[str, tuple[str, str]] = MappingProxyType(  # by what a mode
         ),
     }
 )
+_OF_GENERATION = """next: give it a folder of a few images of a new class, and it makes more of them
+  metaloop generate {} --support IMAGES --count 16 --out NEW
+or from Python: metaloop.load(model).fit(X).sample(16)"""
 _OF_USERS = (
     "give it the items of somebody whom it has not seen, and it ranks all others",
     "--support ITEMS.csv --top 10",
@@ -37,11 +42,13 @@ _OF_GROUPS = (
 )
 
 
-def next_step(model: Path, takes: str, ways: int) -> list[str]:
+def next_step(model: Path, takes: str, ways: int, metric: str) -> list[str]:
     """Returns lines for people: what a model that `takes` such inputs is to be given.
 
     `ways` is 0 where tasks are no classes to be told apart.
     """
+    if metric == BITS_PER_DIM.name:
+        return [_OF_GENERATION.format(shlex.quote(str(model)))]
     if ways:
         said, words = _OF_CLASSES.get(takes, _OF_CLASSES["vectors"])
     else:

@@ -35,6 +35,7 @@ ROOT_SQUARED_ERROR = Scale("rmse", "rmse", False, 0.0)
 RANKING_GAIN = Scale("ndcg@10", "NDCG@10", True, 1.0)
 RECALL_OF_THE_BEST = Scale("recall@10", "recall@10", True, 1.0, share=True)
 RIGHT_ORDER = Scale("auc", "in the right order", True, 1.0, share=True)
+BITS_PER_DIM = Scale("bits_per_dim", "bits per dimension", False, 0.0)
 
 # Of tasks that are asked about other classes, too (engine/open_scores.py).
 AUROC = Scale("auroc", "AUROC", True, 1.0, share=True)
@@ -67,6 +68,7 @@ SCALES = {
         RANKING_GAIN,
         RECALL_OF_THE_BEST,
         RIGHT_ORDER,
+        BITS_PER_DIM,
         *OF_OPEN_TASKS,
     )
 }

@@ -33,6 +33,7 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.records import PARTS, Choice
 from metaloop.modelfile.typed_json import decode, encode
 from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.generation import GenerationFamily
 from metaloop.tasks.groups import GroupFamily
 from metaloop.tasks.kept import with_store
 from metaloop.tasks.sight import Sight
@@ -45,9 +46,10 @@ _BYTES_AT_ONCE = 1 << 22
 _ALIGNMENT = 64  # bytes, as torch aligns: sums over other addresses may differ in their last bits
 
 
-_Kind = Literal["classes", "groups", "sinusoid"]
+_Kind = Literal["classes", "generation", "groups", "sinusoid"]
 _KINDS: Mapping[type[TaskFamily], _Kind] = {
     ClassFamily: "classes",
+    GenerationFamily: "generation",
     GroupFamily: "groups",
     SinusoidFamily: "sinusoid",
 }
@@ -231,7 +233,7 @@ def mapped_inputs(path: Path) -> Tensor:
     return _mapped(path)["inputs"]
 
 
-def _with_tensors(card: _Card, folder: Path) -> ClassFamily | GroupFamily:
+def _with_tensors(card: _Card, folder: Path) -> TaskFamily:
     index = _mapped(folder / _INDEX)
     inputs = from_tensors(_mapped(folder / _INPUTS), "inputs")
     store = Store(
@@ -250,7 +252,8 @@ def _with_tensors(card: _Card, folder: Path) -> ClassFamily | GroupFamily:
         )
         for number, sight in enumerate(card.sights)
     }
-    return ClassFamily(card.name, store, parts, card.input_format, sights=sights)
+    classes = ClassFamily(card.name, store, parts, card.input_format, sights=sights)
+    return GenerationFamily(card.name, classes) if card.kind == "generation" else classes
 
 
 def _mapped(path: Path) -> dict[str, Tensor]:
