@@ -15,7 +15,7 @@ documents and of supports. `no adaptation` is the best of the learners trained w
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -135,9 +135,7 @@ def _table(
         plain = _trained(family, name, {}, 1, seed)
         _say(name, *_scores(plain, asked, supports[:1], queries))
     adapting = [_trained(family, name, {}, steps, seed) for name in LEARNERS]
-    fixed = [
-        _trained(family, name, {"adapts": False}, steps, seed) for name in LEARNERS[:2]
-    ]
+    fixed = [_trained(family, name, {"adapts": False}, steps, seed) for name in LEARNERS[:2]]
     adapts = max(adapting, key=lambda each: each.search)
     stays = max(fixed, key=lambda each: each.search)
     found = {}
@@ -285,9 +283,8 @@ def _of(reading: Reading, domains: Sequence[str]) -> Reading:
 
 def _joined(readings: Sequence[tuple[str, Reading]]) -> Reading:
     """Several readings as one, each a domain; nothing is known of their parts."""
-    take: Callable[[Reading, str], tuple[str, ...]] = lambda reading, name: _texts(reading, name)
-    documents = [text for _, reading in readings for text in take(reading, DOCUMENT)]
-    references = [text for _, reading in readings for text in take(reading, REFERENCES)]
+    documents = [text for _, reading in readings for text in _texts(reading, DOCUMENT)]
+    references = [text for _, reading in readings for text in _texts(reading, REFERENCES)]
     sizes = [len(reading.store) for _, reading in readings]
     store = Store(
         {DOCUMENT: Texts.of(documents), REFERENCES: Texts.of(references)},

@@ -52,6 +52,7 @@ def learn(
     sentences: int | None = None,
     ratio: float | None = None,
     references: str | None = None,
+    objective: str | None = None,
     backbone: str | Encoder = AUTO,
     download: bool = False,
     also: Sequence[str | Path] = (),
@@ -86,7 +87,7 @@ def learn(
         shown.status(f"reading {data_name(data)}")
         folder = _folder(data, out, resume, workers)
         options = DataOptions(
-            *asked, download, speaker_pattern, items=items,
+            *asked, download, speaker_pattern, items=items, objective=objective,
             length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
         )  # fmt: skip
         events = _events(
@@ -127,6 +128,7 @@ def stream(
     sentences: int | None = None,
     ratio: float | None = None,
     references: str | None = None,
+    objective: str | None = None,
     backbone: str | Encoder = AUTO,
     download: bool = False,
     also: Sequence[str | Path] = (),
@@ -149,7 +151,8 @@ def stream(
     `backbone`: the frozen encoders that inputs may be seen through, too: `auto` (those installed),
     `none`, a name or a path as in `metaloop list backbones` (inputs are then seen through it
     alone), or an encoder of your own; `download`: its weights may be fetched where they are not on
-    this machine. `also`: further data to learn from, if it helps. `archive`:
+    this machine. `objective`: what tasks are about where data do not say: `generation` makes
+    new images of a class. `also`: further data to learn from, if it helps. `archive`:
     that of earlier runs, to start from what they found. `net`: a module of your own. `candidates`:
     what the race starts with instead of the catalogue's. `generates` leaves parts of the loop out,
     `settings` are other numbers to go by, for experiments. `executor`: what runs the jobs instead
@@ -165,7 +168,7 @@ def stream(
     folder = _folder(data, out, resume, workers)
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
     options = DataOptions(
-        *asked, download, speaker_pattern, items=items,
+        *asked, download, speaker_pattern, items=items, objective=objective,
         length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
     )  # fmt: skip
     yield from _events(

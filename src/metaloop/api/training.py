@@ -55,6 +55,7 @@ def train(
     sentences: int | None = None,
     ratio: float | None = None,
     references: str | None = None,
+    objective: str | None = None,
     backbone: str | Encoder = NONE,
     download: bool = False,
     strict: bool = False,
@@ -68,8 +69,9 @@ def train(
     whole candidate, or a black box of your own; `net` a name of `metaloop.NETS`, a module, or None
     for what suits the data. `backbone`: the encoder that inputs are seen through, a name or one of
     your own; `auto`: none or one of those installed, whichever tells classes of `search` apart best
-    untrained. `out`: the file to write; meanwhile `OUT.state` keeps the state, for `resume`. The
-    rest is as in `learn`; `DivergenceError` if training fails.
+    untrained. `objective="generation"`: new images of a class, instead of telling classes apart.
+    `out`: the file to write; meanwhile `OUT.state` keeps the state, for `resume`. The rest is as in
+    `learn`; `DivergenceError` if training fails.
 
     >>> import metaloop as ml
     >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)
@@ -79,7 +81,7 @@ def train(
     limit = parse_budget(budget) if isinstance(budget, str) else budget
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
     options = DataOptions(
-        *asked, download, speaker_pattern, items=items,
+        *asked, download, speaker_pattern, items=items, objective=objective,
         length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
     )  # fmt: skip
     path = None if out is None else Path(out)

@@ -8,7 +8,11 @@ from types import MappingProxyType
 
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import unknown_name
+from metaloop.core.extraction import EXTRACTION
+from metaloop.core.generation import GENERATION
 from metaloop.core.learner import Learner
+from metaloop.core.ranking import OF_ITEMS, RANKING
+from metaloop.core.rating import RATING
 from metaloop.core.views import View
 from metaloop.guests.keras.learner import KerasCnn
 from metaloop.guests.sklearn import (
@@ -19,16 +23,19 @@ from metaloop.guests.sklearn import (
 )
 from metaloop.learners.anil import Anil
 from metaloop.learners.baselinepp import BaselinePlusPlus
+from metaloop.learners.blurred_mixture import BlurredMixture
 from metaloop.learners.calibrated import Calibrated
 from metaloop.learners.deep_kernel import DeepKernel
 from metaloop.learners.fold_in import FoldIn, ItemMean, UserBias
 from metaloop.learners.fomaml import FirstOrderMaml
+from metaloop.learners.fomaml_pixelcnn import FomamlPixelCnn
 from metaloop.learners.gaussian_process import GaussianProcess
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.learners.maml import Maml
 from metaloop.learners.mean_of_support import MeanOfSupport
 from metaloop.learners.nearest_centroid import NearestCentroid
 from metaloop.learners.nearest_neighbour import NearestNeighbour
+from metaloop.learners.pixelcnn import PixelCnnAlone
 from metaloop.learners.plain_extracts import Centroid, Lead, Longest, TextRank
 from metaloop.learners.protonet import ProtoNet
 from metaloop.learners.rfs import Rfs
@@ -36,7 +43,10 @@ from metaloop.learners.ridge import Ridge
 from metaloop.learners.sentence_cover import SentenceCover
 from metaloop.learners.sentence_ridge import SentenceRidge
 from metaloop.learners.sentence_steps import SentenceSteps
+from metaloop.learners.set_pixelcnn import SetPixelCnn
+from metaloop.learners.set_vae import SetVaeLearner
 from metaloop.learners.simpleshot import SimpleShot
+from metaloop.learners.spectral import Spectral
 from metaloop.nets.embedding import NetLearner
 from metaloop.programs.gradient import EvolvedGradient
 from metaloop.programs.learner import ProgramLearner
@@ -66,8 +76,8 @@ class LearnerEntry:
     `inputs`: the kind of inputs that it takes, where not all will do; `extra`: what brings its
     library. `offered`: whether the loop tries it by itself; guests wait until they are named.
     `baseline`: how it is one of the plain methods that every learner has to beat, None where it is
-    none. `only`: the objective of the tasks that alone it is offered for, "" for all that it can
-    learn.
+    none. `only`: the objectives of the tasks that alone it is offered for, none for all that it can
+    learn. `net`: the net that it is made for, where no other will do.
     """
 
     constructor: Callable[..., Learner]
@@ -79,7 +89,12 @@ class LearnerEntry:
     extra: str = ""
     offered: bool = True
     baseline: Baseline | None = None
-    only: str = ""
+    only: frozenset[str] = frozenset()
+    net: str = ""
+
+
+_OF_RATINGS, _OF_EVENTS = frozenset({RATING.name}), frozenset({RANKING.name})
+_OF_GENERATION, _OF_EXTRACTION = frozenset({GENERATION.name}), frozenset({EXTRACTION.name})
 
 
 def _plain_extract(constructor: Callable[..., Learner], summary: str) -> LearnerEntry:
@@ -89,7 +104,7 @@ def _plain_extract(constructor: Callable[..., Learner], summary: str) -> Learner
         "none",
         inputs="sentence",
         baseline=Baseline(forms=("raw",)),
-        only="extraction",
+        only=_OF_EXTRACTION,
     )
 
 
@@ -100,6 +115,14 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
         ),
         "baselinepp": LearnerEntry(
             BaselinePlusPlus, "fine-tuned cosine head on a whole-class net", "classifier"
+        ),
+        "blurred_mixture": LearnerEntry(
+            BlurredMixture,
+            "plain baseline of generation: the support, blurred and shifted",
+            "none",
+            inputs="image",
+            baseline=Baseline("blur", (0.7, 0.5, 1.0), forms=("raw",)),
+            only=_OF_GENERATION,
         ),
         "calibrated": LearnerEntry(
             Calibrated,
@@ -112,7 +135,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             DeepKernel,
             "a Gaussian process on learned features, trained through",
             "deep_kernel",
-            only="rating",
+            only=_OF_RATINGS,
         ),
         "evolved_gradient": LearnerEntry(
             EvolvedGradient,
@@ -132,10 +155,19 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             inputs="item",
             baseline=Baseline("strength", (5.0, 10.0, 2.0), forms=("raw",)),
-            only="rating",
+            only=_OF_RATINGS,
         ),
         "fomaml": LearnerEntry(
             FirstOrderMaml, "MAML without second derivatives", "fomaml", starts_slowly=True
+        ),
+        "fomaml_pixelcnn": LearnerEntry(
+            FomamlPixelCnn,
+            "an autoregressive model that gradient steps adapt",
+            "fomaml_pixelcnn",
+            starts_slowly=True,
+            inputs="image",
+            only=_OF_GENERATION,
+            net="pixelcnn",
         ),
         "gaussian_naive_bayes": LearnerEntry(
             GaussianNaiveBayes,
@@ -157,7 +189,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             inputs="item",
             baseline=Baseline(forms=("raw",)),
-            only="rating",
+            only=OF_ITEMS,
         ),
         "keras_cnn": LearnerEntry(
             KerasCnn,
@@ -206,6 +238,14 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             baseline=Baseline(),
         ),
+        "pixelcnn": LearnerEntry(
+            PixelCnnAlone,
+            "an autoregressive model of images, without their support",
+            "pixelcnn",
+            inputs="image",
+            only=_OF_GENERATION,
+            net="pixelcnn",
+        ),
         "protonet": LearnerEntry(ProtoNet, "nearest class mean in a learned embedding", "protonet"),
         "rfs": LearnerEntry(Rfs, "logistic regression on a whole-class net", "classifier"),
         "ridge": LearnerEntry(
@@ -219,24 +259,48 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "sentences that together have most of a summary's likely words",
             "sentence_cover",
             inputs="sentence",
-            only="extraction",
+            only=_OF_EXTRACTION,
         ),
         "sentence_ridge": LearnerEntry(
             SentenceRidge,
             "sentences scored by ridge regression around a learned prior",
             "sentence_ridge",
             inputs="sentence",
-            only="extraction",
+            only=_OF_EXTRACTION,
         ),
         "sentence_steps": LearnerEntry(
             SentenceSteps,
             "sentences scored by weights that a few gradient steps move",
             "sentence_steps",
             inputs="sentence",
-            only="extraction",
+            only=_OF_EXTRACTION,
+        ),
+        "set_pixelcnn": LearnerEntry(
+            SetPixelCnn,
+            "an autoregressive model of images that attends to the support",
+            "set_pixelcnn",
+            inputs="image",
+            only=_OF_GENERATION,
+            net="pixelcnn",
+        ),
+        "set_vae": LearnerEntry(
+            SetVaeLearner,
+            "latent variables of images whose prior is the support's",
+            "set_vae",
+            inputs="image",
+            only=_OF_GENERATION,
+            net="set_vae",
         ),
         "simpleshot": LearnerEntry(
             SimpleShot, "centred, normalised class means on a whole-class net", "classifier"
+        ),
+        "spectral": LearnerEntry(
+            Spectral,
+            "plain baseline of events: factors of what a user has had, added up",
+            "none",
+            inputs="item",
+            baseline=Baseline(forms=("raw",)),
+            only=_OF_EVENTS,
         ),
         "svm": LearnerEntry(
             SupportVectorMachine,
@@ -252,14 +316,13 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             inputs="item",
             baseline=Baseline(forms=("raw",)),
-            only="rating",
+            only=_OF_RATINGS,
         ),
     }
 )
 
 
 DEEP_KERNEL = "deep_kernel"
-_APART = "extraction"  # tasks that no learner of others can learn
 EVOLVED = "evolved_gradient"  # its program, if it has one, is the inner loss
 OWN = "own"  # a learner of the user's own, which is given beside its file
 PROGRAM = "program"  # a learner that a program describes; `catalogue/programs.py` has known ones
@@ -298,7 +361,7 @@ def learners_for(
 
 def _suits(entry: LearnerEntry, objective: str) -> bool:
     """Whether the loop tries a learner on such tasks: extracts are no values to be regressed."""
-    return entry.only == objective or (not entry.only and objective != _APART)
+    return objective in entry.only or (not entry.only and objective != EXTRACTION.name)
 
 
 def embeds(name: str) -> bool:

@@ -110,7 +110,7 @@ def _fitted(
     best: bool,
 ) -> tuple[FittedView, list[str]]:
     """The view of these documents, of what `train` has of them, and what to say of that."""
-    rows = np.flatnonzero(parted.part_of == PARTS.index("train"))
+    rows = np.flatnonzero(parted.part_of == PARTS.index("train")).tolist()
     latin = sum(is_latin(documents[row]) for row in rows[:_FITTING_TEXTS])
     told = []
     in_latin = 2 * latin >= len(rows[:_FITTING_TEXTS])

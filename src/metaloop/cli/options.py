@@ -158,6 +158,14 @@ References = Annotated[
         help="Where a document has several summaries: the mean over them counts, or the best.",
     ),
 ]
+Objective = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What tasks are about, where it is not what DATA says: generation, of images, makes "
+        "new ones of a class.",
+    ),
+]
 View = Annotated[
     str | None,
     typer.Option(

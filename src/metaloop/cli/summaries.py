@@ -89,9 +89,39 @@ def documents_inputs(
     return [str(file) for file in files], tuple(found)
 
 
-def summarised(
+def told_of_documents(
     estimator: Any,
     model: Path,
+    inputs: Sequence[Path],
+    columns: Columns | None,
+    length: tuple[int | None, int | None, float | None],
+    as_json: bool,
+) -> dict[str, Any] | list[str] | None:
+    """Returns the summary of each input, or what `--json` says of them; None for other models.
+
+    `length`: in words, sentences, or as a ratio. Raises `ModelFileError` where one was asked of a
+    model that was trained on no documents.
+    """
+    from metaloop.cli.inputs import model_of, read_inputs
+
+    if not takes_documents(model_of(estimator)):
+        if length != (None, None, None):
+            raise ModelFileError(
+                f"'{model}' was not trained on documents; leave --words, --sentences and --ratio "
+                "away"
+            )
+        return None
+    groups = read_inputs(inputs, model_of(estimator), columns)
+    names = [name for each in groups for name in each.names]
+    documents = [lines for each in groups for lines in each.X]
+    rows = _summarised(estimator, names, documents, *length)
+    if as_json:
+        return {"model": str(model), "predictions": rows}
+    return [str(row["summary"]) for row in rows]
+
+
+def _summarised(
+    estimator: Any,
     names: Sequence[str],
     documents: Sequence[list[str]],
     words: int | None,
@@ -99,14 +129,8 @@ def summarised(
     ratio: float | None,
 ) -> list[dict[str, Any]]:
     """Returns what `--json` says of each document; tells of those that are no usual extracts."""
-    from metaloop.cli.inputs import model_of
-    from metaloop.estimators import FewShotRegressor
     from metaloop.estimators.summarising import summarise
 
-    if not isinstance(estimator, FewShotRegressor) or not takes_documents(model_of(estimator)):
-        raise ModelFileError(
-            f"'{model}' was not trained on documents; leave --words, --sentences and --ratio away"
-        )
     found = summarise(estimator, documents, words=words, sentences=sentences, ratio=ratio)
     for name, each in zip(names, found, strict=True):
         if each.cut:

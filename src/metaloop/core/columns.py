@@ -316,10 +316,9 @@ def shape_of(column: Column) -> tuple[int, ...]:
 
 
 def kind_of(column: Column) -> str:
-    """Returns what examples are to views: `texts`, `images`, `recordings`, `vectors`, `items`,
-    `documents`.
+    """Returns what examples are to views: `texts`, `images`, `recordings`, `vectors`, `items`.
 
-    "" if they are none of these.
+    Or `documents`; "" if they are none of these.
     """
     if isinstance(column, Segments):
         return kind_of(column.pieces[0])

@@ -24,6 +24,8 @@ class Scale:
 
 
 ACCURACY = Scale("accuracy", "accuracy", True, 1.0, share=True)
+BALANCED_ACCURACY = Scale("balanced_accuracy", "balanced accuracy", True, 1.0, share=True)
+F1 = Scale("f1_macro", "F1, the mean over classes", True, 1.0, share=True)
 LOG_LOSS = Scale("log_loss", "log loss", False, 0.0)
 CALIBRATION = Scale("calibration", "calibration error", False, 0.0, share=True)
 SQUARED_ERROR = Scale("mse", "mse", False, 0.0)
@@ -35,6 +37,9 @@ ROUGE_1 = Scale("rouge1", "ROUGE-1", True, 1.0, share=True)
 ROUGE_2 = Scale("rouge2", "ROUGE-2", True, 1.0, share=True)
 ROUGE_L = Scale("rougeL", "ROUGE-L", True, 1.0, share=True)
 ROUGE_1_ORACLE = Scale("rouge1_oracle", "ROUGE-1 of the best sentences", True, 1.0, share=True)
+RECALL_OF_THE_BEST = Scale("recall@10", "recall@10", True, 1.0, share=True)
+RIGHT_ORDER = Scale("auc", "in the right order", True, 1.0, share=True)
+BITS_PER_DIM = Scale("bits_per_dim", "bits per dimension", False, 0.0)
 
 # Of tasks that are asked about other classes, too (engine/open_scores.py).
 AUROC = Scale("auroc", "AUROC", True, 1.0, share=True)
@@ -56,6 +61,8 @@ SCALES = {
     scale.name: scale
     for scale in (
         ACCURACY,
+        BALANCED_ACCURACY,
+        F1,
         LOG_LOSS,
         CALIBRATION,
         SQUARED_ERROR,
@@ -67,6 +74,9 @@ SCALES = {
         ROUGE_2,
         ROUGE_L,
         ROUGE_1_ORACLE,
+        RECALL_OF_THE_BEST,
+        RIGHT_ORDER,
+        BITS_PER_DIM,
         *OF_OPEN_TASKS,
     )
 }

@@ -137,7 +137,8 @@ def _extract(
 
 def _cut(sentence: str, most: int) -> str:
     """The beginning of a sentence, no more than so many words, and a sign that it was cut."""
-    runs, taken = sentence.split(), []
+    runs = sentence.split()
+    taken: list[str] = []
     for run in runs:
         if number_of_words(" ".join([*taken, run])) > most:
             break

@@ -35,6 +35,7 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.records import PARTS, Choice
 from metaloop.modelfile.typed_json import decode, encode
 from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.generation import GenerationFamily
 from metaloop.tasks.groups import GroupFamily
 from metaloop.tasks.judged import Judged
 from metaloop.tasks.kept import with_store
@@ -49,9 +50,10 @@ _BYTES_AT_ONCE = 1 << 22
 _ALIGNMENT = 64  # bytes, as torch aligns: sums over other addresses may differ in their last bits
 
 
-_Kind = Literal["classes", "groups", "sinusoid"]
+_Kind = Literal["classes", "generation", "groups", "sinusoid"]
 _KINDS: Mapping[type[TaskFamily], _Kind] = {
     ClassFamily: "classes",
+    GenerationFamily: "generation",
     GroupFamily: "groups",
     SinusoidFamily: "sinusoid",
 }
@@ -81,7 +83,7 @@ class _Card:
     """What is known of a family besides its tensors; those of `sinusoid` have none.
 
     `identity` is that of what was read, where inputs are what an encoder has made of it;
-    `objective` is that of groups.
+    `objective` is that of groups, `num_items` is there where they are of events.
     """
 
     version: int
@@ -94,6 +96,7 @@ class _Card:
     sights: tuple[_SightCard, ...] = field(default=(), metadata={"later": True})
     identity: str | None = field(default=None, metadata={"later": True})
     objective: str = field(default="regression", metadata={"later": True})
+    num_items: int = field(default=0, metadata={"later": True})
     judged: _JudgedCard | None = field(default=None, metadata={"later": True})
 
 
@@ -179,6 +182,7 @@ def _card(family: TaskFamily) -> _Card:
         _sight_cards(stored),
         stored.store.identity,
         getattr(stored, "objective", "regression"),
+        getattr(stored, "num_items", 0),
         _judged_card(stored),
     )
 
@@ -254,7 +258,7 @@ def mapped_inputs(path: Path) -> Tensor:
     return _mapped(path)["inputs"]
 
 
-def _with_tensors(card: _Card, folder: Path) -> ClassFamily | GroupFamily:
+def _with_tensors(card: _Card, folder: Path) -> TaskFamily:
     index = _mapped(folder / _INDEX)
     inputs = from_tensors(_mapped(folder / _INPUTS), "inputs")
     store = Store(
@@ -269,8 +273,9 @@ def _with_tensors(card: _Card, folder: Path) -> ClassFamily | GroupFamily:
             assert isinstance(tables, dict)
             judged, alike = Judged(tables, card.judged.length, card.judged.best), card.judged.alike
         return GroupFamily(
-            card.name, store, parts, card.input_format, card.objective, judged=judged, alike=alike
-        )
+            card.name, store, parts, card.input_format, card.objective,
+            num_items=card.num_items, judged=judged, alike=alike,
+        )  # fmt: skip
     sights = {
         sight.name: Sight(
             FittedView(Choice(sight.view)),  # what it is made of stays with the coordinator
@@ -279,7 +284,8 @@ def _with_tensors(card: _Card, folder: Path) -> ClassFamily | GroupFamily:
         )
         for number, sight in enumerate(card.sights)
     }
-    return ClassFamily(card.name, store, parts, card.input_format, sights=sights)
+    classes = ClassFamily(card.name, store, parts, card.input_format, sights=sights)
+    return GenerationFamily(card.name, classes) if card.kind == "generation" else classes
 
 
 def _mapped(path: Path) -> dict[str, Tensor]:

@@ -116,6 +116,8 @@ class Asked:
             asked["length"] = str(how.length)
         if how.best_reference is not None:
             asked["best_reference"] = str(how.best_reference)
+        if how.objective is not None:
+            asked["objective"] = how.objective
         same = ("ways", "shots", "queries", "seed", "workers")
         return {
             "data": data_name(self.data),

@@ -87,10 +87,10 @@ def dealt(
         rows = [f"document {row + 1}" for row in np.flatnonzero(repeats)]
         left_out.append(tally(rows, REPEATS))
         keep &= ~repeats
-    rows = np.flatnonzero(keep)
-    grouped, parts = _grouped(store, domains, part_of, rows)
+    kept = np.flatnonzero(keep)
+    grouped, parts = _grouped(store, domains, part_of, kept)
     return DealtDocuments(
-        grouped, parts, by_document, hashes[rows], part_of[rows], tuple(left_out), tuple(notes)
+        grouped, parts, by_document, hashes[kept], part_of[kept], tuple(left_out), tuple(notes)
     )
 
 
