@@ -96,8 +96,8 @@ def document_family(
         EXTRACTION.name,
         view,
         source,
-        judged,
-        parted.by_document,
+        judged=judged,
+        alike=parted.by_document,
     )
     return family, (*reading.left_out, *parted.left_out), tuple(told)
 

@@ -220,7 +220,7 @@ def _support_of_ratings(where: str, path: Path, options: ReadOptions, model: Any
     return Support(*ratings_support(path, options.columns, of_events(model)))
 
 
-def _support_of_documents(where: str, path: Path, options: ReadOptions) -> Support:
+def _support_of_documents(where: str, path: Path, options: ReadOptions, model: Any) -> Support:
     options.refuse_depth(where)
     return Support(*pairs_support(where, path, options))
 

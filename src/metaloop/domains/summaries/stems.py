@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 
 from metaloop.core.errors import missing_extra
@@ -37,7 +37,12 @@ def words_of(text: str, latin: bool = True) -> list[str]:
 
 def stems(text: str, latin: bool = True) -> list[int]:
     """Returns the words as numbers of 63 bits that depend on the word alone."""
-    return [_number(word) for word in words_of(text, latin)]
+    return list(_stems(text, latin))
+
+
+@lru_cache(maxsize=1 << 16)  # a sentence is asked for several times
+def _stems(text: str, latin: bool) -> tuple[int, ...]:
+    return tuple(_number(word) for word in words_of(text, latin))
 
 
 @cache
