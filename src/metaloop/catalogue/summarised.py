@@ -10,7 +10,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from metaloop.core.columns import Column, Texts
+from metaloop.core.columns import Column, Texts, kind_of
 from metaloop.core.errors import DataError
 from metaloop.core.extraction import EXTRACTION, PLACES
 from metaloop.core.extracts import Length
@@ -22,6 +22,7 @@ from metaloop.domains.summaries.kept import fitted_kept
 from metaloop.domains.summaries.stems import is_latin, stems
 from metaloop.domains.summaries.view import (
     FEATURES,
+    KIND,
     MOST_SENTENCES,
     NAME,
     Rules,
@@ -43,6 +44,22 @@ _FITTING_TEXTS = 200  # that tell the script
 _LEAST_USUAL = 5  # words; fewer are no length of a summary
 
 
+def holds_documents(
+    reading: Reading, view: str | None, length: Length | None, best: bool | None
+) -> bool:
+    """Returns whether a reading is of documents; raises `DataError` for options that do not fit."""
+    if kind_of(reading.store.inputs) == KIND:
+        if view is not None:
+            raise DataError(f"{reading.name} is seen sentence by sentence; leave --view away")
+        return True
+    if length is not None or best is not None:
+        raise DataError(
+            f"{reading.name} has no documents with summaries; leave --words, --sentences, --ratio "
+            "and --references away"
+        )
+    return False
+
+
 def document_family(
     reading: Reading,
     *,
@@ -51,8 +68,8 @@ def document_family(
     best: bool | None = None,
     view: FittedView | None = None,
     input_format: InputFormat | None = None,
-) -> tuple[GroupFamily, tuple[LeftOut, ...], tuple[str, ...]]:
-    """Returns the family of a reading of documents, what is left out, and what to say of it.
+) -> tuple[GroupFamily, str, tuple[LeftOut, ...], tuple[str, ...]]:
+    """Returns the family of a reading of documents, its kind, what is left out, what to say of it.
 
     `length`: what extracts are asked for, by default the model's, else as many words as the
     summaries of `train` have in the middle. `best`: the best reference counts, not their mean.
@@ -99,7 +116,8 @@ def document_family(
         judged=judged,
         alike=parted.by_document,
     )
-    return family, (*reading.left_out, *parted.left_out), tuple(told)
+    left_out = (*reading.left_out, *parted.left_out)
+    return family, reading.kind, left_out, (*reading.notes, *told)
 
 
 def _fitted(

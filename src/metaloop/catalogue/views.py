@@ -38,7 +38,6 @@ from metaloop.core.errors import (
     UnknownNameError,
     unknown_name,
 )
-from metaloop.core.extraction import PLACES
 from metaloop.core.fitted_view import AS_IS, BESIDE, Expected, FittedView, as_long, key_of
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
@@ -46,7 +45,6 @@ from metaloop.core.spec import Shape
 from metaloop.domains.ratings import known as known_items
 from metaloop.domains.speech import logmel
 from metaloop.domains.summaries import view as of_sentences
-from metaloop.domains.summaries.features import COLUMNS as OF_A_SENTENCE
 from metaloop.domains.text import tfidf
 from metaloop.guests.gensim import trained as trained_words
 from metaloop.tasks.family import ClassFamily
@@ -155,18 +153,7 @@ VIEWS: Mapping[str, ViewEntry] = MappingProxyType(
             kind="item",
             check=known_items.check,
         ),
-        of_sentences.NAME: ViewEntry(  # `summarised.py` fits it by documents of `train`
-            "place, length, words of every sentence, and how it stands to its document",
-            of_sentences.KIND,
-            lambda documents: {},
-            of_sentences.see,
-            of_sentences.EXPECTED,
-            of_sentences.FEATURES,
-            offered=False,
-            kind="sentence",
-            shape=(len(OF_A_SENTENCE), PLACES),
-            check=of_sentences.check,
-        ),
+        of_sentences.NAME: ViewEntry(**of_sentences.ENTRY),  # fitted in `summarised.py`
     }
 )
 

@@ -30,7 +30,7 @@ class Length:
     """
 
     unit: Unit
-    amount: float
+    amount: float | int
 
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
@@ -52,13 +52,13 @@ class Length:
         unit = self.unit if self.amount != 1 else self.unit[:-1]
         return f"{self.amount:g} {unit}"
 
-    def most_words(self, total: int) -> float:
+    def most_words(self, total: int) -> float | int:
         """Returns how many words an extract of a document of so many may have."""
         if self.unit == "words":
             return self.amount
         return math.inf if self.unit == "sentences" else self.amount * total
 
-    def most_sentences(self) -> float:
+    def most_sentences(self) -> float | int:
         """Returns how many sentences an extract may have."""
         return self.amount if self.unit == "sentences" else math.inf
 
@@ -84,9 +84,9 @@ def chosen(
     return sorted(taken)
 
 
-def asked_length(words: int | None, sentences: int | None, ratio: float | None) -> Length | None:
+def asked_length(words: int | None, sentences: int | None, ratio: float | int | None) -> Length | None:
     """Returns the length that was asked for, None for none; raises `MetaloopError` for several."""
-    amounts: dict[Unit, float | None] = {"words": words, "sentences": sentences, "ratio": ratio}
+    amounts: dict[Unit, float | int | None] = {"words": words, "sentences": sentences, "ratio": ratio}
     given = {unit: amount for unit, amount in amounts.items() if amount is not None}
     if len(given) > 1:
         named = " and ".join(f"--{unit}" for unit in given)

@@ -140,3 +140,17 @@ def check(assets: Mapping[str, Tensor], num_features: int) -> None:
         raise ModelFileError(f"the model file is damaged: {error}") from error
     if len(assets["seen"]) != len(assets["seen_parts"]):
         raise ModelFileError("the model file is damaged: the documents it knows do not fit")
+
+
+ENTRY: Mapping[str, Any] = {  # of the table of views
+    "summary": "place, length, words of every sentence, and how it stands to its document",
+    "takes": KIND,
+    "fit": lambda documents: {},
+    "see": see,
+    "expected": EXPECTED,
+    "features": FEATURES,
+    "offered": False,
+    "kind": "sentence",
+    "shape": (len(COLUMNS), PLACES),
+    "check": check,
+}
