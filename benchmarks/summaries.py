@@ -39,7 +39,7 @@ from metaloop.tasks.readers import read
 from metaloop.tasks.readers.summaries import DOCUMENT, REFERENCES
 from metaloop.tasks.store import ClassInfo, Reading, Store
 
-SHOTS, SUPPORTS, BOOTSTRAPS, MOST_DOCUMENTS = 5, 10, 2000, 300
+SHOTS, SUPPORTS, BOOTSTRAPS, MOST_DOCUMENTS = 5, 10, 2000, 500
 LEARNERS = ("sentence_cover", "sentence_ridge")
 PLAIN = ("lead", "textrank", "centroid", "longest")
 METRICS = ("rouge1", "rouge2", "rougeL")
@@ -144,10 +144,14 @@ def _table(
     for each in (*fixed, *adapting):
         mark = " *" if each in (adapts, stays) else ""
         label = f"{each.name}{' fixed' if each in fixed else ''} {100 * each.search:.1f}{mark}"
-        scores[id(each)] = _scores(each, asked, supports, queries)
+        shown = supports[:1] if each in fixed else supports
+        scores[id(each)] = _scores(each, asked, shown, queries)
         _say(label, scores[id(each)])
     oracle = np.array([judged.oracle(int(row)) for row in queries])
     print(f"{'oracle':28} {100 * oracle.mean():5.1f}")
+    for one, other in zip(adapting, fixed, strict=True):
+        gain = scores[id(one)]["rouge1"] - scores[id(other)]["rouge1"]
+        _difference(f"{one.name} - fixed", gain)
     gain = scores[id(adapts)]["rouge1"] - scores[id(stays)]["rouge1"]
     _difference("adapted - no adaptation", gain)
     best = max(PLAIN, key=lambda name: plain[name].mean())

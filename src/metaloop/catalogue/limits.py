@@ -222,7 +222,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "by_density": _SWITCH,
             "adapts": _SWITCH,
         },
-        "sentence_ridge": {"adapts": _SWITCH},
+        "sentence_ridge": {"strength": _STRENGTH, "adapts": _SWITCH},
         "sentence_steps": {"inner_steps": Whole(0, MOST_STEPS)},
         "set_pixelcnn": {},
         "set_vae": {},

@@ -4,9 +4,10 @@
     score(s) = scale (x_s . w) - repeat max_t before s (a_s . a_t)
 
 X are the features of all sentences of the support, less the mean of their document, y what each is
-worth, standardised within its document; B weighs documents alike. w0, the precisions P of every
-feature (how far a domain may be from it), scale and repeat are learned over domains, trained
-through by the objective's loss on queries. With no support, w = w0: no adaptation.
+worth, standardised within its document; B weighs documents alike. w0, scale and repeat are learned over
+domains, trained through by the objective's loss on queries. P, how far a domain may be from w0, is
+not: of two sources that were seen nothing tells how far a third one is. It is `strength` for every
+feature, less for those that mean the same everywhere. With no support, w = w0: no adaptation.
 A hierarchical Bayesian linear model with a learned prior, in closed form: Finn et al. 2018 and
 Bertinetto et al. 2019, arXiv:1805.08136. Selection without repeats: Carbonell and Goldstein 1998.
 
@@ -31,10 +32,12 @@ from metaloop.core.task_map import TaskMap
 from metaloop.nets.embedding import NetLearner
 from metaloop.nets.episodic import episode_loss
 from metaloop.nets.functional import FunctionalNet
-from metaloop.nets.sentences import sentences_in, width_of, without_repeats
+from metaloop.nets.sentences import feature_of, sentences_in, width_of, without_repeats
 
-_PRIOR, _PRECISION = "head.prior", "head.log_precision"
+_PRIOR = "head.prior"
 _SCALE, _REPEAT = "head.log_scale", "head.log_repeat"
+_GENERAL = ("early", "textrank", "relative_words", "centroid")  # what plain methods go by
+_EASIER = 4.0  # these may change by so much more
 
 
 @final
@@ -42,11 +45,13 @@ _SCALE, _REPEAT = "head.log_scale", "head.log_repeat"
 class SentenceRidge(NetLearner):
     """A linear score of sentences, fitted in closed form around what is learned over domains.
 
-    `adapts` False keeps w0, whatever the support: what adaptation is compared with.
+    `strength`: how many documents the prior is worth, about. `adapts` False keeps w0, whatever the
+    support: what adaptation is compared with.
     """
 
     net: FunctionalNet
     objective: Objective = EXTRACTION
+    strength: float | int = 10.0
     adapts: bool = True
 
     target_kinds: ClassVar[frozenset[str]] = frozenset({"real"})
@@ -60,11 +65,10 @@ class SentenceRidge(NetLearner):
 }"""
 
     def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
-        """Returns the net, a prior of nothing, and what a domain may differ by."""
+        """Returns the net, a prior of nothing, and how scores are scaled."""
         width = width_of(self.net.num_features)
         return self.net.init(rng) | {
             _PRIOR: torch.zeros(width),
-            _PRECISION: torch.full((width,), math.log(4.0)),
             _SCALE: torch.tensor(0.0),
             _REPEAT: torch.tensor(math.log(0.3)),
         }
@@ -81,7 +85,7 @@ class SentenceRidge(NetLearner):
         rows, share = seen.features.flatten(0, 1), share_NS.flatten()
         left = (worth_NS.flatten() - rows @ prior) * share
         system = rows.mT @ (rows * share.unsqueeze(-1))
-        system = system + torch.diag_embed(meta_params[_PRECISION].exp())
+        system = system + torch.diag_embed(self._precision(prior))
         moved, _ = torch.linalg.solve_ex(system, (rows.mT @ left).unsqueeze(-1))
         return {"weights": prior + moved.squeeze(-1)}
 
@@ -90,6 +94,13 @@ class SentenceRidge(NetLearner):
         seen = sentences_in(features)
         scores = meta_params[_SCALE].exp() * (seen.features @ task_state["weights"])
         return without_repeats(scores, seen, meta_params[_REPEAT].exp())
+
+    def _precision(self, prior: Tensor) -> Tensor:
+        columns = self.net.input_format.columns
+        places = [feature_of(columns.index(name)) for name in _GENERAL if name in columns]
+        precision = torch.full_like(prior, float(self.strength))
+        precision[places] = self.strength / _EASIER
+        return precision
 
     def meta_loss(
         self,

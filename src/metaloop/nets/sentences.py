@@ -103,6 +103,11 @@ def sentences_in(features: Tensor) -> Seen:
     )
 
 
+def feature_of(column: int) -> int:
+    """Returns the place among a sentence's features of a column of the inputs that is a number."""
+    return column - AS_THEY_ARE + DIRECTIONS
+
+
 def width_of(num_features: int) -> int:
     """Returns D, the features of a sentence, of a net with so many in all."""
     return num_features // PLACES - 1 - _PAIRED
