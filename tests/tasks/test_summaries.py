@@ -85,7 +85,9 @@ def test_files_of_a_folder_are_the_parts_that_their_names_say(tmp_path: Path) ->
     found = read(tmp_path)
     assert found.left_out[0].reason == "a table without documents and summaries"
     parted = dealt(found)
-    sizes = {part: len(parted.store.examples_of[groups[0]]) for part, groups in parted.parts.items()}
+    sizes = {
+        part: len(parted.store.examples_of[groups[0]]) for part, groups in parted.parts.items()
+    }
     assert sizes["train"] == 40 and sizes["test"] == 10
     assert sizes["search"] + sizes["promotion"] == 12 and parted.by_document
 

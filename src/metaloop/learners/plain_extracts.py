@@ -2,8 +2,8 @@
 
     lead       the order of the document; the baseline of newspapers
     longest    the most words
-    centroid   the largest cosine with the sum of all sentences' tf-idf; Radev et al. 2004, Information
-               Processing & Management 40(6)
+    centroid   the largest cosine with the sum of all sentences' tf-idf; Radev et al. 2004,
+               Information Processing & Management 40(6)
     textrank   the largest weight of a random walk along cosines; Mihalcea and Tarau 2004, EMNLP
 
 Each reads one column of a document (`domains/summaries/features.py`). They are what every learner

@@ -4,10 +4,10 @@
     score(s) = scale (x_s . w) - repeat max_t before s (a_s . a_t)
 
 X are the features of all sentences of the support, less the mean of their document, y what each is
-worth, standardised within its document; B weighs documents alike. w0, scale and repeat are learned over
-domains, trained through by the objective's loss on queries. P, how far a domain may be from w0, is
-not: of two sources that were seen nothing tells how far a third one is. It is `strength` for every
-feature, less for those that mean the same everywhere. With no support, w = w0: no adaptation.
+worth, standardised within its document; B weighs documents alike. w0, scale and repeat are learned
+over domains, trained through by the objective's loss on queries. P, how far a domain may be from
+w0, is not: of two sources that were seen nothing tells how far a third one is. It is `strength` for
+every feature, less for those that mean the same everywhere. With no support, w = w0: no adaptation.
 A hierarchical Bayesian linear model with a learned prior, in closed form: Finn et al. 2018 and
 Bertinetto et al. 2019, arXiv:1805.08136. Selection without repeats: Carbonell and Goldstein 1998.
 

@@ -62,7 +62,9 @@ def test_extracts_of_workers_are_scored_alike(documents: GroupFamily, tmp_path: 
     spec = documents.spec(0, 5, 5)
     candidate = make_candidate("textrank", documents.input_format, spec)
     learner = build_learner(candidate, documents.input_format, spec.objective)
-    one, other = (evaluate(learner, {}, each, "search", spec, 10)[0] for each in (documents, shipped))
+    one, other = (
+        evaluate(learner, {}, each, "search", spec, 10)[0] for each in (documents, shipped)
+    )
     assert one.value == other.value and one.metrics == other.metrics
 
 
@@ -76,7 +78,10 @@ def test_adapting_does_not_change_meta_params_and_padding_changes_nothing(
     params = learner.init(spec, torch_stream(0, "test"))
     before = {key: tensor.clone() for key, tensor in params.items()}
     assert documents.store.values is not None
-    inputs, targets = documents.store.taken(np.arange(8)).float(), documents.store.values[:5].float()
+    inputs, targets = (
+        documents.store.taken(np.arange(8)).float(),
+        documents.store.values[:5].float(),
+    )
     state = learner.adapt(params, Examples(inputs[:5], targets, torch.ones(5, dtype=torch.bool)))
     mask = torch.tensor([True] * 5 + [False] * 2)
     more = Examples(inputs[:7], documents.store.values[:7].float(), mask, padded=True)
@@ -134,7 +139,11 @@ def test_predict_prints_the_summary_and_nothing_else(
     ("text", "words", "said"),
     [
         ("One sentence with some words.", 60, "all of it is within the length"),
-        ("This first sentence is far longer than what is asked for.", 4, "one was cut after 4 words"),
+        (
+            "This first sentence is far longer than what is asked for.",
+            4,
+            "one was cut after 4 words",
+        ),
         ("no signs at all " * 100, 30, ""),
         ("<html><body><p>We show that it works.</p><p>Other things.</p></body></html>", 6, ""),
         ("Мы показали, что это работает. Остальное неважно.", 5, ""),
