@@ -34,10 +34,12 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "--value-range --archive --workers --backbone --download --strict --resume --json --quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
     "--classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --words --sentences --ratio --references --allow-seen --apart --strict --open --seed --json --quiet",
+    "--speaker-pattern --words --sentences --ratio --references --allow-seen --apart --strict "
+    "--open --seed --json --quiet",
     "predict": "MODEL INPUT... --support --classes-at --value-range --columns "
     "--text --label --domain --use-label-names --skip-unreadable --window --step --microphone "
-    "--reject --top --exclude-seen --explain --words --sentences --ratio --seed --json",
+    "--reject --top --exclude-seen --explain --csv --words --sentences --ratio --seed "
+    "--json",
     "fit": "MODEL --support --out --keep-support --classes-at --value-range --columns "
     "--text --label --domain --use-label-names --seed --json",
     "generate": "MODEL --support --out --count --temperature --classes-at --value-range --seed "
