@@ -33,9 +33,12 @@ _SHARPNESS = 4.0  # of who is taken before whom, in scores
 class _Sentences(nn.Module):
     def __init__(self, columns: int, width: int, dropout: float) -> None:
         super().__init__()
+        seen = columns - 1 - _PAIRED
+        largest, features = PLACES * max(columns, width), PLACES * (columns + width)
+        self.own_cost = (largest, PLACES * width * (seen + width), features)  # see nets/costing.py
         self.layers = (
             nn.Sequential(
-                nn.Linear(columns - 1 - _PAIRED, width),
+                nn.Linear(seen, width),
                 nn.SiLU(),
                 nn.Dropout(dropout),
                 nn.Linear(width, width),
