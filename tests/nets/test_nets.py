@@ -74,7 +74,7 @@ def test_a_net_that_shrinks_images_is_the_same_net_on_smaller_ones(name: str) ->
     assert not torch.allclose(features, whole(tensors, images)[0])
 
 
-@pytest.mark.parametrize("name", sorted(NETS))
+@pytest.mark.parametrize("name", sorted(WIDTHS))
 def test_initial_weights_depend_on_the_generator_alone(name: str) -> None:
     net = _net(name, *_SHAPES.get(name, (1, 16)))
     before = torch.random.get_rng_state()
