@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.sounds import write_words
 
 import metaloop
 from metaloop.core.errors import EpisodeError, MetaloopError
@@ -22,7 +23,6 @@ from metaloop.models import Model, evaluate_open, open_for
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read_arrays
 from metaloop.tasks.store import Reading
-from tests.sounds import write_words
 
 CLASSES, EXAMPLES, WIDTH = 96, 12, 8
 
