@@ -23,20 +23,21 @@ Command = Callable[..., Any]
 FLAGS = {  # they are a contract with scripts: a change here is a change for users
     "learn": "DATA --budget --ways --shots --queries --out --seed --split-seed --image-size "
     "--classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --items --objective --view --backbone --download --also --archive "
+    "--speaker-pattern --items --words --sentences --ratio --references --objective --view "
+    "--backbone --download --also --archive "
     "--workers --strict --resume --json --quiet",
     "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
     "--image-size --classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --items --objective --view --backbone --download --strict --resume --json "
-    "--quiet",
+    "--speaker-pattern --items --words --sentences --ratio --references --objective --view "
+    "--backbone --download --strict --resume --json --quiet",
     "select": "DATA --budget --out --seed --split-seed --image-size --classes-at "
     "--value-range --archive --workers --backbone --download --strict --resume --json --quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
     "--classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --allow-seen --apart --strict --open --seed --json --quiet",
+    "--speaker-pattern --words --sentences --ratio --references --allow-seen --apart --strict --open --seed --json --quiet",
     "predict": "MODEL INPUT... --support --classes-at --value-range --columns "
     "--text --label --domain --use-label-names --skip-unreadable --window --step --microphone "
-    "--reject --top --exclude-seen --explain --seed --json",
+    "--reject --top --exclude-seen --explain --words --sentences --ratio --seed --json",
     "fit": "MODEL --support --out --keep-support --classes-at --value-range --columns "
     "--text --label --domain --use-label-names --seed --json",
     "generate": "MODEL --support --out --count --temperature --classes-at --value-range --seed "
@@ -46,7 +47,8 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "export": "RUN --to --out --seed --json",
     "list": "KIND --seed --json",
     "data": "DATA --image-size --split-seed --classes-at --value-range --columns "
-    "--text --label --domain --speaker-pattern --items --view --strict "
+    "--text --label --domain --speaker-pattern --items --words --sentences --ratio --references "
+    "--view --strict "
     "--seed --json --quiet",
     "cite": "MODEL|RUN --seed --json",
 }

@@ -18,6 +18,7 @@ from metaloop.catalogue.offered import AUTO
 from metaloop.core.budget import Budget
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import MetaloopError
+from metaloop.core.extracts import asked_best, asked_length
 from metaloop.core.own import Own
 from metaloop.core.records import Candidate
 from metaloop.loop import DataRead, Generates, Learned, LoopEvent
@@ -47,6 +48,10 @@ def learn(
     view: str | None = None,
     speaker_pattern: str | None = None,
     items: str | Path | None = None,
+    words: int | None = None,
+    sentences: int | None = None,
+    ratio: float | None = None,
+    references: str | None = None,
     objective: str | None = None,
     backbone: str | Encoder = AUTO,
     download: bool = False,
@@ -81,7 +86,10 @@ def learn(
     with Stopper() as stopper, Progress(style_of(progress)) as shown:
         shown.status(f"reading {data_name(data)}")
         folder = _folder(data, out, resume, workers)
-        options = DataOptions(*asked, download, speaker_pattern, items=items, objective=objective)
+        options = DataOptions(
+            *asked, download, speaker_pattern, items=items, objective=objective,
+            length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
+        )  # fmt: skip
         events = _events(
             data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
             options=options, also=also, archive=archive, net=net, workers=workers, resume=resume,
@@ -116,6 +124,10 @@ def stream(
     view: str | None = None,
     speaker_pattern: str | None = None,
     items: str | Path | None = None,
+    words: int | None = None,
+    sentences: int | None = None,
+    ratio: float | None = None,
+    references: str | None = None,
     objective: str | None = None,
     backbone: str | Encoder = AUTO,
     download: bool = False,
@@ -155,7 +167,10 @@ def stream(
     """
     folder = _folder(data, out, resume, workers)
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
-    options = DataOptions(*asked, download, speaker_pattern, items=items, objective=objective)
+    options = DataOptions(
+        *asked, download, speaker_pattern, items=items, objective=objective,
+        length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
+    )  # fmt: skip
     yield from _events(
         data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
         options=options, also=also, archive=archive, workers=workers, resume=resume, net=net,

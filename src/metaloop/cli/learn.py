@@ -50,6 +50,10 @@ def learn(
     domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
     items: options.Items = None,
+    words: options.Words = None,
+    sentences: options.Sentences = None,
+    ratio: options.Ratio = None,
+    references: options.References = None,
     objective: options.Objective = None,
     view: options.View = None,
     backbone: options.Backbone = "auto",
@@ -72,7 +76,13 @@ def learn(
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
-    asked |= {"speaker_pattern": speaker_pattern, "items": items, "objective": objective}
+    asked |= {"speaker_pattern": speaker_pattern, "items": items, "words": words}
+    asked |= {
+        "objective": objective,
+        "sentences": sentences,
+        "ratio": ratio,
+        "references": references,
+    }
     typed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     try:
         run, code = learn_from(

@@ -121,15 +121,20 @@ def predict(
     exclude_seen: _ExcludeSeen = True,
     explain: _Explain = False,
     csv: _Csv = None,
+    words: options.Words = None,
+    sentences: options.Sentences = None,
+    ratio: options.Ratio = None,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
     """Tell classes apart that the learner has never seen: label, probability and input per line.
 
-    A learner of functions learns one from a support with real targets: value and input per line.
+    A learner of functions learns one from a support with real targets: value and input per line. A
+    learner of summaries learns from a few documents with theirs: the summary of each input.
     """
     from metaloop.cli.inputs import model_of, range_of, read_inputs
     from metaloop.cli.ratings import ranked
+    from metaloop.cli.summaries import told_of_documents
     from metaloop.cli.tabular import refuse_options, tell_rows
     from metaloop.estimators import FewShotRegressor, TrainedTable
     from metaloop.tasks.readers.options import ReadOptions
@@ -156,6 +161,10 @@ def predict(
     least = None if reject is None else _threshold(estimator, model, reject)
     if window is not None:
         _listen(estimator, model, inputs, window, step, least, as_json)
+        return
+    told = told_of_documents(estimator, model, inputs, named, (words, sentences, ratio), as_json)
+    if told is not None:
+        _write(told)
         return
     if not as_json and _streams(estimator, inputs, named, least):
         return
