@@ -24,18 +24,19 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "learn": "DATA --budget --ways --shots --queries --out --seed --split-seed --image-size "
     "--classes-at --value-range --columns --text --label --domain "
     "--speaker-pattern --items --view --backbone --download --also --archive "
-    "--workers --strict --resume --json --quiet",
+    "--archive-to --workers --strict --resume --json --quiet",
     "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
     "--image-size --classes-at --value-range --columns --text --label --domain "
     "--speaker-pattern --items --view --backbone --download --strict --resume --json --quiet",
     "select": "DATA --budget --out --seed --split-seed --image-size --classes-at "
-    "--value-range --archive --workers --backbone --download --strict --resume --json --quiet",
+    "--value-range --target --objective --metric --groups --ignore --test --time-limit-per-row "
+    "--archive --archive-to --workers --backbone --download --strict --resume --json --quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
     "--classes-at --value-range --columns --text --label --domain "
     "--speaker-pattern --allow-seen --apart --strict --open --seed --json --quiet",
     "predict": "MODEL INPUT... --support --classes-at --value-range --columns "
     "--text --label --domain --use-label-names --skip-unreadable --window --step --microphone "
-    "--reject --top --exclude-seen --explain --seed --json",
+    "--reject --top --exclude-seen --explain --csv --seed --json",
     "fit": "MODEL --support --out --keep-support --classes-at --value-range --columns "
     "--text --label --domain --use-label-names --seed --json",
     "report": "RUN --out --seed --json",

@@ -13,6 +13,7 @@ from metaloop.api.learned import LearnResult
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.stopping import Interrupted, Stopper
 from metaloop.api.telling import LearnTeller
+from metaloop.archive import record_elsewhere
 from metaloop.catalogue.families import DataOptions, data_name
 from metaloop.catalogue.offered import AUTO
 from metaloop.core.budget import Budget
@@ -22,6 +23,7 @@ from metaloop.core.own import Own
 from metaloop.core.records import Candidate
 from metaloop.loop import DataRead, Generates, Learned, LoopEvent
 from metaloop.loop import learn as events_of
+from metaloop.loop.charging import ARCHIVE_NAME
 from metaloop.loop.learning import StartExecutor
 from metaloop.loop.settings import USUAL, Settings
 from metaloop.tasks.store import LeftOut
@@ -51,6 +53,7 @@ def learn(
     download: bool = False,
     also: Sequence[str | Path] = (),
     archive: str | Path | None = None,
+    archive_to: str | Path | None = None,
     workers: int | None = None,
     strict: bool = False,
     resume: bool = False,
@@ -83,7 +86,7 @@ def learn(
         options = DataOptions(*asked, download, speaker_pattern, items=items)
         events = _events(
             data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
-            options=options, also=also, archive=archive, net=net, workers=workers, resume=resume,
+            options=options, also=also, archive=archive, archive_to=archive_to, net=net, workers=workers, resume=resume,
             candidates=candidates, generates=generates, settings=settings, executor=executor,
             stop=lambda: stop() or stopper(),
             tell=lambda done, of: shown.status(f"encoded {done:,} of {of:,} examples"),
@@ -119,6 +122,7 @@ def stream(
     download: bool = False,
     also: Sequence[str | Path] = (),
     archive: str | Path | None = None,
+    archive_to: str | Path | None = None,
     workers: int | None = None,
     strict: bool = False,
     resume: bool = False,
@@ -138,7 +142,8 @@ def stream(
     `none`, a name or a path as in `metaloop list backbones` (inputs are then seen through it
     alone), or an encoder of your own; `download`: its weights may be fetched where they are not on
     this machine. `also`: further data to learn from, if it helps. `archive`:
-    that of earlier runs, to start from what they found. `net`: a module of your own. `candidates`:
+    that of earlier runs, to start from what they found; `archive_to`: one that a finished run is
+    recorded in as well. `net`: a module of your own. `candidates`:
     what the race starts with instead of the catalogue's. `generates` leaves parts of the loop out,
     `settings` are other numbers to go by, for experiments. `executor`: what runs the jobs instead
     of processes on this machine. When `stop()` becomes true, the best model so far is saved and the
@@ -156,15 +161,25 @@ def stream(
     yield from _events(
         data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
         options=options, also=also, archive=archive, workers=workers, resume=resume, net=net,
+        archive_to=archive_to,
         candidates=candidates, generates=generates, settings=settings, executor=executor, stop=stop,
     )  # fmt: skip
 
 
-def _events(data: Any, folder: Path, **asked: Any) -> Iterator[LoopEvent]:
-    """Yields the loop's events; a new folder in which nothing could be tried is removed."""
+def _events(
+    data: Any, folder: Path, *, archive_to: str | Path | None, **asked: Any
+) -> Iterator[LoopEvent]:
+    """Yields the loop's events; a new folder in which nothing could be tried is removed.
+
+    A finished run is also recorded in the archive `archive_to`.
+    """
     was_unused = is_unused(folder)
     try:
-        yield from events_of(data, out=folder, **asked)
+        for event in events_of(data, out=folder, **asked):
+            done = isinstance(event, Learned) and event.report["status"] == "finished"
+            if done and archive_to is not None:
+                record_elsewhere(folder / ARCHIVE_NAME, Path(archive_to))
+            yield event
     except MetaloopError:
         if was_unused:
             discard_unused(folder)

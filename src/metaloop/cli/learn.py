@@ -58,6 +58,7 @@ def learn(
         typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
     ] = None,
     archive: _Archive = None,
+    archive_to: options.ArchiveTo = None,
     workers: _Workers = None,
     strict: options.Strict = False,
     resume: options.Resume = False,
@@ -71,7 +72,7 @@ def learn(
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
-    asked |= {"speaker_pattern": speaker_pattern, "items": items}
+    asked |= {"speaker_pattern": speaker_pattern, "items": items, "archive_to": archive_to}
     typed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     try:
         run, code = learn_from(
