@@ -105,7 +105,7 @@ def test_a_number_is_learned_and_new_rows_may_be_in_another_order(command: Comma
     words = ("--target", "spent", "--budget", STEPS, "--out", "run", "--ignore", "customer")
     report = command("select", "c.csv", *words, "--json").json
     assert report["objective"] == "regression" and report["metric"] == "rmse"
-    assert report["test"]["value"] < 0.5 * report["test"]["chance"]
+    assert report["test"]["value"] < 0.7 * report["test"]["chance"]
     table = read_table("c.csv")
     model = load("run")
     rows = {name: column[:5] for name, column in reversed(table.columns.items())}

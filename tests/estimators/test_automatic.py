@@ -44,7 +44,8 @@ def test_a_frame_of_mixed_columns_is_taken_and_unseen_words_are_no_trouble() -> 
     town = rng.choice(["north", "south"], 80)
     frame = pandas.DataFrame({
         "age": np.where(rng.random(80) < 0.1, np.nan, rng.normal(40, 9, 80)),
-        "town": town, "since": pandas.to_datetime("2024-01-01") + pandas.to_timedelta(range(80), "D"),
+        "town": town,
+        "since": pandas.to_datetime("2024-01-01") + pandas.to_timedelta(range(80), "D"),
         "member": rng.random(80) < 0.5,
     })  # fmt: skip
     y = np.where(town == "north", 10.0, 0.0) + rng.normal(size=80)

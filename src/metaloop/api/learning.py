@@ -68,9 +68,8 @@ def learn(
     """Returns the run, once a learner was chosen, trained and tested on classes it never saw.
 
     The arguments are those of `metaloop learn`, and of `stream`. `progress`: False shows only
-    warnings; True shows what goes on, as a line now and then where none can be written over; None
-    does so in notebooks and terminals only. Ctrl-C saves what was reached and raises `Interrupted`;
-    a second one ends it at once. Where `stop()` becomes true, what was reached is returned.
+    warnings, True what goes on, None does so in notebooks and terminals only. Ctrl-C saves what was
+    reached and raises `Interrupted`, `stop()` returns it; a second Ctrl-C ends it at once.
 
     >>> import metaloop as ml
     >>> run = ml.learn("sinusoid", budget="40steps", shots=10, queries=10, workers=1, out="waves")
@@ -86,9 +85,9 @@ def learn(
         options = DataOptions(*asked, download, speaker_pattern, items=items)
         events = _events(
             data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
-            options=options, also=also, archive=archive, archive_to=archive_to, net=net, workers=workers, resume=resume,
-            candidates=candidates, generates=generates, settings=settings, executor=executor,
-            stop=lambda: stop() or stopper(),
+            options=options, also=also, archive=archive, archive_to=archive_to, net=net,
+            workers=workers, resume=resume, candidates=candidates, generates=generates,
+            settings=settings, executor=executor, stop=lambda: stop() or stopper(),
             tell=lambda done, of: shown.status(f"encoded {done:,} of {of:,} examples"),
         )  # fmt: skip
         run = _followed(events, shown, stopper, folder, _own(net, backbone))
@@ -141,14 +140,11 @@ def stream(
     `backbone`: the frozen encoders that inputs may be seen through, too: `auto` (those installed),
     `none`, a name or a path as in `metaloop list backbones` (inputs are then seen through it
     alone), or an encoder of your own; `download`: its weights may be fetched where they are not on
-    this machine. `also`: further data to learn from, if it helps. `archive`:
-    that of earlier runs, to start from what they found; `archive_to`: one that a finished run is
-    recorded in as well. `net`: a module of your own. `candidates`:
-    what the race starts with instead of the catalogue's. `generates` leaves parts of the loop out,
-    `settings` are other numbers to go by, for experiments. `executor`: what runs the jobs instead
-    of processes on this machine. When `stop()` becomes true, the best model so far is saved and the
-    run ends as `interrupted`. Ctrl-C is an ordinary `KeyboardInterrupt` here: `resume=True` goes on
-    with what the archive holds.
+    this machine. `also`: further data, if it helps. `archive`: that of earlier runs, to start from
+    what they found; `archive_to`: one that a finished run is recorded in as well. `net`: a module
+    of your own. `candidates`: what the race starts with. `generates` leaves parts of the loop out,
+    `settings` are numbers to go by. `executor`: what runs the jobs. When `stop()` becomes true, the
+    best model so far is saved and the run ends as `interrupted`. Ctrl-C is a `KeyboardInterrupt`.
 
     >>> import metaloop as ml
     >>> events = ml.stream("sinusoid", budget="40steps", shots=10, workers=1, out="more waves")
@@ -160,9 +156,9 @@ def stream(
     options = DataOptions(*asked, download, speaker_pattern, items=items)
     yield from _events(
         data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
-        options=options, also=also, archive=archive, workers=workers, resume=resume, net=net,
-        archive_to=archive_to,
-        candidates=candidates, generates=generates, settings=settings, executor=executor, stop=stop,
+        options=options, also=also, archive=archive, archive_to=archive_to, workers=workers,
+        resume=resume, net=net, candidates=candidates, generates=generates, settings=settings,
+        executor=executor, stop=stop,
     )  # fmt: skip
 
 

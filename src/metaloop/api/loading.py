@@ -40,10 +40,11 @@ def load(
 ) -> FewShotClassifier | FewShotRegressor | TrainedClassifier | TrainedTable:
     """Returns the `FewShotClassifier` or `FewShotRegressor` in a model file, or in a run's folder.
 
-    Of a run of `select` it is a `TrainedClassifier`, which knows its classes, or a `TrainedTable`. One that `fit` or an
-    estimator's `save` wrote is fitted already. `net`: the module that a model with a net of your
-    own needs, `learner` and `backbone` the learner and the encoder, where those are your own;
-    `value_range`: see the estimators. Raises `ModelFileError` if the file is damaged or missing.
+    Of a run of `select` it is a `TrainedClassifier`, which knows its classes, or a `TrainedTable`.
+    One that `fit` or an estimator's `save` wrote is fitted already. `net`: the module that a model
+    with a net of your own needs, `learner` and `backbone` the learner and the encoder, where those
+    are your own; `value_range`: see the estimators. Raises `ModelFileError` if the file is damaged
+    or missing.
 
     >>> import metaloop as ml
     >>> ml.FewShotClassifier().fit([[0.0, 1.0], [1.0, 0.0]], ["up", "right"]).save("two.metaloop")

@@ -23,8 +23,8 @@ _Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder with one folder of images per class (inside of train/ and test/, if "
-        "these are there), a zip of that, an .npz with X and y, CIFAR's original files, or a table, "
-        "whose column --target is to be told.",
+        "these are there), a zip of that, an .npz with X and y, CIFAR's original files, or a "
+        "table, whose column --target is to be told.",
     ),
 ]
 _Out = Annotated[
@@ -79,7 +79,7 @@ def select(
     asked: dict[str, Any] = {"budget": budget, "seed": seed, "split_seed": split_seed}
     more = {"image_size": image_size, "classes_at": classes_at, "workers": workers}
     asked |= {**more, "archive": archive, "archive_to": archive_to}
-    of_tables = {
+    of_tables: dict[str, Any] = {
         "target": target, "objective": objective, "metric": metric, "groups": groups,
         "ignore": tuple(ignore or ()), "test": test, "time_limit_per_row": time_limit_per_row,
     }  # fmt: skip
