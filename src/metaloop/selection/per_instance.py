@@ -134,16 +134,14 @@ def best_presolver(scenario: Scenario, chosen: np.ndarray) -> Presolver | None:
     return best
 
 
-def chosen_by_neighbours(
-    weights: np.ndarray, scores: np.ndarray, shrinkage: float = 0.0
-) -> np.ndarray:
-    """Returns for each new instance the algorithm with the least mean score among those alike.
+def chosen_by_means(means: np.ndarray, overall: np.ndarray, shrinkage: float = 0.0) -> np.ndarray:
+    """Returns for each new instance the algorithm with the least mean score.
 
-    `weights [new, known]` say how alike, each row of sum 1; `scores [known, algorithms]`. Means are
-    shrunk towards those of all known instances: 0 not at all, 1 gives the single best always.
+    `means [instances, algorithms]` are those of known instances that are like it, shrunk towards
+    those of all known ones, `overall [algorithms]`: at 1 the single best is chosen always.
     """
-    means = (1 - shrinkage) * weights @ scores + shrinkage * scores.mean(axis=0)
-    return np.asarray(means.argmin(axis=1))
+    shrunk = (1 - shrinkage) * means + shrinkage * overall
+    return np.asarray(shrunk.argmin(axis=1))
 
 
 @dataclass(frozen=True)

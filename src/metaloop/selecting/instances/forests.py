@@ -20,7 +20,7 @@ from metaloop.selection.per_instance import (
     Presolver,
     Scenario,
     best_presolver,
-    chosen_by_neighbours,
+    chosen_by_means,
     scores_of_choice,
     single_best,
 )
@@ -38,9 +38,8 @@ class Chooser:
 
     single: int
     forest: Any
-    leaves: np.ndarray  # [instances, trees]
-    bagged: np.ndarray  # [instances, trees]: how often each was drawn for a tree
-    scores: np.ndarray
+    means: tuple[np.ndarray, ...]  # of each tree, [nodes, algorithms]: mean scores in its leaves
+    overall: np.ndarray  # [algorithms]: mean scores of all instances
     medians: np.ndarray
     presolver: Presolver | None
     shrinkage: float
@@ -50,8 +49,8 @@ class Chooser:
         if self.forest is None:
             return np.full(len(features), self.single)
         leaves = self.forest.apply(_filled(features, self.medians))
-        alike = _alike(leaves, self.leaves, self.bagged)
-        return chosen_by_neighbours(alike, self.scores, self.shrinkage)
+        told = [means[at] for means, at in zip(self.means, leaves.T, strict=True)]
+        return chosen_by_means(np.mean(told, axis=0), self.overall, self.shrinkage)
 
     def scores_on(self, scenario: Scenario) -> np.ndarray:
         """Returns what the choices cost on each instance; the single best needs no features."""
@@ -60,7 +59,7 @@ class Chooser:
         return scores_of_choice(scenario, self.choose(scenario.features), self.presolver)
 
 
-def learned(scenario: Scenario, seed: int = 0) -> Chooser:
+def learned(scenario: Scenario, seed: int = 0, trees: int = TREES) -> Chooser:
     """Returns a chooser learned from all instances of a scenario."""
     from sklearn.ensemble import RandomForestRegressor  # lazy: half a second
 
@@ -68,38 +67,49 @@ def learned(scenario: Scenario, seed: int = 0) -> Chooser:
     medians = np.nan_to_num(np.nanmedian(_known(scenario.features), axis=0))
     inputs = _filled(scenario.features, medians)
     forest = RandomForestRegressor(
-        TREES,
+        trees,
         min_samples_leaf=_LEAST_LEAF,
         max_features=_FEATURES,
         random_state=seed,
         n_jobs=1,
     ).fit(inputs, _relative(scenario))
-    leaves = forest.apply(inputs)
-    bagged = np.stack(
-        [np.bincount(drawn, minlength=len(inputs)) for drawn in forest.estimators_samples_],
-        axis=1,
-    )
-    alike = _alike(leaves, leaves, bagged, out_of_bag=True)
-    single = single_best(scenario)
+    means, out_of_bag = _means_in_leaves(forest, inputs, scores)
+    single, overall = single_best(scenario), scores.mean(axis=0)
     best, least = None, scores[:, single].mean()
     for shrinkage in SHRINKAGES:
-        chosen = chosen_by_neighbours(alike, scores, shrinkage)
+        chosen = chosen_by_means(out_of_bag, overall, shrinkage)
         presolver = best_presolver(scenario, chosen)
         mean = scores_of_choice(scenario, chosen, presolver).mean()
         if mean < least:
             best, least = (shrinkage, presolver), mean
-    able = best is not None
     shrinkage, presolver = best or (1.0, None)
-    return Chooser(
-        single,
-        forest if able else None,
-        leaves,
-        bagged,
-        scores,
-        medians,
-        presolver,
-        shrinkage,
+    kept = forest if best is not None else None
+    return Chooser(single, kept, means, overall, medians, presolver, shrinkage)
+
+
+def _means_in_leaves(
+    forest: Any, inputs: np.ndarray, scores: np.ndarray
+) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """Mean scores in the leaves of each tree, and `[instances, algorithms]` by trees out of bag.
+
+    An instance that every tree has seen has the means of all instances.
+    """
+    leaves = forest.apply(inputs)
+    means = []
+    told, count = np.zeros(scores.shape), np.zeros(len(inputs))
+    for at, drawn in zip(leaves.T, forest.estimators_samples_, strict=True):
+        times = np.bincount(drawn, minlength=len(inputs))
+        total = np.zeros((int(at.max()) + 1, scores.shape[1]))
+        np.add.at(total, at, scores * times[:, None])
+        sizes = np.bincount(at, times, minlength=len(total))
+        means.append(total / np.maximum(sizes, 1)[:, None])
+        unseen = times == 0
+        told[unseen] += means[-1][at[unseen]]
+        count += unseen
+    everything = np.where(
+        (count > 0)[:, None], told / np.maximum(count, 1)[:, None], scores.mean(axis=0)
     )
+    return tuple(means), everything
 
 
 def _relative(scenario: Scenario) -> np.ndarray:
@@ -108,23 +118,6 @@ def _relative(scenario: Scenario) -> np.ndarray:
     values = scores if scenario.limit is None else np.log(np.maximum(scores, 0.01))
     low, high = values.min(axis=1, keepdims=True), values.max(axis=1, keepdims=True)
     return np.asarray((values - low) / np.maximum(high - low, _TINY))
-
-
-def _alike(
-    new: np.ndarray, known: np.ndarray, bagged: np.ndarray, out_of_bag: bool = False
-) -> np.ndarray:
-    """Weights `[new, known]` of sum 1: in how many trees both are in a leaf, by its size there.
-
-    `out_of_bag`: the new are the known ones, and trees that have seen them do not count.
-    """
-    weights = np.zeros((len(new), len(known)))
-    for tree in range(known.shape[1]):
-        together = (new[:, tree, None] == known[:, tree]) * bagged[:, tree]
-        shares = together / np.maximum(together.sum(axis=1, keepdims=True), 1)
-        if out_of_bag:
-            shares = shares * (bagged[:, tree] == 0)[:, None]
-        weights += shares
-    return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), _TINY))
 
 
 def _known(features: np.ndarray) -> np.ndarray:

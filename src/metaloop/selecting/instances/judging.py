@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metaloop.selecting.instances.forests import learned
+from metaloop.selecting.instances.forests import TREES, learned
 from metaloop.selection.per_instance import Gap, Scenario, gap_closed, single_best
 
 
@@ -28,7 +28,7 @@ class Judged:
     scores: np.ndarray
 
 
-def judged(scenario: Scenario, seed: int = 0) -> Judged:
+def judged(scenario: Scenario, seed: int = 0, trees: int = TREES) -> Judged:
     """Returns what choosing by features is worth, on instances that were not learned from.
 
     The single best algorithm is that of the training folds, as the chooser would have had it.
@@ -40,7 +40,7 @@ def judged(scenario: Scenario, seed: int = 0) -> Judged:
     gave_up = 0
     for fold in np.unique(scenario.folds):
         held = scenario.folds == fold
-        chooser = learned(scenario.part(~held), seed)
+        chooser = learned(scenario.part(~held), seed, trees)
         there = scenario.part(held)
         single[held] = there.scores[:, chooser.single]
         chosen[held] = chooser.scores_on(there)
