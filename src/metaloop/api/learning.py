@@ -47,6 +47,7 @@ def learn(
     view: str | None = None,
     speaker_pattern: str | None = None,
     items: str | Path | None = None,
+    objective: str | None = None,
     backbone: str | Encoder = AUTO,
     download: bool = False,
     also: Sequence[str | Path] = (),
@@ -80,7 +81,7 @@ def learn(
     with Stopper() as stopper, Progress(style_of(progress)) as shown:
         shown.status(f"reading {data_name(data)}")
         folder = _folder(data, out, resume, workers)
-        options = DataOptions(*asked, download, speaker_pattern, items=items)
+        options = DataOptions(*asked, download, speaker_pattern, items=items, objective=objective)
         events = _events(
             data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
             options=options, also=also, archive=archive, net=net, workers=workers, resume=resume,
@@ -115,6 +116,7 @@ def stream(
     view: str | None = None,
     speaker_pattern: str | None = None,
     items: str | Path | None = None,
+    objective: str | None = None,
     backbone: str | Encoder = AUTO,
     download: bool = False,
     also: Sequence[str | Path] = (),
@@ -137,7 +139,8 @@ def stream(
     `backbone`: the frozen encoders that inputs may be seen through, too: `auto` (those installed),
     `none`, a name or a path as in `metaloop list backbones` (inputs are then seen through it
     alone), or an encoder of your own; `download`: its weights may be fetched where they are not on
-    this machine. `also`: further data to learn from, if it helps. `archive`:
+    this machine. `objective`: what tasks are about where data do not say: `generation` makes
+    new images of a class. `also`: further data to learn from, if it helps. `archive`:
     that of earlier runs, to start from what they found. `net`: a module of your own. `candidates`:
     what the race starts with instead of the catalogue's. `generates` leaves parts of the loop out,
     `settings` are other numbers to go by, for experiments. `executor`: what runs the jobs instead
@@ -152,7 +155,7 @@ def stream(
     """
     folder = _folder(data, out, resume, workers)
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
-    options = DataOptions(*asked, download, speaker_pattern, items=items)
+    options = DataOptions(*asked, download, speaker_pattern, items=items, objective=objective)
     yield from _events(
         data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
         options=options, also=also, archive=archive, workers=workers, resume=resume, net=net,
