@@ -98,11 +98,22 @@ def select(
     """Choose and train a classifier of the classes in DATA, test it on examples kept apart.
 
     DATA may be a table: --target NAME is the column to be told from the others, a class or a number.
+    Or a scenario of ASlib: which algorithm for which instance.
     """
     from metaloop.api import Interrupted, SelectResult
     from metaloop.api import select as select_from
+    from metaloop.api.instances import is_scenario
+    from metaloop.cli.instances import select_of_scenario
     from metaloop.cli.tabular import print_tabular
 
+    if is_scenario(Path(data)):
+        given = {
+            "--target": target, "--objective": objective, "--metric": metric, "--groups": groups,
+            "--ignore": ignore, "--test": test, "--time-limit-per-row": time_limit_per_row,
+            "--archive": archive, "--archive-to": archive_to, "--out": out, "--resume": resume,
+            "--image-size": image_size, "--classes-at": classes_at, "--budget": budget != "3m",
+        }  # fmt: skip
+        return select_of_scenario(Path(data), seed, {k: bool(v) for k, v in given.items()}, as_json)
     asked: dict[str, Any] = {"budget": budget, "seed": seed, "split_seed": split_seed}
     more = {"image_size": image_size, "classes_at": classes_at, "workers": workers}
     asked |= {**more, "archive": archive, "archive_to": archive_to}
