@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.scenarios import DESCRIPTION, write_scenario
 
 from metaloop.core.errors import DataError
 from metaloop.selecting.instances.judging import judged
 from metaloop.selecting.instances.reading import described, is_scenario, read_scenario
-from tests.scenarios import DESCRIPTION, write_scenario
 
 
 def test_a_scenario_is_read_with_its_costs_limit_features_and_folds(tmp_path: Path) -> None:
