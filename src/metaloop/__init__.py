@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # for type checkers and editors; must agree with the table be
     from metaloop.estimators import AutoClassifier as AutoClassifier
     from metaloop.estimators import AutoRegressor as AutoRegressor
     from metaloop.estimators import FewShotClassifier as FewShotClassifier
+    from metaloop.estimators import FewShotGenerator as FewShotGenerator
     from metaloop.estimators import FewShotRegressor as FewShotRegressor
     from metaloop.estimators import TrainedClassifier as TrainedClassifier
     from metaloop.estimators import TrainedTable as TrainedTable
@@ -57,6 +58,7 @@ _MODULE_OF = {  # public name -> the module that defines it
     "DOMAINS": "metaloop.catalogue.domains",
     "FAMILIES": "metaloop.catalogue",
     "FewShotClassifier": "metaloop.estimators",
+    "FewShotGenerator": "metaloop.estimators",
     "FewShotRegressor": "metaloop.estimators",
     "Figures": "metaloop.api",
     "GENERATORS": "metaloop.catalogue.generators",

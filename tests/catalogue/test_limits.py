@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from metaloop.catalogue.candidates import build_learner, catalogue_candidates
 from metaloop.catalogue.learners import LEARNERS, PROGRAM
@@ -116,7 +117,7 @@ def _inputs_of(name: str) -> InputFormat:
     return InputFormat("spectrogram", (1, 20, 33), (0.5,), (0.2,)) if name == "temporal" else IMAGES
 
 
-@pytest.mark.parametrize("name", sorted(NETS))
+@pytest.mark.parametrize("name", sorted(name for name in NETS if not NETS[name].generates))
 def test_the_cost_of_a_net_is_what_its_layers_compute(name: str) -> None:
     inputs = _inputs_of(name)
     rng = numpy_stream(0, "cost", name)
@@ -143,6 +144,18 @@ def test_the_cost_of_a_net_is_what_its_layers_compute(name: str) -> None:
     assert cost.features == features.shape[1]
     assert cost.parameters == sum(t.numel() for t in [*module.parameters(), *module.buffers()])
     assert all(tensor.is_meta for tensor in skeleton.parameters())
+
+
+@pytest.mark.parametrize("name", sorted(name for name in NETS if NETS[name].generates))
+def test_a_generative_net_tells_what_it_costs(name: str) -> None:
+    module = NETS[name].constructor(IMAGES.shape, levels=2)
+    images = torch.zeros(1, 1, *IMAGES.shape)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        known = module(images, call="encode")
+        module(known, images, call="log_prob")
+    cost = cost_of(module, IMAGES.shape)
+    assert cost.features == 1
+    assert 0.9 < 2 * cost.multiply_adds / counter.get_total_flops() < 1.5
 
 
 @pytest.mark.parametrize("name", [*sorted(NETS), "joined"])

@@ -23,11 +23,12 @@ Command = Callable[..., Any]
 FLAGS = {  # they are a contract with scripts: a change here is a change for users
     "learn": "DATA --budget --ways --shots --queries --out --seed --split-seed --image-size "
     "--classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --items --view --backbone --download --also --archive "
+    "--speaker-pattern --items --objective --view --backbone --download --also --archive "
     "--archive-to --workers --strict --resume --json --quiet",
     "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
     "--image-size --classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --items --view --backbone --download --strict --resume --json --quiet",
+    "--speaker-pattern --items --objective --view --backbone --download --strict --resume --json "
+    "--quiet",
     "select": "DATA --budget --out --seed --split-seed --image-size --classes-at "
     "--value-range --target --objective --metric --groups --ignore --test --time-limit-per-row "
     "--archive --archive-to --workers --backbone --download --strict --resume --json --quiet",
@@ -39,6 +40,8 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "--reject --top --exclude-seen --explain --csv --seed --json",
     "fit": "MODEL --support --out --keep-support --classes-at --value-range --columns "
     "--text --label --domain --use-label-names --seed --json",
+    "generate": "MODEL --support --out --count --temperature --classes-at --value-range --seed "
+    "--json",
     "report": "RUN --out --seed --json",
     "show": "RUN CANDIDATE --seed --json",
     "export": "RUN --to --out --seed --json",
@@ -136,6 +139,7 @@ def test_where_labels_mean_nothing_the_last_lines_say_so(
     assert "\nno better than chance (20.0%)\n" in learned.out
 
 
+@pytest.mark.long  # the loop with both is in tests/loop/test_warm_start.py
 def test_further_data_and_an_earlier_archive_may_be_given(
     command: Command, tmp_path: Path, settle: Any
 ) -> None:

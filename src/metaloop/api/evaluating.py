@@ -20,14 +20,14 @@ from metaloop.core.encoder import Encoder
 from metaloop.core.errors import InputError, unknown_name
 from metaloop.core.own import NOTHING_OWN, Own
 from metaloop.core.records import PARTS, Part, Result
-from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.estimators import FewShotClassifier, FewShotGenerator, FewShotRegressor
 from metaloop.modelfile import file_hash
 from metaloop.models import Model, evaluate_model, evaluate_open, load_model, open_for
 from metaloop.tasks.value_range import ValueRange
 
 SPEAKER = "speaker"  # what support and queries can differ in
 
-Estimator = FewShotClassifier | FewShotRegressor
+Estimator = FewShotClassifier | FewShotRegressor | FewShotGenerator
 Evaluated = str | os.PathLike[str] | LearnResult | TrainResult | Estimator | Model
 
 
@@ -137,7 +137,7 @@ def _subject(model: Evaluated, own: Own) -> _Subject:
         return _in_memory(model.trained)
     if isinstance(model, Model):
         return _in_memory(model)
-    if isinstance(model, (FewShotClassifier, FewShotRegressor)):
+    if isinstance(model, (FewShotClassifier, FewShotRegressor, FewShotGenerator)):
         if model.model is None:
             raise InputError(
                 f"a {type(model).__name__} without a model has learned from no other tasks; "

@@ -24,7 +24,7 @@ from metaloop.core.leagues import (
 )
 from metaloop.core.own import NOTHING_OWN, Own
 from metaloop.core.strict_json import json_values
-from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.estimators import FewShotClassifier, FewShotGenerator, FewShotRegressor
 from metaloop.models import Model, load_model
 from metaloop.report import read_run, write_report
 from metaloop.report.figures import estimate, intervals_text, printable, seconds
@@ -108,12 +108,17 @@ class LearnResult:
         return str(self.content["status"])
 
     @property
-    def model(self) -> FewShotClassifier | FewShotRegressor:
+    def model(self) -> FewShotClassifier | FewShotRegressor | FewShotGenerator:
         """A new estimator with the learner that was chosen, ready to `fit`; one each time.
 
         Raises `ModelFileError` if the run was interrupted before there was one.
         """
         return estimator_of(self._model)
+
+    @property
+    def takes(self) -> str:
+        """What the model is given: `images`, `texts`, `recordings`, `items` or `vectors`."""
+        return self._model.takes
 
     @cached_property
     def _model(self) -> Model:

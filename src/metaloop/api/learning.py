@@ -49,6 +49,7 @@ def learn(
     view: str | None = None,
     speaker_pattern: str | None = None,
     items: str | Path | None = None,
+    objective: str | None = None,
     backbone: str | Encoder = AUTO,
     download: bool = False,
     also: Sequence[str | Path] = (),
@@ -82,7 +83,7 @@ def learn(
     with Stopper() as stopper, Progress(style_of(progress)) as shown:
         shown.status(f"reading {data_name(data)}")
         folder = _folder(data, out, resume, workers)
-        options = DataOptions(*asked, download, speaker_pattern, items=items)
+        options = DataOptions(*asked, download, speaker_pattern, items=items, objective=objective)
         events = _events(
             data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
             options=options, also=also, archive=archive, archive_to=archive_to, net=net,
@@ -117,6 +118,7 @@ def stream(
     view: str | None = None,
     speaker_pattern: str | None = None,
     items: str | Path | None = None,
+    objective: str | None = None,
     backbone: str | Encoder = AUTO,
     download: bool = False,
     also: Sequence[str | Path] = (),
@@ -140,11 +142,12 @@ def stream(
     `backbone`: the frozen encoders that inputs may be seen through, too: `auto` (those installed),
     `none`, a name or a path as in `metaloop list backbones` (inputs are then seen through it
     alone), or an encoder of your own; `download`: its weights may be fetched where they are not on
-    this machine. `also`: further data, if it helps. `archive`: that of earlier runs, to start from
-    what they found; `archive_to`: one that a finished run is recorded in as well. `net`: a module
-    of your own. `candidates`: what the race starts with. `generates` leaves parts of the loop out,
-    `settings` are numbers to go by. `executor`: what runs the jobs. When `stop()` becomes true, the
-    best model so far is saved and the run ends as `interrupted`. Ctrl-C is a `KeyboardInterrupt`.
+    this machine. `objective`: `generation` makes new images of a class. `also`: further data, if it
+    helps. `archive`: that of earlier runs, to start from what they found; `archive_to`: one that a
+    finished run is recorded in as well. `net`: a module of your own. `candidates`: what the race
+    starts with. `generates` leaves parts of the loop out, `settings` are numbers to go by.
+    `executor`: what runs the jobs. When `stop()` becomes true, the best model so far is saved and
+    the run ends as `interrupted`. Ctrl-C is a `KeyboardInterrupt`.
 
     >>> import metaloop as ml
     >>> events = ml.stream("sinusoid", budget="40steps", shots=10, workers=1, out="more waves")
@@ -153,7 +156,7 @@ def stream(
     """
     folder = _folder(data, out, resume, workers)
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
-    options = DataOptions(*asked, download, speaker_pattern, items=items)
+    options = DataOptions(*asked, download, speaker_pattern, items=items, objective=objective)
     yield from _events(
         data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
         options=options, also=also, archive=archive, archive_to=archive_to, workers=workers,

@@ -12,6 +12,7 @@ from metaloop.core.encoder import Encoder
 from metaloop.core.objective import objective
 from metaloop.estimators import (
     FewShotClassifier,
+    FewShotGenerator,
     FewShotRegressor,
     TrainedClassifier,
     TrainedTable,
@@ -24,8 +25,13 @@ from metaloop.tasks.value_range import ValueRange
 
 MODEL_NAME = "model.metaloop"
 
-_ESTIMATORS: dict[str, type[FewShotClassifier] | type[FewShotRegressor]] = {
+FewShot = FewShotClassifier | FewShotRegressor | FewShotGenerator
+
+_ESTIMATORS: dict[
+    str, type[FewShotClassifier] | type[FewShotRegressor] | type[FewShotGenerator]
+] = {
     "classes": FewShotClassifier,
+    "inputs": FewShotGenerator,
     "real": FewShotRegressor,
 }  # by what an objective's targets are
 
@@ -37,14 +43,15 @@ def load(
     value_range: ValueRange | None = None,
     learner: BlackBoxLearner | None = None,
     backbone: Encoder | None = None,
-) -> FewShotClassifier | FewShotRegressor | TrainedClassifier | TrainedTable:
-    """Returns the `FewShotClassifier` or `FewShotRegressor` in a model file, or in a run's folder.
+) -> FewShotClassifier | FewShotRegressor | FewShotGenerator | TrainedClassifier | TrainedTable:
+    """Returns the few-shot estimator in a model file, or in a run's folder.
 
-    Of a run of `select` it is a `TrainedClassifier`, which knows its classes, or a `TrainedTable`.
-    One that `fit` or an estimator's `save` wrote is fitted already. `net`: the module that a model
-    with a net of your own needs, `learner` and `backbone` the learner and the encoder, where those
-    are your own; `value_range`: see the estimators. Raises `ModelFileError` if the file is damaged
-    or missing.
+    It is a `FewShotClassifier`, a `FewShotRegressor`, or of a model that makes images a
+    `FewShotGenerator`. Of a run of `select` it is a `TrainedClassifier`, which knows its classes,
+    or a `TrainedTable`. One that `fit` or an estimator's `save` wrote is fitted already. `net`: the
+    module that a model with a net of your own needs, `learner` and `backbone` the learner and the
+    encoder, where those are your own; `value_range`: see the estimators. Raises `ModelFileError` if
+    the file is damaged or missing.
 
     >>> import metaloop as ml
     >>> ml.FewShotClassifier().fit([[0.0, 1.0], [1.0, 0.0]], ["up", "right"]).save("two.metaloop")
@@ -64,6 +71,6 @@ def load(
     return kind.load(file, net, value_range, learner, backbone)
 
 
-def estimator_of(model: Model) -> FewShotClassifier | FewShotRegressor:
+def estimator_of(model: Model) -> FewShot:
     """Returns a new, unfitted estimator that adapts the model."""
     return _ESTIMATORS[objective(model.spec.objective).target_kind](model)

@@ -12,7 +12,7 @@ from metaloop.api.loading import estimator_of
 from metaloop.api.tables import html_table
 from metaloop.core.leagues import card_json
 from metaloop.core.strict_json import json_values
-from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.estimators import FewShotClassifier, FewShotGenerator, FewShotRegressor
 from metaloop.modelfile import TrainingRecord
 from metaloop.models import Model
 from metaloop.report.figures import figure, intervals_text, printable, seconds
@@ -42,7 +42,7 @@ class TrainResult:
         return "interrupted" if self.interrupted else "finished"
 
     @property
-    def model(self) -> FewShotClassifier | FewShotRegressor:
+    def model(self) -> FewShotClassifier | FewShotRegressor | FewShotGenerator:
         """A new estimator with the learner, ready to `fit`; one each time."""
         return estimator_of(self.trained)
 

@@ -50,6 +50,7 @@ def train(
     view: str | None = None,
     speaker_pattern: str | None = None,
     items: str | Path | None = None,
+    objective: str | None = None,
     backbone: str | Encoder = NONE,
     download: bool = False,
     strict: bool = False,
@@ -63,8 +64,9 @@ def train(
     whole candidate, or a black box of your own; `net` a name of `metaloop.NETS`, a module, or None
     for what suits the data. `backbone`: the encoder that inputs are seen through, a name or one of
     your own; `auto`: none or one of those installed, whichever tells classes of `search` apart best
-    untrained. `out`: the file to write; meanwhile `OUT.state` keeps the state, for `resume`. The
-    rest is as in `learn`; `DivergenceError` if training fails.
+    untrained. `objective="generation"`: new images of a class, instead of telling classes apart.
+    `out`: the file to write; meanwhile `OUT.state` keeps the state, for `resume`. The rest is as in
+    `learn`; `DivergenceError` if training fails.
 
     >>> import metaloop as ml
     >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)
@@ -80,7 +82,10 @@ def train(
         shown.status(f"reading {data_name(data)}")
         events = train_model(
             data, learner, budget=limit, net=net, ways=ways, shots=shots, queries=queries,
-            seed=seed, options=DataOptions(*asked, download, speaker_pattern, items=items),
+            seed=seed,
+            options=DataOptions(
+                *asked, download, speaker_pattern, items=items, objective=objective
+            ),
             checkpoint=state, resume=resume, stop=lambda: stop() or stopper(),
         )  # fmt: skip
         result = _followed(events, shown, stopper, path, limit.wall_seconds)

@@ -34,8 +34,9 @@ from metaloop.core.errors import MetaloopError
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import Learner
 from metaloop.core.objective import objective
-from metaloop.core.rating import RATING
+from metaloop.core.ranking import OF_ITEMS
 from metaloop.core.records import Candidate, Choice, Plan
+from metaloop.core.sampler import GenerativeLearner
 from metaloop.core.spec import TaskSpec
 from metaloop.core.views import View
 
@@ -45,7 +46,7 @@ _REGRESSION_OPTIONS = {"inner_steps": 1, "inner_rate": 0.01}
 _EVOLVED_REGRESSION_OPTIONS = {"inner_steps": 1, "initial_rate": 0.01}
 _GENTLE = (64, 2048)  # features: of fewer there is little to choose, of more a map is large
 _GENTLE_RATE = 1e-4  # of such a map: at 2e-3 it loses within seconds (LOG.md)
-_TASKS = {"classes": "classification", "real": "regression"}
+_TASKS = {"classes": "classification", "real": "regression", "inputs": "generation"}
 
 
 def make_candidate(
@@ -71,12 +72,20 @@ def make_candidate(
             f"{tuple(input_format.shape)}"
         )
     if net is None:
-        usual = default_net(input_format, kind, quick=entry.starts_slowly)
+        usual = (
+            Choice(entry.net)
+            if entry.net
+            else default_net(input_format, kind, quick=entry.starts_slowly)
+        )
         chosen = Choice(RAW) if entry.trunk == "none" else usual
         chosen = coarse(chosen, input_format) if shrunk else chosen
     elif entry.trunk == "none" and net != RAW:
         raise MetaloopError(
             f"learner '{name}' is a plain baseline on raw inputs and has no net; leave --net away"
+        )
+    elif entry.net and net != entry.net:
+        raise MetaloopError(
+            f"learner '{name}' has a net of its own, '{entry.net}'; leave --net away"
         )
     else:
         chosen = Choice(net)
@@ -85,7 +94,7 @@ def make_candidate(
         options = dict(_REGRESSION_OPTIONS)
     if kind == "real" and name == EVOLVED:
         options = dict(_EVOLVED_REGRESSION_OPTIONS)
-    if name == DEEP_KERNEL and spec.objective == RATING.name:
+    if name == DEEP_KERNEL and spec.objective in OF_ITEMS:
         options = {"prior": 0}  # the item's mean: domains/ratings/items.py
     return Candidate(Choice(name, options), chosen, usual_plan(name, input_format, spec))
 
@@ -176,7 +185,12 @@ def build_learner(
     if issubclass(constructor, BlackBoxLearner):
         usual = learner_entry(candidate.learner.name).view
         options |= {"view": view_of(candidate.net, usual), "input_format": input_format}
+    elif issubclass(constructor, GenerativeLearner) and candidate.net.name == RAW:
+        options["input_format"] = input_format
     else:
+        own_net = learner_entry(candidate.learner.name).net
+        if own_net and candidate.net.name != own_net:
+            raise MetaloopError(f"learner '{candidate.learner.name}' needs the net '{own_net}'")
         options["net"] = build_net(candidate.net, input_format, module)
         if "real" in constructor.target_kinds:
             options["objective"] = objective(objective_name)

@@ -27,11 +27,14 @@ from metaloop.core.columns import kind_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, MetaloopError, unknown_name
 from metaloop.core.fitted_view import FittedView
+from metaloop.core.generation import GENERATION
 from metaloop.core.inputs import InputFormat
+from metaloop.core.objective import objective
 from metaloop.domains.ratings.known import KIND as ITEMS
 from metaloop.tasks.copied_classes import join_copied_classes
 from metaloop.tasks.digits import read_digits
 from metaloop.tasks.family import TaskFamily, class_family
+from metaloop.tasks.generation import GenerationFamily, generation_family
 from metaloop.tasks.glyphs import cache_folder, read_glyphs
 from metaloop.tasks.groups import group_family
 from metaloop.tasks.readers import holds_images, read, read_frame
@@ -94,7 +97,7 @@ class DataOptions:
     they are not on this machine. `split_seed` deals the classes; `strict` leaves nothing out in
     silence. `speaker_pattern` tells who speaks in a recording by its path. `allowance`: how long
     encoders that nobody has named may take. `items`: a table of what is known of the items that
-    users rate.
+    users rate. `objective`: what tasks are about where it is not what the data say: `generation`.
     """
 
     image_size: int | None = None
@@ -109,6 +112,7 @@ class DataOptions:
     speaker_pattern: str | None = None
     allowance: Allowance = NO_CLOCK
     items: str | Path | None = None
+    objective: str | None = None
 
 
 AS_IT_IS = DataOptions()
@@ -146,6 +150,10 @@ def open_data(
     is called while an encoder sees them, with how many it has seen and how many there are.
     Names win over paths; write `./glyphs` for a folder of that name. Raises `DataError`.
     """
+    if options.objective is not None:
+        return _to_generate(
+            data, options, parts=parts, seen=seen, input_format=input_format, tell=tell
+        )
     if isinstance(data, TaskFamily):
         _check_seen_as_is(data.name, options)
         return OpenedData(data, "a family")
@@ -182,6 +190,29 @@ def open_data(
         opened = _in_classes(reading, options, parts, seen, input_format, view, tell, offer)
     _check_strict(reading, opened.left_out, options.strict)
     return opened
+
+
+def _to_generate(data: Any, options: DataOptions, **known: Any) -> OpenedData:
+    """The same classes, of which new images are to be made; no encoder sees them."""
+    if objective(options.objective or "").name != GENERATION.name:
+        raise DataError(
+            f"data say by themselves whether tasks are of {options.objective}; leave --objective "
+            "away, or ask for generation"
+        )
+    if options.backbone not in (NONE, AUTO) or options.view is not None:
+        raise DataError("images are generated as they are; leave --backbone and --view away")
+    opened = open_data(data, replace(options, objective=None, backbone=NONE), **known)
+    if isinstance(opened.family, GenerationFamily):
+        return opened
+    classes = opened.family.as_classes
+    if classes is None:
+        raise DataError(f"generation is about classes of images; {opened.family.name} has none")
+    family = generation_family(classes)
+    grey = family.input_format.levels
+    side = " x ".join(map(str, reversed(family.input_format.shape[1:])))
+    colours = "black and white" if grey == 2 else f"{grey} levels of each channel"
+    note = f"images are generated at {side} pixels, in {colours}"
+    return replace(opened, family=family, notes=(*opened.notes, note))
 
 
 def _has_items(reading: Reading, options: DataOptions) -> bool:

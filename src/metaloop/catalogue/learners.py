@@ -8,7 +8,10 @@ from types import MappingProxyType
 
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import unknown_name
+from metaloop.core.generation import GENERATION
 from metaloop.core.learner import Learner
+from metaloop.core.ranking import OF_ITEMS, RANKING
+from metaloop.core.rating import RATING
 from metaloop.core.views import View
 from metaloop.guests.keras.learner import KerasCnn
 from metaloop.guests.sklearn import (
@@ -19,20 +22,26 @@ from metaloop.guests.sklearn import (
 )
 from metaloop.learners.anil import Anil
 from metaloop.learners.baselinepp import BaselinePlusPlus
+from metaloop.learners.blurred_mixture import BlurredMixture
 from metaloop.learners.calibrated import Calibrated
 from metaloop.learners.deep_kernel import DeepKernel
 from metaloop.learners.fold_in import FoldIn, ItemMean, UserBias
 from metaloop.learners.fomaml import FirstOrderMaml
+from metaloop.learners.fomaml_pixelcnn import FomamlPixelCnn
 from metaloop.learners.gaussian_process import GaussianProcess
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.learners.maml import Maml
 from metaloop.learners.mean_of_support import MeanOfSupport
 from metaloop.learners.nearest_centroid import NearestCentroid
 from metaloop.learners.nearest_neighbour import NearestNeighbour
+from metaloop.learners.pixelcnn import PixelCnnAlone
 from metaloop.learners.protonet import ProtoNet
 from metaloop.learners.rfs import Rfs
 from metaloop.learners.ridge import Ridge
+from metaloop.learners.set_pixelcnn import SetPixelCnn
+from metaloop.learners.set_vae import SetVaeLearner
 from metaloop.learners.simpleshot import SimpleShot
+from metaloop.learners.spectral import Spectral
 from metaloop.nets.embedding import NetLearner
 from metaloop.programs.gradient import EvolvedGradient
 from metaloop.programs.learner import ProgramLearner
@@ -62,8 +71,8 @@ class LearnerEntry:
     `inputs`: the kind of inputs that it takes, where not all will do; `extra`: what brings its
     library. `offered`: whether the loop tries it by itself; guests wait until they are named.
     `baseline`: how it is one of the plain methods that every learner has to beat, None where it is
-    none. `only`: the objective of the tasks that alone it is offered for, "" for all that it can
-    learn.
+    none. `only`: the objectives of the tasks that alone it is offered for, none for all that it can
+    learn. `net`: the net that it is made for, where no other will do.
     """
 
     constructor: Callable[..., Learner]
@@ -75,8 +84,12 @@ class LearnerEntry:
     extra: str = ""
     offered: bool = True
     baseline: Baseline | None = None
-    only: str = ""
+    only: frozenset[str] = frozenset()
+    net: str = ""
 
+
+_OF_RATINGS, _OF_EVENTS = frozenset({RATING.name}), frozenset({RANKING.name})
+_OF_GENERATION = frozenset({GENERATION.name})
 
 LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
     {
@@ -85,6 +98,14 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
         ),
         "baselinepp": LearnerEntry(
             BaselinePlusPlus, "fine-tuned cosine head on a whole-class net", "classifier"
+        ),
+        "blurred_mixture": LearnerEntry(
+            BlurredMixture,
+            "plain baseline of generation: the support, blurred and shifted",
+            "none",
+            inputs="image",
+            baseline=Baseline("blur", (0.7, 0.5, 1.0), forms=("raw",)),
+            only=_OF_GENERATION,
         ),
         "calibrated": LearnerEntry(
             Calibrated,
@@ -96,7 +117,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             DeepKernel,
             "a Gaussian process on learned features, trained through",
             "deep_kernel",
-            only="rating",
+            only=_OF_RATINGS,
         ),
         "evolved_gradient": LearnerEntry(
             EvolvedGradient,
@@ -116,10 +137,19 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             inputs="item",
             baseline=Baseline("strength", (5.0, 10.0, 2.0), forms=("raw",)),
-            only="rating",
+            only=_OF_RATINGS,
         ),
         "fomaml": LearnerEntry(
             FirstOrderMaml, "MAML without second derivatives", "fomaml", starts_slowly=True
+        ),
+        "fomaml_pixelcnn": LearnerEntry(
+            FomamlPixelCnn,
+            "an autoregressive model that gradient steps adapt",
+            "fomaml_pixelcnn",
+            starts_slowly=True,
+            inputs="image",
+            only=_OF_GENERATION,
+            net="pixelcnn",
         ),
         "gaussian_naive_bayes": LearnerEntry(
             GaussianNaiveBayes,
@@ -141,7 +171,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             inputs="item",
             baseline=Baseline(forms=("raw",)),
-            only="rating",
+            only=OF_ITEMS,
         ),
         "keras_cnn": LearnerEntry(
             KerasCnn,
@@ -188,6 +218,14 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             baseline=Baseline(),
         ),
+        "pixelcnn": LearnerEntry(
+            PixelCnnAlone,
+            "an autoregressive model of images, without their support",
+            "pixelcnn",
+            inputs="image",
+            only=_OF_GENERATION,
+            net="pixelcnn",
+        ),
         "protonet": LearnerEntry(ProtoNet, "nearest class mean in a learned embedding", "protonet"),
         "rfs": LearnerEntry(Rfs, "logistic regression on a whole-class net", "classifier"),
         "ridge": LearnerEntry(
@@ -196,8 +234,32 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "ridge",
             baseline=Baseline("initial_lambda", (0.1, 1.0, 0.01, 10.0)),
         ),
+        "set_pixelcnn": LearnerEntry(
+            SetPixelCnn,
+            "an autoregressive model of images that attends to the support",
+            "set_pixelcnn",
+            inputs="image",
+            only=_OF_GENERATION,
+            net="pixelcnn",
+        ),
+        "set_vae": LearnerEntry(
+            SetVaeLearner,
+            "latent variables of images whose prior is the support's",
+            "set_vae",
+            inputs="image",
+            only=_OF_GENERATION,
+            net="set_vae",
+        ),
         "simpleshot": LearnerEntry(
             SimpleShot, "centred, normalised class means on a whole-class net", "classifier"
+        ),
+        "spectral": LearnerEntry(
+            Spectral,
+            "plain baseline of events: factors of what a user has had, added up",
+            "none",
+            inputs="item",
+            baseline=Baseline(forms=("raw",)),
+            only=_OF_EVENTS,
         ),
         "svm": LearnerEntry(
             SupportVectorMachine,
@@ -212,7 +274,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             inputs="item",
             baseline=Baseline(forms=("raw",)),
-            only="rating",
+            only=_OF_RATINGS,
         ),
     }
 )
@@ -250,7 +312,7 @@ def learners_for(
         name
         for name, entry in LEARNERS.items()
         if target_kind in entry.constructor.target_kinds  # type: ignore[attr-defined]
-        and (not offered or (entry.offered and entry.only in ("", objective)))
+        and (not offered or (entry.offered and (not entry.only or objective in entry.only)))
         and (extras or not entry.extra)
     )
 

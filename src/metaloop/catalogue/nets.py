@@ -32,7 +32,9 @@ from metaloop.nets.costing import (
 from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.joined import Joined
 from metaloop.nets.mlp import mlp, projection, raw
+from metaloop.nets.pixelcnn import pixelcnn
 from metaloop.nets.resnet import resnet10, resnet12
+from metaloop.nets.set_vae import set_vae
 from metaloop.nets.strided import strided
 from metaloop.nets.temporal import temporal
 from metaloop.nets.viewed import Viewed
@@ -49,13 +51,15 @@ class NetEntry:
     """An architecture: its constructor `(input_shape, **options)`, a line about it, its inputs.
 
     `smallest_side` is the smallest image it takes, in pixels; 0 where any input will do. `view`:
-    the form in which it has its inputs, unless another is chosen.
+    the form in which it has its inputs, unless another is chosen. `generates`: it is a generative
+    net (`nets/generative.py`), which is told how many levels its inputs' values have.
     """
 
     constructor: Callable[..., nn.Module]
     summary: str
     smallest_side: int = 0
     view: View = USUAL_VIEW
+    generates: bool = False
 
 
 NETS: Mapping[str, NetEntry] = MappingProxyType(
@@ -65,10 +69,16 @@ NETS: Mapping[str, NetEntry] = MappingProxyType(
             lite0_tail, "the last block of EfficientNet-Lite0, on lite0-front", view="raw"
         ),
         "mlp": NetEntry(mlp, "layers of units, plain or residual, for vectors"),
+        "pixelcnn": NetEntry(
+            pixelcnn, "pixel by pixel, with attention to a support", 2, generates=True
+        ),
         "projection": NetEntry(projection, "a linear map that begins as none, for good features"),
         "raw": NetEntry(raw, "no net: the inputs, standardised or in another view"),
         "resnet10": NetEntry(resnet10, "four residual stages of two convolutions", 8),
         "resnet12": NetEntry(resnet12, "four residual stages of three convolutions", 8),
+        "set_vae": NetEntry(
+            set_vae, "latent variables in two layers, conditioned on a support", 2, generates=True
+        ),
         "strided": NetEntry(strided, "five convolutions, most at low resolution: quick", 16),
         "temporal": NetEntry(temporal, "convolutions over time alone, for spectrograms"),
     }
@@ -102,8 +112,16 @@ def coarse(net: Choice, input_format: InputFormat) -> Choice:
 
 
 def companions(input_format: InputFormat) -> tuple[Choice, ...]:
-    """Returns nets that differ and can all be trained in a minute: good ones to join."""
-    return domain_of(input_format).companions(input_format)
+    """Returns nets that differ and can all be trained in a minute: good ones to join.
+
+    None of inputs that are generated: a generative learner has its own net.
+    """
+    return () if input_format.levels else domain_of(input_format).companions(input_format)
+
+
+def generates(net: Choice) -> bool:
+    """Whether it is a generative net."""
+    return net.name in NETS and NETS[net.name].generates
 
 
 def view_of(net: Choice, otherwise: View = USUAL_VIEW) -> View:
@@ -115,6 +133,8 @@ def _module(net: Choice, input_format: InputFormat) -> nn.Module:
     """Returns a net of the table for standardised inputs, which it sees as it has chosen to."""
     view = view_of(net, NETS[net.name].view)
     options = {name: value for name, value in net.options.items() if name != VIEW}
+    if NETS[net.name].generates:
+        options["levels"] = input_format.levels or 2
     module = NETS[net.name].constructor(input_format.shape, **options)
     return module if view == USUAL_VIEW else Viewed(module, input_format, view)
 

@@ -12,8 +12,9 @@ from typing import Any, Literal
 from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.learners import learner_entry
 from metaloop.catalogue.nets import tail_of
+from metaloop.core.generation import GENERATION
 from metaloop.core.inputs import InputFormat
-from metaloop.core.rating import RATING
+from metaloop.core.ranking import OF_ITEMS
 from metaloop.core.records import Choice, Plan
 from metaloop.core.spec import TaskSpec
 
@@ -28,9 +29,11 @@ def usual_plan(learner: str, input_format: InputFormat, spec: TaskSpec) -> Plan:
     augmentation = default_augmentation(input_format)
     if trunk == "none":
         return Plan("none")
+    if spec.objective == GENERATION.name:
+        return _generation_plan(trunk)
     if not spec.ways:
-        of_ratings = spec.objective == RATING.name
-        return _rating_plan(spec) if of_ratings else _regression_plan(trunk, spec)
+        of_items = spec.objective in OF_ITEMS
+        return _rating_plan(spec) if of_items else _regression_plan(trunk, spec)
     if trunk == "classifier":
         return _optimised(
             input_format,
@@ -90,6 +93,21 @@ def _rating_plan(spec: TaskSpec) -> Plan:
         learning_rate=2e-3,
         weight_decay=1e-3,
         warmup=0.1,
+    )
+
+
+def _generation_plan(trunk: str) -> Plan:
+    """Episodes of several classes with up to ten images each; chosen on Omniglot's `search`."""
+    return Plan(
+        "episodes",
+        shots=10,
+        queries=6,
+        num_tasks=4,
+        optimiser="adamw",
+        learning_rate=3e-3,
+        weight_decay=1e-2,
+        warmup=0.02,
+        gradient_clip=1.0,
     )
 
 

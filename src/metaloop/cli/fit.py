@@ -43,7 +43,12 @@ def fit(
     """Adapt MODEL to the classes (or the function) of a support and write the adapted model."""
     from metaloop.api import load
     from metaloop.api.destination import check_destination
-    from metaloop.estimators import FewShotClassifier, TrainedClassifier, TrainedTable
+    from metaloop.estimators import (
+        FewShotClassifier,
+        FewShotGenerator,
+        TrainedClassifier,
+        TrainedTable,
+    )
     from metaloop.tasks.readers.options import ReadOptions
 
     check_destination(out)
@@ -57,6 +62,10 @@ def fit(
         raise ModelFileError(
             f"'{model}' is a classifier of its own {len(estimator.classes_)} classes, which learns "
             "no new ones; give a learner that 'metaloop learn' wrote"
+        )
+    if isinstance(estimator, FewShotGenerator):
+        raise ModelFileError(
+            f"'{model}' makes images from a support: metaloop generate MODEL --support DIR"
         )
     estimator.set_params(keep_support=keep_support)
     named = options.columns(columns, text, label, domain)

@@ -17,13 +17,18 @@ import numpy as np
 from PIL import Image
 
 from metaloop.catalogue.domains import domain_of
-from metaloop.cli.ratings import items_inputs, ratings_support
+from metaloop.cli.ratings import items_inputs, of_events, ratings_support
 from metaloop.cli.recordings import recording_inputs, recording_support
 from metaloop.cli.tables import table_inputs, table_support
 from metaloop.cli.texts import streamed_texts, text_inputs, text_support
 from metaloop.core.errors import DataError
 from metaloop.core.inputs import InputFormat
-from metaloop.estimators import FewShotClassifier, FewShotRegressor, TrainedClassifier
+from metaloop.estimators import (
+    FewShotClassifier,
+    FewShotGenerator,
+    FewShotRegressor,
+    TrainedClassifier,
+)
 from metaloop.models import Model
 from metaloop.models.classifier import Classifier
 from metaloop.tasks.readers import decode_image, list_images
@@ -62,7 +67,7 @@ class Inputs:
 
 
 def model_of(
-    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier,
+    estimator: FewShotClassifier | FewShotGenerator | FewShotRegressor | TrainedClassifier,
 ) -> Model | Classifier:
     """Returns the model of a loaded estimator, fitted or not: it says what it takes."""
     known = estimator.task_.model if hasattr(estimator, "task_") else estimator.model
@@ -91,7 +96,7 @@ def read_support(
     where, input_format = f"support '{path}'", model.read_format
     in_files = domain_of(input_format).in_files
     if model.takes in _READERS:
-        return _READERS[model.takes].support(where, path, options)
+        return _READERS[model.takes].support(where, path, options, model)
     if is_table(path) and path.is_file():
         options.refuse_depth(where)
         rows, answers, notes = table_support(path, input_format, real, options.columns)
@@ -107,7 +112,7 @@ def read_support(
         return Support(_examples(arrays.inputs, arrays.offsets), labels)
     if real:
         raise DataError(f"{where}: a function is learned from a table or an .npz with X and y")
-    with _opened(where, path) as files:
+    with opened_images(where, path) as files:
         has_arrays = any("/" in n and n.lower().endswith(ARRAY_SUFFIX) for n in files.paths)
         if not in_files and not has_arrays:
             raise DataError(_wants_vectors(input_format, path, ".npz with X and y"))
@@ -118,7 +123,7 @@ def read_support(
         elif not in_files:
             raise DataError(_wants_vectors(input_format, path, ".npz with X and y"))
         else:
-            X = _pictures(where, found.paths, found.load, input_format, options.value_range)
+            X = pictures(where, found.paths, found.load, input_format, options.value_range)
         return Support(X, labels, *_of_support(found))
 
 
@@ -193,25 +198,25 @@ class _Reader:
     `goes_on`: whether an input may be long, and is to be listened to.
     """
 
-    support: Callable[[str, Path, ReadOptions], Support]
+    support: Callable[[str, Path, ReadOptions, Any], Support]  # the last one is the model
     inputs: Callable[[Path, Any], Inputs]
     goes_on: bool = False
     words: bool = False
     streamed: Callable[[Sequence[Path], Any], Iterator[tuple[list[str], Any]]] | None = None
 
 
-def _support_of_texts(where: str, path: Path, options: ReadOptions) -> Support:
+def _support_of_texts(where: str, path: Path, options: ReadOptions, model: Any) -> Support:
     return Support(*text_support(path, options))
 
 
-def _support_of_recordings(where: str, path: Path, options: ReadOptions) -> Support:
+def _support_of_recordings(where: str, path: Path, options: ReadOptions, model: Any) -> Support:
     options.refuse_columns(where)
     return Support(*recording_support(path, options.classes_at))
 
 
-def _support_of_ratings(where: str, path: Path, options: ReadOptions) -> Support:
+def _support_of_ratings(where: str, path: Path, options: ReadOptions, model: Any) -> Support:
     options.refuse_depth(where)
-    return Support(*ratings_support(path, options.columns))
+    return Support(*ratings_support(path, options.columns, of_events(model)))
 
 
 _READERS: Mapping[str, _Reader] = {  # by what a model takes
@@ -255,7 +260,7 @@ def can_listen(model: Model | Classifier) -> bool:
 
 
 @contextmanager
-def _opened(where: str, path: Path) -> Iterator[ImageFiles]:
+def opened_images(where: str, path: Path) -> Iterator[ImageFiles]:
     """The images of a folder or a zip."""
     if path.is_dir():
         try:
@@ -271,7 +276,7 @@ def _opened(where: str, path: Path) -> Iterator[ImageFiles]:
         raise DataError(f"{where} {what}; expected a folder with one folder per class")
 
 
-def _pictures(
+def pictures(
     where: str,
     names: Sequence[str],
     load: Any,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from metaloop.api.speaking import say
 from metaloop.cli import options
+from metaloop.cli.next_step import next_step
 from metaloop.cli.output import print_json, print_table
 from metaloop.cli.resuming import say_how_to_go_on
 
@@ -50,6 +50,7 @@ def learn(
     domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
     items: options.Items = None,
+    objective: options.Objective = None,
     view: options.View = None,
     backbone: options.Backbone = "auto",
     download: options.Download = False,
@@ -73,6 +74,7 @@ def learn(
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
     asked |= {"speaker_pattern": speaker_pattern, "items": items, "archive_to": archive_to}
+    asked |= {"objective": objective}
     typed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     try:
         run, code = learn_from(
@@ -118,13 +120,7 @@ def _print(run: LearnResult) -> None:
         print()
         _print_digits(run.content["digits"])
     print(f"\nmodel    {model}\narchive  {run.archive}")
-    if not test.ways:
-        print("\nnext: give it a few rows of a new group, and rows to predict")
-        print(f"  metaloop predict {shlex.quote(model)} --support ROWS.csv NEW_ROWS.csv")
-        print("or from Python: metaloop.load(model).fit(X, y).predict(X_new)")
-        return
-    print("\nnext: give it new classes, a folder of a few images each, and images to tell apart")
-    print(f"  metaloop predict {shlex.quote(model)} --support NEW_CLASSES IMAGE...")
+    print("", *next_step(run.path, run.takes, test.ways, test.metric), sep="\n")
 
 
 def _print_digits(digits: Mapping[str, Any]) -> None:

@@ -139,6 +139,14 @@ Items = Annotated[
         "ratings have them: genres, years, titles. Averages of ratings in it are left out.",
     ),
 ]
+Objective = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What tasks are about, where it is not what DATA says: generation, of images, makes "
+        "new ones of a class.",
+    ),
+]
 View = Annotated[
     str | None,
     typer.Option(
@@ -174,7 +182,7 @@ ArchiveTo = Annotated[
 Target = Annotated[
     str | None, typer.Option(metavar="NAME", help="Of a table: the column that is to be told.")
 ]
-Objective = Annotated[
+TableObjective = Annotated[
     str | None,
     typer.Option(
         metavar="KIND",

@@ -284,11 +284,20 @@ def _ready(
     """Returns the fitted estimator: as the file has it, or fitted to the support."""
     from metaloop.api import load
     from metaloop.cli.fit import fitted
-    from metaloop.estimators import FewShotClassifier, TrainedClassifier, TrainedTable
+    from metaloop.estimators import (
+        FewShotClassifier,
+        FewShotGenerator,
+        TrainedClassifier,
+        TrainedTable,
+    )
 
     estimator = load(model, value_range=asked.value_range)
     if isinstance(estimator, TrainedTable):
         return estimator
+    if isinstance(estimator, FewShotGenerator):
+        raise ModelFileError(
+            f"'{model}' makes images and predicts nothing: metaloop generate MODEL --support DIR"
+        )
     if isinstance(estimator, TrainedClassifier):
         if support is not None or asked.classes_at is not None or use_label_names:
             raise ModelFileError(

@@ -42,6 +42,12 @@ _Workers = Annotated[
     typer.Option(min=1, help="Worker processes, a thread each. (default: one per core)"),
 ]
 
+_OF_TABLES = ("target", "objective", "metric", "groups", "ignore", "test", "time_limit_per_row")
+_NOT_OF_SCENARIOS = (
+    *_OF_TABLES,
+    *("archive", "archive_to", "out", "resume", "image_size", "classes_at"),
+)
+
 
 def select(
     data: _Data,
@@ -53,7 +59,7 @@ def select(
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
     target: options.Target = None,
-    objective: options.Objective = None,
+    objective: options.TableObjective = None,
     metric: options.TableMetric = None,
     groups: options.Groups = None,
     ignore: options.Ignore = None,
@@ -71,18 +77,23 @@ def select(
 ) -> int:
     """Choose and train a classifier of the classes in DATA, test it on examples kept apart.
 
-    Of a table --target names the column that is to be told, a class or a number.
+    Of a table --target names the column that is to be told, a class or a number. Of a scenario of
+    ASlib: which algorithm for which instance.
     """
+    typed = dict(locals())
     from metaloop.api import Interrupted
     from metaloop.api import select as select_from
+    from metaloop.api.instances import is_scenario
+    from metaloop.cli.instances import select_of_scenario
 
+    if is_scenario(Path(data)):
+        asked_for = {n: bool(typed[n]) for n in _NOT_OF_SCENARIOS} | {"budget": budget != "3m"}
+        words = {f"--{name.replace('_', '-')}": there for name, there in asked_for.items()}
+        return select_of_scenario(Path(data), seed, words, as_json)
     asked: dict[str, Any] = {"budget": budget, "seed": seed, "split_seed": split_seed}
     more = {"image_size": image_size, "classes_at": classes_at, "workers": workers}
     asked |= {**more, "archive": archive, "archive_to": archive_to}
-    of_tables: dict[str, Any] = {
-        "target": target, "objective": objective, "metric": metric, "groups": groups,
-        "ignore": tuple(ignore or ()), "test": test, "time_limit_per_row": time_limit_per_row,
-    }  # fmt: skip
+    of_tables = {name: typed[name] for name in _OF_TABLES} | {"ignore": tuple(ignore or ())}
     try:
         run, code = select_from(
             data, out=out, strict=strict, resume=resume, progress=not quiet,

@@ -19,6 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from metaloop.core.pixels import quantised
 from metaloop.core.spec import Shape
 
 # Inputs embedded at once: what a processor's cache holds (benchmarks/embedding.py), or a GPU fills.
@@ -43,6 +44,8 @@ class InputFormat:
     views of their own), the format of each, in order; its own `mean` and `deviation` are empty.
     `encoder`: of features, the frozen net that has made them.
     `columns`: the names of a vector's numbers where they come from a table, in order.
+    `levels`: of images that are generated, how many values a channel of a pixel can have: 2 for
+    black and white, 256; 0 where images are not generated.
     """
 
     kind: str
@@ -56,6 +59,7 @@ class InputFormat:
     encoder: str = field(default="", metadata=_LATER)
     columns: tuple[str, ...] = field(default=(), metadata=_LATER)
     target_range: tuple[float, ...] = field(default=(), metadata=_LATER)
+    levels: int = field(default=0, metadata=_LATER)
 
     @staticmethod
     def beside(pieces: Sequence[InputFormat]) -> InputFormat:
@@ -68,6 +72,10 @@ class InputFormat:
         if inputs.dtype == torch.uint8:
             return inputs.to(torch.float32).div_(255.0)
         return inputs.to(torch.float32)
+
+    def quantise(self, inputs: Tensor) -> Tensor:
+        """Returns float inputs with every number at one of the format's levels."""
+        return quantised(inputs, self.levels)
 
     def standardise_targets(self, targets: Tensor) -> Tensor:
         """Returns real targets `[..., targets]` as learners are given them, float32."""

@@ -43,7 +43,7 @@ class Learner(ABC):
     """A learning algorithm. `adapt` and `predict` never change what they are given."""
 
     target_kinds: ClassVar[frozenset[str]]
-    """Kinds of targets it can learn: `classes`, `real`."""
+    """Kinds of targets it can learn: `classes`, `real`, `inputs`."""
 
     vmappable: ClassVar[bool]
     """Whether `adapt` and `predict` are tensor functions that `torch.func.vmap` can batch."""

@@ -44,7 +44,8 @@ class Objective:
     """Loss and metrics of a task; the first metric is the primary one, which decides.
 
     `loss(outputs, targets, mask)` is a scalar for one task (`[N, ...]`) and for stacked ones.
-    `target_kind` is `classes` or `real`: what a learner must be able to learn.
+    `target_kind` is what a learner must be able to learn: `classes`, `real`, or `inputs`, where
+    what is to be predicted are examples themselves.
     """
 
     name: str

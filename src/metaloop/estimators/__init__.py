@@ -2,6 +2,7 @@
 
 from metaloop.estimators.automatic import AutoClassifier, AutoRegressor
 from metaloop.estimators.classifier import FewShotClassifier
+from metaloop.estimators.generator import FewShotGenerator
 from metaloop.estimators.regressor import FewShotRegressor
 from metaloop.estimators.tabular import TrainedTable
 from metaloop.estimators.trained import TrainedClassifier
@@ -10,6 +11,7 @@ __all__ = [
     "AutoClassifier",
     "AutoRegressor",
     "FewShotClassifier",
+    "FewShotGenerator",
     "FewShotRegressor",
     "TrainedClassifier",
     "TrainedTable",

@@ -44,7 +44,11 @@ else:  # a constructor takes whatever it is given, `fit` judges it: not even bea
 Estimator = TypeVar("Estimator", bound="FewShotEstimator")
 
 _replacing = ForkableLock()
-_ESTIMATORS = {"classes": "FewShotClassifier", "real": "FewShotRegressor"}  # by target kind
+_ESTIMATORS = {  # by target kind
+    "classes": "FewShotClassifier",
+    "inputs": "FewShotGenerator",
+    "real": "FewShotRegressor",
+}
 
 
 class FewShotEstimator(BaseEstimator):  # type: ignore[misc]

@@ -17,6 +17,7 @@ from metaloop.core.errors import InputError, MetaloopError, ModelFileError
 from metaloop.core.examples import Examples
 from metaloop.core.learner import EmbeddingLearner, KeepsSupport
 from metaloop.core.own import NOTHING_OWN, Own
+from metaloop.core.sampler import Sampler
 from metaloop.estimators.task import AdaptedTask, Shown, Support, adapt_to, in_settled_layout
 from metaloop.modelfile import ModelFile, flatten_tensors, unflatten_tensors
 from metaloop.modelfile.model import Label
@@ -45,6 +46,8 @@ def adapted_file(task: AdaptedTask, classes: tuple[Label, ...]) -> ModelFile:
     Raises `InputError` for a black box whose support was not kept.
     """
     state = flatten_tensors(task.state) if isinstance(task.state, Mapping) else None
+    if isinstance(task.model.learner, Sampler):  # adapted again from its support
+        state = None
     if state is None and task.support is None:
         raise InputError(
             f"a fitted {task.model.candidate.learner.name} is saved with its support, which was "
@@ -83,7 +86,7 @@ def task_from_file(content: ModelFile, own: Own = NOTHING_OWN) -> AdaptedTask:
         support = None
         if content.support is not None:
             support = _support(content.support, model, num_classes)
-        if isinstance(model.learner, BlackBoxLearner):
+        if isinstance(model.learner, BlackBoxLearner | Sampler):
             if support is None or learned:
                 raise ValueError("a model that is fitted when it is loaded has a support, no state")
             task = adapt_to(model, support, num_classes, value_range)
@@ -200,5 +203,6 @@ def _check(task: AdaptedTask) -> None:
     model = task.model
     outputs = task.outputs(torch.zeros(1, *model.input_format.shape))
     shape = (task.num_classes,) if task.num_classes else tuple(model.spec.target_shape)
+    shape = (1,) if isinstance(model.learner, Sampler) else shape  # how likely an input is
     if tuple(outputs.shape[1:]) != shape:
         raise ValueError(f"outputs have shape {tuple(outputs.shape[1:])}, expected {shape}")

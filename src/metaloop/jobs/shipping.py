@@ -33,6 +33,7 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.records import PARTS, Choice
 from metaloop.modelfile.typed_json import decode, encode
 from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.generation import GenerationFamily
 from metaloop.tasks.groups import GroupFamily
 from metaloop.tasks.kept import with_store
 from metaloop.tasks.sight import Sight
@@ -45,9 +46,10 @@ _BYTES_AT_ONCE = 1 << 22
 _ALIGNMENT = 64  # bytes, as torch aligns: sums over other addresses may differ in their last bits
 
 
-_Kind = Literal["classes", "groups", "sinusoid"]
+_Kind = Literal["classes", "generation", "groups", "sinusoid"]
 _KINDS: Mapping[type[TaskFamily], _Kind] = {
     ClassFamily: "classes",
+    GenerationFamily: "generation",
     GroupFamily: "groups",
     SinusoidFamily: "sinusoid",
 }
@@ -68,7 +70,7 @@ class _Card:
     """What is known of a family besides its tensors; those of `sinusoid` have none.
 
     `identity` is that of what was read, where inputs are what an encoder has made of it;
-    `objective` is that of groups.
+    `objective` is that of groups, `num_items` is there where they are of events.
     """
 
     version: int
@@ -81,6 +83,7 @@ class _Card:
     sights: tuple[_SightCard, ...] = field(default=(), metadata={"later": True})
     identity: str | None = field(default=None, metadata={"later": True})
     objective: str = field(default="regression", metadata={"later": True})
+    num_items: int = field(default=0, metadata={"later": True})
 
 
 def can_be_shipped(family: TaskFamily) -> bool:
@@ -165,6 +168,7 @@ def _card(family: TaskFamily) -> _Card:
         _sight_cards(stored),
         stored.store.identity,
         getattr(stored, "objective", "regression"),
+        getattr(stored, "num_items", 0),
     )
 
 
@@ -229,7 +233,7 @@ def mapped_inputs(path: Path) -> Tensor:
     return _mapped(path)["inputs"]
 
 
-def _with_tensors(card: _Card, folder: Path) -> ClassFamily | GroupFamily:
+def _with_tensors(card: _Card, folder: Path) -> TaskFamily:
     index = _mapped(folder / _INDEX)
     inputs = from_tensors(_mapped(folder / _INPUTS), "inputs")
     store = Store(
@@ -238,7 +242,8 @@ def _with_tensors(card: _Card, folder: Path) -> ClassFamily | GroupFamily:
     )  # fmt: skip
     parts: Mapping[Any, Any] = {part: index[part].numpy() for part in PARTS}
     if card.kind == "groups":
-        return GroupFamily(card.name, store, parts, card.input_format, card.objective)
+        known = card.name, store, parts, card.input_format, card.objective
+        return GroupFamily(*known, num_items=card.num_items)
     sights = {
         sight.name: Sight(
             FittedView(Choice(sight.view)),  # what it is made of stays with the coordinator
@@ -247,7 +252,8 @@ def _with_tensors(card: _Card, folder: Path) -> ClassFamily | GroupFamily:
         )
         for number, sight in enumerate(card.sights)
     }
-    return ClassFamily(card.name, store, parts, card.input_format, sights=sights)
+    classes = ClassFamily(card.name, store, parts, card.input_format, sights=sights)
+    return GenerationFamily(card.name, classes) if card.kind == "generation" else classes
 
 
 def _mapped(path: Path) -> dict[str, Tensor]:

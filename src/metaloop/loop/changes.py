@@ -9,7 +9,7 @@ import numpy as np
 
 from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.learners import EVOLVED, PROGRAM, embeds
-from metaloop.catalogue.nets import CUSTOM, coarse, companions, finer, on_whole_images
+from metaloop.catalogue.nets import CUSTOM, coarse, companions, finer, generates, on_whole_images
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Candidate, Choice, DataRecipe
 from metaloop.generators.recipes import extended, operators_of
@@ -101,7 +101,7 @@ class Changes:
     def applies(self, arm: str, candidate: Candidate) -> bool:
         """Whether an arm would change such a candidate, or is to leave it as it is."""
         if arm == NET:
-            return candidate.net.name != CUSTOM
+            return candidate.net.name != CUSTOM and not generates(candidate.net)
         if arm == RESOLUTION:
             return finer(candidate.net) is not None
         if arm == INNER_LOSS:

@@ -112,6 +112,8 @@ class Asked:
             asked["speaker_pattern"] = how.speaker_pattern
         if how.items is not None:
             asked["items"] = str(how.items)
+        if how.objective is not None:
+            asked["objective"] = how.objective
         same = ("ways", "shots", "queries", "seed", "workers")
         return {
             "data": data_name(self.data),

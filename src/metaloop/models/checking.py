@@ -67,6 +67,9 @@ def check_formats(input_format: InputFormat, spec: TaskSpec) -> None:
         if not 0 <= getattr(spec, what) <= _MOST_COUNTED:
             raise _wrong(f"its {what} are not between 0 and {_MOST_COUNTED:,}")
     _check_targets(spec)
+    levels = spec.target_shape[0] if objective(spec.objective).target_kind == "inputs" else 0
+    if input_format.levels != levels:
+        raise _wrong(f"its inputs have {input_format.levels} levels, its tasks {levels}")
 
 
 def check_net_tensors(tensors: Mapping[str, Tensor], net: Choice, inputs: InputFormat) -> None:
@@ -160,6 +163,8 @@ def _check_targets(spec: TaskSpec) -> None:
     shape = tuple(spec.target_shape)
     if kind == "classes" and shape:
         raise _wrong(f"targets that are classes have no shape, got {_short(shape)}")
+    if kind == "inputs" and (len(shape) != 1 or not 2 <= shape[0] <= 256):
+        raise _wrong(f"values of generated images have 2 to 256 levels, got {_short(shape)}")
     if kind == "real" and (
         len(shape) != 1 or not 1 <= shape[0] <= _MOST_TARGETS or spec.num_training_classes
     ):

@@ -12,6 +12,7 @@ from metaloop.archive import Archive
 from metaloop.catalogue.families import AS_IT_IS, DataOptions, OpenedData, open_data
 from metaloop.core.columns import Column, chosen
 from metaloop.core.errors import DataError, MetaloopError
+from metaloop.core.generation import GENERATION
 from metaloop.core.objective import objective
 from metaloop.core.records import PARTS, Part, Result
 from metaloop.engine.devices import best_device
@@ -19,6 +20,7 @@ from metaloop.engine.evaluation import evaluate
 from metaloop.models.model import Model
 from metaloop.models.opening import open_test
 from metaloop.tasks.family import ClassFamily
+from metaloop.tasks.generation import classes_of
 from metaloop.tasks.recognising import classes_of_copies, part_of_class
 
 
@@ -36,6 +38,8 @@ def open_for(
     parts; all others are `test`. Raises `DataError` if there are copies of what it was trained or
     chosen on among the examples of `test`, unless `allow_seen`.
     """
+    if model.spec.objective == GENERATION.name:
+        options = replace(options, objective=GENERATION.name)
     opened = open_data(
         data,
         options,
@@ -56,7 +60,7 @@ def open_for(
 
 def _copies_in_test(model: Model, opened: OpenedData) -> int:
     """Returns how many examples of `test` are copies of what a model learned or was chosen on."""
-    family = opened.family.as_classes
+    family = classes_of(opened.family)
     if model.seen is None or family is None or not len(family.parts["test"]):
         return 0
     found = classes_of_copies(_inputs_of(family, "test"), model.seen)
@@ -65,7 +69,7 @@ def _copies_in_test(model: Model, opened: OpenedData) -> int:
 
 
 def _inputs_of(family: ClassFamily, part: Part) -> Column:
-    return chosen(family.content.inputs, torch.from_numpy(family.labelled(part)[0]))
+    return chosen(family.as_read.inputs, torch.from_numpy(family.labelled(part)[0]))
 
 
 def evaluate_model(

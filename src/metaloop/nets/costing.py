@@ -36,9 +36,12 @@ class NetCost:
 def cost_of(module: nn.Module, input_shape: Shape) -> NetCost:
     """Returns what a net costs for one input `[*input_shape]`; pools and reshaping are free.
 
-    So a net need not be tried to know how wide its features are: trying takes its multiply-adds.
+    A module whose layers do not follow each other tells its `own_cost`. So a net need not be tried
+    to know how wide its features are: trying takes its multiply-adds.
     """
     tensors = [*module.parameters(), *module.buffers()]
+    if told := getattr(module, "own_cost", None):  # layers that are used once for every pixel
+        return NetCost(sum(tensor.numel() for tensor in tensors), *told)
     sides: Shape = tuple(input_shape[1:])
     channels = input_shape[0]
     largest, operations = math.prod(input_shape), 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -114,6 +115,20 @@ class FunctionalNet:
             return features, {}
         # functional_call writes assigned buffers back into the dictionary it was given.
         return features, {_BUFFERS + name: own[name].contiguous() for name in buffer_names}
+
+    def call(self, tensors: MetaParams, name: str, *inputs: Any) -> Any:
+        """Returns what the module's method of that name does with these tensors as its own.
+
+        For modules whose `forward` takes it as `call`, such as generative nets; nothing is
+        normalised.
+        """
+        own = {
+            key.removeprefix(BUFFER_PREFIX).removeprefix(_PARAMETERS): tensor
+            for key, tensor in tensors.items()
+            if key.startswith((_PARAMETERS, _BUFFERS))
+        }
+        with self._lending.borrowed() as lent:
+            return torch.func.functional_call(lent.module, own, inputs, {"call": name})
 
     def _undisturbed(self) -> AbstractContextManager[None]:
         """While inside, no other thread calls the module if it is the user's own."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from metaloop.core.records import Choice, Protocol, Result, Verdict
-from metaloop.core.scales import SCALES, Scale
+from metaloop.core.scales import BITS_PER_DIM, SCALES, Scale
 
 _POLICIES = {
     "none": "inductive: no batch norm",
@@ -109,7 +109,8 @@ def verdict_gain(metric: str, verdict: Verdict, sign: int = 1) -> str:
 
 def intervals_text(result: Result) -> str:
     """Returns in words what the intervals of a figure mean."""
-    one, several = ("class", "classes") if result.protocol.ways else ("group", "groups")
+    of_classes = result.protocol.ways or result.metric == BITS_PER_DIM.name
+    one, several = ("class", "classes") if of_classes else ("group", "groups")
     if is_of_fewer_units(result):
         return (
             f"± is on these {result.units:,} {several}, as the literature reports it; (± new) is "

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.generation import GenerationFamily
 from metaloop.tasks.groups import GroupFamily
 
 NAMES_SHOWN = 3
@@ -20,6 +21,8 @@ def facts_of(family: TaskFamily) -> dict[str, Any]:
     """
     if isinstance(family, GroupFamily):
         return _of_groups(family)
+    if isinstance(family, GenerationFamily):
+        family = family.classes
     return _of_classes(family) if isinstance(family, ClassFamily) else {}
 
 

@@ -71,6 +71,11 @@ class TaskFamily(ABC):
         return None
 
     @property
+    def as_read(self) -> Store | None:
+        """The examples as they came, where the family was made of any."""
+        return None
+
+    @property
     def device(self) -> torch.device:
         """Where gathered examples are."""
         return torch.device("cpu")
@@ -199,7 +204,7 @@ class ClassFamily(TaskFamily):
         return self.store.device
 
     @property
-    def content(self) -> Store:
+    def as_read(self) -> Store:
         """What tells whether examples are the same: the original ones, as they came."""
         original = self.original
         return original.store if original.raw is None else original.raw
@@ -270,7 +275,7 @@ class ClassFamily(TaskFamily):
             originals = self.original._eligible(part, spec.ways, spec.shots)
             counts[: portion(num_tasks, self.enlargement.original_share, rng)] = len(originals)
         members_TW = classes[draw_distinct(counts, spec.ways, rng)]
-        starts, sizes, order = self._index
+        starts, sizes, order = self.places
         drawn_TWK = draw_distinct(sizes[members_TW], spec.shots + spec.queries, rng)
         examples_TWK = order[starts[members_TW][..., None] + np.maximum(drawn_TWK, 0)]
         labels_TWK = np.zeros_like(drawn_TWK) + np.arange(spec.ways)[:, None]
@@ -288,7 +293,7 @@ class ClassFamily(TaskFamily):
 
     def labelled(self, part: Part) -> tuple[np.ndarray, np.ndarray]:
         """Returns example indices `[N]` and labels `[N]` (0 to classes - 1) of a part."""
-        starts, sizes, order = self._index
+        starts, sizes, order = self.places
         classes = self.parts[part]
         examples = np.concatenate([order[starts[c] : starts[c] + sizes[c]] for c in classes])
         return examples, np.repeat(np.arange(len(classes)), sizes[classes])
@@ -302,7 +307,7 @@ class ClassFamily(TaskFamily):
         limit: int | np.ndarray = len(examples)
         if self.enlargement:  # the original examples come first
             limit = np.full(num_examples, limit)
-            originals = self._index[1][self.original.parts["train"]].sum()
+            originals = self.places[1][self.original.parts["train"]].sum()
             share = self.enlargement.original_share
             limit[: portion(num_examples, share, rng)] = originals
         chosen = rng.integers(0, limit, num_examples)
@@ -320,14 +325,14 @@ class ClassFamily(TaskFamily):
     def largest_ways(self, part: Part, shots: int) -> int:
         """Returns how many original classes of `part` have at least `shots` + 1 examples."""
         family = self.original
-        return int((family._index[1][family.parts[part]] > shots).sum())
+        return int((family.places[1][family.parts[part]] > shots).sum())
 
     @cached_property
     def _labelled_train(self) -> tuple[np.ndarray, np.ndarray]:
         return self.labelled("train")
 
     @cached_property
-    def _index(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Where each class starts in the sorted order, its size, and the order itself."""
         by_class = self.store.examples_of
         sizes = np.array([len(examples) for examples in by_class])
@@ -335,7 +340,7 @@ class ClassFamily(TaskFamily):
 
     def _eligible(self, part: Part, ways: int, shots: int) -> np.ndarray:
         classes = self.parts[part]
-        fit: np.ndarray = classes[self._index[1][classes] > shots]
+        fit: np.ndarray = classes[self.places[1][classes] > shots]
         if len(fit) >= ways:
             return fit
         if not len(classes):
@@ -344,7 +349,7 @@ class ClassFamily(TaskFamily):
                 f"was not trained on are all in part 'test'"
             )
         if len(classes) >= ways:
-            most = sorted(self._index[1][classes])[-ways] - 1
+            most = sorted(self.places[1][classes])[-ways] - 1
             raise EpisodeError(
                 f"{self.name}: {ways}-way {shots}-shot needs {ways} classes with {shots + 1} "
                 f"examples or more, part '{part}' has {len(fit)}; "

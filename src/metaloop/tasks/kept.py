@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from metaloop.core.fitted_view import FittedView
 from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.generation import GenerationFamily
 from metaloop.tasks.groups import GroupFamily, seen_groups
 from metaloop.tasks.recognising import Seen, seen_of
 
 
 def with_store(family: TaskFamily) -> ClassFamily | GroupFamily | None:
     """Returns the family itself where it has a store of examples; None of families of functions."""
+    if isinstance(family, GenerationFamily):
+        return replace(family.classes, given_format=family.input_format)
     return family if isinstance(family, ClassFamily | GroupFamily) else None
 
 
@@ -17,6 +22,8 @@ def examples_seen(family: TaskFamily) -> Seen | None:
     """Returns what a model made with this family keeps of it; None where there is no data."""
     if isinstance(family, GroupFamily):
         return seen_groups(family)
+    if isinstance(family, GenerationFamily):
+        return seen_of(family.classes)
     return seen_of(family) if isinstance(family, ClassFamily) else None
 
 

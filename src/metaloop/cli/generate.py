@@ -1,0 +1,135 @@
+"""`metaloop generate`: new images of classes of which a few images are given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metaloop.api.speaking import tell, warn
+from metaloop.cli import options
+from metaloop.cli.output import print_json
+from metaloop.core.errors import InputError, ModelFileError, OutputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from metaloop.estimators import FewShotGenerator
+
+_MOST = 100_000  # images of a class
+
+
+def generate(
+    model: options.ModelFile,
+    support: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="A folder of images of one class, or one folder of images a class; a zip or an "
+            ".npz of such.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The new folder to write images to.")],
+    count: Annotated[
+        int, typer.Option(min=1, max=_MOST, metavar="N", help="Images to make of each class.")
+    ] = 16,
+    temperature: Annotated[
+        float,
+        typer.Option(metavar="T", help="Below 1: likelier images, which differ less."),
+    ] = 1.0,
+    classes_at: options.SupportClassesAt = None,
+    value_range: options.AskedRange = None,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Decides the images: the same seed, the same ones."),
+    ] = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Make new images of each class of a support, from a few of it."""
+    from metaloop.api import load
+    from metaloop.cli.supports import images_by_class
+    from metaloop.estimators import FewShotGenerator
+    from metaloop.models.sheets import Row, sheet
+
+    _check_out(out)
+    if not temperature > 0:
+        raise InputError(f"--temperature is a number above 0; got {temperature}")
+    declared = options.value_range(value_range)
+    estimator = load(model, value_range=declared)
+    if not isinstance(estimator, FewShotGenerator):
+        raise ModelFileError(
+            f"'{model}' makes no images; train one that does: metaloop learn DATA "
+            "--objective generation"
+        )
+    classes = images_by_class(support, estimator, classes_at, declared)
+    for item in classes.left_out:
+        warn(f"left out: {item.count} x {item.reason}: {item.what}")
+    for note in classes.notes:
+        tell(f"read so: {note}")
+    told, rows = [], []
+    for place, (name, X) in enumerate(classes.images.items()):
+        estimator.fit(X)
+        shown = _shown(estimator)
+        if len(shown) > 1 and (shown == shown[:1]).all():
+            warn(f"all {len(shown)} images of '{name}' are the same: it is known by one")
+        drawn = estimator.sample(count, seed=seed + place, temperature=temperature)
+        folder = out / name if len(classes.images) > 1 else out
+        told.append({"name": name, "support": len(shown), "files": _write(drawn, folder)})
+        rows.append(Row(shown, drawn))
+    page = out / "sheet.png"
+    page.write_bytes(sheet(rows))
+    _say(model, page, told, estimator, {"seed": seed, "temperature": temperature}, as_json)
+
+
+def _check_out(out: Path) -> None:
+    """Raises `OutputError` unless images can be written to a folder in which nothing is."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"'{out}' already exists; name a new folder with --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder '{out}': {error.strerror}") from error
+
+
+def _shown(estimator: FewShotGenerator) -> np.ndarray:
+    """The support as the model sees it."""
+    from metaloop.models.sheets import pictures_of
+
+    task = estimator.task_
+    assert task.support is not None
+    known = task.model.input_format
+    return pictures_of(known.to_float(task.support.inputs), known)
+
+
+def _write(drawn: np.ndarray, folder: Path) -> list[str]:
+    from metaloop.models.sheets import png
+
+    folder.mkdir(exist_ok=True)
+    files = [folder / f"{place + 1:0{len(str(len(drawn)))}}.png" for place in range(len(drawn))]
+    for file, picture in zip(files, drawn, strict=True):
+        file.write_bytes(png(picture))
+    return [str(file) for file in files]
+
+
+def _say(
+    model: Path,
+    page: Path,
+    told: list[dict[str, Any]],
+    estimator: FewShotGenerator,
+    how: dict[str, Any],
+    as_json: bool,
+) -> None:
+    known = estimator.task_.model.input_format
+    if as_json:
+        size = {"shape": list(known.shape), "levels": known.levels}
+        print_json({"model": str(model), **size, **how, "classes": told, "sheet": str(page)})
+        return
+    side = " x ".join(map(str, reversed(known.shape[1:])))
+    for each in told:
+        files = each["files"]
+        print(
+            f"{each['name']}: {len(files)} images of {side} pixels from {each['support']}  "
+            f"{Path(files[0]).parent}"
+        )
+    print(f"sheet  {page}")

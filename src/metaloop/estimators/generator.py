@@ -1,0 +1,110 @@
+"""`FewShotGenerator`: new images of a class from a few of it, in scikit-learn's habits."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from metaloop.core.errors import InputError
+from metaloop.core.randomness import torch_stream
+from metaloop.core.sampler import Sampler
+from metaloop.estimators.base import FewShotEstimator
+from metaloop.estimators.task import Support, adapt_to
+from metaloop.models.sheets import pictures_of
+
+MOST_AT_ONCE = 1000  # images that are drawn side by side
+
+
+class FewShotGenerator(FewShotEstimator):
+    """A distribution over images of a class, learned from a few of them.
+
+    `model`: a path to a `model.metaloop` that was trained with `objective="generation"`, or a
+    loaded one; there is none to begin without. `keep_support`: keep the examples, which `save`
+    needs. `value_range`: as for `FewShotClassifier`.
+
+    `X` are images as for `FewShotClassifier`; the model's size and number of grey values are what
+    they are brought to. After `fit`: `n_features_in_`.
+    """
+
+    objective: ClassVar[str] = "generation"
+
+    def fit(self, X: Any, y: Any = None) -> FewShotGenerator:
+        """Returns self, having learned from images of one class; forgets what it learned before.
+
+        `y` is there for pipelines: if given, all its labels are the same. Raises `InputError` for
+        X that is no images, for several classes, and where there is no model.
+        """
+        if y is not None and len(set(np.asarray(y).ravel().tolist())) > 1:
+            raise InputError("a generator is fitted to one class; fit one for each of the classes")
+        return self._learned(lambda new: new._learn(X))
+
+    def sample(self, count: int = 1, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
+        """Returns new images: uint8 `[count, height, width]`, or `[..., 3]` in colour.
+
+        Drawings are dark on white, whatever the support was. Below a temperature of 1 images are
+        more likely ones and differ less. The same seed gives the same images. Raises `InputError`
+        for a count below 1 or a temperature that is not above 0.
+        """
+        if count < 1:
+            raise InputError(f"count is how many images are wanted, at least 1; got {count}")
+        if not 0 < temperature < math.inf:
+            raise InputError(f"a temperature is a number above 0; got {temperature}")
+        task = self._snapshot().task_
+        learner, rng = _sampler(task.model.learner), torch_stream(seed, "sample")
+        drawn = torch.cat(
+            [
+                learner.sample(
+                    task.model.meta_params,
+                    task.state,
+                    min(MOST_AT_ONCE, count - start),
+                    rng,
+                    temperature,
+                ).cpu()
+                for start in range(0, count, MOST_AT_ONCE)
+            ]
+        )
+        return pictures_of(drawn, task.model.input_format)
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Returns the natural logarithms of the probabilities of images `[n]`, as the model has it.
+
+        They are of whole images, at the model's size and number of grey values; `bits_per_dim` is
+        what reports are in.
+        """
+        fitted = self._snapshot()
+        per_value = fitted._outputs(X)[:, 0].numpy()
+        return np.asarray(per_value * math.prod(fitted.task_.model.input_format.shape))
+
+    def bits_per_dim(self, X: Any) -> float:
+        """Returns minus the mean log probability of images, in bits per value of a pixel."""
+        return float(-self._snapshot()._outputs(X).mean() / math.log(2))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Returns the mean log probability of images in nats: more is better."""
+        return float(self.score_samples(X).mean())
+
+    def _learn(self, X: Any) -> None:
+        model = self._model_to_adapt(None)
+        if model is None:
+            raise InputError(
+                "a generator needs a model that was trained with objective='generation'; without "
+                "one there is nothing to draw with"
+            )
+        inputs = self._read(X, model, None)[:]
+        targets = torch.zeros(len(inputs), *model.spec.target_shape, dtype=torch.float64)
+        self.task_ = adapt_to(
+            model,
+            Support(inputs, targets),
+            0,
+            getattr(self, "value_range_", None),
+            keep_support=bool(self.keep_support),
+        )
+
+
+def _sampler(learner: Any) -> Sampler:
+    if not isinstance(learner, Sampler):
+        raise InputError(f"a {type(learner).__name__} draws no images")
+    return learner

@@ -1,0 +1,35 @@
+"""Set PixelCNN: an autoregressive model of images that attends to the support.
+
+    log p(x | S) = sum over pixels i of log p(x_i | x_<i, S)
+
+One net draws images of any class, pixel by pixel: at each it compares what it has drawn so far with
+the images of the support near that place. Training cuts supports to a random number of images, so
+that one model serves one example and ten. Nothing is fitted to a task.
+Reed et al. 2018, arXiv:1710.10304 (attention over the support); van den Oord et al. 2016,
+arXiv:1606.05328. What differs from them is told by the net, `nets/pixelcnn.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from metaloop.nets.functional import FunctionalNet
+from metaloop.nets.generative import GenerativeNetLearner
+
+
+@final
+@dataclass(frozen=True)
+class SetPixelCnn(GenerativeNetLearner):
+    """Pixel by pixel, with attention to the support."""
+
+    net: FunctionalNet
+
+    citation: ClassVar[str] = """@inproceedings{reed2018few,
+  title = {Few-shot Autoregressive Density Estimation: Towards Learning to Learn Distributions},
+  author = {Reed, Scott and Chen, Yutian and Paine, Thomas and van den Oord, A{\\"a}ron and
+            Eslami, S. M. Ali and Rezende, Danilo and Vinyals, Oriol and de Freitas, Nando},
+  booktitle = {International Conference on Learning Representations},
+  year = {2018},
+  eprint = {1710.10304},
+}"""

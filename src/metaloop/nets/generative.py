@@ -1,0 +1,111 @@
+"""Learners that are a generative net: how likely examples are given a support, and new ones.
+
+A generative net is a module with three methods, over stacked tasks:
+
+    encode(support [T, S, *input]) -> dictionary of tensors
+    log_prob(known, inputs [T, Q, *input]) -> [T, Q] nats
+    draw(known, count, rng, temperature) -> [count, *input], of one task
+
+and, where what is descended is not minus `log_prob`, `loss(known, inputs) -> [T, Q]`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast, final
+
+import torch
+from torch import Tensor
+
+from metaloop.core.examples import Batch, EpisodeBatch, Examples
+from metaloop.core.generation import GENERATION
+from metaloop.core.inputs import InputFormat
+from metaloop.core.learner import MetaLoss, MetaParams
+from metaloop.core.sampler import GenerativeLearner, per_dimension
+from metaloop.core.spec import TaskSpec
+from metaloop.core.task_map import TaskMap
+from metaloop.nets.functional import FunctionalNet
+
+
+class GenerativeNetLearner(GenerativeLearner):
+    """A learner that is a generative net, trained on episodes with supports of any size.
+
+    `looks`: whether it is shown the support at all.
+    """
+
+    net: FunctionalNet
+    looks: bool = True
+
+    @property
+    @final
+    def seen_format(self) -> InputFormat:
+        """The format of the net's inputs."""
+        return self.net.input_format
+
+    @final
+    def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
+        """Returns the net's tensors."""
+        return self.net.init(rng)
+
+    @final
+    def adapt(
+        self, meta_params: MetaParams, support: Examples, rng: torch.Generator | None = None
+    ) -> MetaParams:
+        """Returns what the net knows of the support: tensors with a first axis of one task."""
+        return self._known(meta_params, support.features[support.mask].unsqueeze(0))
+
+    @final
+    def log_prob(self, meta_params: MetaParams, task_state: MetaParams, inputs: Tensor) -> Tensor:
+        """Returns `[N]` nats."""
+        images = self.seen_format.quantise(inputs).unsqueeze(0)
+        return cast(Tensor, self.net.call(meta_params, "log_prob", task_state, images))[0]
+
+    @final
+    @torch.no_grad()
+    def sample(
+        self,
+        meta_params: MetaParams,
+        task_state: MetaParams,
+        count: int,
+        rng: torch.Generator,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Returns `[count, *input]` new examples."""
+        return cast(Tensor, self.net.call(meta_params, "draw", task_state, count, rng, temperature))
+
+    @final
+    def meta_loss(
+        self,
+        meta_params: MetaParams,
+        batch: Batch,
+        rng: torch.Generator | None,
+        over_tasks: TaskMap,
+    ) -> MetaLoss:
+        """Returns the mean over queries, in nats per dimension; `TypeError` on labelled examples.
+
+        Supports are cut to a number drawn for the step: small ones are drawn more often.
+        """
+        if not isinstance(batch, EpisodeBatch):
+            raise TypeError(f"{type(self).__name__} is trained on episodes, got labelled examples")
+        support = batch.support.features
+        if rng is not None and self.looks:
+            support = support[:, : _fewer(support.shape[1], rng)]
+        known = self._known(meta_params, support)
+        images = self.seen_format.quantise(batch.query.features)
+        costs = cast(Tensor, self.net.call(meta_params, "loss", known, images))
+        outputs = per_dimension(-costs, images)
+        loss = GENERATION.loss(outputs, batch.query.targets, batch.query.mask)
+        shown = GENERATION.shown(outputs.detach(), batch.query.targets, batch.query.mask)
+        return MetaLoss(loss, shown)
+
+    def _known(self, meta_params: MetaParams, support: Tensor) -> MetaParams:
+        """What is known of supports `[T, S, *input]`."""
+        support = support if self.looks else support[:, :0]
+        images = self.seen_format.quantise(support)
+        return cast(dict[str, Any], self.net.call(meta_params, "encode", images))
+
+
+def _fewer(most: int, rng: torch.Generator) -> int:
+    """A number from 1 to `most`, its logarithm uniform."""
+    drawn = float(torch.rand((), generator=rng, device=rng.device))
+    return min(most, int(math.exp(drawn * math.log(most + 1))))

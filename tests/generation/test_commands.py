@@ -1,0 +1,224 @@
+"""Generation as a user drives it: from a folder of drawings to new ones, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import metaloop as ml
+from metaloop.cli import run
+from metaloop.core.errors import InputError
+
+Typed = Callable[..., tuple[int, str, str]]
+SMALL = ("--objective", "generation", "--image-size", "12")
+
+
+@pytest.fixture
+def typed(capsys: pytest.CaptureFixture[str]) -> Typed:
+    """Returns what runs a command: exit code, stdout and stderr."""
+
+    def command(*words: Any) -> tuple[int, str, str]:
+        code = run([str(word) for word in words])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return command
+
+
+@pytest.fixture
+def model(drawings: Path, tmp_path: Path) -> Iterator[Path]:
+    """A model file of the trivial mixture, which is made in no time."""
+    path = tmp_path / "mixture.metaloop"
+    ml.train(drawings, "blurred_mixture", out=path, objective="generation", image_size=12, shots=3)
+    return path
+
+
+def _pixels(file: Path, side: int | None = None) -> np.ndarray:
+    with Image.open(file) as image:
+        return np.asarray(image if side is None else image.resize((side, side)))
+
+
+def test_from_a_folder_of_drawings_to_new_ones(
+    typed: Typed, drawings: Path, tmp_path: Path, json_contract: Any
+) -> None:
+    path = tmp_path / "set.metaloop"
+    words = ("--learner", "set_pixelcnn", "--budget", "4steps", "--shots", 3, "--queries", 2)
+    code, out, err = typed("train", drawings, *SMALL, *words, "--out", path, "-q")
+    assert code == 0, err
+    assert "set_pixelcnn / pixelcnn: 4 steps" in out and "bits_per_dim" in out
+    code, out, err = typed("evaluate", path, drawings, "--episodes", 4, "--json")
+    assert code == 0, err
+    figures = json.loads(out)
+    json_contract.check("evaluate", figures)
+    assert figures["metric"] == "bits_per_dim" and 0 < figures["value"] < 1.2
+    few = ("generate", path, "--support", drawings / "class03", "--count", 3)
+    code, out, err = typed(*few, "--out", tmp_path / "one")
+    assert code == 0, err
+    assert out.splitlines()[-1] == f"sheet  {tmp_path / 'one' / 'sheet.png'}"
+    assert "48 x 48 pixels become 12 x 12" in err
+    made = [_pixels(tmp_path / "one" / f"{place}.png") for place in (1, 2, 3)]
+    assert all(image.shape == (12, 12) for image in made)
+    assert {value for image in made for value in np.unique(image)} <= {0, 255}
+    assert _pixels(tmp_path / "one" / "sheet.png").shape[1] > 200
+    code, out, _ = typed(*few, "--out", tmp_path / "again", "--json")
+    json_contract.check("generate", json.loads(out))
+    for name in ("1.png", "2.png", "3.png", "sheet.png"):
+        same = [(tmp_path / folder / name).read_bytes() for folder in ("one", "again")]
+        assert same[0] == same[1]
+    typed(*few, "--out", tmp_path / "other", "--seed", 1)
+    assert (tmp_path / "other" / "1.png").read_bytes() != (tmp_path / "one/1.png").read_bytes()
+
+
+def test_a_folder_of_folders_is_several_classes(
+    typed: Typed, model: Path, drawings: Path, tmp_path: Path
+) -> None:
+    code, out, err = typed(
+        "generate", model, "--support", drawings, "--count", 2, "--out", tmp_path / "all", "--json"
+    )
+    assert code == 0, err
+    told = json.loads(out)
+    assert [each["name"] for each in told["classes"]] == [f"class{k:02d}" for k in range(16)]
+    assert all(Path(file).exists() for each in told["classes"] for file in each["files"])
+    assert told["levels"] == 2 and told["shape"] == [1, 12, 12]
+
+
+def test_samples_of_the_mixture_look_like_their_class(model: Path, drawings: Path) -> None:
+    supports = [
+        [_pixels(file, 12) for file in sorted(folder.iterdir())]
+        for folder in sorted(drawings.iterdir())[:4]
+    ]
+    generator = ml.load(model)
+    right = 0
+    for own, support in enumerate(supports):
+        assert isinstance(generator, ml.FewShotGenerator)
+        drawn = generator.fit(np.stack(support)).sample(8, seed=own)
+        assert drawn.shape == (8, 12, 12) and drawn.dtype == np.uint8
+        means = np.stack([np.mean(each, 0) for each in supports])
+        apart = ((drawn[:, None].astype(float) - means) ** 2).mean((2, 3))
+        right += int((apart.argmin(1) == own).sum())
+    assert right >= 24  # of 32
+
+
+def test_a_fitted_generator_is_saved_with_its_support(
+    model: Path, drawings: Path, tmp_path: Path
+) -> None:
+    images = [str(file) for file in sorted((drawings / "class01").iterdir())]
+    generator = ml.load(model).fit(images)
+    assert isinstance(generator, ml.FewShotGenerator)
+    generator.save(tmp_path / "fitted.metaloop")
+    again = ml.load(tmp_path / "fitted.metaloop")
+    assert isinstance(again, ml.FewShotGenerator)
+    assert (again.sample(3) == generator.sample(3)).all()
+    assert again.score_samples(images) == pytest.approx(generator.score_samples(images))
+    bits = -again.score(images) / (144 * np.log(2))
+    assert again.bits_per_dim(images) == pytest.approx(bits)
+    with pytest.raises(InputError, match="one class"):
+        generator.fit(images, [0, 0, 0, 1, 1, 1])
+    with pytest.raises(InputError, match="at least 1"):
+        generator.sample(0)
+    with pytest.raises(InputError, match="needs a model"):
+        ml.FewShotGenerator().fit(images)
+
+
+def test_what_is_wrong_with_a_support_is_said_in_one_line(
+    typed: Typed, model: Path, drawings: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.png").write_bytes(b"this is no image")
+    (tmp_path / "pixel").mkdir()
+    Image.new("L", (1, 1)).save(tmp_path / "pixel" / "a.png")
+    shutil.copytree(drawings / "class00", tmp_path / "taken")
+    for support, out, said in (
+        ("empty", "new", "has no images"),
+        ("broken", "new", "'a.png'"),
+        ("pixel", "new", "1 x 1 pixels"),
+        ("missing", "new", "does not exist"),
+        ("taken", "taken", "already exists"),
+    ):
+        words = ("generate", model, "--support", tmp_path / support, "--out", tmp_path / out)
+        code, printed, err = typed(*words)
+        assert code == 2 and printed == "" and said in err, (support, err)
+        assert err.count("\n") == 1 and "Traceback" not in err
+    words = ("generate", model, "--support", tmp_path / "taken", "--out", tmp_path / "b")
+    code, _, err = typed(*words, "--temperature", 0)
+    assert code == 2 and "above 0" in err
+    code, _, err = typed("predict", model, "--support", drawings, tmp_path / "taken" / "0.png")
+    assert code == 2 and "metaloop generate" in err
+
+
+def test_one_image_repeated_is_told_and_used(
+    typed: Typed, model: Path, drawings: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "same").mkdir()
+    for number in range(3):
+        shutil.copy(drawings / "class00" / "0.png", tmp_path / "same" / f"{number}.png")
+    words = ("generate", model, "--support", tmp_path / "same", "--count", 1)
+    code, _, err = typed(*words, "--out", tmp_path / "made")
+    assert code == 0 and "all 3 images of 'same' are the same" in err
+
+
+def test_data_that_cannot_be_generated_are_refused_in_one_line(
+    typed: Typed, drawings: Path, tmp_path: Path
+) -> None:
+    np.savez(
+        tmp_path / "v.npz", X=np.random.default_rng(0).normal(size=(64, 5)), y=[*range(16)] * 4
+    )
+    single, equal = tmp_path / "single", tmp_path / "equal"
+    for name in range(16):
+        for folder, source in (
+            (single, drawings / f"class{name:02d}"),
+            (equal, drawings / "class00"),
+        ):
+            (folder / str(name)).mkdir(parents=True)
+            for number in range(1 if folder == single else 3):
+                shutil.copy(
+                    source / ("0.png" if folder == equal else f"{number}.png"),
+                    folder / str(name) / f"{number}.png",
+                )
+    common = ("--learner", "blurred_mixture", "--out", tmp_path / "x.metaloop", "-q")
+    for data, more, said in (
+        (tmp_path / "v.npz", ("--objective", "generation"), "about images"),
+        ("sinusoid", ("--objective", "generation"), "has none"),
+        (single, SMALL, "needs"),
+        (equal, SMALL, "class"),
+        (drawings, ("--objective", "generation", "--image-size", "100"), "pixels a side"),
+        (drawings, ("--objective", "regression"), "ask for generation"),
+        (drawings, ("--objective", "generatoin"), "'generation'"),
+    ):
+        code, out, err = typed("train", data, *common, *more)
+        assert code == 2 and out == "" and said in err, (data, err)
+        assert len(err.splitlines()) == 1, err
+
+
+@pytest.mark.long
+def test_learn_chooses_among_generators_and_goes_on_after_it_was_stopped(
+    drawings: Path, tmp_path: Path
+) -> None:
+    asked: dict[str, Any] = {
+        "objective": "generation", "image_size": 8, "shots": 3, "queries": 2, "workers": 1,
+        "budget": "30steps", "out": tmp_path / "run",
+    }  # fmt: skip
+    seen = 0
+
+    def stop() -> bool:
+        nonlocal seen
+        seen += 1
+        return seen > 12
+
+    first = ml.learn(drawings, stop=stop, **asked)
+    assert first.status == "interrupted"
+    done = ml.learn(drawings, resume=True, **asked)
+    assert done.status == "finished" and done.test is not None
+    assert done.test.metric == "bits_per_dim"
+    names = {row["learner"] for row in done.to_json()["candidates"]}
+    assert {"blurred_mixture", "set_pixelcnn"} <= names
+    drawn = done.model.fit([str(f) for f in (drawings / "class05").iterdir()])
+    assert isinstance(drawn, ml.FewShotGenerator) and drawn.sample(2).shape == (2, 8, 8)

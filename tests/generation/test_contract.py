@@ -1,0 +1,162 @@
+"""What every generative learner promises: probabilities add up, and samples follow them."""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from metaloop.core.examples import EpisodeBatch
+from metaloop.core.generation import BITS_PER_DIM, GENERATION
+from metaloop.core.learner import trained
+from metaloop.core.randomness import torch_stream
+from metaloop.core.task_map import loop_over_tasks
+
+_DRAWN = 4000
+
+
+def test_the_probabilities_of_all_images_add_up_to_one(
+    tiny_case: Any, every_tiny_image: Tensor
+) -> None:
+    total = float(tiny_case.log_prob(tiny_case.support(), every_tiny_image).exp().sum())
+    if tiny_case.learner.exact:
+        assert total == pytest.approx(1.0, abs=1e-4)
+    else:  # a lower bound of each
+        assert 0.2 < total < 1.05  # of few draws: a little noise
+
+
+def test_samples_are_as_frequent_as_they_are_likely(
+    tiny_case: Any, every_tiny_image: Tensor
+) -> None:
+    support = tiny_case.support()
+    drawn = tiny_case.sample(support, _DRAWN)
+    assert drawn.shape == (_DRAWN, 1, 2, 2) and set(drawn.unique().tolist()) <= {0.0, 1.0}
+    places = (drawn.flatten(1) @ torch.tensor([8.0, 4.0, 2.0, 1.0])).long()
+    shares = torch.bincount(places, minlength=16) / _DRAWN
+    likely = tiny_case.log_prob(support, every_tiny_image).exp()
+    if tiny_case.learner.exact:
+        errors = (likely * (1 - likely) / _DRAWN).sqrt().clamp(min=1 / _DRAWN)
+        assert bool(((shares - likely).abs() < 4.5 * errors).all())
+    else:
+        seen = shares > 0  # on average a bound is below what it bounds
+        bound = (shares * likely.log())[seen].sum()
+        assert float(bound) < float((shares * shares.log())[seen].sum()) + 0.01
+
+
+def test_colour_probabilities_add_up_to_one_for_each_learner_with_levels(new_case: Any) -> None:
+    """Two by two pixels of two channels with three levels: 6,561 images."""
+    for name in ("set_pixelcnn", "blurred_mixture"):
+        case = new_case(name, (2, 2, 2), 3)
+        levels = torch.arange(3) / 2
+        images = torch.cartesian_prod(*[levels] * 8).view(-1, 2, 2, 2)
+        total = float(case.log_prob(case.support(), images).exp().sum())
+        assert total == pytest.approx(1.0, abs=2e-3), name
+
+
+def test_the_order_of_the_support_changes_nothing(case: Any) -> None:
+    support = case.support(4)
+    turned = support.with_inputs(support.features[[2, 0, 3, 1]])
+    images = case.support(5, seed=1).features
+    torch.testing.assert_close(
+        case.log_prob(support, images), case.log_prob(turned, images), atol=1e-4, rtol=1e-4
+    )
+
+
+def test_padding_of_a_support_is_not_looked_at(case: Any) -> None:
+    support, images = case.support(3), case.support(2, seed=1).features
+    padded = replace(
+        support,
+        inputs=torch.cat([support.features, torch.ones_like(support.features[:1])]),
+        targets=torch.cat([support.targets, support.targets[:1]]),
+        mask=torch.tensor([True, True, True, False]),
+        padded=True,
+    )
+    if case.learner.__class__.__name__ == "FomamlPixelCnn":
+        pytest.skip("gradient learners see padding masked in their loss, as all of them do")
+    torch.testing.assert_close(case.log_prob(support, images), case.log_prob(padded, images))
+
+
+def test_adapt_does_not_change_meta_params(case: Any) -> None:
+    before = deepcopy(case.meta_params)
+    case.log_prob(case.support(), case.support(2, seed=1).features)
+    case.sample(case.support(), 2)
+    assert all(torch.equal(case.meta_params[name], before[name]) for name in before)
+
+
+def test_the_same_seed_draws_the_same_images(case: Any) -> None:
+    support = case.support()
+    first, again = case.sample(support, 6), case.sample(support, 6)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, case.sample(support, 6, seed=1))
+
+
+def test_predict_tells_nats_per_dimension_and_figures_are_in_bits(case: Any) -> None:
+    support, images = case.support(), case.support(4, seed=1).features
+    nats = case.log_prob(support, images)
+    with torch.no_grad():
+        state = case.learner.adapt(case.meta_params, support)
+        outputs = case.learner.predict(case.meta_params, state, images)
+    assert outputs.shape == (4, 1)
+    torch.testing.assert_close(outputs[:, 0], nats / 30)
+    there = torch.ones(1, 4, dtype=torch.bool)
+    assert BITS_PER_DIM.score is not None
+    bits = BITS_PER_DIM.score(outputs[None], outputs[None], there)
+    assert float(bits) == pytest.approx(-float(nats.mean()) / 30 / math.log(2), rel=1e-5)
+
+
+def test_a_support_makes_what_is_like_it_likelier(new_case: Any) -> None:
+    case = new_case("blurred_mixture", (1, 6, 5), 2)
+    support = case.support(1)
+    other = 1 - support.features
+    near, far = (float(case.log_prob(support, each)) for each in (support.features, other))
+    assert near > far + 5
+
+
+@pytest.mark.parametrize("name", ["set_pixelcnn", "pixelcnn", "fomaml_pixelcnn"])
+def test_training_on_one_image_makes_it_likelier(name: str, new_case: Any) -> None:
+    case = new_case(name, (1, 6, 5), 2)
+    image = case.support(1).features
+    side = case.support(2).with_inputs(image.expand(2, -1, -1, -1))
+    stacked = replace(
+        side, inputs=side.features[None], targets=side.targets[None], mask=side.mask[None]
+    )
+    leaves = {name: t.clone() for name, t in case.meta_params.items()}
+    for tensor in trained(leaves).values():
+        tensor.requires_grad_()
+    optimiser = torch.optim.Adam(list(trained(leaves).values()), lr=1e-2)
+    losses = []
+    for step in range(25):
+        batch = EpisodeBatch(stacked, stacked)
+        found = case.learner.meta_loss(leaves, batch, torch_stream(step), loop_over_tasks)
+        losses.append(float(found.loss.detach()))
+        optimiser.zero_grad()
+        found.loss.backward()
+        optimiser.step()
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_the_constant_answer_is_the_entropy_of_how_often_levels_occur() -> None:
+    targets = torch.tensor([[[0.75, 0.25], [0.25, 0.75], [0.0, 0.0]]], dtype=torch.float64)
+    there = torch.tensor([[True, True, False]])
+    assert GENERATION.primary.constant(targets, there, 0) == pytest.approx(1.0)
+
+
+def test_a_pixel_hangs_on_earlier_ones_alone(new_case: Any) -> None:
+    """The log probability of what comes before a pixel is the same whatever that pixel is."""
+    case = new_case("set_pixelcnn", (1, 5, 6), 2)
+    net, support = case.learner.net, case.support()
+    known = net.call(case.meta_params, "encode", support.features[None])
+    images = case.support(1, seed=2).features
+    for place in (0, 7, 17, 29):
+        changed = images.clone().flatten()
+        changed[place] = 1 - changed[place]
+        said = [
+            net.call(case.meta_params, "parameters_of", known, each.view(1, 1, 1, 5, 6)).flatten()
+            for each in (images, changed)
+        ]
+        assert torch.allclose(said[0][: place + 1], said[1][: place + 1], atol=1e-6)
