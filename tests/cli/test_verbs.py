@@ -46,6 +46,8 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "show": "RUN CANDIDATE --seed --json",
     "export": "RUN --to --out --seed --json",
     "list": "KIND --seed --json",
+    "serve": "MODEL... --host --port --tasks --token-file --tls-certificate --tls-key --max-body "
+    "--max-tasks --max-examples --max-pixels --max-seconds --seed --json",
     "data": "DATA --image-size --split-seed --classes-at --value-range --columns "
     "--text --label --domain --speaker-pattern --items --view --strict "
     "--seed --json --quiet",

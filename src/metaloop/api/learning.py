@@ -68,9 +68,8 @@ def learn(
 ) -> LearnResult:
     """Returns the run, once a learner was chosen, trained and tested on classes it never saw.
 
-    The arguments are those of `metaloop learn`, and of `stream`. `progress`: False shows only
-    warnings, True what goes on, None does so in notebooks and terminals only. Ctrl-C saves what was
-    reached and raises `Interrupted`, `stop()` returns it; a second Ctrl-C ends it at once.
+    The arguments are those of `metaloop learn`. `progress`: False shows only warnings, None more in
+    notebooks and terminals, True everywhere. Ctrl-C saves and raises `Interrupted`.
 
     >>> import metaloop as ml
     >>> run = ml.learn("sinusoid", budget="40steps", shots=10, queries=10, workers=1, out="waves")
@@ -137,17 +136,16 @@ def stream(
     """Yields what happens in `learn` (see `metaloop.loop`); the last event is `Learned`.
 
     `data`: a path, the name of a family, a data frame (`columns`: which of its columns are what,
-    as in `metaloop.tasks.readers.read`), or what `metaloop.tasks.readers` made of arrays. `out`: a
-    new folder, by default `runs/NAME-1`, -2, ...; one in which nothing could be tried is removed.
+    as `metaloop.tasks.readers.read` has them), or what the readers made of arrays. `out`: a new
+    folder, by default `runs/NAME-1`, -2, ...; one in which nothing could be tried is removed.
     `backbone`: the frozen encoders that inputs may be seen through, too: `auto` (those installed),
     `none`, a name or a path as in `metaloop list backbones` (inputs are then seen through it
     alone), or an encoder of your own; `download`: its weights may be fetched where they are not on
-    this machine. `objective`: `generation` makes new images of a class. `also`: further data, if it
-    helps. `archive`: that of earlier runs, to start from what they found; `archive_to`: one that a
-    finished run is recorded in as well. `net`: a module of your own. `candidates`: what the race
-    starts with. `generates` leaves parts of the loop out, `settings` are numbers to go by.
-    `executor`: what runs the jobs. When `stop()` becomes true, the best model so far is saved and
-    the run ends as `interrupted`. Ctrl-C is a `KeyboardInterrupt`.
+    this machine. `objective`: `generation` makes images of a class. `also`: further data.
+    `archive`: that of earlier runs, to start from; `archive_to`: one to record in as well. `net`: a
+    module of your own. `candidates`: what the race starts with. `generates`, `settings`,
+    `executor`: parts, numbers, who works. Where `stop()` is true the best model is saved and the
+    run ends as `interrupted`. Ctrl-C is an ordinary `KeyboardInterrupt`.
 
     >>> import metaloop as ml
     >>> events = ml.stream("sinusoid", budget="40steps", shots=10, workers=1, out="more waves")
@@ -158,10 +156,10 @@ def stream(
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
     options = DataOptions(*asked, download, speaker_pattern, items=items, objective=objective)
     yield from _events(
-        data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
+        data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed, net=net,
         options=options, also=also, archive=archive, archive_to=archive_to, workers=workers,
-        resume=resume, net=net, candidates=candidates, generates=generates, settings=settings,
-        executor=executor, stop=stop,
+        resume=resume, candidates=candidates, generates=generates, settings=settings, stop=stop,
+        executor=executor,
     )  # fmt: skip
 
 

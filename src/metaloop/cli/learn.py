@@ -31,6 +31,11 @@ _Archive = Annotated[
     ),
 ]
 
+_Also = Annotated[
+    list[str] | None,
+    typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
+]
+
 
 def learn(
     data: options.Data = "glyphs",
@@ -54,10 +59,7 @@ def learn(
     view: options.View = None,
     backbone: options.Backbone = "auto",
     download: options.Download = False,
-    also: Annotated[
-        list[str] | None,
-        typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
-    ] = None,
+    also: _Also = None,
     archive: _Archive = None,
     archive_to: options.ArchiveTo = None,
     workers: _Workers = None,
