@@ -53,7 +53,8 @@ def metaloop_rule(
     shares = class_shares(targets, count)
     weights = row_weights(targets, shares)
     names = [name for name in offered(count) if name in prior.names]
-    known, prior = {}, prior.only(names)
+    prior = prior.only(names)
+    known: dict[str, tuple[float, float]] = {}
     outs: dict[str, np.ndarray] = {}
     tests: dict[str, np.ndarray] = {}
     slower = 1.0
