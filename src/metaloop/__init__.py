@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # for type checkers and editors; must agree with the table be
     from metaloop.api import Leaderboard as Leaderboard
     from metaloop.api import LearnResult as LearnResult
     from metaloop.api import SelectResult as SelectResult
+    from metaloop.api import TableResult as TableResult
     from metaloop.api import TrainResult as TrainResult
     from metaloop.api import evaluate as evaluate
     from metaloop.api import learn as learn
@@ -41,14 +42,19 @@ if TYPE_CHECKING:  # for type checkers and editors; must agree with the table be
     from metaloop.catalogue.programs import PROGRAMS as PROGRAMS
     from metaloop.catalogue.views import VIEWS as VIEWS
     from metaloop.core.errors import MetaloopError as MetaloopError
+    from metaloop.estimators import AutoClassifier as AutoClassifier
+    from metaloop.estimators import AutoRegressor as AutoRegressor
     from metaloop.estimators import FewShotClassifier as FewShotClassifier
     from metaloop.estimators import FewShotGenerator as FewShotGenerator
     from metaloop.estimators import FewShotRegressor as FewShotRegressor
     from metaloop.estimators import TrainedClassifier as TrainedClassifier
+    from metaloop.estimators import TrainedTable as TrainedTable
 
 __version__ = "0.1.0"
 
 _MODULE_OF = {  # public name -> the module that defines it
+    "AutoClassifier": "metaloop.estimators",
+    "AutoRegressor": "metaloop.estimators",
     "DOMAINS": "metaloop.catalogue.domains",
     "FAMILIES": "metaloop.catalogue",
     "FewShotClassifier": "metaloop.estimators",
@@ -64,8 +70,10 @@ _MODULE_OF = {  # public name -> the module that defines it
     "NETS": "metaloop.catalogue",
     "PROGRAMS": "metaloop.catalogue.programs",
     "SelectResult": "metaloop.api",
+    "TableResult": "metaloop.api",
     "TrainResult": "metaloop.api",
     "TrainedClassifier": "metaloop.estimators",
+    "TrainedTable": "metaloop.estimators",
     "VIEWS": "metaloop.catalogue.views",
     "evaluate": "metaloop.api",
     "learn": "metaloop.api",

@@ -138,6 +138,7 @@ def test_where_labels_mean_nothing_the_last_lines_say_so(
     assert "\nno better than chance (20.0%)\n" in learned.out
 
 
+@pytest.mark.long  # the loop with both is in tests/loop/test_warm_start.py
 def test_further_data_and_an_earlier_archive_may_be_given(
     command: Command, tmp_path: Path, settle: Any
 ) -> None:

@@ -33,8 +33,8 @@ from metaloop.loop.proposal import CATALOGUE, Proposal
 from metaloop.loop.recording import begin, end, is_generated
 from metaloop.loop.run import Run
 from metaloop.loop.variation import crossover
-from metaloop.models.illustrating import illustrations
 from metaloop.models.model import load_model
+from metaloop.models.showing import shown_of
 from metaloop.report.crediting import comparisons, credits_of
 from metaloop.report.differences import is_generated as is_reported_generated
 from metaloop.report.differences import oldest_program
@@ -225,7 +225,7 @@ def test_pictures_show_support_and_queries_and_who_was_right(
     finished: Any, make_run: RunMaker
 ) -> None:
     run, model = make_run(), load_model(finished[0] / "model.metaloop")
-    pictures = list(illustrations(model, run.family, run.spec))
+    pictures = list(shown_of(model, run.family, run.spec))
     assert [item.name for item in pictures] == ["episode 1", "episode 2"]
     for item in pictures:
         image = Image.open(io.BytesIO(item.content)).convert("RGB")

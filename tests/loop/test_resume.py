@@ -123,7 +123,7 @@ def test_once_test_was_opened_nothing_is_judged_or_opened_again(
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(finishing, "illustrations", fails)  # after the look at `test`
+        patch.setattr(finishing, "shown_of", fails)  # after the look at `test`
         with pytest.raises(OSError, match="no space"):
             list(learn(reading, out=folder, resume=True, settings=short, **OPTIONS))
     with Archive.open(folder / "archive.sqlite", read_only=True) as archive:

@@ -264,6 +264,25 @@ def test_only_pictures_of_fitting_size_are_shown() -> None:
     assert pictures([]) is None
 
 
+def test_tables_are_shown_as_text_and_broken_ones_are_left_out() -> None:
+    contents = (
+        b"word,says\n<b>\xe2\x80\xaeyes</b>,<script>alert(1)</script>\n",
+        b"one,two\nthree\n",
+        b"\xff\xfe",
+        b'one,"two\n',
+        b"one,two\n" + b"a,b\n" * 200,
+        b"one,two\n" + b"a" * 200_000 + b",b\n",
+    )
+    kept = [
+        Artefact(ArtefactId(number), RunId(1), "a table", "text/csv", "what was said", content)
+        for number, content in enumerate(contents)
+    ]
+    shown = pictures(kept)
+    assert shown is not None and shown.count("<table") == 1
+    assert "<script" not in shown and "&lt;script&gt;alert(1)" in shown
+    assert "5 artefacts not shown" in shown and "what was said" in shown
+
+
 def test_a_long_class_name_and_many_classes_stay_short(bench: Any, large_page: str) -> None:
     bench.add("protonet", 0.5, options={"x": "y" * 10_000}, generators=(Choice("z" * 5000),))
     assert len(page_of(bench.records())) < 60_000

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from metaloop.api.selected import SelectResult as SelectResult
     from metaloop.api.selecting import select as select
     from metaloop.api.stopping import Interrupted as Interrupted
+    from metaloop.api.tabular import TableResult as TableResult
     from metaloop.api.trained import TrainResult as TrainResult
     from metaloop.api.training import train as train
 
@@ -30,6 +31,7 @@ _MODULE_OF = {  # public name -> the module that defines it
     "Leaderboard": "metaloop.api.learned",
     "LearnResult": "metaloop.api.learned",
     "SelectResult": "metaloop.api.selected",
+    "TableResult": "metaloop.api.tabular",
     "TrainResult": "metaloop.api.trained",
     "evaluate": "metaloop.api.evaluating",
     "learn": "metaloop.api.learning",

@@ -115,6 +115,11 @@ class LearnResult:
         """
         return estimator_of(self._model)
 
+    @property
+    def takes(self) -> str:
+        """What the model is given: `images`, `texts`, `recordings`, `items` or `vectors`."""
+        return self._model.takes
+
     @cached_property
     def _model(self) -> Model:
         return load_model(self.path, self.own)

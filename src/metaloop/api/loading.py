@@ -15,10 +15,12 @@ from metaloop.estimators import (
     FewShotGenerator,
     FewShotRegressor,
     TrainedClassifier,
+    TrainedTable,
 )
 from metaloop.modelfile import read_model
 from metaloop.models import Model
 from metaloop.models.classifier import classifier_from_file
+from metaloop.models.tabular import tabular_from_file
 from metaloop.tasks.value_range import ValueRange
 
 MODEL_NAME = "model.metaloop"
@@ -41,15 +43,15 @@ def load(
     value_range: ValueRange | None = None,
     learner: BlackBoxLearner | None = None,
     backbone: Encoder | None = None,
-) -> FewShotClassifier | FewShotRegressor | FewShotGenerator | TrainedClassifier:
+) -> FewShotClassifier | FewShotRegressor | FewShotGenerator | TrainedClassifier | TrainedTable:
     """Returns the few-shot estimator in a model file, or in a run's folder.
 
     It is a `FewShotClassifier`, a `FewShotRegressor`, or of a model that makes images a
-    `FewShotGenerator`. Of a run of `select` it is a `TrainedClassifier`, which knows its classes.
-    One that `fit` or an estimator's `save` wrote is fitted already. `net`: the module that a model
-    with a net of your own needs, `learner` and `backbone` the learner and the encoder, where those
-    are your own; `value_range`: see the estimators. Raises `ModelFileError` if the file is damaged
-    or missing.
+    `FewShotGenerator`. Of a run of `select` it is a `TrainedClassifier`, which knows its classes,
+    or a `TrainedTable`. One that `fit` or an estimator's `save` wrote is fitted already. `net`: the
+    module that a model with a net of your own needs, `learner` and `backbone` the learner and the
+    encoder, where those are your own; `value_range`: see the estimators. Raises `ModelFileError` if
+    the file is damaged or missing.
 
     >>> import metaloop as ml
     >>> ml.FewShotClassifier().fit([[0.0, 1.0], [1.0, 0.0]], ["up", "right"]).save("two.metaloop")
@@ -63,6 +65,8 @@ def load(
     content = read_model(file)
     if content.kind == "classifier":
         return TrainedClassifier(classifier_from_file(content, backbone), value_range)
+    if content.kind == "table":
+        return TrainedTable(tabular_from_file(content))
     kind = _ESTIMATORS[objective(content.spec.objective).target_kind]
     return kind.load(file, net, value_range, learner, backbone)
 

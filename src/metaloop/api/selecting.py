@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ from metaloop.api.destination import discard_unused, fresh_folder, is_unused
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.selected import SelectResult
 from metaloop.api.stopping import Interrupted, Stopper
+from metaloop.api.tabular import TableResult, is_tabular, refused_together, selected_table
 from metaloop.api.telling import LearnTeller, tell_reading
+from metaloop.archive import record_elsewhere
 from metaloop.catalogue.families import data_name
-from metaloop.catalogue.offered import AUTO
+from metaloop.catalogue.offered import AUTO, NONE
 from metaloop.core.budget import Budget
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import MetaloopError
@@ -33,7 +35,15 @@ def select(
     image_size: int | None = None,
     classes_at: int | None = None,
     value_range: ValueRange | None = None,
+    target: str | None = None,
+    objective: str | None = None,
+    metric: str | None = None,
+    groups: str | None = None,
+    ignore: Sequence[str] = (),
+    test: Any = None,
+    time_limit_per_row: str | None = None,
     archive: str | Path | None = None,
+    archive_to: str | Path | None = None,
     workers: int | None = None,
     strict: bool = False,
     resume: bool = False,
@@ -42,10 +52,11 @@ def select(
     settings: SelectSettings = USUAL,
     stop: Callable[[], bool] = lambda: False,
     progress: bool | None = None,
-) -> SelectResult:
+) -> SelectResult | TableResult:
     """Returns the run, once a pipeline was chosen, trained and tested on sealed examples.
 
-    Not few-shot: one labelled data set of images, whose classes are all known. The arguments are
+    Not few-shot: one labelled data set of images, whose classes are all known, or a table (a path or
+    a data frame) whose column `target` is to be told: then a `TableResult`. The arguments are
     those of `metaloop select`; `backbone` may be an encoder of your own, too. `settings` are other
     numbers to go by, for experiments. `progress` and Ctrl-C are as in `learn`. Raises
     `MetaloopError` for everything that the caller can mend.
@@ -59,6 +70,21 @@ def select(
     """
     if workers is not None and workers < 1:
         raise MetaloopError(f"workers are at least 1 process; got {workers}")
+    of_tables: dict[str, Any] = {
+        "target": target, "objective": objective, "metric": metric, "groups": groups,
+        "ignore": tuple(ignore), "test": test, "time_limit_per_row": time_limit_per_row,
+    }  # fmt: skip
+    if is_tabular(data):
+        refused_together({
+            "image_size": image_size, "classes_at": classes_at, "value_range": value_range,
+            "strict": strict, "resume": resume, "download": download,
+            "backbone": backbone not in (AUTO, NONE),
+        }, "a table")  # fmt: skip
+        return selected_table(
+            data, **of_tables, out=out, progress=progress, budget=budget, seed=seed, stop=stop,
+            split_seed=split_seed, archive=archive, archive_to=archive_to, workers=workers,
+        )  # fmt: skip
+    refused_together({k: v is not None and v != () for k, v in of_tables.items()}, "images")
     if out is None and resume:
         raise MetaloopError("--resume goes on with a run; name its folder with --out")
     folder = Path(out) if out is not None else fresh_folder(data_name(data))
@@ -75,6 +101,8 @@ def select(
         )  # fmt: skip
         try:
             run = _followed(events, shown, stopper, folder, own)
+            if archive_to is not None and run.status == "finished":
+                record_elsewhere(run.archive, Path(archive_to))
         except MetaloopError:
             if was_unused:
                 discard_unused(folder)

@@ -6,6 +6,7 @@ neither torch nor anything else of metaloop but `core.records`.
 
 from metaloop.archive.archive import Archive
 from metaloop.archive.comparing import content
+from metaloop.archive.copying import record_elsewhere
 from metaloop.archive.environment import describe_environment
 from metaloop.archive.lock import file_lock, run_lock
 from metaloop.archive.offering import add_backbones, backbones_in, is_offering
@@ -52,5 +53,6 @@ __all__ = [
     "describe_environment",
     "file_lock",
     "is_offering",
+    "record_elsewhere",
     "run_lock",
 ]

@@ -34,7 +34,7 @@ from metaloop.core.errors import MetaloopError
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import Learner
 from metaloop.core.objective import objective
-from metaloop.core.rating import RATING
+from metaloop.core.ranking import OF_ITEMS
 from metaloop.core.records import Candidate, Choice, Plan
 from metaloop.core.sampler import GenerativeLearner
 from metaloop.core.spec import TaskSpec
@@ -94,7 +94,7 @@ def make_candidate(
         options = dict(_REGRESSION_OPTIONS)
     if kind == "real" and name == EVOLVED:
         options = dict(_EVOLVED_REGRESSION_OPTIONS)
-    if name == DEEP_KERNEL and spec.objective == RATING.name:
+    if name == DEEP_KERNEL and spec.objective in OF_ITEMS:
         options = {"prior": 0}  # the item's mean: domains/ratings/items.py
     return Candidate(Choice(name, options), chosen, usual_plan(name, input_format, spec))
 

@@ -8,7 +8,10 @@ from types import MappingProxyType
 
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import unknown_name
+from metaloop.core.generation import GENERATION
 from metaloop.core.learner import Learner
+from metaloop.core.ranking import OF_ITEMS, RANKING
+from metaloop.core.rating import RATING
 from metaloop.core.views import View
 from metaloop.guests.keras.learner import KerasCnn
 from metaloop.guests.sklearn import (
@@ -38,6 +41,7 @@ from metaloop.learners.ridge import Ridge
 from metaloop.learners.set_pixelcnn import SetPixelCnn
 from metaloop.learners.set_vae import SetVaeLearner
 from metaloop.learners.simpleshot import SimpleShot
+from metaloop.learners.spectral import Spectral
 from metaloop.nets.embedding import NetLearner
 from metaloop.programs.gradient import EvolvedGradient
 from metaloop.programs.learner import ProgramLearner
@@ -67,7 +71,7 @@ class LearnerEntry:
     `inputs`: the kind of inputs that it takes, where not all will do; `extra`: what brings its
     library. `offered`: whether the loop tries it by itself; guests wait until they are named.
     `baseline`: how it is one of the plain methods that every learner has to beat, None where it is
-    none. `only`: the objective of the tasks that alone it is offered for, "" for all that it can
+    none. `only`: the objectives of the tasks that alone it is offered for, none for all that it can
     learn. `net`: the net that it is made for, where no other will do.
     """
 
@@ -80,9 +84,12 @@ class LearnerEntry:
     extra: str = ""
     offered: bool = True
     baseline: Baseline | None = None
-    only: str = ""
+    only: frozenset[str] = frozenset()
     net: str = ""
 
+
+_OF_RATINGS, _OF_EVENTS = frozenset({RATING.name}), frozenset({RANKING.name})
+_OF_GENERATION = frozenset({GENERATION.name})
 
 LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
     {
@@ -98,7 +105,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             inputs="image",
             baseline=Baseline("blur", (0.7, 0.5, 1.0), forms=("raw",)),
-            only="generation",
+            only=_OF_GENERATION,
         ),
         "calibrated": LearnerEntry(
             Calibrated,
@@ -110,7 +117,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             DeepKernel,
             "a Gaussian process on learned features, trained through",
             "deep_kernel",
-            only="rating",
+            only=_OF_RATINGS,
         ),
         "evolved_gradient": LearnerEntry(
             EvolvedGradient,
@@ -130,7 +137,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             inputs="item",
             baseline=Baseline("strength", (5.0, 10.0, 2.0), forms=("raw",)),
-            only="rating",
+            only=_OF_RATINGS,
         ),
         "fomaml": LearnerEntry(
             FirstOrderMaml, "MAML without second derivatives", "fomaml", starts_slowly=True
@@ -141,7 +148,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "fomaml_pixelcnn",
             starts_slowly=True,
             inputs="image",
-            only="generation",
+            only=_OF_GENERATION,
             net="pixelcnn",
         ),
         "gaussian_naive_bayes": LearnerEntry(
@@ -164,7 +171,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             inputs="item",
             baseline=Baseline(forms=("raw",)),
-            only="rating",
+            only=OF_ITEMS,
         ),
         "keras_cnn": LearnerEntry(
             KerasCnn,
@@ -216,7 +223,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "an autoregressive model of images, without their support",
             "pixelcnn",
             inputs="image",
-            only="generation",
+            only=_OF_GENERATION,
             net="pixelcnn",
         ),
         "protonet": LearnerEntry(ProtoNet, "nearest class mean in a learned embedding", "protonet"),
@@ -232,7 +239,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "an autoregressive model of images that attends to the support",
             "set_pixelcnn",
             inputs="image",
-            only="generation",
+            only=_OF_GENERATION,
             net="pixelcnn",
         ),
         "set_vae": LearnerEntry(
@@ -240,11 +247,19 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "latent variables of images whose prior is the support's",
             "set_vae",
             inputs="image",
-            only="generation",
+            only=_OF_GENERATION,
             net="set_vae",
         ),
         "simpleshot": LearnerEntry(
             SimpleShot, "centred, normalised class means on a whole-class net", "classifier"
+        ),
+        "spectral": LearnerEntry(
+            Spectral,
+            "plain baseline of events: factors of what a user has had, added up",
+            "none",
+            inputs="item",
+            baseline=Baseline(forms=("raw",)),
+            only=_OF_EVENTS,
         ),
         "svm": LearnerEntry(
             SupportVectorMachine,
@@ -259,7 +274,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             inputs="item",
             baseline=Baseline(forms=("raw",)),
-            only="rating",
+            only=_OF_RATINGS,
         ),
     }
 )
@@ -297,7 +312,7 @@ def learners_for(
         name
         for name, entry in LEARNERS.items()
         if target_kind in entry.constructor.target_kinds  # type: ignore[attr-defined]
-        and (not offered or (entry.offered and entry.only in ("", objective)))
+        and (not offered or (entry.offered and (not entry.only or objective in entry.only)))
         and (extras or not entry.extra)
     )
 

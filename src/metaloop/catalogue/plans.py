@@ -14,7 +14,7 @@ from metaloop.catalogue.learners import learner_entry
 from metaloop.catalogue.nets import tail_of
 from metaloop.core.generation import GENERATION
 from metaloop.core.inputs import InputFormat
-from metaloop.core.rating import RATING
+from metaloop.core.ranking import OF_ITEMS
 from metaloop.core.records import Choice, Plan
 from metaloop.core.spec import TaskSpec
 
@@ -32,8 +32,8 @@ def usual_plan(learner: str, input_format: InputFormat, spec: TaskSpec) -> Plan:
     if spec.objective == GENERATION.name:
         return _generation_plan(trunk)
     if not spec.ways:
-        of_ratings = spec.objective == RATING.name
-        return _rating_plan(spec) if of_ratings else _regression_plan(trunk, spec)
+        of_items = spec.objective in OF_ITEMS
+        return _rating_plan(spec) if of_items else _regression_plan(trunk, spec)
     if trunk == "classifier":
         return _optimised(
             input_format,

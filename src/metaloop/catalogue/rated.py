@@ -18,7 +18,10 @@ from metaloop.core.columns import Lookup, Texts
 from metaloop.core.errors import DataError
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
+from metaloop.core.ranking import RANKING
 from metaloop.core.records import Choice
+from metaloop.domains.ratings import events
+from metaloop.domains.ratings import items as of_ratings
 from metaloop.domains.ratings.attributes import (
     Attributes,
     attributes_of,
@@ -61,16 +64,16 @@ def _fitted(family: GroupFamily, items: str | Path | None) -> tuple[GroupFamily,
     assert store.values is not None
     users, place, values = store.targets.numpy(), index.numpy(), store.values[:, 0].numpy()
     of_train = np.isin(users, train)
-    low, high = float(values.min()), float(values.max())
-    mean, deviation = float(values[of_train].mean()), float(values[of_train].std())
-    deviation = deviation if deviation > 1e-12 else 1.0
+    of_events = family.objective == RANKING.name
+    mean, deviation, limits = (0.0, 1.0, ()) if of_events else _scale(values, of_train)
     ratings = Ratings(users, place, (values - mean) / deviation, len(names))
     told = no_attributes(names)
     if described is not None:
         told = _attributes(described, key, names, ratings.of(of_train))
-    tables, fold_of, dealt = cross_fitted(ratings, train, told.values)
+    table_of = events.event_table if of_events else of_ratings.item_table
+    tables, fold_of, dealt = cross_fitted(ratings, train, told.values, table_of=table_of)
     rated = np.bincount(place[of_train], minlength=len(names))
-    columns = columns_of(told.columns)
+    columns = columns_of(told.columns, (events if of_events else of_ratings).FACTORS)
     full = torch.from_numpy(tables[-1])
     known = KnownItems(names, told.titles, full, torch.from_numpy(rated.astype(np.int64)))
     view = FittedView(Choice(KIND, {"features": len(columns)}), known.to_assets())
@@ -88,10 +91,17 @@ def _fitted(family: GroupFamily, items: str | Path | None) -> tuple[GroupFamily,
         target_mean=(mean,),
         target_deviation=(deviation,),
         columns=columns,
-        target_range=(low, high),
+        target_range=limits,
     )
     family = replace(family, given_format=family.given_format or measured)
     return _seen(family, view, table, places), told.told
+
+
+def _scale(values: np.ndarray, of_train: np.ndarray) -> tuple[float, float, tuple[float, float]]:
+    """Mean and deviation of the ratings of `train`, and the range of all."""
+    mean, deviation = float(values[of_train].mean()), float(values[of_train].std())
+    deviation = deviation if deviation > 1e-12 else 1.0
+    return mean, deviation, (float(values.min()), float(values.max()))
 
 
 def _attributes(table: Table, key: str, names: Sequence[str], ratings: Ratings) -> Attributes:
@@ -105,7 +115,9 @@ def _seen(
 ) -> GroupFamily:
     source = family.store
     store = replace(source, inputs=Lookup(table, places), identity=source.digest)
-    return replace(family, store=store, view=view, raw=source)
+    of_events = family.objective == RANKING.name
+    number = len(view.assets["rated"]) if of_events else 0
+    return replace(family, store=store, view=view, raw=source, num_items=number)
 
 
 def _items(store: Store) -> tuple[tuple[str, ...], torch.Tensor]:

@@ -26,6 +26,7 @@ from metaloop.cli import (
     predict,
     report,
     select,
+    serve,
     show,
     train,
 )
@@ -44,6 +45,7 @@ _VERBS: dict[str, Callable[..., object]] = {
     "report": report.report,
     "show": show.show,
     "export": export.export,
+    "serve": serve.serve,
     "list": listing.list_names,
     "cite": cite.cite,
 }

@@ -43,12 +43,21 @@ def fit(
     """Adapt MODEL to the classes (or the function) of a support and write the adapted model."""
     from metaloop.api import load
     from metaloop.api.destination import check_destination
-    from metaloop.estimators import FewShotClassifier, FewShotGenerator, TrainedClassifier
+    from metaloop.estimators import (
+        FewShotClassifier,
+        FewShotGenerator,
+        TrainedClassifier,
+        TrainedTable,
+    )
     from metaloop.tasks.readers.options import ReadOptions
 
     check_destination(out)
     declared = options.value_range(value_range)
     estimator = load(model, value_range=declared)
+    if isinstance(estimator, TrainedTable):
+        raise ModelFileError(
+            f"'{model}' is fitted to a table; select again to learn from other rows"
+        )
     if isinstance(estimator, TrainedClassifier):
         raise ModelFileError(
             f"'{model}' is a classifier of its own {len(estimator.classes_)} classes, which learns "

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from metaloop.catalogue.domains import domain_of
-from metaloop.cli.ratings import items_inputs, ratings_support
+from metaloop.cli.ratings import items_inputs, of_events, ratings_support
 from metaloop.cli.recordings import recording_inputs, recording_support
 from metaloop.cli.tables import table_inputs, table_support
 from metaloop.cli.texts import streamed_texts, text_inputs, text_support
@@ -96,7 +96,7 @@ def read_support(
     where, input_format = f"support '{path}'", model.read_format
     in_files = domain_of(input_format).in_files
     if model.takes in _READERS:
-        return _READERS[model.takes].support(where, path, options)
+        return _READERS[model.takes].support(where, path, options, model)
     if is_table(path) and path.is_file():
         options.refuse_depth(where)
         rows, answers, notes = table_support(path, input_format, real, options.columns)
@@ -198,25 +198,25 @@ class _Reader:
     `goes_on`: whether an input may be long, and is to be listened to.
     """
 
-    support: Callable[[str, Path, ReadOptions], Support]
+    support: Callable[[str, Path, ReadOptions, Any], Support]  # the last one is the model
     inputs: Callable[[Path, Any], Inputs]
     goes_on: bool = False
     words: bool = False
     streamed: Callable[[Sequence[Path], Any], Iterator[tuple[list[str], Any]]] | None = None
 
 
-def _support_of_texts(where: str, path: Path, options: ReadOptions) -> Support:
+def _support_of_texts(where: str, path: Path, options: ReadOptions, model: Any) -> Support:
     return Support(*text_support(path, options))
 
 
-def _support_of_recordings(where: str, path: Path, options: ReadOptions) -> Support:
+def _support_of_recordings(where: str, path: Path, options: ReadOptions, model: Any) -> Support:
     options.refuse_columns(where)
     return Support(*recording_support(path, options.classes_at))
 
 
-def _support_of_ratings(where: str, path: Path, options: ReadOptions) -> Support:
+def _support_of_ratings(where: str, path: Path, options: ReadOptions, model: Any) -> Support:
     options.refuse_depth(where)
-    return Support(*ratings_support(path, options.columns))
+    return Support(*ratings_support(path, options.columns, of_events(model)))
 
 
 _READERS: Mapping[str, _Reader] = {  # by what a model takes

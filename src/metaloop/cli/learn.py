@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from metaloop.api.speaking import say
 from metaloop.cli import options
+from metaloop.cli.next_step import next_step
 from metaloop.cli.output import print_json, print_table
 from metaloop.cli.resuming import say_how_to_go_on
 
@@ -118,18 +118,7 @@ def _print(run: LearnResult) -> None:
         print()
         _print_digits(run.content["digits"])
     print(f"\nmodel    {model}\narchive  {run.archive}")
-    if test.metric == "bits_per_dim":
-        print("\nnext: give it a folder of a few images of a new class, and it makes more of them")
-        print(f"  metaloop generate {shlex.quote(model)} --support IMAGES --count 16 --out NEW")
-        print("or from Python: metaloop.load(model).fit(X).sample(16)")
-        return
-    if not test.ways:
-        print("\nnext: give it a few rows of a new group, and rows to predict")
-        print(f"  metaloop predict {shlex.quote(model)} --support ROWS.csv NEW_ROWS.csv")
-        print("or from Python: metaloop.load(model).fit(X, y).predict(X_new)")
-        return
-    print("\nnext: give it new classes, a folder of a few images each, and images to tell apart")
-    print(f"  metaloop predict {shlex.quote(model)} --support NEW_CLASSES IMAGE...")
+    print("", *next_step(run.path, run.takes, test.ways, test.metric), sep="\n")
 
 
 def _print_digits(digits: Mapping[str, Any]) -> None:

@@ -17,7 +17,12 @@ from metaloop.core.errors import DataError, ModelFileError
 
 if TYPE_CHECKING:
     from metaloop.cli.inputs import Inputs
-    from metaloop.estimators import FewShotClassifier, FewShotRegressor, TrainedClassifier
+    from metaloop.estimators import (
+        FewShotClassifier,
+        FewShotRegressor,
+        TrainedClassifier,
+        TrainedTable,
+    )
     from metaloop.tasks.readers.options import ReadOptions
     from metaloop.tasks.value_range import ValueRange
 
@@ -84,6 +89,14 @@ _Reject = Annotated[
         "things are taken for one, such as 5%.",
     ),
 ]
+_Csv = Annotated[
+    Path | None,
+    typer.Option(
+        "--csv",
+        metavar="FILE",
+        help="Of a table: a new file with its rows, what is predicted and each probability.",
+    ),
+]
 _LEAST = 0.5  # confidence of a word in a window
 _NONE = "-"
 
@@ -107,6 +120,7 @@ def predict(
     top: _Top = None,
     exclude_seen: _ExcludeSeen = True,
     explain: _Explain = False,
+    csv: _Csv = None,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -116,7 +130,8 @@ def predict(
     """
     from metaloop.cli.inputs import model_of, range_of, read_inputs
     from metaloop.cli.ratings import ranked
-    from metaloop.estimators import FewShotRegressor
+    from metaloop.cli.tabular import refuse_options, tell_rows
+    from metaloop.estimators import FewShotRegressor, TrainedTable
     from metaloop.tasks.readers.options import ReadOptions
 
     extent, named = options.value_range(value_range), options.columns(columns, text, label, domain)
@@ -127,6 +142,14 @@ def predict(
         return
     _check_inputs(inputs, microphone)
     estimator = _ready(model, support, asked, use_label_names)
+    if isinstance(estimator, TrainedTable):
+        refuse_options(model, {"support": support, "window": window, "reject": reject,
+            "microphone": microphone, "columns": named, "value_range": value_range,
+            "skip_unreadable": skip_unreadable})  # fmt: skip
+        tell_rows(estimator, model, inputs or [], csv, as_json)
+        return
+    if csv is not None:
+        raise ModelFileError(f"'{model}' is no model of a table; leave --csv away")
     if inputs is None:
         _hear(estimator, model, window or _USUAL_WINDOW, step, as_json or reject is not None)
         return
@@ -315,13 +338,20 @@ def _values(estimator: FewShotRegressor, group: Inputs) -> list[dict[str, Any]]:
 
 def _ready(
     model: Path, support: Path | None, asked: ReadOptions, use_label_names: bool
-) -> FewShotClassifier | FewShotRegressor | TrainedClassifier:
+) -> FewShotClassifier | FewShotRegressor | TrainedClassifier | TrainedTable:
     """Returns the fitted estimator: as the file has it, or fitted to the support."""
     from metaloop.api import load
     from metaloop.cli.fit import fitted
-    from metaloop.estimators import FewShotClassifier, FewShotGenerator, TrainedClassifier
+    from metaloop.estimators import (
+        FewShotClassifier,
+        FewShotGenerator,
+        TrainedClassifier,
+        TrainedTable,
+    )
 
     estimator = load(model, value_range=asked.value_range)
+    if isinstance(estimator, TrainedTable):
+        return estimator
     if isinstance(estimator, FewShotGenerator):
         raise ModelFileError(
             f"'{model}' makes images and predicts nothing: metaloop generate MODEL --support DIR"

@@ -19,17 +19,21 @@ _LINES = (".txt", ".text")
 
 
 def ratings_support(
-    path: Path, columns: Columns | None
+    path: Path, columns: Columns | None, events: bool = False
 ) -> tuple[list[str], list[float], Sequence[Any], list[str]]:
-    """Returns the items that a user has rated, the ratings, what was left out, what to note."""
+    """Returns the items that a user has rated, the ratings, what was left out, what to note.
+
+    With `events`: those that she had, each with the value 1.
+    """
     where = f"support '{path}'"
     if not (is_table(path) and path.is_file()):
         what = "is none" if path.exists() else "does not exist"
         raise DataError(
-            f"{where} {what}: the model predicts ratings, expected a table with the columns item "
-            f"and rating ({', '.join(TABLE_ENDINGS)})"
+            f"{where} {what}: the model was trained on {'events' if events else 'ratings'}, "
+            f"expected a table with {'a column item' if events else 'the columns item and rating'} "
+            f"({', '.join(TABLE_ENDINGS)})"
         )
-    return ratings_of_one(where, read_table(path), columns)
+    return ratings_of_one(where, read_table(path), columns, events)
 
 
 def items_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[str, ...]]:
@@ -53,6 +57,11 @@ def items_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[
 def takes_items(model: Model | Classifier) -> bool:
     """Whether a model was trained on ratings of items."""
     return model.takes == "items"
+
+
+def of_events(model: Model | Classifier) -> bool:
+    """Whether a model was trained on what users had, without ratings."""
+    return takes_items(model) and model.spec.objective == "ranking"
 
 
 def ranked(
@@ -85,7 +94,8 @@ def ranked(
         raise DataError("--top ranks all items that the model knows; leave the inputs away")
     if top < 1:
         raise DataError(f"--top is how many items are wanted, at least 1; got {top}")
-    rated = [] if support is None else ratings_support(support, columns)[0]
+    events = of_events(model_of(estimator))
+    rated = [] if support is None else ratings_support(support, columns, events)[0]
     if explain and not rated:
         raise ModelFileError("--explain needs the ratings it is to explain by: --support FILE")
     found = recommend(estimator, top, rated=rated, exclude_seen=exclude_seen, explain=explain)
@@ -99,11 +109,13 @@ def ranked(
         }
         for each in found
     ]
-    return {"model": str(model), "predictions": rows} if as_json else [*map(_line_of, rows)]
+    did = "had" if events else "rated"
+    lines = [_line_of(row, did) for row in rows]
+    return {"model": str(model), "predictions": rows} if as_json else lines
 
 
-def _line_of(row: Mapping[str, Any]) -> str:
-    """A line for people: the rating, what the item is called, its name, and why."""
+def _line_of(row: Mapping[str, Any], did: str) -> str:
+    """A line for people: the rating or score, what the item is called, its name, and why."""
     title = row["title"] if row["title"] == row["input"] else f"{row['title']}\t{row['input']}"
-    because = f"\tbecause you rated {', '.join(row['because'])}" if row.get("because") else ""
+    because = f"\tbecause you {did} {', '.join(row['because'])}" if row.get("because") else ""
     return f"{row['value']:.2f}\t{title}{because}"

@@ -37,11 +37,52 @@ def select(
     image_size: options.ImageSize = None,
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of a table: the column that is to be told."),
+    ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="Of a table: classification or regression. (default: as the target looks)",
+        ),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of a table: balanced_accuracy, accuracy, f1_macro, auroc, log_loss; rmse, mae, r2. "
+            "(default: balanced_accuracy, rmse)",
+        ),
+    ] = None,
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Of a table: rows with one value here are kept in one part."
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Of a table: a column to leave out; may be repeated."),
+    ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of a table: the rows to test on. (default: a fifth)"),
+    ] = None,
+    time_limit_per_row: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Of a table: what telling a row may take, as 0.001s."),
+    ] = None,
     archive: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE", help="The archive of earlier runs, to start from what they found."
         ),
+    ] = None,
+    archive_to: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="An archive that this run is recorded in as well."),
     ] = None,
     workers: Annotated[
         int | None,
@@ -54,26 +95,35 @@ def select(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Choose and train a classifier of the classes in DATA, test it on examples kept apart."""
-    from metaloop.api import Interrupted
+    """Choose and train a classifier of the classes in DATA, test it on examples kept apart.
+
+    DATA may be a table: --target NAME is the column to be told from the others, a class or a number.
+    """
+    from metaloop.api import Interrupted, SelectResult
     from metaloop.api import select as select_from
+    from metaloop.cli.tabular import print_tabular
 
     asked: dict[str, Any] = {"budget": budget, "seed": seed, "split_seed": split_seed}
     more = {"image_size": image_size, "classes_at": classes_at, "workers": workers}
-    asked |= {**more, "archive": archive}
+    asked |= {**more, "archive": archive, "archive_to": archive_to}
+    of_tables: dict[str, Any] = {"target": target, "objective": objective, "metric": metric}
+    of_tables |= {"groups": groups, "ignore": tuple(ignore or ()), "test": test}
+    of_tables |= {"time_limit_per_row": time_limit_per_row}
     try:
         run, code = select_from(
             data, out=out, strict=strict, resume=resume, progress=not quiet,
             value_range=options.value_range(value_range), backbone=backbone,
-            download=download, **asked,
+            download=download, **asked, **of_tables,
         ), 0  # fmt: skip
     except Interrupted as stop:
         run, code = stop.result, stop.exit_code
     if as_json:
         print_json(run.to_json())
     elif run.status != "interrupted":
-        _print(run)
-    if run.status == "interrupted":
+        _print(run) if isinstance(run, SelectResult) else print_tabular(run)
+    if run.status == "interrupted" and not isinstance(run, SelectResult):
+        say("metaloop: interrupted; what was measured is in the archive, select again to go on")
+    elif run.status == "interrupted":
         say("metaloop: interrupted; what was measured is in the archive")
         asked |= {"backbone": None if backbone == "auto" else backbone}
         say_how_to_go_on("select", data, {"out": run.out, **asked, "value_range": value_range})

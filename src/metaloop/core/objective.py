@@ -11,6 +11,7 @@ from metaloop.core.errors import unknown_name
 from metaloop.core.generation import GENERATION
 from metaloop.core.metric import Metric, errors
 from metaloop.core.metric import Objective as Objective
+from metaloop.core.ranking import RANKING
 from metaloop.core.rating import RATING
 
 
@@ -37,9 +38,8 @@ REGRESSION = Objective(
     loss=_mean_squared_error,
     metrics=(metrics.SQUARED_ERROR, metrics.ABSOLUTE_ERROR, metrics.EXPLAINED),
 )
-OBJECTIVES = {
-    objective.name: objective for objective in (CLASSIFICATION, REGRESSION, RATING, GENERATION)
-}
+_KNOWN = (CLASSIFICATION, REGRESSION, RATING, RANKING, GENERATION)
+OBJECTIVES = {each.name: each for each in _KNOWN}
 
 
 def objective(name: str) -> Objective:

@@ -24,6 +24,8 @@ class Scale:
 
 
 ACCURACY = Scale("accuracy", "accuracy", True, 1.0, share=True)
+BALANCED_ACCURACY = Scale("balanced_accuracy", "balanced accuracy", True, 1.0, share=True)
+F1 = Scale("f1_macro", "F1, the mean over classes", True, 1.0, share=True)
 LOG_LOSS = Scale("log_loss", "log loss", False, 0.0)
 CALIBRATION = Scale("calibration", "calibration error", False, 0.0, share=True)
 SQUARED_ERROR = Scale("mse", "mse", False, 0.0)
@@ -31,6 +33,8 @@ ABSOLUTE_ERROR = Scale("mae", "mean absolute error", False, 0.0)
 EXPLAINED = Scale("r2", "R²", True, 1.0)
 ROOT_SQUARED_ERROR = Scale("rmse", "rmse", False, 0.0)
 RANKING_GAIN = Scale("ndcg@10", "NDCG@10", True, 1.0)
+RECALL_OF_THE_BEST = Scale("recall@10", "recall@10", True, 1.0, share=True)
+RIGHT_ORDER = Scale("auc", "in the right order", True, 1.0, share=True)
 BITS_PER_DIM = Scale("bits_per_dim", "bits per dimension", False, 0.0)
 
 # Of tasks that are asked about other classes, too (engine/open_scores.py).
@@ -40,6 +44,7 @@ RECOGNISED = Scale("recognised", "accepted and right", True, 1.0, share=True)
 FALSE_ALARMS = Scale(
     "false_alarms", "false alarms at the model's threshold", False, 0.0, share=True
 )
+ALARMS_AN_HOUR = Scale("false_alarms_per_hour", "false alarms an hour at it", False, 0.0)
 KEPT = Scale("kept", "accepted at it", True, 1.0, share=True)
 OF_COSINE = tuple(
     Scale(f"{scale.name}_{name}", f"{words} {scale.words}", True, 1.0, share=True)
@@ -47,12 +52,14 @@ OF_COSINE = tuple(
     for name, words in (("cosine", "by the cosine"), ("lead", "lead over the cosine in"))
 )
 
-OF_OPEN_TASKS = (AUROC, RECALL, RECOGNISED, FALSE_ALARMS, KEPT, *OF_COSINE)
+OF_OPEN_TASKS = (AUROC, RECALL, RECOGNISED, FALSE_ALARMS, ALARMS_AN_HOUR, KEPT, *OF_COSINE)
 
 SCALES = {
     scale.name: scale
     for scale in (
         ACCURACY,
+        BALANCED_ACCURACY,
+        F1,
         LOG_LOSS,
         CALIBRATION,
         SQUARED_ERROR,
@@ -60,6 +67,8 @@ SCALES = {
         EXPLAINED,
         ROOT_SQUARED_ERROR,
         RANKING_GAIN,
+        RECALL_OF_THE_BEST,
+        RIGHT_ORDER,
         BITS_PER_DIM,
         *OF_OPEN_TASKS,
     )

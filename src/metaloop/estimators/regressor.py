@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_array
 from torch import Tensor
 
 from metaloop.core.errors import InputError
+from metaloop.core.ranking import RANKING
 from metaloop.estimators.base import FewShotEstimator, check_lengths
 from metaloop.estimators.baseline import baseline_model
 from metaloop.estimators.labels import input_errors
@@ -28,7 +29,8 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
     `value_range`: as for `FewShotClassifier`.
 
     `X` is as for `FewShotClassifier`; `y` is `[n]`, or `[n, targets]` where the model has several
-    targets (without a model, any number). After `fit`: `n_features_in_`.
+    targets (without a model, any number). It may be left away where the model was trained on
+    events: `X` is then what the user had. After `fit`: `n_features_in_`.
 
     >>> regressor = FewShotRegressor().fit([[0.0], [1.0], [2.0], [3.0]], [0.0, 2.0, 4.0, 6.0])
     >>> regressor.predict([[1.5]]).round(3).tolist()
@@ -37,14 +39,14 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
 
     objective: ClassVar[str] = "regression"
 
-    def fit(self, X: Any, y: Any) -> FewShotRegressor:
+    def fit(self, X: Any, y: Any = None) -> FewShotRegressor:
         """Returns self, having learned from targets `y`; forgets what it learned before.
 
         Raises `InputError` for X or y that do not fit.
         """
         return self._learned(lambda new: new._learn(X, y, None))
 
-    def partial_fit(self, X: Any, y: Any) -> FewShotRegressor:
+    def partial_fit(self, X: Any, y: Any = None) -> FewShotRegressor:
         """Returns self, having added examples: the same as `fit` on all.
 
         Raises `InputError` if the support of before was not kept.
@@ -64,8 +66,12 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
 
     def _learn(self, X: Any, y: Any, before: AdaptedTask | None) -> None:
         """Adapts to the examples, joined to those of the task before, if any."""
-        model, targets = self._model_to_adapt(before), _targets(y)
+        model = self._model_to_adapt(before)
         read = self._read(X, model, before)
+        known = before.model if before else model
+        if y is None and known is not None and known.spec.objective == RANKING.name:
+            y = np.ones(len(read))
+        targets = _targets(y)
         check_lengths(read, targets)
         _check_shape(targets, before.model if before else model)
         inputs = read[:]

@@ -70,7 +70,7 @@ class _Card:
     """What is known of a family besides its tensors; those of `sinusoid` have none.
 
     `identity` is that of what was read, where inputs are what an encoder has made of it;
-    `objective` is that of groups.
+    `objective` is that of groups, `num_items` is there where they are of events.
     """
 
     version: int
@@ -83,6 +83,7 @@ class _Card:
     sights: tuple[_SightCard, ...] = field(default=(), metadata={"later": True})
     identity: str | None = field(default=None, metadata={"later": True})
     objective: str = field(default="regression", metadata={"later": True})
+    num_items: int = field(default=0, metadata={"later": True})
 
 
 def can_be_shipped(family: TaskFamily) -> bool:
@@ -167,6 +168,7 @@ def _card(family: TaskFamily) -> _Card:
         _sight_cards(stored),
         stored.store.identity,
         getattr(stored, "objective", "regression"),
+        getattr(stored, "num_items", 0),
     )
 
 
@@ -240,7 +242,8 @@ def _with_tensors(card: _Card, folder: Path) -> TaskFamily:
     )  # fmt: skip
     parts: Mapping[Any, Any] = {part: index[part].numpy() for part in PARTS}
     if card.kind == "groups":
-        return GroupFamily(card.name, store, parts, card.input_format, card.objective)
+        known = card.name, store, parts, card.input_format, card.objective
+        return GroupFamily(*known, num_items=card.num_items)
     sights = {
         sight.name: Sight(
             FittedView(Choice(sight.view)),  # what it is made of stays with the coordinator

@@ -18,10 +18,10 @@ from metaloop.loop.run import Run
 from metaloop.loop.summary import chance_of, figures, operators, summary, write_program
 from metaloop.loop.transfer import digits_report
 from metaloop.modelfile import TrainingRecord
-from metaloop.models.illustrating import illustrations
 from metaloop.models.model import Model
 from metaloop.models.opening import open_test, protocol_json
 from metaloop.models.rejecting import with_rejection
+from metaloop.models.showing import shown_of
 from metaloop.tasks.kept import class_parts, examples_seen, view_of
 
 
@@ -47,10 +47,8 @@ def finish(
     test = _test_result(run, model, loop.settings.test_episodes)
     model = model.with_results(winner[1].promotion.result, test)
     model.save(run.model_path, overwrite=True)
-    for picture in illustrations(model, run.family, run.spec):
-        run.archive.add_artefact(
-            run.id, picture.name, picture.media_type, picture.content, picture.caption
-        )
+    for item in shown_of(model, run.family, run.spec):
+        run.archive.add_artefact(run.id, item.name, item.media_type, item.content, item.caption)
     program = write_program(run, loop.population, loop.judge)
     report = summary(run, loop.population, loop.judge, "finished", reading_seconds)
     report |= {"cpu_seconds": cpu, "wall_seconds": wall}

@@ -18,8 +18,9 @@ from metaloop.modelfile.tensors import pack, unpack
 from metaloop.modelfile.typed_json import decode, encode
 
 FORMAT = "metaloop model"
-# 1 had no fingerprints, 2 no views, 3 no classifiers, 4 no rejection; files without are still those
-VERSION = 5
+# 1 had no fingerprints, 2 no views, 3 no classifiers, 4 no rejection, 5 no tables; files without are
+# still those
+VERSION = 6
 CARD = "learner.json"
 TENSOR_MEMBERS = {  # member -> field; this is their order in the file
     "weights.safetensors": "weights",
@@ -50,6 +51,7 @@ def to_members(model: ModelFile) -> dict[str, bytes]:
     version = 3 if model.view is not None else 1 if model.fingerprints is None else 2
     version = 4 if model.kind == "classifier" else version
     version = 5 if model.rejection is not None else version
+    version = 6 if model.kind == "table" else version
     card: dict[str, Any] = {name: encode(getattr(model, name)) for name in _fields(version)}
     card |= {"format": FORMAT, "format_version": version}
     card["sha256"] = {member: _sha256(data) for member, data in packed.items()}

@@ -41,12 +41,13 @@ class ModelFile:
     `rejection` is what tells queries of other classes than a task's.
     `view` is how raw inputs become those of the format, with its `assets`; None if they are.
     A `classifier` is complete: its weights tell the `classes` apart that it was trained on.
+    A `table` model is complete, too: `weights` hold fitted pipelines as bytes (`models/tabular.py`).
     `custom_net` is the class name of a net of the user's own: loading then needs the net itself.
 
     Raises `ValueError` where these do not fit together.
     """
 
-    kind: Literal["learner", "adapted", "classifier"]
+    kind: Literal["learner", "adapted", "classifier", "table"]
     metaloop_version: str
     candidate: Candidate
     spec: TaskSpec
@@ -74,5 +75,7 @@ class ModelFile:
             raise ValueError("a learner has no classes, support or task state of its own")
         if self.kind == "classifier" and (len(self.classes) < 2 or learned):
             raise ValueError("a classifier has its classes, and no support or task state")
+        if self.kind == "table" and (len(self.classes) == 1 or learned):
+            raise ValueError("a model of a table has its classes or none, and no support")
         if (self.view is None) != (self.assets is None):
             raise ValueError("a view and its assets belong together")

@@ -69,7 +69,7 @@ def _copies_in_test(model: Model, opened: OpenedData) -> int:
 
 
 def _inputs_of(family: ClassFamily, part: Part) -> Column:
-    return chosen(family.content.inputs, torch.from_numpy(family.labelled(part)[0]))
+    return chosen(family.as_read.inputs, torch.from_numpy(family.labelled(part)[0]))
 
 
 def evaluate_model(

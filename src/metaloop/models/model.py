@@ -163,6 +163,11 @@ def model_from_file(
     within limits and fits together, exactly; that is known before anything is built that is larger
     than the file.
     """
+    if content.kind == "table":
+        raise ModelFileError(
+            "the model is fitted to a table by 'metaloop select' and learns no other tasks; use it "
+            "with 'metaloop predict' or metaloop.load"
+        )
     if content.kind == "classifier":
         raise ModelFileError(
             "the model is a classifier of known classes that 'metaloop select' trained; it learns "

@@ -71,6 +71,11 @@ class TaskFamily(ABC):
         return None
 
     @property
+    def as_read(self) -> Store | None:
+        """The examples as they came, where the family was made of any."""
+        return None
+
+    @property
     def device(self) -> torch.device:
         """Where gathered examples are."""
         return torch.device("cpu")
@@ -199,7 +204,7 @@ class ClassFamily(TaskFamily):
         return self.store.device
 
     @property
-    def content(self) -> Store:
+    def as_read(self) -> Store:
         """What tells whether examples are the same: the original ones, as they came."""
         original = self.original
         return original.store if original.raw is None else original.raw

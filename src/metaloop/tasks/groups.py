@@ -6,7 +6,8 @@ targets are standardised by the rows of `train`; what is reported is in the targ
 
 Ratings are such groups: a group is a user, a row an item that she rated. Their inputs are places in
 a table of items, which many users share, so that equal rows say nothing; in training a user with
-few ratings is known by half of them.
+few ratings is known by half of them. Events are ratings that are all alike: what the user had is
+asked for among items that she had not (`others.py`).
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from metaloop.core.columns import Lookup
 from metaloop.core.errors import DataError, EpisodeError
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
-from metaloop.core.rating import RATING
+from metaloop.core.ranking import OF_ITEMS, RANKING
 from metaloop.core.records import PARTS, Part
 from metaloop.core.spec import TaskSpec
 from metaloop.tasks.copied_classes import join_copied_classes, named
 from metaloop.tasks.episodes import Episodes, Indices
 from metaloop.tasks.family import ClassFamily, TaskFamily
 from metaloop.tasks.measuring import measure_format
+from metaloop.tasks.others import OtherItems
 from metaloop.tasks.recognising import Recognised, Seen, recognise, recognise_by_name, seen_of
 from metaloop.tasks.sampling import draw_distinct
 from metaloop.tasks.split import MIN_CLASSES, assign_parts
@@ -45,7 +47,8 @@ _FEWEST_HALVED = 8  # ratings of a user to train with, where there are enough su
 class GroupFamily(TaskFamily):
     """Regression tasks over the groups of a store with values; `parts` maps parts to groups.
 
-    Where inputs are seen in a `view`, `raw` are the same examples as they came.
+    Where inputs are seen in a `view`, `raw` are the same examples as they came. `num_items`: of
+    events, the items in each of the tables that they are places in.
     """
 
     name: str
@@ -55,6 +58,7 @@ class GroupFamily(TaskFamily):
     objective: str = "regression"
     view: FittedView | None = None
     raw: Store | None = None
+    num_items: int = 0
 
     @cached_property
     def digest(self) -> str:
@@ -69,6 +73,11 @@ class GroupFamily(TaskFamily):
     def input_format(self) -> InputFormat:
         """The format it was given (a model's), else inputs and targets measured on `train`."""
         return self.given_format or _measured(self.store, self.parts["train"])
+
+    @property
+    def as_read(self) -> Store:
+        """The rows as they came, before they were seen in a view."""
+        return self.store if self.raw is None else self.raw
 
     @property
     def device(self) -> torch.device:
@@ -88,7 +97,7 @@ class GroupFamily(TaskFamily):
         """
         checked: tuple[Part, ...] = (part,) if part else PARTS
         for name in checked:
-            halved = name == "train" and self.objective == RATING.name
+            halved = name == "train" and self.objective in OF_ITEMS
             self._eligible(name, 1 if halved else shots)
         assert self.store.values is not None
         target_shape = tuple(self.store.values.shape[1:])
@@ -101,11 +110,35 @@ class GroupFamily(TaskFamily):
 
         Users of `train` with few ratings are known by half of them.
         """
+        halved = part == "train" and self.objective in OF_ITEMS
+        members_T = self._members(part, spec, halved, num_tasks, rng)
+        draw = self._halved if halved else self._known_by_shots
+        episodes = draw(members_T, spec, rng)
+        if self.objective != RANKING.name:
+            return episodes
+        return self._other_items.beside(episodes, members_T, rng)
+
+    def _members(
+        self, part: Part, spec: TaskSpec, halved: bool, num_tasks: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """The groups of so many tasks, drawn uniformly."""
+        if halved:
+            groups, sizes = self.parts[part], self._index[1]
+            enough = groups[sizes[groups] >= _FEWEST_HALVED]
+            groups = enough if len(enough) else self._eligible(part, 1)
+        else:
+            groups = self._eligible(part, spec.shots)
+        return groups[rng.integers(0, len(groups), num_tasks)]
+
+    @cached_property
+    def _other_items(self) -> OtherItems:
+        return OtherItems.of(self.store, self.num_items + 1)
+
+    def _known_by_shots(
+        self, members_T: np.ndarray, spec: TaskSpec, rng: np.random.Generator
+    ) -> Episodes:
+        """Episodes of these groups with as many known rows as `spec` says."""
         starts, sizes, order = self._index
-        if part == "train" and self.objective == RATING.name:
-            return self._halved(spec, num_tasks, rng)
-        groups = self._eligible(part, spec.shots)
-        members_T = groups[rng.integers(0, len(groups), num_tasks)]
         drawn_TK = draw_distinct(sizes[members_T], spec.shots + spec.queries, rng)
         rows_TK = order[starts[members_T][:, None] + np.maximum(drawn_TK, 0)]
 
@@ -115,13 +148,10 @@ class GroupFamily(TaskFamily):
 
         return Episodes(self.store, side(slice(spec.shots)), side(slice(spec.shots, None)), 0)
 
-    def _halved(self, spec: TaskSpec, num_tasks: int, rng: np.random.Generator) -> Episodes:
-        """Episodes of `train` in which nobody needs more rows than two."""
+    def _halved(self, members_T: np.ndarray, spec: TaskSpec, rng: np.random.Generator) -> Episodes:
+        """Episodes of users of `train`, in which nobody needs more rows than two."""
         starts, sizes, order = self._index
-        groups = self.parts["train"]
-        enough = groups[sizes[groups] >= _FEWEST_HALVED]
-        groups = enough if len(enough) else self._eligible("train", 1)
-        members_T = groups[rng.integers(0, len(groups), num_tasks)]
+        num_tasks = len(members_T)
         known_T = np.minimum(spec.shots, sizes[members_T] // 2)[:, None]
         drawn_TK = draw_distinct(sizes[members_T], spec.shots + spec.queries, rng)
         rows_TK = order[starts[members_T][:, None] + np.maximum(drawn_TK, 0)]
@@ -198,9 +228,7 @@ def group_family(
             else recognise_by_name(store, parts)
         )
         split = dict(recognised.split)
-    family = GroupFamily(
-        reading.name, store, split, input_format, RATING.name if of_items else "regression"
-    )
+    family = GroupFamily(reading.name, store, split, input_format, reading.objective)
     return family, left_out, recognised
 
 
@@ -209,7 +237,7 @@ def seen_groups(family: GroupFamily) -> Seen | None:
 
     None of users who rated items: they are known by name.
     """
-    if family.objective == RATING.name:
+    if family.objective in OF_ITEMS:
         return None
     return seen_of(ClassFamily(family.name, _joint(family.store), family.parts))
 

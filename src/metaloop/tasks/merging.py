@@ -67,7 +67,7 @@ def without_overlap(base: ClassFamily, others: Sequence[ClassFamily]) -> tuple[C
     """
     for other in others:
         _check_shape(base, other)
-    contents = [family.content.inputs for family in (base, *others)]
+    contents = [family.as_read.inputs for family in (base, *others)]
     scale = scale_of(contents[0])
     prints = [fingerprints(inputs, scale) for inputs in contents]
     cleaned: list[Cleaned] = []

@@ -60,7 +60,7 @@ def seen_of(family: ClassFamily) -> Seen:
     if sum(map(len, members)) > MOST_EXAMPLES:
         members = [examples[:each] for examples in members]
     rows = np.concatenate(members) if members else np.empty(0, np.int64)
-    inputs = family.content.inputs
+    inputs = family.as_read.inputs
     scale = scale_of(inputs)
     classes = np.repeat(np.arange(len(members)), [len(examples) for examples in members])
     return Seen(

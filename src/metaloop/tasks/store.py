@@ -177,6 +177,7 @@ class Reading:
 
     `example_parts [N]`: the published part of every example (`train`, `val` or `test`), where there
     is a split by examples. Learning from few examples splits by classes and does not look at it.
+    `objective`: that of tasks with real targets.
     """
 
     name: str  # short: the folder's or file's name, or the built-in family's
@@ -185,3 +186,4 @@ class Reading:
     left_out: tuple[LeftOut, ...] = field(default=())
     notes: tuple[str, ...] = ()  # how it was understood, where it could be meant otherwise
     example_parts: np.ndarray | None = field(default=None, compare=False)
+    objective: str = "regression"

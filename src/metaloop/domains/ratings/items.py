@@ -14,6 +14,7 @@ An item that no training user has rated has the means' prior, no ratings and its
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,9 +47,9 @@ class Ratings:
         return Ratings(self.users[rows], self.items[rows], self.values[rows], self.num_items)
 
 
-def columns_of(attributes: tuple[str, ...]) -> tuple[str, ...]:
+def columns_of(attributes: tuple[str, ...], num_factors: int = FACTORS) -> tuple[str, ...]:
     """Returns the names of a table's columns, in order."""
-    return (*OWN_COLUMNS, *attributes, *(f"factor_{place}" for place in range(FACTORS)))
+    return (*OWN_COLUMNS, *attributes, *(f"factor_{place}" for place in range(num_factors)))
 
 
 def item_table(ratings: Ratings, attributes: np.ndarray) -> np.ndarray:
@@ -81,7 +82,11 @@ def item_table(ratings: Ratings, attributes: np.ndarray) -> np.ndarray:
 
 
 def cross_fitted(
-    ratings: Ratings, train: np.ndarray, attributes: np.ndarray, folds: int = FOLDS
+    ratings: Ratings,
+    train: np.ndarray,
+    attributes: np.ndarray,
+    folds: int = FOLDS,
+    table_of: Callable[[Ratings, np.ndarray], np.ndarray] = item_table,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns tables `[folds + 1, items + 1, columns]`, and the fold of each of `train`'s users.
 
@@ -95,10 +100,10 @@ def cross_fitted(
     known[users] = fold_of
     fold_of_rating = known[ratings.users]
     tables = [
-        item_table(ratings.of((fold_of_rating >= 0) & (fold_of_rating != fold)), attributes)
+        table_of(ratings.of((fold_of_rating >= 0) & (fold_of_rating != fold)), attributes)
         for fold in range(folds)
     ]
-    tables.append(item_table(ratings.of(fold_of_rating >= 0), attributes))
+    tables.append(table_of(ratings.of(fold_of_rating >= 0), attributes))
     return np.stack(tables), fold_of, users
 
 

@@ -98,6 +98,8 @@ dt { color: var(--quiet); } dd { margin: 0; }
 .gallery { display: grid; gap: 1.5rem; margin-top: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
 .gallery figure { margin: 0; }
+.gallery .wide { grid-column: 1 / -1; }
+.gallery .wide img { image-rendering: auto; max-width: 60rem; }
 .gallery img { display: block; width: 100%; height: auto; image-rendering: pixelated;
   border: 1px solid var(--rule); border-radius: 6px; background: #fff; }
 footer { margin-top: 5rem; padding-top: 1rem; border-top: 1px solid var(--rule);

@@ -17,10 +17,14 @@ _TITLES: Final = ("title", "name", "movie_title", "item_name")
 
 
 def ratings_of_one(
-    where: str, table: Table, columns: Mapping[str, str | Sequence[str]] | None
+    where: str,
+    table: Table,
+    columns: Mapping[str, str | Sequence[str]] | None,
+    events: bool = False,
 ) -> tuple[list[str], list[float], tuple[LeftOut, ...], list[str]]:
     """Returns the items of one user's ratings, the ratings, what is left out, and what to note.
 
+    With `events` ratings are not asked for, and not used: every item has the value 1.
     Raises `DataError` for the ratings of several users, and for what are no ratings.
     """
     declared = declared_columns(where, table, columns or {}, ROLES)
@@ -28,23 +32,20 @@ def ratings_of_one(
     item = _item_column(where, table, declared, taken)
     own = declared.get("rating")
     rating = own[0] if own else named_column(table, "rating", taken | {item})
-    if rating is None:
+    if rating is None and not events:
         raise DataError(
             f"{where} has the columns {listed(table.columns)}, and no rating among them; name it "
             "with --columns rating=NAME"
         )
-    if table.is_text(rating):
+    if rating is not None and table.is_text(rating) and not events:
         raise DataError(no_number(where, table, rating))
-    user = (
-        declared["user"][0] if "user" in declared else named_column(table, "user", {item, rating})
-    )
-    several = 1 if user is None else len(set(table.columns[user].tolist()))
-    if several > 1:
-        raise DataError(
-            f"{where}: its rows are of {several:,} users ('{user}'), and a task is one user; give "
-            "the rows of one"
-        )
-    names, values = _names(table.columns[item]), table.columns[rating].astype(float)
+    _check_one_user(where, table, declared, {item, rating or item})
+    names = _names(table.columns[item])
+    if events or rating is None:
+        once = dict.fromkeys(names)
+        notes = [f"columns: item '{item}'" + (f", not used: {rating}" if rating else "")]
+        return list(once), [1.0] * len(once), (), notes
+    values = table.columns[rating].astype(float)
     if not np.isfinite(values).all():
         row = int(np.argmin(np.isfinite(values))) + 1
         raise DataError(f"{where}: row {row} after the header has no finite '{rating}'; mend it")
@@ -53,6 +54,18 @@ def ratings_of_one(
     left = (LeftOut("ratings of an item rated again", "the last counts", again),) if again else ()
     note = f"columns: item '{item}', rating '{rating}'"
     return list(last), list(last.values()), left, [note]
+
+
+def _check_one_user(
+    where: str, table: Table, declared: Mapping[str, Sequence[str]], taken: set[str]
+) -> None:
+    user = declared["user"][0] if "user" in declared else named_column(table, "user", taken)
+    several = 1 if user is None else len(set(table.columns[user].tolist()))
+    if several > 1:
+        raise DataError(
+            f"{where}: its rows are of {several:,} users ('{user}'), and a task is one user; give "
+            "the rows of one"
+        )
 
 
 def items_in(

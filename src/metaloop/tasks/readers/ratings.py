@@ -2,7 +2,8 @@
 
 Each user becomes a group whose rows are what she rated. Only a place in the table of item names is
 kept for each rating. Who rated an item again counts with the last rating, by time where there is a
-time, else by the order of the file.
+time, else by the order of the file. A table without ratings is of events: what users had, watched
+or bought, each with the value 1.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import torch
 
 from metaloop.core.columns import Lookup, Texts
 from metaloop.core.errors import DataError
+from metaloop.core.ranking import RANKING
+from metaloop.core.rating import RATING
 from metaloop.tasks.readers.finish import explain, tally
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.table_roles import declared_columns, listed
@@ -25,6 +28,7 @@ from metaloop.tasks.readers.tables import Table
 from metaloop.tasks.store import ClassInfo, LeftOut, Reading, Store
 
 KIND: Final = "table, ratings of items by users, groups"
+KIND_OF_EVENTS: Final = "table, items that users had, groups"
 ROLES: Final = ("user", "item", "rating", "time", "ignore")
 _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "user": ("user", "user_id", "userid", "user-id", "customer_id", "reviewerid", "reviewer_id"),
@@ -60,7 +64,7 @@ _MISSING = -1.0  # of many exports: seen, not rated
 class _Columns:
     user: str
     item: str
-    rating: str
+    rating: str | None  # None: of events
     time: str | None
 
 
@@ -70,10 +74,7 @@ def is_ratings_file(path: Path) -> bool:
 
 
 def is_of_ratings(table: Table, columns: Mapping[str, str | Sequence[str]] | None) -> bool:
-    """Returns whether a table is of ratings: by its roles, else by names of users and items.
-
-    Raises `DataError` for one of users and items that has no ratings.
-    """
+    """Returns whether a table is of ratings or events: by its roles, else by users and items."""
     declared = set(columns or {})
     if declared & {"user", "item", "rating", "time"}:
         return True
@@ -84,22 +85,16 @@ def is_of_ratings(table: Table, columns: Mapping[str, str | Sequence[str]] | Non
         return False
     if named_column(table, "rating") is not None:
         return True
-    if any(name.lower() in _ANSWERS for name in table.columns):
-        return False
-    raise DataError(
-        f"table '{table.name}' has users ('{user}') and items ('{item}') and no ratings among "
-        f"{listed(table.columns)}; what was seen or bought without a rating is not learned from; "
-        "name a column with --columns rating=NAME, or give events a rating of your own"
-    )
+    return not any(name.lower() in _ANSWERS for name in table.columns)
 
 
 def read_ratings(where: str, table: Table, options: ReadOptions) -> Reading:
-    """Returns the reading of a table of ratings; raises `DataError` for what is none."""
+    """Returns the reading of a table of ratings or events; raises `DataError` for others."""
     options.refuse_pixels(where)
     named = _columns(where, table, options.columns)
-    if table.is_text(named.rating):
+    if named.rating is not None and table.is_text(named.rating):
         raise DataError(no_number(where, table, named.rating))
-    needed = [named.user, named.item, named.rating]
+    needed = [named.user, named.item, *([] if named.rating is None else [named.rating])]
     missing = np.zeros(len(table), bool)
     left_out = []
     for name in needed:
@@ -112,15 +107,18 @@ def read_ratings(where: str, table: Table, options: ReadOptions) -> Reading:
     there = slice(None) if not missing.any() else ~missing
     users, user_names = _numbered(table.columns[named.user][there])
     items, item_names = _numbered(table.columns[named.item][there])
-    values = table.columns[named.rating][there].astype(np.float64)
+    values = np.ones(len(users))
+    if named.rating is not None:
+        values = table.columns[named.rating][there].astype(np.float64)
     time, told = _times(table, named.time, there)
-    said = f"columns: user '{named.user}', item '{named.item}', rating '{named.rating}'"
+    said = f"columns: user '{named.user}', item '{named.item}'"
+    said += ", no rating: events" if named.rating is None else f", rating '{named.rating}'"
     said += f", time '{named.time}'" if named.time and not told else ""
     unused = [n for n in table.columns if n not in (*needed, named.time)]
     said += f", not used: {listed(unused)}" if unused else ""
     notes = (said, *told)
     found = (users, user_names, items, item_names, values, time)
-    return _reading(where, table.name, found, left_out, notes, options)
+    return _reading(where, table.name, found, left_out, notes, options, named.rating is None)
 
 
 def read_ratings_file(path: Path, options: ReadOptions) -> Reading:
@@ -145,13 +143,18 @@ def _reading(
     left_out: list[LeftOut],
     notes: Sequence[str],
     options: ReadOptions,
+    of_events: bool = False,
 ) -> Reading:
     users, user_names, items, item_names, values, time = found
-    _check_values(where, users, items, values)
+    if not of_events:
+        _check_values(where, users, items, values)
     order, again = _last_of_each(users, items, len(item_names), time)
     if again:
         by = "the last by time counts" if time is not None else "the last in the file counts"
-        left_out.append(LeftOut("ratings of an item by a user who rated it again", by, again))
+        what = "ratings of an item by a user who rated it again"
+        if of_events:
+            what, by = "events of a user with an item that she had before", "each counts once"
+        left_out.append(LeftOut(what, by, again))
     users, items, values = users[order], items[order], values[order]
     store = Store(
         Lookup(Texts.of(item_names), torch.from_numpy(items)),
@@ -164,15 +167,19 @@ def _reading(
     if len(small):
         names = [f"user {user_names[index]!r}" for index in small[:4]]
         names += [""] * (len(small) - len(names))
-        left_out.append(tally(names, f"a user needs {_FEWEST} ratings"))
+        asked = "items" if of_events else "ratings"
+        left_out.append(tally(names, f"a user needs {_FEWEST} {asked}"))
         store = store.without(small)
     if options.strict and left_out:
         raise DataError(
             f"{where}: {sum(item.count for item in left_out):,} left out, which strict reading "
             f"does not allow: {explain(left_out)}; mend the data or read it without strict"
         )
-    count = f"{len(store.classes):,} users rated {len(np.unique(items)):,} items"
-    return Reading(name, KIND, store, tuple(left_out), (*notes, count))
+    did = "had" if of_events else "rated"
+    count = f"{len(store.classes):,} users {did} {len(np.unique(items)):,} items"
+    kind, objective = (KIND_OF_EVENTS, RANKING) if of_events else (KIND, RATING)
+    told = (*notes, count)
+    return Reading(name, kind, store, tuple(left_out), told, objective=objective.name)
 
 
 def _check_values(where: str, users: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
@@ -186,7 +193,9 @@ def _check_values(where: str, users: np.ndarray, items: np.ndarray, values: np.n
     known = np.unique(values)
     if len(known) == 1:
         raise DataError(
-            f"{where}: every rating is {known[0]:g}; there is nothing to tell users' tastes by"
+            f"{where}: every rating is {known[0]:g}; there is nothing to tell users' tastes by; to "
+            "learn from what they had, leave the column away: --columns user=NAME,item=NAME,"
+            "ignore=NAME"
         )
     if known[0] == _MISSING and known[1] >= 0:
         raise DataError(
@@ -210,13 +219,13 @@ def _columns(
     for role in ("user", "item", "rating", "time"):
         own = declared.get(role)
         found[role] = own[0] if own else named_column(table, role, taken)
-    for role in ("user", "item", "rating"):
+    for role in ("user", "item"):
         if found[role] is None:
             raise DataError(
                 f"{where} has the columns {listed(table.columns)}, and no {role} among them; name "
                 f"it with --columns {role}=NAME"
             )
-    return _Columns(str(found["user"]), str(found["item"]), str(found["rating"]), found["time"])
+    return _Columns(str(found["user"]), str(found["item"]), found["rating"], found["time"])
 
 
 def named_column(

@@ -13,8 +13,8 @@ from metaloop.core.sampler import Sampler
 from metaloop.core.spec import TaskSpec
 from metaloop.models.model import Model
 from metaloop.models.sheets import Row, pictures_of, sheet
-from metaloop.tasks.family import episode_list
-from metaloop.tasks.generation import GenerationFamily
+from metaloop.models.showing.shown import Shown
+from metaloop.tasks.family import TaskFamily, episode_list
 
 _LOOKED_AT = 40  # tasks of the list that the figure is of
 _SHEETS = 5  # classes, of the best and of the worst each
@@ -22,10 +22,8 @@ _SAMPLES = 16
 
 
 @torch.no_grad()
-def generated_sheets(
-    model: Model, family: GenerationFamily, spec: TaskSpec
-) -> Iterator[tuple[str, bytes, str]]:
-    """Yields name, PNG and caption of the sheets of the best and of the worst test classes.
+def show_generated(model: Model, family: TaskFamily, spec: TaskSpec) -> Iterator[Shown]:
+    """Yields sheets of the best and of the worst test classes.
 
     They are of the list of tasks on which `test` was opened, and are made after it was.
     """
@@ -47,7 +45,7 @@ def generated_sheets(
         rng = torch_stream(0, "sheet", place)
         drawn = learner.sample(model.meta_params, state, _SAMPLES, rng)
         pictures = [pictures_of(each, family.input_format) for each in (shown.features, drawn)]
-        found[unit] = (bits, family.classes.store.classes[unit].name, Row(*pictures))
+        found[unit] = (bits, episodes.store.classes[unit].name, Row(*pictures))
     ranked = sorted(found.values(), key=lambda each: each[0])
     number = min(_SHEETS, len(ranked) // 2)
     for words, rows in (("best", ranked[:number]), ("worst", ranked[len(ranked) - number :])):
@@ -57,4 +55,4 @@ def generated_sheets(
                 f"New images of the {len(rows)} test classes of {len(ranked)} that are {words} by "
                 f"bits per dimension: left what was shown of each, right what was made. {told}"
             )
-            yield f"{words} classes", sheet([row for _, _, row in rows]), caption
+            yield Shown(f"{words} classes", sheet([row for _, _, row in rows]), caption)

@@ -1,0 +1,331 @@
+"""Methods that choose and train within CPU-seconds, for tables.py: `METHODS` by name.
+
+Each takes a data set, training and test rows, seconds, the prior that was derived without this
+data set, and a seed; it returns the classes of the test rows and the CPU-seconds that it used.
+FLAML keeps its time by a clock: here the clock it sees is that of the process's CPU. A method may
+use more than it was given by what its last step took; what it used is written down.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+from table_data import EIGHT, INNER, DataSet, learner, offered, probabilities
+
+from metaloop.core.randomness import numpy_stream
+from metaloop.selection.ensembling import (
+    balanced_error,
+    best_power,
+    class_shares,
+    decide,
+    greedy_weights,
+    row_weights,
+    tempered,
+)
+from metaloop.selection.prior import Prior
+from metaloop.selection.shrinkage import next_to_try, noise_of_rate, posterior
+
+Result = tuple[np.ndarray, float]
+_BAGS = 10
+_RACE_FOLDS = 3
+
+
+def metaloop_rule(
+    data_set: DataSet,
+    train: np.ndarray,
+    test: np.ndarray,
+    *,
+    seconds: float,
+    prior: Prior,
+    seed: int,
+) -> Result:
+    """Pipelines in the order of what they should gain per second, then a greedy average."""
+    start = time.process_time()
+    inputs, targets = data_set.inputs[train], data_set.targets[train]
+    count = data_set.num_classes
+    shares = class_shares(targets, count)
+    weights = row_weights(targets, shares)
+    names = [name for name in offered(count) if name in prior.names]
+    known, prior = {}, prior.only(names)
+    outs: dict[str, np.ndarray] = {}
+    tests: dict[str, np.ndarray] = {}
+    slower = 1.0
+    while len(outs) < len(names):
+        left = seconds - (time.process_time() - start)
+        guess = {
+            name: (INNER + 1) * slower * prior.seconds.get(name, 0.2) * len(train) / 1000 + 0.01
+            for name in names
+            if name not in outs
+        }
+        able = {name: cost for name, cost in guess.items() if cost < left or not outs}
+        if not able:
+            break
+        now = posterior(prior, known)
+        rows = len(train)
+        chosen = next_to_try(now, able, prior.noise.own_share * noise_of_rate(0.2, rows), 0.0)
+        if chosen is None:
+            break
+        began = time.process_time()
+        out, mean = _cross_validated(chosen, seed, inputs, targets, data_set.inputs[test], count)
+        power = best_power(out, targets)
+        outs[chosen], tests[chosen] = tempered(out, power), tempered(mean, power)
+        slower *= ((time.process_time() - began) / guess[chosen]) ** 0.3
+        error = float((decide(outs[chosen], shares) != targets) @ weights)
+        known[chosen] = (error, noise_of_rate(error, rows))
+    chances = posterior(prior, known).chances(only_tried=True)
+    weights_of = greedy_weights(
+        np.stack(list(outs.values())),
+        targets,
+        shares,
+        start=np.array([2 * chances[name] for name in outs]),
+        bags=_BAGS,
+        seed=seed,
+    )
+    average = np.tensordot(weights_of, np.stack(list(tests.values())), 1)
+    return decide(average, shares), time.process_time() - start
+
+
+def plain_race(
+    data_set: DataSet,
+    train: np.ndarray,
+    test: np.ndarray,
+    *,
+    seconds: float,
+    prior: Prior,
+    seed: int,
+) -> Result:
+    """The eight in turn, three folds each, as long as there is time; the best is trained again."""
+    return _searched(
+        data_set, train, test, seconds, seed, iter([(name, None) for name in EIGHT]).__next__
+    )
+
+
+def random_search(
+    data_set: DataSet,
+    train: np.ndarray,
+    test: np.ndarray,
+    *,
+    seconds: float,
+    prior: Prior,
+    seed: int,
+) -> Result:
+    """Random learners with random settings, three folds each; the best is trained again."""
+    rng = numpy_stream(seed, "random search")
+
+    def draw() -> tuple[str, Mapping[str, Any]]:
+        return _space(
+            lambda low, high: float(np.exp(rng.uniform(np.log(low), np.log(high)))),
+            lambda many: many[int(rng.integers(len(many)))],
+        )
+
+    return _searched(data_set, train, test, seconds, seed, draw)
+
+
+def optuna_search(
+    data_set: DataSet,
+    train: np.ndarray,
+    test: np.ndarray,
+    *,
+    seconds: float,
+    prior: Prior,
+    seed: int,
+) -> Result:
+    """The same space searched by Optuna's tree-structured Parzen estimator, as it comes."""
+    import optuna  # optional extra
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(direction="minimize", sampler=optuna.samplers.TPESampler(seed=seed))
+    trials: list[Any] = []
+
+    def draw() -> tuple[str, Mapping[str, Any]]:
+        trial = study.ask()
+        trials.append(trial)
+        names = iter(f"p{place}" for place in range(20))
+        kind = trial.suggest_categorical("kind", list(_KINDS))
+        return _space(
+            lambda low, high: trial.suggest_float(f"{kind} {next(names)}", low, high, log=True),
+            lambda many: many[trial.suggest_int(f"{kind} {next(names)}", 0, len(many) - 1)],
+            kind,
+        )
+
+    return _searched(
+        data_set, train, test, seconds, seed, draw, lambda error: study.tell(trials[-1], error)
+    )
+
+
+def flaml_search(
+    data_set: DataSet,
+    train: np.ndarray,
+    test: np.ndarray,
+    *,
+    seconds: float,
+    prior: Prior,
+    seed: int,
+) -> Result:
+    """FLAML's AutoML with the balanced error as its metric, one thread, and a clock of the CPU."""
+    from flaml import AutoML  # optional extra
+
+    def metric(
+        inputs: Any, targets: Any, estimator: Any, labels: Any, *others: Any, **more: Any
+    ) -> tuple[float, dict[str, float]]:
+        error = balanced_error(estimator.predict(inputs), np.asarray(targets))
+        return error, {"error": error}
+
+    start, clock = time.process_time(), time.time
+    time.time = time.process_time
+    try:
+        made = AutoML()
+        made.fit(
+            data_set.inputs[train],
+            data_set.targets[train],
+            task="classification",
+            time_budget=seconds,
+            metric=metric,
+            n_jobs=1,
+            verbose=0,
+            seed=seed,
+        )
+        told = np.asarray(made.predict(data_set.inputs[test]))
+    finally:
+        time.time = clock
+    return told, time.process_time() - start
+
+
+METHODS: Mapping[str, Callable[..., Result]] = MappingProxyType(
+    {
+        "metaloop rule": metaloop_rule,
+        "plain race of eight": plain_race,
+        "random search": random_search,
+        "optuna": optuna_search,
+        "flaml": flaml_search,
+    }
+)
+_NEEDS = MappingProxyType({"optuna": "optuna", "flaml": "flaml"})
+
+
+def missing(methods: Sequence[str]) -> list[str]:
+    """Returns those of the methods whose library is not installed."""
+    return [name for name in methods if name in _NEEDS and find_spec(_NEEDS[name]) is None]
+
+
+def _cross_validated(
+    name: str,
+    seed: int,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    test: np.ndarray,
+    count: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of training rows out of fold, and of test rows: half refit, half of folds."""
+    made = learner(name, seed)
+    out, mean = np.zeros((len(inputs), count)), np.zeros((len(test), count))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for learned, told in StratifiedKFold(INNER, shuffle=True, random_state=1).split(
+            inputs, targets
+        ):
+            made.fit(inputs[learned], targets[learned])
+            out[told] = probabilities(made, inputs[told], count)
+            mean += probabilities(made, test, count) / INNER
+        made.fit(inputs, targets)
+        return out, (mean + probabilities(made, test, count)) / 2
+
+
+_KINDS = (
+    "extra_trees",
+    "random_forest",
+    "hist_boosting",
+    "logistic",
+    "svm",
+    "knn",
+    "naive_bayes",
+    "mlp",
+)
+
+
+def _space(
+    real: Callable[[float, float], float],
+    one_of: Callable[[Sequence[Any]], Any],
+    kind: str | None = None,
+) -> tuple[str, Mapping[str, Any]]:
+    """A learner and its settings, drawn by these two."""
+    kind = one_of(_KINDS) if kind is None else kind
+    match kind:
+        case "extra_trees" | "random_forest":
+            return kind, {
+                "n_estimators": one_of((50, 100, 200)),
+                "max_features": one_of(("sqrt", 0.3, 0.6, None)),
+                "min_samples_leaf": one_of((1, 2, 4, 8)),
+                "class_weight": one_of((None, "balanced")),
+            }
+        case "hist_boosting":
+            return kind, {
+                "learning_rate": real(0.01, 0.5),
+                "max_leaf_nodes": one_of((4, 8, 16, 31)),
+                "max_iter": one_of((30, 60, 100, 200)),
+                "min_samples_leaf": one_of((2, 5, 10, 20)),
+                "class_weight": one_of((None, "balanced")),
+            }
+        case "logistic":
+            return kind, {"C": real(0.01, 100.0), "class_weight": one_of((None, "balanced"))}
+        case "svm":
+            return kind, {
+                "C": real(0.03, 300.0),
+                "gamma": real(1e-3, 1.0),
+                "class_weight": one_of((None, "balanced")),
+            }
+        case "knn":
+            return kind, {
+                "n_neighbors": one_of((1, 3, 5, 9, 15)),
+                "weights": one_of(("uniform", "distance")),
+                "p": one_of((1, 2)),
+            }
+        case "mlp":
+            return kind, {
+                "hidden_layer_sizes": (one_of((16, 64, 128)),),
+                "alpha": real(1e-5, 1.0),
+                "learning_rate_init": real(3e-4, 3e-2),
+                "max_iter": 100,
+            }
+    return kind, {}
+
+
+def _searched(
+    data_set: DataSet,
+    train: np.ndarray,
+    test: np.ndarray,
+    seconds: float,
+    seed: int,
+    draw: Callable[[], tuple[str, Mapping[str, Any] | None]],
+    tell: Callable[[float], object] = lambda error: None,
+) -> Result:
+    """Draws, cross-validates, and trains the best on all rows, all within the seconds."""
+    start = time.process_time()
+    inputs, targets = data_set.inputs[train], data_set.targets[train]
+    best: tuple[float, str, Mapping[str, Any] | None, float] = (np.inf, EIGHT[0], None, 0.0)
+    folds = list(StratifiedKFold(_RACE_FOLDS, shuffle=True, random_state=1).split(inputs, targets))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        while time.process_time() - start + best[3] / 2 < seconds:
+            try:
+                name, settings = draw()
+            except StopIteration:
+                break
+            began, told = time.process_time(), np.zeros(len(targets), int)
+            made = learner(name, seed, settings)
+            for learned, asked in folds:
+                made.fit(inputs[learned], targets[learned])
+                told[asked] = made.predict(inputs[asked])
+            error = balanced_error(told, targets)
+            tell(error)
+            if error < best[0]:
+                best = (error, name, settings, time.process_time() - began)
+        made = learner(best[1], seed, best[2]).fit(inputs, targets)
+        return made.predict(data_set.inputs[test]), time.process_time() - start

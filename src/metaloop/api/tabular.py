@@ -1,0 +1,225 @@
+"""`select` on a table of mixed columns: the run, followed and told, and what it returns."""
+
+from __future__ import annotations
+
+import webbrowser
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from metaloop.api.destination import discard_unused, fresh_folder, is_unused
+from metaloop.api.progress import Progress, style_of
+from metaloop.api.stopping import Interrupted, Stopper
+from metaloop.api.tables import html_table
+from metaloop.api.telling import LearnTeller, tell_reading
+from metaloop.archive import record_elsewhere
+from metaloop.core.budget import parse_budget
+from metaloop.core.errors import MetaloopError, ModelFileError
+from metaloop.core.strict_json import json_values
+from metaloop.estimators.tabular import TrainedTable
+from metaloop.loop import DataRead, Learned, LoopEvent
+from metaloop.report import read_run, write_report
+from metaloop.report.figures import estimate, printable, seconds
+from metaloop.selecting.tabular.selecting import select_table
+from metaloop.tasks.readers.table_frames import is_frame
+from metaloop.tasks.readers.table_roles import listed
+from metaloop.tasks.readers.tables import Table, is_table, table_of
+
+TABLE_COLUMNS = ("pipeline", "cross-validated", "folds", "rows", "CPU s", "status")
+_ROWS_SHOWN = 16
+
+
+@dataclass(frozen=True)
+class TableTest:
+    """What was chosen has on the sealed rows; `chance`: what a constant answer would have."""
+
+    metric: str
+    value: float
+    ci95: float
+    examples: int
+    chance: float
+    better_than_chance: bool
+
+    def __str__(self) -> str:
+        return f"{estimate(self.metric, self.value, self.ci95)} ({self.examples:,} rows)"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TableResult:
+    """A run of `select` on a table that ended; `content` is what `--json` prints.
+
+    `run.model.predict(frame)` tells new rows; `run.test` says how well; `run.report(open=True)`
+    shows the page.
+    """
+
+    out: Path
+    content: Mapping[str, Any]
+
+    @property
+    def status(self) -> str:
+        """`finished` or `interrupted`."""
+        return str(self.content["status"])
+
+    @property
+    def path(self) -> Path:
+        """The model file; raises `ModelFileError` if there is none."""
+        if self.content["model"] is None:
+            raise ModelFileError(
+                f"the run in '{self.out}' was interrupted before a pipeline was fitted; select again"
+            )
+        return Path(self.content["model"])
+
+    @cached_property
+    def model(self) -> TrainedTable:
+        """The fitted pipelines, ready to `predict`; `ModelFileError` if there are none."""
+        return TrainedTable.load(self.path)
+
+    @property
+    def archive(self) -> Path:
+        """The archive: everything that was tried, in one SQLite file."""
+        return Path(self.content["archive"])
+
+    @cached_property
+    def test(self) -> TableTest | None:
+        """What was chosen has on the sealed rows; None if the run was interrupted."""
+        found = self.content["test"]
+        if found is None:
+            return None
+        return TableTest(**{name: found[name] for name in TableTest.__dataclass_fields__})
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU-seconds of this process and all workers, reading and the test included."""
+        return float(self.content["cpu_seconds"])
+
+    @property
+    def table(self) -> list[tuple[str, ...]]:
+        """The pipelines in words, in the columns `TABLE_COLUMNS`: the best first."""
+        return [_cells(row) for row in self.content["leaderboard"][:_ROWS_SHOWN]]
+
+    def report(self, path: str | Path | None = None, open: bool = False) -> Path:
+        """Returns where the page about the run was written; `open` shows it in the browser."""
+        page = write_report(
+            read_run(self.archive), self.archive, None if path is None else Path(path)
+        )
+        if open:
+            webbrowser.open(page.absolute().as_uri())
+        return page
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the values that `metaloop select --json` prints: see docs/json.md."""
+        values: dict[str, Any] = json_values({**self.content, "out": str(self.out)})
+        return values
+
+    def __repr__(self) -> str:
+        said = self.status if self.test is None else str(self.test)
+        return f"<TableResult {printable(said)} in '{printable(str(self.out))}'>"
+
+    def _repr_html_(self) -> str:
+        """The figure and the pipelines that were tried."""
+        said = self.status if self.test is None else str(self.test)
+        cost = f"{seconds(self.cpu_seconds)} CPU-seconds, in {self.out}"
+        return html_table(TABLE_COLUMNS, self.table, printable(said), cost)
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    search = row["search"]
+    figure = "-"
+    if search is not None:
+        figure = estimate(search["metric"], search["value"], search["ci95"], search["ci95_new"])
+    cells = (
+        row["pipeline"], figure, str(row["folds"]), f"{row['rows']:,}",
+        f"{row['cpu_seconds']:,.1f}", row["message"] or row["status"],
+    )  # fmt: skip
+    return tuple(printable(cell) for cell in cells)
+
+
+def is_tabular(data: Any) -> bool:
+    """Returns whether data is a table: a frame, or the path of one."""
+    if isinstance(data, (str, Path)):
+        return is_table(data)
+    return isinstance(data, Table) or is_frame(data)
+
+
+def selected_table(
+    data: Any,
+    *,
+    target: str | None,
+    ignore: Sequence[str],
+    time_limit_per_row: str | None,
+    out: str | Path | None,
+    progress: bool | None,
+    archive_to: str | Path | None,
+    **asked: Any,
+) -> TableResult:
+    """Returns a run on a table, once pipelines were chosen, fitted and tested on sealed rows."""
+    table = data if isinstance(data, (str, Path)) else _as_table(data)
+    if target is None:
+        shown_columns = "" if isinstance(table, (str, Path)) else f": {listed(table.columns)}"
+        raise MetaloopError(
+            f"which column is to be told? Name it with --target NAME{shown_columns} ('select' takes "
+            "tables of numbers, categories and dates, and images; for texts see 'metaloop learn')"
+        )
+    limit = None if time_limit_per_row is None else parse_budget(time_limit_per_row).wall_seconds
+    test = asked.pop("test")
+    if test is not None and not isinstance(test, (str, Path)):
+        test = _as_table(test)
+    name = Path(table).stem if isinstance(table, (str, Path)) else table.name
+    folder = Path(out) if out is not None else fresh_folder(name)
+    was_unused = is_unused(folder)
+    with Stopper() as stopper, Progress(style_of(progress)) as shown:
+        shown.status(f"reading {name}")
+        stop = asked.pop("stop")
+        events = select_table(
+            table,
+            target,
+            out=folder,
+            test=test,
+            stop=lambda: stop() or stopper(),
+            ignored=tuple(ignore),
+            per_row=limit,
+            **{**asked, "archive": None if asked["archive"] is None else Path(asked["archive"])},
+        )
+        try:
+            run = _followed(events, shown, stopper, folder)
+            if archive_to is not None and run.status == "finished":
+                record_elsewhere(run.archive, Path(archive_to))
+        except MetaloopError:
+            if was_unused:
+                discard_unused(folder)
+            raise
+    if stopper.signal is not None:
+        raise Interrupted("interrupted; select again, with another out", stopper.exit_code, run)
+    return run
+
+
+def _as_table(data: Any) -> Table:
+    return data if isinstance(data, Table) else table_of(data)
+
+
+def _followed(
+    events: Iterator[LoopEvent], shown: Progress, stopper: Stopper, folder: Path
+) -> TableResult:
+    """Returns the result at the end of the events, which are told on the way."""
+    teller = LearnTeller(shown)
+    for event in events:
+        if isinstance(event, DataRead):
+            stopper.can_save = True
+            counts = " / ".join(f"{number:,}" for number in event.parts.values())
+            shown.line(f"{event.name}: {event.kind} {counts} to {' / '.join(event.parts)}")
+            tell_reading(event, shown)
+        elif isinstance(event, Learned):
+            return TableResult(folder, event.report)
+        else:
+            teller.tell(event)
+    raise AssertionError("selecting ended without a report")
+
+
+def refused_together(asked: Mapping[str, Any], what: str, why: Sequence[str] = ()) -> None:
+    """Raises `MetaloopError` where options were given that are not for such data."""
+    given = [name for name, value in asked.items() if value]
+    if given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise MetaloopError(f"{names}: not for {what}; leave it away{''.join(why)}")

@@ -1,0 +1,72 @@
+"""Columns that tell the target alone: copies of it, what is only known afterwards, row numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metaloop.domains.tables.dealing import deal, strata
+from metaloop.domains.tables.task import TableTask
+
+_ROWS, _COLUMNS, _FOLDS, _LEAVES = 2000, 300, 3, 64
+_FEWEST = 30
+_TELLS, _NUMBER_TELLS = 0.995, 0.9  # of what can be gained over guessing
+
+
+def leaking(task: TableTask, seed: int) -> list[str]:
+    """Returns what is to be said of columns that tell the target alone, by cross-validation.
+
+    Looks at the rows that may be learned from, 2,000 of them and 300 columns at most. A column that
+    numbers the rows is not learned from, but says how the file was made.
+    """
+    known = task.known
+    if len(known) < _FEWEST:
+        return []
+    rows = np.sort(np.random.default_rng(seed).permutation(known)[:_ROWS])
+    targets, classes = task.target.values[rows], len(task.classes)
+    layers = strata(targets, classes)
+    folds = deal(layers, np.arange(len(rows), dtype=np.uint64), _FOLDS, seed, "leaks")
+    notes = []
+    for column in task.frame.schema[:_COLUMNS]:
+        values = task.frame.values[column.name]
+        if values.dtype == object:
+            continue
+        told = _told(values[rows].astype(np.float64), targets, folds, classes)
+        if told >= _TELLS:
+            notes.append(
+                f"'{column.name}' alone tells '{task.target.name}' ({100 * told:.1f} % of what can be "
+                f"gained): is it a copy, or known only afterwards? --ignore {column.name} leaves it out"
+            )
+    for name, numbers in task.numbered.items():
+        known_rows = rows[rows < len(numbers)]
+        if len(known_rows) < len(rows) or numbers.dtype == object:
+            continue
+        told = _told(numbers[rows].astype(np.float64), targets, folds, classes)
+        if told >= _NUMBER_TELLS:
+            notes.append(
+                f"the row number '{name}' tells '{task.target.name}' ({100 * told:.1f} % of what can "
+                "be gained), so the order of the rows does; it is left out"
+            )
+    return notes
+
+
+def _told(values: np.ndarray, targets: np.ndarray, folds: np.ndarray, classes: int) -> float:
+    """The share of what can be gained that a small tree on one column has on rows it has not seen."""
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor  # lazy: a second
+
+    make = DecisionTreeClassifier if classes else DecisionTreeRegressor
+    column = np.nan_to_num(values, nan=-1e30, posinf=1e30, neginf=-1e30)[:, None]
+    column = np.clip(column, -1e30, 1e30)
+    found = np.empty(len(targets), np.float64)
+    for fold in range(_FOLDS):
+        inside = folds == fold
+        if not inside.any() or inside.all():
+            return 0.0
+        tree = make(max_leaf_nodes=max(_LEAVES, 2 * classes), random_state=0)
+        found[inside] = tree.fit(column[~inside], targets[~inside]).predict(column[inside])
+    if not classes:
+        spread = float(np.var(targets))
+        return float(1 - np.mean((found - targets) ** 2) / spread) if spread else 0.0
+    right = found == targets
+    rates = [float(right[targets == c].mean()) for c in np.unique(targets)]
+    guessed = 1 / len(rates)
+    return (float(np.mean(rates)) - guessed) / (1 - guessed)

@@ -1,0 +1,124 @@
+"""A fitted pipeline as bytes and back, by skops: loading builds types of a list and runs no code.
+
+A file with any other type is refused. skops itself trusts the types of scikit-learn that are plain;
+`_TRUSTED` names what learners of the table need beside them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from metaloop.core.errors import MetaloopError, ModelFileError, missing_extra
+from metaloop.domains.tables.fitting import FittedPipeline
+from metaloop.domains.tables.pipelines import table_pipeline
+
+_FIELDS = ("name", "classes", "states", "learner", "middle", "scale")
+_TRUSTED = (
+    "collections.OrderedDict",
+    "collections.defaultdict",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRegressor",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.tree._tree.Tree",
+)
+
+
+def can_store() -> bool:
+    """Returns whether skops is installed."""
+    return find_spec("skops") is not None
+
+
+def require_storing() -> None:
+    """Raises `MissingExtraError` where skops is not installed."""
+    if not can_store():
+        raise missing_extra("a model file of a table (skops)", "tables")
+
+
+def load_storing() -> None:
+    """Loads skops if it is installed, which takes two seconds: not when time is short."""
+    if can_store():
+        import skops.io  # noqa: F401  # optional extra
+
+
+def stored(fitted: FittedPipeline) -> bytes:
+    """Returns the bytes of a fitted pipeline; raises `MissingExtraError` without skops."""
+    require_storing()
+    import skops.io  # optional extra
+
+    content = {name: getattr(fitted, name) for name in _FIELDS}
+    content["states"] = dict(fitted.states)
+    return bytes(skops.io.dumps(content))
+
+
+def restored(data: bytes) -> FittedPipeline:
+    """Returns the pipeline in these bytes.
+
+    Raises `ModelFileError` for types that no learner of the table has, for what is damaged, and
+    where what is in there is no fitted pipeline; `MissingExtraError` without skops.
+    """
+    require_storing()
+    import skops.io  # optional extra
+
+    try:
+        foreign = sorted(set(skops.io.get_untrusted_types(data=data)) - set(_TRUSTED))
+        if foreign:
+            raise ModelFileError(f"the model file holds {foreign[0][:80]}, which is not trusted")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of another scikit-learn: it is said by the caller
+            content: Any = skops.io.loads(data, trusted=list(_TRUSTED))
+        fitted = FittedPipeline(**{name: content[name] for name in _FIELDS})
+        table_pipeline(fitted.name)
+        if type(fitted.classes) is not int or not isinstance(fitted.states, dict):
+            raise ModelFileError("the model file is damaged: its pipeline is none")
+        _check_trees(fitted.learner)
+    except MetaloopError:
+        raise
+    except Exception as error:  # skops raises whatever the content makes it raise
+        reason = " ".join(str(error).split())[:200]
+        raise ModelFileError(f"the model file is damaged: {reason}") from error
+    return fitted
+
+
+def _check_trees(learner: Any) -> None:
+    """Raises `ModelFileError` for trees that lead out of themselves, or round in a circle.
+
+    Their compiled code does not look where it is led.
+    """
+    if hasattr(learner, "_predictors"):  # boosted by histograms
+        for one in (tree for row in learner._predictors for tree in row):
+            nodes = one.nodes
+            inner = nodes["is_leaf"] == 0
+            features = nodes["feature_idx"][inner]
+            _check_tree(
+                np.stack([nodes["left"][inner], nodes["right"][inner]]).astype(np.int64),
+                np.flatnonzero(inner), len(nodes), features, learner.n_features_in_,
+            )  # fmt: skip
+        return
+    for one in np.ravel(getattr(learner, "estimators_", [])):
+        tree = one.tree_
+        inner = tree.children_left != -1
+        children = np.stack([tree.children_left[inner], tree.children_right[inner]])
+        if tree.n_features != learner.n_features_in_:
+            raise ModelFileError("the model file is damaged: a tree has other features")
+        _check_tree(
+            children, np.flatnonzero(inner), tree.node_count, tree.feature[inner], tree.n_features
+        )
+
+
+def _check_tree(
+    children: np.ndarray, places: np.ndarray, nodes: int, features: np.ndarray, number: int
+) -> None:
+    inside = (children > places).all() and (children < nodes).all()
+    if not inside or (features < 0).any() or (features >= number).any():
+        raise ModelFileError("the model file is damaged: a tree leads out of itself")
+
+
+def as_numbers(data: bytes) -> np.ndarray:
+    """Returns bytes as an array of them, as tensors hold them."""
+    return np.asarray(np.frombuffer(data, np.uint8).copy())

@@ -1,0 +1,171 @@
+"""`TableTask`: a table as one task: columns, target, and the rows that are sealed, as the run has it.
+
+The parts are sets of rows: `known` may be learned from, `test` is opened once. Rows of one group,
+and equal rows, are in one part.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from metaloop.core.errors import DataError
+from metaloop.domains.tables.cells import distinct
+from metaloop.domains.tables.dealing import sealed_rows, strata
+from metaloop.domains.tables.frame import Frame, row_hashes
+from metaloop.domains.tables.target import Label, Target, find_column, find_target
+from metaloop.domains.tables.understanding import as_words, framed, understand
+from metaloop.tasks.readers.tables import Table
+
+FEWEST_ROWS = 10  # in all, to learn from and to test
+
+
+@dataclass(frozen=True, eq=False)
+class TableTask:
+    """Rows of a table, their targets, and which of them may be learned from.
+
+    `blocks`: rows of equal numbers stay together. `dropped`: columns that are of no use, and why.
+    `numbered`: columns that number the rows. `by_groups`: whether the caller named groups.
+    """
+
+    name: str
+    frame: Frame
+    target: Target
+    blocks: np.ndarray
+    known: np.ndarray
+    test: np.ndarray
+    dropped: Mapping[str, str]
+    notes: tuple[str, ...]
+    numbered: Mapping[str, np.ndarray]
+    by_groups: bool
+
+    @property
+    def classes(self) -> tuple[Label, ...]:
+        """The names of the classes; none where the target is a number."""
+        return self.target.classes
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of content, target and parts, 16 hexadecimal digits."""
+        digest = hashlib.sha256(
+            repr([(c.name, c.kind, c.words) for c in self.frame.schema]).encode()
+        )
+        digest.update(row_hashes(self.frame).astype("<u8").tobytes())
+        digest.update(self.target.values.astype("<f8").tobytes())
+        digest.update("\0".join(map(str, self.classes)).encode())
+        digest.update(self.test.astype("<i8").tobytes())
+        return digest.hexdigest()[:16]
+
+    @cached_property
+    def common(self) -> np.ndarray:
+        """How common each class is among the known rows, `[classes]`."""
+        counts = np.bincount(
+            self.target.values[self.known].astype(int), minlength=len(self.classes)
+        )
+        return np.asarray(counts / counts.sum())
+
+
+def table_task(
+    table: Table,
+    target: str,
+    *,
+    objective: str | None = None,
+    groups: str | None = None,
+    ignored: Sequence[str] = (),
+    test: Table | None = None,
+    split_seed: int = 0,
+    sealed: bool = True,
+) -> TableTask:
+    """Returns a table as a task; without a table of its own a part of the rows is `test`.
+
+    `sealed` False: all rows may be learned from. Raises `DataError` and `UnknownNameError` for what
+    cannot be learned: see `find_target` and `understand`.
+    """
+    where = f"table '{table.name}'"
+    found = find_target(where, table, target, objective)
+    aside = [find_column(where, table, name, "to be ignored") for name in ignored]
+    group = None if groups is None else find_column(where, table, groups, "the groups")
+    aside += [found.name] + ([group] if group else [])
+    rows = found.rows
+    if len(rows) < FEWEST_ROWS:
+        raise DataError(
+            f"{where} has {len(rows)} rows with a target, and {FEWEST_ROWS} are the fewest that "
+            "something can be learned from and tested on"
+        )
+    table = _rows_of(table, rows)
+    understood = understand(where, table, aside)
+    notes = list(found.notes)
+    frame, values, classes = understood.frame, found.values, len(found.classes)
+    blocks = row_hashes(frame)
+    if group is not None:
+        blocks = distinct(as_words(table.columns[group]))[1].astype(np.uint64)
+        if len(np.unique(blocks)) < 3:
+            raise DataError(
+                f"{where}: '{group}' has {len(np.unique(blocks))} groups, and 3 are the fewest: to "
+                "learn from, to choose by and to test"
+            )
+    known, tested = np.arange(len(rows)), np.zeros(0, np.int64)
+    if test is not None:
+        frame, values, added = _with_test(frame, values, found, test)
+        blocks = np.concatenate([blocks, row_hashes(frame)[len(rows) :]])
+        tested = np.arange(len(rows), len(rows) + added)
+        if group is None:
+            copies = int(np.isin(blocks[tested], blocks[known]).sum())
+            if copies:
+                notes.append(f"{copies:,} rows of the test file are in the table as well")
+    elif sealed:
+        tested = sealed_rows(strata(values, classes), blocks, split_seed)
+        known = np.setdiff1d(known, tested)
+        notes.append(f"{len(tested):,} of {len(rows):,} rows are sealed as test")
+    notes += [*_dropped_notes(understood.dropped), *understood.notes]
+    whole = Target(found.name, values, found.classes, np.arange(len(values)), found.notes)
+    return TableTask(
+        table.name, frame, whole, blocks, known, tested, understood.dropped, tuple(notes),
+        understood.numbered, group is not None,
+    )  # fmt: skip
+
+
+def _rows_of(table: Table, rows: np.ndarray) -> Table:
+    if len(rows) == len(table):
+        return table
+    return Table(table.name, {n: column[rows] for n, column in table.columns.items()}, table.notes)
+
+
+def _with_test(
+    frame: Frame, values: np.ndarray, target: Target, test: Table
+) -> tuple[Frame, np.ndarray, int]:
+    """The rows of a test file behind the others, and how many they are."""
+    where = f"test file '{test.name}'"
+    column = test.columns[find_column(where, test, target.name, "the target")]
+    if target.classes:
+        places = {str(label): place for place, label in enumerate(target.classes)}
+        words = [word.strip() for word in as_words(column)]
+        foreign = sorted({word for word in words if word not in places})
+        if foreign:
+            raise DataError(
+                f"{where} has a target {foreign[0][:40]!r} that the table does not have; its classes "
+                f"are {', '.join(list(places)[:5])}"
+            )
+        told = np.array([places[word] for word in words], np.int64)
+    else:
+        if column.dtype == object or not np.isfinite(column).all():
+            raise DataError(f"{where}: the target '{target.name}' is no number in every row")
+        told = column.astype(np.float64)
+    added = framed(where, test, frame.schema)
+    joined = {n: np.concatenate([frame.values[n], added.values[n]]) for n in frame.values}
+    return Frame(frame.schema, joined), np.concatenate([values, told]), len(told)
+
+
+def _dropped_notes(dropped: Mapping[str, str]) -> list[str]:
+    told: dict[str, list[str]] = {}
+    for name, why in dropped.items():
+        told.setdefault(why, []).append(name)
+    return [
+        f"not learned from, for it {why}: " + ", ".join(f"'{n}'" for n in names[:5])
+        + (f" and {len(names) - 5:,} more" if names[5:] else "")
+        for why, names in told.items()
+    ]  # fmt: skip

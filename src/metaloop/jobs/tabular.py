@@ -1,0 +1,207 @@
+"""What a worker does with a pipeline for tables: a fold, the last fit, or what it goes by. No torch.
+
+table/card.json      columns, number of classes, metric
+      0.npy ...      the columns of the rows that may be learned from; `test` is not there
+      targets.npy    their targets;  order.npy: a random order, classes evenly;  folds.npy: [repeats, n]
+N.outputs.npy        what the pipeline of job N said of the rows that it was checked on
+N.skops              the fitted pipeline of job N
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metaloop.core.errors import MachineError
+from metaloop.domains.tables.explaining import explain
+from metaloop.domains.tables.fitting import fit_pipeline
+from metaloop.domains.tables.frame import Column, Frame, read_frame, write_frame
+from metaloop.domains.tables.scoring import TABLE_METRICS, lifted
+from metaloop.domains.tables.storing import stored
+from metaloop.executors.base import Report, Work
+
+FOLD, FINAL, EXPLAIN = "table fold", "table final", "table explain"
+_SET = "table"
+
+
+@dataclass(frozen=True)
+class TableRequest:
+    """Which pipeline, on which rows: all but those of a fold, `most` of them in the set's order.
+
+    `fold` -1: all rows. At most `checked` rows of the fold are told. `seconds`: what may be spent.
+    """
+
+    number: int
+    pipeline: str
+    seed: int
+    repeat: int = 0
+    fold: int = -1
+    most: int = 0
+    checked: int = 0
+    lift: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What a pipeline has on a fold: value and deviation for each lift; rows that it learned from."""  # noqa: E501
+
+    values: tuple[float, ...]
+    deviations: tuple[float, ...]
+    rows: int
+    checked: int
+    fit_seconds: float
+    tell_seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class KnownRows:
+    """What workers may see of a table."""
+
+    frame: Frame
+    targets: np.ndarray
+    order: np.ndarray
+    folds: np.ndarray
+    classes: int
+    metric: str
+    common: np.ndarray
+
+    def rows(self, request: TableRequest) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the rows to learn from and those to be told, both in the order of the set."""
+        inside = self.folds[request.repeat][self.order] == request.fold
+        learned = self.order[~inside]
+        checked = self.order[inside]
+        learned = learned[: request.most] if request.most else learned
+        return learned, checked[: request.checked] if request.checked else checked
+
+
+def ship_table(known: KnownRows, folder: Path) -> None:
+    """Writes what workers may see of a table into the folder of a run's states."""
+    place = folder / _SET
+    write_frame(known.frame, place)
+    for name in ("targets", "order", "folds", "common"):
+        np.save(place / f"{name}.npy", getattr(known, name), allow_pickle=False)
+    card = {
+        "columns": [asdict(column) for column in known.frame.schema],
+        "classes": known.classes,
+        "metric": known.metric,
+    }
+    (place / "card.json").write_text(json.dumps(card), encoding="ascii")
+
+
+def table_works(folder: Path) -> Mapping[str, Work]:
+    """Returns what is done in this folder, by name, as executors have it."""
+    return {
+        FOLD: partial(_measured, folder),
+        FINAL: partial(_fitted, folder),
+        EXPLAIN: partial(_explained, folder),
+    }
+
+
+def outputs_of(folder: Path, number: int) -> np.ndarray:
+    """Returns what the pipeline of a job said; raises `MachineError` where that is gone."""
+    try:
+        return np.asarray(np.load(folder / f"{number}.outputs.npy", allow_pickle=False))
+    except (OSError, ValueError) as error:
+        raise MachineError(f"what job {number} has told cannot be read: {error}") from error
+
+
+def _measured(folder: Path, arguments: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
+    request = TableRequest(**arguments)
+    known = known_rows(folder)
+    learned, checked = known.rows(request)
+    begun = time.perf_counter()
+    fitted = fit_pipeline(
+        request.pipeline, known.frame.take(learned), known.targets[learned], known.classes,
+        request.seed,
+    )  # fmt: skip
+    between = time.perf_counter()
+    outputs = fitted.outputs(known.frame.take(checked))
+    ended = time.perf_counter()
+    if not np.isfinite(outputs).all():
+        raise FloatingPointError("it told numbers that are not finite")
+    np.save(folder / f"{request.number}.outputs.npy", outputs.astype(np.float32))
+    values, deviations = measured(known.metric, outputs, known.targets[checked], known.common)
+    return asdict(
+        FoldResult(values, deviations, len(learned), len(checked), between - begun, ended - between)
+    )
+
+
+def measured(
+    metric: str, outputs: np.ndarray, targets: np.ndarray, common: np.ndarray
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns the metric and its deviation for every lift that it may have."""
+    how = TABLE_METRICS[metric]
+    seen = [lifted(outputs, common, lift) if how.for_classes else outputs for lift in how.lifts]
+    return (
+        tuple(float(how.value(each, targets)) for each in seen),
+        tuple(float(how.deviation(each, targets)) for each in seen),
+    )
+
+
+def _fitted(folder: Path, arguments: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
+    request = TableRequest(**arguments)
+    known = known_rows(folder)
+    rows = known.order[: request.most] if request.most else np.sort(known.order)
+    begun = time.perf_counter()
+    fitted = fit_pipeline(
+        request.pipeline, known.frame.take(rows), known.targets[rows], known.classes, request.seed
+    )
+    between = time.perf_counter()
+    (folder / f"{request.number}.skops").write_bytes(stored(fitted))
+    return {
+        "rows": len(rows),
+        "fit_seconds": between - begun,
+        "store_seconds": time.perf_counter() - between,
+    }
+
+
+def _explained(folder: Path, arguments: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
+    request = TableRequest(**arguments)
+    known = known_rows(folder)
+    learned, checked = known.rows(request)
+    until = time.perf_counter() + request.seconds
+    fitted = fit_pipeline(
+        request.pipeline, known.frame.take(learned), known.targets[learned], known.classes,
+        request.seed,
+    )  # fmt: skip
+    return explain(
+        fitted, known.frame.take(checked), known.targets[checked], known.metric, known.common,
+        request.lift, until, request.seed,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=2)
+def known_rows(folder: Path) -> KnownRows:
+    """Returns what `ship_table` has written; raises `MachineError` where it cannot be read."""
+    place = folder / _SET
+    try:
+        card = json.loads((place / "card.json").read_text(encoding="ascii"))
+        schema = [Column(**{**each, "words": tuple(each["words"])}) for each in card["columns"]]
+        arrays = {
+            name: np.load(place / f"{name}.npy", allow_pickle=False)
+            for name in ("targets", "order", "folds", "common")
+        }
+        frame = read_frame(schema, place)
+    except (OSError, ValueError) as error:
+        raise MachineError(f"the data for workers in '{place}' cannot be read ({error})") from error
+    return KnownRows(frame, **arrays, classes=card["classes"], metric=card["metric"])
+
+
+def even_order(layers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Returns rows in random order, each beginning of which has all classes evenly."""
+    shuffled = rng.permutation(len(layers))
+    in_layers = np.argsort(layers[shuffled], kind="stable")
+    counts = np.bincount(layers)
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    place = np.empty(len(layers))
+    place[in_layers] = np.arange(len(layers)) - np.repeat(starts, counts)
+    share = place / counts[layers[shuffled]]
+    return np.asarray(shuffled[np.argsort(share, kind="stable")])

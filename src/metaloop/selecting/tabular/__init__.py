@@ -1,0 +1,1 @@
+"""`select` on a table of mixed columns: race pipelines, join the good ones, fit, test once."""

@@ -1,0 +1,219 @@
+"""The end of a race: what its pipelines have told is joined, and what was chosen is fitted to all rows.
+
+Whatever happens something comes out in time: who cannot be fitted is left out, and where nobody can
+be the quickest pipeline is fitted to some of the rows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from metaloop.core.errors import MetaloopError
+from metaloop.domains.tables.fitting import FittedPipeline, fit_pipeline
+from metaloop.domains.tables.scoring import TABLE_METRICS
+from metaloop.domains.tables.storing import can_store, restored
+from metaloop.executors.base import Job
+from metaloop.executors.in_process import InProcess
+from metaloop.jobs.tabular import EXPLAIN, FINAL, TableRequest, outputs_of
+from metaloop.selecting.tabular.ensembling import Joined, Told, alone, joined
+from metaloop.selecting.tabular.racing import TableRace, complete_folds
+from metaloop.selecting.tabular.running import WAIT, RaceStopped, TableRun
+
+_SAFETY = 1.3  # times what a fit should take
+_LAST_ROWS, _LAST_SECONDS = 2000, 2.0  # of a last resort
+_EXPLAINED = 0.1  # of the budget
+_FEWEST_ROWS = 1000  # that a fit is shortened to
+_MOST_JOINED = 24  # pipelines whose answers are looked at
+
+
+@dataclass(frozen=True)
+class ChosenPipelines:
+    """Pipelines joined, one at least, and why these; `told`: what they told of all rows, if they did."""
+
+    rule: Joined
+    reason: str
+    told: Told | None = None
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """The share of each pipeline."""
+        return self.rule.weights
+
+
+def choose(run: TableRun) -> ChosenPipelines:
+    """Returns the average of pipelines that have told all rows, the best one where few have.
+
+    Raises `MetaloopError` where nothing was measured.
+    """
+    race = run.race
+    ranking = race.ranking()
+    if not ranking:
+        failed = [f"{n}: {e.failed}" for n, e in race.entries.items() if e.failed]
+        why = failed[-1] if failed else "no fold could be told in the time given"
+        raise MetaloopError(
+            f"no pipeline could be measured on {run.task.name} ({why}); give it a larger --budget"
+        )
+    best, whole = ranking[0], complete_folds(race, ranking)[:_MOST_JOINED]
+    told = told_by(run, whole) if whole else None
+    lift = TABLE_METRICS[run.metric].lifts[race.lift(best)]
+    if best not in whole:
+        return ChosenPipelines(alone(None, best, run.metric, lift), _reason(race, ranking))
+    if len(whole) == 1 or told is None:
+        return ChosenPipelines(alone(told, best, run.metric, lift), _reason(race, ranking), told)
+    rule = _affordable(run, joined(told))
+    if rule is None:
+        return ChosenPipelines(alone(told, best, run.metric, lift), _reason(race, ranking), told)
+    parts = " + ".join(f"{share:.2f} {name}" for name, share in rule.weights.items())
+    reason = f"{parts}, of {len(whole)} that told all rows; the best alone: {best}"
+    return ChosenPipelines(rule, reason, told)
+
+
+def _affordable(run: TableRun, rule: Joined) -> Joined | None:
+    """The members that can be fitted in what is left, those of most weight first; None if none can."""
+    if run.left is None:
+        return rule
+    left, spent, kept = run.left - run.kept_back, 0.0, {}
+    workers = run.executor.num_workers
+    for name, share in rule.weights.items():
+        needed = _SAFETY * run.race.predicted(name, run.race.most_rows(name))
+        if needed < left and (spent + needed) / workers < left:
+            spent, kept[name] = spent + needed, share
+    return _shared(rule, kept) if kept else None
+
+
+def _shared(rule: Joined, kept: Mapping[str, float]) -> Joined:
+    whole = sum(kept.values())
+    return replace(rule, weights={name: share / whole for name, share in kept.items()})
+
+
+def fit_chosen(
+    run: TableRun, chosen: ChosenPipelines
+) -> tuple[ChosenPipelines, list[FittedPipeline]]:
+    """Returns what was chosen, fitted to all known rows; who cannot be fitted in time is left out.
+
+    Where nobody can, the quickest is fitted to some rows.
+    """
+    fitted = _fits(run, list(chosen.weights), {n: _affordable_rows(run, n) for n in chosen.weights})
+    if fitted:
+        missing = [name for name in chosen.weights if name not in fitted]
+        if missing:
+            run.notes.append(f"left out, for the time was over: {', '.join(missing)}")
+        kept = {name: chosen.weights[name] for name in fitted}
+        return replace(chosen, rule=_shared(chosen.rule, kept)), list(fitted.values())
+    name = min(run.race.ranking(), key=lambda n: run.race.predicted(n, _LAST_ROWS))
+    rows = min(run.race.rows, _LAST_ROWS)
+    fitted = _fits(run, [name], {name: rows}, least=_LAST_SECONDS)
+    if not fitted:  # in this process, where nothing is waited for
+        fitted = {name: _fitted_here(run, name, min(rows, _LAST_ROWS // 4))}
+    run.notes.append(f"no time was left for more than {name} on some of the rows")
+    lift = TABLE_METRICS[run.metric].lifts[run.race.lift(name)]
+    rule = alone(None, name, run.metric, lift)
+    reason = "what could still be fitted when the time was over"
+    return ChosenPipelines(rule, reason), [*fitted.values()]
+
+
+def _affordable_rows(run: TableRun, name: str) -> int:
+    """How many rows a last fit may learn from, as many as time allows; 0: all."""
+    rows = run.race.most_rows(name)
+    if run.left is not None:
+        seconds = max(0.3, run.left - run.kept_back)
+        while rows > _FEWEST_ROWS and run.race.predicted(name, rows) > seconds / 1.15:
+            rows = int(0.8 * rows)
+    if rows < run.race.rows:
+        run.notes.append(f"{name} learns from {rows:,} of {run.race.rows:,} rows")
+    return rows if rows < run.race.rows else 0
+
+
+def _fits(
+    run: TableRun, names: list[str], rows: Mapping[str, int], least: float = 0.5
+) -> dict[str, FittedPipeline]:
+    """The pipelines that were fitted in what is left."""
+    if not can_store() or isinstance(run.executor, InProcess):
+        return {name: _fitted_here(run, name, rows[name]) for name in names}
+    waiting = list(names)
+    under_way: dict[int, str] = {}
+    found: dict[str, FittedPipeline] = {}
+    left = None if run.left is None else max(least, run.left - run.kept_back / 2)
+    until = None if left is None else time.perf_counter() + left
+    while waiting or under_way:
+        if run.stop():
+            raise RaceStopped
+        while waiting and run.executor.free:
+            name = waiting.pop(0)
+            number, run.next_job = run.next_job, run.next_job + 1
+            request = TableRequest(number, name, run.seed, most=rows[name])
+            allowed = None if until is None else max(0.3, until - time.perf_counter())
+            run.executor.submit(Job(number, FINAL, asdict(request), allowed))
+            under_way[number] = name
+        for outcome in run.executor.wait(WAIT):
+            name = under_way.pop(outcome.job.number, "")
+            if name and outcome.value is not None:
+                path = run.folder / f"{outcome.job.number}.skops"
+                run.stored[name] = path.read_bytes()
+                found[name] = restored(run.stored[name])
+    return {name: found[name] for name in names if name in found}
+
+
+def _fitted_here(run: TableRun, name: str, most: int) -> FittedPipeline:
+    known = run.known
+    rows = known.order[:most] if most else np.sort(known.order)
+    return fit_pipeline(name, known.frame.take(rows), known.targets[rows], known.classes, run.seed)
+
+
+def told_by(run: TableRun, names: list[str]) -> Told:
+    """Returns what pipelines have told of all rows, those of the first round of folds."""
+    race, known = run.race, run.known
+    rows, folds = [], []
+    outputs: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for fold in range(race.folds):
+        count = race.entries[names[0]].found[race.last_level, 0, fold].checked
+        checked = known.rows(TableRequest(0, names[0], 0, 0, fold, 0, count))[1]
+        rows.append(checked)
+        folds.append(np.full(len(checked), fold))
+        for name in names:
+            number = race.entries[name].jobs[race.last_level, 0, fold]
+            outputs[name].append(outputs_of(run.folder, number).astype(np.float64))
+    whole = {name: np.concatenate(found) for name, found in outputs.items()}
+    targets = known.targets[np.concatenate(rows)]
+    return Told(whole, targets, np.concatenate(folds), known.common, run.metric, run.seed)
+
+
+def _reason(race: TableRace, ranking: list[str]) -> str:
+    if len(ranking) < 2:
+        return "it alone was measured"
+    known = race.beliefs()
+    chance = known.chances(only_tried=True).get(ranking[0], 0.0)
+    return (
+        f"believed to be the best of {len(ranking)} that were measured, with a chance of "
+        f"{100 * chance:.0f} %; next is {ranking[1]}"
+    )
+
+
+def explained(run: TableRun, chosen: ChosenPipelines) -> Mapping[str, object] | None:
+    """Returns what the leader of what was chosen goes by; None where no time is left for that."""
+    name = max(chosen.weights, key=lambda one: chosen.weights[one])
+    whole, left = run.budget.wall_seconds, run.left
+    seconds = (
+        10.0 if whole is None or left is None else min(_EXPLAINED * whole, left - run.kept_back)
+    )
+    rows = min(run.race.most_rows(name), round(run.race.rows * (1 - 1 / run.race.folds)))
+    fitting = run.race.predicted(name, rows)
+    if seconds < 0.3 or (whole is not None and fitting > 0.6 * seconds):
+        return None
+    number, run.next_job = run.next_job, run.next_job + 1
+    lift = chosen.rule.lift
+    request = TableRequest(
+        number, name, run.seed, 0, 0, rows if rows < run.race.rows else 0, 2000, lift,
+        0.9 * seconds,
+    )  # fmt: skip
+    run.executor.submit(Job(number, EXPLAIN, asdict(request), seconds + 0.5))
+    until = time.perf_counter() + seconds + 2
+    while time.perf_counter() < until:
+        for outcome in run.executor.wait(WAIT):
+            if outcome.job.number == number:
+                return outcome.value
+    return None

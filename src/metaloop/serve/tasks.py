@@ -1,0 +1,303 @@
+"""The tasks of a server: created, shown examples, asked and forgotten; each call may be a thread's.
+
+A task is adapted when it is asked something, and again after its examples have changed. Those that
+were asked last are kept ready; of others only the examples' labels are in memory.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from metaloop.core.errors import InputError
+from metaloop.estimators.task import RawInputs
+from metaloop.models import Model
+from metaloop.serve.answering import Query, Reader, Ready, Served, already_learned, learned
+from metaloop.serve.limits import LARGEST_NAME, Limits, RefusedError, not_found
+from metaloop.serve.sent import Sent
+from metaloop.serve.storage import ExampleRow, Label, TaskRow, TaskStore
+
+
+@dataclass(eq=False)
+class _Loaded:
+    """What is in memory of a task: its inputs as the model's tensors, and the task once learned."""
+
+    reader: Reader
+    inputs: list[RawInputs]
+    ready: Ready | None = None
+
+
+@dataclass(eq=False)
+class _Entry:
+    row: TaskRow
+    examples: list[ExampleRow]
+    served: Served | None  # None while its model is not served
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    loaded: _Loaded | None = None
+    removed: bool = False
+
+
+class Tasks:
+    """All tasks of a server, those of models that have learned theirs already included.
+
+    Refusals are `RefusedError`s with the status of HTTP, or other `MetaloopError`s for what is
+    wrong with an input.
+    """
+
+    def __init__(self, models: Mapping[str, Served], store: TaskStore, limits: Limits) -> None:
+        self.models, self._store, self._limits = models, store, limits
+        self._lock = threading.Lock()
+        self._entries = {
+            row.id: _Entry(row, store.examples(row.id), models.get(row.model))
+            for row in store.tasks()
+        }
+        self._recent: OrderedDict[str, _Entry] = OrderedDict()
+        self._fixed = {
+            name: already_learned(each, limits) for name, each in models.items() if each.fixed
+        }
+        self.adaptations = 0
+
+    def close(self) -> None:
+        """Closes the file of tasks."""
+        self._store.close()
+
+    @property
+    def works(self) -> bool:
+        """Whether tasks can be read and kept."""
+        return self._store.works()
+
+    def counts(self) -> tuple[int, int]:
+        """Returns how many tasks and examples there are."""
+        with self._lock:
+            entries = list(self._entries.values())
+        return len(entries), sum(len(entry.examples) for entry in entries)
+
+    def list(self) -> list[dict[str, Any]]:
+        """Returns what is to be known of every task, the oldest first."""
+        with self._lock:
+            entries = list(self._entries.values())
+        own = [_described(ready) for ready in self._fixed.values()]
+        return own + [self._about(entry) for entry in entries]
+
+    def about(self, task: str) -> dict[str, Any]:
+        """Returns what is to be known of a task, with its examples."""
+        if task in self._fixed:
+            return {**_described(self._fixed[task]), "examples": []}
+        entry = self._entry(task)
+        with entry.lock:
+            examples = [
+                {"id": each.id, "label": each.label, "kind": each.kind, "name": each.name}
+                for each in entry.examples
+            ]
+            return {**self._about(entry), "examples": examples}
+
+    def create(self, name: str, model: str | None) -> dict[str, Any]:
+        """Returns the new task; its model is named where there is more than one that learns."""
+        learning = [each for each, of in self.models.items() if not of.fixed]
+        if model is None and len(learning) == 1:
+            model = learning[0]
+        if model not in learning:
+            known = ", ".join(repr(each) for each in learning) or "none of those served learns any"
+            asked = (
+                "name the 'model' of the task" if model is None else f"no model {model!r} learns"
+            )
+            raise RefusedError(422, f"{asked}; models that learn new tasks: {known}")
+        row = TaskRow(secrets.token_hex(8), checked_name("name", name), model, time.time())
+        with self._lock:
+            if len(self._entries) >= self._limits.tasks:
+                raise RefusedError(
+                    409, f"there are {self._limits.tasks:,} tasks, the most; delete one first"
+                )
+            self._store.add_task(row)
+            entry = self._entries[row.id] = _Entry(row, [], self.models[model])
+        return self._about(entry)
+
+    def remove(self, task: str) -> None:
+        """Forgets a task with all its examples."""
+        entry = self._own_entry(task)
+        with entry.lock, self._lock:
+            self._store.remove_task(task)
+            entry.removed, entry.loaded = True, None
+            self._entries.pop(task, None)
+            self._recent.pop(task, None)
+
+    def add(self, task: str, label: Any, sent: Sent) -> dict[str, Any]:
+        """Keeps an example and returns it; it is on the disk then.
+
+        What the model cannot take is refused, and nothing is kept of it.
+        """
+        entry = self._own_entry(task)
+        with entry.lock:
+            served = self._served(entry)
+            if len(entry.examples) >= self._limits.examples:
+                raise RefusedError(
+                    409, f"the task has {self._limits.examples:,} examples, the most"
+                )
+            checked = _checked_label(label, served)
+            loaded = self._load(entry, served)
+            inputs = loaded.reader.read(sent)
+            row = self._store.add_example(task, checked, sent)
+            entry.examples.append(row)
+            loaded.inputs.append(inputs[:])
+            loaded.ready = None
+            return {"id": row.id, "label": row.label, "examples": len(entry.examples)}
+
+    def remove_example(self, task: str, example: int) -> None:
+        """Forgets an example; the first one decided how others are read, which is decided anew."""
+        entry = self._own_entry(task)
+        with entry.lock:
+            places = [p for p, row in enumerate(entry.examples) if row.id == example]
+            if not places:
+                raise not_found(f"example {example} of task '{task}'")
+            self._store.remove_example(example)
+            del entry.examples[places[0]]
+            entry.loaded = None
+
+    def sent(self, task: str, example: int) -> Sent:
+        """Returns an example as it came."""
+        entry = self._own_entry(task)
+        found = None
+        if any(row.id == example for row in entry.examples):
+            found = self._store.sent(example)
+        if found is None:
+            raise not_found(f"example {example} of task '{task}'")
+        return found
+
+    def ready(self, task: str) -> Ready:
+        """Returns the task as it is learned by now."""
+        if task in self._fixed:
+            return self._fixed[task]
+        entry = self._entry(task)
+        with entry.lock:
+            served = self._served(entry)
+            if not entry.examples:
+                raise RefusedError(
+                    409, f"the task has no examples yet; POST some to /tasks/{task}/examples"
+                )
+            loaded = self._load(entry, served)
+            if loaded.ready is None:
+                labels = [row.label for row in entry.examples]
+                numbers = [row.id for row in entry.examples]
+                loaded.ready = learned(served, loaded.reader, loaded.inputs, labels, numbers)
+                self.adaptations += 1
+            ready = loaded.ready
+        self._keep(entry)
+        return ready
+
+    def query(self, task: str, sent: Sent, nearest: int = 0) -> Query:
+        """Returns a question to a task, decoded."""
+        ready = self.ready(task)
+        return Query(ready, ready.reader.read(sent), nearest)
+
+    def model_of(self, task: str) -> str:
+        """Returns the name of the model that a task is asked of; also whether there is such."""
+        return task if task in self._fixed else self._served(self._entry(task)).name
+
+    def _entry(self, task: str) -> _Entry:
+        entry = self._entries.get(task)
+        if entry is None or entry.removed:
+            raise not_found(f"task '{task[:LARGEST_NAME]}'")
+        return entry
+
+    def _own_entry(self, task: str) -> _Entry:
+        if task in self._fixed:
+            raise RefusedError(409, f"'{task}' is a model that knows its task: it stays as it is")
+        return self._entry(task)
+
+    def _served(self, entry: _Entry) -> Served:
+        if entry.removed:
+            raise not_found(f"task '{entry.row.id}'")
+        if entry.served is None or entry.served.fixed:
+            raise RefusedError(
+                409, f"the task's model '{entry.row.model}' is not served now; start it again"
+            )
+        return entry.served
+
+    def _load(self, entry: _Entry, served: Served) -> _Loaded:
+        """What is in memory of a task, read again if it was not; its lock is held."""
+        if entry.loaded is None:
+            reader = Reader(served, self._limits)
+            inputs: list[RawInputs] = []
+            for row in entry.examples:
+                sent = self._store.sent(row.id)
+                if sent is None:
+                    raise RefusedError(409, f"example {row.id} of the task cannot be read")
+                inputs.append(reader.read(sent)[:])
+            entry.loaded = _Loaded(reader, inputs)
+        return entry.loaded
+
+    def _keep(self, entry: _Entry) -> None:
+        """Makes a task the last one used, and lets go of those that nobody has asked for long."""
+        with self._lock:
+            self._recent[entry.row.id] = entry
+            self._recent.move_to_end(entry.row.id)
+            old = []
+            while len(self._recent) > self._limits.adapted:
+                old.append(self._recent.popitem(last=False)[1])
+        for each in old:
+            if each.lock.acquire(blocking=False):
+                each.loaded = None
+                each.lock.release()
+
+    def _about(self, entry: _Entry) -> dict[str, Any]:
+        served = entry.served
+        labels = [row.label for row in entry.examples]
+        classes = sorted({str(label) for label in labels})
+        real = served is not None and served.real
+        return {
+            "id": entry.row.id,
+            "name": entry.row.name,
+            "model": entry.row.model,
+            "classes": None if real else {each: labels.count(each) for each in classes},
+            "num_examples": len(labels),
+            "fixed": False,
+            "available": served is not None,
+        }
+
+
+def _described(ready: Ready) -> dict[str, Any]:
+    name = ready.served.name
+    classes = None if ready.served.real else dict.fromkeys(ready.classes, 0)
+    return {
+        "id": name, "name": name, "model": name, "classes": classes, "num_examples": 0,
+        "fixed": True, "available": True,
+    }  # fmt: skip
+
+
+def checked_name(what: str, value: Any) -> str:
+    """Returns a name without blanks around it; raises `InputError` for none, and for no name."""
+    if not isinstance(value, str) or not value.strip() or len(value) > LARGEST_NAME:
+        raise InputError(f"'{what}' must be a text of 1 to {LARGEST_NAME} characters")
+    name = value.strip()
+    if not name.isprintable():
+        raise InputError(f"'{what}' has characters that cannot be shown; use letters")
+    return name
+
+
+def _checked_label(label: Any, served: Served) -> Label:
+    """Returns a label as it is kept: text, or the real value or values of a function."""
+    if not served.real:
+        if isinstance(label, int) and not isinstance(label, bool):
+            label = str(label)
+        return checked_name("label", label)
+    assert isinstance(served.model, Model)
+    values = label if isinstance(label, list) else [label]
+    (expected,) = served.model.spec.target_shape or (1,)
+    try:
+        numbers = tuple(float(value) for value in values if not isinstance(value, bool))
+    except (TypeError, ValueError):
+        numbers = ()
+    if (
+        len(numbers) != len(values)
+        or len(numbers) != expected
+        or not all(math.isfinite(number) and abs(number) < 1e30 for number in numbers)
+    ):
+        wanted = "a number" if expected == 1 else f"a list of {expected} numbers"
+        raise InputError(f"the label of an example of a function is {wanted}, got {label!r:.60}")
+    return numbers[0] if expected == 1 else numbers

@@ -1,0 +1,192 @@
+"""Tables of mixed columns from the command line: `select`, its files, and `predict` on new rows."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from metaloop.api import load, select
+from metaloop.archive import Archive
+from metaloop.domains.tables.pipelines import offered
+from metaloop.domains.tables.storing import can_store
+from metaloop.selecting.tabular.knowledge import prior_with
+from metaloop.tasks.readers.tables import read_table
+
+Command = Callable[..., Any]
+STEPS = "4steps"
+needs_skops = pytest.mark.skipif(
+    not can_store(), reason="skops is not installed (the extra 'tables')"
+)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four pipelines that learn in a moment."""
+    from metaloop.selecting.tabular import selecting
+
+    some = ("logistic", "naive_bayes", "knn", "svm")
+
+    def few(for_classes: bool, classes: int) -> tuple[str, ...]:
+        return tuple(name for name in some if name in offered(for_classes, classes))
+
+    monkeypatch.setattr(selecting, "offered", few)
+
+
+def write_customers(path: Path, rows: int, seed: int = 0, target: bool = True) -> Path:
+    """Writes numbers, words, dates and gaps; who is young or from the north buys."""
+    rng = np.random.default_rng(seed)
+    age = rng.integers(18, 80, rows)
+    town = rng.choice(["north", "south", "east"], rows)
+    buys = np.where((age < 40) | (town == "north"), "yes", "no")
+    days = np.datetime64("2024-01-01") + rng.integers(0, 300, rows)
+    columns: dict[str, Any] = {
+        "customer": [f"K{seed}-{i}" for i in range(rows)],
+        "age": [str(a) if i % 9 else "-" for i, a in enumerate(age)],
+        "town": town,
+        "since": days.astype(str),
+        "spent": np.round(age * 1.5 + rng.normal(size=rows), 2),
+    }
+    columns |= {"buys": buys} if target else {}
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return path
+
+
+@needs_skops
+def test_a_table_is_learned_told_and_reported(
+    command: Command, tmp_path: Path, json_contract: Any
+) -> None:
+    write_customers(Path("customers.csv"), 120)
+    words = ("--target", "buys", "--budget", "20steps", "--out", "run", "--json")
+    report = command("select", "customers.csv", *words).json
+    json_contract.check("select of a table", report)
+    assert report["objective"] == "classification" and report["metric"] == "balanced_accuracy"
+    assert report["test"]["value"] > 0.7 and report["test"]["better_than_chance"]
+    assert report["data"]["left_out"] == {"customer": "has another word in every row: a name of it"}
+    told = report["explained"]["importances"]
+    assert {row["column"] for row in told[:3]} <= {"age", "town", "spent"}
+    with Archive.open(tmp_path / "run" / "archive.sqlite", read_only=True) as archive:
+        looks = [one for one in archive.openings() if one.part == "test"]
+    assert len(looks) == 1 and looks[0].result is not None
+
+    write_customers(Path("new.csv"), 8, seed=1, target=False)
+    answers = command("predict", "run/model.metaloop", "new.csv", "--json").json
+    json_contract.check("predict", answers)
+    assert [row["input"] for row in answers["predictions"]][:1] == ["new.csv[0]"]
+    lines = command("predict", "run/model.metaloop", "new.csv").out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == [
+        row["label"] for row in answers["predictions"]
+    ]
+    assert command("predict", "run/model.metaloop", "new.csv", "--csv", "out.csv").code == 0
+    back = read_table("out.csv")
+    assert back.columns["predicted buys"].tolist() == [line.split("\t")[0] for line in lines]
+    assert "already exists" in command(
+        "predict", "run/model.metaloop", "new.csv", "--csv", "out.csv"
+    ).error
+
+    page = command("report", "run", "--out", "page.html")
+    text = Path("page.html").read_text()
+    assert page.code == 0 and "shuffled" in text and "data:image/png" in text
+    assert "balanced_accuracy" in text
+
+
+@needs_skops
+def test_a_number_is_learned_and_new_rows_may_be_in_another_order(command: Command) -> None:
+    write_customers(Path("c.csv"), 120)
+    words = ("--target", "spent", "--budget", STEPS, "--out", "run", "--ignore", "customer")
+    report = command("select", "c.csv", *words, "--json").json
+    assert report["objective"] == "regression" and report["metric"] == "rmse"
+    assert report["test"]["value"] < 0.5 * report["test"]["chance"]
+    table = read_table("c.csv")
+    model = load("run")
+    rows = {name: column[:5] for name, column in reversed(table.columns.items())}
+    assert np.allclose(model.predict({**rows, "more": [0] * 5}), model.predict("c.csv")[:5])
+    assert "lacks 1 column" in _without(command, "town")
+    lines = command("predict", "run/model.metaloop", "c.csv").out.splitlines()
+    assert len(lines) == 120 and float(lines[0].split("\t")[0]) > 0
+
+
+def _without(command: Command, name: str) -> str:
+    table = read_table("c.csv")
+    with Path("less.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([n for n in table.columns if n != name])
+        writer.writerow(["1" for n in table.columns if n != name])
+    error = command("predict", "run/model.metaloop", "less.csv").error
+    assert isinstance(error, str)
+    return error
+
+
+@needs_skops
+def test_what_was_learned_of_a_table_moves_what_is_expected_of_the_next(command: Command) -> None:
+    write_customers(Path("c.csv"), 120)
+    words = ("--target", "buys", "--budget", "8steps")
+    for seed in range(2):
+        more = ("--out", f"run{seed}", "--split-seed", str(seed), "--archive-to", "all.sqlite")
+        assert command("select", "c.csv", *words, *more).code == 0
+    with Archive.open("all.sqlite", read_only=True) as archive:
+        assert len(archive.runs()) == 2 and len(archive.trials()) > 8
+    names = ("logistic", "naive_bayes", "knn", "svm")
+    before = prior_with(names, True, "balanced_accuracy", None)
+    after = prior_with(names, True, "balanced_accuracy", Path("all.sqlite"))
+    assert not np.allclose(before.means, after.means)
+    assert "2 runs" in after.provenance["archive"]
+    report = command("select", "c.csv", *words, "--out", "third", "--archive", "all.sqlite", "--json")
+    assert report.json["prior"]["archive"] == "2 runs on tables"
+
+
+def refused(command: Command, text: str, *words: str, name: str = "t.csv") -> str:
+    Path(name).write_text(text)
+    error = command("select", name, "--budget", STEPS, *words).error
+    assert isinstance(error, str)
+    return error
+
+
+NUMBERS = "a,b,y\n" + "".join(f"{i % 7},{i % 5},{i % 2}\n" for i in range(30))
+
+
+@needs_skops
+@pytest.mark.parametrize(
+    ("text", "words", "said"),
+    [
+        ("", ("--target", "y"), "is empty"),
+        ("a,y\n", ("--target", "y"), "has no rows"),
+        ("a,a,y\n1,2,3\n", ("--target", "y"), "2 columns are called 'a'"),
+        (NUMBERS, (), "--target"),
+        (NUMBERS, ("--target", "yy"), "did you mean 'y'"),
+        (NUMBERS, ("--target", "y", "--metric", "rmse"), "not for classification"),
+        (NUMBERS, ("--target", "y", "--metric", "acuracy"), "did you mean 'accuracy'"),
+        (NUMBERS, ("--target", "y", "--resume"), "--resume: not for a table"),
+        (NUMBERS, ("--target", "y", "--image-size", "32"), "--image-size: not for a table"),
+        (NUMBERS, ("--target", "y", "--test", "no.csv"), "does not exist"),
+        (NUMBERS, ("--target", "y", "--ignore", "q"), "no column"),
+        (NUMBERS.replace("1\n", "1\n1,2\n", 1), ("--target", "y"), "line"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_one_line(
+    command: Command, text: str, words: tuple[str, ...], said: str
+) -> None:
+    assert said in refused(command, text, *words)
+
+
+@needs_skops
+def test_options_of_tables_are_refused_for_images(command: Command, tmp_path: Path) -> None:
+    np.savez("two.npz", X=np.zeros((24, 8, 8), np.uint8), y=[0, 1] * 12)
+    assert "--target: not for images" in command("select", "two.npz", "--target", "y").error
+    Path("t.csv").write_text(NUMBERS)
+    run = select("t.csv", target="y", budget="2steps", out="run", progress=False)
+    assert run.test is not None and json.dumps(run.to_json())
+    assert "leave --support away" in command(
+        "predict", "run/model.metaloop", "t.csv", "--support", "t.csv"
+    ).error
+    assert "is fitted to a table" in command(
+        "fit", "run/model.metaloop", "--support", "t.csv", "--out", "m.metaloop"
+    ).error

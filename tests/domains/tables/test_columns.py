@@ -1,0 +1,205 @@
+"""What columns are told to be, and what is refused: one table for each thing that users send."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metaloop.core.errors import DataError, MetaloopError, UnknownNameError
+from metaloop.domains.tables.cells import days_of, order_of_dates
+from metaloop.domains.tables.encoding import encode, fit_encoding
+from metaloop.domains.tables.frame import UNSEEN, Column, Frame, read_frame, row_hashes, write_frame
+from metaloop.domains.tables.leaks import leaking
+from metaloop.domains.tables.task import TableTask, table_task
+from metaloop.domains.tables.understanding import framed, understand
+from metaloop.tasks.readers.tables import Table, table_of
+
+ROWS = 40
+
+
+def table(**columns: Any) -> Table:
+    """A table of these columns, with a number that is of use and two classes to be told."""
+    rng = np.random.default_rng(0)
+    usual = {"x": rng.normal(size=ROWS), "y": ["yes", "no"] * (ROWS // 2)}
+    return table_of({**usual, **columns}, "t")
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        ([1.5, 2.5] * 20, "number"),
+        (["1", "?", "3", "-"] * 10, "number"),
+        (["NA", "null", "7.5", ""] * 10, "number"),
+        (["12"] * 38 + ["unknown", "13"], "number"),
+        (["red", "green", "-", "blue"] * 10, "category"),
+        (["007", "008"] * 20, "category"),
+        (["2021-03-04", "2020-01-31"] * 20, "date"),
+        (["31.12.2020", "01.02.2021"] * 20, "date"),
+        (["12/31/2020", "02/01/2021"] * 20, "date"),
+        (["2021-03-04T10:30:00.000000000", "2021-03-05 11:00"] * 20, "date"),
+        ([f"the cat number {i} sat on the mat" for i in range(ROWS)], "text"),
+    ],
+)
+def test_a_column_is_told_by_its_cells(cells: list[Any], kind: str) -> None:
+    found = understand("t", table(c=cells), ["y"])
+    assert {column.name: column.kind for column in found.frame.schema}["c"] == kind
+
+
+@pytest.mark.parametrize(
+    ("cells", "why"),
+    [
+        (list(range(100, 100 + ROWS)), "numbers the rows"),
+        ([f"k{i}" for i in range(ROWS)], "another word in every row"),
+        (["same"] * ROWS, "the same in every row"),
+        (["?"] * ROWS, "empty"),
+    ],
+)
+def test_columns_of_no_use_are_told_and_left_out(cells: list[Any], why: str) -> None:
+    found = understand("t", table(c=cells), ["y"])
+    assert why in found.dropped["c"]
+    assert [column.name for column in found.frame.schema] == ["x"]
+
+
+def test_numbers_that_are_infinite_count_as_missing_and_are_told() -> None:
+    found = understand("t", table(c=[1.0, np.inf, 2.0, 3.0] * 10), ["y"])
+    assert np.isnan(found.frame.values["c"]).sum() == 10
+    assert found.notes == ("'c': 10 infinite numbers count as missing",)
+
+
+def test_new_rows_may_come_in_any_order_with_further_columns_and_unseen_words() -> None:
+    known = understand("t", table(c=["a", "b"] * 20), ["y"])
+    new = table_of({"more": [1, 2], "c": ["z", "a"], "x": ["-", "2.5"]}, "new")
+    found = framed("new", new, known.frame.schema)
+    assert found.values["c"].tolist() == [UNSEEN, 0]
+    assert np.isnan(found.values["x"][0]) and found.values["x"][1] == 2.5
+    with pytest.raises(DataError, match="lacks 1 column that the model was trained with: 'x'"):
+        framed("new", table_of({"c": ["a"]}, "new"), known.frame.schema)
+
+
+@pytest.mark.parametrize("way", ["trees", "scaled"])
+def test_an_encoding_is_fitted_to_its_rows_and_to_no_others(way: Any) -> None:
+    frame = understand("t", table(c=["a", "b", "c", "-"] * 10, d=["2021-01-0%d" % (i % 9 + 1)
+        for i in range(ROWS)]), ["y"]).frame  # fmt: skip
+    known = frame.take(np.arange(30))
+    fitted = fit_encoding(known, way, 0)
+    far = frame.with_values("x", np.where(np.arange(ROWS) < 30, frame.values["x"], 1e300))
+    seen = encode(far, fitted, way)
+    assert np.array_equal(seen[:30], encode(known, fitted, way), equal_nan=True)
+    assert seen.dtype == np.float32 and not np.isinf(seen).any()
+    assert way == "trees" or np.isfinite(seen).all()
+
+
+def test_a_frame_goes_through_files_unchanged(tmp_path: Any) -> None:
+    texts = [f"däs ist der Text {i} von allen vieren" for i in range(ROWS)]
+    frame = understand("t", table(c=["a", "b"] * 20, t=texts), ["y"]).frame
+    write_frame(frame, tmp_path)
+    back = read_frame(frame.schema, tmp_path)
+    for name, values in frame.values.items():
+        assert np.array_equal(back.values[name], values)
+
+
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=30))
+def test_rows_have_equal_hashes_where_they_are_equal(values: list[int]) -> None:
+    column = np.array(values, float)
+    frame = Frame((Column("a", "number"), Column("b", "number")), {"a": column, "b": column % 2})
+    hashes = row_hashes(frame)
+    same = column[:, None] == column[None, :]
+    assert np.array_equal(hashes[:, None] == hashes[None, :], same)
+
+
+@given(st.dates())
+def test_a_date_is_read_in_the_order_that_was_found(date: Any) -> None:
+    if 1000 <= date.year < 2200:
+        for order, written in (("ymd", f"{date:%Y-%m-%d}"), ("dmy", f"{date:%d.%m.%Y}")):
+            days = days_of(written, order)
+            assert days is not None and np.datetime64(int(days), "D") == np.datetime64(date)
+    assert order_of_dates(["12.5", "13.5"]) is None
+
+
+def task(data: Table, target: str = "y", **asked: Any) -> TableTask:
+    return table_task(data, target, **asked)
+
+
+def test_parts_have_all_classes_and_equal_rows_and_groups_stay_together() -> None:
+    same = [float(i // 2) for i in range(ROWS)]
+    found = task(table_of({"x": same, "y": ["a"] * 30 + ["b"] * 10}, "t"))
+    values = found.frame.values["x"]
+    assert not set(values[found.known]) & set(values[found.test])
+    assert set(found.target.values[found.test]) == {0, 1}
+    grouped = task(table(g=[f"g{i % 8}" for i in range(ROWS)]), groups="g")
+    assert not set(grouped.blocks[grouped.known]) & set(grouped.blocks[grouped.test])
+    assert "g" not in [column.name for column in grouped.frame.schema]
+
+
+@pytest.mark.parametrize(
+    ("column", "objective"),
+    [
+        (["b", "a"] * 20, "classification"),
+        ([0, 1, 2, 3] * 10, "classification"),
+        ([0.5, 1.5] * 20, "regression"),
+        (list(range(0, 2 * ROWS, 2)), "regression"),
+    ],
+)
+def test_the_objective_follows_from_the_target(column: list[Any], objective: str) -> None:
+    assert task(table(y=column)).target.objective == objective
+
+
+def test_the_objective_can_be_said() -> None:
+    assert task(table(y=[0, 1, 2, 3] * 10), objective="regression").classes == ()
+    assert task(table(y=[0.5, 1.5] * 20), objective="classification").classes == ("0.5", "1.5")
+
+
+@pytest.mark.parametrize(
+    ("data", "asked", "said"),
+    [
+        (table(y=["one"] * ROWS), {}, "'one' in every row"),
+        (table(y=["?"] * ROWS), {}, "missing in every row"),
+        (table(y=[f"n{i}" for i in range(ROWS)]), {}, "has one row"),
+        (table(y=[0.5, np.inf] * 20), {}, "infinite in 20 rows"),
+        (table(y=["1.5", "x"] * 20), {"objective": "regression"}, "holds 'x'"),
+        (table(), {"objective": "ranking"}, "no objective of a table is called 'ranking'"),
+        (table(), {"groups": "z"}, "no column of table 't'"),
+        (table(g=["a", "b"] * 20), {"groups": "g"}, "2 groups"),
+        (table_of({"x": [1.0] * 4, "y": [0, 1] * 2}, "t"), {}, "10 are the fewest"),
+        (table(x=[3] * ROWS), {}, "no column to learn from"),
+        (
+            table_of({"t": [f"the cat {i} sat on the mat" for i in range(ROWS)],
+                      "y": [0, 1] * 20}, "t"), {}, "all columns are texts",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_learned_is_refused_in_one_line(
+    data: Table, asked: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(MetaloopError) as error:
+        task(data, **asked)
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_wrong_target_names_near_matches() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'price'"):
+        task(table(price=[1.5, 2.5] * 20), "prise")
+
+
+def test_ten_thousand_columns_are_read_and_twice_as_many_refused() -> None:
+    columns = {f"c{i}": np.arange(ROWS) % (i % 7 + 2) for i in range(10_000)}
+    assert len(task(table(**columns)).frame.schema) == 10_001
+    with pytest.raises(DataError, match="20,000 are the most"):
+        understand("t", table(**{f"c{i}": [0, 1] * 20 for i in range(20_001)}), ["y"])
+
+
+def test_a_copy_of_the_target_and_a_row_number_that_tells_it_are_pointed_out() -> None:
+    rows = 200
+    rng = np.random.default_rng(0)
+    y = np.array(["a"] * 100 + ["b"] * 100)
+    found = task(table_of({"x": rng.normal(size=rows), "copy": (y == "a") * 1.5, "id": range(rows),
+                           "y": y}, "t"))  # fmt: skip
+    said = " ".join(leaking(found, 0))
+    assert "'copy' alone tells 'y'" in said and "row number 'id' tells 'y'" in said
+    shuffled = task(table_of({"x": rng.normal(size=rows), "id": range(rows),
+                              "y": rng.permutation(y)}, "t"))  # fmt: skip
+    assert leaking(shuffled, 0) == []

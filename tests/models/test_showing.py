@@ -1,0 +1,75 @@
+"""What pages show of a model: texts and ratings are read, and say what the learner said."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from metaloop.catalogue.families import open_data
+from metaloop.models.showing import Shown, shown_of
+from metaloop.models.training import Trained, train_model
+from metaloop.tasks.family import TaskFamily
+
+WORDS = ("red", "green", "blue", "loud", "quiet", "round", "square", "far", "near", "old")
+
+
+def shown_in(family: TaskFamily, learner: str, **asked: int) -> list[Shown]:
+    *_, last = train_model(family, learner, budget="1steps", **asked)
+    assert isinstance(last, Trained)
+    return list(shown_of(last.model, family, last.model.spec))
+
+
+def lines_of(item: Shown) -> list[dict[str, str]]:
+    assert item.media_type == "text/csv"
+    return list(csv.DictReader(io.StringIO(item.content.decode())))
+
+
+def test_a_task_of_texts_is_shown_with_what_the_learner_says(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = ["text,label"]
+    for label in range(16):
+        topic = f"topic{label}"
+        for _ in range(6):
+            some = " ".join(rng.permutation(WORDS)[:3])
+            rows.append(f'"{topic} {some}, مرحبا",label{label}')
+    path = tmp_path / "texts.csv"
+    path.write_text("\n".join(rows))
+    (item,) = shown_in(open_data(path).family, "nearest_centroid", ways=2, shots=2, queries=3)
+    lines = lines_of(item)
+    assert 2 <= len(lines) <= 4
+    for line in lines:
+        kind, shown, asked, says = line.values()
+        assert shown.startswith(kind.replace("label", "topic") + " ") and "مرحبا" in asked
+        assert says == kind or says.endswith("(wrong)")
+    assert sum(line["what it says"] == line["class"] for line in lines) >= len(lines) - 1
+
+
+@pytest.mark.parametrize("of_events", [False, True], ids=["ratings", "events"])
+def test_a_user_is_shown_with_what_is_predicted_and_items_on_a_map(
+    tmp_path: Path, of_events: bool
+) -> None:
+    rng = np.random.default_rng(1)
+    rows = ["user,item" if of_events else "user,item,rating"]
+    for user in range(40):
+        for item in rng.choice(30, 12, replace=False):
+            stars = "" if of_events else f",{1 + (user + item) % 5}"
+            rows.append(f"u{user},film {item}{stars}")
+    path = tmp_path / "films.csv"
+    path.write_text("\n".join(rows))
+    learner = "spectral" if of_events else "user_bias"
+    user, items = shown_in(open_data(path).family, learner, shots=3, queries=5)
+    lines = lines_of(user)
+    known = [line for line in lines if line["of this user"] == "known"]
+    asked = [line for line in lines if line["of this user"] == "asked"]
+    assert len(known) == 3 and asked and all(line["item"].startswith("film ") for line in lines)
+    predicted = [float(line["predicted"]) for line in asked]
+    assert predicted == sorted(predicted, reverse=True)
+    assert not {line["item"] for line in known} & {line["item"] for line in asked}
+    hers = {line["what she had" if of_events else "her rating"] for line in known}
+    assert hers == {"had"} if of_events else hers <= set("12345")
+    assert Image.open(io.BytesIO(items.content)).size[0] > 640

@@ -1,0 +1,201 @@
+"""The race on tables: what is proposed, what is believed, how it ends; small, in this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes
+
+from metaloop.core.budget import Budget
+from metaloop.core.errors import ModelFileError
+from metaloop.domains.tables.fitting import FittedPipeline, fit_pipeline
+from metaloop.domains.tables.frame import Column, Frame
+from metaloop.domains.tables.pipelines import TABLE_PIPELINES, offered
+from metaloop.domains.tables.scoring import TABLE_METRICS
+from metaloop.domains.tables.storing import can_store, restored, stored
+from metaloop.domains.tables.task import TableTask, table_task
+from metaloop.jobs.tabular import FoldResult, even_order
+from metaloop.selecting.tabular.beliefs import expected_of
+from metaloop.selecting.tabular.finishing import choose, fit_chosen
+from metaloop.selecting.tabular.judging import figure_of
+from metaloop.selecting.tabular.racing import TableRace, complete_folds
+from metaloop.selecting.tabular.running import TableRun, open_race, race_on
+from metaloop.tasks.readers.tables import table_of
+
+QUICK = ("logistic", "naive_bayes", "knn", "svm")
+
+
+def small_task(for_classes: bool, rows: int = 200) -> TableTask:
+    X, y = (load_breast_cancer if for_classes else load_diabetes)(return_X_y=True)
+    columns = {f"c{i}": X[:rows, i] for i in range(6)}
+    return table_task(table_of({**columns, "y": y[:rows]}, "t"), "y")
+
+
+def run_of(folder: Path, task: TableTask, steps: int, metric: str, **asked: Any) -> TableRun:
+    names = [n for n in QUICK if n in offered(bool(task.classes), len(task.classes))]
+    return open_race(
+        folder, task, metric=metric, budget=Budget(steps=steps), seed=0, workers=1,
+        begun=time.perf_counter(), among=tuple(names), **asked,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Iterator[TableRun]:
+    run = run_of(tmp_path, small_task(True), 20, "balanced_accuracy")
+    with run.executor:
+        list(race_on(run))
+        yield run
+
+
+def test_a_race_ends_with_pipelines_that_are_better_than_guessing(finished: TableRun) -> None:
+    chosen, fitted = fit_chosen(finished, choose(finished))
+    figure = figure_of(finished, chosen)
+    assert figure is not None and figure.value > 0.85 and figure.ci95 > 0
+    assert figure.ci95_new is not None and figure.ci95_new >= figure.ci95
+    assert len(fitted) == len(chosen.weights) and sum(chosen.weights.values()) == pytest.approx(1)
+    assert len(complete_folds(finished.race, finished.race.ranking())) >= 2
+
+
+def test_steps_are_kept_and_the_same_seed_gives_the_same_race(tmp_path: Path) -> None:
+    told = []
+    for name in ("a", "b"):
+        run = run_of(tmp_path / name, small_task(False), 6, "rmse")
+        with run.executor:
+            told.append([(e.request.pipeline, e.context, e.result.values) for e in race_on(run)
+                         if e.result])  # fmt: skip
+    assert told[0] == told[1] and len(told[0]) == 6
+
+
+def test_who_fails_takes_part_no_more_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from metaloop.jobs import tabular
+
+    def failing(name: str, *rest: Any) -> Any:
+        if name == "svm":
+            raise ValueError("no such kernel")
+        return fit_pipeline(name, *rest)
+
+    monkeypatch.setattr(tabular, "fit_pipeline", failing)
+    run = run_of(tmp_path, small_task(True), 12, "accuracy")
+    with run.executor:
+        failed = [e for e in race_on(run) if e.result is None]
+    assert [e.request.pipeline for e in failed] == ["svm"]
+    assert "no such kernel" in run.race.entries["svm"].failed
+    assert "svm" not in choose(run).weights
+
+
+def test_what_tells_rows_too_slowly_is_left_out(tmp_path: Path) -> None:
+    run = run_of(tmp_path, small_task(True), 8, "accuracy", per_row=1e-9)
+    with run.executor:
+        assert all("too slow" in e.message for e in race_on(run))
+
+
+def race(rows: int, names: tuple[str, ...] = QUICK) -> TableRace:
+    return TableRace(expected_of(names, True), rows, 10, 2, "accuracy", 0)
+
+
+def result(value: float, rows: int = 100, seconds: float = 0.1) -> FoldResult:
+    return FoldResult((value,), (0.02,), rows, 100, seconds, 0.0)
+
+
+def test_few_rows_are_told_by_several_rounds_of_folds_and_many_begin_small() -> None:
+    assert len(race(300).steps) == 15 and len(race(5000).steps) == 5
+    many = race(500_000)
+    assert [step.most for step in many.steps[:4]] == [2000, 2000, 16_000, 128_000]
+    assert many.folds == 3
+
+
+def test_a_fold_that_is_easier_flatters_nobody() -> None:
+    known = race(300, ("logistic", "svm"))
+    for fold, easy in enumerate((0.0, 0.1, 0.1, 0.1)):
+        known.take("svm", (0, 0, fold), result(0.75 + easy), "", 0.1)
+    known.take("logistic", (0, 0, 0), result(0.80), "", 0.1)
+    assert known.ranking()[0] == "logistic"
+
+
+def test_what_would_take_too_long_is_not_begun() -> None:
+    known = race(100_000, ("svm", "logistic"))
+    known.take("svm", (0, 0, 0), result(0.9, 2000, 1.0), "", 1.0)
+    assert known.predicted("svm", 20_000) == pytest.approx(100, rel=0.1)
+    for _ in range(4):
+        request = known.propose(5.0)
+        if request is None:
+            break
+        context = known.begin(request, 0)
+        assert request.pipeline == "logistic" or request.most <= 2000
+        known.take(request.pipeline, context, result(0.8, 2000, 0.01), "", 0.1)
+
+
+@pytest.mark.parametrize("metric", TABLE_METRICS)
+def test_better_answers_have_better_values_in_every_metric(metric: str) -> None:
+    how, rng = TABLE_METRICS[metric], np.random.default_rng(0)
+    if how.for_classes:
+        targets = rng.integers(0, 3, 200)
+        sure = np.eye(3)[targets] * 0.9 + 0.05
+        guessed = rng.dirichlet(np.ones(3), 200)
+    else:
+        targets = rng.normal(size=200)
+        sure, guessed = targets + 0.01, rng.normal(size=200)
+    assert how.sign * how.value(sure, targets) > how.sign * how.value(guessed, targets)
+    assert how.deviation(guessed, targets) > 0
+
+
+def test_every_beginning_of_the_order_has_all_classes_evenly() -> None:
+    layers = np.array([0] * 90 + [1] * 9 + [2])
+    order = even_order(layers, np.random.default_rng(0))
+    assert sorted(order) == list(range(100))
+    counts = np.bincount(layers[order[:20]], minlength=3)
+    assert abs(counts[0] - 18) <= 1 and counts[1] >= 1 and counts[2] == 1
+
+
+FRAME = Frame(
+    (Column("a", "number"), Column("w", "category", ("u", "v"))),
+    {"a": np.r_[np.nan, np.linspace(-1, 1, 59)], "w": np.tile(np.int32([0, 1, -1]), 20)},
+)
+
+
+STORED_QUICKLY = ("hist_boosting", "lightgbm", "svm", "knn", "logistic")
+
+
+def fitted(name: str, classes: int) -> FittedPipeline:
+    numbers = np.nan_to_num(FRAME.values["a"])
+    targets = (numbers > 0).astype(np.int64) if classes else numbers * 3 + 1
+    return fit_pipeline(name, FRAME, targets, classes, 0)
+
+
+@pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in STORED_QUICKLY else pytest.mark.long)
+        for name in TABLE_PIPELINES
+        if name in offered(True, 2)
+    ],
+)
+def test_every_pipeline_goes_through_a_file_and_tells_the_same(name: str) -> None:
+    for classes in (2, 0) if name in offered(False, 0) else (2,):
+        one = fitted(name, classes)
+        back = restored(stored(one))
+        assert np.array_equal(back.outputs(FRAME), one.outputs(FRAME))
+        assert np.isfinite(one.outputs(FRAME)).all()
+
+
+@pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")
+def test_a_tree_that_leads_out_of_itself_and_a_strange_type_are_refused() -> None:
+    import skops.io
+
+    one = fitted("hist_boosting", 2)
+    one.learner._predictors[0][0].nodes["left"][0] = 10_000_000
+    with pytest.raises(ModelFileError, match="leads out of itself"):
+        restored(stored(one))
+    data = skops.io.dumps({"name": Path("x")})
+    with pytest.raises(ModelFileError, match="not trusted"):
+        restored(data)
+    with pytest.raises(ModelFileError, match="damaged"):
+        restored(b"PK nothing")
