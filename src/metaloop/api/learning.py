@@ -66,9 +66,9 @@ def learn(
     """Returns the run, once a learner was chosen, trained and tested on classes it never saw.
 
     The arguments are those of `metaloop learn`, and of `stream`. `progress`: False shows only
-    warnings; True shows what goes on, as a line now and then where none can be written over; None
-    does so in notebooks and terminals only. Ctrl-C saves what was reached and raises `Interrupted`;
-    a second one ends it at once. Where `stop()` becomes true, what was reached is returned.
+    warnings; True shows what goes on, line by line where none can be written over; None does so in
+    notebooks and terminals only. Ctrl-C saves what was reached and raises `Interrupted`; a second
+    one ends it at once. Where `stop()` becomes true, what was reached is returned.
 
     >>> import metaloop as ml
     >>> run = ml.learn("sinusoid", budget="40steps", shots=10, queries=10, workers=1, out="waves")
@@ -136,17 +136,16 @@ def stream(
     `data`: a path, the name of a family, a data frame (`columns`: which of its columns are what,
     as in `metaloop.tasks.readers.read`), or what `metaloop.tasks.readers` made of arrays. `out`: a
     new folder, by default `runs/NAME-1`, -2, ...; one in which nothing could be tried is removed.
-    `backbone`: the frozen encoders that inputs may be seen through, too: `auto` (those installed),
-    `none`, a name or a path as in `metaloop list backbones` (inputs are then seen through it
-    alone), or an encoder of your own; `download`: its weights may be fetched where they are not on
-    this machine. `objective`: what tasks are about where data do not say: `generation` makes
-    new images of a class. `also`: further data to learn from, if it helps. `archive`:
-    that of earlier runs, to start from what they found. `net`: a module of your own. `candidates`:
-    what the race starts with instead of the catalogue's. `generates` leaves parts of the loop out,
-    `settings` are other numbers to go by, for experiments. `executor`: what runs the jobs instead
-    of processes on this machine. When `stop()` becomes true, the best model so far is saved and the
-    run ends as `interrupted`. Ctrl-C is an ordinary `KeyboardInterrupt` here: `resume=True` goes on
-    with what the archive holds.
+    `objective`: `generation` is about new images of a class; None: what data say. `backbone`: the
+    frozen encoders that inputs may be seen through, too: `auto` (those installed), `none`, a name
+    or a path as in `metaloop list backbones` (inputs are then seen through it alone), or an encoder
+    of your own; `download`: its weights may be fetched where they are not here. `also`: further
+    data to learn from, if it helps. `archive`: that of earlier runs, to start from what they found.
+    `net`: a module of your own. `candidates`: what the race starts with instead of the catalogue's.
+    `generates` leaves parts of the loop out, `settings` are other numbers to go by, for
+    experiments. `executor`: what runs the jobs instead of processes here. When `stop()` becomes
+    true, the best model so far is saved and the run ends as `interrupted`. Ctrl-C is an ordinary
+    `KeyboardInterrupt` here: `resume=True` goes on with what the archive holds.
 
     >>> import metaloop as ml
     >>> events = ml.stream("sinusoid", budget="40steps", shots=10, workers=1, out="more waves")

@@ -63,10 +63,9 @@ def train(
     The arguments are those of `metaloop train`. `learner` is a name of `metaloop.LEARNERS`, a
     whole candidate, or a black box of your own; `net` a name of `metaloop.NETS`, a module, or None
     for what suits the data. `backbone`: the encoder that inputs are seen through, a name or one of
-    your own; `auto`: none or one of those installed, whichever tells classes of `search` apart best
-    untrained. `objective="generation"`: new images of a class, instead of telling classes apart.
-    `out`: the file to write; meanwhile `OUT.state` keeps the state, for `resume`. The rest is as in
-    `learn`; `DivergenceError` if training fails.
+    your own; `auto`: none or one of those installed, whichever is best on `search` untrained.
+    `objective`: as in `stream`. `out`: the file to write; meanwhile `OUT.state` keeps the state,
+    for `resume`. The rest is as in `learn`; `DivergenceError` if training fails.
 
     >>> import metaloop as ml
     >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)
@@ -75,18 +74,15 @@ def train(
     """
     limit = parse_budget(budget) if isinstance(budget, str) else budget
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
+    how = DataOptions(*asked, download, speaker_pattern, items=items, objective=objective)
     path = None if out is None else Path(out)
     if path is None and resume:
         raise MetaloopError("resume goes on with a training; name its model file with out")
     with Stopper() as stopper, Progress(style_of(progress)) as shown, _kept(path, resume) as state:
         shown.status(f"reading {data_name(data)}")
         events = train_model(
-            data, learner, budget=limit, net=net, ways=ways, shots=shots, queries=queries,
-            seed=seed,
-            options=DataOptions(
-                *asked, download, speaker_pattern, items=items, objective=objective
-            ),
-            checkpoint=state, resume=resume, stop=lambda: stop() or stopper(),
+            data, learner, budget=limit, net=net, ways=ways, shots=shots, queries=queries, seed=seed,
+            options=how, checkpoint=state, resume=resume, stop=lambda: stop() or stopper(),
         )  # fmt: skip
         result = _followed(events, shown, stopper, path, limit.wall_seconds)
         if path is not None:

@@ -5,8 +5,8 @@
 A new image is one of the support, blurred, shifted by a few pixels and drawn pixel by pixel. Two
 levels: the blurred value is the probability of ink, kept from 0 and 1 by `floor`. More: values lie
 around the blurred one, by a discretised logistic distribution of scale `spread`. Small shifts are
-more likely than large ones. It is a kernel density estimate (Parzen 1962) on images, and what a
-generative model of few examples has to beat.
+more likely than large ones. It is a kernel density estimate of images, and what a generative model
+of few examples has to beat. Parzen 1962, Annals of Mathematical Statistics 33(3).
 
 Shapes: N images, I channels, S support, B blurs, K shifts, D values of an image.
 """
