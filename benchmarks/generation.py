@@ -141,7 +141,8 @@ def _contrast(net: nn.Module, family: ClassFamily) -> None:
         alike = (found @ found.T / TEMPERATURE).fill_diagonal_(-1e9)
         partners = torch.arange(len(both)).roll(FEATURES_BATCH)
         optimiser.zero_grad()
-        functional.cross_entropy(alike, partners).backward()
+        loss = functional.cross_entropy(alike, partners)
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
 
 
@@ -193,13 +194,13 @@ def judged(
                 row["spread"].append(float(found.std(0, ddof=1).mean()))
                 differ = (made[:, None] >= 128) != (support[None] >= 128)
                 row["nearest"].append(float(differ.mean((2, 3)).min(1).mean()))
-    real = {key: float(np.mean(values)) for key, values in gathered["real images"].items()}
+    usual = {key: float(np.mean(values)) for key, values in gathered["real images"].items()}
     return {
         name: {
             "recognised": float(np.mean(row["recognised"])),
             "recognised_ci95": 1.96 * float(np.std(row["recognised"])) / len(row["nearest"]) ** 0.5,
-            "diversity": float(np.mean(row["spread"])) / real["spread"],
-            "nearest": float(np.mean(row["nearest"])) / real["nearest"],
+            "diversity": float(np.mean(row["spread"])) / usual["spread"],
+            "nearest": float(np.mean(row["nearest"])) / usual["nearest"],
         }
         for name, row in gathered.items()
     }

@@ -65,10 +65,9 @@ def learn(
 ) -> LearnResult:
     """Returns the run, once a learner was chosen, trained and tested on classes it never saw.
 
-    The arguments are those of `metaloop learn`, and of `stream`. `progress`: False shows only
-    warnings; True shows what goes on, line by line where none can be written over; None does so in
-    notebooks and terminals only. Ctrl-C saves what was reached and raises `Interrupted`; a second
-    one ends it at once. Where `stop()` becomes true, what was reached is returned.
+    The arguments are those of `stream`. `progress`: False shows only warnings, True what goes on,
+    None does so in notebooks and terminals only. Ctrl-C saves what was reached and raises
+    `Interrupted`; a second one ends it. Where `stop()` becomes true, what was reached is returned.
 
     >>> import metaloop as ml
     >>> run = ml.learn("sinusoid", budget="40steps", shots=10, queries=10, workers=1, out="waves")
@@ -141,11 +140,10 @@ def stream(
     or a path as in `metaloop list backbones` (inputs are then seen through it alone), or an encoder
     of your own; `download`: its weights may be fetched where they are not here. `also`: further
     data to learn from, if it helps. `archive`: that of earlier runs, to start from what they found.
-    `net`: a module of your own. `candidates`: what the race starts with instead of the catalogue's.
-    `generates` leaves parts of the loop out, `settings` are other numbers to go by, for
-    experiments. `executor`: what runs the jobs instead of processes here. When `stop()` becomes
-    true, the best model so far is saved and the run ends as `interrupted`. Ctrl-C is an ordinary
-    `KeyboardInterrupt` here: `resume=True` goes on with what the archive holds.
+    `net`: a module of your own. `candidates`: what the race starts with. `generates` leaves parts
+    of the loop out, `settings` are other numbers to go by. `executor`: what runs the jobs instead
+    of processes here. When `stop()` becomes true, the best model so far is saved and the run ends
+    as `interrupted`. Ctrl-C is an ordinary `KeyboardInterrupt`: `resume=True` goes on after it.
 
     >>> import metaloop as ml
     >>> events = ml.stream("sinusoid", budget="40steps", shots=10, workers=1, out="more waves")
