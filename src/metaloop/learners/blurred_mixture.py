@@ -136,6 +136,8 @@ class BlurredMixture(GenerativeLearner):
         """Whole shifts, down and to the right, with the logarithms of their weights."""
         side = min(images.shape[-2:])
         most, deviation = round(_MOST_SHIFTED * side), _SHIFTED * side
+        if self.input_format.levels > 2:  # every shift costs, and photographs gain little by it
+            most = min(most, 1)
         along = range(-most, most + 1)
         shifts = [(down, right) for down in along for right in along]
         logits = [-(down**2 + right**2) / (2 * deviation**2) for down, right in shifts]
