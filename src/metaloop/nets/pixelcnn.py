@@ -96,6 +96,7 @@ class PixelCnn(nn.Module):
             for layer in self.layers:
                 layer[1].weight.mul_(0.5)  # type: ignore[index]
             self.out.weight.mul_(0.1)
+            self.far.weight.zero_()  # what is near tells more at first
 
     @property
     def own_cost(self) -> tuple[int, int, int]:
