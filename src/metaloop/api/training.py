@@ -66,12 +66,9 @@ def train(
     """Returns the learner, trained on `data` and measured on nothing else than `search`.
 
     The arguments are those of `metaloop train`. `learner` is a name of `metaloop.LEARNERS`, a
-    whole candidate, or a black box of your own; `net` a name of `metaloop.NETS`, a module, or None
-    for what suits the data. `backbone`: the encoder that inputs are seen through, a name or one of
-    your own; `auto`: none or one of those installed, whichever tells classes of `search` apart best
-    untrained. `objective="generation"`: new images of a class, instead of telling classes apart.
-    `out`: the file to write; meanwhile `OUT.state` keeps the state, for `resume`. The rest is as in
-    `learn`; `DivergenceError` if training fails.
+    candidate, or a black box of your own; `net` a name of `metaloop.NETS`, a module, or None.
+    `backbone`: the encoder that inputs are seen through; `auto`: what is best on `search`. `out`:
+    the file to write; `OUT.state` is kept meanwhile. The rest: `stream`. Raises `DivergenceError`.
 
     >>> import metaloop as ml
     >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)

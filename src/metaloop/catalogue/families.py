@@ -156,9 +156,8 @@ def open_data(
     Names win over paths; write `./glyphs` for a folder of that name. Raises `DataError`.
     """
     if options.objective is not None:
-        return _to_generate(
-            data, options, parts=parts, seen=seen, input_format=input_format, tell=tell
-        )
+        known: Any = {"parts": parts, "seen": seen, "input_format": input_format}
+        return _to_generate(data, options, known)
     if isinstance(data, TaskFamily):
         _check_seen_as_is(data.name, options)
         return OpenedData(data, "a family")
@@ -202,7 +201,7 @@ def open_data(
     return opened
 
 
-def _to_generate(data: Any, options: DataOptions, **known: Any) -> OpenedData:
+def _to_generate(data: Any, options: DataOptions, known: Mapping[str, Any]) -> OpenedData:
     """The same classes, of which new images are to be made; no encoder sees them."""
     if objective(options.objective or "").name != GENERATION.name:
         raise DataError(
