@@ -113,9 +113,7 @@ def _axes(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> dict[str
     return {
         name: {
             axis: dynamic
-            for axis, (one, other) in enumerate(
-                zip(tensor.shape, second[name].shape, strict=True)
-            )
+            for axis, (one, other) in enumerate(zip(tensor.shape, second[name].shape, strict=True))
             if one != other
         }
         for name, tensor in first.items()
