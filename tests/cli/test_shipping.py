@@ -91,9 +91,7 @@ def test_a_shell_completes_verbs_and_options(command: Command, shell: str) -> No
     if shell != "bash":
         subprocess.run([shell, "-n", "script"], check=True)
         return
-    asks = (
-        "source script; COMP_WORDS=(metaloop {}); COMP_CWORD={}; _metaloop; echo ${{COMPREPLY[@]}}"
-    )
+    asks = "source ./script; COMP_WORDS=(metaloop {}); COMP_CWORD={}; _metaloop; echo ${{COMPREPLY[@]}}"
     for words, place, expected in (
         ("pre", 1, "predict"),
         ("train --ba", 2, "--backbone"),
@@ -106,7 +104,7 @@ def test_a_shell_completes_verbs_and_options(command: Command, shell: str) -> No
 
 
 def test_a_shell_that_nobody_knows_is_refused(command: Command) -> None:
-    assert "no shell is called 'bsh'; did you mean 'bash'?" in command("completion", "bsh").error
+    assert "no shell is called 'bsh'; did you mean 'bash'" in command("completion", "bsh").error
 
 
 @pytest.mark.parametrize(
@@ -136,7 +134,12 @@ def test_graphs_say_what_the_model_says_and_the_runner_needs_no_torch(
     real = learner == "deep_kernel"
     model = fresh_model(learner, VECTORS, ways=0 if real else 5)
     model.save("m.metaloop")
-    report = command("export-model", "m.metaloop", "--out", "graphs", "--json").json
+    # in a fresh interpreter: checked functions take no sizes that are only symbols
+    words = ("export-model", "m.metaloop", "--out", "graphs", "--json")
+    run = [sys.executable, "-m", "metaloop", *words]
+    exported = subprocess.run(run, capture_output=True, text=True)
+    assert exported.returncode == 0, exported.stderr
+    report = json.loads(exported.stdout)
     json_contract.check("export-model", report)
     assert report["difference"] <= 1e-3 and report["opset"] == 18
     with pytest.raises(OutputError, match="exists"):

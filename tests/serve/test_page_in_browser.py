@@ -142,7 +142,7 @@ def test_a_function_is_taught_values(page: Any) -> None:
         page.get_by_role("button", name="Add", exact=True).click()
         page.get_by_text(f"1, 2, 3, 4]: {value}").wait_for()
     page.locator("#ask input").fill("1 2 3 4")
-    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Ask", exact=True).click()
     page.get_by_text("Answer: ").wait_for()
 
 

@@ -20,7 +20,13 @@ import numpy as np
 import torch
 
 from metaloop.core.black_box import BlackBoxLearner
-from metaloop.core.errors import MetaloopError, ModelFileError, OutputError, missing_extra
+from metaloop.core.errors import (
+    MetaloopError,
+    MissingExtraError,
+    ModelFileError,
+    OutputError,
+    missing_extra,
+)
 from metaloop.core.learner import EmbeddingLearner
 from metaloop.models.model import Model
 from metaloop.models.onnx_graphs import OPSET, graphs_of, support_of
@@ -56,7 +62,12 @@ def export_onnx(model: Model, out: Path) -> Exported:
         import onnxruntime  # noqa: F401  # optional extra
     except ImportError as error:
         raise missing_extra("checking ONNX graphs", "onnx") from error
-    graphs = graphs_of(model)
+    try:
+        graphs = graphs_of(model)
+    except MissingExtraError:
+        raise
+    except MetaloopError as error:  # such as of a program with gradient steps
+        raise ModelFileError(f"'{model.candidate.label}' cannot be exported: {error}") from error
     difference = _difference(model, graphs)
     if not difference <= _LARGEST_DIFFERENCE:
         raise MetaloopError(
