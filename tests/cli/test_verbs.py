@@ -46,6 +46,12 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "report": "RUN --out --seed --json",
     "show": "RUN CANDIDATE --seed --json",
     "export": "RUN --to --out --seed --json",
+    "serve": "MODEL... --host --port --tasks --token-file --tls-certificate --tls-key --max-body "
+    "--max-tasks --max-examples --max-pixels --max-seconds --seed --json",
+    "export-model": "MODEL --out --to --seed --json",
+    "card": "MODEL --out --seed --json",
+    "verify": "MODEL DATA --archive --classes-at --columns --text --label --domain "
+    "--speaker-pattern --seed --json --quiet",
     "list": "KIND --seed --json",
     "serve": "MODEL... --host --port --tasks --token-file --tls-certificate --tls-key --max-body "
     "--max-tasks --max-examples --max-pixels --max-seconds --seed --json",
@@ -54,6 +60,7 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "--view --strict "
     "--seed --json --quiet",
     "cite": "MODEL|RUN --seed --json",
+    "completion": "SHELL --seed",
 }
 
 
