@@ -91,7 +91,8 @@ def test_a_shell_completes_verbs_and_options(command: Command, shell: str) -> No
     if shell != "bash":
         subprocess.run([shell, "-n", "script"], check=True)
         return
-    asks = "source ./script; COMP_WORDS=(metaloop {}); COMP_CWORD={}; _metaloop; echo ${{COMPREPLY[@]}}"
+    asks = "source ./script; COMP_WORDS=(metaloop {}); COMP_CWORD={}; _metaloop; "
+    asks += "echo ${{COMPREPLY[@]}}"
     for words, place, expected in (
         ("pre", 1, "predict"),
         ("train --ba", 2, "--backbone"),
