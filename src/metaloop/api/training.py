@@ -22,6 +22,7 @@ from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DivergenceError, MetaloopError, OutputError
+from metaloop.core.extracts import asked_best, asked_length
 from metaloop.core.records import Candidate, Result
 from metaloop.loop import DataRead, train_model
 from metaloop.models.training import Trained, check_continues
@@ -50,6 +51,10 @@ def train(
     view: str | None = None,
     speaker_pattern: str | None = None,
     items: str | Path | None = None,
+    words: int | None = None,
+    sentences: int | None = None,
+    ratio: float | None = None,
+    references: str | None = None,
     objective: str | None = None,
     backbone: str | Encoder = NONE,
     download: bool = False,
@@ -72,7 +77,10 @@ def train(
     """
     limit = parse_budget(budget) if isinstance(budget, str) else budget
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
-    how = DataOptions(*asked, download, speaker_pattern, items=items, objective=objective)
+    options = DataOptions(
+        *asked, download, speaker_pattern, items=items, objective=objective,
+        length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
+    )  # fmt: skip
     path = None if out is None else Path(out)
     if path is None and resume:
         raise MetaloopError("resume goes on with a training; name its model file with out")
@@ -80,8 +88,8 @@ def train(
         shown.status(f"reading {data_name(data)}")
         events = train_model(
             data, learner, budget=limit, net=net, ways=ways, shots=shots, queries=queries,
-            seed=seed, options=how, checkpoint=state, resume=resume,
-            stop=lambda: stop() or stopper(),
+            seed=seed, options=options,
+            checkpoint=state, resume=resume, stop=lambda: stop() or stopper(),
         )  # fmt: skip
         result = _followed(events, shown, stopper, path, limit.wall_seconds)
         if path is not None:

@@ -172,6 +172,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "weight": Real(0.0, 1e6),
             "spread": Real(0.0, 1e12),
         },
+        "centroid": {},
         "deep_kernel": {
             "width": Whole(1, 1 << 12),
             "prior": Whole(-1, _WIDEST),
@@ -201,7 +202,9 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "backend": OneOf(BACKENDS),
         },
         "lda": {},
+        "lead": {},
         "logistic_regression": {"inverse_strength": _STRENGTH, "max_iterations": _STEPS},
+        "longest": {},
         "maml": _BY_STEPS,
         "mean_of_support": {},
         "nearest_centroid": {},
@@ -212,10 +215,20 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
         "protonet": {"all_pairs": _SWITCH},
         "rfs": {"inverse_strength": _STRENGTH, "num_iterations": _STEPS},
         "ridge": {"initial_lambda": _STRENGTH},
+        "sentence_cover": {
+            "power": Real(0.1, 10.0),
+            "cover": Real(0.0, 1.0),
+            "stops": _SWITCH,
+            "by_density": _SWITCH,
+            "adapts": _SWITCH,
+        },
+        "sentence_ridge": {"strength": _STRENGTH, "adapts": _SWITCH},
+        "sentence_steps": {"inner_steps": Whole(0, MOST_STEPS)},
         "set_pixelcnn": {},
         "set_vae": {},
         "simpleshot": {"scale": Real(0.0, 1e6)},
         "svm": {"penalty": _STRENGTH},
+        "textrank": {},
         "user_bias": {},
     }
 )
@@ -265,6 +278,7 @@ NET_LIMITS: Mapping[str, Limits] = MappingProxyType(
         "raw": _ANY,
         "resnet10": _RESIDUAL,
         "resnet12": _RESIDUAL,
+        "sentences": {"width": Whole(0, _WIDEST), "dropout": Real(0.0, 1.0), **_ANY},
         "set_vae": {
             "channels": Whole(2, 4096),
             "width": Whole(1, 4096),

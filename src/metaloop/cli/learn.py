@@ -31,6 +31,11 @@ _Archive = Annotated[
     ),
 ]
 
+_Also = Annotated[
+    list[str] | None,
+    typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
+]
+
 
 def learn(
     data: options.Data = "glyphs",
@@ -50,15 +55,17 @@ def learn(
     domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
     items: options.Items = None,
+    words: options.Words = None,
+    sentences: options.Sentences = None,
+    ratio: options.Ratio = None,
+    references: options.References = None,
     objective: options.Objective = None,
     view: options.View = None,
     backbone: options.Backbone = "auto",
     download: options.Download = False,
-    also: Annotated[
-        list[str] | None,
-        typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
-    ] = None,
+    also: _Also = None,
     archive: _Archive = None,
+    archive_to: options.ArchiveTo = None,
     workers: _Workers = None,
     strict: options.Strict = False,
     resume: options.Resume = False,
@@ -72,7 +79,9 @@ def learn(
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
-    asked |= {"speaker_pattern": speaker_pattern, "items": items, "objective": objective}
+    asked |= {"speaker_pattern": speaker_pattern, "items": items, "archive_to": archive_to}
+    asked |= {"objective": objective, "words": words, "sentences": sentences}
+    asked |= {"ratio": ratio, "references": references}
     typed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     try:
         run, code = learn_from(

@@ -97,7 +97,8 @@ Columns = Annotated[
     typer.Option(
         metavar="ROLE=NAME,...",
         help="Which columns of a table are what, where their names do not say so: label, text, "
-        "group (or domain), target, split, ignore; of ratings user, item, rating, time. Such as "
+        "group (or domain), target, split, ignore; of ratings user, item, rating, time; document, "
+        "summary. Such as "
         "label=intent,ignore=id.",
     ),
 ]
@@ -139,6 +140,24 @@ Items = Annotated[
         "ratings have them: genres, years, titles. Averages of ratings in it are left out.",
     ),
 ]
+Words = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Of summaries: at most so many words, in whole sentences."),
+]
+Sentences = Annotated[
+    int | None, typer.Option(metavar="N", help="Of summaries: at most so many sentences.")
+]
+Ratio = Annotated[
+    float | None,
+    typer.Option(metavar="SHARE", help="Of summaries: at most this share of a document's words."),
+]
+References = Annotated[
+    str | None,
+    typer.Option(
+        metavar="mean|best",
+        help="Where a document has several summaries: the mean over them counts, or the best.",
+    ),
+]
 Objective = Annotated[
     str | None,
     typer.Option(
@@ -174,6 +193,44 @@ Strict = Annotated[
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with an interrupted run; give the same options.")
+]
+ArchiveTo = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="An archive that this run is recorded in as well."),
+]
+Target = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Of a table: the column that is to be told.")
+]
+TableObjective = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="Of a table: classification or regression. (default: as the target looks)",
+    ),
+]
+TableMetric = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Of a table: balanced_accuracy, accuracy, f1_macro, auroc, log_loss; rmse, mae, r2. "
+        "(default: balanced_accuracy, rmse)",
+    ),
+]
+Groups = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Of a table: rows of one value here stay in one part."),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Of a table: a column to leave out; repeatable."),
+]
+TestFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Of a table: the rows to test on. (default: a fifth)"),
+]
+TimeLimitPerRow = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Of a table: what telling a row may take, as 0.001s."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]

@@ -44,6 +44,10 @@ def train(
     domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
     items: options.Items = None,
+    words: options.Words = None,
+    sentences: options.Sentences = None,
+    ratio: options.Ratio = None,
+    references: options.References = None,
     objective: options.Objective = None,
     view: options.View = None,
     backbone: options.Backbone = "none",
@@ -60,7 +64,13 @@ def train(
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
     asked |= {"image_size": image_size, "classes_at": classes_at, "view": view, "items": items}
-    asked |= {"backbone": backbone, "speaker_pattern": speaker_pattern, "objective": objective}
+    asked |= {
+        "backbone": backbone,
+        "speaker_pattern": speaker_pattern,
+        "words": words,
+        "objective": objective,
+    }
+    asked |= {"sentences": sentences, "ratio": ratio, "references": references}
     unparsed = {"value_range": value_range, "columns": columns, "text": text}
     unparsed |= {"label": label, "domain": domain}
     code = 0

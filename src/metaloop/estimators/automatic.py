@@ -65,8 +65,9 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any, groups: Any = None) -> Any:
         """Returns the estimator, with the best pipelines that its budget could find, fitted.
 
-        `X` is a data frame of mixed columns, or numbers `[n, features]`, NaN for what is missing; rows
-        of one of `groups` are told together. Raises `InputError` (a `ValueError`) for what fits not.
+        `X` is a data frame of mixed columns, or numbers `[n, features]`, NaN for what is missing;
+        rows of one of `groups` are told together. Raises `InputError` (a `ValueError`) for what
+        fits not.
         """
         begun = time.perf_counter()
         frame, target = self._known(X, y)
@@ -155,7 +156,7 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
         self.leaderboard_ = board
 
     def _known(self, X: Any, y: Any) -> tuple[Frame, Target]:
-        """The columns and the target; names and numbers of features are kept as scikit-learn does."""
+        """The columns and the target; names of features are kept as scikit-learn does."""
         if y is None:
             raise InputError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"

@@ -82,7 +82,7 @@ def test_new_rows_may_come_in_any_order_with_further_columns_and_unseen_words() 
 
 @pytest.mark.parametrize("way", ["trees", "scaled"])
 def test_an_encoding_is_fitted_to_its_rows_and_to_no_others(way: Any) -> None:
-    frame = understand("t", table(c=["a", "b", "c", "-"] * 10, d=["2021-01-0%d" % (i % 9 + 1)
+    frame = understand("t", table(c=["a", "b", "c", "-"] * 10, d=[f"2021-01-0{i % 9 + 1}"
         for i in range(ROWS)]), ["y"]).frame  # fmt: skip
     known = frame.take(np.arange(30))
     fitted = fit_encoding(known, way, 0)

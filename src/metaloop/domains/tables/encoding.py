@@ -106,7 +106,8 @@ def _see_words(codes: np.ndarray, state: State, way: Way) -> np.ndarray:
         rank = np.where(known >= 0, state["rank"][inside], np.nan)
         share = np.where(known >= 0, state["share"][inside], 0.0)
         return np.stack([rank, share], axis=1)
-    return (known[:, None] == np.asarray(state["own"])[None, :]).astype(np.float32)
+    own = np.asarray(state["own"])
+    return np.asarray(known[:, None] == own[None, :], np.float32)
 
 
 def _fit_texts(column: Column, values: np.ndarray, way: Way, seed: int) -> State:
@@ -143,7 +144,7 @@ def _weighted(terms: Any, weight: np.ndarray) -> Any:
 def _bounded(numbers: np.ndarray) -> np.ndarray:
     """Numbers that float32 can hold."""
     most = float(np.finfo(np.float32).max) / 4
-    return np.clip(numbers, -most, most)
+    return np.asarray(np.clip(numbers, -most, most))
 
 
 def _scale(numbers: np.ndarray) -> State:
