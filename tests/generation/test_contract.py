@@ -130,7 +130,7 @@ def test_training_on_one_image_makes_it_likelier(name: str, new_case: Any) -> No
         tensor.requires_grad_()
     optimiser = torch.optim.Adam(list(trained(leaves).values()), lr=3e-3)
     losses = []
-    for step in range(40):
+    for step in range(30):
         batch = EpisodeBatch(stacked, stacked)
         found = case.learner.meta_loss(leaves, batch, torch_stream(step), loop_over_tasks)
         losses.append(float(found.loss.detach()))
