@@ -53,8 +53,6 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "verify": "MODEL DATA --archive --classes-at --columns --text --label --domain "
     "--speaker-pattern --seed --json --quiet",
     "list": "KIND --seed --json",
-    "serve": "MODEL... --host --port --tasks --token-file --tls-certificate --tls-key --max-body "
-    "--max-tasks --max-examples --max-pixels --max-seconds --seed --json",
     "data": "DATA --image-size --split-seed --classes-at --value-range --columns "
     "--text --label --domain --speaker-pattern --items --words --sentences --ratio --references "
     "--view --strict "
