@@ -45,6 +45,7 @@ VERBS: dict[str, tuple[str, ...]] = {  # table of the contract -> what is typed;
     "list generators": ("list", "generators"),
     "list programs": ("list", "programs"),
     "cite": ("cite", "MODEL"),
+    "completion": ("completion", "bash"),
 }
 
 
