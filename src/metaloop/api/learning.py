@@ -19,6 +19,7 @@ from metaloop.catalogue.offered import AUTO
 from metaloop.core.budget import Budget
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import MetaloopError
+from metaloop.core.extracts import asked_best, asked_length
 from metaloop.core.own import Own
 from metaloop.core.records import Candidate
 from metaloop.loop import DataRead, Generates, Learned, LoopEvent
@@ -33,39 +34,20 @@ EVERYTHING = Generates()
 
 
 def learn(
-    data: Any = "glyphs",
-    *,
-    budget: str | Budget = "3m",
-    ways: int = 5,
-    shots: int = 1,
-    queries: int = 15,
-    out: str | Path | None = None,
-    seed: int = 0,
-    split_seed: int = 0,
-    image_size: int | None = None,
-    classes_at: int | None = None,
-    value_range: ValueRange | None = None,
-    columns: Mapping[str, str | Sequence[str]] | None = None,
-    view: str | None = None,
-    speaker_pattern: str | None = None,
-    items: str | Path | None = None,
-    objective: str | None = None,
-    backbone: str | Encoder = AUTO,
-    download: bool = False,
-    also: Sequence[str | Path] = (),
-    archive: str | Path | None = None,
-    archive_to: str | Path | None = None,
-    workers: int | None = None,
-    strict: bool = False,
-    resume: bool = False,
-    net: nn.Module | None = None,
-    candidates: Sequence[Candidate] | None = None,
-    generates: Generates = EVERYTHING,
-    settings: Settings = USUAL,
-    executor: StartExecutor | None = None,
-    stop: Callable[[], bool] = lambda: False,
-    progress: bool | None = None,
-) -> LearnResult:
+    data: Any = "glyphs", *, budget: str | Budget = "3m", ways: int = 5, shots: int = 1,
+    queries: int = 15, out: str | Path | None = None, seed: int = 0, split_seed: int = 0,
+    image_size: int | None = None, classes_at: int | None = None,
+    value_range: ValueRange | None = None, columns: Mapping[str, str | Sequence[str]] | None = None,
+    view: str | None = None, speaker_pattern: str | None = None, items: str | Path | None = None,
+    words: int | None = None, sentences: int | None = None, ratio: float | None = None,
+    references: str | None = None, objective: str | None = None, backbone: str | Encoder = AUTO,
+    download: bool = False, also: Sequence[str | Path] = (), archive: str | Path | None = None,
+    archive_to: str | Path | None = None, workers: int | None = None, strict: bool = False,
+    resume: bool = False, net: nn.Module | None = None,
+    candidates: Sequence[Candidate] | None = None, generates: Generates = EVERYTHING,
+    settings: Settings = USUAL, executor: StartExecutor | None = None,
+    stop: Callable[[], bool] = lambda: False, progress: bool | None = None,
+) -> LearnResult:  # fmt: skip
     """Returns the run, once a learner was chosen, trained and tested on classes it never saw.
 
     The arguments are those of `metaloop learn`. `progress`: False shows only warnings, None more in
@@ -82,7 +64,10 @@ def learn(
     with Stopper() as stopper, Progress(style_of(progress)) as shown:
         shown.status(f"reading {data_name(data)}")
         folder = _folder(data, out, resume, workers)
-        options = DataOptions(*asked, download, speaker_pattern, items=items, objective=objective)
+        options = DataOptions(
+            *asked, download, speaker_pattern, items=items, objective=objective,
+            length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
+        )  # fmt: skip
         events = _events(
             data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
             options=options, also=also, archive=archive, archive_to=archive_to, net=net,
@@ -101,38 +86,20 @@ def _unless_stopped(run: LearnResult, stopper: Stopper) -> LearnResult:
 
 
 def stream(
-    data: Any = "glyphs",
-    *,
-    budget: str | Budget = "3m",
-    ways: int = 5,
-    shots: int = 1,
-    queries: int = 15,
-    out: str | Path | None = None,
-    seed: int = 0,
-    split_seed: int = 0,
-    image_size: int | None = None,
-    classes_at: int | None = None,
-    value_range: ValueRange | None = None,
-    columns: Mapping[str, str | Sequence[str]] | None = None,
-    view: str | None = None,
-    speaker_pattern: str | None = None,
-    items: str | Path | None = None,
-    objective: str | None = None,
-    backbone: str | Encoder = AUTO,
-    download: bool = False,
-    also: Sequence[str | Path] = (),
-    archive: str | Path | None = None,
-    archive_to: str | Path | None = None,
-    workers: int | None = None,
-    strict: bool = False,
-    resume: bool = False,
-    net: nn.Module | None = None,
-    candidates: Sequence[Candidate] | None = None,
-    generates: Generates = EVERYTHING,
-    settings: Settings = USUAL,
-    executor: StartExecutor | None = None,
+    data: Any = "glyphs", *, budget: str | Budget = "3m", ways: int = 5, shots: int = 1,
+    queries: int = 15, out: str | Path | None = None, seed: int = 0, split_seed: int = 0,
+    image_size: int | None = None, classes_at: int | None = None,
+    value_range: ValueRange | None = None, columns: Mapping[str, str | Sequence[str]] | None = None,
+    view: str | None = None, speaker_pattern: str | None = None, items: str | Path | None = None,
+    words: int | None = None, sentences: int | None = None, ratio: float | None = None,
+    references: str | None = None, objective: str | None = None, backbone: str | Encoder = AUTO,
+    download: bool = False, also: Sequence[str | Path] = (), archive: str | Path | None = None,
+    archive_to: str | Path | None = None, workers: int | None = None, strict: bool = False,
+    resume: bool = False, net: nn.Module | None = None,
+    candidates: Sequence[Candidate] | None = None, generates: Generates = EVERYTHING,
+    settings: Settings = USUAL, executor: StartExecutor | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> Iterator[LoopEvent]:
+) -> Iterator[LoopEvent]:  # fmt: skip
     """Yields what happens in `learn` (see `metaloop.loop`); the last event is `Learned`.
 
     `data`: a path, the name of a family, a data frame (`columns`: which of its columns are what,
@@ -153,7 +120,10 @@ def stream(
     """
     folder = _folder(data, out, resume, workers)
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
-    options = DataOptions(*asked, download, speaker_pattern, items=items, objective=objective)
+    options = DataOptions(
+        *asked, download, speaker_pattern, items=items, objective=objective,
+        length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
+    )  # fmt: skip
     yield from _events(
         data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed, net=net,
         options=options, also=also, archive=archive, archive_to=archive_to, workers=workers,

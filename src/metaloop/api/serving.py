@@ -8,14 +8,8 @@ from pathlib import Path
 
 from metaloop.api.loading import MODEL_NAME, load
 from metaloop.core.errors import MetaloopError, ModelFileError
-from metaloop.estimators import (
-    FewShotClassifier,
-    FewShotGenerator,
-    FewShotRegressor,
-    TrainedClassifier,
-    TrainedTable,
-)
-from metaloop.serve.answering import served
+from metaloop.estimators import FewShotGenerator, TrainedTable
+from metaloop.serve.answering import Estimator, served
 from metaloop.serve.limits import Limits
 from metaloop.serve.serving import DEFAULT_LIMITS, Address, check_extra, run_server
 
@@ -39,17 +33,17 @@ def serve(
         named = named_models(models)
     else:
         named = {name: Path(path) for name, path in models.items()}
-    found = {name: served(name, _servable(path)) for name, path in named.items()}
+    found = {name: served(name, _served(path)) for name, path in named.items()}
     folder = None if tasks is None else Path(tasks)
     run_server(found, address or Address(), folder, limits, started)
 
 
-def _servable(path: Path) -> FewShotClassifier | FewShotRegressor | TrainedClassifier:
-    """The estimator in a file; `ModelFileError` for kinds that the server has no answers of."""
+def _served(path: Path) -> Estimator:
+    """The estimator in a file; raises `ModelFileError` for those that tell nothing of inputs."""
     estimator = load(path)
     if isinstance(estimator, FewShotGenerator | TrainedTable):
-        what = "tells rows of a table" if isinstance(estimator, TrainedTable) else "makes images"
-        raise ModelFileError(f"'{path}' {what}, which the server does not; leave it out")
+        verb = "generate" if isinstance(estimator, FewShotGenerator) else "predict"
+        raise ModelFileError(f"'{path}' is not for a server of tasks; use it with metaloop {verb}")
     return estimator
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,11 +20,14 @@ from metaloop.catalogue.offered import (
     named,
 )
 from metaloop.catalogue.rated import with_items
+from metaloop.catalogue.refusing import check_enough, check_shape
 from metaloop.catalogue.sights import in_view, seen_as
+from metaloop.catalogue.summarised import document_family, holds_documents
 from metaloop.catalogue.views import detail_of, own_format
 from metaloop.core.columns import kind_of
 from metaloop.core.encoder import Encoder
-from metaloop.core.errors import DataError, MetaloopError, unknown_name
+from metaloop.core.errors import DataError, unknown_name
+from metaloop.core.extracts import Length
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.generation import GENERATION
 from metaloop.core.inputs import InputFormat
@@ -46,7 +48,6 @@ from metaloop.tasks.recognising import (
     recognise_by_name,
 )
 from metaloop.tasks.sinusoid import SinusoidFamily
-from metaloop.tasks.split import MIN_CLASSES
 from metaloop.tasks.store import LeftOut, Reading
 from metaloop.tasks.value_range import ValueRange
 
@@ -98,6 +99,8 @@ class DataOptions:
     silence. `speaker_pattern` tells who speaks in a recording by its path. `allowance`: how long
     encoders that nobody has named may take. `items`: a table of what is known of the items that
     users rate. `objective`: what tasks are about where it is not what the data say: `generation`.
+    `length`: what extracts of documents may have; `best_reference`: of several summaries the best
+    one counts, not their mean.
     """
 
     image_size: int | None = None
@@ -113,6 +116,8 @@ class DataOptions:
     allowance: Allowance = NO_CLOCK
     items: str | Path | None = None
     objective: str | None = None
+    length: Length | None = None
+    best_reference: bool | None = None
 
 
 AS_IT_IS = DataOptions()
@@ -151,15 +156,9 @@ def open_data(
     Names win over paths; write `./glyphs` for a folder of that name. Raises `DataError`.
     """
     if options.objective is not None:
-        return _to_generate(
-            data, options, parts=parts, seen=seen, input_format=input_format, tell=tell
-        )
-    if isinstance(data, TaskFamily):
-        _check_seen_as_is(data.name, options)
-        return OpenedData(data, "a family")
-    if isinstance(data, str) and data == "sinusoid":
-        _check_seen_as_is(data, options)
-        return OpenedData(SinusoidFamily(), FAMILIES["sinusoid"].summary)
+        return _to_generate(data, options, parts=parts, seen=seen, input_format=input_format)
+    if isinstance(data, TaskFamily) or (isinstance(data, str) and data == "sinusoid"):
+        return _as_given(data, options)
     own = None if input_format is None else own_format(view, input_format)
     offer: Offer | None = None  # what `auto` stands for, where images were read for it
     features = features or (() if own is None else own.columns)
@@ -179,14 +178,19 @@ def open_data(
         else:
             reading = _read(data, options, own, max(sides), features)
     if view is None:
-        _check_shape(reading, input_format)
+        check_shape(reading, input_format)
     of_items = _has_items(reading, options)
-    if reading.store.values is not None:
+    if holds_documents(reading, options.view, options.length, options.best_reference):
+        opened = OpenedData(*document_family(
+            reading, split_seed=options.split_seed, length=options.length,
+            best=options.best_reference, view=view, input_format=input_format,
+        ))  # fmt: skip
+    elif reading.store.values is not None:
         _check_seen_as_is(reading.name, options, None if of_items else view)
         opened = _in_groups(reading, options, parts, seen, input_format, view)
     else:
         if parts is None:
-            _check_enough(data, reading)
+            check_enough(data, reading)
         opened = _in_classes(reading, options, parts, seen, input_format, view, tell, offer)
     _check_strict(reading, opened.left_out, options.strict)
     return opened
@@ -213,6 +217,15 @@ def _to_generate(data: Any, options: DataOptions, **known: Any) -> OpenedData:
     colours = "black and white" if grey == 2 else f"{grey} levels of each channel"
     note = f"images are generated at {side} pixels, in {colours}"
     return replace(opened, family=family, notes=(*opened.notes, note))
+
+
+def _as_given(data: TaskFamily | str, options: DataOptions) -> OpenedData:
+    """A family that needs no reading: one that was given, or sinusoids."""
+    name = data if isinstance(data, str) else data.name
+    _check_seen_as_is(name, options)
+    if isinstance(data, str):
+        return OpenedData(SinusoidFamily(), FAMILIES["sinusoid"].summary)
+    return OpenedData(data, "a family")
 
 
 def _has_items(reading: Reading, options: DataOptions) -> bool:
@@ -366,30 +379,3 @@ def _read(
 
 def _is_built_in(name: str) -> bool:
     return name in FAMILIES and not (FAMILIES[name].downloaded and Path(name).exists())
-
-
-def _check_enough(data: Any, reading: Reading) -> None:
-    """Raises `DataError` for data of a few classes, with the way to use them all the same."""
-    number = len(reading.store.classes)
-    if number >= MIN_CLASSES:
-        return
-    source = shlex.quote(str(data)) if isinstance(data, str | Path) else "SUPPORT"
-    read_as = f" ({reading.notes[0]})" if reading.notes else ""
-    raise DataError(
-        f"{reading.name} has {number} classes{read_as}; learning keeps classes apart for training, "
-        f"choosing and testing and needs at least {MIN_CLASSES}. To tell these {number} apart, "
-        f"train a classifier of them: metaloop select {source}; or, with few examples of each, "
-        f"adapt a learner that was trained on other classes: metaloop fit MODEL --support {source} "
-        f"--out adapted.metaloop (MODEL: a model.metaloop that 'metaloop learn' wrote)"
-    )
-
-
-def _check_shape(reading: Reading, input_format: InputFormat | None) -> None:
-    if input_format is None:
-        return
-    shape = reading.store.input_shape
-    if shape != tuple(input_format.shape):
-        raise MetaloopError(
-            f"the model was trained on inputs of shape {tuple(input_format.shape)}, "
-            f"{reading.name} has {shape}; give it data of the same kind"
-        )

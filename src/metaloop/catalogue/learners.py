@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import unknown_name
+from metaloop.core.extraction import EXTRACTION
 from metaloop.core.generation import GENERATION
 from metaloop.core.learner import Learner
 from metaloop.core.ranking import OF_ITEMS, RANKING
@@ -35,9 +36,13 @@ from metaloop.learners.mean_of_support import MeanOfSupport
 from metaloop.learners.nearest_centroid import NearestCentroid
 from metaloop.learners.nearest_neighbour import NearestNeighbour
 from metaloop.learners.pixelcnn import PixelCnnAlone
+from metaloop.learners.plain_extracts import Centroid, Lead, Longest, TextRank
 from metaloop.learners.protonet import ProtoNet
 from metaloop.learners.rfs import Rfs
 from metaloop.learners.ridge import Ridge
+from metaloop.learners.sentence_cover import SentenceCover
+from metaloop.learners.sentence_ridge import SentenceRidge
+from metaloop.learners.sentence_steps import SentenceSteps
 from metaloop.learners.set_pixelcnn import SetPixelCnn
 from metaloop.learners.set_vae import SetVaeLearner
 from metaloop.learners.simpleshot import SimpleShot
@@ -89,7 +94,19 @@ class LearnerEntry:
 
 
 _OF_RATINGS, _OF_EVENTS = frozenset({RATING.name}), frozenset({RANKING.name})
-_OF_GENERATION = frozenset({GENERATION.name})
+_OF_GENERATION, _OF_EXTRACTION = frozenset({GENERATION.name}), frozenset({EXTRACTION.name})
+
+
+def _plain_extract(constructor: Callable[..., Learner], summary: str) -> LearnerEntry:
+    return LearnerEntry(
+        constructor,
+        f"plain baseline of summaries: {summary}",
+        "none",
+        inputs="sentence",
+        baseline=Baseline(forms=("raw",)),
+        only=_OF_EXTRACTION,
+    )
+
 
 LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
     {
@@ -113,6 +130,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             offered=False,
         ),
+        "centroid": _plain_extract(Centroid, "sentences most like the whole document"),
         "deep_kernel": LearnerEntry(
             DeepKernel,
             "a Gaussian process on learned features, trained through",
@@ -188,12 +206,14 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             view="standardised",
             offered=False,
         ),
+        "lead": _plain_extract(Lead, "the first sentences of a document"),
         "logistic_regression": LearnerEntry(
             LogisticRegressionLearner,
             "plain baseline on the inputs (scikit-learn)",
             "none",
             baseline=Baseline("inverse_strength", (10.0, 1.0, 100.0, 0.1, 1000.0, 0.01)),
         ),
+        "longest": _plain_extract(Longest, "the longest sentences of a document"),
         "maml": LearnerEntry(
             Maml,
             "initial weights from which few gradient steps learn",
@@ -234,6 +254,27 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "ridge",
             baseline=Baseline("initial_lambda", (0.1, 1.0, 0.01, 10.0)),
         ),
+        "sentence_cover": LearnerEntry(
+            SentenceCover,
+            "sentences that together have most of a summary's likely words",
+            "sentence_cover",
+            inputs="sentence",
+            only=_OF_EXTRACTION,
+        ),
+        "sentence_ridge": LearnerEntry(
+            SentenceRidge,
+            "sentences scored by ridge regression around a learned prior",
+            "sentence_ridge",
+            inputs="sentence",
+            only=_OF_EXTRACTION,
+        ),
+        "sentence_steps": LearnerEntry(
+            SentenceSteps,
+            "sentences scored by weights that a few gradient steps move",
+            "sentence_steps",
+            inputs="sentence",
+            only=_OF_EXTRACTION,
+        ),
         "set_pixelcnn": LearnerEntry(
             SetPixelCnn,
             "an autoregressive model of images that attends to the support",
@@ -268,6 +309,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             view="standardised",
             offered=False,
         ),
+        "textrank": _plain_extract(TextRank, "the sentences that most others are like"),
         "user_bias": LearnerEntry(
             UserBias,
             "plain baseline of ratings: item means and the user's bias",
@@ -312,9 +354,14 @@ def learners_for(
         name
         for name, entry in LEARNERS.items()
         if target_kind in entry.constructor.target_kinds  # type: ignore[attr-defined]
-        and (not offered or (entry.offered and (not entry.only or objective in entry.only)))
+        and (not offered or (entry.offered and _suits(entry, objective)))
         and (extras or not entry.extra)
     )
+
+
+def _suits(entry: LearnerEntry, objective: str) -> bool:
+    """Whether the loop tries a learner on such tasks: extracts are no values to be regressed."""
+    return objective in entry.only or (not entry.only and objective != EXTRACTION.name)
 
 
 def embeds(name: str) -> bool:

@@ -34,6 +34,7 @@ from metaloop.nets.joined import Joined
 from metaloop.nets.mlp import mlp, projection, raw
 from metaloop.nets.pixelcnn import pixelcnn
 from metaloop.nets.resnet import resnet10, resnet12
+from metaloop.nets.sentences import sentences
 from metaloop.nets.set_vae import set_vae
 from metaloop.nets.strided import strided
 from metaloop.nets.temporal import temporal
@@ -76,6 +77,7 @@ NETS: Mapping[str, NetEntry] = MappingProxyType(
         "raw": NetEntry(raw, "no net: the inputs, standardised or in another view"),
         "resnet10": NetEntry(resnet10, "four residual stages of two convolutions", 8),
         "resnet12": NetEntry(resnet12, "four residual stages of three convolutions", 8),
+        "sentences": NetEntry(sentences, "every sentence of a document by itself, for summaries"),
         "set_vae": NetEntry(
             set_vae, "latent variables in two layers, conditioned on a support", 2, generates=True
         ),

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.learners import learner_entry
 from metaloop.catalogue.nets import tail_of
+from metaloop.core.extraction import EXTRACTION
 from metaloop.core.generation import GENERATION
 from metaloop.core.inputs import InputFormat
 from metaloop.core.ranking import OF_ITEMS
@@ -32,6 +33,8 @@ def usual_plan(learner: str, input_format: InputFormat, spec: TaskSpec) -> Plan:
     if spec.objective == GENERATION.name:
         return _generation_plan(trunk)
     if not spec.ways:
+        if spec.objective == EXTRACTION.name:
+            return _extraction_plan(spec)
         of_items = spec.objective in OF_ITEMS
         return _rating_plan(spec) if of_items else _regression_plan(trunk, spec)
     if trunk == "classifier":
@@ -92,6 +95,20 @@ def _rating_plan(spec: TaskSpec) -> Plan:
         optimiser="adamw",
         learning_rate=2e-3,
         weight_decay=1e-3,
+        warmup=0.1,
+    )
+
+
+def _extraction_plan(spec: TaskSpec) -> Plan:
+    """Episodes of domains with many queries: a document says little."""
+    return Plan(
+        "episodes",
+        shots=spec.shots,
+        queries=max(20, spec.queries),
+        num_tasks=8,
+        optimiser="adamw",
+        learning_rate=3e-3,
+        weight_decay=1e-2,
         warmup=0.1,
     )
 

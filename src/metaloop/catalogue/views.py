@@ -44,6 +44,7 @@ from metaloop.core.records import Choice
 from metaloop.core.spec import Shape
 from metaloop.domains.ratings import known as known_items
 from metaloop.domains.speech import logmel
+from metaloop.domains.summaries import view as of_sentences
 from metaloop.domains.text import tfidf
 from metaloop.guests.gensim import trained as trained_words
 from metaloop.tasks.family import ClassFamily
@@ -152,6 +153,7 @@ VIEWS: Mapping[str, ViewEntry] = MappingProxyType(
             kind="item",
             check=known_items.check,
         ),
+        of_sentences.NAME: ViewEntry(**of_sentences.ENTRY),  # fitted in `summarised.py`
     }
 )
 

@@ -25,6 +25,10 @@ def data(
     domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
     items: options.Items = None,
+    words: options.Words = None,
+    sentences: options.Sentences = None,
+    ratio: options.Ratio = None,
+    references: options.References = None,
     view: options.View = None,
     strict: options.Strict = False,
     seed: options.UnusedSeed = 0,
@@ -35,11 +39,13 @@ def data(
     with Progress(style_of(not quiet)) as progress:
         progress.status(f"reading {data}")
         from metaloop.catalogue import DataOptions, open_data
+        from metaloop.core.extracts import asked_best, asked_length
 
         meant = DataOptions(
             image_size, split_seed, classes_at, options.value_range(value_range),
             options.columns(columns, text, label, domain), view, strict,
             speaker_pattern=speaker_pattern, items=items,
+            length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
         )  # fmt: skip
         opened = open_data(data, meant)
         report = describe(opened)

@@ -63,6 +63,10 @@ def evaluate(
     label: options.LabelColumn = None,
     domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
+    words: options.Words = None,
+    sentences: options.Sentences = None,
+    ratio: options.Ratio = None,
+    references: options.References = None,
     allow_seen: _AllowSeen = False,
     apart: _Apart = None,
     strict: options.Strict = False,
@@ -83,6 +87,7 @@ def evaluate(
         archive=archive, classes_at=classes_at, value_range=options.value_range(value_range),
         columns=options.columns(columns, text, label, domain), speaker_pattern=speaker_pattern,
         allow_seen=allow_seen, apart=apart, strict=strict, open_set=open_set, progress=not quiet,
+        words=words, sentences=sentences, ratio=ratio, references=references,
     )  # fmt: skip
     if as_json:
         print_json(figures.to_json())

@@ -19,6 +19,7 @@ from PIL import Image
 from metaloop.catalogue.domains import domain_of
 from metaloop.cli.ratings import items_inputs, of_events, ratings_support
 from metaloop.cli.recordings import recording_inputs, recording_support
+from metaloop.cli.summaries import documents_inputs, pairs_support
 from metaloop.cli.tables import table_inputs, table_support
 from metaloop.cli.texts import streamed_texts, text_inputs, text_support
 from metaloop.core.errors import DataError
@@ -63,7 +64,7 @@ class Inputs:
     """Some inputs of one kind, and a name for each: an array, texts, or files to be opened."""
 
     names: list[str]
-    X: np.ndarray | list[Path | Page] | tuple[str, ...]
+    X: np.ndarray | list[Path | Page] | tuple[str, ...] | tuple[list[str], ...]
 
 
 def model_of(
@@ -219,7 +220,15 @@ def _support_of_ratings(where: str, path: Path, options: ReadOptions, model: Any
     return Support(*ratings_support(path, options.columns, of_events(model)))
 
 
+def _support_of_documents(where: str, path: Path, options: ReadOptions, model: Any) -> Support:
+    options.refuse_depth(where)
+    return Support(*pairs_support(where, path, options))
+
+
 _READERS: Mapping[str, _Reader] = {  # by what a model takes
+    "documents": _Reader(
+        _support_of_documents, lambda path, columns: Inputs(*documents_inputs(path, columns))
+    ),
     "items": _Reader(
         _support_of_ratings, lambda path, columns: Inputs(*items_inputs(path, columns))
     ),

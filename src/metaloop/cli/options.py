@@ -97,7 +97,8 @@ Columns = Annotated[
     typer.Option(
         metavar="ROLE=NAME,...",
         help="Which columns of a table are what, where their names do not say so: label, text, "
-        "group (or domain), target, split, ignore; of ratings user, item, rating, time. Such as "
+        "group (or domain), target, split, ignore; of ratings user, item, rating, time; document, "
+        "summary. Such as "
         "label=intent,ignore=id.",
     ),
 ]
@@ -137,6 +138,24 @@ Items = Annotated[
         metavar="FILE",
         help="Of ratings: a table of the items, one a row, with their names or numbers as the "
         "ratings have them: genres, years, titles. Averages of ratings in it are left out.",
+    ),
+]
+Words = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Of summaries: at most so many words, in whole sentences."),
+]
+Sentences = Annotated[
+    int | None, typer.Option(metavar="N", help="Of summaries: at most so many sentences.")
+]
+Ratio = Annotated[
+    float | None,
+    typer.Option(metavar="SHARE", help="Of summaries: at most this share of a document's words."),
+]
+References = Annotated[
+    str | None,
+    typer.Option(
+        metavar="mean|best",
+        help="Where a document has several summaries: the mean over them counts, or the best.",
     ),
 ]
 Objective = Annotated[

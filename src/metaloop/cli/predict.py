@@ -32,34 +32,25 @@ _NONE = "-"
 
 
 def predict(
-    model: options.ModelFile,
-    inputs: own.Asked = None,
-    support: own.Support = None,
-    classes_at: options.SupportClassesAt = None,
-    value_range: options.AskedRange = None,
-    columns: options.Columns = None,
-    text: options.TextColumn = None,
-    label: options.LabelColumn = None,
-    domain: options.DomainColumn = None,
-    use_label_names: options.UseLabelNames = False,
-    skip_unreadable: own.SkipUnreadable = False,
-    window: own.Window = None,
-    step: own.Step = "0.1s",
-    microphone: own.Microphone = False,
-    reject: own.Reject = None,
-    top: own.Top = None,
-    exclude_seen: own.ExcludeSeen = True,
-    explain: own.Explain = False,
-    csv: own.Csv = None,
-    seed: options.UnusedSeed = 0,
+    model: options.ModelFile, inputs: own.Asked = None, support: own.Support = None,
+    classes_at: options.SupportClassesAt = None, value_range: options.AskedRange = None,
+    columns: options.Columns = None, text: options.TextColumn = None,
+    label: options.LabelColumn = None, domain: options.DomainColumn = None,
+    use_label_names: options.UseLabelNames = False, skip_unreadable: own.SkipUnreadable = False,
+    window: own.Window = None, step: own.Step = "0.1s", microphone: own.Microphone = False,
+    reject: own.Reject = None, top: own.Top = None, exclude_seen: own.ExcludeSeen = True,
+    explain: own.Explain = False, csv: own.Csv = None, words: options.Words = None,
+    sentences: options.Sentences = None, ratio: options.Ratio = None, seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
-) -> None:
+) -> None:  # fmt: skip
     """Tell classes apart that the learner has never seen: label, probability and input per line.
 
-    A learner of functions learns one from a support with real targets: value and input per line.
+    A learner of functions learns one from a support with real targets: value and input per line. A
+    learner of summaries learns from a few documents with theirs: the summary of each input.
     """
     given = dict(locals())
     from metaloop.cli.ratings import ranked
+    from metaloop.cli.summaries import told_of_documents
     from metaloop.cli.tabular import told_table
     from metaloop.estimators import TrainedTable
     from metaloop.tasks.readers.options import ReadOptions
@@ -81,6 +72,10 @@ def predict(
     least = None if reject is None else _threshold(estimator, model, reject)
     if window is not None:
         _listen(estimator, model, inputs, window, step, least, as_json)
+        return
+    told = told_of_documents(estimator, model, inputs, named, (words, sentences, ratio), as_json)
+    if told is not None:
+        _write(told)
         return
     if not as_json and _streams(estimator, inputs, named, least):
         return

@@ -28,31 +28,19 @@ def train(
     data: options.Data,
     learner: Annotated[str, typer.Option(metavar="NAME", help="See 'metaloop list learners'.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The model file to write.")],
-    net: _Net = None,
-    budget: options.Budget = "3m",
-    ways: options.Ways = 5,
-    shots: options.Shots = 1,
-    queries: options.Queries = 15,
-    seed: options.Seed = 0,
-    split_seed: options.SplitSeed = 0,
-    image_size: options.ImageSize = None,
-    classes_at: options.ClassesAt = None,
-    value_range: options.AskedRange = None,
-    columns: options.Columns = None,
-    text: options.TextColumn = None,
-    label: options.LabelColumn = None,
-    domain: options.DomainColumn = None,
-    speaker_pattern: options.SpeakerPattern = None,
-    items: options.Items = None,
-    objective: options.Objective = None,
-    view: options.View = None,
-    backbone: options.Backbone = "none",
-    download: options.Download = False,
-    strict: options.Strict = False,
-    resume: options.Resume = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-) -> int:
+    net: _Net = None, budget: options.Budget = "3m", ways: options.Ways = 5,
+    shots: options.Shots = 1, queries: options.Queries = 15, seed: options.Seed = 0,
+    split_seed: options.SplitSeed = 0, image_size: options.ImageSize = None,
+    classes_at: options.ClassesAt = None, value_range: options.AskedRange = None,
+    columns: options.Columns = None, text: options.TextColumn = None,
+    label: options.LabelColumn = None, domain: options.DomainColumn = None,
+    speaker_pattern: options.SpeakerPattern = None, items: options.Items = None,
+    words: options.Words = None, sentences: options.Sentences = None, ratio: options.Ratio = None,
+    references: options.References = None, objective: options.Objective = None,
+    view: options.View = None, backbone: options.Backbone = "none",
+    download: options.Download = False, strict: options.Strict = False,
+    resume: options.Resume = False, as_json: options.Json = False, quiet: options.Quiet = False,
+) -> int:  # fmt: skip
     """Train one learner on DATA and write its model file."""
     from metaloop.api import Interrupted
     from metaloop.api import train as train_on
@@ -60,7 +48,13 @@ def train(
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
     asked |= {"image_size": image_size, "classes_at": classes_at, "view": view, "items": items}
-    asked |= {"backbone": backbone, "speaker_pattern": speaker_pattern, "objective": objective}
+    asked |= {
+        "backbone": backbone,
+        "speaker_pattern": speaker_pattern,
+        "words": words,
+        "objective": objective,
+    }
+    asked |= {"sentences": sentences, "ratio": ratio, "references": references}
     unparsed = {"value_range": value_range, "columns": columns, "text": text}
     unparsed |= {"label": label, "domain": domain}
     code = 0

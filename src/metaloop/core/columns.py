@@ -318,10 +318,12 @@ def shape_of(column: Column) -> tuple[int, ...]:
 def kind_of(column: Column) -> str:
     """Returns what examples are to views: `texts`, `images`, `recordings`, `vectors`, `items`.
 
-    "" if they are none of these.
+    Or `documents`; "" if they are none of these.
     """
     if isinstance(column, Segments):
         return kind_of(column.pieces[0])
+    if isinstance(column, dict):
+        return "documents" if "document" in column else ""
     if isinstance(column, Lookup):
         return "items" if isinstance(column.table, Texts) else kind_of(column.table)
     if isinstance(column, Texts):

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from metaloop.core import metrics
 from metaloop.core.errors import unknown_name
+from metaloop.core.extraction import EXTRACTION
 from metaloop.core.generation import GENERATION
 from metaloop.core.metric import Metric, errors
 from metaloop.core.metric import Objective as Objective
@@ -38,7 +39,7 @@ REGRESSION = Objective(
     loss=_mean_squared_error,
     metrics=(metrics.SQUARED_ERROR, metrics.ABSOLUTE_ERROR, metrics.EXPLAINED),
 )
-_KNOWN = (CLASSIFICATION, REGRESSION, RATING, RANKING, GENERATION)
+_KNOWN = (CLASSIFICATION, REGRESSION, RATING, RANKING, GENERATION, EXTRACTION)
 OBJECTIVES = {each.name: each for each in _KNOWN}
 
 

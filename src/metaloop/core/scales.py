@@ -33,6 +33,10 @@ ABSOLUTE_ERROR = Scale("mae", "mean absolute error", False, 0.0)
 EXPLAINED = Scale("r2", "R²", True, 1.0)
 ROOT_SQUARED_ERROR = Scale("rmse", "rmse", False, 0.0)
 RANKING_GAIN = Scale("ndcg@10", "NDCG@10", True, 1.0)
+ROUGE_1 = Scale("rouge1", "ROUGE-1", True, 1.0, share=True)
+ROUGE_2 = Scale("rouge2", "ROUGE-2", True, 1.0, share=True)
+ROUGE_L = Scale("rougeL", "ROUGE-L", True, 1.0, share=True)
+ROUGE_1_ORACLE = Scale("rouge1_oracle", "ROUGE-1 of the best sentences", True, 1.0, share=True)
 RECALL_OF_THE_BEST = Scale("recall@10", "recall@10", True, 1.0, share=True)
 RIGHT_ORDER = Scale("auc", "in the right order", True, 1.0, share=True)
 BITS_PER_DIM = Scale("bits_per_dim", "bits per dimension", False, 0.0)
@@ -52,14 +56,13 @@ OF_COSINE = tuple(
     for name, words in (("cosine", "by the cosine"), ("lead", "lead over the cosine in"))
 )
 
+OF_TABLES = (BALANCED_ACCURACY, F1)  # of `select`, beside those of objectives
 OF_OPEN_TASKS = (AUROC, RECALL, RECOGNISED, FALSE_ALARMS, ALARMS_AN_HOUR, KEPT, *OF_COSINE)
 
 SCALES = {
     scale.name: scale
     for scale in (
         ACCURACY,
-        BALANCED_ACCURACY,
-        F1,
         LOG_LOSS,
         CALIBRATION,
         SQUARED_ERROR,
@@ -67,9 +70,14 @@ SCALES = {
         EXPLAINED,
         ROOT_SQUARED_ERROR,
         RANKING_GAIN,
+        ROUGE_1,
+        ROUGE_2,
+        ROUGE_L,
+        ROUGE_1_ORACLE,
         RECALL_OF_THE_BEST,
         RIGHT_ORDER,
         BITS_PER_DIM,
+        *OF_TABLES,
         *OF_OPEN_TASKS,
     )
 }

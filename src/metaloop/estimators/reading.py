@@ -17,6 +17,13 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
 from metaloop.core.errors import InputError
+from metaloop.estimators.documents import (
+    DocumentRows,
+    extracts,
+    length_of,
+    read_documents,
+    worth_of,
+)
 from metaloop.estimators.images import image_sources, read_pictures
 from metaloop.estimators.items import read_items
 from metaloop.estimators.labels import input_errors
@@ -50,13 +57,16 @@ class Reading:
     `read(estimator, X, asked)` returns them, raw, and notes on the estimator what scikit-learn's
     users find there (`n_features_in_`, `value_range_`). `tag(tags)` sets the input tags.
     `counted`: an input is so many numbers. `ranged`: what is black and white has to be known, for
-    inputs are pixels.
+    inputs are pixels. `answers(y, inputs, model)` are the targets where those are no numbers, and
+    `told(outputs, inputs, model)` what is predicted then.
     """
 
     read: Callable[[Any, Any, Asked], RawInputs]
     tag: Callable[[Any], None]
     counted: bool = True
     ranged: bool = False
+    answers: Callable[[Any, Any, Model], torch.Tensor] | None = None
+    told: Callable[[torch.Tensor, Any, Model], np.ndarray] | None = None
 
 
 def reading_of(model: Model | None) -> Reading:
@@ -100,6 +110,23 @@ def _read_items(_: Any, X: Any, asked: Asked) -> RawInputs:
     view = _given(asked).view
     assert view is not None
     return read_items(X, view)
+
+
+def _read_documents(_: Any, X: Any, asked: Asked) -> RawInputs:
+    view = _given(asked).view
+    assert view is not None
+    return read_documents(X, view)
+
+
+def _worth(y: Any, rows: DocumentRows, model: Model) -> torch.Tensor:
+    assert model.view is not None
+    return worth_of(y, rows, model.view)
+
+
+def _summaries(outputs: torch.Tensor, rows: DocumentRows, model: Model) -> np.ndarray:
+    assert model.view is not None
+    found = extracts(outputs, rows, length_of(model.view))
+    return np.array([each.summary for each in found], dtype=object)
 
 
 def _read_vectors(estimator: Any, X: Any, asked: Asked) -> RawInputs:
@@ -168,6 +195,13 @@ BASELINE = Reading(_read_anything, _tag(**{**_ROWS, "three_d_array": True}))
 VECTORS = Reading(_read_vectors, _tag(**_ROWS))
 READINGS: Mapping[str, Reading] = MappingProxyType(
     {
+        "documents": Reading(
+            _read_documents,
+            _tag(two_d_array=False, string=True),
+            counted=False,
+            answers=_worth,
+            told=_summaries,
+        ),
         "images": Reading(
             _read_images,
             _tag(two_d_array=False, three_d_array=True, sparse=False),

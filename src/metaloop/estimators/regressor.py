@@ -15,6 +15,7 @@ from metaloop.core.ranking import RANKING
 from metaloop.estimators.base import FewShotEstimator, check_lengths
 from metaloop.estimators.baseline import baseline_model
 from metaloop.estimators.labels import input_errors
+from metaloop.estimators.reading import reading_of
 from metaloop.estimators.task import AdaptedTask, Support, adapt_to
 from metaloop.models import Model
 
@@ -30,7 +31,9 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
 
     `X` is as for `FewShotClassifier`; `y` is `[n]`, or `[n, targets]` where the model has several
     targets (without a model, any number). It may be left away where the model was trained on
-    events: `X` is then what the user had. After `fit`: `n_features_in_`.
+    events: `X` is then what the user had. Of a model of documents `X` are documents, `y` their
+    summaries, and what is predicted are summaries (`estimators.summarising.summarise` makes them
+    of any length). After `fit`: `n_features_in_`.
 
     >>> regressor = FewShotRegressor().fit([[0.0], [1.0], [2.0], [3.0]], [0.0, 2.0, 4.0, 6.0])
     >>> regressor.predict([[1.5]]).round(3).tolist()
@@ -55,7 +58,12 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> np.ndarray:
         """Returns the predicted values `[n]`, or `[n, targets]` where there are several."""
-        outputs = self._snapshot()._outputs(X).numpy()
+        fitted = self._snapshot()
+        told = reading_of(fitted.task_.model).told
+        if told is not None:
+            read = fitted._read(X, fitted.task_.model, fitted.task_)
+            return told(fitted.task_.outputs(read), read, fitted.task_.model)
+        outputs = fitted._outputs(X).numpy()
         return np.asarray(outputs[:, 0] if outputs.shape[1:] == (1,) else outputs)
 
     def __sklearn_tags__(self) -> Any:
@@ -67,11 +75,13 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
     def _learn(self, X: Any, y: Any, before: AdaptedTask | None) -> None:
         """Adapts to the examples, joined to those of the task before, if any."""
         model = self._model_to_adapt(before)
+        answers = reading_of(model).answers
         read = self._read(X, model, before)
         known = before.model if before else model
         if y is None and known is not None and known.spec.objective == RANKING.name:
             y = np.ones(len(read))
-        targets = _targets(y)
+        own = None if answers is None or model is None else answers(y, read, model)
+        targets = _targets(y) if own is None else own
         check_lengths(read, targets)
         _check_shape(targets, before.model if before else model)
         inputs = read[:]

@@ -17,6 +17,7 @@ from metaloop.core.likeness import means_of
 from metaloop.core.rejection import Threshold
 from metaloop.engine.open_set import Eyes
 from metaloop.estimators.baseline import is_baseline, standardisation
+from metaloop.estimators.documents import DocumentRows
 from metaloop.estimators.images import Pictures
 from metaloop.estimators.items import ItemRows
 from metaloop.estimators.pictures_seen import SeenPictures
@@ -32,7 +33,16 @@ _BATCH = 256  # inputs in the net at once: enough for its speed, little memory
 
 
 # A slice of each is a tensor that `Model` takes.
-RawInputs = Tensor | Pictures | SeenPictures | SparseRows | TextRows | RecordingRows | ItemRows
+RawInputs = (
+    Tensor
+    | Pictures
+    | SeenPictures
+    | SparseRows
+    | TextRows
+    | RecordingRows
+    | ItemRows
+    | DocumentRows
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
     FOLDER/family.json           what is no tensor
            inputs.safetensors    the examples
            index.safetensors     targets, the classes of each part, real values if there are any
+           judged.safetensors    what extracts of documents are judged by
            N.safetensors         the examples in the N-th further view, from 0 on
 
 Workers map the examples instead of reading them: the pages are in memory once, for all.
@@ -28,6 +29,7 @@ from torch import Tensor
 from metaloop.core.column_content import from_tensors, to_tensors
 from metaloop.core.columns import Column, pieces_of, tensors_of
 from metaloop.core.errors import DataError, MetaloopError, OutputError
+from metaloop.core.extracts import Length
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import PARTS, Choice
@@ -35,6 +37,7 @@ from metaloop.modelfile.typed_json import decode, encode
 from metaloop.tasks.family import ClassFamily, TaskFamily
 from metaloop.tasks.generation import GenerationFamily
 from metaloop.tasks.groups import GroupFamily
+from metaloop.tasks.judged import Judged
 from metaloop.tasks.kept import with_store
 from metaloop.tasks.sight import Sight
 from metaloop.tasks.sinusoid import SinusoidFamily
@@ -42,6 +45,7 @@ from metaloop.tasks.store import ClassInfo, Store
 
 _VERSION = 1
 _CARD, _INPUTS, _INDEX = "family.json", "inputs.safetensors", "index.safetensors"
+_JUDGED = "judged.safetensors"
 _BYTES_AT_ONCE = 1 << 22
 _ALIGNMENT = 64  # bytes, as torch aligns: sums over other addresses may differ in their last bits
 
@@ -66,6 +70,15 @@ class _SightCard:
 
 
 @dataclass(frozen=True)
+class _JudgedCard:
+    """How extracts are judged, besides tensors; `alike` is that of the family."""
+
+    length: Length
+    best: bool
+    alike: bool
+
+
+@dataclass(frozen=True)
 class _Card:
     """What is known of a family besides its tensors; those of `sinusoid` have none.
 
@@ -84,6 +97,7 @@ class _Card:
     identity: str | None = field(default=None, metadata={"later": True})
     objective: str = field(default="regression", metadata={"later": True})
     num_items: int = field(default=0, metadata={"later": True})
+    judged: _JudgedCard | None = field(default=None, metadata={"later": True})
 
 
 def can_be_shipped(family: TaskFamily) -> bool:
@@ -169,7 +183,14 @@ def _card(family: TaskFamily) -> _Card:
         stored.store.identity,
         getattr(stored, "objective", "regression"),
         getattr(stored, "num_items", 0),
+        _judged_card(stored),
     )
+
+
+def _judged_card(family: ClassFamily | GroupFamily) -> _JudgedCard | None:
+    judged = getattr(family, "judged", None)
+    alike = getattr(family, "alike", False)
+    return None if judged is None else _JudgedCard(judged.length, judged.best, alike)
 
 
 def _sights_of(family: ClassFamily | GroupFamily) -> Mapping[str, Sight]:
@@ -194,6 +215,9 @@ def _write_tensors(family: ClassFamily | GroupFamily, folder: Path) -> None:
         index["values"] = family.store.values.cpu().contiguous()
     save_file(index, folder / _INDEX)
     _write_column(family.store.inputs, folder / _INPUTS)
+    judged = getattr(family, "judged", None)
+    if judged is not None:
+        save_file(to_tensors(judged.tables, "judged"), folder / _JUDGED)
     for number, sight in enumerate(_sights_of(family).values()):
         _write_column(sight.inputs, folder / f"{number}.safetensors")
 
@@ -242,8 +266,15 @@ def _with_tensors(card: _Card, folder: Path) -> TaskFamily:
     )  # fmt: skip
     parts: Mapping[Any, Any] = {part: index[part].numpy() for part in PARTS}
     if card.kind == "groups":
-        known = card.name, store, parts, card.input_format, card.objective
-        return GroupFamily(*known, num_items=card.num_items)
+        judged, alike = None, False
+        if card.judged is not None:
+            tables = from_tensors(_mapped(folder / _JUDGED), "judged")
+            assert isinstance(tables, dict)
+            judged, alike = Judged(tables, card.judged.length, card.judged.best), card.judged.alike
+        return GroupFamily(
+            card.name, store, parts, card.input_format, card.objective,
+            num_items=card.num_items, judged=judged, alike=alike,
+        )  # fmt: skip
     sights = {
         sight.name: Sight(
             FittedView(Choice(sight.view)),  # what it is made of stays with the coordinator

@@ -112,6 +112,10 @@ class Asked:
             asked["speaker_pattern"] = how.speaker_pattern
         if how.items is not None:
             asked["items"] = str(how.items)
+        if how.length is not None:
+            asked["length"] = str(how.length)
+        if how.best_reference is not None:
+            asked["best_reference"] = str(how.best_reference)
         if how.objective is not None:
             asked["objective"] = how.objective
         same = ("ways", "shots", "queries", "seed", "workers")

@@ -41,18 +41,23 @@ class Indices:
 
 @dataclass(frozen=True)
 class Episodes:
-    """T episodes over one store. `num_classes` is 0 where targets are real values."""
+    """T episodes over one store. `num_classes` is 0 where targets are real values.
+
+    `alike`: all of them are of one unit, for they say nothing of others.
+    """
 
     store: Store
     support: Indices
     query: Indices
     num_classes: int
+    alike: bool = False
 
     def __len__(self) -> int:
         return len(self.support.examples)
 
     def __getitem__(self, tasks: slice) -> Episodes:
-        return Episodes(self.store, self.support[tasks], self.query[tasks], self.num_classes)
+        sides = self.support[tasks], self.query[tasks]
+        return Episodes(self.store, *sides, self.num_classes, self.alike)
 
     @property
     def units(self) -> np.ndarray:
@@ -65,6 +70,8 @@ class Episodes:
         targets = self.store.targets.cpu().numpy()
         if not self.num_classes:
             first = support.examples[:, :1].astype(np.int64)
+            if self.alike:
+                return np.zeros_like(first)
             return first if self.store.values is None else targets[first]
         units = np.full((len(self), self.num_classes), -1, dtype=np.int64)
         tasks, places = np.nonzero(support.mask)
@@ -123,7 +130,7 @@ def in_turn(lists: Sequence[Episodes]) -> Episodes:
         )
 
     support, query = side([each.support for each in lists]), side([each.query for each in lists])
-    return Episodes(first.store, support, query, first.num_classes)
+    return Episodes(first.store, support, query, first.num_classes, first.alike)
 
 
 def scored_by_tensors(

@@ -19,17 +19,21 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from metaloop.core.columns import Lookup
 from metaloop.core.errors import DataError, EpisodeError
+from metaloop.core.extraction import EXTRACTION
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
+from metaloop.core.metric import Objective, Scores
 from metaloop.core.ranking import OF_ITEMS, RANKING
 from metaloop.core.records import PARTS, Part
 from metaloop.core.spec import TaskSpec
 from metaloop.tasks.copied_classes import join_copied_classes, named
-from metaloop.tasks.episodes import Episodes, Indices
+from metaloop.tasks.episodes import Episodes, Indices, scored_by_tensors
 from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.judged import Judged
 from metaloop.tasks.measuring import measure_format
 from metaloop.tasks.others import OtherItems
 from metaloop.tasks.recognising import Recognised, Seen, recognise, recognise_by_name, seen_of
@@ -48,7 +52,9 @@ class GroupFamily(TaskFamily):
     """Regression tasks over the groups of a store with values; `parts` maps parts to groups.
 
     Where inputs are seen in a `view`, `raw` are the same examples as they came. `num_items`: of
-    events, the items in each of the tables that they are places in.
+    events, the items in each of the tables that they are places in. What is `judged` is scored by
+    that: extracts of documents, by their words. `alike`: parts share what groups are about, so that
+    nothing is known of new ones.
     """
 
     name: str
@@ -59,6 +65,8 @@ class GroupFamily(TaskFamily):
     view: FittedView | None = None
     raw: Store | None = None
     num_items: int = 0
+    judged: Judged | None = None
+    alike: bool = False
 
     @cached_property
     def digest(self) -> str:
@@ -146,7 +154,16 @@ class GroupFamily(TaskFamily):
             rows = rows_TK[:, columns]
             return Indices(rows, np.zeros_like(rows), drawn_TK[:, columns] >= 0)
 
-        return Episodes(self.store, side(slice(spec.shots)), side(slice(spec.shots, None)), 0)
+        sides = side(slice(spec.shots)), side(slice(spec.shots, None))
+        return Episodes(self.store, *sides, 0, self.alike)
+
+    def score(
+        self, objective: Objective, outputs: Tensor, targets: Tensor, episodes: Episodes
+    ) -> Mapping[str, Scores]:
+        """Returns what metrics say: by tensors, or by what is judged."""
+        if self.judged is None:
+            return scored_by_tensors(objective, outputs, targets, episodes)
+        return self.judged.scores(objective, outputs, episodes)
 
     def _halved(self, members_T: np.ndarray, spec: TaskSpec, rng: np.random.Generator) -> Episodes:
         """Episodes of users of `train`, in which nobody needs more rows than two."""
@@ -235,9 +252,9 @@ def group_family(
 def seen_groups(family: GroupFamily) -> Seen | None:
     """Returns what is to be kept of the family's rows, to know its groups again.
 
-    None of users who rated items: they are known by name.
+    None of users who rated items: they are known by name; nor of documents: their view knows them.
     """
-    if family.objective in OF_ITEMS:
+    if family.objective in OF_ITEMS or family.objective == EXTRACTION.name:
         return None
     return seen_of(ClassFamily(family.name, _joint(family.store), family.parts))
 

@@ -31,6 +31,8 @@ from metaloop.tasks.readers.recording_folder import (
     read_recording_zip,
 )
 from metaloop.tasks.readers.relations import holds_relations, read_relations
+from metaloop.tasks.readers.summaries import holds_summary_tables, read_summary_tables
+from metaloop.tasks.readers.summary_folders import holds_pairs, read_pairs
 from metaloop.tasks.readers.table_files import read_table_file, reading_of_table
 from metaloop.tasks.readers.tables import is_table, table_of
 from metaloop.tasks.readers.text_folder import holds_texts, read_text_folder, read_text_zip
@@ -55,7 +57,8 @@ __all__ = [
 SUPPORTED = (
     "a folder of images with one folder per class, a zip of that, an .npz with X and y, "
     "the same of recordings or of text files, "
-    "a table (.csv, .tsv, .jsonl, .json or .parquet, each also .gz), MovieLens' u.data, "
+    "a table (.csv, .tsv, .jsonl, .json or .parquet, each also .gz), documents and summaries as "
+    "text files in pairs, MovieLens' u.data, "
     "a folder with Omniglot's images_background.zip and images_evaluation.zip, or one with the "
     "original files of CIFAR-10 or CIFAR-100"
 )
@@ -145,10 +148,14 @@ def _read(path: Path, options: ReadOptions) -> Reading:
         return _read(single, options)
     if holds_relations(path):
         return read_relations(path, options)
+    if holds_summary_tables(path, options):
+        return read_summary_tables(path, options)
     if is_table(path) and not path.is_dir():
         return read_table_file(path, options)
     if is_ratings_file(path):
         return read_ratings_file(path, options)
+    if holds_pairs(path):
+        return read_pairs(path, options)
     options.refuse_columns(repr(str(path)))
     is_folder = path.is_dir() and not is_omniglot(path)
     if (is_folder or path.suffix.lower() == ".zip") and holds_recordings(path):

@@ -19,6 +19,7 @@ from metaloop.tasks.readers.labels import read_labels
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.ratings import is_of_ratings, read_ratings
 from metaloop.tasks.readers.recording_tables import is_of_recordings, read_recording_table
+from metaloop.tasks.readers.summaries import reading_of_summaries, roles_of
 from metaloop.tasks.readers.table_roles import Roles, find_roles, same_columns
 from metaloop.tasks.readers.tables import Table, read_table
 from metaloop.tasks.store import LeftOut, Reading, Store
@@ -58,6 +59,9 @@ def reading_of_table(
     options.refuse_recordings(where)
     if is_of_ratings(table, options.columns):
         return read_ratings(where, table, options)
+    pairs = roles_of(table, options.columns)
+    if pairs is not None:
+        return reading_of_summaries(where, table, pairs, options)
     roles = find_roles(where, table, options.columns)
     _check_texts(where, table, roles)
     if options.features and roles.kind != "text":

@@ -1,0 +1,185 @@
+"""Documents and summaries of `predict` and `fit`: tables, pairs of files, and extracts in print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from metaloop.api.speaking import warn
+from metaloop.core.columns import Texts
+from metaloop.core.errors import DataError, ModelFileError
+from metaloop.tasks.readers.options import ReadOptions
+from metaloop.tasks.readers.sentences import lines_of, sentences_in
+from metaloop.tasks.readers.summaries import (
+    BETWEEN,
+    DOCUMENT,
+    REFERENCES,
+    document_column,
+    document_of,
+    reading_of_summaries,
+    roles_of,
+)
+from metaloop.tasks.readers.summary_folders import holds_pairs, read_document, read_pairs
+from metaloop.tasks.readers.tables import TABLE_ENDINGS, is_table, read_table
+from metaloop.tasks.readers.text_folder import TEXT_SUFFIXES
+from metaloop.tasks.store import LeftOut, Reading
+
+if TYPE_CHECKING:
+    from metaloop.estimators.documents import Extract
+    from metaloop.models import Model
+    from metaloop.models.classifier import Classifier
+
+Columns = Mapping[str, str | Sequence[str]]
+_PAGES = (*TEXT_SUFFIXES, ".md", ".html", ".htm")
+
+
+def takes_documents(model: Model | Classifier) -> bool:
+    """Whether a model was trained on documents with summaries."""
+    return model.takes == "documents"
+
+
+def pairs_support(
+    where: str, path: Path, options: ReadOptions
+) -> tuple[list[list[str]], list[list[str]], Sequence[LeftOut], Sequence[str]]:
+    """Returns sentences of documents, their summaries, what was left out, and what to note."""
+    reading = _pairs(where, path, options)
+    texts = []
+    for name in (DOCUMENT, REFERENCES):
+        assert isinstance(reading.store.inputs, dict)
+        column = reading.store.inputs[name]
+        assert isinstance(column, Texts)
+        texts.append(column.take(torch.arange(len(column))))
+    documents, references = texts
+    return (
+        [lines_of(text) for text in documents],
+        [text.split(BETWEEN) for text in references],
+        reading.left_out,
+        reading.notes[:1],
+    )
+
+
+def documents_inputs(
+    path: Path, columns: Columns | None
+) -> tuple[list[str], tuple[list[str], ...]]:
+    """Returns names and sentences of documents: a text file each, a folder of them, a table."""
+    if is_table(path) and path.is_file():
+        return _of_table(path, columns)
+    if path.is_dir():
+        files = sorted(each for each in path.rglob("*") if each.suffix.lower() in _PAGES)
+        if not files:
+            raise DataError(f"'{path}' has no text files; expected documents (.txt) or a table")
+    elif path.suffix.lower() in _PAGES and path.is_file():
+        files = [path]
+    else:
+        what = "" if path.exists() else ", which does not exist"
+        raise DataError(
+            f"the model takes documents: give it text files (.txt, .html), a folder of them or a "
+            f"table with a column document ({', '.join(TABLE_ENDINGS)}), not '{path}'{what}"
+        )
+    found = []
+    for file in files:
+        text = read_document(file)
+        lines = sentences_in(text or "")
+        if not lines:
+            raise DataError(f"'{file}' {'is no text' if text is None else 'has no word in it'}")
+        found.append(lines)
+    return [str(file) for file in files], tuple(found)
+
+
+def told_of_documents(
+    estimator: Any,
+    model: Path,
+    inputs: Sequence[Path],
+    columns: Columns | None,
+    length: tuple[int | None, int | None, float | None],
+    as_json: bool,
+) -> dict[str, Any] | list[str] | None:
+    """Returns the summary of each input, or what `--json` says of them; None for other models.
+
+    `length`: in words, sentences, or as a ratio. Raises `ModelFileError` where one was asked of a
+    model that was trained on no documents.
+    """
+    from metaloop.cli.inputs import model_of, read_inputs
+
+    if not takes_documents(model_of(estimator)):
+        if length != (None, None, None):
+            raise ModelFileError(
+                f"'{model}' was not trained on documents; leave --words, --sentences and --ratio "
+                "away"
+            )
+        return None
+    groups = read_inputs(inputs, model_of(estimator), columns)
+    names = [name for each in groups for name in each.names]
+    documents: list[Any] = [lines for each in groups for lines in each.X]
+    rows = _summarised(estimator, names, documents, *length)
+    if as_json:
+        return {"model": str(model), "predictions": rows}
+    return [str(row["summary"]) for row in rows]
+
+
+def _summarised(
+    estimator: Any,
+    names: Sequence[str],
+    documents: Sequence[list[str]],
+    words: int | None,
+    sentences: int | None,
+    ratio: float | None,
+) -> list[dict[str, Any]]:
+    """Returns what `--json` says of each document; tells of those that are no usual extracts."""
+    from metaloop.estimators.summarising import summarise
+
+    found = summarise(estimator, documents, words=words, sentences=sentences, ratio=ratio)
+    for name, each in zip(names, found, strict=True):
+        if each.cut:
+            warn(f"'{name}': no sentence is that short; one was cut after {each.words} words")
+        elif each.whole:
+            warn(f"'{name}' has {each.of_words} words; all of it is within the length")
+    return [_row(name, each) for name, each in zip(names, found, strict=True)]
+
+
+def _row(name: str, extract: Extract) -> dict[str, Any]:
+    told = zip(extract.places, extract.scores, extract.sentences, strict=True)
+    return {
+        "input": name,
+        "summary": extract.summary,
+        "confidence": None,
+        "words": extract.words,
+        "of_words": extract.of_words,
+        "sentences": [{"place": p, "score": score, "text": text} for p, score, text in told],
+        "cut": extract.cut,
+    }
+
+
+def _pairs(where: str, path: Path, options: ReadOptions) -> Reading:
+    if holds_pairs(path):
+        return read_pairs(path, options)
+    if not (is_table(path) and path.is_file()):
+        what = "is none" if path.exists() else "does not exist"
+        raise DataError(
+            f"{where} {what}: the model summarises documents, expected a table with the columns "
+            f"document and summary ({', '.join(TABLE_ENDINGS)}), or a folder of text files in pairs"
+        )
+    table = read_table(path)
+    roles = roles_of(table, options.columns)
+    if roles is None:
+        raise DataError(
+            f"{where} has the columns {', '.join(table.columns)}, and no document with a summary "
+            "among them; name them with --columns document=NAME,summary=NAME"
+        )
+    return reading_of_summaries(where, table, roles, options)
+
+
+def _of_table(path: Path, columns: Columns | None) -> tuple[list[str], tuple[list[str], ...]]:
+    table = read_table(path)
+    name = document_column(f"table '{path}'", table, columns)
+    names, found = [], []
+    for row, cell in enumerate(table.columns[name].tolist()):
+        lines = lines_of(document_of(str(cell)))
+        if not lines:
+            raise DataError(f"'{path}', row {row + 1}: the document '{name}' is empty")
+        names.append(f"{path}[{row}]")
+        found.append(lines)
+    return names, tuple(found)

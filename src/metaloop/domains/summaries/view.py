@@ -1,0 +1,156 @@
+"""How documents are seen: a row of numbers for each sentence, and what a model keeps for that.
+
+    weights, directions   of hashed words, of training sentences (`features.py`)
+    kept, kept_weights    of stems in summaries (`kept.py`); documents, stems of a usual summary
+    rules                 unit and amount of the length, whether the best reference counts, whether
+                          words are those of Latin letters
+    seen, seen_parts      hashes of the documents that it was made with, and the part of each
+
+Of a document of more than `PLACES` sentences the first ones and those that are most like the whole
+are looked at; of one of more than `MOST_SENTENCES`, only so many are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metaloop.core.errors import MetaloopError, ModelFileError
+from metaloop.core.extraction import PLACES
+from metaloop.core.extracts import UNITS, Length
+from metaloop.domains.summaries.features import BUCKETS, COLUMNS, Terms, described
+from metaloop.domains.summaries.kept import FACTS, PLACES_OF_WORDS, Kept
+from metaloop.nets.sentences import DIRECTIONS
+from metaloop.tasks.readers.sentences import lines_of, number_of_words
+
+KIND = "documents"  # what raw inputs are
+NAME = "sentences"  # of the view that sees them
+FEATURES = len(COLUMNS) * PLACES
+MOST_SENTENCES = 1000
+_FIRST = 8  # of a long document, looked at whatever they are
+_ANY = -1
+EXPECTED: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
+    "weights": ((BUCKETS,), torch.float32),
+    "directions": ((BUCKETS, DIRECTIONS), torch.float32),
+    "kept": ((PLACES_OF_WORDS, 2), torch.float32),
+    "kept_weights": ((FACTS + 2,), torch.float64),
+    "rules": ((4,), torch.float64),
+    "seen": ((_ANY,), torch.int64),
+    "seen_parts": ((_ANY,), torch.int64),
+}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How long extracts are and how they are judged; `latin`: which words ROUGE counts."""
+
+    length: Length
+    best: bool
+    latin: bool
+
+    def to_tensor(self) -> Tensor:
+        """Returns the rules as numbers; see `of`."""
+        unit = UNITS.index(self.length.unit)
+        return torch.tensor([unit, self.length.amount, self.best, self.latin], dtype=torch.float64)
+
+    @staticmethod
+    def of(assets: Mapping[str, Tensor]) -> Rules:
+        """Returns the rules in the assets of a view; raises `MetaloopError` for none."""
+        unit, amount, best, latin = assets["rules"].tolist()
+        if unit not in range(len(UNITS)) or {best, latin} - {0.0, 1.0}:
+            raise MetaloopError(f"a length is in one of {', '.join(UNITS)}")
+        return Rules(Length(UNITS[int(unit)], amount), bool(best), bool(latin))
+
+
+@dataclass(frozen=True, eq=False)
+class SeenDocument:
+    """A document as a learner has it: `inputs [columns, PLACES]` and where its sentences are from.
+
+    `places [s]`: of the sentences that are looked at; `words [s]` of each, `total` of all.
+    """
+
+    inputs: np.ndarray
+    places: np.ndarray
+    words: np.ndarray
+    total: int
+
+
+def terms_of(assets: Mapping[str, Tensor]) -> Terms:
+    """Returns what a view has learned of words."""
+    weights = assets["kept_weights"].numpy()
+    counts = assets["kept"].numpy().astype(np.float64)
+    kept = Kept(counts, weights[:FACTS], float(weights[-2]), float(weights[-1]))
+    return Terms(assets["weights"].numpy(), assets["directions"].numpy(), kept)
+
+
+def assets_of(terms: Terms) -> dict[str, Tensor]:
+    """Returns what a view has learned of words as tensors; see `terms_of`."""
+    kept = terms.kept
+    return {
+        "weights": torch.from_numpy(terms.weights),
+        "directions": torch.from_numpy(np.ascontiguousarray(terms.directions)),
+        "kept": torch.from_numpy(kept.counts.astype(np.float32)),
+        "kept_weights": torch.from_numpy(np.array([*kept.weights, kept.documents, kept.usual])),
+    }
+
+
+def seen_document(
+    sentences: list[str], terms: Terms, rules: Rules, own: Sequence[Sequence[int]] | None = None
+) -> SeenDocument:
+    """Returns a document of such sentences, at least one, as a learner has it.
+
+    `own`: its own summaries, stems, if it is one of those that `terms` learned from.
+    """
+    words = np.array([number_of_words(each) for each in sentences], np.int64)
+    by_words = rules.length.unit != "sentences"
+    told, pairs = described(sentences[:MOST_SENTENCES], terms, rules.latin, by_words, own)
+    places = np.arange(told.shape[1])
+    if len(places) > PLACES:
+        like = told[COLUMNS.index("centroid")].copy()
+        like[:_FIRST] = np.inf
+        places = np.sort(np.argsort(-like, kind="stable")[:PLACES])
+    inputs = np.zeros((len(COLUMNS), PLACES), np.float32)
+    inputs[:, : len(places)] = told[:, places]
+    start = COLUMNS.index("with_0")
+    inputs[start : start + len(places), : len(places)] = pairs[np.ix_(places, places)]
+    return SeenDocument(inputs, places, words[places], int(words.sum()))
+
+
+def see(assets: Mapping[str, Tensor], documents: Any, num_features: int) -> Tensor:
+    """Returns documents, texts with a sentence a line, as `[N, columns, PLACES]`."""
+    texts: Sequence[str] = documents["document"] if isinstance(documents, dict) else documents
+    terms, rules = terms_of(assets), Rules.of(assets)
+    rows = [
+        torch.from_numpy(seen_document(lines_of(text) or [""], terms, rules).inputs)
+        for text in texts
+    ]
+    return torch.stack(rows) if rows else torch.zeros(0, len(COLUMNS), PLACES)
+
+
+def check(assets: Mapping[str, Tensor], num_features: int) -> None:
+    """Raises `ModelFileError` unless the rules and the documents of a file make sense."""
+    try:
+        Rules.of(assets)
+    except MetaloopError as error:
+        raise ModelFileError(f"the model file is damaged: {error}") from error
+    if len(assets["seen"]) != len(assets["seen_parts"]):
+        raise ModelFileError("the model file is damaged: the documents it knows do not fit")
+
+
+ENTRY: Mapping[str, Any] = {  # of the table of views
+    "summary": "place, length, words of every sentence, and how it stands to its document",
+    "takes": KIND,
+    "fit": lambda documents: {},
+    "see": see,
+    "expected": EXPECTED,
+    "features": FEATURES,
+    "offered": False,
+    "kind": "sentence",
+    "shape": (len(COLUMNS), PLACES),
+    "check": check,
+}

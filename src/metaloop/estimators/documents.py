@@ -1,0 +1,162 @@
+"""Documents as inputs, sentence by sentence; summaries as what the sentences are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metaloop.core.errors import InputError
+from metaloop.core.extraction import PLACES
+from metaloop.core.extracts import Length, chosen
+from metaloop.core.fitted_view import FittedView
+from metaloop.domains.summaries.stems import stems
+from metaloop.domains.summaries.view import Rules, SeenDocument, seen_document, terms_of
+from metaloop.estimators.one_column import SHOWN, one_column
+from metaloop.tasks.judged import Judged, JudgedDocument
+from metaloop.tasks.readers.sentences import as_document, lines_of, number_of_words, of_given
+
+_EXPECTED = "expected a list of documents: texts, or lists of sentences"
+
+
+@dataclass(frozen=True)
+class Extract:
+    """A summary and the sentences that it consists of, by their places in the document.
+
+    `scores` are those of the sentences. `cut`: no sentence was short enough, so that one had to be
+    cut; `whole`: all sentences are in it. `words` and `of_words`: how many it and the document has.
+    """
+
+    summary: str
+    sentences: tuple[str, ...]
+    places: tuple[int, ...]
+    scores: tuple[float, ...]
+    words: int
+    of_words: int
+    cut: bool = False
+    whole: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class DocumentRows:
+    """Documents by their sentences, and as a model sees them; a slice is `[n, columns, places]`."""
+
+    sentences: tuple[list[str], ...]
+    seen: tuple[SeenDocument, ...]
+
+    def __len__(self) -> int:
+        return len(self.seen)
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        return torch.from_numpy(np.stack([each.inputs for each in self.seen[rows]]))
+
+
+def read_documents(X: Any, view: FittedView) -> DocumentRows:
+    """Returns `X`, a sequence of texts or of lists of sentences, as a model sees them.
+
+    Raises `InputError` for anything else, and for a document without a word.
+    """
+    values = one_column(X, "document", _EXPECTED)
+    sentences = [_sentences(row, value) for row, value in enumerate(values)]
+    terms, rules = terms_of(view.assets), Rules.of(view.assets)
+    seen = tuple(seen_document(each, terms, rules) for each in sentences)
+    return DocumentRows(tuple(sentences), seen)
+
+
+def worth_of(y: Any, rows: DocumentRows, view: FittedView) -> Tensor:
+    """Returns what summaries say of each sentence of documents, float64 `[n, places]`.
+
+    A summary is a text, or a list of several. Raises `InputError` for anything else.
+    """
+    if y is None or isinstance(y, str):
+        raise InputError("y is a list of summaries, one for each document, or of lists of them")
+    rules = Rules.of(view.assets)
+    answers = list(y)
+    if len(answers) != len(rows):
+        raise InputError(f"X has {len(rows)} documents but y has {len(answers)} summaries")
+    documents = []
+    for row, (answer, seen) in enumerate(zip(answers, rows.seen, strict=True)):
+        several = [answer] if isinstance(answer, str) else answer
+        texts = isinstance(several, Sequence) and all(isinstance(each, str) for each in several)
+        references = [stems(each, rules.latin) for each in several] if texts else []
+        if not any(references):
+            raise InputError(f"y[{row}] has no word: {str(answer)[:SHOWN]!r}; give a summary")
+        lines = rows.sentences[row]
+        documents.append(
+            JudgedDocument(
+                [stems(lines[place], rules.latin) for place in seen.places],
+                seen.words.tolist(),
+                seen.total,
+                [each for each in references if each],
+            )
+        )
+    judged = Judged.of(documents, rules.length, rules.best)
+    worth = [judged.worth(row, PLACES) for row in range(len(documents))]
+    return torch.from_numpy(np.stack(worth))
+
+
+def extracts(outputs: Tensor, rows: DocumentRows, length: Length) -> list[Extract]:
+    """Returns the extract of each document by the scores `[n, places]` of its sentences."""
+    told = zip(outputs.numpy(), rows.sentences, rows.seen, strict=True)
+    return [_extract(scores, lines, seen, length) for scores, lines, seen in told]
+
+
+def length_of(view: FittedView) -> Length:
+    """Returns the length of extracts that a model was trained for."""
+    return Rules.of(view.assets).length
+
+
+def _extract(
+    scores: np.ndarray, lines: Sequence[str], seen: SeenDocument, length: Length
+) -> Extract:
+    scores = scores[: len(seen.places)]
+    taken = chosen(scores, seen.words, length, seen.total)
+    places = [int(seen.places[place]) for place in taken]
+    of_scores = tuple(float(scores[place]) for place in taken)
+    sentences = tuple(lines[place] for place in places)
+    if taken:
+        words, whole = int(seen.words[taken].sum()), len(places) == len(lines)
+        summary = " ".join(sentences)
+        return Extract(summary, sentences, tuple(places), of_scores, words, seen.total, whole=whole)
+    best = int(np.argmax(scores))
+    short = _cut(lines[int(seen.places[best])], max(1, int(length.most_words(seen.total))))
+    return Extract(
+        short,
+        (short,),
+        (int(seen.places[best]),),
+        (float(scores[best]),),
+        number_of_words(short),
+        seen.total,
+        cut=True,
+    )
+
+
+def _cut(sentence: str, most: int) -> str:
+    """The beginning of a sentence, no more than so many words, and a sign that it was cut."""
+    runs = sentence.split()
+    taken: list[str] = []
+    for run in runs:
+        if number_of_words(" ".join([*taken, run])) > most:
+            break
+        taken.append(run)
+    text = " ".join(taken) if taken else runs[0][: 2 * most]
+    return f"{text.rstrip(',;:')}…"
+
+
+def _sentences(row: int, value: Any) -> list[str]:
+    if isinstance(value, str):
+        found = lines_of(as_document(value))
+    elif isinstance(value, Sequence) and all(isinstance(each, str) for each in value):
+        found = lines_of(of_given(value))
+    else:
+        raise InputError(
+            f"the model takes documents: X[{row}] is a {type(value).__name__} "
+            f"({value!r:.{SHOWN}}); {_EXPECTED}"
+        )
+    if not found:
+        raise InputError(f"X[{row}] is empty; a document has a word at least")
+    return found

@@ -1,0 +1,104 @@
+"""Plain extracts, which learn nothing: the first sentences, the longest, the most central ones.
+
+    lead       the order of the document; the baseline of newspapers
+    longest    the most words
+    centroid   the largest cosine with the sum of all sentences' tf-idf; Radev et al. 2004,
+               Information Processing & Management 40(6)
+    textrank   the largest weight of a random walk along cosines; Mihalcea and Tarau 2004, EMNLP
+
+Each reads one column of a document (`domains/summaries/features.py`). They are what every learner
+of summaries has to beat, and are always shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+
+from metaloop.core.black_box import BlackBoxLearner, RealPredictor
+from metaloop.core.errors import MetaloopError
+
+_CITATION = """@inproceedings{mihalcea2004textrank,
+  title = {TextRank: Bringing Order into Text},
+  author = {Mihalcea, Rada and Tarau, Paul},
+  booktitle = {Proceedings of EMNLP},
+  year = {2004},
+}"""
+
+
+@final
+@dataclass(frozen=True)
+class Lead(BlackBoxLearner):
+    """Takes sentences from the beginning."""
+
+    target_kinds: ClassVar[frozenset[str]] = frozenset({"real"})
+    citation: ClassVar[str] = _CITATION
+    flattens: ClassVar[bool] = False
+
+    def make(self, seed: int) -> RealPredictor:
+        """Returns what reads how early a sentence is; nothing in it is random."""
+        return _Column(self, "early")
+
+
+@final
+@dataclass(frozen=True)
+class Longest(BlackBoxLearner):
+    """Takes the longest sentences."""
+
+    target_kinds: ClassVar[frozenset[str]] = frozenset({"real"})
+    citation: ClassVar[str] = _CITATION
+    flattens: ClassVar[bool] = False
+
+    def make(self, seed: int) -> RealPredictor:
+        """Returns what reads how long a sentence is; nothing in it is random."""
+        return _Column(self, "words")
+
+
+@final
+@dataclass(frozen=True)
+class Centroid(BlackBoxLearner):
+    """Takes the sentences that are most like the whole document."""
+
+    target_kinds: ClassVar[frozenset[str]] = frozenset({"real"})
+    citation: ClassVar[str] = _CITATION
+    flattens: ClassVar[bool] = False
+
+    def make(self, seed: int) -> RealPredictor:
+        """Returns what reads the cosine with the document; nothing in it is random."""
+        return _Column(self, "centroid")
+
+
+@final
+@dataclass(frozen=True)
+class TextRank(BlackBoxLearner):
+    """Takes the sentences that a walk among those alike visits most."""
+
+    target_kinds: ClassVar[frozenset[str]] = frozenset({"real"})
+    citation: ClassVar[str] = _CITATION
+    flattens: ClassVar[bool] = False
+
+    def make(self, seed: int) -> RealPredictor:
+        """Returns what reads TextRank; nothing in it is random."""
+        return _Column(self, "textrank")
+
+
+class _Column:
+    """Reads one column of documents `[N, columns, S]`; `MetaloopError` for other inputs."""
+
+    def __init__(self, learner: BlackBoxLearner, name: str) -> None:
+        columns = () if learner.input_format is None else learner.input_format.columns
+        if name not in columns:
+            raise MetaloopError(
+                f"{type(learner).__name__} needs sentences of documents; choose another learner "
+                "for other inputs"
+            )
+        self.place = columns.index(name)
+
+    def fit(self, inputs: np.ndarray, targets: np.ndarray) -> _Column:
+        return self
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        scores: np.ndarray = inputs[:, self.place]
+        return scores

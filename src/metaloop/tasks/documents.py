@@ -1,0 +1,212 @@
+"""Documents with summaries as groups: a task is a domain, an example one of its documents.
+
+Domains are dealt to the four parts where there are enough of them. Where there are not, documents
+are, each by its own content, so that word-for-word repeats are on one side and a document has its
+part wherever it turns up; a task is then the documents that a part has of a domain, and nothing is
+known of new domains. A published split stays; what it lacks is dealt from what it has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from metaloop.core.columns import Texts
+from metaloop.core.errors import DataError
+from metaloop.core.records import PARTS, Part
+from metaloop.tasks.readers.finish import tally
+from metaloop.tasks.readers.summaries import DOCUMENT
+from metaloop.tasks.split import MIN_CLASSES, assign_parts
+from metaloop.tasks.store import ClassInfo, LeftOut, Reading, Store
+
+MIN_DOCUMENTS = 8  # of a domain: five to learn from, three to be asked about
+_LEAST_OF_FEW = 48  # of a domain of few: six in the smallest part, on average
+_LEAST = 40  # documents with summaries, to be dealt to four parts
+_SHARES: Mapping[Part, float] = {"train": 0.5, "search": 0.125, "promotion": 0.125, "test": 0.25}
+_OTHERS = "others"
+REPEATS = "a document of another part, word for word"
+
+
+@dataclass(frozen=True, eq=False)
+class DealtDocuments:
+    """Documents in groups by domain and part, and what was said of that.
+
+    `by_document`: parts share domains, so that nothing is known of new ones. `hashes` `[N]`, int64,
+    tells each document again; `part_of` `[N]` is the place of its part in `PARTS`.
+    """
+
+    store: Store
+    parts: dict[Part, np.ndarray]
+    by_document: bool
+    hashes: np.ndarray
+    part_of: np.ndarray
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+
+
+def dealt(
+    reading: Reading, split_seed: int = 0, known: Mapping[int, int] | None = None
+) -> DealtDocuments:
+    """Returns the documents of a reading in four parts.
+
+    `known`: the part of each document (by its hash) that a model was made with; all others are
+    `test`. Raises `DataError` for too few documents to learn from.
+    """
+    store = reading.store
+    hashes = content_hashes(store)
+    domains = np.array([info.name for info in store.classes], object)[store.targets.numpy()]
+    notes: list[str] = []
+    left_out: list[LeftOut] = []
+    keep = np.ones(len(store), bool)
+    by_document = True
+    if known is not None:
+        test = PARTS.index("test")
+        part_of = np.array([known.get(int(each), test) for each in hashes])
+    else:
+        _check_enough(reading)
+        counts = Counter(domains.tolist())
+        large = [name for name, count in counts.items() if count >= MIN_DOCUMENTS and name]
+        if reading.example_parts is None and len(large) >= MIN_CLASSES:
+            by_document = False
+            part_of, keep = _by_domain(domains, large, split_seed)
+            small = sorted(set(domains.tolist()) - set(large))
+            if small:
+                names = [f"domain {name!r}" for name in small]
+                left_out.append(tally(names, f"a domain needs {MIN_DOCUMENTS} documents"))
+        else:
+            part_of = _by_content(hashes, reading.example_parts, split_seed)
+            domains = _few(domains, counts, reading.name)
+            notes.append(_why(len(large), reading.example_parts is not None))
+    repeats = _repeats_across(hashes, part_of) & keep
+    if repeats.any():
+        rows = [f"document {row + 1}" for row in np.flatnonzero(repeats)]
+        left_out.append(tally(rows, REPEATS))
+        keep &= ~repeats
+    kept = np.flatnonzero(keep)
+    grouped, parts = _grouped(store, domains, part_of, kept)
+    return DealtDocuments(
+        grouped, parts, by_document, hashes[kept], part_of[kept], tuple(left_out), tuple(notes)
+    )
+
+
+def content_hashes(store: Store) -> np.ndarray:
+    """Returns a number of 63 bits for every document, int64 `[N]`: equal for equal words alone."""
+    assert isinstance(store.inputs, dict)
+    texts = store.inputs[DOCUMENT]
+    assert isinstance(texts, Texts)
+    return np.array([content_hash(t) for t in texts.take(torch.arange(len(texts)))], np.int64)
+
+
+def content_hash(document: str) -> int:
+    """Returns the number that tells a document again; spaces and lines do not count."""
+    digest = hashlib.blake2b(" ".join(document.split()).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def _check_enough(reading: Reading) -> None:
+    number = len(reading.store)
+    if number < _LEAST:
+        raise DataError(
+            f"{reading.name} has {number} documents with summaries; learning keeps some apart for "
+            f"training, choosing and testing and needs at least {_LEAST}. With a few pairs, use a "
+            "learner that others trained: metaloop predict MODEL --support PAIRS DOCUMENT"
+        )
+
+
+def _by_domain(
+    domains: np.ndarray, large: list[str], split_seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    names = sorted(large)
+    dealt_to = assign_parts([ClassInfo(name) for name in names], split_seed)
+    place = {names[index]: PARTS.index(part) for part in PARTS for index in dealt_to[part]}
+    part_of = np.array([place.get(name, -1) for name in domains])
+    return part_of, part_of >= 0
+
+
+def _by_content(hashes: np.ndarray, published: np.ndarray | None, split_seed: int) -> np.ndarray:
+    """The part of each document: the published one, else by its own hash and the seed alone."""
+    chance = np.array([_chance(int(each), split_seed) for each in hashes])
+    if published is None:
+        return _cut(chance, ("train", "search", "promotion", "test"))
+    test, there = PARTS.index("test"), {*published.tolist()} - {""}
+    part_of = np.full(len(hashes), -1)
+    if "test" in there:
+        part_of[published == "test"] = test
+    pool = np.isin(published, ("train", "val", ""))
+    if {"train", "val"} <= there:
+        part_of[np.isin(published, ("train", ""))] = PARTS.index("train")
+        halves = np.where(chance < 0.5, PARTS.index("search"), PARTS.index("promotion"))
+        part_of[published == "val"] = halves[published == "val"]
+    elif "test" in there:
+        part_of[pool] = _cut(chance[pool], ("train", "search", "promotion"))
+    else:
+        part_of[pool] = _cut(chance[pool], ("train", "search", "promotion", "test"))
+    return part_of
+
+
+def _cut(chance: np.ndarray, parts: tuple[Part, ...]) -> np.ndarray:
+    shares = np.array([_SHARES[part] for part in parts])
+    bounds = np.cumsum(shares / shares.sum())[:-1]
+    return np.array([PARTS.index(part) for part in parts])[np.searchsorted(bounds, chance, "right")]
+
+
+def _chance(number: int, seed: int) -> float:
+    digest = hashlib.blake2b(f"{number} {seed}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") / 2**64
+
+
+def _few(domains: np.ndarray, counts: Counter[str], name: str) -> np.ndarray:
+    """Domains that are large enough to be in all parts; all others together."""
+    large = {each for each, count in counts.items() if count >= _LEAST_OF_FEW and each}
+    others = _OTHERS if large else name
+    return np.array([each if each in large else others for each in domains], object)
+
+
+def _why(large: int, published: bool) -> str:
+    if published:
+        return "documents are split as published; nothing is known of new domains"
+    return (
+        f"{large} domain{'' if large == 1 else 's'} of {MIN_DOCUMENTS} documents or more and four "
+        f"parts, which need {MIN_CLASSES}: documents are split, and nothing is known of new domains"
+    )
+
+
+def _repeats_across(hashes: np.ndarray, part_of: np.ndarray) -> np.ndarray:
+    """Which documents are in an earlier part, too: the parts of `PARTS` in order."""
+    first: dict[int, int] = {}
+    for number, part in zip(hashes.tolist(), part_of.tolist(), strict=True):
+        if part >= 0:
+            first[number] = min(part, first.get(number, part))
+    return np.array(
+        [p >= 0 and first[h] < p for h, p in zip(hashes.tolist(), part_of.tolist(), strict=True)]
+    )
+
+
+def _grouped(
+    store: Store, domains: np.ndarray, part_of: np.ndarray, rows: np.ndarray
+) -> tuple[Store, dict[Part, np.ndarray]]:
+    keys = sorted({(str(domains[row]), int(part_of[row])) for row in rows})
+    parts_of: dict[str, int] = Counter(domain for domain, _ in keys)
+    names = [
+        domain if parts_of[domain] == 1 and domain else f"{domain} ({PARTS[part]})".strip()
+        for domain, part in keys
+    ]
+    place = {key: index for index, key in enumerate(keys)}
+    targets = [place[(str(domains[row]), int(part_of[row]))] for row in rows]
+    everything = np.setdiff1d(np.arange(len(store)), rows)
+    kept = store.without(np.empty(0, np.int64), everything)
+    grouped = Store(
+        kept.inputs,
+        torch.tensor(targets, dtype=torch.int64),
+        tuple(ClassInfo(name) for name in names),
+    )
+    parts = {
+        part: np.array([i for i, key in enumerate(keys) if key[1] == PARTS.index(part)], np.int64)
+        for part in PARTS
+    }
+    return grouped, parts

@@ -1,0 +1,114 @@
+"""Documents as sentences: given ones, the turns of a dialogue, or what a splitter finds.
+
+A document is a text whose lines are its sentences: so a column of texts holds it, and people can
+read it. Splitting is by sentencex (Wikimedia: rules for some 300 languages, no downloads); what it
+leaves longer than `MOST_WORDS` words is cut there, for a text without signs would be one sentence.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from metaloop.core.errors import missing_extra
+
+MOST_WORDS = 120  # of a sentence: of what has more nobody has put an end to it
+_LEAST_WORDS_WHEN_CUT = 30  # pieces of a sentence without an end
+_TURN = re.compile(r"^\s*#?[^\W\d_][\w .'-]{0,30}#?\s*:\s+\S")
+_LEAST_TURNS = 0.8  # of the lines, for a text to be a dialogue
+_TAG = re.compile(r"<[^<>]{1,2000}>")
+_BLOCK = re.compile(r"</?(?:p|br|div|li|ul|ol|h[1-6]|tr|td|table|section|article)\b[^<>]*>", re.I)
+_HIDDEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>", re.I | re.S)
+_HTML = re.compile(r"</(?:p|div|html|body|span|a|li|h[1-6])\s*>|<(?:html|body|!doctype)\b", re.I)
+_SPACE = re.compile(r"\s+")
+
+
+def as_document(text: str) -> str:
+    """Returns a document's sentences, one a line; "" of a text with nothing in it.
+
+    Raises `MissingExtraError` without sentencex, where there is anything to be split.
+    """
+    return "\n".join(sentences_in(text))
+
+
+def of_given(sentences: Sequence[Any]) -> str:
+    """Returns the document of sentences that are given, those without a word left out."""
+    tidy = (_tidy(str(each)) for each in sentences)
+    return "\n".join(each for each in tidy if each)
+
+
+def lines_of(document: str) -> list[str]:
+    """Returns the sentences of a document; none of an empty one."""
+    return document.split("\n") if document else []
+
+
+def is_html(text: str) -> bool:
+    """Returns whether a text is a page with tags."""
+    return _HTML.search(text) is not None
+
+
+def sentences_in(text: str) -> list[str]:
+    """Returns the sentences of any text: of each paragraph, or the turns of a dialogue."""
+    text = without_tags(text) if is_html(text) else text
+    lines = [each for each in map(_tidy, text.splitlines()) if each]
+    if is_dialogue(lines):
+        return lines
+    return [piece for line in lines for piece in _split(line)]
+
+
+def is_dialogue(lines: Sequence[str]) -> bool:
+    """Returns whether lines are turns: two or more that begin with a name and a colon."""
+    turns = sum(_TURN.match(line) is not None for line in lines)
+    return turns >= 2 and turns >= _LEAST_TURNS * len(lines)
+
+
+def without_tags(page: str) -> str:
+    """Returns the text of a page: blocks become lines, scripts and styles go."""
+    page = _BLOCK.sub("\n", _HIDDEN.sub("\n", page))
+    return html.unescape(_TAG.sub(" ", page))
+
+
+def number_of_words(sentence: str) -> int:
+    """Returns the words of a sentence as people count them; where no spaces are, every sign.
+
+    Of a script without spaces a run of more than 20 letters counts as half as many words.
+    """
+    return sum(1 if len(run) <= 20 else _run_words(run) for run in sentence.split())
+
+
+def _run_words(run: str) -> int:
+    return 1 if run.isascii() else max(1, len(run) // 2)
+
+
+def _tidy(text: str) -> str:
+    return _SPACE.sub(" ", text).strip()
+
+
+def _split(line: str) -> list[str]:
+    if len(line) < 20:
+        return [line]
+    pieces = [each for each in map(_tidy, _splitter()("en", line)) if each]
+    return [short for piece in pieces for short in _cut(piece)]
+
+
+def _cut(sentence: str) -> list[str]:
+    """A sentence without an end in pieces of equal numbers of words; others as they are."""
+    words = sentence.split(" ")
+    if len(words) <= MOST_WORDS:
+        return [sentence]
+    pieces = -(-len(words) // _LEAST_WORDS_WHEN_CUT)
+    ends = [round(len(words) * place / pieces) for place in range(pieces + 1)]
+    return [" ".join(words[a:b]) for a, b in itertools.pairwise(ends)]
+
+
+@cache
+def _splitter() -> Any:
+    try:
+        from sentencex import segment  # optional extra
+    except ImportError as error:
+        raise missing_extra("splitting documents into sentences", "summaries") from error
+    return segment

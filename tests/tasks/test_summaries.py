@@ -1,0 +1,149 @@
+"""Documents with summaries as they are found: tables, folders, parts, and what is no such data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metaloop.core.errors import DataError
+from metaloop.tasks.documents import REPEATS, dealt
+from metaloop.tasks.readers import read
+from metaloop.tasks.readers.sentences import as_document, is_dialogue, number_of_words
+from metaloop.tasks.readers.summaries import BETWEEN, KIND, REFERENCES
+
+pytest.importorskip("sentencex", reason="needs metaloop[summaries]: sentencex")
+
+
+def references(path: Path) -> list[str]:
+    inputs = read(path).store.inputs
+    assert isinstance(inputs, dict)
+    return [text.replace(BETWEEN, "|") for text in inputs[REFERENCES].take(slice_of(inputs))]  # type: ignore[union-attr]
+
+
+def slice_of(inputs: dict[str, object]) -> object:
+    import torch
+
+    return torch.arange(len(inputs[REFERENCES]))  # type: ignore[arg-type]
+
+
+def test_columns_are_told_by_their_names_and_that_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "news.csv"
+    file.write_text(
+        "id,article,highlights,section\n"
+        + "".join(f"{i},First thing {i}. Second thing.,A thing,sport\n" for i in range(4))
+    )
+    found = read(file)
+    assert found.kind == KIND and len(found.store) == 4
+    assert "document 'article', summary 'highlights', domain 'section'" in found.notes[0]
+
+
+def test_a_summary_may_be_a_list_or_in_several_columns(tmp_path: Path) -> None:
+    listed, apart = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    listed.write_text('{"document": "One. Two.", "summary": ["x y", "z"]}\n' * 2)
+    apart.write_text('{"dialogue": "A: b\\nB: c", "summary1": "x y", "summary2": "z"}\n' * 2)
+    assert references(listed) == references(apart) == ["x y|z"] * 2
+
+
+def test_given_sentences_stay_and_others_are_split() -> None:
+    assert as_document("Profits of Acme Inc. rose 7.5%. It sold more.").count("\n") == 1
+    assert as_document("#Person1#: Hi. You?\n#Person2#: Fine.").split("\n")[0].endswith("You?")
+    assert is_dialogue(["Ann: hello", "Ben: hi"]) and not is_dialogue(["Note: this", "and that"])
+
+
+def test_a_labelled_table_of_texts_stays_one(tmp_path: Path) -> None:
+    file = tmp_path / "texts.csv"
+    lines = [f"some text of number {i},class {i % 9}" for i in range(36)]
+    file.write_text("text,target\n" + "\n".join(lines) + "\n")
+    assert read(file, columns={"text": "text", "label": "target"}).kind == "table, texts"
+
+
+def test_folders_of_pairs_are_read_both_ways(tmp_path: Path) -> None:
+    for top, text in (("News Articles", "One thing. Two things."), ("Summaries", "One thing.")):
+        for name in ("a", "b", "c"):
+            place = tmp_path / "two" / top / "sport" / f"{name}.txt"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
+    (tmp_path / "beside").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "beside" / f"{name}.txt").write_text("One thing. Two things.")
+        (tmp_path / "beside" / f"{name}.summary.txt").write_text("One thing.")
+    (tmp_path / "beside" / "alone.txt").write_text("Nobody knows.")
+    two, beside = read(tmp_path / "two"), read(tmp_path / "beside")
+    assert len(two.store) == 3 and two.store.classes[0].name == "sport"
+    assert len(beside.store) == 2 and beside.left_out[0].reason == "a file without a partner"
+
+
+def test_files_of_a_folder_are_the_parts_that_their_names_say(tmp_path: Path) -> None:
+    for part, count in (("train", 40), ("dev", 12), ("test", 10)):
+        lines = [
+            f'{{"document": "{part} thing {i}. Another.", "summary": "thing {i}"}}\n'
+            for i in range(count)
+        ]
+        (tmp_path / f"set.{part}.jsonl").write_text("".join(lines))
+    (tmp_path / "set.hidden.test.jsonl").write_text('{"document": "No summary here."}\n')
+    found = read(tmp_path)
+    assert found.left_out[0].reason == "a table without documents and summaries"
+    parted = dealt(found)
+    sizes = {
+        part: len(parted.store.examples_of[groups[0]]) for part, groups in parted.parts.items()
+    }
+    assert sizes["train"] == 40 and sizes["test"] == 10
+    assert sizes["search"] + sizes["promotion"] == 12 and parted.by_document
+
+
+def test_with_enough_domains_parts_share_none(tmp_path: Path) -> None:
+    lines = [
+        f'{{"document": "Thing {i} of {i % 10}. Another.", "summary": "thing", '
+        f'"topic": "t{i % 10}"}}\n'
+        for i in range(100)
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(lines))
+    parted = dealt(read(tmp_path / "a.jsonl"))
+    names = [{parted.store.classes[i].name for i in groups} for groups in parted.parts.values()]
+    assert not parted.by_document and sum(map(len, names)) == len(set().union(*names)) == 10
+
+
+def test_a_repeat_is_on_one_side_and_a_document_has_its_part_wherever_it_is(tmp_path: Path) -> None:
+    lines = [f'{{"document": "Thing {i}. Another.", "summary": "thing {i}"}}\n' for i in range(80)]
+    (tmp_path / "a.jsonl").write_text("".join(lines + lines[:20]))
+    (tmp_path / "b.jsonl").write_text("".join(reversed(lines)))
+    one, other = dealt(read(tmp_path / "a.jsonl")), dealt(read(tmp_path / "b.jsonl"))
+    assert dict(zip(one.hashes.tolist(), one.part_of.tolist(), strict=True)) == dict(
+        zip(other.hashes.tolist(), other.part_of.tolist(), strict=True)
+    )
+    assert not any(item.reason == REPEATS for item in one.left_out) and len(one.store) == 100
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (['{"document": "", "summary": "x"}'] * 3, "no document has a summary"),
+        (['{"document": "One. Two.", "summary": ""}'] * 3, "no document has a summary"),
+    ],
+)
+def test_rows_without_either_are_counted_and_nothing_left_is_an_error(
+    rows: list[str], said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text("\n".join(rows) + "\n")
+    with pytest.raises(DataError, match=said):
+        read(file)
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"body": "One. Two.", "note": "x"}\n')
+    with pytest.raises(DataError, match="no summary among them; name it"):
+        read(file, columns={"document": "body"})
+
+
+def test_odd_documents_become_sentences_all_the_same() -> None:
+    page = "<html><head><style>p{}</style></head><body><p>One thing.</p>"
+    page += "<p>Two &amp; more.</p></body></html>"
+    assert as_document(page) == "One thing.\nTwo & more."
+    assert as_document("你好世界。今天天气很好。我们去公园散步吧！").count("\n") >= 1
+    assert as_document("   \n ") == "" and as_document("One") == "One"
+    endless = as_document("word " * 400)
+    assert all(number_of_words(line) <= 120 for line in endless.split("\n"))
+    assert sum(map(number_of_words, endless.split("\n"))) == 400
