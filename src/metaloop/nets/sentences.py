@@ -33,12 +33,17 @@ _SHARPNESS = 4.0  # of who is taken before whom, in scores
 class _Sentences(nn.Module):
     def __init__(self, columns: int, width: int, dropout: float) -> None:
         super().__init__()
+        features, adds = (
+            (columns + width) * PLACES,
+            (columns - 1 - _PAIRED + width) * width * PLACES,
+        )
+        self.own_cost = (features, adds, features)  # layers see each sentence
         self.layers = (
             nn.Sequential(
-                nn.Conv1d(columns - 1 - _PAIRED, width, 1),
+                nn.Linear(columns - 1 - _PAIRED, width),
                 nn.SiLU(),
                 nn.Dropout(dropout),
-                nn.Conv1d(width, width, 1),
+                nn.Linear(width, width),
                 nn.SiLU(),
             )
             if width
@@ -51,7 +56,7 @@ class _Sentences(nn.Module):
         scaled = torch.cat([_SCALE * inputs[:, 1 : 1 + DIRECTIONS], inputs[:, AS_THEY_ARE:]], 1)
         pieces = [there.to(inputs.dtype), paired, scaled]
         if self.layers is not None:
-            pieces.append(self.layers(scaled))
+            pieces.append(self.layers(scaled.mT).mT)
         return (torch.cat(pieces, 1) * there).flatten(1)
 
 
