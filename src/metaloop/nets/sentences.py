@@ -33,11 +33,8 @@ _SHARPNESS = 4.0  # of who is taken before whom, in scores
 class _Sentences(nn.Module):
     def __init__(self, columns: int, width: int, dropout: float) -> None:
         super().__init__()
-        features, adds = (
-            (columns + width) * PLACES,
-            (columns - 1 - _PAIRED + width) * width * PLACES,
-        )
-        self.own_cost = (features, adds, features)  # layers see each sentence
+        adds = (columns - 1 - _PAIRED + width) * width * PLACES  # layers see each sentence
+        self.own_cost = (columns * PLACES, adds, (columns + width) * PLACES)
         self.layers = (
             nn.Sequential(
                 nn.Linear(columns - 1 - _PAIRED, width),
