@@ -20,7 +20,8 @@ Nothing else should run meanwhile where the budget is in seconds.
     a minute    images drawn on this machine, of one thread, 1,000 side by side
 
 Rows besides learners: real images of the class, the support copied, and the support moved by up to
-two pixels. What is finished is kept in the results folder and not run again.
+two pixels; nets also draw at a temperature of 0.7. What is finished is kept in the results folder
+and not run again.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ from metaloop.tasks.family import ClassFamily, episode_list
 from metaloop.tasks.generation import GenerationFamily
 
 SHOTS, WAYS, SUPPORT = (1, 5, 10), 20, 5
+COOLER = 0.7  # a temperature
 FEATURES_STEPS, FEATURES_BATCH, TEMPERATURE = 300, 128, 0.2
 Draw = Callable[[np.ndarray, int, int], np.ndarray]  # support, count, seed -> pictures
 
@@ -141,17 +143,18 @@ def _contrast(net: nn.Module, family: ClassFamily) -> None:
         alike = (found @ found.T / TEMPERATURE).fill_diagonal_(-1e9)
         partners = torch.arange(len(both)).roll(FEATURES_BATCH)
         optimiser.zero_grad()
-        functional.cross_entropy(alike, partners).backward()
+        loss = functional.cross_entropy(alike, partners)
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
 
 
 def drawers(paths: dict[str, Path]) -> dict[str, Draw]:
     """Returns who draws new images of a class from its support, by the name of the row."""
 
-    def by(path: Path) -> Draw:
+    def by(path: Path, temperature: float = 1.0) -> Draw:
         generator = ml.load(path)
         assert isinstance(generator, ml.FewShotGenerator)
-        return lambda support, count, seed: generator.fit(support).sample(count, seed=seed)
+        return lambda support, count, seed: generator.fit(support).sample(count, seed, temperature)
 
     def copied(support: np.ndarray, count: int, seed: int) -> np.ndarray:
         return support[np.arange(count) % len(support)]
@@ -165,9 +168,12 @@ def drawers(paths: dict[str, Path]) -> dict[str, Draw]:
             ]
         )
 
-    return {"support, copied": copied, "support, moved": moved} | {
-        name: by(path) for name, path in paths.items()
-    }
+    draws: dict[str, Draw] = {"support, copied": copied, "support, moved": moved}
+    for name, path in paths.items():
+        draws[name] = by(path)
+        if name != "blurred_mixture":
+            draws[f"{name} at {COOLER}"] = by(path, COOLER)
+    return draws
 
 
 def judged(
@@ -193,13 +199,13 @@ def judged(
                 row["spread"].append(float(found.std(0, ddof=1).mean()))
                 differ = (made[:, None] >= 128) != (support[None] >= 128)
                 row["nearest"].append(float(differ.mean((2, 3)).min(1).mean()))
-    real = {key: float(np.mean(values)) for key, values in gathered["real images"].items()}
+    usual = {key: float(np.mean(values)) for key, values in gathered["real images"].items()}
     return {
         name: {
             "recognised": float(np.mean(row["recognised"])),
             "recognised_ci95": 1.96 * float(np.std(row["recognised"])) / len(row["nearest"]) ** 0.5,
-            "diversity": float(np.mean(row["spread"])) / real["spread"],
-            "nearest": float(np.mean(row["nearest"])) / real["nearest"],
+            "diversity": float(np.mean(row["spread"])) / usual["spread"],
+            "nearest": float(np.mean(row["nearest"])) / usual["nearest"],
         }
         for name, row in gathered.items()
     }

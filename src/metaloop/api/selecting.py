@@ -24,6 +24,15 @@ from metaloop.selecting import select as events_of
 from metaloop.tasks.store import LeftOut
 from metaloop.tasks.value_range import ValueRange
 
+_OF_TABLES = ("target", "objective", "metric", "groups", "ignore", "test", "time_limit_per_row")
+_OF_IMAGES = (
+    *("image_size", "classes_at", "value_range", "strict", "resume", "download", "backbone"),
+)
+_OF_BOTH = (
+    *("budget", "seed", "split_seed", "archive", "archive_to", "workers", "out", "progress"),
+    "stop",
+)
+
 
 def select(
     data: Any,
@@ -55,11 +64,10 @@ def select(
 ) -> SelectResult | TableResult:
     """Returns the run, once a pipeline was chosen, trained and tested on sealed examples.
 
-    Not few-shot: one labelled data set of images, whose classes are all known, or a table (a path or
-    a data frame) whose column `target` is to be told: then a `TableResult`. The arguments are
-    those of `metaloop select`; `backbone` may be an encoder of your own, too. `settings` are other
-    numbers to go by, for experiments. `progress` and Ctrl-C are as in `learn`. Raises
-    `MetaloopError` for everything that the caller can mend.
+    Not few-shot: one labelled data set of images, whose classes are all known, or a table (a path
+    or a data frame) whose column `target` is to be told: then a `TableResult`. The arguments are
+    those of `metaloop select`; `backbone` may be an encoder of your own. `settings` are numbers to
+    go by. `progress` and Ctrl-C are as in `learn`. `MetaloopError` for all that can be mended.
 
     >>> import metaloop as ml
     >>> run = ml.select("my_folder", budget="3m")  # doctest: +SKIP
@@ -68,23 +76,32 @@ def select(
     >>> run.model.predict(["new.png"])  # doctest: +SKIP
     array(['cat'], dtype=object)
     """
+    asked = dict(locals())
     if workers is not None and workers < 1:
         raise MetaloopError(f"workers are at least 1 process; got {workers}")
-    of_tables: dict[str, Any] = {
-        "target": target, "objective": objective, "metric": metric, "groups": groups,
-        "ignore": tuple(ignore), "test": test, "time_limit_per_row": time_limit_per_row,
-    }  # fmt: skip
+    of_tables = {name: asked[name] for name in _OF_TABLES}
+    of_images = {name: asked[name] for name in _OF_IMAGES}
+    both = {name: asked[name] for name in _OF_BOTH}
     if is_tabular(data):
-        refused_together({
-            "image_size": image_size, "classes_at": classes_at, "value_range": value_range,
-            "strict": strict, "resume": resume, "download": download,
-            "backbone": backbone not in (AUTO, NONE),
-        }, "a table")  # fmt: skip
-        return selected_table(
-            data, **of_tables, out=out, progress=progress, budget=budget, seed=seed, stop=stop,
-            split_seed=split_seed, archive=archive, archive_to=archive_to, workers=workers,
-        )  # fmt: skip
-    refused_together({k: v is not None and v != () for k, v in of_tables.items()}, "images")
+        refused_together({**of_images, "backbone": backbone not in (AUTO, NONE)}, "a table")
+        return selected_table(data, **of_tables, **both)
+    refused_together(of_tables, "images")
+    return _of_images(data, settings, **of_images, **both)
+
+
+def _of_images(
+    data: Any,
+    settings: SelectSettings,
+    *,
+    stop: Callable[[], bool],
+    out: Any,
+    resume: bool,
+    backbone: str | Encoder,
+    progress: bool | None,
+    archive_to: Any,
+    **asked: Any,
+) -> SelectResult:
+    """Returns a run on images."""
     if out is None and resume:
         raise MetaloopError("--resume goes on with a run; name its folder with --out")
     folder = Path(out) if out is not None else fresh_folder(data_name(data))
@@ -93,11 +110,9 @@ def select(
     with Stopper() as stopper, Progress(style_of(progress)) as shown:
         shown.status(f"reading {data_name(data)}")
         events = events_of(
-            data, out=folder, budget=budget, seed=seed, split_seed=split_seed,
-            image_size=image_size, classes_at=classes_at, value_range=value_range,
-            archive=archive, workers=workers, strict=strict, resume=resume, settings=settings,
-            backbone=backbone, download=download, stop=lambda: stop() or stopper(),
-            tell=lambda done, of: shown.status(f"encoded {done:,} of {of:,} examples"),
+            data, out=folder, resume=resume, backbone=backbone, settings=settings,
+            stop=lambda: stop() or stopper(),
+            tell=lambda done, of: shown.status(f"encoded {done:,} of {of:,} examples"), **asked,
         )  # fmt: skip
         try:
             run = _followed(events, shown, stopper, folder, own)

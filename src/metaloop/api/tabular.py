@@ -67,7 +67,7 @@ class TableResult:
         """The model file; raises `ModelFileError` if there is none."""
         if self.content["model"] is None:
             raise ModelFileError(
-                f"the run in '{self.out}' was interrupted before a pipeline was fitted; select again"
+                f"the run in '{self.out}' was interrupted before anything was fitted; select again"
             )
         return Path(self.content["model"])
 
@@ -159,8 +159,8 @@ def selected_table(
     if target is None:
         shown_columns = "" if isinstance(table, (str, Path)) else f": {listed(table.columns)}"
         raise MetaloopError(
-            f"which column is to be told? Name it with --target NAME{shown_columns} ('select' takes "
-            "tables of numbers, categories and dates, and images; for texts see 'metaloop learn')"
+            f"which column is to be told? Name it with --target NAME{shown_columns} ('select' "
+            "takes tables of numbers, categories and dates, and images; for texts see learn)"
         )
     limit = None if time_limit_per_row is None else parse_budget(time_limit_per_row).wall_seconds
     test = asked.pop("test")

@@ -1,4 +1,4 @@
-"""`--archive-to`: a finished run is copied into another archive, so that the next one knows of it."""
+"""`--archive-to`: a finished run is copied into another archive, and the next one knows of it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from metaloop.core.errors import OutputError
 
 
 def record_elsewhere(source: Path, target: Path) -> None:
-    """Copies the last run of an archive, with candidates, trials, results and openings, into another.
+    """Copies the last run of an archive, candidates, trials, results and openings, into another.
 
-    The other one is made where there is none. Scores of single episodes and pictures stay behind: what
-    is learned from are results. Raises `OutputError` and `ArchiveError` where it cannot be written.
+    The other one is made where there is none. Scores of single episodes and pictures stay behind:
+    what is learned from are results. Raises `OutputError` and `ArchiveError` where it cannot be
+    written.
     """
     if target.is_dir() or not target.absolute().parent.is_dir():
         raise OutputError(f"--archive-to names a file in a folder that exists; got '{target}'")

@@ -269,6 +269,7 @@ NET_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "heads": Whole(1, 64),
             "head_width": Whole(1, 512),
             "reach": Whole(1, 32),
+            "far": Whole(0, 32),
             "tile": Whole(1, 64),
             "margin": Whole(0, 32),
             "levels": Whole(2, 256),

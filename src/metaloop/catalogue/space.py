@@ -153,10 +153,6 @@ NET_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
             "depth": Between(3, 6, "linear", multiple=1),
             **_CONVOLUTIONAL,
         },
-        "sentences": {
-            "width": Among((0, 16, 32, 64)),
-            "dropout": Between(0.05, 0.5, "linear", zero=0.4),
-        },
         "strided": {"widths": Widths(16, 512, 3, 8), **_CONVOLUTIONAL},
         "temporal": {
             "widths": Widths(32, 512, 3, 8),

@@ -15,10 +15,13 @@ from typer.main import get_command
 
 from metaloop import __version__
 from metaloop.cli import (
+    card,
     cite,
+    completion,
     data,
     evaluate,
     export,
+    export_model,
     fit,
     generate,
     learn,
@@ -29,6 +32,7 @@ from metaloop.cli import (
     serve,
     show,
     train,
+    verify,
 )
 from metaloop.cli.destination import expanded
 from metaloop.cli.errors import guarded
@@ -46,8 +50,12 @@ _VERBS: dict[str, Callable[..., object]] = {
     "show": show.show,
     "export": export.export,
     "serve": serve.serve,
+    "export-model": export_model.export_model,
+    "card": card.card,
+    "verify": verify.verify,
     "list": listing.list_names,
     "cite": cite.cite,
+    "completion": completion.completion,
 }
 
 app = typer.Typer(

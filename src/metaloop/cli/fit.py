@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -43,30 +43,12 @@ def fit(
     """Adapt MODEL to the classes (or the function) of a support and write the adapted model."""
     from metaloop.api import load
     from metaloop.api.destination import check_destination
-    from metaloop.estimators import (
-        FewShotClassifier,
-        FewShotGenerator,
-        TrainedClassifier,
-        TrainedTable,
-    )
+    from metaloop.estimators import FewShotClassifier
     from metaloop.tasks.readers.options import ReadOptions
 
     check_destination(out)
     declared = options.value_range(value_range)
-    estimator = load(model, value_range=declared)
-    if isinstance(estimator, TrainedTable):
-        raise ModelFileError(
-            f"'{model}' is fitted to a table; select again to learn from other rows"
-        )
-    if isinstance(estimator, TrainedClassifier):
-        raise ModelFileError(
-            f"'{model}' is a classifier of its own {len(estimator.classes_)} classes, which learns "
-            "no new ones; give a learner that 'metaloop learn' wrote"
-        )
-    if isinstance(estimator, FewShotGenerator):
-        raise ModelFileError(
-            f"'{model}' makes images from a support: metaloop generate MODEL --support DIR"
-        )
+    estimator = _adaptable(load(model, value_range=declared), model)
     estimator.set_params(keep_support=keep_support)
     named = options.columns(columns, text, label, domain)
     asked = ReadOptions(classes_at=classes_at, value_range=declared, columns=named)
@@ -85,6 +67,26 @@ def fit(
     else:
         learned = f"{len(classes)} classes" if classes else "a function"
         print(f"{learned} from {examples} examples\nmodel  {out}")
+
+
+def _adaptable(estimator: Any, model: Path) -> Estimator:
+    """Returns the estimator if `fit` is for it; raises `ModelFileError` for all others."""
+    from metaloop.estimators import FewShotGenerator, TrainedClassifier, TrainedTable
+
+    if isinstance(estimator, TrainedTable):
+        raise ModelFileError(
+            f"'{model}' is fitted to a table; select again to learn from other rows"
+        )
+    if isinstance(estimator, TrainedClassifier):
+        raise ModelFileError(
+            f"'{model}' is a classifier of its own {len(estimator.classes_)} classes, which learns "
+            "no new ones; give a learner that 'metaloop learn' wrote"
+        )
+    if isinstance(estimator, FewShotGenerator):
+        raise ModelFileError(
+            f"'{model}' makes images from a support: metaloop generate MODEL --support DIR"
+        )
+    return estimator  # type: ignore[no-any-return]
 
 
 def fitted(

@@ -31,44 +31,27 @@ _Archive = Annotated[
     ),
 ]
 
+_Also = Annotated[
+    list[str] | None,
+    typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
+]
+
 
 def learn(
-    data: options.Data = "glyphs",
-    budget: options.Budget = "3m",
-    ways: options.Ways = 5,
-    shots: options.Shots = 1,
-    queries: options.Queries = 15,
-    out: _Out = None,
-    seed: options.Seed = 0,
-    split_seed: options.SplitSeed = 0,
-    image_size: options.ImageSize = None,
-    classes_at: options.ClassesAt = None,
-    value_range: options.AskedRange = None,
-    columns: options.Columns = None,
-    text: options.TextColumn = None,
-    label: options.LabelColumn = None,
-    domain: options.DomainColumn = None,
-    speaker_pattern: options.SpeakerPattern = None,
-    items: options.Items = None,
-    words: options.Words = None,
-    sentences: options.Sentences = None,
-    ratio: options.Ratio = None,
-    references: options.References = None,
-    objective: options.Objective = None,
-    view: options.View = None,
-    backbone: options.Backbone = "auto",
-    download: options.Download = False,
-    also: Annotated[
-        list[str] | None,
-        typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
-    ] = None,
-    archive: _Archive = None,
-    workers: _Workers = None,
-    strict: options.Strict = False,
-    resume: options.Resume = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-) -> int:
+    data: options.Data = "glyphs", budget: options.Budget = "3m", ways: options.Ways = 5,
+    shots: options.Shots = 1, queries: options.Queries = 15, out: _Out = None,
+    seed: options.Seed = 0, split_seed: options.SplitSeed = 0, image_size: options.ImageSize = None,
+    classes_at: options.ClassesAt = None, value_range: options.AskedRange = None,
+    columns: options.Columns = None, text: options.TextColumn = None,
+    label: options.LabelColumn = None, domain: options.DomainColumn = None,
+    speaker_pattern: options.SpeakerPattern = None, items: options.Items = None,
+    words: options.Words = None, sentences: options.Sentences = None, ratio: options.Ratio = None,
+    references: options.References = None, objective: options.Objective = None,
+    view: options.View = None, backbone: options.Backbone = "auto",
+    download: options.Download = False, also: _Also = None, archive: _Archive = None,
+    archive_to: options.ArchiveTo = None, workers: _Workers = None, strict: options.Strict = False,
+    resume: options.Resume = False, as_json: options.Json = False, quiet: options.Quiet = False,
+) -> int:  # fmt: skip
     """Choose and train a learner on DATA, prove it on classes it has never seen."""
     from metaloop.api import Interrupted
     from metaloop.api import learn as learn_from
@@ -76,13 +59,9 @@ def learn(
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
-    asked |= {"speaker_pattern": speaker_pattern, "items": items, "words": words}
-    asked |= {
-        "objective": objective,
-        "sentences": sentences,
-        "ratio": ratio,
-        "references": references,
-    }
+    asked |= {"speaker_pattern": speaker_pattern, "items": items, "archive_to": archive_to}
+    asked |= {"objective": objective, "words": words, "sentences": sentences}
+    asked |= {"ratio": ratio, "references": references}
     typed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     try:
         run, code = learn_from(

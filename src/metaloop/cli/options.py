@@ -194,6 +194,44 @@ Strict = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with an interrupted run; give the same options.")
 ]
+ArchiveTo = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="An archive that this run is recorded in as well."),
+]
+Target = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Of a table: the column that is to be told.")
+]
+TableObjective = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="Of a table: classification or regression. (default: as the target looks)",
+    ),
+]
+TableMetric = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Of a table: balanced_accuracy, accuracy, f1_macro, auroc, log_loss; rmse, mae, r2. "
+        "(default: balanced_accuracy, rmse)",
+    ),
+]
+Groups = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Of a table: rows of one value here stay in one part."),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Of a table: a column to leave out; repeatable."),
+]
+TestFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Of a table: the rows to test on. (default: a fifth)"),
+]
+TimeLimitPerRow = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Of a table: what telling a row may take, as 0.001s."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Support = Annotated[

@@ -6,12 +6,11 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from metaloop.api.speaking import warn
 from metaloop.cli import options
+from metaloop.cli import predict_options as own
 from metaloop.cli.output import print_json
 from metaloop.core.errors import DataError, ModelFileError
 
@@ -26,117 +25,34 @@ if TYPE_CHECKING:
     from metaloop.tasks.readers.options import ReadOptions
     from metaloop.tasks.value_range import ValueRange
 
-_Asked = Annotated[
-    list[Path] | None,
-    typer.Argument(metavar="INPUT...", help="Images, recordings, folders, arrays, tables."),
-]
-_Support = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="Examples of the classes: one folder of images each (one image is enough), a zip of "
-        "that, an .npz with X and y, or a table. Not for models of 'fit' and 'select'.",
-    ),
-]
-_SkipUnreadable = Annotated[
-    bool,
-    typer.Option(
-        "--skip-unreadable",
-        help="Warn of inputs that cannot be read and go on; without, nothing is predicted.",
-    ),
-]
-_Window = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME",
-        help="Of long recordings: slide a window of so many seconds, such as 1s, and tell which "
-        "word is heard when: start, end, word, confidence and input per line.",
-    ),
-]
-_Top = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        help="Of ratings: the N items that the user of --support would rate highest, of all that "
-        "the model knows; no INPUT is needed.",
-    ),
-]
-_ExcludeSeen = Annotated[
-    bool,
-    typer.Option(
-        "--exclude-seen/--include-seen", help="With --top: leave out what the user has rated."
-    ),
-]
-_Explain = Annotated[
-    bool, typer.Option("--explain", help="With --top: say which ratings speak for an item.")
-]
-_Step = Annotated[str, typer.Option(metavar="TIME", help="How far apart windows are.")]
 _TOLD_FROM = 1000  # texts: of fewer nobody asks how long one took
-_Microphone = Annotated[
-    bool,
-    typer.Option(
-        "--microphone",
-        help="Listen until Ctrl-C, and tell each word when it is heard: start, end, word and "
-        "confidence per line. Needs sounddevice.",
-    ),
-]
 _USUAL_WINDOW = "1s"
-_Reject = Annotated[
-    str | None,
-    typer.Option(
-        metavar="RATE",
-        help="Say '-' for what is none of the classes: a threshold at which so many of other "
-        "things are taken for one, such as 5%.",
-    ),
-]
-_Csv = Annotated[
-    Path | None,
-    typer.Option(
-        "--csv",
-        metavar="FILE",
-        help="Of a table: a new file with its rows, what is predicted and each probability.",
-    ),
-]
 _LEAST = 0.5  # confidence of a word in a window
 _NONE = "-"
 
 
 def predict(
-    model: options.ModelFile,
-    inputs: _Asked = None,
-    support: _Support = None,
-    classes_at: options.SupportClassesAt = None,
-    value_range: options.AskedRange = None,
-    columns: options.Columns = None,
-    text: options.TextColumn = None,
-    label: options.LabelColumn = None,
-    domain: options.DomainColumn = None,
-    use_label_names: options.UseLabelNames = False,
-    skip_unreadable: _SkipUnreadable = False,
-    window: _Window = None,
-    step: _Step = "0.1s",
-    microphone: _Microphone = False,
-    reject: _Reject = None,
-    top: _Top = None,
-    exclude_seen: _ExcludeSeen = True,
-    explain: _Explain = False,
-    csv: _Csv = None,
-    words: options.Words = None,
-    sentences: options.Sentences = None,
-    ratio: options.Ratio = None,
-    seed: options.UnusedSeed = 0,
+    model: options.ModelFile, inputs: own.Asked = None, support: own.Support = None,
+    classes_at: options.SupportClassesAt = None, value_range: options.AskedRange = None,
+    columns: options.Columns = None, text: options.TextColumn = None,
+    label: options.LabelColumn = None, domain: options.DomainColumn = None,
+    use_label_names: options.UseLabelNames = False, skip_unreadable: own.SkipUnreadable = False,
+    window: own.Window = None, step: own.Step = "0.1s", microphone: own.Microphone = False,
+    reject: own.Reject = None, top: own.Top = None, exclude_seen: own.ExcludeSeen = True,
+    explain: own.Explain = False, csv: own.Csv = None, words: options.Words = None,
+    sentences: options.Sentences = None, ratio: options.Ratio = None, seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
-) -> None:
+) -> None:  # fmt: skip
     """Tell classes apart that the learner has never seen: label, probability and input per line.
 
     A learner of functions learns one from a support with real targets: value and input per line. A
     learner of summaries learns from a few documents with theirs: the summary of each input.
     """
-    from metaloop.cli.inputs import model_of, range_of, read_inputs
+    given = dict(locals())
     from metaloop.cli.ratings import ranked
     from metaloop.cli.summaries import told_of_documents
-    from metaloop.cli.tabular import refuse_options, tell_rows
-    from metaloop.estimators import FewShotRegressor, TrainedTable
+    from metaloop.cli.tabular import told_table
+    from metaloop.estimators import TrainedTable
     from metaloop.tasks.readers.options import ReadOptions
 
     extent, named = options.value_range(value_range), options.columns(columns, text, label, domain)
@@ -147,14 +63,9 @@ def predict(
         return
     _check_inputs(inputs, microphone)
     estimator = _ready(model, support, asked, use_label_names)
-    if isinstance(estimator, TrainedTable):
-        refuse_options(model, {"support": support, "window": window, "reject": reject,
-            "microphone": microphone, "columns": named, "value_range": value_range,
-            "skip_unreadable": skip_unreadable})  # fmt: skip
-        tell_rows(estimator, model, inputs or [], csv, as_json)
+    if told_table(estimator, model, inputs or [], csv, as_json, given):
         return
-    if csv is not None:
-        raise ModelFileError(f"'{model}' is no model of a table; leave --csv away")
+    assert not isinstance(estimator, TrainedTable)
     if inputs is None:
         _hear(estimator, model, window or _USUAL_WINDOW, step, as_json or reject is not None)
         return
@@ -168,18 +79,33 @@ def predict(
         return
     if not as_json and _streams(estimator, inputs, named, least):
         return
+    report = _told(estimator, inputs, named, extent, skip_unreadable, least)
+    rows = report["predictions"]
+    _write({"model": str(model), **report} if as_json else [_line(row) for row in rows])
+
+
+def _told(
+    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier,
+    inputs: list[Path],
+    named: Mapping[str, str | Sequence[str]] | None,
+    extent: ValueRange | None,
+    skip_unreadable: bool,
+    least: float | None,
+) -> dict[str, Any]:
+    """Returns what is said of all inputs, with the classes where there are any."""
+    from metaloop.cli.inputs import model_of, range_of, read_inputs
+    from metaloop.estimators import FewShotRegressor
+
     groups = read_inputs(inputs, model_of(estimator), named)
-    report: dict[str, Any] = {"model": str(model), "predictions": []}
+    report: dict[str, Any] = {"predictions": []}
     if isinstance(estimator, FewShotRegressor):
-        rows = report["predictions"] = [row for each in groups for row in _values(estimator, each)]
-        lines = [f"{row['value']}\t{row['input']}" for row in rows]
-    else:
-        report["classes"] = estimator.classes_.tolist()
-        known = range_of(estimator, extent)
-        for group in groups:
-            report["predictions"] += _labels(estimator, group, known, skip_unreadable, least)
-        lines = [_line(row) for row in report["predictions"]]
-    _write(report if as_json else lines)
+        report["predictions"] = [row for each in groups for row in _values(estimator, each)]
+        return report
+    report["classes"] = estimator.classes_.tolist()
+    known = range_of(estimator, extent)
+    for group in groups:
+        report["predictions"] += _labels(estimator, group, known, skip_unreadable, least)
+    return report
 
 
 def _write(told: dict[str, Any] | list[str]) -> None:
@@ -312,6 +238,8 @@ def _labels(
 
 
 def _line(row: Mapping[str, Any]) -> str:
+    if "value" in row:
+        return f"{row['value']}\t{row['input']}"
     label = _NONE if row["label"] is None else row["label"]
     return f"{label}\t{row['confidence']:.4f}\t{row['input']}"
 

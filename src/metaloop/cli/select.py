@@ -14,80 +14,60 @@ from metaloop.cli.output import print_json, print_table
 from metaloop.cli.resuming import say_how_to_go_on
 
 if TYPE_CHECKING:
-    from metaloop.api import SelectResult
+    from metaloop.api import SelectResult, TableResult
     from metaloop.core.leagues import EncoderCard
 
 
+_Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A folder with one folder of images per class (inside of train/ and test/, if "
+        "these are there), a zip of that, an .npz with X and y, CIFAR's original files, or a "
+        "table, whose column --target is to be told.",
+    ),
+]
+_Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="A new folder. (default: runs/NAME-1, -2, ...)"),
+]
+_Archive = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="The archive of earlier runs, to start from what they found."
+    ),
+]
+_Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Worker processes, a thread each. (default: one per core)"),
+]
+
+_OF_TABLES = ("target", "objective", "metric", "groups", "ignore", "test", "time_limit_per_row")
+_NOT_OF_SCENARIOS = (
+    *_OF_TABLES,
+    *("archive", "archive_to", "out", "resume", "image_size", "classes_at"),
+)
+
+
 def select(
-    data: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATA",
-            help="A folder with one folder of images per class (inside of train/ and test/, if "
-            "these are there), a zip of that, an .npz with X and y, or CIFAR's original files.",
-        ),
-    ],
+    data: _Data,
     budget: options.Budget = "3m",
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="A new folder. (default: runs/NAME-1, -2, ...)"),
-    ] = None,
+    out: _Out = None,
     seed: options.Seed = 0,
     split_seed: options.SplitSeed = 0,
     image_size: options.ImageSize = None,
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
-    target: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Of a table: the column that is to be told."),
-    ] = None,
-    objective: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KIND",
-            help="Of a table: classification or regression. (default: as the target looks)",
-        ),
-    ] = None,
-    metric: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Of a table: balanced_accuracy, accuracy, f1_macro, auroc, log_loss; rmse, mae, r2. "
-            "(default: balanced_accuracy, rmse)",
-        ),
-    ] = None,
-    groups: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Of a table: rows with one value here are kept in one part."
-        ),
-    ] = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Of a table: a column to leave out; may be repeated."),
-    ] = None,
-    test: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Of a table: the rows to test on. (default: a fifth)"),
-    ] = None,
-    time_limit_per_row: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Of a table: what telling a row may take, as 0.001s."),
-    ] = None,
-    archive: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="The archive of earlier runs, to start from what they found."
-        ),
-    ] = None,
-    archive_to: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="An archive that this run is recorded in as well."),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Worker processes, a thread each. (default: one per core)"),
-    ] = None,
+    target: options.Target = None,
+    objective: options.TableObjective = None,
+    metric: options.TableMetric = None,
+    groups: options.Groups = None,
+    ignore: options.Ignore = None,
+    test: options.TestFile = None,
+    time_limit_per_row: options.TimeLimitPerRow = None,
+    archive: _Archive = None,
+    archive_to: options.ArchiveTo = None,
+    workers: _Workers = None,
     backbone: options.Backbone = "auto",
     download: options.Download = False,
     strict: options.Strict = False,
@@ -97,18 +77,23 @@ def select(
 ) -> int:
     """Choose and train a classifier of the classes in DATA, test it on examples kept apart.
 
-    DATA may be a table: --target NAME is the column to be told from the others, a class or a number.
+    Of a table --target names the column that is to be told, a class or a number. Of a scenario of
+    ASlib: which algorithm for which instance.
     """
-    from metaloop.api import Interrupted, SelectResult
+    typed = dict(locals())
+    from metaloop.api import Interrupted
     from metaloop.api import select as select_from
-    from metaloop.cli.tabular import print_tabular
+    from metaloop.api.instances import is_scenario
+    from metaloop.cli.instances import select_of_scenario
 
+    if is_scenario(Path(data)):
+        asked_for = {n: bool(typed[n]) for n in _NOT_OF_SCENARIOS} | {"budget": budget != "3m"}
+        words = {f"--{name.replace('_', '-')}": there for name, there in asked_for.items()}
+        return select_of_scenario(Path(data), seed, words, as_json)
     asked: dict[str, Any] = {"budget": budget, "seed": seed, "split_seed": split_seed}
     more = {"image_size": image_size, "classes_at": classes_at, "workers": workers}
     asked |= {**more, "archive": archive, "archive_to": archive_to}
-    of_tables: dict[str, Any] = {"target": target, "objective": objective, "metric": metric}
-    of_tables |= {"groups": groups, "ignore": tuple(ignore or ()), "test": test}
-    of_tables |= {"time_limit_per_row": time_limit_per_row}
+    of_tables = {name: typed[name] for name in _OF_TABLES} | {"ignore": tuple(ignore or ())}
     try:
         run, code = select_from(
             data, out=out, strict=strict, resume=resume, progress=not quiet,
@@ -117,17 +102,24 @@ def select(
         ), 0  # fmt: skip
     except Interrupted as stop:
         run, code = stop.result, stop.exit_code
+    asked |= {"backbone": None if backbone == "auto" else backbone, "value_range": value_range}
+    _say(run, data, asked, as_json)
+    return code
+
+
+def _say(run: SelectResult | TableResult, data: str, asked: dict[str, Any], as_json: bool) -> None:
+    from metaloop.api import SelectResult
+    from metaloop.cli.tabular import print_tabular
+
+    of_images = isinstance(run, SelectResult)
     if as_json:
         print_json(run.to_json())
     elif run.status != "interrupted":
         _print(run) if isinstance(run, SelectResult) else print_tabular(run)
-    if run.status == "interrupted" and not isinstance(run, SelectResult):
-        say("metaloop: interrupted; what was measured is in the archive, select again to go on")
-    elif run.status == "interrupted":
+    if run.status == "interrupted":
         say("metaloop: interrupted; what was measured is in the archive")
-        asked |= {"backbone": None if backbone == "auto" else backbone}
-        say_how_to_go_on("select", data, {"out": run.out, **asked, "value_range": value_range})
-    return code
+    if run.status == "interrupted" and of_images:
+        say_how_to_go_on("select", data, {"out": run.out, **asked})
 
 
 def _print(run: SelectResult) -> None:

@@ -1,4 +1,4 @@
-"""Tables on the command line: what `select` prints of a run, and what `predict` says of new rows."""
+"""Tables on the command line: what `select` prints, and what `predict` says of new rows."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from metaloop.tasks.readers.tables import Table
 
 _COLUMNS_SHOWN = 5
+_OF_OTHERS = (
+    *("support", "classes_at", "value_range", "columns", "text", "label", "domain", "window"),
+    *("skip_unreadable", "microphone", "reject", "use_label_names"),
+)  # options of predict that mean nothing to a table
 
 
 def print_tabular(run: TableResult) -> None:
@@ -77,8 +81,31 @@ def tell_rows(
         print_json(report)
 
 
-def refuse_options(model: Path, given: dict[str, Any]) -> None:
-    """Raises `ModelFileError` for options that say nothing to a model of a table."""
+def told_table(
+    estimator: Any,
+    model: Path,
+    inputs: list[Path],
+    to: Path | None,
+    as_json: bool,
+    given: dict[str, Any],
+) -> bool:
+    """Returns whether the model is one of a table, and then has told its rows.
+
+    `given` are all options: raises `ModelFileError` for those that say nothing to it, and for `to`
+    without one.
+    """
+    from metaloop.estimators import TrainedTable
+
+    if isinstance(estimator, TrainedTable):
+        _refuse_options(model, {name: given[name] for name in _OF_OTHERS})
+        tell_rows(estimator, model, inputs, to, as_json)
+        return True
+    if to is not None:
+        raise ModelFileError(f"'{model}' is no model of a table; leave --csv away")
+    return False
+
+
+def _refuse_options(model: Path, given: dict[str, Any]) -> None:
     named = [name for name, value in given.items() if value]
     if named:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in named)

@@ -48,6 +48,7 @@ RECOGNISED = Scale("recognised", "accepted and right", True, 1.0, share=True)
 FALSE_ALARMS = Scale(
     "false_alarms", "false alarms at the model's threshold", False, 0.0, share=True
 )
+ALARMS_AN_HOUR = Scale("false_alarms_per_hour", "false alarms an hour at it", False, 0.0)
 KEPT = Scale("kept", "accepted at it", True, 1.0, share=True)
 OF_COSINE = tuple(
     Scale(f"{scale.name}_{name}", f"{words} {scale.words}", True, 1.0, share=True)
@@ -55,14 +56,13 @@ OF_COSINE = tuple(
     for name, words in (("cosine", "by the cosine"), ("lead", "lead over the cosine in"))
 )
 
-OF_OPEN_TASKS = (AUROC, RECALL, RECOGNISED, FALSE_ALARMS, KEPT, *OF_COSINE)
+OF_TABLES = (BALANCED_ACCURACY, F1)  # of `select`, beside those of objectives
+OF_OPEN_TASKS = (AUROC, RECALL, RECOGNISED, FALSE_ALARMS, ALARMS_AN_HOUR, KEPT, *OF_COSINE)
 
 SCALES = {
     scale.name: scale
     for scale in (
         ACCURACY,
-        BALANCED_ACCURACY,
-        F1,
         LOG_LOSS,
         CALIBRATION,
         SQUARED_ERROR,
@@ -77,6 +77,7 @@ SCALES = {
         RECALL_OF_THE_BEST,
         RIGHT_ORDER,
         BITS_PER_DIM,
+        *OF_TABLES,
         *OF_OPEN_TASKS,
     )
 }

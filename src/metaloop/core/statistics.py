@@ -82,6 +82,10 @@ class EpisodeScores:
             self.values[episodes], self.unit_values[episodes], self.units[episodes]
         )
 
+    def scaled(self, factor: float) -> EpisodeScores:
+        """Returns the same in another unit: every value times `factor`."""
+        return EpisodeScores(self.values * factor, self.unit_values * factor, self.units)
+
     def __sub__(self, reference: EpisodeScores) -> EpisodeScores:
         """Returns the differences; `ValueError` if these are not the same episodes and units."""
         if self.units.shape != reference.units.shape:

@@ -1,4 +1,4 @@
-"""`TrainedTable`: what `select` has fitted to a table, in scikit-learn's habits: it only predicts."""
+"""`TrainedTable`: what `select` has fitted to a table, in scikit-learn's habits."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from metaloop.tasks.readers.tables import Table, read_table, table_of
 class TrainedTable:
     """Pipelines fitted to a table; they are fitted already.
 
-    `X` is a data frame, a dictionary of columns, or the path of a table; columns are known by name, in
-    any order, further ones are left aside. An array has the columns that the model takes, in
+    `X` is a data frame, a dictionary of columns, or the path of a table; columns are known by name,
+    in any order, further ones are left aside. An array has the columns that the model takes, in
     order. `classes_` are the classes in the order of `predict_proba`; None where a number is told.
     """
 

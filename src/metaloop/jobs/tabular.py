@@ -9,6 +9,7 @@ N.skops              the fitted pipeline of job N
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ import numpy as np
 from metaloop.core.errors import MachineError
 from metaloop.domains.tables.explaining import explain
 from metaloop.domains.tables.fitting import fit_pipeline
-from metaloop.domains.tables.frame import Column, Frame, read_frame, write_frame
+from metaloop.domains.tables.frame import Column, Frame, read_frame, row_hashes, write_frame
 from metaloop.domains.tables.scoring import TABLE_METRICS, lifted
 from metaloop.domains.tables.storing import stored
 from metaloop.executors.base import Report, Work
@@ -92,8 +93,16 @@ def ship_table(known: KnownRows, folder: Path) -> None:
         "columns": [asdict(column) for column in known.frame.schema],
         "classes": known.classes,
         "metric": known.metric,
+        "digest": _digest(known),
     }
     (place / "card.json").write_text(json.dumps(card), encoding="ascii")
+
+
+def _digest(known: KnownRows) -> str:
+    digest = hashlib.sha256(row_hashes(known.frame).tobytes())
+    for array in (known.targets, known.order, known.folds):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def table_works(folder: Path) -> Mapping[str, Work]:
@@ -178,20 +187,25 @@ def _explained(folder: Path, arguments: Mapping[str, Any], report: Report) -> Ma
     )  # fmt: skip
 
 
-@lru_cache(maxsize=2)
 def known_rows(folder: Path) -> KnownRows:
     """Returns what `ship_table` has written; raises `MachineError` where it cannot be read."""
-    place = folder / _SET
+    place = folder.absolute() / _SET
     try:
-        card = json.loads((place / "card.json").read_text(encoding="ascii"))
-        schema = [Column(**{**each, "words": tuple(each["words"])}) for each in card["columns"]]
-        arrays = {
-            name: np.load(place / f"{name}.npy", allow_pickle=False)
-            for name in ("targets", "order", "folds", "common")
-        }
-        frame = read_frame(schema, place)
+        return _opened(place, (place / "card.json").read_text(encoding="ascii"))
     except (OSError, ValueError) as error:
         raise MachineError(f"the data for workers in '{place}' cannot be read ({error})") from error
+
+
+@lru_cache(maxsize=1)
+def _opened(place: Path, text: str) -> KnownRows:
+    """The rows in a folder whose card is this text: other rows have another one."""
+    card = json.loads(text)
+    schema = [Column(**{**each, "words": tuple(each["words"])}) for each in card["columns"]]
+    arrays = {
+        name: np.load(place / f"{name}.npy", allow_pickle=False)
+        for name in ("targets", "order", "folds", "common")
+    }
+    frame = read_frame(schema, place)
     return KnownRows(frame, **arrays, classes=card["classes"], metric=card["metric"])
 
 

@@ -5,8 +5,8 @@
 A new image is one of the support, blurred, shifted by a few pixels and drawn pixel by pixel. Two
 levels: the blurred value is the probability of ink, kept from 0 and 1 by `floor`. More: values lie
 around the blurred one, by a discretised logistic distribution of scale `spread`. Small shifts are
-more likely than large ones. It is a kernel density estimate (Parzen 1962) on images, and what a
-generative model of few examples has to beat.
+more likely than large ones. It is a kernel density estimate of images, and what a generative model
+of few examples has to beat. Parzen 1962, Annals of Mathematical Statistics 33(3).
 
 Shapes: N images, I channels, S support, B blurs, K shifts, D values of an image.
 """
@@ -136,6 +136,8 @@ class BlurredMixture(GenerativeLearner):
         """Whole shifts, down and to the right, with the logarithms of their weights."""
         side = min(images.shape[-2:])
         most, deviation = round(_MOST_SHIFTED * side), _SHIFTED * side
+        if self.input_format.levels > 2:  # every shift costs, and photographs gain little by it
+            most = min(most, 1)
         along = range(-most, most + 1)
         shifts = [(down, right) for down in along for right in along]
         logits = [-(down**2 + right**2) / (2 * deviation**2) for down, right in shifts]

@@ -121,7 +121,7 @@ class DeepKernel(NetLearner):
         pairs = there.unsqueeze(0) * there.unsqueeze(1)
         gram = offset * pairs + point_ND @ point_ND.mT
         gram = gram + torch.diag_embed(torch.where(features.mask, noise_N, 1.0))
-        identity = torch.eye(len(there), dtype=gram.dtype, device=gram.device)
+        identity = torch.eye(there.shape[0], dtype=gram.dtype, device=gram.device)
         inverse, _ = torch.linalg.solve_ex(gram, identity)
         residual_NK = torch.where(features.mask.unsqueeze(-1), features.targets - mean_NK, 0.0)
         return {
@@ -143,7 +143,7 @@ class DeepKernel(NetLearner):
         of_query = (
             torch.stack([noise_Q, variance_Q], -1).unsqueeze(1).expand(-1, mean_QK.shape[1], 2)
         )
-        facts = task_state["facts"].expand(len(features), -1, -1)
+        facts = task_state["facts"].expand(features.shape[0], -1, -1)
         told = torch.cat([moved_QK.unsqueeze(-1), mean_QK.unsqueeze(-1), of_query, facts], -1)
         added, scaled = _corrected(meta_params, told).unbind(-1)
         return mean_QK + moved_QK + added + moved_QK * scaled

@@ -70,7 +70,7 @@ class FomamlPixelCnn(GradientLearner):
     net: FunctionalNet
     objective: Objective = GENERATION
     inner_steps: int = 4
-    inner_rate: float = 1.0
+    inner_rate: float = 0.3
     norm: NormPolicy = "support"
 
     target_kinds: ClassVar[frozenset[str]] = frozenset({"inputs"})

@@ -18,8 +18,8 @@ from metaloop.modelfile.tensors import pack, unpack
 from metaloop.modelfile.typed_json import decode, encode
 
 FORMAT = "metaloop model"
-# 1 had no fingerprints, 2 no views, 3 no classifiers, 4 no rejection, 5 no tables; files without are
-# still those
+# 1 had no fingerprints, 2 no views, 3 no classifiers, 4 no rejection, 5 no tables; files without
+# are still those
 VERSION = 6
 CARD = "learner.json"
 TENSOR_MEMBERS = {  # member -> field; this is their order in the file

@@ -25,7 +25,9 @@ from metaloop.engine.open_scores import OpenTable
 from metaloop.engine.open_set import Eyes, OpenEpisodes, answer, open_list
 from metaloop.models.model import Model
 from metaloop.tasks.family import TaskFamily
+from metaloop.tasks.readers.recordings import mean_seconds
 
+_HOUR = 3600.0  # seconds
 OLDER = "was made before thresholds were kept in models, or of too few classes to measure them"
 
 
@@ -111,7 +113,7 @@ def evaluate_open(
     threshold = model.rejection.threshold(rate, spec.ways, spec.shots)
 
     def measured() -> Result:
-        scores = _scores(model, asked, rate, threshold.value)
+        scores = _scores(model, asked, rate, threshold.value, _seconds_of(family))
         result = result_of(scores.pop("auroc"), "auroc", measured_by)
         return replace(result, metrics=tuple(_measure(name, one) for name, one in scores.items()))
 
@@ -124,11 +126,19 @@ def evaluate_open(
     return OpenResult(result, others, rate, threshold.outside)
 
 
+def _seconds_of(family: TaskFamily) -> float | None:
+    """How long a recording of the family is on average; None where there are none."""
+    return None if family.as_read is None else mean_seconds(family.as_read.inputs)
+
+
 @torch.no_grad()
 def _scores(
-    model: Model, asked: OpenEpisodes, rate: float, threshold: float
+    model: Model, asked: OpenEpisodes, rate: float, threshold: float, seconds: float | None
 ) -> dict[str, EpisodeScores]:
-    """Returns each figure by its name, and where there is an embedding those of the cosine."""
+    """Returns each figure by its name, and where there is an embedding those of the cosine.
+
+    Of recordings, `seconds` long, also the alarms of an hour of others, one behind the other.
+    """
     rejection = model.rejection
     assert rejection is not None
     device = best_device()
@@ -145,6 +155,8 @@ def _scores(
         "false_alarms": table.false_alarms(said.evidence, threshold),
         "kept": table.accepted(said.evidence, everything, threshold),
     }
+    if seconds is not None:
+        found["false_alarms_per_hour"] = found["false_alarms"].scaled(_HOUR / seconds)
     if said.plain is not None:
         for name, of_cosine in (
             ("auroc", table.auroc(said.plain)),

@@ -39,7 +39,8 @@ _CARD, _COMMON, _MEMBER = "table", "common", "member."
 class TabularModel:
     """Fitted pipelines with their weights: a table in, a share for each class or a value out.
 
-    `powers` temper the probabilities of each. `common`: how common classes were, whose power `lift` shares are divided by.
+    `powers` temper the probabilities of each. `common`: how common classes were, whose power `lift`
+    shares are divided by.
     """
 
     members: tuple[FittedPipeline, ...]
@@ -69,11 +70,11 @@ class TabularModel:
         return " + ".join(f"{share:.2f} {one.name}" for share, one in shares)
 
     def frame(self, table: Table) -> Frame:
-        """Returns the columns of a table that the model takes; raises `DataError` for what lacks."""
+        """Returns the columns of a table that the model takes; `DataError` for what lacks."""
         return framed(f"table '{table.name}'", table, self.schema)
 
     def outputs(self, frame: Frame) -> np.ndarray:
-        """Returns shares of classes `[n, classes]`, of which the largest is told, or values `[n]`."""
+        """Returns shares `[n, classes]`, of which the largest is told, or values `[n]`."""
         found = self.plain_outputs(frame)
         return self.lifted(found) if self.classes else found
 
@@ -90,7 +91,7 @@ class TabularModel:
         return replace(self, results=(*self.results, *results))
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Writes `model.metaloop`; `OutputError` if it cannot, `MissingExtraError` without skops."""
+        """Writes `model.metaloop`; raises `OutputError`, and `MissingExtraError` without skops."""
         from metaloop import __version__  # lazy: the package's top module points here
 
         card = {

@@ -3,9 +3,10 @@
     log p(x | S) = sum over pixels i of log p(x_i | x_<i, S),   pixels row by row from the top left
     h_i = past(x_<i) + place_i + map_i(S) + a(h_i, S),   then layers that see one pixel alone
 
-`past` is one wide masked convolution. `map` is what the images of S have at that place, on average.
-`a` is attention: what the pixel's past looks like is compared with what it looks like at near
-places of every image of S, and what these images have there, right, left and below, is taken over.
+`past` is one wide masked convolution, and if asked for one of blocks of pixels further up. `map` is
+what the images of S have at that place, on average. `a` is attention: what the pixel's past looks
+like is compared with what it looks like at near places of every image of S, and what these images
+have there, right, left and below, is taken over.
 Keys are those of a tile of pixels and a margin around it, so that all is a product of matrices.
 Without any support the map is nothing and attention finds nothing.
 
@@ -29,6 +30,7 @@ from torch.nn import functional
 from metaloop.core.pixels import num_parameters, pixel_log_prob, pixel_sample
 
 _EXTRA = 4  # numbers of a key that say where it is and whether it is there
+_BLOCK = 3  # pixels of a side of what is seen of far away
 _FAR = 1e4  # what a key that is not there has less
 _SEEN = 32  # channels of what is seen of a support image
 _NEAR = 1.0 / 8  # how quickly attention falls with the square of a distance, as it begins
@@ -38,7 +40,8 @@ class PixelCnn(nn.Module):
     """Logarithms of probabilities of images, and images drawn, given a support.
 
     `levels`: how many values a channel of a pixel can have. `reach`: how many pixels of the past
-    are seen in each direction. `margin`: how far beyond its tile a pixel finds keys.
+    are seen in each direction; `far`: how many blocks of three pixels, above; 0 for none. `margin`:
+    how far beyond its tile a pixel finds keys.
     """
 
     vmappable = False
@@ -53,12 +56,13 @@ class PixelCnn(nn.Module):
         heads: int = 1,
         head_width: int = 28,
         reach: int = 7,
+        far: int = 0,
         tile: int = 4,
         margin: int = 3,
     ) -> None:
         super().__init__()
         self.shape, self.levels = tuple(input_shape), levels
-        self.reach, self.tile, self.margin = reach, tile, margin
+        self.reach, self.far_reach, self.tile, self.margin = reach, far, tile, margin
         self.heads, self.head_width = heads, head_width
         images, height, width = input_shape
         attended = heads * head_width
@@ -66,6 +70,9 @@ class PixelCnn(nn.Module):
         before = torch.ones(reach + 1, 2 * reach + 1)
         before[-1, reach:] = 0
         self.register_buffer("before", before)
+        self.far: nn.Conv2d | None = None
+        if far:
+            self.far = nn.Conv2d(images, channels, (far, 2 * far + 1), bias=False)
         self.place = nn.Parameter(torch.zeros(height, width, channels))
         self.see = nn.ModuleList(
             [
@@ -91,6 +98,8 @@ class PixelCnn(nn.Module):
             for layer in self.layers:
                 layer[1].weight.mul_(0.5)  # type: ignore[index]
             self.out.weight.mul_(0.1)
+            if self.far is not None:
+                self.far.weight.zero_()  # what is near tells more at first
 
     @property
     def own_cost(self) -> tuple[int, int, int]:
@@ -102,6 +111,7 @@ class PixelCnn(nn.Module):
         tiles = math.ceil(height / self.tile) * math.ceil(width / self.tile)
         said = num_parameters(self.levels, images)
         past = channels * images * (self.reach + 1) * (2 * self.reach + 1)
+        past += 0 if self.far is None else self.far.weight.numel()
         of_support = past + 9 * _SEEN * (images + 2 * _SEEN)
         of_support += 2 * (channels + _SEEN) * attended + 2 * _SEEN * channels
         of_image = past + 2 * channels * attended + 2 * len(self.layers) * channels**2
@@ -172,15 +182,17 @@ class PixelCnn(nn.Module):
         reach, tile = self.reach, self.tile
         across = math.ceil(width / tile)
         weight = (self.past.weight * self.before).flatten(1).t()
+        canvas = torch.zeros(count, images, height, width, device=weight.device)
         padded = torch.zeros(count, images, height + reach, width + 2 * reach)
         padded = padded.to(weight.device)
         keys, values = state["keys"].mT.contiguous(), state["values"]
         assert self.past.bias is not None
         known = self.past.bias + self.place + state["map"][0]
         for row in range(height):
+            far = self._far_row(canvas, row)
             for column in range(width):
                 patch = padded[:, :, row : row + reach + 1, column : column + 2 * reach + 1]
-                hidden = patch.flatten(1) @ weight + known[row, column]
+                hidden = patch.flatten(1) @ weight + (known[row, column] + far[:, column])
                 place = (row // tile) * across + column // tile
                 queries = self._queries(hidden, row % tile, column % tile)  # [heads, count, d]
                 shares = torch.softmax(queries @ keys[place], -1)
@@ -188,7 +200,8 @@ class PixelCnn(nn.Module):
                 said = self._said(hidden + self.taken(found))
                 drawn = pixel_sample(said, self.levels, images, rng, temperature)
                 padded[:, :, row + reach, column + reach] = self._centred(drawn)
-        return self._levels(padded[:, :, reach:, reach:-reach])
+            canvas[:, :, row] = padded[:, :, row + reach, reach:-reach]
+        return self._levels(canvas)
 
     def _centred(self, images: Tensor) -> Tensor:
         """Ink is one and paper nothing; grey and colours lie around nothing."""
@@ -199,10 +212,24 @@ class PixelCnn(nn.Module):
 
     def _past(self, images: Tensor) -> Tensor:
         """What each pixel's past looks like, `[N, H, W, C]`."""
-        reach = self.reach
-        padded = functional.pad(self._centred(images), (reach, reach, reach, 0))
+        reach, images = self.reach, self._centred(images)
+        padded = functional.pad(images, (reach, reach, reach, 0))
         convolved = functional.conv2d(padded, self.past.weight * self.before, self.past.bias)
+        if self.far is not None:
+            reach = _BLOCK * self.far_reach
+            blocks = functional.pad(_blocks(images), (reach, reach, reach, 0))
+            found = functional.conv2d(blocks, self.far.weight, dilation=_BLOCK)
+            convolved = convolved + found[:, :, : self.shape[1]]
         return convolved.permute(0, 2, 3, 1)
+
+    def _far_row(self, canvas: Tensor, row: int) -> Tensor:
+        """What lies above a row of pixels in blocks, all above it drawn: `[N, W, C]`."""
+        if self.far is None:
+            return canvas.new_zeros(1, self.shape[2], self.place.shape[-1])
+        reach = _BLOCK * self.far_reach
+        blocks = functional.pad(_blocks(canvas), (reach, reach, reach, 0))
+        found = functional.conv2d(blocks[:, :, row : row + reach], self.far.weight, dilation=_BLOCK)
+        return found[:, :, 0].transpose(1, 2)
 
     def _said(self, hidden: Tensor) -> Tensor:
         """What is said of each pixel: the parameters of its distribution."""
@@ -310,6 +337,11 @@ class PixelCnn(nn.Module):
         return found[:, :, :height, :width]
 
 
+def _blocks(images: Tensor) -> Tensor:
+    """The mean of the block of pixels around each pixel."""
+    return functional.avg_pool2d(images, _BLOCK, stride=1, padding=_BLOCK // 2)
+
+
 def pixelcnn(
     input_shape: tuple[int, ...],
     levels: int = 2,
@@ -318,8 +350,11 @@ def pixelcnn(
     heads: int = 1,
     head_width: int = 28,
     reach: int = 7,
+    far: int = 0,
     tile: int = 4,
     margin: int = 3,
 ) -> nn.Module:
     """Returns a `PixelCnn` for images of this shape."""
-    return PixelCnn(input_shape, levels, channels, depth, heads, head_width, reach, tile, margin)
+    return PixelCnn(
+        input_shape, levels, channels, depth, heads, head_width, reach, far, tile, margin
+    )

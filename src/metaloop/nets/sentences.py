@@ -33,12 +33,11 @@ _SHARPNESS = 4.0  # of who is taken before whom, in scores
 class _Sentences(nn.Module):
     def __init__(self, columns: int, width: int, dropout: float) -> None:
         super().__init__()
-        seen = columns - 1 - _PAIRED
-        largest, features = PLACES * max(columns, width), PLACES * (columns + width)
-        self.own_cost = (largest, PLACES * width * (seen + width), features)  # see nets/costing.py
+        adds = (columns - 1 - _PAIRED + width) * width * PLACES  # layers see each sentence
+        self.own_cost = (columns * PLACES, adds, (columns + width) * PLACES)
         self.layers = (
             nn.Sequential(
-                nn.Linear(seen, width),
+                nn.Linear(columns - 1 - _PAIRED, width),
                 nn.SiLU(),
                 nn.Dropout(dropout),
                 nn.Linear(width, width),

@@ -163,7 +163,7 @@ class SetVae(nn.Module):
 
     def _decoded(self, known: Tensor, w: Tensor) -> Tensor:
         """What is said of each pixel, `[N, H, W, P]`."""
-        said = self.decode(torch.cat([known, w], 1))
+        said: Tensor = self.decode(torch.cat([known, w], 1))
         return said[..., : self.shape[1], : self.shape[2]].permute(0, 2, 3, 1)
 
     def _drawn(

@@ -24,6 +24,7 @@ from metaloop.report.figures import (
     policy_name,
     printable,
     protocol_text,
+    scale_of,
     verdict_gain,
 )
 from metaloop.report.reading import Records
@@ -200,6 +201,12 @@ def _what_it_does(claim: Claim, records: Records) -> str:
         return f"{learned} leads, without a figure."
     how = result.protocol
     unseen = "it had never seen" if best.league == WITHOUT else "were held back from its training"
+    if not how.shots and result.metric != "accuracy":
+        told = f"told {how.ways} classes apart" if how.ways else "told a number"
+        return (
+            f"{learned} {told}: {figure(result)} on rows that were kept apart (95 % interval over "
+            f"{measured_on(result)} of {how.part}, by {printable(scale_of(result.metric).words)})."
+        )
     if not how.shots:
         guessed = f" Guessing would give {100 * claim.chance:.1f} %." if claim.chance else ""
         return (

@@ -137,7 +137,7 @@ def measured_on(result: Result) -> str:
 def task_name(protocol: Protocol) -> str:
     """Returns `5-way 1-shot`; `1-shot` where targets are not classes; `9 classes` without shots."""
     if not protocol.shots:
-        return f"{protocol.ways} classes"
+        return f"{protocol.ways} classes" if protocol.ways else "a number"
     return (
         f"{protocol.ways}-way {protocol.shots}-shot"
         if protocol.ways

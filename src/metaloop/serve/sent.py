@@ -45,8 +45,8 @@ class Sent:
 class Taken:
     """How inputs of one kind of model may be sent.
 
-    `kinds`: the best first; `accept`: which files a browser offers; `as_X(sent, limits)` gives what an
-    estimator takes, a list or array of one input; raises `RefusedError` for what is too large.
+    `kinds`: the best first; `accept`: which files a browser offers; `as_X(sent, limits)` gives what
+    an estimator takes, a list or array of one input; raises `RefusedError` for what is too large.
     """
 
     kinds: tuple[Kind, ...]

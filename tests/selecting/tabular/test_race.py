@@ -199,3 +199,15 @@ def test_a_tree_that_leads_out_of_itself_and_a_strange_type_are_refused() -> Non
         restored(data)
     with pytest.raises(ModelFileError, match="damaged"):
         restored(b"PK nothing")
+
+
+def test_a_folder_that_holds_another_table_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for for_classes, metric in ((True, "accuracy"), (False, "rmse")):
+        run = run_of(Path("same"), small_task(for_classes), 1, metric)
+        with run.executor:
+            assert [ended.message for ended in race_on(run)] == [""]
+        values = [r.values[0] for e in run.race.entries.values() for r in e.found.values()]
+        assert len(values) == 1 and (values[0] <= 1) == for_classes

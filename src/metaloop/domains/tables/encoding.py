@@ -34,12 +34,13 @@ def fit_encoding(frame: Frame, way: Way, seed: int) -> dict[str, State]:
 
 
 def encode(frame: Frame, fitted: Mapping[str, State], way: Way) -> np.ndarray:
-    """Returns the rows as float32 `[n, features]`; NaN only the way of `trees`."""
+    """Returns the rows `[n, features]`: for trees float32 with NaN, scaled ones float64 without."""
     parts = [
         _SEE[column.kind](frame.values[column.name], fitted[column.name], way)
         for column in frame.schema
     ]
-    return np.concatenate(parts, axis=1, dtype=np.float32)
+    # linear algebra in float32 would hang on the order of rows
+    return np.concatenate(parts, axis=1, dtype=np.float32 if way == "trees" else np.float64)
 
 
 def _fit_numbers(column: Column, values: np.ndarray, way: Way, seed: int) -> State:
@@ -106,7 +107,8 @@ def _see_words(codes: np.ndarray, state: State, way: Way) -> np.ndarray:
         rank = np.where(known >= 0, state["rank"][inside], np.nan)
         share = np.where(known >= 0, state["share"][inside], 0.0)
         return np.stack([rank, share], axis=1)
-    return (known[:, None] == np.asarray(state["own"])[None, :]).astype(np.float32)
+    own = np.asarray(state["own"])
+    return np.asarray(known[:, None] == own[None, :], np.float32)
 
 
 def _fit_texts(column: Column, values: np.ndarray, way: Way, seed: int) -> State:
@@ -143,7 +145,7 @@ def _weighted(terms: Any, weight: np.ndarray) -> Any:
 def _bounded(numbers: np.ndarray) -> np.ndarray:
     """Numbers that float32 can hold."""
     most = float(np.finfo(np.float32).max) / 4
-    return np.clip(numbers, -most, most)
+    return np.asarray(np.clip(numbers, -most, most))
 
 
 def _scale(numbers: np.ndarray) -> State:

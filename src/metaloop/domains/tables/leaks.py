@@ -33,8 +33,9 @@ def leaking(task: TableTask, seed: int) -> list[str]:
         told = _told(values[rows].astype(np.float64), targets, folds, classes)
         if told >= _TELLS:
             notes.append(
-                f"'{column.name}' alone tells '{task.target.name}' ({100 * told:.1f} % of what can be "
-                f"gained): is it a copy, or known only afterwards? --ignore {column.name} leaves it out"
+                f"'{column.name}' alone tells '{task.target.name}' ({100 * told:.1f} % of what can "
+                "be gained): is it a copy, or known only afterwards? "
+                f"--ignore {column.name} leaves it out"
             )
     for name, numbers in task.numbered.items():
         known_rows = rows[rows < len(numbers)]
@@ -43,14 +44,14 @@ def leaking(task: TableTask, seed: int) -> list[str]:
         told = _told(numbers[rows].astype(np.float64), targets, folds, classes)
         if told >= _NUMBER_TELLS:
             notes.append(
-                f"the row number '{name}' tells '{task.target.name}' ({100 * told:.1f} % of what can "
-                "be gained), so the order of the rows does; it is left out"
+                f"the row number '{name}' tells '{task.target.name}' ({100 * told:.1f} % of what "
+                "can be gained), so the order of the rows does; it is left out"
             )
     return notes
 
 
 def _told(values: np.ndarray, targets: np.ndarray, folds: np.ndarray, classes: int) -> float:
-    """The share of what can be gained that a small tree on one column has on rows it has not seen."""
+    """The share of what can be gained that a small tree on one column has on unseen rows."""
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor  # lazy: a second
 
     make = DecisionTreeClassifier if classes else DecisionTreeRegressor

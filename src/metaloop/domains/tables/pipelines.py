@@ -164,7 +164,9 @@ TABLE_PIPELINES: Mapping[str, TablePipeline] = MappingProxyType(
         "logistic": _row(_linear, "scaled", {"strength": 1.0}, seconds=0.05, by_classes=True),
         "svm": _row(_svm, "scaled", {}, **_SVM),
         "knn": _row(_knn, "scaled", {}, **_KNN),
-        "naive_bayes": _row(_naive_bayes, "scaled", {}, exponent=1.0, seconds=0.01, for_numbers=False),
+        "naive_bayes": _row(
+            _naive_bayes, "scaled", {}, exponent=1.0, seconds=0.01, for_numbers=False
+        ),
         "mlp": _row(_mlp, "scaled", {"alpha": 1e-3}, **_MLP),
         "extra_trees/leaf": _forests(True, {"min_samples_leaf": 3}, 0.3),
         "extra_trees/all": _forests(True, {"max_features": None, "min_samples_leaf": 2}, 0.5),

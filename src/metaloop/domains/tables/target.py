@@ -128,8 +128,8 @@ def _classes(
     names = [word for word, empty in zip(words, nothing, strict=True) if not empty]
     if len(names) > MOST_CLASSES and len(names) < len(rows):
         raise DataError(
-            f"{where}: the target '{name}' has {len(names):,} classes, and {MOST_CLASSES:,} are the "
-            f"most; if it is a number say --objective {REGRESSION}"
+            f"{where}: the target '{name}' has {len(names):,} classes, and {MOST_CLASSES:,} are "
+            f"the most; if it is a number say --objective {REGRESSION}"
         )
     place = np.cumsum(~nothing) - 1
     values = place[codes][rows]

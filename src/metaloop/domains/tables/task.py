@@ -147,8 +147,8 @@ def _with_test(
         foreign = sorted({word for word in words if word not in places})
         if foreign:
             raise DataError(
-                f"{where} has a target {foreign[0][:40]!r} that the table does not have; its classes "
-                f"are {', '.join(list(places)[:5])}"
+                f"{where} has a target {foreign[0][:40]!r} that the table does not have; its "
+                f"classes are {', '.join(list(places)[:5])}"
             )
         told = np.array([places[word] for word in words], np.int64)
     else:

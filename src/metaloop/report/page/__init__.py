@@ -76,7 +76,7 @@ def _sections(records: Records, claim: Claim) -> list[tuple[str, str, Html]]:
         ("best", "The best algorithm", best_algorithm(records, claim)),
         ("credits", "What each kind of change was worth", _credits(records)),
         ("promotions", "Promotions", promotion_table(records)),
-        ("examples", "Example episodes", pictures(records.artefacts)),
+        ("examples", _examples(records), pictures(records.artefacts)),
         ("failures", "Failures", failure_table(records)),
         ("openings", "Every opening of the test part", opening_table(records)),
         ("data", "Data", data_list(records)),
@@ -84,6 +84,11 @@ def _sections(records: Records, claim: Claim) -> list[tuple[str, str, Html]]:
         ("run", "The run, and how to repeat it", run_list(records)),
     ]
     return [(key, name, content) for key, name, content in found if content is not None]
+
+
+def _examples(records: Records) -> str:
+    """What pictures are of: episodes, or what the chosen one of a single task goes by."""
+    return "Example episodes" if records.shots != 0 else "What it goes by, and how sure it is"
 
 
 def _claim(records: Records, claim: Claim) -> Html:

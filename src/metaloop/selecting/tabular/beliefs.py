@@ -1,8 +1,8 @@
 """What is believed of pipelines: the prior of the package, and scores of this table, shrunk to it.
 
-Scores become errors on the prior's scale (`error_of`). Every fold, and every number of rows to learn
-from, has an effect of its own that all pipelines share; it is taken off first, as far as the others
-tell. A setting that the prior does not know is expected to be like its kind, a little worse.
+Scores become errors on the prior's scale (`error_of`). Every fold, and every number of rows to
+learn from, has an effect of its own that all pipelines share; it is taken off first, as far as the
+others tell. A setting that the prior does not know is expected to be like its kind, a little worse.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The end of a race: what its pipelines have told is joined, and what was chosen is fitted to all rows.
+"""The end of a race: what its pipelines have told is joined, and fitted to all rows.
 
 Whatever happens something comes out in time: who cannot be fitted is left out, and where nobody can
 be the quickest pipeline is fitted to some of the rows.
@@ -32,7 +32,7 @@ _MOST_JOINED = 24  # pipelines whose answers are looked at
 
 @dataclass(frozen=True)
 class ChosenPipelines:
-    """Pipelines joined, one at least, and why these; `told`: what they told of all rows, if they did."""
+    """Pipelines joined, one at least, and why these; `told`: what they told of all rows."""
 
     rule: Joined
     reason: str
@@ -73,7 +73,7 @@ def choose(run: TableRun) -> ChosenPipelines:
 
 
 def _affordable(run: TableRun, rule: Joined) -> Joined | None:
-    """The members that can be fitted in what is left, those of most weight first; None if none can."""
+    """The members that can be fitted in what is left, the largest first; None if none can."""
     if run.left is None:
         return rule
     left, spent, kept = run.left - run.kept_back, 0.0, {}

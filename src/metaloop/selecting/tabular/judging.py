@@ -36,7 +36,7 @@ def protocol(task: TableTask, part: str, name: str) -> Protocol:
 
 
 def cross_validated(task: TableTask, race: TableRace, name: str) -> Result | None:
-    """Returns the figure of a pipeline over its folds at the last level it reached; None if none."""
+    """Returns the figure of a pipeline over folds at the last level it reached; None if none."""
     found = race.entries[name].found
     if not found:
         return None

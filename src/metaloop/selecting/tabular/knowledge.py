@@ -25,7 +25,7 @@ _FOLD = "table fold"
 
 
 def prior_with(names: Sequence[str], for_classes: bool, metric: str, archive: Path | None) -> Prior:
-    """Returns what is expected of these pipelines; `archive`: of earlier runs, on whatever table."""
+    """Returns what is expected of pipelines; `archive`: of earlier runs, on whatever table."""
     prior = expected_of(names, for_classes)
     if archive is None:
         return prior
@@ -35,9 +35,10 @@ def prior_with(names: Sequence[str], for_classes: bool, metric: str, archive: Pa
 
 
 def differences(archive: Archive, prior: Prior, metric: str) -> list[dict[str, float]]:
-    """Returns, for each run on a table in this metric, the errors of its pipelines beyond its level.
+    """Returns, for each run on a table in this metric, the errors of its pipelines.
 
-    They are on the prior's scale; folds that only some pipelines had are made up for by their means.
+    They are on the prior's scale; folds that only some pipelines had are made up for by their
+    means.
     """
     found = []
     for run in archive.runs():

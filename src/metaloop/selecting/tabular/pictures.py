@@ -16,20 +16,20 @@ def pictures_of(report: Mapping[str, Any], target: str) -> Iterator[tuple[str, b
     if told is not None and told["importances"]:
         yield (
             "importance", _importance(told["importances"], report["metric"]),
-            "What the best pipeline loses where a column is shuffled, on rows that it has not learned "
-            "from: columns that are alike share what they know.",
+            "What the best pipeline loses where a column is shuffled, on rows that it has not "
+            "learned from: columns that are alike share what they know.",
         )  # fmt: skip
     if told is not None and told["curves"]:
         yield (
             "dependence", _curves(told["curves"], target),
-            f"The mean answer for '{target}' where all rows have the same value in one column. It says "
-            "what the pipeline does, not what causes what.",
+            f"The mean answer for '{target}' where all rows have the same value in one column. "
+            "It says what the pipeline does, not what causes what.",
         )  # fmt: skip
     if sure is not None and sure["bins"]:
         yield (
             "calibration", _calibration(sure["bins"]),
-            f"How often an answer is right by how sure it was, on rows that were not learned from; the "
-            f"mean gap is {100 * sure['error']:.1f} points.",
+            f"How often an answer is right by how sure it was, on rows that were not learned from; "
+            f"the mean gap is {100 * sure['error']:.1f} points.",
         )  # fmt: skip
 
 

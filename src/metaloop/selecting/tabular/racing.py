@@ -1,7 +1,7 @@
 """The race of pipelines for a table: which one is tried next, on which rows, and what came of it.
 
-Folds grow: a pipeline has one, then, if it may still be the best, further ones; of many rows first a
-few are learned from. Next is what is expected to make the choice better by most in a second
+Folds grow: a pipeline has one, then, if it may still be the best, further ones; of many rows first
+a few are learned from. Next is what is expected to make the choice better by most in a second
 (`selection/shrinkage.py`). What takes longer than is left is not begun.
 """
 
@@ -115,8 +115,8 @@ class TableRace:
     ) -> TableRequest | None:
         """Returns what is to be done next within so many seconds; None: nothing is worth it.
 
-        What costs less than `cheap` seconds costs nothing worth mentioning. `late`: it is time to let
-        the best ones tell all rows, for only these can be joined.
+        What costs less than `cheap` seconds costs nothing worth mentioning. `late`: it is time to
+        let the best ones tell all rows, for only these can be joined.
         """
         steps = {name: self._next(entry, seconds) for name, entry in self.entries.items()}
         able = {name: step for name, step in steps.items() if step is not None}
@@ -274,7 +274,7 @@ class TableRace:
         return self._most(name, step) or round(self.rows * (1 - 1 / self.folds))
 
     def _variance(self, name: str) -> float:
-        """The variance of a further score of a pipeline: that of what was seen so far, of anyone."""
+        """The variance of a further score of a pipeline: that of what was seen so far."""
         deviations = [one.deviation for n in self.entries for one in self._seen(n).values()]
         usual = self.rows / self.folds
         guess = 0.5 / np.sqrt(max(1.0, min(_CHECKED, usual)))

@@ -1,4 +1,4 @@
-"""The archive's side of a table's race: a trial for each fold, and one with the figure of them all."""
+"""The archive's side of a table's race: a trial for each fold, and one with the figure of all."""
 
 from __future__ import annotations
 
@@ -92,11 +92,9 @@ class Recording:
                     self._add(candidate_of({name: 1.0}), (), "portfolio", result)
             parents = [candidate_of({name: 1.0}).identity for name in chosen.weights]
             several = len(chosen.weights) > 1
+            how = "ensemble: greedy" if several else "portfolio"
             if figure is not None:
-                self._add(
-                    winner, parents if several else (), "ensemble: greedy" if several else "portfolio",
-                    figure,
-                )  # fmt: skip
+                self._add(winner, parents if several else (), how, figure)
             others = [name for name in found if name not in chosen.weights]
             if others and figure is not None and found[others[0]] is not None:
                 other = found[others[0]]

@@ -1,8 +1,8 @@
 """A race of pipelines for a table from its first fold to fitted pipelines, within a time.
 
 Whoever calls this tells of it and keeps records: `race_on` yields each fold as it ends. Jobs run in
-worker processes that are ended when their time is over; under a budget in steps (a fold is one) they
-run here, one after another, so that all can be repeated.
+worker processes that are ended when their time is over; under a budget in steps (a fold is one)
+they run here, one after another, so that all can be repeated.
 """
 
 from __future__ import annotations

@@ -1,0 +1,141 @@
+"""`verify`: whether the figures that a model file holds can be had again from the data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metaloop.api.progress import Progress, style_of
+from metaloop.catalogue.families import FAMILIES, DataOptions, data_name
+from metaloop.core.errors import DataError, ModelFileError
+from metaloop.core.records import Result
+from metaloop.core.strict_json import json_values
+from metaloop.modelfile import file_hash
+from metaloop.models import Model, evaluate_model, load_model, open_for
+
+_OF_INTERVAL = 0.1  # other machines round otherwise: a few queries of ten thousands fall elsewhere
+ARCHIVE_NAME = "archive.sqlite"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A figure of the file and the same measured now; `holds`, and if not, why not.
+
+    It holds if the episodes are the same, by their hash, and the values are no further apart than a
+    tenth of the half-width of the interval on the classes at hand.
+    """
+
+    part: str
+    ways: int
+    shots: int
+    metric: str
+    stored: float
+    ci95: float
+    measured: float | None
+    holds: bool
+    reason: str
+
+    def __str__(self) -> str:
+        task = f"{self.ways}-way {self.shots}-shot" if self.ways else f"{self.shots} examples"
+        now = "not measured" if self.measured is None else f"{self.measured:.5f}"
+        said = "holds" if self.holds else f"does not hold: {self.reason}"
+        stored = f"{self.metric} {self.stored:.5f} ± {self.ci95:.5f}"
+        return f"{self.part}, {task}: {stored}, now {now}: {said}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it as `--json` prints it."""
+        return dict(json_values(vars(self)))
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found of every figure in a model file that has a list of episodes."""
+
+    model: str
+    data: str
+    figures: tuple[Verified, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether all of them hold."""
+        return all(each.holds for each in self.figures)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it as `--json` prints it."""
+        figures = [each.to_json() for each in self.figures]
+        return {"model": self.model, "data": self.data, "holds": self.holds, "figures": figures}
+
+
+def verify(
+    model: str | os.PathLike[str],
+    data: Any = None,
+    *,
+    archive: str | Path | None = None,
+    classes_at: int | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    speaker_pattern: str | None = None,
+    progress: bool | None = None,
+) -> Verification:
+    """Returns whether each figure in a model file holds, measured anew on the episodes it names.
+
+    `data`: what the model was trained on; without, the built-in family of that name. Looks at
+    `test` are recorded in `archive`, by default the one beside the file, as `evaluate` does. Raises
+    `MetaloopError` for a file without figures, and where the data cannot be read or found.
+    """
+    path = Path(model)
+    path = path / "model.metaloop" if path.is_dir() else path
+    loaded = load_model(path)
+    if not loaded.results:
+        raise ModelFileError(f"'{path}' holds no figures; 'metaloop evaluate' measures it")
+    beside = path.parent / ARCHIVE_NAME
+    data = _data_of(loaded) if data is None else data
+    options = DataOptions(classes_at=classes_at, columns=columns, speaker_pattern=speaker_pattern)
+    kept = archive if archive is not None else beside
+    with Progress(style_of(progress)) as shown:
+        shown.status(f"verifying on {data_name(data)}")
+        opened = open_for(loaded, data, options, part="search")
+        found = []
+        for stored in loaded.results:
+            how = stored.protocol
+            try:
+                result = evaluate_model(
+                    loaded, opened, part=how.part, ways=how.ways, shots=how.shots,
+                    queries=how.queries, episodes=stored.episodes, archive=kept,
+                    subject=file_hash(path),
+                )  # fmt: skip
+            except DataError as error:
+                found.append(_compared(stored, None, str(error)))
+                continue
+            found.append(_compared(stored, result))
+    return Verification(str(path), data_name(data), tuple(found))
+
+
+def _compared(stored: Result, now: Result | None, reason: str = "") -> Verified:
+    holds, how = False, stored.protocol
+    if now is not None:
+        if now.protocol.list_hash != how.list_hash:
+            reason = (
+                f"the episodes are others (list {now.protocol.list_hash[:12]}, stored "
+                f"{how.list_hash[:12]}): other data, read otherwise, or split otherwise"
+            )
+        elif abs(now.value - stored.value) > max(_OF_INTERVAL * stored.ci95, 1e-6):
+            reason = "the value is another on the same episodes"
+        else:
+            holds = True
+    return Verified(
+        how.part, how.ways, how.shots, stored.metric, stored.value, stored.ci95,
+        None if now is None else now.value, holds, reason,
+    )  # fmt: skip
+
+
+def _data_of(model: Model) -> str:
+    """The family that a model was trained on, where that is a built-in one."""
+    name = model.training.data_name
+    if name not in FAMILIES:
+        raise DataError(
+            f"name the data that the model was trained on ('{name}'): metaloop verify MODEL DATA"
+        )
+    return name

@@ -1,0 +1,43 @@
+"""`metaloop export-model`: a model as graphs that other programs run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metaloop.cli import options
+from metaloop.cli.output import print_json
+
+
+def export_model(
+    model: options.ModelFile,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder.", show_default=False)],
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="onnx.")] = "onnx",
+    seed: options.UnusedSeed = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Write MODEL as ONNX graphs (embed, adapt, score) with a runner; checked before it is there.
+
+    The runner, run.py, needs NumPy and onnxruntime alone.
+    """
+    from metaloop.core.errors import ModelFileError, unknown_name
+    from metaloop.models.model import load_model
+    from metaloop.models.onnx_export import export_onnx
+
+    if to != "onnx":
+        raise unknown_name("format", to, ["onnx"])
+    if model.is_dir():
+        raise ModelFileError(f"'{model}' is a folder; name the model.metaloop in it")
+    made = export_onnx(load_model(model), out)
+    if as_json:
+        print_json(
+            {
+                "format": to, "out": str(made.folder), "files": list(made.files),
+                "opset": made.opset, "difference": made.difference,
+            }
+        )  # fmt: skip
+        return
+    print(f"onnx  {made.folder}  opset {made.opset}")
+    print(f"onnxruntime says what the model says, to {made.difference:.1g}")

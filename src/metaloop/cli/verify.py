@@ -1,0 +1,52 @@
+"""`metaloop verify`: whether the figures in a model file can be had again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metaloop.cli import options
+from metaloop.cli.output import print_json
+
+_Data = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="DATA", help="What the model was trained on; not needed for a built-in family."
+    ),
+]
+
+
+def verify(
+    model: options.ModelFile,
+    data: _Data = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where openings of test go. (default: archive.sqlite beside MODEL)"
+        ),
+    ] = None,
+    classes_at: options.ClassesAt = None,
+    columns: options.Columns = None,
+    text: options.TextColumn = None,
+    label: options.LabelColumn = None,
+    domain: options.DomainColumn = None,
+    speaker_pattern: options.SpeakerPattern = None,
+    seed: options.UnusedSeed = 0,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Measure MODEL again on the episodes its figures are of; exit with 1 if one does not hold."""
+    from metaloop.api.verifying import verify as verified
+
+    found = verified(
+        model, data, archive=archive, classes_at=classes_at, speaker_pattern=speaker_pattern,
+        columns=options.columns(columns, text, label, domain), progress=not quiet,
+    )  # fmt: skip
+    if as_json:
+        print_json(found.to_json())
+    else:
+        for each in found.figures:
+            print(each)
+    return 0 if found.holds else 1

@@ -1,0 +1,171 @@
+"""What goes out of the house: graphs with a runner, a model card, a check of its figures."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.serve.conftest import VECTORS, fresh_model
+
+from metaloop.api import load
+from metaloop.core.errors import ModelFileError, OutputError
+from metaloop.core.fitted_view import FittedView
+from metaloop.core.inputs import InputFormat
+from metaloop.core.records import Choice
+from metaloop.modelfile import read_model, write_model
+from metaloop.models.onnx_export import check_exportable, export_onnx
+
+Command = Callable[..., Any]
+
+
+def test_a_card_says_what_the_file_knows(command: Command, model: Path, json_contract: Any) -> None:
+    told = command("card", model).out
+    content = read_model(model)
+    for expected in (
+        "# Model card: protonet",
+        content.training.data_hash,
+        content.results[0].protocol.list_hash,
+        "Nothing: all was learned from the data above.",
+        "40steps: 40 steps",
+        "@inproceedings{snell2017prototypical",
+        "were not looked at",
+    ):
+        assert expected in told
+    report = command("card", model, "--out", "card.md", "--json").json
+    json_contract.check("card", report)
+    assert Path("card.md").read_text() == report["card"] == told
+    assert "exists" in command("card", model, "--out", "card.md").error
+
+
+def test_a_card_names_backbones_and_their_terms(
+    command: Command, blocks: Any, tmp_path: Path
+) -> None:
+    card = blocks.card
+    inputs = InputFormat("vector", (card.features,), (0.0,) * card.features, (1.0,) * card.features)
+    view = FittedView(Choice("encoder", asdict(card)), {}, {f"{card.name} {card.weights}": blocks})
+    fresh_model("nearest_centroid", inputs, view=view).save("seen.metaloop")
+    told = command("card", "seen.metaloop").out
+    assert (
+        "| blocks |" in told and "CC0-1.0" in told and "Their weights are not in the file" in told
+    )
+    assert "Not measured" in told
+
+
+def test_verify_says_whether_a_figure_holds(
+    command: Command, model: Path, classes: Path, json_contract: Any, tmp_path: Path
+) -> None:
+    fine = command("verify", model, classes, "--quiet", "--json")
+    json_contract.check("verify", fine.json)
+    assert fine.json["holds"] is True and fine.json["figures"][0]["holds"] is True
+
+    content = read_model(model)
+    wrong = replace(content.results[0], value=content.results[0].value - 0.2)
+    write_model("better.metaloop", replace(content, results=(wrong,)))
+    said = command("verify", "better.metaloop", classes, "--quiet")
+    assert said.code == 1 and "does not hold: the value is another" in said.out
+
+    shutil.copytree(classes, tmp_path / "other")
+    next((tmp_path / "other").rglob("*.png")).unlink()
+    said = command("verify", model, tmp_path / "other", "--quiet")
+    assert said.code == 1 and "the episodes are others" in said.out
+    assert "name the data" in command("verify", model, "--quiet").error
+    write_model("none.metaloop", replace(content, results=()))
+    assert "holds no figures" in command("verify", "none.metaloop", classes).error
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_verbs_and_options(command: Command, shell: str) -> None:
+    script = command("completion", shell).out
+    assert "export-model" in script and "budget" in script
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    Path("script").write_text(script)
+    if shell != "bash":
+        subprocess.run([shell, "-n", "script"], check=True)
+        return
+    asks = "source ./script; COMP_WORDS=(metaloop {}); COMP_CWORD={}; _metaloop; "
+    asks += "echo ${{COMPREPLY[@]}}"
+    for words, place, expected in (
+        ("pre", 1, "predict"),
+        ("train --ba", 2, "--backbone"),
+        ("serve mod", 2, ""),
+    ):
+        done = subprocess.run(
+            ["bash", "-c", asks.format(words, place)], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.split() == expected.split() or expected in done.stdout.split()
+
+
+def test_a_shell_that_nobody_knows_is_refused(command: Command) -> None:
+    assert "no shell is called 'bsh'; did you mean 'bash'" in command("completion", "bsh").error
+
+
+@pytest.mark.parametrize(
+    ("learner", "inputs", "ways", "reason"),
+    [
+        ("maml", VECTORS, 3, "'maml' is no head on features"),
+        ("anil", VECTORS, 3, "'anil' is no head on features"),
+        ("logistic_regression", VECTORS, 3, "'logistic_regression' is fitted by the library"),
+        ("svm", VECTORS, 3, "'svm' is fitted by the library of others"),
+        ("gaussian_process", VECTORS, 0, "'gaussian_process' is fitted by"),
+    ],
+)
+def test_what_has_no_graph_is_refused_by_name(
+    learner: str, inputs: Any, ways: int, reason: str
+) -> None:
+    with pytest.raises(ModelFileError, match=reason):
+        check_exportable(fresh_model(learner, inputs, ways))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("learner", ["protonet", "ridge", "simpleshot", "deep_kernel"])
+def test_graphs_say_what_the_model_says_and_the_runner_needs_no_torch(
+    learner: str, command: Command, json_contract: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime", reason="metaloop[onnx]")
+    pytest.importorskip("onnxscript", reason="metaloop[onnx]")
+    real = learner == "deep_kernel"
+    model = fresh_model(learner, VECTORS, ways=0 if real else 5)
+    model.save("m.metaloop")
+    # in a fresh interpreter: checked functions take no sizes that are only symbols
+    words = ("export-model", "m.metaloop", "--out", "graphs", "--json")
+    run = [sys.executable, "-m", "metaloop", *words]
+    exported = subprocess.run(run, capture_output=True, text=True)
+    assert exported.returncode == 0, exported.stderr
+    report = json.loads(exported.stdout)
+    json_contract.check("export-model", report)
+    assert report["difference"] <= 1e-3 and report["opset"] == 18
+    with pytest.raises(OutputError, match="exists"):
+        export_onnx(model, tmp_path / "graphs")
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(11, 4)).astype(np.float32)
+    y = rng.normal(size=11) if real else np.array(["ash", "elm", "oak"])[np.arange(11) % 3]
+    queries = rng.normal(size=(6, 4)).astype(np.float32)
+    np.savez("support.npz", X=X, y=y)
+    np.save("queries.npy", queries)
+    check = (
+        "import runpy, sys; sys.argv = ['run.py', 'support.npz', 'queries.npy'];"
+        "runpy.run_path('graphs/run.py', run_name='__main__');"
+        "assert not {'torch', 'metaloop', 'sklearn'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    estimator: Any = load("m.metaloop").fit(X, y)
+    if real:
+        found = [float(line.strip("[] ")) for line in lines]
+        np.testing.assert_allclose(found, estimator.predict(queries), atol=1e-3)
+    else:
+        assert [line.split("\t")[0] for line in lines] == estimator.predict(queries).tolist()
+        shares = [float(line.split("\t")[1]) for line in lines]
+        np.testing.assert_allclose(shares, estimator.predict_proba(queries).max(1), atol=1e-3)
+    assert json.loads(Path("graphs/manifest.json").read_text())["inputs"]["shape"] == [4]

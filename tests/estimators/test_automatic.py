@@ -1,0 +1,79 @@
+"""`AutoClassifier` and `AutoRegressor`: scikit-learn's own checks, mixed frames, archives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.model_selection import cross_val_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from metaloop import AutoClassifier, AutoRegressor
+from metaloop.core.errors import MetaloopError
+from metaloop.domains.tables.storing import can_store
+
+
+def quick(kind: type[Any]) -> Any:
+    return kind(budget="2steps", pipelines=("logistic", "knn"))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks([quick(AutoClassifier), quick(AutoRegressor)])
+def test_scikit_learn_finds_nothing_wrong(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def test_a_classifier_chooses_and_says_what_it_tried() -> None:
+    X, y = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    model = AutoClassifier(budget="14steps", pipelines=("logistic", "svm", "knn")).fit(X, names)
+    assert model.score(X, names) > 0.93 and model.score_ > 0.9
+    assert model.classes_.tolist() == ["setosa", "versicolor", "virginica"]
+    assert np.allclose(model.predict_proba(X).sum(1), 1)
+    assert [row["pipeline"] for row in model.leaderboard_] and sum(model.chosen_.values()) == 1
+    assert cross_val_score(clone(model).set_params(budget="3steps"), X, y, cv=3).mean() > 0.9
+
+
+def test_a_frame_of_mixed_columns_is_taken_and_unseen_words_are_no_trouble() -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is an extra")
+    rng = np.random.default_rng(0)
+    town = rng.choice(["north", "south"], 80)
+    frame = pandas.DataFrame({
+        "age": np.where(rng.random(80) < 0.1, np.nan, rng.normal(40, 9, 80)),
+        "town": town,
+        "since": pandas.to_datetime("2024-01-01") + pandas.to_timedelta(range(80), "D"),
+        "member": rng.random(80) < 0.5,
+    })  # fmt: skip
+    y = np.where(town == "north", 10.0, 0.0) + rng.normal(size=80)
+    model = AutoRegressor(budget="4steps", pipelines=("logistic", "knn")).fit(frame, y)
+    assert model.score(frame, y) > 0.8
+    new = frame.head(3)[["town", "age", "member", "since"]].assign(town="east", more=1)
+    assert np.isfinite(model.predict(new)).all()
+    with pytest.raises(MetaloopError, match="lacks 1 column"):
+        model.predict(frame.drop(columns="age"))
+    with pytest.raises(ValueError, match="data frame"):
+        model.predict(np.zeros((2, 4)))
+
+
+def test_a_strange_pipeline_or_metric_is_named_with_those_that_are_known() -> None:
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(MetaloopError, match="did you mean 'logistic'"):
+        AutoClassifier(budget="2steps", pipelines=("logistik",)).fit(X, y)
+    with pytest.raises(MetaloopError, match="no metric for such a target is called 'rmse'"):
+        AutoClassifier(budget="2steps", metric="rmse").fit(X, y)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")
+def test_a_budget_of_seconds_is_kept_and_workers_leave_nothing_behind() -> None:
+    import time
+
+    X, y = load_iris(return_X_y=True)
+    begun = time.perf_counter()
+    model = AutoClassifier(budget="15s", workers=1).fit(X, y)
+    assert time.perf_counter() - begun < 15 * 1.1 + 5
+    assert model.score_ > 0.9 and len(model.leaderboard_) > 3
