@@ -35,7 +35,8 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "--archive --archive-to --workers --backbone --download --strict --resume --json --quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
     "--classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --words --sentences --ratio --references --allow-seen --apart --strict --open --seed --json --quiet",
+    "--speaker-pattern --words --sentences --ratio --references --allow-seen --apart --strict "
+    "--open --seed --json --quiet",
     "predict": "MODEL INPUT... --support --classes-at --value-range --columns "
     "--text --label --domain --use-label-names --skip-unreadable --window --step --microphone "
     "--reject --top --exclude-seen --explain --csv --words --sentences --ratio --seed --json",
@@ -53,14 +54,12 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "verify": "MODEL DATA --archive --classes-at --columns --text --label --domain "
     "--speaker-pattern --seed --json --quiet",
     "list": "KIND --seed --json",
-    "serve": "MODEL... --host --port --tasks --token-file --tls-certificate --tls-key --max-body "
-    "--max-tasks --max-examples --max-pixels --max-seconds --seed --json",
     "data": "DATA --image-size --split-seed --classes-at --value-range --columns "
     "--text --label --domain --speaker-pattern --items --words --sentences --ratio --references "
     "--view --strict "
     "--seed --json --quiet",
     "cite": "MODEL|RUN --seed --json",
-    "completion": "SHELL --seed",
+    "completion": "SHELL --seed --json",
 }
 
 

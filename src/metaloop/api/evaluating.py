@@ -42,32 +42,16 @@ class _Subject:
 
 
 def evaluate(
-    model: Evaluated,
-    data: Any,
-    *,
-    part: str = "test",
-    ways: int | None = None,
-    shots: int | None = None,
-    queries: int | None = None,
-    episodes: int = 1000,
-    archive: str | Path | None = None,
-    classes_at: int | None = None,
-    value_range: ValueRange | None = None,
-    columns: Mapping[str, str | Sequence[str]] | None = None,
-    speaker_pattern: str | None = None,
-    words: int | None = None,
-    sentences: int | None = None,
-    ratio: float | None = None,
-    references: str | None = None,
-    allow_seen: bool = False,
-    apart: str | None = None,
-    strict: bool = False,
-    open_set: bool = False,
-    net: nn.Module | None = None,
-    learner: BlackBoxLearner | None = None,
-    backbone: Encoder | None = None,
-    progress: bool | None = None,
-) -> Figures:
+    model: Evaluated, data: Any, *, part: str = "test", ways: int | None = None,
+    shots: int | None = None, queries: int | None = None, episodes: int = 1000,
+    archive: str | Path | None = None, classes_at: int | None = None,
+    value_range: ValueRange | None = None, columns: Mapping[str, str | Sequence[str]] | None = None,
+    speaker_pattern: str | None = None, words: int | None = None, sentences: int | None = None,
+    ratio: float | None = None, references: str | None = None, allow_seen: bool = False,
+    apart: str | None = None, strict: bool = False, open_set: bool = False,
+    net: nn.Module | None = None, learner: BlackBoxLearner | None = None,
+    backbone: Encoder | None = None, progress: bool | None = None,
+) -> Figures:  # fmt: skip
     """Returns the figures of a model on tasks of `data`: frozen episodes, two 95 % intervals.
 
     The arguments are those of `metaloop evaluate`. `model`: a model file, what `learn` or `train`

@@ -34,43 +34,20 @@ EVERYTHING = Generates()
 
 
 def learn(
-    data: Any = "glyphs",
-    *,
-    budget: str | Budget = "3m",
-    ways: int = 5,
-    shots: int = 1,
-    queries: int = 15,
-    out: str | Path | None = None,
-    seed: int = 0,
-    split_seed: int = 0,
-    image_size: int | None = None,
-    classes_at: int | None = None,
-    value_range: ValueRange | None = None,
-    columns: Mapping[str, str | Sequence[str]] | None = None,
-    view: str | None = None,
-    speaker_pattern: str | None = None,
-    items: str | Path | None = None,
-    words: int | None = None,
-    sentences: int | None = None,
-    ratio: float | None = None,
-    references: str | None = None,
-    objective: str | None = None,
-    backbone: str | Encoder = AUTO,
-    download: bool = False,
-    also: Sequence[str | Path] = (),
-    archive: str | Path | None = None,
-    archive_to: str | Path | None = None,
-    workers: int | None = None,
-    strict: bool = False,
-    resume: bool = False,
-    net: nn.Module | None = None,
-    candidates: Sequence[Candidate] | None = None,
-    generates: Generates = EVERYTHING,
-    settings: Settings = USUAL,
-    executor: StartExecutor | None = None,
-    stop: Callable[[], bool] = lambda: False,
-    progress: bool | None = None,
-) -> LearnResult:
+    data: Any = "glyphs", *, budget: str | Budget = "3m", ways: int = 5, shots: int = 1,
+    queries: int = 15, out: str | Path | None = None, seed: int = 0, split_seed: int = 0,
+    image_size: int | None = None, classes_at: int | None = None,
+    value_range: ValueRange | None = None, columns: Mapping[str, str | Sequence[str]] | None = None,
+    view: str | None = None, speaker_pattern: str | None = None, items: str | Path | None = None,
+    words: int | None = None, sentences: int | None = None, ratio: float | None = None,
+    references: str | None = None, objective: str | None = None, backbone: str | Encoder = AUTO,
+    download: bool = False, also: Sequence[str | Path] = (), archive: str | Path | None = None,
+    archive_to: str | Path | None = None, workers: int | None = None, strict: bool = False,
+    resume: bool = False, net: nn.Module | None = None,
+    candidates: Sequence[Candidate] | None = None, generates: Generates = EVERYTHING,
+    settings: Settings = USUAL, executor: StartExecutor | None = None,
+    stop: Callable[[], bool] = lambda: False, progress: bool | None = None,
+) -> LearnResult:  # fmt: skip
     """Returns the run, once a learner was chosen, trained and tested on classes it never saw.
 
     The arguments are those of `metaloop learn`. `progress`: False shows only warnings, None more in
@@ -109,42 +86,20 @@ def _unless_stopped(run: LearnResult, stopper: Stopper) -> LearnResult:
 
 
 def stream(
-    data: Any = "glyphs",
-    *,
-    budget: str | Budget = "3m",
-    ways: int = 5,
-    shots: int = 1,
-    queries: int = 15,
-    out: str | Path | None = None,
-    seed: int = 0,
-    split_seed: int = 0,
-    image_size: int | None = None,
-    classes_at: int | None = None,
-    value_range: ValueRange | None = None,
-    columns: Mapping[str, str | Sequence[str]] | None = None,
-    view: str | None = None,
-    speaker_pattern: str | None = None,
-    items: str | Path | None = None,
-    words: int | None = None,
-    sentences: int | None = None,
-    ratio: float | None = None,
-    references: str | None = None,
-    objective: str | None = None,
-    backbone: str | Encoder = AUTO,
-    download: bool = False,
-    also: Sequence[str | Path] = (),
-    archive: str | Path | None = None,
-    archive_to: str | Path | None = None,
-    workers: int | None = None,
-    strict: bool = False,
-    resume: bool = False,
-    net: nn.Module | None = None,
-    candidates: Sequence[Candidate] | None = None,
-    generates: Generates = EVERYTHING,
-    settings: Settings = USUAL,
-    executor: StartExecutor | None = None,
+    data: Any = "glyphs", *, budget: str | Budget = "3m", ways: int = 5, shots: int = 1,
+    queries: int = 15, out: str | Path | None = None, seed: int = 0, split_seed: int = 0,
+    image_size: int | None = None, classes_at: int | None = None,
+    value_range: ValueRange | None = None, columns: Mapping[str, str | Sequence[str]] | None = None,
+    view: str | None = None, speaker_pattern: str | None = None, items: str | Path | None = None,
+    words: int | None = None, sentences: int | None = None, ratio: float | None = None,
+    references: str | None = None, objective: str | None = None, backbone: str | Encoder = AUTO,
+    download: bool = False, also: Sequence[str | Path] = (), archive: str | Path | None = None,
+    archive_to: str | Path | None = None, workers: int | None = None, strict: bool = False,
+    resume: bool = False, net: nn.Module | None = None,
+    candidates: Sequence[Candidate] | None = None, generates: Generates = EVERYTHING,
+    settings: Settings = USUAL, executor: StartExecutor | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> Iterator[LoopEvent]:
+) -> Iterator[LoopEvent]:  # fmt: skip
     """Yields what happens in `learn` (see `metaloop.loop`); the last event is `Learned`.
 
     `data`: a path, the name of a family, a data frame (`columns`: which of its columns are what,
@@ -155,9 +110,8 @@ def stream(
     alone), or an encoder of your own; `download`: its weights may be fetched where they are not on
     this machine. `objective`: `generation` makes images of a class. `also`: further data.
     `archive`: that of earlier runs, to start from; `archive_to`: one to record in as well. `net`: a
-    module of your own. `candidates`: what the race starts with. `generates`, `settings`,
-    `executor`: parts, numbers, who works. Where `stop()` is true the best model is saved and the
-    run ends as `interrupted`. Ctrl-C is an ordinary `KeyboardInterrupt`.
+    module of your own. `candidates`: what the race starts with. `generates`, `settings`: parts,
+    numbers. `stop()`: save the best model, end as `interrupted`; Ctrl-C is `KeyboardInterrupt`.
 
     >>> import metaloop as ml
     >>> events = ml.stream("sinusoid", budget="40steps", shots=10, workers=1, out="more waves")

@@ -33,36 +33,17 @@ _STATE_SUFFIX = ".state"
 
 
 def train(
-    data: Any,
-    learner: str | Candidate | BlackBoxLearner,
-    *,
-    out: str | Path | None = None,
-    net: str | nn.Module | None = None,
-    budget: str | Budget = "3m",
-    ways: int = 5,
-    shots: int = 1,
-    queries: int = 15,
-    seed: int = 0,
-    split_seed: int = 0,
-    image_size: int | None = None,
-    classes_at: int | None = None,
-    value_range: ValueRange | None = None,
-    columns: Mapping[str, str | Sequence[str]] | None = None,
-    view: str | None = None,
-    speaker_pattern: str | None = None,
-    items: str | Path | None = None,
-    words: int | None = None,
-    sentences: int | None = None,
-    ratio: float | None = None,
-    references: str | None = None,
-    objective: str | None = None,
-    backbone: str | Encoder = NONE,
-    download: bool = False,
-    strict: bool = False,
-    resume: bool = False,
-    stop: Callable[[], bool] = lambda: False,
+    data: Any, learner: str | Candidate | BlackBoxLearner, *, out: str | Path | None = None,
+    net: str | nn.Module | None = None, budget: str | Budget = "3m", ways: int = 5, shots: int = 1,
+    queries: int = 15, seed: int = 0, split_seed: int = 0, image_size: int | None = None,
+    classes_at: int | None = None, value_range: ValueRange | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None, view: str | None = None,
+    speaker_pattern: str | None = None, items: str | Path | None = None, words: int | None = None,
+    sentences: int | None = None, ratio: float | None = None, references: str | None = None,
+    objective: str | None = None, backbone: str | Encoder = NONE, download: bool = False,
+    strict: bool = False, resume: bool = False, stop: Callable[[], bool] = lambda: False,
     progress: bool | None = None,
-) -> TrainResult:
+) -> TrainResult:  # fmt: skip
     """Returns the learner, trained on `data` and measured on nothing else than `search`.
 
     The arguments are those of `metaloop train`. `learner` is a name of `metaloop.LEARNERS`, a

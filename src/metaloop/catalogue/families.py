@@ -156,14 +156,9 @@ def open_data(
     Names win over paths; write `./glyphs` for a folder of that name. Raises `DataError`.
     """
     if options.objective is not None:
-        known: Any = {"parts": parts, "seen": seen, "input_format": input_format}
-        return _to_generate(data, options, known)
-    if isinstance(data, TaskFamily):
-        _check_seen_as_is(data.name, options)
-        return OpenedData(data, "a family")
-    if isinstance(data, str) and data == "sinusoid":
-        _check_seen_as_is(data, options)
-        return OpenedData(SinusoidFamily(), FAMILIES["sinusoid"].summary)
+        return _to_generate(data, options, parts=parts, seen=seen, input_format=input_format)
+    if isinstance(data, TaskFamily) or (isinstance(data, str) and data == "sinusoid"):
+        return _as_given(data, options)
     own = None if input_format is None else own_format(view, input_format)
     offer: Offer | None = None  # what `auto` stands for, where images were read for it
     features = features or (() if own is None else own.columns)
@@ -201,7 +196,7 @@ def open_data(
     return opened
 
 
-def _to_generate(data: Any, options: DataOptions, known: Mapping[str, Any]) -> OpenedData:
+def _to_generate(data: Any, options: DataOptions, **known: Any) -> OpenedData:
     """The same classes, of which new images are to be made; no encoder sees them."""
     if objective(options.objective or "").name != GENERATION.name:
         raise DataError(
@@ -222,6 +217,15 @@ def _to_generate(data: Any, options: DataOptions, known: Mapping[str, Any]) -> O
     colours = "black and white" if grey == 2 else f"{grey} levels of each channel"
     note = f"images are generated at {side} pixels, in {colours}"
     return replace(opened, family=family, notes=(*opened.notes, note))
+
+
+def _as_given(data: TaskFamily | str, options: DataOptions) -> OpenedData:
+    """A family that needs no reading: one that was given, or sinusoids."""
+    name = data if isinstance(data, str) else data.name
+    _check_seen_as_is(name, options)
+    if isinstance(data, str):
+        return OpenedData(SinusoidFamily(), FAMILIES["sinusoid"].summary)
+    return OpenedData(data, "a family")
 
 
 def _has_items(reading: Reading, options: DataOptions) -> bool:

@@ -130,7 +130,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             offered=False,
         ),
-        "centroid": _plain_extract(Centroid, "the sentences most like the whole document"),
+        "centroid": _plain_extract(Centroid, "sentences most like the whole document"),
         "deep_kernel": LearnerEntry(
             DeepKernel,
             "a Gaussian process on learned features, trained through",

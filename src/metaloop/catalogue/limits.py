@@ -227,6 +227,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
         "set_pixelcnn": {},
         "set_vae": {},
         "simpleshot": {"scale": Real(0.0, 1e6)},
+        "spectral": {},
         "svm": {"penalty": _STRENGTH},
         "textrank": {},
         "user_bias": {},

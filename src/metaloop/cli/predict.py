@@ -32,31 +32,17 @@ _NONE = "-"
 
 
 def predict(
-    model: options.ModelFile,
-    inputs: own.Asked = None,
-    support: own.Support = None,
-    classes_at: options.SupportClassesAt = None,
-    value_range: options.AskedRange = None,
-    columns: options.Columns = None,
-    text: options.TextColumn = None,
-    label: options.LabelColumn = None,
-    domain: options.DomainColumn = None,
-    use_label_names: options.UseLabelNames = False,
-    skip_unreadable: own.SkipUnreadable = False,
-    window: own.Window = None,
-    step: own.Step = "0.1s",
-    microphone: own.Microphone = False,
-    reject: own.Reject = None,
-    top: own.Top = None,
-    exclude_seen: own.ExcludeSeen = True,
-    explain: own.Explain = False,
-    csv: own.Csv = None,
-    words: options.Words = None,
-    sentences: options.Sentences = None,
-    ratio: options.Ratio = None,
-    seed: options.UnusedSeed = 0,
+    model: options.ModelFile, inputs: own.Asked = None, support: own.Support = None,
+    classes_at: options.SupportClassesAt = None, value_range: options.AskedRange = None,
+    columns: options.Columns = None, text: options.TextColumn = None,
+    label: options.LabelColumn = None, domain: options.DomainColumn = None,
+    use_label_names: options.UseLabelNames = False, skip_unreadable: own.SkipUnreadable = False,
+    window: own.Window = None, step: own.Step = "0.1s", microphone: own.Microphone = False,
+    reject: own.Reject = None, top: own.Top = None, exclude_seen: own.ExcludeSeen = True,
+    explain: own.Explain = False, csv: own.Csv = None, words: options.Words = None,
+    sentences: options.Sentences = None, ratio: options.Ratio = None, seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
-) -> None:
+) -> None:  # fmt: skip
     """Tell classes apart that the learner has never seen: label, probability and input per line.
 
     A learner of functions learns one from a support with real targets: value and input per line. A

@@ -113,7 +113,7 @@ def told_of_documents(
         return None
     groups = read_inputs(inputs, model_of(estimator), columns)
     names = [name for each in groups for name in each.names]
-    documents = [lines for each in groups for lines in each.X]
+    documents: list[Any] = [lines for each in groups for lines in each.X]
     rows = _summarised(estimator, names, documents, *length)
     if as_json:
         return {"model": str(model), "predictions": rows}

@@ -188,11 +188,9 @@ def _card(family: TaskFamily) -> _Card:
 
 
 def _judged_card(family: ClassFamily | GroupFamily) -> _JudgedCard | None:
-    judged = family.judged if isinstance(family, GroupFamily) else None
-    if judged is None:
-        return None
-    assert isinstance(family, GroupFamily)
-    return _JudgedCard(judged.length, judged.best, family.alike)
+    judged = getattr(family, "judged", None)
+    alike = getattr(family, "alike", False)
+    return None if judged is None else _JudgedCard(judged.length, judged.best, alike)
 
 
 def _sights_of(family: ClassFamily | GroupFamily) -> Mapping[str, Sight]:
@@ -217,8 +215,9 @@ def _write_tensors(family: ClassFamily | GroupFamily, folder: Path) -> None:
         index["values"] = family.store.values.cpu().contiguous()
     save_file(index, folder / _INDEX)
     _write_column(family.store.inputs, folder / _INPUTS)
-    if isinstance(family, GroupFamily) and family.judged is not None:
-        save_file(to_tensors(family.judged.tables, "judged"), folder / _JUDGED)
+    judged = getattr(family, "judged", None)
+    if judged is not None:
+        save_file(to_tensors(judged.tables, "judged"), folder / _JUDGED)
     for number, sight in enumerate(_sights_of(family).values()):
         _write_column(sight.inputs, folder / f"{number}.safetensors")
 

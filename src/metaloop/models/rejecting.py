@@ -12,7 +12,6 @@ from metaloop.archive import Archive
 from metaloop.catalogue.candidates import build_learner
 from metaloop.catalogue.families import OpenedData
 from metaloop.core.black_box import BlackBoxLearner
-from metaloop.core.columns import kind_of, mean_length
 from metaloop.core.errors import DivergenceError, MetaloopError, ModelFileError
 from metaloop.core.learner import EmbeddingLearner
 from metaloop.core.randomness import torch_stream
@@ -26,7 +25,7 @@ from metaloop.engine.open_scores import OpenTable
 from metaloop.engine.open_set import Eyes, OpenEpisodes, answer, open_list
 from metaloop.models.model import Model
 from metaloop.tasks.family import TaskFamily
-from metaloop.tasks.readers.recordings import RATE
+from metaloop.tasks.readers.recordings import mean_seconds
 
 _HOUR = 3600.0  # seconds
 OLDER = "was made before thresholds were kept in models, or of too few classes to measure them"
@@ -129,10 +128,7 @@ def evaluate_open(
 
 def _seconds_of(family: TaskFamily) -> float | None:
     """How long a recording of the family is on average; None where there are none."""
-    read = family.as_read
-    if read is None or kind_of(read.inputs) != "recordings":
-        return None
-    return mean_length(read.inputs) / RATE
+    return None if family.as_read is None else mean_seconds(family.as_read.inputs)
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from metaloop.serve.sent import Sent
 
 _JSON, _FORM = "application/json", "multipart/form-data"
 _LARGEST_FIELD = 10_000  # bytes of what is no file
+_WRITTEN = ("label", "text")  # parts of a form that are no file
 _MOST_PARTS = 8
 
 
@@ -99,7 +100,7 @@ def _of_form(content_type: str, body: bytes) -> tuple[str | None, Sent]:
             if not part.data:
                 raise RefusedError(422, "the file is empty")
             sent = Sent("file", bytes(part.data), _shown(filename))
-        elif name in ("label", "text"):
+        elif name in _WRITTEN:
             if len(part.data) > _LARGEST_FIELD and name == "label":
                 raise RefusedError(422, "'label' is too long")
             try:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.domains.summaries.conftest import rows, write
 
 import metaloop as ml
 from metaloop.catalogue.candidates import build_learner, make_candidate
@@ -24,7 +25,6 @@ from metaloop.engine.evaluation import evaluate
 from metaloop.estimators.summarising import summarise
 from metaloop.jobs.shipping import load_shipped, ship_family
 from metaloop.tasks.groups import GroupFamily
-from tests.domains.summaries.conftest import rows, write
 
 LEARNERS = ("sentence_cover", "sentence_ridge", "sentence_steps")
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from metaloop.core.columns import Column, kind_of, mean_length
 from metaloop.core.errors import DataError, MissingExtraError
 
 RATE = 16_000  # Hz: what speech encoders take; above 8 kHz words hardly differ
@@ -54,6 +55,11 @@ class Recording:
     channels: int
     cut: bool = False
     clipped: bool = False
+
+
+def mean_seconds(inputs: Column) -> float | None:
+    """Returns how long the recordings of a column are on average; None for other inputs."""
+    return mean_length(inputs) / RATE if kind_of(inputs) == "recordings" else None
 
 
 def is_recording(name: str) -> bool:
