@@ -12,7 +12,7 @@ import pytest
 from metaloop.archive import Archive
 from metaloop.core.errors import ArchiveError
 from metaloop.core.objective import OBJECTIVES
-from metaloop.core.scales import OF_OPEN_TASKS, SCALES
+from metaloop.core.scales import OF_OPEN_TASKS, OF_TABLES, SCALES
 from metaloop.report import claim_of, page_of, read_run, summary_json
 
 
@@ -30,7 +30,7 @@ def test_a_report_needs_no_torch(small: Any) -> None:
 
 def test_a_report_knows_the_scale_of_every_metric_without_torch() -> None:
     scales = [metric.scale for known in OBJECTIVES.values() for metric in known.metrics]
-    scales += OF_OPEN_TASKS
+    scales += [*OF_OPEN_TASKS, *OF_TABLES]
     assert {scale.name for scale in scales} == set(SCALES)
     assert all(SCALES[scale.name] is scale for scale in scales)
 

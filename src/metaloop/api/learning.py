@@ -110,9 +110,8 @@ def stream(
     alone), or an encoder of your own; `download`: its weights may be fetched where they are not on
     this machine. `objective`: `generation` makes images of a class. `also`: further data.
     `archive`: that of earlier runs, to start from; `archive_to`: one to record in as well. `net`: a
-    module of your own. `candidates`: what the race starts with. `generates`, `settings`,
-    `executor`: parts, numbers, who works. Where `stop()` is true the best model is saved and the
-    run ends as `interrupted`. Ctrl-C is an ordinary `KeyboardInterrupt`.
+    module of your own. `candidates`: what the race starts with. `generates`, `settings`: parts,
+    numbers. `stop()`: save the best model, end as `interrupted`; Ctrl-C is `KeyboardInterrupt`.
 
     >>> import metaloop as ml
     >>> events = ml.stream("sinusoid", budget="40steps", shots=10, workers=1, out="more waves")

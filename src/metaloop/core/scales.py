@@ -56,14 +56,13 @@ OF_COSINE = tuple(
     for name, words in (("cosine", "by the cosine"), ("lead", "lead over the cosine in"))
 )
 
+OF_TABLES = (BALANCED_ACCURACY, F1)  # of `select`, beside those of objectives
 OF_OPEN_TASKS = (AUROC, RECALL, RECOGNISED, FALSE_ALARMS, ALARMS_AN_HOUR, KEPT, *OF_COSINE)
 
 SCALES = {
     scale.name: scale
     for scale in (
         ACCURACY,
-        BALANCED_ACCURACY,
-        F1,
         LOG_LOSS,
         CALIBRATION,
         SQUARED_ERROR,
@@ -78,6 +77,7 @@ SCALES = {
         RECALL_OF_THE_BEST,
         RIGHT_ORDER,
         BITS_PER_DIM,
+        *OF_TABLES,
         *OF_OPEN_TASKS,
     )
 }

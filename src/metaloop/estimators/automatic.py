@@ -44,12 +44,12 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        budget: str = "60s",
-        metric: str | None = None,
-        pipelines: tuple[str, ...] | None = None,
-        archive: str | Path | None = None,
-        workers: int | None = None,
-        random_state: int = 0,
+        budget: Any = "60s",  # scikit-learn's checks store what they like: `fit` looks at it
+        metric: Any = None,
+        pipelines: Any = None,
+        archive: Any = None,
+        workers: Any = None,
+        random_state: Any = 0,
     ) -> None:
         self.budget = budget
         self.metric = metric
@@ -195,7 +195,8 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
         return _numbers(X)
 
     def _outputs(self, X: Any) -> np.ndarray:
-        return averaged(self._members, self._weights, self._powers, self._rows(X))
+        rows = self._rows(X)
+        return averaged(self._members, self._weights, self._powers, rows)
 
     def _metric(self, for_classes: bool) -> str:
         metric = self.metric or USUAL_METRIC[for_classes]
@@ -232,7 +233,7 @@ class AutoClassifier(ClassifierMixin, _Automatic):  # type: ignore[misc]
             raise InputError("Input y contains NaN or infinity.")
         labels, places = np.unique(values, return_inverse=True)
         self._labels = labels
-        names = tuple(labels.tolist())
+        names = tuple(n if isinstance(n, str | int) else str(n) for n in labels.tolist())
         return Target("y", places.astype(np.int64), names, np.arange(len(places)), ())
 
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -34,12 +34,13 @@ def fit_encoding(frame: Frame, way: Way, seed: int) -> dict[str, State]:
 
 
 def encode(frame: Frame, fitted: Mapping[str, State], way: Way) -> np.ndarray:
-    """Returns the rows as float32 `[n, features]`; NaN only the way of `trees`."""
+    """Returns the rows `[n, features]`: for trees float32 with NaN, scaled ones float64 without."""
     parts = [
         _SEE[column.kind](frame.values[column.name], fitted[column.name], way)
         for column in frame.schema
     ]
-    return np.concatenate(parts, axis=1, dtype=np.float32)
+    # linear algebra in float32 would hang on the order of rows
+    return np.concatenate(parts, axis=1, dtype=np.float32 if way == "trees" else np.float64)
 
 
 def _fit_numbers(column: Column, values: np.ndarray, way: Way, seed: int) -> State:
