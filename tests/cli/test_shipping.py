@@ -111,8 +111,8 @@ def test_a_shell_that_nobody_knows_is_refused(command: Command) -> None:
 @pytest.mark.parametrize(
     ("learner", "inputs", "ways", "reason"),
     [
-        ("maml", VECTORS, 3, "'maml' adapts its net by gradient steps"),
-        ("anil", VECTORS, 3, "'anil' adapts its net by gradient steps"),
+        ("maml", VECTORS, 3, "'maml' is no head on features"),
+        ("anil", VECTORS, 3, "'anil' is no head on features"),
         ("logistic_regression", VECTORS, 3, "'logistic_regression' is fitted by the library"),
         ("svm", VECTORS, 3, "'svm' is fitted by the library of others"),
         ("gaussian_process", VECTORS, 0, "'gaussian_process' is fitted by"),

@@ -59,7 +59,7 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "--view --strict "
     "--seed --json --quiet",
     "cite": "MODEL|RUN --seed --json",
-    "completion": "SHELL --seed",
+    "completion": "SHELL --seed --json",
 }
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from metaloop.core.rouge import common, rouge_l, rouge_n
 
 TEXTS = st.lists(
-    st.sampled_from(["the", "cats", "sat", "sitting", "on", "a", "mat", "12", "running", "runs"]),
+    st.sampled_from(["the", "cats", "sat", "sitting", "mat", "12", "running", "runs"]),
     max_size=14,
 )
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from metaloop.catalogue.nets import NETS
 from metaloop.core.examples import EpisodeBatch
 from metaloop.core.generation import BITS_PER_DIM, GENERATION
 from metaloop.core.learner import trained
@@ -144,6 +145,21 @@ def test_the_constant_answer_is_the_entropy_of_how_often_levels_occur() -> None:
     targets = torch.tensor([[[0.75, 0.25], [0.25, 0.75], [0.0, 0.0]]], dtype=torch.float64)
     there = torch.tensor([[True, True, False]])
     assert GENERATION.primary.constant(targets, there, 0) == pytest.approx(1.0)
+
+
+def test_images_are_drawn_as_they_are_scored_whatever_the_net_sees(new_case: Any) -> None:
+    """Drawn with all the noise at its middle, each pixel is what its probability says."""
+    case = new_case("set_pixelcnn", (1, 7, 8), 2)
+    for far in (0, 2):
+        build = NETS["pixelcnn"].constructor
+        module = build((1, 7, 8), levels=2, far=far).eval()
+        with torch.no_grad():
+            for tensor in module.parameters():
+                tensor += 0.1 * torch.randn(tensor.shape, generator=torch_stream(far, "net"))
+            known = module(case.support().features[None], call="encode")
+            drawn = module(known, 3, torch_stream(1), 1e-4, call="draw")
+            logits = module(known, drawn[None], call="parameters_of")[0, ..., 0]
+        assert torch.equal(drawn[:, 0], (logits > 0).float())
 
 
 def test_a_pixel_hangs_on_earlier_ones_alone(new_case: Any) -> None:

@@ -20,7 +20,9 @@ from metaloop.nets.functional import FunctionalNet
 
 IMAGES = InputFormat("image", (3, 32, 32), (0.1,) * 3, (0.5,) * 3)
 VECTORS = InputFormat("vector", (6,), (0.2,) * 6, (2.0,) * 6)
-CONVOLUTIONAL = sorted(name for name, entry in NETS.items() if entry.smallest_side)
+CONVOLUTIONAL = sorted(
+    name for name, entry in NETS.items() if entry.smallest_side and not entry.generates
+)
 SMALL: dict[str, dict[str, Any]] = {
     "conv4": {"channels": 8},
     "strided": {"widths": (8, 8, 16, 16, 24)},

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,6 +106,33 @@ def command(model: Path, folder: Path) -> Iterator[tuple[Client, subprocess.Pope
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+@pytest.mark.long
+def test_a_certificate_makes_it_https(tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed, which makes the certificate")
+    made = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 "
+    made += "-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
+    subprocess.run(made.split(), cwd=tmp_path, check=True, capture_output=True)
+    fresh_model("nearest_centroid", VECTORS).save(tmp_path / "vectors.metaloop")
+    words = "serve vectors.metaloop --port 0 --json --tls-certificate cert.pem --tls-key key.pem"
+    run = [sys.executable, "-m", "metaloop", *words.split()]
+    process = subprocess.Popen(run, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert process.stdout is not None
+    try:
+        url = json.loads(process.stdout.readline())["url"]
+        assert url.startswith("https://127.0.0.1:")
+        trusted = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
+        with urllib.request.urlopen(f"{url}/health", context=trusted, timeout=30) as answer:
+            assert json.load(answer) == {"status": "alive"}
+    finally:
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+        process.stdout.close()
+    wrong = words.replace("cert.pem", "key.pem")
+    done = subprocess.run([*run[:3], *wrong.split()], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and "certificate or key cannot be used" in done.stderr
 
 
 @pytest.mark.long

@@ -94,8 +94,7 @@ def test_files_of_a_folder_are_the_parts_that_their_names_say(tmp_path: Path) ->
 
 def test_with_enough_domains_parts_share_none(tmp_path: Path) -> None:
     lines = [
-        f'{{"document": "Thing {i} of {i % 10}. Another.", "summary": "thing", '
-        f'"topic": "t{i % 10}"}}\n'
+        f'{{"document": "Thing {i}. Another.", "summary": "thing", "topic": "t{i % 10}"}}\n'
         for i in range(100)
     ]
     (tmp_path / "a.jsonl").write_text("".join(lines))
@@ -139,8 +138,8 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
 
 
 def test_odd_documents_become_sentences_all_the_same() -> None:
-    page = "<html><head><style>p{}</style></head><body><p>One thing.</p>"
-    page += "<p>Two &amp; more.</p></body></html>"
+    body = "<body><p>One thing.</p><p>Two &amp; more.</p></body>"
+    page = f"<html><head><style>p{{}}</style></head>{body}</html>"
     assert as_document(page) == "One thing.\nTwo & more."
     assert as_document("你好世界。今天天气很好。我们去公园散步吧！").count("\n") >= 1
     assert as_document("   \n ") == "" and as_document("One") == "One"

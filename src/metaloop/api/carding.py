@@ -15,13 +15,14 @@ from metaloop.core.leagues import UNKNOWN, EncoderCard
 from metaloop.core.records import PARTS, Result
 from metaloop.modelfile import ModelFile, file_hash, read_model
 from metaloop.modelfile.tensors import flatten_tensors
-from metaloop.models.classifier import classifier_from_file
-from metaloop.models.model import model_from_file
+from metaloop.models.classifier import Classifier, classifier_from_file
+from metaloop.models.model import Model, model_from_file
 from metaloop.report.figures import figure, intervals_text, measures_text, printable, protocol_text
 
 _INTENDED = {
     "learner": "It is shown a few examples of each class, or of a function, and tells others.",
     "adapted": "It was shown its examples already, and tells classes or values without any.",
+    "table": "It tells a column of a table from the others, as it was trained to.",
     "classifier": "It tells the classes apart that it was trained on, and learns no new ones.",
 }
 
@@ -31,9 +32,7 @@ def model_card(path: str | os.PathLike[str]) -> str:
     file = Path(path)
     file = file / "model.metaloop" if file.is_dir() else file
     content = read_model(file)
-    model = classifier_from_file(content) if content.kind == "classifier" else None
-    backbones = model.backbones if model is not None else model_from_file(content).backbones
-    takes = model.takes if model is not None else model_from_file(content).takes
+    takes, backbones = _known(content)
     lines = [
         f"# Model card: {printable(content.candidate.label)}",
         "",
@@ -48,6 +47,15 @@ def model_card(path: str | os.PathLike[str]) -> str:
         *_citations(content),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _known(content: ModelFile) -> tuple[str, tuple[EncoderCard, ...]]:
+    """What raw inputs are, and the encoders that they are seen through."""
+    if content.kind == "table":
+        return "rows of a table", ()
+    of = classifier_from_file if content.kind == "classifier" else model_from_file
+    model: Model | Classifier = of(content)
+    return model.takes, model.backbones
 
 
 def _use(content: ModelFile, takes: str) -> Iterator[str]:
@@ -121,15 +129,15 @@ def _backbones(cards: tuple[EncoderCard, ...]) -> Iterator[str]:
 
 def _limits(content: ModelFile, cards: tuple[EncoderCard, ...]) -> Iterator[str]:
     yield from ("## What is not known", "")
-    if content.kind != "classifier":
+    if content.kind in ("learner", "adapted"):
         yield "- Figures are of tasks drawn from one family; other families were not measured."
     else:
         yield "- Figures are of examples drawn as the training examples were."
     if not any(result.ci95_new is not None for result in content.results):
         yield "- How the figures would vary over new classes cannot be told."
-    if content.rejection is None:
+    if content.rejection is None and (content.classes or content.spec.ways):
         yield "- It names one of its classes for anything: there are no thresholds to reject with."
-    else:
+    elif content.rejection is not None:
         yield "- What is none of the classes can be rejected, at rates measured on such classes."
     for card in cards:
         if card.knows == UNKNOWN:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from metaloop.cli import options
+from metaloop.cli.output import print_json
 
 Verbs = Mapping[str, tuple[str, list[str]]]  # what each does in short, and its options
 
@@ -18,6 +19,7 @@ Verbs = Mapping[str, tuple[str, list[str]]]  # what each does in short, and its 
 def completion(
     shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
     seed: options.UnusedSeed = 0,
+    as_json: options.Json = False,
 ) -> None:
     """Print a script that teaches SHELL to complete verbs and options of metaloop.
 
@@ -36,7 +38,11 @@ def completion(
         known = [each for option in verb.params for each in (*option.opts, *option.secondary_opts)]
         short = (verb.help or "").strip().splitlines()[0]
         verbs[name] = (short, [each for each in known if each.startswith("-")] + ["--help"])
-    print(_SCRIPTS[shell](verbs), end="")
+    script = _SCRIPTS[shell](verbs)
+    if as_json:
+        print_json({"shell": shell, "script": script})
+    else:
+        print(script, end="")
 
 
 def _bash(verbs: Verbs) -> str:

@@ -88,11 +88,8 @@ def asked_length(
     words: int | None, sentences: int | None, ratio: float | int | None
 ) -> Length | None:
     """Returns the length that was asked for, None for none; raises `MetaloopError` for several."""
-    amounts: dict[Unit, float | int | None] = {
-        "words": words,
-        "sentences": sentences,
-        "ratio": ratio,
-    }
+    amounts: dict[Unit, float | int | None]
+    amounts = {"words": words, "sentences": sentences, "ratio": ratio}
     given = {unit: amount for unit, amount in amounts.items() if amount is not None}
     if len(given) > 1:
         named = " and ".join(f"--{unit}" for unit in given)

@@ -91,8 +91,9 @@ def check_exportable(model: Model) -> None:
         )
     if not isinstance(model.learner, EmbeddingLearner):
         raise ModelFileError(
-            f"'{name}' adapts its net by gradient steps, which torch's exporter cannot record; "
-            "export a learner with a head on its features, such as protonet or ridge"
+            f"'{name}' is no head on features that tasks leave as they are (it adapts its net by "
+            "gradient steps, or makes inputs), and torch's exporter cannot record that; export a "
+            "learner such as protonet or ridge"
         )
     if model.candidate.net.name == "custom":
         raise ModelFileError("the model has a net of your own; export that with torch.onnx")

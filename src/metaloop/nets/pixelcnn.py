@@ -3,10 +3,10 @@
     log p(x | S) = sum over pixels i of log p(x_i | x_<i, S),   pixels row by row from the top left
     h_i = past(x_<i) + place_i + map_i(S) + a(h_i, S),   then layers that see one pixel alone
 
-`past` is one wide masked convolution, and one of blocks of pixels further up. `map` is what the
-images of S have at that place, on average. `a` is attention: what the pixel's past looks like is
-compared with what it looks like at near places of every image of S, and what these images have
-there, right, left and below, is taken over.
+`past` is one wide masked convolution, and if asked for one of blocks of pixels further up. `map` is
+what the images of S have at that place, on average. `a` is attention: what the pixel's past looks
+like is compared with what it looks like at near places of every image of S, and what these images
+have there, right, left and below, is taken over.
 Keys are those of a tile of pixels and a margin around it, so that all is a product of matrices.
 Without any support the map is nothing and attention finds nothing.
 
@@ -40,8 +40,8 @@ class PixelCnn(nn.Module):
     """Logarithms of probabilities of images, and images drawn, given a support.
 
     `levels`: how many values a channel of a pixel can have. `reach`: how many pixels of the past
-    are seen in each direction; `far`: how many blocks of three pixels, above.
-    `margin`: how far beyond its tile a pixel finds keys.
+    are seen in each direction; `far`: how many blocks of three pixels, above; 0 for none. `margin`:
+    how far beyond its tile a pixel finds keys.
     """
 
     vmappable = False
@@ -56,7 +56,7 @@ class PixelCnn(nn.Module):
         heads: int = 1,
         head_width: int = 28,
         reach: int = 7,
-        far: int = 8,
+        far: int = 0,
         tile: int = 4,
         margin: int = 3,
     ) -> None:
@@ -70,7 +70,9 @@ class PixelCnn(nn.Module):
         before = torch.ones(reach + 1, 2 * reach + 1)
         before[-1, reach:] = 0
         self.register_buffer("before", before)
-        self.far = nn.Conv2d(images, channels, (max(far, 1), 2 * far + 1), bias=False)
+        self.far: nn.Conv2d | None = None
+        if far:
+            self.far = nn.Conv2d(images, channels, (far, 2 * far + 1), bias=False)
         self.place = nn.Parameter(torch.zeros(height, width, channels))
         self.see = nn.ModuleList(
             [
@@ -96,7 +98,8 @@ class PixelCnn(nn.Module):
             for layer in self.layers:
                 layer[1].weight.mul_(0.5)  # type: ignore[index]
             self.out.weight.mul_(0.1)
-            self.far.weight.zero_()  # what is near tells more at first
+            if self.far is not None:
+                self.far.weight.zero_()  # what is near tells more at first
 
     @property
     def own_cost(self) -> tuple[int, int, int]:
@@ -108,7 +111,7 @@ class PixelCnn(nn.Module):
         tiles = math.ceil(height / self.tile) * math.ceil(width / self.tile)
         said = num_parameters(self.levels, images)
         past = channels * images * (self.reach + 1) * (2 * self.reach + 1)
-        past += self.far.weight.numel()
+        past += 0 if self.far is None else self.far.weight.numel()
         of_support = past + 9 * _SEEN * (images + 2 * _SEEN)
         of_support += 2 * (channels + _SEEN) * attended + 2 * _SEEN * channels
         of_image = past + 2 * channels * attended + 2 * len(self.layers) * channels**2
@@ -212,28 +215,20 @@ class PixelCnn(nn.Module):
         reach, images = self.reach, self._centred(images)
         padded = functional.pad(images, (reach, reach, reach, 0))
         convolved = functional.conv2d(padded, self.past.weight * self.before, self.past.bias)
-        if self.far_reach:
-            convolved = convolved + self._far(images)
+        if self.far is not None:
+            reach = _BLOCK * self.far_reach
+            blocks = functional.pad(_blocks(images), (reach, reach, reach, 0))
+            found = functional.conv2d(blocks, self.far.weight, dilation=_BLOCK)
+            convolved = convolved + found[:, :, : self.shape[1]]
         return convolved.permute(0, 2, 3, 1)
 
-    def _far(self, images: Tensor) -> Tensor:
-        """What lies above a pixel, in blocks: `[N, C, H, W]` of centred images.
-
-        Blocks in rows that end above the pixel's own: those of each `_BLOCK`th row and column.
-        """
-        reach = _BLOCK * self.far_reach
-        blocks = functional.avg_pool2d(images, _BLOCK, stride=1, padding=_BLOCK // 2)
-        blocks = functional.pad(blocks, (reach, reach, reach, 0))
-        return functional.conv2d(blocks, self.far.weight, dilation=_BLOCK)[:, :, : self.shape[1]]
-
     def _far_row(self, canvas: Tensor, row: int) -> Tensor:
-        """The same for one row of pixels of which all above are drawn: `[N, W, C]`."""
-        if not self.far_reach:
+        """What lies above a row of pixels in blocks, all above it drawn: `[N, W, C]`."""
+        if self.far is None:
             return canvas.new_zeros(1, self.shape[2], self.place.shape[-1])
         reach = _BLOCK * self.far_reach
-        blocks = functional.avg_pool2d(canvas, _BLOCK, stride=1, padding=_BLOCK // 2)
-        blocks = functional.pad(blocks, (reach, reach, reach, 0))[:, :, row : row + reach]
-        found = functional.conv2d(blocks, self.far.weight, dilation=_BLOCK)
+        blocks = functional.pad(_blocks(canvas), (reach, reach, reach, 0))
+        found = functional.conv2d(blocks[:, :, row : row + reach], self.far.weight, dilation=_BLOCK)
         return found[:, :, 0].transpose(1, 2)
 
     def _said(self, hidden: Tensor) -> Tensor:
@@ -342,6 +337,11 @@ class PixelCnn(nn.Module):
         return found[:, :, :height, :width]
 
 
+def _blocks(images: Tensor) -> Tensor:
+    """The mean of the block of pixels around each pixel."""
+    return functional.avg_pool2d(images, _BLOCK, stride=1, padding=_BLOCK // 2)
+
+
 def pixelcnn(
     input_shape: tuple[int, ...],
     levels: int = 2,
@@ -350,7 +350,7 @@ def pixelcnn(
     heads: int = 1,
     head_width: int = 28,
     reach: int = 7,
-    far: int = 8,
+    far: int = 0,
     tile: int = 4,
     margin: int = 3,
 ) -> nn.Module:

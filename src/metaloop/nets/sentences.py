@@ -33,6 +33,8 @@ _SHARPNESS = 4.0  # of who is taken before whom, in scores
 class _Sentences(nn.Module):
     def __init__(self, columns: int, width: int, dropout: float) -> None:
         super().__init__()
+        adds = (columns - 1 - _PAIRED + width) * width * PLACES  # layers see each sentence
+        self.own_cost = (columns * PLACES, adds, (columns + width) * PLACES)
         self.layers = (
             nn.Sequential(
                 nn.Linear(columns - 1 - _PAIRED, width),

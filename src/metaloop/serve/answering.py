@@ -56,11 +56,17 @@ class Served:
         return isinstance(self.estimator, FewShotRegressor)
 
 
-def served(name: str, estimator: Estimator) -> Served:
+def served(name: str, estimator: object) -> Served:
     """Returns the model of an estimator as one to be served.
 
-    Raises `MetaloopError` for one whose inputs nobody could send, and for one without a model.
+    Raises `MetaloopError` for one that answers something else than labels or values, whose inputs
+    nobody could send, and for one without a model.
     """
+    if not isinstance(estimator, FewShotClassifier | FewShotRegressor | TrainedClassifier):
+        raise MetaloopError(
+            f"'{name}' is a {type(estimator).__name__}; models can be served that tell classes "
+            "apart, or the values of functions and ratings"
+        )
     adapted = getattr(estimator, "task_", None)
     model = estimator.model if adapted is None else adapted.model
     if not isinstance(model, Model | Classifier) or (
