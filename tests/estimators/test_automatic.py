@@ -9,6 +9,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import cross_val_score
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from metaloop import AutoClassifier, AutoRegressor
@@ -20,6 +21,18 @@ def quick(kind: type[Any]) -> Any:
     return kind(budget="2steps", pipelines=("logistic", "knn"))
 
 
+CHEAP = (
+    *("check_estimators_unfitted", "check_dict_unchanged", "check_fit2d_predict1d"),
+    *("check_n_features_in", "check_set_params"),
+)
+
+
+@pytest.mark.parametrize("check", CHEAP)
+def test_scikit_learn_finds_nothing_wrong_at_a_first_look(check: str) -> None:
+    getattr(estimator_checks, check)("AutoClassifier", quick(AutoClassifier))
+
+
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @parametrize_with_checks([quick(AutoClassifier), quick(AutoRegressor)])

@@ -185,6 +185,7 @@ def test_a_wrong_target_names_near_matches() -> None:
         task(table(price=[1.5, 2.5] * 20), "prise")
 
 
+@pytest.mark.long
 def test_ten_thousand_columns_are_read_and_twice_as_many_refused() -> None:
     columns = {f"c{i}": np.arange(ROWS) % (i % 7 + 2) for i in range(10_000)}
     assert len(task(table(**columns)).frame.schema) == 10_001

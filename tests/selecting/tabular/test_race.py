@@ -23,6 +23,7 @@ from metaloop.jobs.tabular import FoldResult, even_order
 from metaloop.selecting.tabular.beliefs import expected_of
 from metaloop.selecting.tabular.finishing import choose, fit_chosen
 from metaloop.selecting.tabular.judging import figure_of
+from metaloop.selecting.tabular.knowledge import informed
 from metaloop.selecting.tabular.racing import TableRace, complete_folds
 from metaloop.selecting.tabular.running import TableRun, open_race, race_on
 from metaloop.tasks.readers.tables import table_of
@@ -211,3 +212,14 @@ def test_a_folder_that_holds_another_table_is_read_anew(
             assert [ended.message for ended in race_on(run)] == [""]
         values = [r.values[0] for e in run.race.entries.values() for r in e.found.values()]
         assert len(values) == 1 and (values[0] <= 1) == for_classes
+
+
+def test_what_was_best_on_other_tables_is_expected_to_be_best_and_tried_first() -> None:
+    names = ("logistic", "svm", "knn")
+    prior = expected_of(names, True)
+    seen = [{"logistic": 0.5, "svm": 0.45, "knn": 0.2}] * 8
+    after = informed(prior, seen)
+    assert prior.means.argmin() != 2 and after.means.argmin() == 2
+    known = TableRace(after, 300, 10, 2, "accuracy", 0)
+    request = known.propose(None, 10.0)
+    assert request is not None and request.pipeline == "knn"

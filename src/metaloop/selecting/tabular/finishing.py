@@ -28,6 +28,7 @@ _LAST_ROWS, _LAST_SECONDS = 2000, 2.0  # of a last resort
 _EXPLAINED = 0.1  # of the budget
 _FEWEST_ROWS = 1000  # that a fit is shortened to
 _MOST_JOINED = 24  # pipelines whose answers are looked at
+_MOST_NUMBERS = 150_000_000  # of their answers
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def choose(run: TableRun) -> ChosenPipelines:
         raise MetaloopError(
             f"no pipeline could be measured on {run.task.name} ({why}); give it a larger --budget"
         )
-    best, whole = ranking[0], complete_folds(race, ranking)[:_MOST_JOINED]
+    best, whole = ranking[0], complete_folds(race, ranking)[: _affordable_number(race)]
     told = told_by(run, whole) if whole else None
     lift = TABLE_METRICS[run.metric].lifts[race.lift(best)]
     if best not in whole:
@@ -70,6 +71,12 @@ def choose(run: TableRun) -> ChosenPipelines:
     parts = " + ".join(f"{share:.2f} {name}" for name, share in rule.weights.items())
     reason = f"{parts}, of {len(whole)} that told all rows; the best alone: {best}"
     return ChosenPipelines(rule, reason, told)
+
+
+def _affordable_number(race: TableRace) -> int:
+    """How many pipelines' answers are held at once: of many rows and classes few."""
+    each = race.rows * max(1, race.classes)
+    return int(np.clip(_MOST_NUMBERS // each, 2, _MOST_JOINED))
 
 
 def _affordable(run: TableRun, rule: Joined) -> Joined | None:

@@ -103,5 +103,8 @@ def informed(prior: Prior, runs: Sequence[dict[str, float]]) -> Prior:
         worth += 1
     if not runs:
         return prior
-    provenance = {**prior.provenance, "archive": f"{len(runs)} runs on tables"}
+    provenance = {
+        **prior.provenance,
+        "archive": f"{len(runs)} run{'s' if runs[1:] else ''} on tables",
+    }
     return replace(prior, means=means, covariance=covariance, provenance=provenance)

@@ -24,6 +24,7 @@ _LEVELS = (2000, 16_000, 128_000)
 _FOLDS, _FOLDS_OF_MANY, _MANY_ROWS = 5, 3, 50_000
 _REPEATS = ((500, 3), (1500, 2))  # fewer rows than: so many rounds of folds
 _CHECKED, _CHECKED_OF_FEW = 20_000, 4000  # rows of a fold that are told
+_MOST_SHARES = 4_000_000  # numbers that a fold of many classes tells
 _ENOUGH, _LEADERS = 6, 3  # pipelines on few rows, before the first of them see more
 _HALVED = 0.04  # of an error, what learning from half of the rows costs
 _SHORT = 0.02  # of an error, what fewer rows mislead by, for each level
@@ -140,7 +141,8 @@ class TableRace:
             return None
         step = able[chosen]
         level, repeat, fold = step.context
-        checked = _CHECKED if level == self.last_level else _CHECKED_OF_FEW
+        most = _CHECKED if level == self.last_level else _CHECKED_OF_FEW
+        checked = max(_CHECKED_OF_FEW // 4, min(most, _MOST_SHARES // max(1, self.classes)))
         return TableRequest(
             0, chosen, self.seed + repeat, repeat, fold, self._most(chosen, step), checked
         )
