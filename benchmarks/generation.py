@@ -265,6 +265,8 @@ def main() -> None:
     features = features_net(opened.classes, asked.results / "features.safetensors")
     draws = drawers(paths)
     table = judged(draws, judge, features, opened.classes, asked)
+    kept = asked.results / f"table-{asked.budget}-seed{asked.seed}.json"
+    kept.write_text(json.dumps(table, indent=1))  # likelihoods take longest
     support = _pictures(opened.classes, opened.classes.store.examples_of[0][:SUPPORT])
     for name, path in paths.items():
         told(f"measuring {name}")
@@ -274,7 +276,6 @@ def main() -> None:
             "samples_a_minute": a_minute(draws[name], support),
             "training": {"cpu_seconds": model.training.cpu_seconds, "steps": model.training.steps},
         }
-    kept = asked.results / f"table-{asked.budget}-seed{asked.seed}.json"
     kept.write_text(json.dumps(table, indent=1))
     print(json.dumps(table) if asked.json else _as_text(table))
 

@@ -15,6 +15,7 @@ from PIL import Image
 import metaloop as ml
 from metaloop.cli import run
 from metaloop.core.errors import InputError
+from metaloop.loop.settings import Settings
 
 Typed = Callable[..., tuple[int, str, str]]
 SMALL = ("--objective", "generation", "--image-size", "12")
@@ -204,7 +205,11 @@ def test_learn_chooses_among_generators_and_goes_on_after_it_was_stopped(
 ) -> None:
     asked: dict[str, Any] = {
         "objective": "generation", "image_size": 8, "shots": 3, "queries": 2, "workers": 1,
-        "budget": "30steps", "out": tmp_path / "run",
+        "budget": "20steps", "out": tmp_path / "run",
+        "settings": Settings(
+            learners=("blurred_mixture", "set_pixelcnn"), race_episodes=10, episodes=10,
+            round_episodes=10, final_episodes=10, test_episodes=10,
+        ),
     }  # fmt: skip
     seen = 0
 
@@ -218,7 +223,7 @@ def test_learn_chooses_among_generators_and_goes_on_after_it_was_stopped(
     done = ml.learn(drawings, resume=True, **asked)
     assert done.status == "finished" and done.test is not None
     assert done.test.metric == "bits_per_dim"
-    names = {row["learner"] for row in done.to_json()["candidates"]}
+    names = {row["learner"] for row in done.to_json()["leaderboard"]}
     assert {"blurred_mixture", "set_pixelcnn"} <= names
     drawn = done.model.fit([str(f) for f in (drawings / "class05").iterdir()])
     assert isinstance(drawn, ml.FewShotGenerator) and drawn.sample(2).shape == (2, 8, 8)

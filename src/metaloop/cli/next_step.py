@@ -36,6 +36,10 @@ _OF_USERS = (
     "give it the items of somebody whom it has not seen, and it ranks all others",
     "--support ITEMS.csv --top 10",
 )
+_OF_DOCUMENTS = (
+    "give it a few documents of a new domain with their summaries, and one to be summarised",
+    "--support PAIRS.jsonl ARTICLE.txt --words 60",
+)
 _OF_GROUPS = (
     "give it a few rows of a new group, and rows to predict",
     "--support ROWS.csv NEW_ROWS.csv",
@@ -52,7 +56,8 @@ def next_step(model: Path, takes: str, ways: int, metric: str) -> list[str]:
     if ways:
         said, words = _OF_CLASSES.get(takes, _OF_CLASSES["vectors"])
     else:
-        said, words = _OF_USERS if takes == "items" else _OF_GROUPS
+        others = {"items": _OF_USERS, "documents": _OF_DOCUMENTS}
+        said, words = others.get(takes, _OF_GROUPS)
     lines = [f"next: {said}", f"  metaloop predict {shlex.quote(str(model))} {words}"]
     if not ways:
         lines.append("or from Python: metaloop.load(model).fit(X, y).predict(X_new)")
