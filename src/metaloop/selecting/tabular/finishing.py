@@ -58,19 +58,27 @@ def choose(run: TableRun) -> ChosenPipelines:
         raise MetaloopError(
             f"no pipeline could be measured on {run.task.name} ({why}); give it a larger --budget"
         )
-    best, whole = ranking[0], complete_folds(race, ranking)[: _affordable_number(race)]
-    told = told_by(run, whole) if whole else None
+    able = [name for name in ranking if _in_time(run, name)]
+    best, whole = (able or ranking)[0], complete_folds(race, ranking)[: _affordable_number(race)]
     lift = TABLE_METRICS[run.metric].lifts[race.lift(best)]
-    if best not in whole:
-        return ChosenPipelines(alone(None, best, run.metric, lift), _reason(race, ranking))
-    if len(whole) == 1 or told is None:
-        return ChosenPipelines(alone(told, best, run.metric, lift), _reason(race, ranking), told)
-    rule = _affordable(run, joined(told))
+    plain = ChosenPipelines(alone(None, best, run.metric, lift), _reason(race, ranking))
+    if not whole:
+        return plain
+    told = told_by(run, whole)
+    if len(whole) == 1 and whole[0] == best:
+        return replace(plain, rule=alone(told, best, run.metric, lift), told=told)
+    rule = _affordable(run, joined(told)) if len(whole) > 1 else None
     if rule is None:
-        return ChosenPipelines(alone(told, best, run.metric, lift), _reason(race, ranking), told)
+        return plain
     parts = " + ".join(f"{share:.2f} {name}" for name, share in rule.weights.items())
-    reason = f"{parts}, of {len(whole)} that told all rows; the best alone: {best}"
+    reason = f"{parts}, of {len(whole)} that told all rows; the best alone: {ranking[0]}"
     return ChosenPipelines(rule, reason, told)
+
+
+def _in_time(run: TableRun, name: str) -> bool:
+    """Whether a pipeline can be fitted to all rows in what is left."""
+    needed = run.race.predicted(name, run.race.most_rows(name))
+    return run.left is None or needed < run.left - run.kept_back
 
 
 def _affordable_number(race: TableRace) -> int:

@@ -34,7 +34,8 @@ _LATE_JOINED, _JOINED = (
     5,
     12,
 )  # pipelines that are told by all folds with time that is left: they are joined
-_SLOWEST = 20.0
+_SLOWEST = 6.0
+_DOUBTED = 3.0  # times too long may the guess be for who was never tried: a job is ended in time
 _FIRST_GUESS = 2.0  # how much slower than the table's guess a machine is taken to be
 
 
@@ -268,6 +269,7 @@ class TableRace:
             if any(c[0] < step.context[0] for c in entry.under_way):
                 return None  # what few rows say comes first
             needed = self.predicted(entry.name, self._rows(entry.name, step))
+            needed = needed if entry.found else needed / _DOUBTED
             fits = seconds is None or needed < seconds
             return step if fits else None
         return None
