@@ -215,7 +215,7 @@ def test_a_file_whose_weights_do_not_fit_its_pipeline_is_refused(run: ml.SelectR
     ("words", "said"),
     [
         (["nowhere"], "does not exist"),
-        (["glyphs.csv"], "select' takes images so far"),
+        (["glyphs.csv"], "Name it with --target NAME; there are 'label', 'a'"),
         (["two.npz", "--budget", "-1s"], "a positive time"),
         (["two.npz", "--archive", "nowhere.sqlite"], "nowhere.sqlite"),
     ],

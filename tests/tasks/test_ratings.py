@@ -115,9 +115,10 @@ def test_what_are_no_ratings_is_refused_in_one_line(rows: Rows, says: str) -> No
     assert "\n" not in str(caught.value)
 
 
-def test_events_without_ratings_are_refused_and_other_groups_are_not_taken_for_ratings() -> None:
-    with pytest.raises(DataError, match="no ratings among 'user', 'item', 'time'"):
-        read_frame(frame([(u, i, 3) for u, i, _ in ROWS], ("user", "item", "time")))
+def test_events_have_no_ratings_and_other_groups_are_not_taken_for_ratings() -> None:
+    events = read_frame(frame([(u, i, 3) for u, i, _ in ROWS], ("user", "item", "time")))
+    assert events.objective == "ranking" and events.store.values is not None
+    assert set(events.store.values.flatten().tolist()) == {1.0}
     groups = read_frame(frame(ROWS, ("user", "age", "rating")))
     assert not isinstance(groups.store.inputs, Lookup)
 

@@ -25,7 +25,7 @@ from metaloop.report.figures import estimate, printable, seconds
 from metaloop.selecting.tabular.selecting import select_table
 from metaloop.tasks.readers.table_frames import is_frame
 from metaloop.tasks.readers.table_roles import listed
-from metaloop.tasks.readers.tables import Table, is_table, table_of
+from metaloop.tasks.readers.tables import Table, is_table, read_table, table_of
 
 TABLE_COLUMNS = ("pipeline", "cross-validated", "folds", "rows", "CPU s", "status")
 _ROWS_SHOWN = 16
@@ -157,10 +157,11 @@ def selected_table(
     """Returns a run on a table, once pipelines were chosen, fitted and tested on sealed rows."""
     table = data if isinstance(data, (str, Path)) else _as_table(data)
     if target is None:
-        shown_columns = "" if isinstance(table, (str, Path)) else f": {listed(table.columns)}"
+        read = read_table(table) if isinstance(table, (str, Path)) else table
         raise MetaloopError(
-            f"which column is to be told? Name it with --target NAME{shown_columns} ('select' "
-            "takes tables of numbers, categories and dates, and images; for texts see learn)"
+            f"which column is to be told? Name it with --target NAME; there are "
+            f"{listed(read.columns)} ('select' takes tables of numbers, categories and dates, and "
+            "images; for texts see learn)"
         )
     limit = None if time_limit_per_row is None else parse_budget(time_limit_per_row).wall_seconds
     test = asked.pop("test")

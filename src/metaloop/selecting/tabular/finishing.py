@@ -61,7 +61,7 @@ def choose(run: TableRun) -> ChosenPipelines:
     able = [name for name in ranking if _in_time(run, name)]
     best, whole = (able or ranking)[0], complete_folds(race, ranking)[: _affordable_number(race)]
     lift = TABLE_METRICS[run.metric].lifts[race.lift(best)]
-    plain = ChosenPipelines(alone(None, best, run.metric, lift), _reason(race, ranking))
+    plain = ChosenPipelines(alone(None, best, run.metric, lift), _reason(race, ranking, best))
     if not whole:
         return plain
     told = told_by(run, whole)
@@ -197,9 +197,14 @@ def told_by(run: TableRun, names: list[str]) -> Told:
     return Told(whole, targets, np.concatenate(folds), known.common, run.metric, run.seed)
 
 
-def _reason(race: TableRace, ranking: list[str]) -> str:
+def _reason(race: TableRace, ranking: list[str], best: str) -> str:
     if len(ranking) < 2:
         return "it alone was measured"
+    if best != ranking[0]:
+        return (
+            f"the best that can be fitted to all rows in the time left; {ranking[0]} is believed "
+            "to be better: give it a larger --budget"
+        )
     known = race.beliefs()
     chance = known.chances(only_tried=True).get(ranking[0], 0.0)
     return (
