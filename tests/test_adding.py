@@ -35,7 +35,7 @@ ADDITIONS: dict[str, tuple[str, str, str, str]] = {
         '"thin": NetEntry(thin, "one layer"),\n',
     ),
     "series.py": ("domains", "catalogue/domains.py", "for each in (", "SERIES, "),
-    "sure.py": ("core", "core/objective.py", "for objective in (", "SURE, "),
+    "sure.py": ("core", "core/objective.py", "_KNOWN = (", "SURE, "),
     "letters.py": (
         "domains/text",
         "catalogue/views.py",

@@ -45,7 +45,9 @@ def test_learn_saves_what_was_reached_and_goes_on(
     assert report["status"] == "finished" and report["test"]["episodes"] == 1000
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.long)]
+)
 def test_train_saves_what_was_reached_and_goes_on(
     start: Callable[..., Any], command: Command, classes: Path, tmp_path: Path, number: int
 ) -> None:

@@ -213,6 +213,7 @@ def wordllama(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     return "wordllama"
 
 
+@pytest.mark.long  # that views race is in tests/loop/test_views_in_the_loop.py
 def test_the_loop_races_an_encoder_of_texts_beside_the_terms(
     command: Command,
     table: Path,
