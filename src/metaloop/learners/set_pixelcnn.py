@@ -4,7 +4,9 @@
 
 One net draws images of any class, pixel by pixel: at each it compares what it has drawn so far with
 the images of the support near that place. Training cuts supports to a random number of images, so
-that one model serves one example and ten. Nothing is fitted to a task.
+that one model serves one example and ten, and in a tenth of the steps to none: drawing at a lower
+temperature then sharpens what the support says, as Ho & Salimans 2022, arXiv:2207.12598, do for
+classes of a diffusion model. Nothing is fitted to a task.
 Reed et al. 2018, arXiv:1710.10304 (attention over the support); van den Oord et al. 2016,
 arXiv:1606.05328. What differs from them is told by the net, `nets/pixelcnn.py`.
 """
@@ -25,6 +27,7 @@ class SetPixelCnn(GenerativeNetLearner):
 
     net: FunctionalNet
 
+    unshown: ClassVar[float] = 0.1
     citation: ClassVar[str] = """@inproceedings{reed2018few,
   title = {Few-shot Autoregressive Density Estimation: Towards Learning to Learn Distributions},
   author = {Reed, Scott and Chen, Yutian and Paine, Thomas and van den Oord, A{\\"a}ron and

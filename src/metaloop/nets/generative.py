@@ -12,7 +12,7 @@ and, where what is descended is not minus `log_prob`, `loss(known, inputs) -> [T
 from __future__ import annotations
 
 import math
-from typing import Any, cast, final
+from typing import Any, ClassVar, cast, final
 
 import torch
 from torch import Tensor
@@ -30,11 +30,13 @@ from metaloop.nets.functional import FunctionalNet
 class GenerativeNetLearner(GenerativeLearner):
     """A learner that is a generative net, trained on episodes with supports of any size.
 
-    `looks`: whether it is shown the support at all.
+    `looks`: whether it is shown the support at all. `unshown`: in which share of the steps of
+    training there is none, so that it also knows what images of any class are like.
     """
 
     net: FunctionalNet
     looks: bool = True
+    unshown: ClassVar[float] = 0.0
 
     @property
     @final
@@ -89,7 +91,7 @@ class GenerativeNetLearner(GenerativeLearner):
             raise TypeError(f"{type(self).__name__} is trained on episodes, got labelled examples")
         support = batch.support.features
         if rng is not None and self.looks:
-            support = support[:, : _fewer(support.shape[1], rng)]
+            support = support[:, : _fewer(support.shape[1], rng, self.unshown)]
         known = self._known(meta_params, support)
         images = self.seen_format.quantise(batch.query.features)
         costs = cast(Tensor, self.net.call(meta_params, "loss", known, images))
@@ -105,7 +107,10 @@ class GenerativeNetLearner(GenerativeLearner):
         return cast(dict[str, Any], self.net.call(meta_params, "encode", images))
 
 
-def _fewer(most: int, rng: torch.Generator) -> int:
-    """A number from 1 to `most`, its logarithm uniform."""
+def _fewer(most: int, rng: torch.Generator, none: float) -> int:
+    """A number from 1 to `most`, its logarithm uniform; 0 in a share `none` of all cases."""
     drawn = float(torch.rand((), generator=rng, device=rng.device))
-    return min(most, int(math.exp(drawn * math.log(most + 1))))
+    if drawn < none:
+        return 0
+    share = (drawn - none) / (1 - none)
+    return min(most, int(math.exp(share * math.log(most + 1))))

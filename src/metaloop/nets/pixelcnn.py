@@ -177,7 +177,11 @@ class PixelCnn(nn.Module):
     def draw(
         self, state: dict[str, Tensor], count: int, rng: torch.Generator, temperature: float
     ) -> Tensor:
-        """Returns `[count, I, H, W]` images of one task, drawn pixel by pixel, all side by side."""
+        """Returns `[count, I, H, W]` images of one task, drawn pixel by pixel, all side by side.
+
+        Of two levels, a temperature below 1 sharpens what the support says, and not how much paper
+        there is: p(x) (p(x | S) / p(x))^(1 / temperature) at each pixel.
+        """
         images, height, width = self.shape
         reach, tile = self.reach, self.tile
         across = math.ceil(width / tile)
@@ -188,6 +192,7 @@ class PixelCnn(nn.Module):
         keys, values = state["keys"].mT.contiguous(), state["values"]
         assert self.past.bias is not None
         known = self.past.bias + self.place + state["map"][0]
+        guided = self.levels == 2 and temperature < 1 and keys.shape[-1] > 1
         for row in range(height):
             far = self._far_row(canvas, row)
             for column in range(width):
@@ -198,7 +203,11 @@ class PixelCnn(nn.Module):
                 shares = torch.softmax(queries @ keys[place], -1)
                 found = (shares @ values[place])[..., :-_EXTRA].transpose(0, 1).flatten(1)
                 said = self._said(hidden + self.taken(found))
-                drawn = pixel_sample(said, self.levels, images, rng, temperature)
+                if guided:
+                    free = self._said(hidden - state["map"][0, row, column] + self.taken.bias)
+                    said = free + (said - free) / temperature
+                cooled = 1.0 if guided else temperature
+                drawn = pixel_sample(said, self.levels, images, rng, cooled)
                 padded[:, :, row + reach, column + reach] = self._centred(drawn)
             canvas[:, :, row] = padded[:, :, row + reach, reach:-reach]
         return self._levels(canvas)
