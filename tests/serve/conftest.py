@@ -84,9 +84,9 @@ def text_model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return fresh_model("nearest_centroid", inputs, view=view)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def models(text_model: Model) -> dict[str, Any]:
-    """Estimators by the names under which they are served; a test may fit them."""
+    """Estimators by the names under which they are served."""
     known = FewShotClassifier(fresh_model("protonet", IMAGES))
     known.fit(np.stack([drawing(n, t) for n in (0, 1) for t in range(2)]), ["a", "a", "b", "b"])
     return {

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from tests.serve.conftest import Client, drawing, png
 
 pytest.importorskip("fastapi", reason="metaloop[serve]")
@@ -49,7 +50,7 @@ def test_answers_are_those_of_predict(client: Client, models: Any) -> None:
     shown = [(name, take) for name in range(4) for take in range(1 + name % 2)]
     for name, take in shown:
         client.show(task, (f"class {name}", png(name, take)))
-    estimator = models["pictures"]
+    estimator = clone(models["pictures"])  # what is served learns on
     estimator.fit([png(*each) for each in shown], [f"class {name}" for name, _ in shown])
 
     asked = [png(name, 9) for name in range(4)]
