@@ -20,7 +20,7 @@ Nothing else should run meanwhile where the budget is in seconds.
     a minute    images drawn on this machine, of one thread, 1,000 side by side
 
 Rows besides learners: real images of the class, the support copied, and the support moved by up to
-two pixels; nets also draw at a temperature of 0.7. What is finished is kept in the results folder
+two pixels; nets also draw at temperatures of 0.7 and 0.4. What is finished is kept in the results folder
 and not run again.
 """
 
@@ -54,7 +54,7 @@ from metaloop.tasks.family import ClassFamily, episode_list
 from metaloop.tasks.generation import GenerationFamily
 
 SHOTS, WAYS, SUPPORT = (1, 5, 10), 20, 5
-COOLER = 0.7  # a temperature
+COOLER = (0.7, 0.4)  # temperatures
 FEATURES_STEPS, FEATURES_BATCH, TEMPERATURE = 300, 128, 0.2
 Draw = Callable[[np.ndarray, int, int], np.ndarray]  # support, count, seed -> pictures
 
@@ -172,7 +172,7 @@ def drawers(paths: dict[str, Path]) -> dict[str, Draw]:
     for name, path in paths.items():
         draws[name] = by(path)
         if name != "blurred_mixture":
-            draws[f"{name} at {COOLER}"] = by(path, COOLER)
+            draws |= {f"{name} at {each}": by(path, each) for each in COOLER}
     return draws
 
 

@@ -147,7 +147,9 @@ def test_the_constant_answer_is_the_entropy_of_how_often_levels_occur() -> None:
     assert GENERATION.primary.constant(targets, there, 0) == pytest.approx(1.0)
 
 
-def test_images_are_drawn_as_they_are_scored_whatever_the_net_sees(new_case: Any) -> None:
+def test_images_are_drawn_as_they_are_scored_whatever_the_net_sees(
+    new_case: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Drawn with all the noise at its middle, each pixel is what its probability says."""
     case = new_case("set_pixelcnn", (1, 7, 8), 2)
     for far in (0, 2):
@@ -157,9 +159,31 @@ def test_images_are_drawn_as_they_are_scored_whatever_the_net_sees(new_case: Any
             for tensor in module.parameters():
                 tensor += 0.1 * torch.randn(tensor.shape, generator=torch_stream(far, "net"))
             known = module(case.support().features[None], call="encode")
-            drawn = module(known, 3, torch_stream(1), 1e-4, call="draw")
+            with monkeypatch.context() as patched:
+                patched.setattr(torch, "rand", lambda *shape, **_: torch.full(shape, 0.5))
+                drawn = module(known, 3, torch_stream(1), 1.0, call="draw")
             logits = module(known, drawn[None], call="parameters_of")[0, ..., 0]
         assert torch.equal(drawn[:, 0], (logits > 0).float())
+
+
+def test_a_lower_temperature_sharpens_what_the_support_says_and_nothing_else() -> None:
+    torch.manual_seed(0)
+    net = NETS["pixelcnn"].constructor((1, 8, 8), levels=2)
+    support = (torch.rand(1, 3, 1, 8, 8) < 0.3).float()
+
+    def drawn(temperature: float) -> Tensor:
+        with torch.no_grad():
+            known = net(support, call="encode")
+            rng = torch_stream(0, "drawn")
+            return net(known, 20, rng, temperature, call="draw")  # type: ignore[no-any-return]
+
+    assert not torch.equal(drawn(1.0), drawn(0.2))
+    with torch.no_grad():
+        for part in (net.map, net.whole, net.taken):  # all that hears of the support
+            part.weight.zero_()
+        net.map.bias.zero_()
+        net.whole.bias.zero_()
+    assert torch.equal(drawn(1.0), drawn(0.2))
 
 
 def test_a_pixel_hangs_on_earlier_ones_alone(new_case: Any) -> None:

@@ -36,7 +36,7 @@ def generate(
     ] = 16,
     temperature: Annotated[
         float,
-        typer.Option(metavar="T", help="Below 1: likelier images, which differ less."),
+        typer.Option(metavar="T", help="Below 1: closer to the support, less different."),
     ] = 1.0,
     classes_at: options.SupportClassesAt = None,
     value_range: options.AskedRange = None,
