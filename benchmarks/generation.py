@@ -20,8 +20,8 @@ Nothing else should run meanwhile where the budget is in seconds.
     a minute    images drawn on this machine, of one thread, 1,000 side by side
 
 Rows besides learners: real images of the class, the support copied, and the support moved by up to
-two pixels; nets also draw at temperatures of 0.7 and 0.4. What is finished is kept in the results folder
-and not run again.
+two pixels; nets also draw at temperatures of 0.7 and 0.4. What is finished is kept in the results
+folder and not run again.
 """
 
 from __future__ import annotations
