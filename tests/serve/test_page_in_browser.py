@@ -109,6 +109,7 @@ def test_images_are_shown_asked_about_and_corrected(page: Any, tmp_path: Path) -
 
 
 def test_texts_are_taught_and_asked_by_the_keyboard_alone(page: Any) -> None:
+    page.get_by_label("New task").wait_for()  # it is there once models are known
     page.get_by_label("New task").focus()
     page.keyboard.type("letters to us")
     page.keyboard.press("Tab")
@@ -131,7 +132,7 @@ def test_texts_are_taught_and_asked_by_the_keyboard_alone(page: Any) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.get_by_text("It is mail: ").wait_for()
-    assert "where is the parcel" in page.locator("#decided").inner_text()
+    page.locator("#decided").get_by_text("where is the parcel").wait_for()  # fetched by then
 
 
 def test_a_function_is_taught_values(page: Any) -> None:
