@@ -178,6 +178,13 @@ def test_a_lower_temperature_sharpens_what_the_support_says_and_nothing_else() -
             return net(known, 20, rng, temperature, call="draw")  # type: ignore[no-any-return]
 
     assert not torch.equal(drawn(1.0), drawn(0.2))
+    with torch.no_grad():  # the first pixel has no past: what is said of it is the same in all
+        blank = torch.zeros(1, 1, 1, 8, 8)
+        shown, unshown = (
+            net(net(some, call="encode"), blank, call="parameters_of")[0, 0, 0, 0, 0]
+            for some in (support, support[:, :0])
+        )
+    assert (drawn(1e-6)[:, 0, 0, 0] == float(shown > unshown)).all()
     with torch.no_grad():
         for part in (net.map, net.whole, net.taken):  # all that hears of the support
             part.weight.zero_()
