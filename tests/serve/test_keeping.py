@@ -68,7 +68,7 @@ def test_one_server_at_a_time_has_the_folder(tmp_path: Path) -> None:
     store = TaskStore(tmp_path)
     store.add_task(TaskRow("a", "a task", "model", 1.0))
     row = store.add_example("a", 2.5, Sent("array", b"[1]"))
-    with pytest.raises(OutputError):
+    with pytest.raises(OutputError, match="choose another --tasks"):
         TaskStore(tmp_path)
     store.close()
     again = TaskStore(tmp_path)
@@ -88,6 +88,8 @@ def test_a_file_that_holds_something_else_is_refused(tmp_path: Path) -> None:
         other.execute("CREATE TABLE notes (text TEXT)")
     with pytest.raises(MetaloopError, match="no file of tasks"):
         TaskStore(tmp_path / "b")
+    with pytest.raises(OutputError, match="another folder with --tasks"):
+        TaskStore(tmp_path / FILE_NAME)
 
 
 @contextmanager

@@ -75,8 +75,11 @@ class TaskStore:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise OutputError(f"cannot write in '{folder}': {error.strerror}") from error
-            self._open.enter_context(file_lock(folder / FILE_NAME))
+                raise OutputError(
+                    f"tasks cannot be kept in '{folder}': {error.strerror}; name another folder "
+                    "with --tasks"
+                ) from error
+            self._open.enter_context(file_lock(folder / FILE_NAME, "--tasks"))
         try:
             self._connection = sqlite3.connect(place, check_same_thread=False, isolation_level=None)
             self._open.callback(self._connection.close)
