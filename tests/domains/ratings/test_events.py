@@ -126,6 +126,10 @@ def test_the_command_line_recommends_by_a_list_of_items(
     values = regressor.predict([row["input"] for row in best])
     np.testing.assert_allclose(values, [row["value"] for row in best], rtol=1e-5)
     assert values.tolist() == sorted(values, reverse=True)
+    mine.write_text("item\nnever heard of\ni4\n")
+    for asked in (words, ["fit", *words[1:4], "--out", str(tmp_path / "fitted.metaloop")]):
+        assert run(asked) == 0
+        assert "1 of 2 items are unknown to the model" in capfd.readouterr().err
     assert run(["predict", str(model), "--support", str(tmp_path), "--top", "3"]) == 2
     assert "was trained on events, expected a table with a column item" in capfd.readouterr().err
 
