@@ -68,7 +68,7 @@ def test_one_server_at_a_time_has_the_folder(tmp_path: Path) -> None:
     store = TaskStore(tmp_path)
     store.add_task(TaskRow("a", "a task", "model", 1.0))
     row = store.add_example("a", 2.5, Sent("array", b"[1]"))
-    with pytest.raises(OutputError):
+    with pytest.raises(OutputError, match="choose another --tasks"):
         TaskStore(tmp_path)
     store.close()
     again = TaskStore(tmp_path)
@@ -77,6 +77,30 @@ def test_one_server_at_a_time_has_the_folder(tmp_path: Path) -> None:
     assert again.sent(row.id) is None and again.works()
     again.close()
     assert not again.works()
+
+
+def test_nothing_is_acknowledged_once_the_file_of_tasks_is_gone(
+    serve: Callable[..., Any], models: Any, tmp_path: Path
+) -> None:
+    with serve({"pictures": models["pictures"]}, tmp_path) as client:
+        task = client.new("pictures")
+        client.show(task, ("a", png(0)))
+        (tmp_path / FILE_NAME).rename(tmp_path / "elsewhere")
+        reply = client("POST", f"/tasks/{task}/examples", ("b", png(1)))
+        assert reply.status == 503 and "was removed or replaced" in reply.json["error"]
+        assert client("GET", f"/tasks/{task}").json["num_examples"] == 1
+        assert client("GET", "/ready").status == 503
+
+
+def test_a_task_whose_model_is_another_by_now_says_so(
+    serve: Callable[..., Any], models: Any, tmp_path: Path
+) -> None:
+    with serve({"model": models["pictures"]}, tmp_path / "a") as client:
+        task = client.new("model")
+        client.show(task, ("a", png(0)))
+    with serve({"model": models["boxes"]}, tmp_path / "a") as client:
+        reply = client("POST", f"/tasks/{task}/predict", {"array": [1, 2, 3, 4]})
+        assert reply.status == 409 and "was kept for another model 'model'" in reply.error
 
 
 def test_a_file_that_holds_something_else_is_refused(tmp_path: Path) -> None:
@@ -88,6 +112,8 @@ def test_a_file_that_holds_something_else_is_refused(tmp_path: Path) -> None:
         other.execute("CREATE TABLE notes (text TEXT)")
     with pytest.raises(MetaloopError, match="no file of tasks"):
         TaskStore(tmp_path / "b")
+    with pytest.raises(OutputError, match="another folder with --tasks"):
+        TaskStore(tmp_path / FILE_NAME)
 
 
 @contextmanager

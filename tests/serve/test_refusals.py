@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.serve.conftest import Client, form, png
 
-from metaloop.core.errors import MetaloopError
+from metaloop.cli import run
+from metaloop.core.errors import MetaloopError, OutputError
 from metaloop.serve.limits import Limits
-from metaloop.serve.serving import Address
+from metaloop.serve.serving import Address, run_server
+from metaloop.serve.storage import TaskStore
 
 pytest.importorskip("fastapi", reason="metaloop[serve]")
 pytest.importorskip("uvicorn", reason="metaloop[serve]")
@@ -158,6 +160,7 @@ def test_pages_of_others_and_other_names_of_this_host_are_refused(client: Client
         ({"host": "192.0.2.1"}, "a token is needed"),
         ({"host": "example.org"}, "a token is needed"),
         ({"token": "short"}, "at least 16"),
+        ({"token": "one token of a line\nand another"}, "in one line"),
         ({"certificate": Path("c.pem")}, "needs both"),
     ],
 )
@@ -165,6 +168,40 @@ def test_an_address_that_would_be_open_is_refused(how: dict[str, Any], message: 
     with pytest.raises(MetaloopError, match=message):
         Address(**how)
     assert Address("::1").is_loopback and Address("0.0.0.0", token="x" * 16).scheme == "http"
+
+
+def test_a_server_that_cannot_start_says_which_option_is_wrong_and_leaves_nothing_open(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        used = other.getsockname()[1]
+        with pytest.raises(OutputError, match="in use; choose another --port"):
+            run_server({}, Address(port=used), tmp_path)
+    token = "x" * 16
+    for host in ("192.0.2.1", "\xe9" * 70):
+        with pytest.raises(OutputError, match="no such address; choose another --host"):
+            run_server({}, Address(host, 0, token), tmp_path)
+    with pytest.raises(MetaloopError, match="does not exist"):
+        run_server({}, Address("127.0.0.1", used, None, Path("none.pem"), Path("k.pem")), tmp_path)
+    TaskStore(tmp_path).close()  # nobody has it
+    socket.create_server(("127.0.0.1", used)).close()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "No such file"), (b"\xff\xfe" * 20, "is no text"), (b"", "at least 16")],
+    ids=["none", "binary", "empty"],
+)
+def test_a_file_of_a_token_that_holds_none_is_refused(
+    tmp_path: Path, models: Any, content: bytes | None, message: str, capsys: Any
+) -> None:
+    models["pictures"].model.save(tmp_path / "model.metaloop")
+    token = tmp_path / "token"
+    if content is not None:
+        token.write_bytes(content)
+    words = ["serve", str(tmp_path / "model.metaloop"), "--port", "0", "--token-file", str(token)]
+    assert run(words) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_what_does_not_exist_is_404_and_wrong_methods_405(client: Client) -> None:

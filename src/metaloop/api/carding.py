@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from metaloop.core.generation import GENERATION
 from metaloop.core.leagues import UNKNOWN, EncoderCard
 from metaloop.core.records import PARTS, Result
 from metaloop.modelfile import ModelFile, file_hash, read_model
@@ -21,7 +22,7 @@ from metaloop.report.figures import figure, intervals_text, measures_text, print
 
 _INTENDED = {
     "learner": "It is shown a few examples of each class, or of a function, and tells others.",
-    "adapted": "It was shown its examples already, and tells classes or values without any.",
+    "adapted learner": "It was shown its examples already, and tells classes or values without any.",
     "table": "It tells a column of a table from the others, as it was trained to.",
     "classifier": "It tells the classes apart that it was trained on, and learns no new ones.",
 }
@@ -60,7 +61,9 @@ def _known(content: ModelFile) -> tuple[str, tuple[EncoderCard, ...]]:
 
 def _use(content: ModelFile, takes: str) -> Iterator[str]:
     how, spec = content.input_format, content.spec
-    yield from ("## What it is", "", f"A {content.kind}. {_INTENDED[content.kind]}", "")
+    kind = "adapted learner" if content.kind == "adapted" else content.kind
+    article = "An" if kind[0] in "aeiou" else "A"
+    yield from ("## What it is", "", f"{article} {kind}. {_INTENDED[kind]}", "")
     yield f"- Learner: {printable(content.candidate.learner.name)}"
     yield f"- Net: {printable(content.candidate.net.name)}"
     numbers = sum(t.numel() for t in flatten_tensors(content.weights).values())
@@ -83,7 +86,7 @@ def _data(content: ModelFile) -> Iterator[str]:
     yield f"- Data: {printable(record.data_name)}, digest `{record.data_hash or UNKNOWN}`"
     for part in PARTS:
         if content.parts.get(part):
-            yield f"- {part}: {len(content.parts[part]):,} classes"
+            yield f"- {part}: {len(content.parts[part]):,} {_units(content)}"
     yield (
         f"- Budget {printable(record.budget)}: {record.steps:,} steps, "
         f"{record.cpu_seconds:,.0f} CPU-seconds, seed {record.seed}"
@@ -92,6 +95,12 @@ def _data(content: ModelFile) -> Iterator[str]:
     kept += [] if content.support is None else ["the examples of its support, as they are"]
     yield f"- Of the data the file holds: {' and '.join(kept) or 'nothing but what was learned'}"
     yield ""
+
+
+def _units(content: ModelFile) -> str:
+    """What tasks are made of: classes, or groups such as users."""
+    of_classes = content.spec.ways or content.spec.objective == GENERATION.name
+    return "classes" if of_classes or content.kind not in ("learner", "adapted") else "groups"
 
 
 def _figures(results: tuple[Result, ...]) -> Iterator[str]:
@@ -134,7 +143,7 @@ def _limits(content: ModelFile, cards: tuple[EncoderCard, ...]) -> Iterator[str]
     else:
         yield "- Figures are of examples drawn as the training examples were."
     if not any(result.ci95_new is not None for result in content.results):
-        yield "- How the figures would vary over new classes cannot be told."
+        yield f"- How the figures would vary over new {_units(content)} cannot be told."
     if content.rejection is None and (content.classes or content.spec.ways):
         yield "- It names one of its classes for anything: there are no thresholds to reject with."
     elif content.rejection is not None:

@@ -33,14 +33,14 @@ def run_lock(directory: str | os.PathLike[str]) -> Iterator[None]:
 
 
 @contextmanager
-def file_lock(out: Path) -> Iterator[None]:
+def file_lock(out: Path, option: str = "--out") -> Iterator[None]:
     """Holds the lock of a file that is being made, or raises `OutputError` if another has it.
 
-    The lock is a file beside `out` that is gone afterwards.
+    The lock is a file beside `out` that is gone afterwards. `option` names another place.
     """
     path = out.with_name(f"{out.name}.lock")
     while True:
-        with _lock(path, os.fspath(out)) as handle:
+        with _lock(path, os.fspath(out), option) as handle:
             if not _is_at(path, handle):  # who had it before has just removed it
                 continue
             try:
@@ -52,7 +52,7 @@ def file_lock(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _lock(path: Path, what: str) -> Iterator[int]:
+def _lock(path: Path, what: str, option: str = "--out") -> Iterator[int]:
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except (OSError, ValueError) as error:
@@ -60,7 +60,7 @@ def _lock(path: Path, what: str) -> Iterator[int]:
         raise OutputError(f"cannot write in '{path.parent}': {reason}") from error
     _held.add(handle)
     try:
-        _acquire(handle, what)
+        _acquire(handle, what, option)
         with suppress(OSError):  # the number only helps the message; a full disk must not stop us
             os.ftruncate(handle, 0)
             os.pwrite(handle, str(os.getpid()).encode(), 0)
@@ -77,7 +77,7 @@ def _is_at(path: Path, handle: int) -> bool:
         return False
 
 
-def _acquire(handle: int, what: str) -> None:
+def _acquire(handle: int, what: str, option: str) -> None:
     if fcntl is None:  # pragma: no cover
         return
     try:
@@ -87,7 +87,7 @@ def _acquire(handle: int, what: str) -> None:
         named = f" (process {owner})" if owner else ""
         raise OutputError(
             f"another metaloop run is writing here{named}: '{what}'; wait for it to end, "
-            "or choose another --out"
+            f"or choose another {option}"
         ) from error
     except OSError as error:
         raise OutputError(f"cannot lock '{what}': {error.strerror}") from error

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from metaloop.catalogue.domains import domain_of
-from metaloop.cli.ratings import items_inputs, of_events, ratings_support
+from metaloop.cli.ratings import items_inputs, of_events, ratings_support, unknown_items
 from metaloop.cli.recordings import recording_inputs, recording_support
 from metaloop.cli.summaries import documents_inputs, pairs_support
 from metaloop.cli.tables import table_inputs, table_support
@@ -217,7 +217,8 @@ def _support_of_recordings(where: str, path: Path, options: ReadOptions, model: 
 
 def _support_of_ratings(where: str, path: Path, options: ReadOptions, model: Any) -> Support:
     options.refuse_depth(where)
-    return Support(*ratings_support(path, options.columns, of_events(model)))
+    names, values, left_out, notes = ratings_support(path, options.columns, of_events(model))
+    return Support(names, values, left_out, [*notes, *unknown_items(model, names)])
 
 
 def _support_of_documents(where: str, path: Path, options: ReadOptions, model: Any) -> Support:

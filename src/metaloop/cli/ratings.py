@@ -36,6 +36,16 @@ def ratings_support(
     return ratings_of_one(where, read_table(path), columns, events)
 
 
+def unknown_items(model: Model, names: Sequence[str]) -> list[str]:
+    """Returns what to note of items that say nothing to a model: it was not trained on them."""
+    from metaloop.estimators.items import items_of
+
+    assert model.view is not None
+    known = items_of(model.view)
+    unknown = int((known.places(names) == len(known.names)).sum())
+    return [f"{unknown:,} of {len(names):,} items are unknown to the model"] if unknown else []
+
+
 def items_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[str, ...]]:
     """Returns the items of a table or of a file with one a line, twice: as names and as inputs."""
     if is_table(path) and path.is_file():

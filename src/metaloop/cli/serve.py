@@ -11,6 +11,7 @@ import typer
 
 from metaloop.cli import options
 from metaloop.cli.output import print_json
+from metaloop.core.errors import MetaloopError
 
 _TOKEN_VARIABLE = "METALOOP_TOKEN"
 
@@ -98,4 +99,9 @@ def _token(file: Path | None) -> str | None:
     """The token of a file or of the environment; None without either."""
     if file is None:
         return os.environ.get(_TOKEN_VARIABLE) or None
-    return file.read_text(encoding="utf-8").strip()
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise MetaloopError(f"the token cannot be read from '{file}': {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise MetaloopError(f"'{file}' is no text; a file of a token holds that alone") from error

@@ -7,12 +7,13 @@ ends at once.
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -44,8 +45,8 @@ class Address:
     key: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.token is not None and (len(self.token) < _LEAST_TOKEN or not self.token.isascii()):
-            raise MetaloopError(f"a token has at least {_LEAST_TOKEN} ASCII characters")
+        if self.token is not None and not _can_be_shown(self.token):
+            raise MetaloopError(f"a token has at least {_LEAST_TOKEN} ASCII characters in one line")
         if self.token is None and not self.is_loopback:
             raise MetaloopError(
                 f"others can reach '{self.host}', so a token is needed: --token-file FILE or the "
@@ -68,6 +69,11 @@ class Address:
     def scheme(self) -> str:
         """`https` with a certificate, else `http`."""
         return "http" if self.certificate is None else "https"
+
+
+def _can_be_shown(token: str) -> bool:
+    """Whether a header can hold a token, and nobody guesses it."""
+    return len(token) >= _LEAST_TOKEN and token.isascii() and token.isprintable()
 
 
 def check_extra() -> None:
@@ -93,17 +99,26 @@ def run_server(
     cannot use.
     """
     check_extra()
-    import uvicorn  # optional extra
-
     from metaloop.serve.app import create_app  # lazy: needs the extra
 
-    listening = _listening(address)
-    try:
+    with ExitStack() as opened:  # the server closes both; this is for when it does not start
+        listening = opened.enter_context(_listening(address))
         store = TaskStore(folder)
-    except MetaloopError:
-        listening.close()
-        raise
-    app = create_app(models, store, limits, address.token)
+        opened.callback(store.close)
+        _serve(
+            create_app(models, store, limits, address.token), listening, address, limits, started
+        )
+
+
+def _serve(
+    app: Any,
+    listening: socket.socket,
+    address: Address,
+    limits: Limits,
+    started: Callable[[str], None],
+) -> None:
+    import uvicorn  # optional extra
+
     config = uvicorn.Config(
         app, log_level="error", access_log=False, server_header=False, date_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS, limit_concurrency=limits.connections,
@@ -113,8 +128,6 @@ def run_server(
     try:
         config.load()
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        listening.close()
-        store.close()
         raise MetaloopError(f"the certificate or key cannot be used: {error}") from error
     server = uvicorn.Server(config)
     setattr(server, "capture_signals", nullcontext)  # noqa: B010  # it would end by the signal
@@ -153,11 +166,16 @@ def _listening(address: Address) -> socket.socket:
     try:
         listening.bind((address.host, address.port))
         listening.listen(_BACKLOG)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, TypeError) as error:  # TypeError: a host that is no name
         listening.close()
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        at_fault, reason = "--host", "this machine has no such address"
+        if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
+            at_fault, reason = "--port", os.strerror(error.errno)
+        elif isinstance(error, OverflowError):
+            at_fault, reason = "--port", str(error)
         raise OutputError(
-            f"cannot listen at {address.host}, port {address.port}: {reason}; choose another --port"
+            f"cannot listen at {address.host}, port {address.port}: {reason}; choose another "
+            f"{at_fault}"
         ) from error
     return listening
 

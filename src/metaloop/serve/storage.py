@@ -8,6 +8,7 @@ be adapted to them. One server at a time owns the folder.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -75,12 +76,16 @@ class TaskStore:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise OutputError(f"cannot write in '{folder}': {error.strerror}") from error
-            self._open.enter_context(file_lock(folder / FILE_NAME))
+                raise OutputError(
+                    f"tasks cannot be kept in '{folder}': {error.strerror}; name another folder "
+                    "with --tasks"
+                ) from error
+            self._open.enter_context(file_lock(folder / FILE_NAME, "--tasks"))
         try:
             self._connection = sqlite3.connect(place, check_same_thread=False, isolation_level=None)
             self._open.callback(self._connection.close)
             self._prepare(place)
+            self._place, self._file = place, None if folder is None else os.stat(place)
         except sqlite3.Error as error:
             self._open.close()
             raise MetaloopError(f"'{place}' cannot be used for tasks: {error}") from error
@@ -168,8 +173,21 @@ class TaskStore:
                 f"{_VERSION}); name another folder with --tasks"
             )
 
+    def _check_there(self) -> None:
+        """Raises `MachineError` if the open file is no longer the one at its place: it is lost."""
+        try:
+            there = self._file is None or os.path.samestat(os.stat(self._place), self._file)
+        except OSError:
+            there = False
+        if not there:
+            raise MachineError(
+                f"tasks cannot be kept: '{self._place}' was removed or replaced; start the server "
+                "again"
+            )
+
     def _do(self, work: Callable[[sqlite3.Connection], Found]) -> Found:
         with self._lock:
+            self._check_there()
             try:
                 return work(self._connection)
             except sqlite3.Error as error:

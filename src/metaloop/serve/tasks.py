@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from metaloop.core.errors import InputError
+from metaloop.core.errors import DataError, InputError
 from metaloop.estimators.task import RawInputs
 from metaloop.models import Model
 from metaloop.serve.answering import Query, Reader, Ready, Served, already_learned, learned
@@ -228,7 +228,14 @@ class Tasks:
                 sent = self._store.sent(row.id)
                 if sent is None:
                     raise RefusedError(409, f"example {row.id} of the task cannot be read")
-                inputs.append(reader.read(sent)[:])
+                try:
+                    _checked_label(row.label, served)
+                    inputs.append(reader.read(sent)[:])
+                except (InputError, DataError) as error:
+                    raise RefusedError(
+                        409, f"example {row.id} was kept for another model '{served.name}' than "
+                        f"the one that is served now: {error}",
+                    ) from error  # fmt: skip
             entry.loaded = _Loaded(reader, inputs)
         return entry.loaded
 
@@ -287,7 +294,7 @@ def _checked_label(label: Any, served: Served) -> Label:
             label = str(label)
         return checked_name("label", label)
     assert isinstance(served.model, Model)
-    values = label if isinstance(label, list) else [label]
+    values = label if isinstance(label, list | tuple) else [label]
     (expected,) = served.model.spec.target_shape or (1,)
     try:
         numbers = tuple(float(value) for value in values if not isinstance(value, bool))

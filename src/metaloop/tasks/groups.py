@@ -36,6 +36,7 @@ from metaloop.tasks.family import ClassFamily, TaskFamily
 from metaloop.tasks.judged import Judged
 from metaloop.tasks.measuring import measure_format
 from metaloop.tasks.others import OtherItems
+from metaloop.tasks.readers.finish import explain
 from metaloop.tasks.recognising import Recognised, Seen, recognise, recognise_by_name, seen_of
 from metaloop.tasks.sampling import draw_distinct
 from metaloop.tasks.split import MIN_CLASSES, assign_parts
@@ -231,11 +232,12 @@ def group_family(
     recognised: Recognised | None = None
     if parts is None:
         if len(store.classes) < MIN_GROUPS:
+            gone = f", without those left out: {explain(left_out)}" if left_out else ""
             raise DataError(
-                f"{reading.name} has {len(store.classes)} groups; learning keeps groups apart for "
-                f"training, choosing and testing and needs at least {MIN_GROUPS}. To learn one "
-                "function, adapt a learner of other groups: metaloop fit MODEL --support FILE "
-                "--out adapted.metaloop"
+                f"{reading.name} has {len(store.classes)} groups{gone}; learning keeps groups "
+                f"apart for training, choosing and testing and needs at least {MIN_GROUPS}. To "
+                "learn one function, adapt a learner of other groups: metaloop fit MODEL --support "
+                "FILE --out adapted.metaloop"
             )
         split = assign_parts(store.classes, split_seed)
     else:

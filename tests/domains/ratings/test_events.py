@@ -16,6 +16,7 @@ import metaloop as ml
 from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.cli import run
 from metaloop.core.columns import Lookup
+from metaloop.core.errors import DataError
 from metaloop.core.ranking import ranking_loss, recall_of_the_best, right_order
 from metaloop.core.records import PARTS
 from metaloop.engine.evaluation import evaluate
@@ -53,6 +54,17 @@ def test_a_table_of_users_and_items_alone_is_of_events_and_that_is_said(events_f
     assert any(item.reason == "each counts once" and item.count == 1 for item in opened.left_out)
     named = DataOptions(columns={"user": "user", "item": "item", "rating": "clicks"})
     assert open_data(events_file, named).kind == "table, ratings of items by users, groups"
+
+
+def test_too_few_users_are_told_with_the_reason_why_they_are_so_few(tmp_path: Path) -> None:
+    path = tmp_path / "alike.csv"
+    rows = [f"u{user},i{item}" for user in range(50) for item in range(8)]
+    path.write_text("\n".join(["user,item", *rows]))
+    with pytest.raises(DataError, match=r"has 1 groups, without those left out: .*copy of another"):
+        open_data(path)
+    path.write_text("\n".join(["user,item", *(f"u{user},the same" for user in range(50))]))
+    with pytest.raises(DataError, match=r"has 0 groups, without those left out: .*needs 2 items"):
+        open_data(path)
 
 
 def test_what_is_asked_is_some_of_what_she_had_and_items_that_she_had_not(
@@ -114,6 +126,10 @@ def test_the_command_line_recommends_by_a_list_of_items(
     values = regressor.predict([row["input"] for row in best])
     np.testing.assert_allclose(values, [row["value"] for row in best], rtol=1e-5)
     assert values.tolist() == sorted(values, reverse=True)
+    mine.write_text("item\nnever heard of\ni4\n")
+    for asked in (words, ["fit", *words[1:4], "--out", str(tmp_path / "fitted.metaloop")]):
+        assert run(asked) == 0
+        assert "1 of 2 items are unknown to the model" in capfd.readouterr().err
     assert run(["predict", str(model), "--support", str(tmp_path), "--top", "3"]) == 2
     assert "was trained on events, expected a table with a column item" in capfd.readouterr().err
 
