@@ -149,10 +149,30 @@ def test_what_is_wrong_with_a_support_is_said_in_one_line(
         assert code == 2 and printed == "" and said in err, (support, err)
         assert err.count("\n") == 1 and "Traceback" not in err
     words = ("generate", model, "--support", tmp_path / "taken", "--out", tmp_path / "b")
-    code, _, err = typed(*words, "--temperature", 0)
-    assert code == 2 and "above 0" in err
+    for temperature in (0, "nan", "inf"):
+        code, _, err = typed(*words, "--temperature", temperature)
+        assert code == 2 and "above 0" in err and not (tmp_path / "b").exists()
     code, _, err = typed("predict", model, "--support", drawings, tmp_path / "taken" / "0.png")
     assert code == 2 and "metaloop generate" in err
+
+
+def test_every_class_has_a_folder_of_its_own_in_the_new_one_whatever_it_is_called(
+    typed: Typed, model: Path, tmp_path: Path
+) -> None:
+    names = ["..", "", ".", "a/b", "a-b", "sheet.png", "n" * 400, "日" * 200, "B", "b", "class"]
+    images = np.random.default_rng(0).integers(0, 2, (2 * len(names), 9, 9), np.uint8) * 255
+    np.savez(tmp_path / "odd.npz", X=images, y=np.repeat(names, 2))
+    before = {path.name for path in tmp_path.iterdir()}
+    words = ("generate", model, "--support", tmp_path / "odd.npz", "--count", 1, "--json")
+    code, out, err = typed(*words, "--out", tmp_path / "made")
+    assert code == 0, err
+    told = json.loads(out)["classes"]
+    files = [file for each in told for file in each["files"]]
+    assert sorted(each["name"] for each in told) == sorted(names)
+    assert len({str(Path(file).parent).casefold() for file in files}) == len(names)
+    assert all(Path(file).resolve().parent.parent == tmp_path / "made" for file in files)
+    assert {path.name for path in tmp_path.iterdir()} == before | {"made"}
+    assert (tmp_path / "made" / "sheet.png").is_file()
 
 
 def test_one_image_repeated_is_told_and_used(

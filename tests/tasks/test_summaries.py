@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,24 @@ def test_odd_documents_become_sentences_all_the_same() -> None:
     assert as_document(page) == "One thing.\nTwo & more."
     assert as_document("你好世界。今天天气很好。我们去公园散步吧！").count("\n") >= 1
     assert as_document("   \n ") == "" and as_document("One") == "One"
+    page = (
+        "<p>Seen.</p><SCRIPT>if (a<b) '</p>'</script ><p>Too.</p><style>never closed <p>Last.</p>"
+    )
+    assert as_document(page) == "Seen.\nToo.\nnever closed\nLast."
     endless = as_document("word " * 400)
     assert all(number_of_words(line) <= 120 for line in endless.split("\n"))
     assert sum(map(number_of_words, endless.split("\n"))) == 400
+
+
+def test_a_page_of_nothing_but_beginnings_is_read_in_no_time() -> None:
+    page = "<html><body>" + "<script>" * 100_000 + "Some words.</body></html>"
+    start = time.process_time()
+    assert as_document(page) == "Some words."
+    assert time.process_time() - start < 5  # a search for the end of each takes minutes
+
+
+def test_words_of_scripts_without_spaces_are_two_letters() -> None:
+    assert number_of_words("これは文章です。") == 3 and number_of_words("是") == 1
+    assert number_of_words("今天天气很好 and some more") == 6
+    assert number_of_words("Donaudampfschifffahrtsgesellschaftskapitänsmütze fährt") == 2
+    assert number_of_words("저는 학교에 갑니다") == 3 and number_of_words("   ") == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from metaloop.estimators import FewShotGenerator
 
 _MOST = 100_000  # images of a class
+_SHEET = "sheet.png"
+_LONGEST = 240  # bytes of a folder's name; disks take 255
 
 
 def generate(
@@ -52,9 +56,9 @@ def generate(
     from metaloop.estimators import FewShotGenerator
     from metaloop.models.sheets import Row, sheet
 
-    _check_out(out)
-    if not temperature > 0:
+    if not 0 < temperature < math.inf:
         raise InputError(f"--temperature is a number above 0; got {temperature}")
+    _check_out(out)
     declared = options.value_range(value_range)
     estimator = load(model, value_range=declared)
     if not isinstance(estimator, FewShotGenerator):
@@ -68,16 +72,17 @@ def generate(
     for note in classes.notes:
         tell(f"read so: {note}")
     told, rows = [], []
+    folders = _folders(classes.images)
     for place, (name, X) in enumerate(classes.images.items()):
         estimator.fit(X)
         shown = _shown(estimator)
         if len(shown) > 1 and (shown == shown[:1]).all():
             warn(f"all {len(shown)} images of '{name}' are the same: it is known by one")
         drawn = estimator.sample(count, seed=seed + place, temperature=temperature)
-        folder = out / name if len(classes.images) > 1 else out
+        folder = out / folders[place] if len(folders) > 1 else out
         told.append({"name": name, "support": len(shown), "files": _write(drawn, folder)})
         rows.append(Row(shown, drawn))
-    page = out / "sheet.png"
+    page = out / _SHEET
     page.write_bytes(sheet(rows))
     _say(model, page, told, estimator, {"seed": seed, "temperature": temperature}, as_json)
 
@@ -90,6 +95,21 @@ def _check_out(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder '{out}': {error.strerror}") from error
+
+
+def _folders(names: Iterable[str]) -> list[str]:
+    """Returns the name of a folder for each class: whatever classes are called, one of its own."""
+    taken, found = {_SHEET}, []
+    for name in names:
+        plain = name.replace("/", "-").replace("\\", "-").strip(". ")
+        plain = plain.encode()[:_LONGEST].decode(errors="ignore") or "class"
+        folder, number = plain, 1
+        while folder.casefold() in taken:  # some disks do not tell A from a
+            number += 1
+            folder = f"{plain}-{number}"
+        taken.add(folder.casefold())
+        found.append(folder)
+    return found
 
 
 def _shown(estimator: FewShotGenerator) -> np.ndarray:

@@ -11,6 +11,7 @@ import torch
 from metaloop.api.speaking import warn
 from metaloop.core.columns import Texts
 from metaloop.core.errors import DataError, ModelFileError
+from metaloop.tasks.readers.finish import tally
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.sentences import lines_of, sentences_in
 from metaloop.tasks.readers.summaries import (
@@ -132,12 +133,16 @@ def _summarised(
     from metaloop.estimators.summarising import summarise
 
     found = summarise(estimator, documents, words=words, sentences=sentences, ratio=ratio)
-    for name, each in zip(names, found, strict=True):
-        if each.cut:
-            warn(f"'{name}': no sentence is that short; one was cut after {each.words} words")
-        elif each.whole:
-            warn(f"'{name}' has {each.of_words} words; all of it is within the length")
-    return [_row(name, each) for name, each in zip(names, found, strict=True)]
+    told = list(zip(names, found, strict=True))
+    cut = [f"'{name}' ({each.words} words)" for name, each in told if each.cut]
+    whole = [f"'{name}' ({each.of_words} words)" for name, each in told if each.whole]
+    for several, what in (
+        (cut, "no sentence is that short; one was cut"),
+        (whole, "all of it is within the length"),
+    ):
+        if several:
+            warn(f"{tally(several, what).what}: {what}")
+    return [_row(name, each) for name, each in told]
 
 
 def _row(name: str, extract: Extract) -> dict[str, Any]:

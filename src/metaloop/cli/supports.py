@@ -58,7 +58,7 @@ def images_by_class(
     images = {}
     for name in dict.fromkeys(labels.tolist()):
         rows = np.flatnonzero(labels == name)
-        images[name.replace("/", "-")] = (
+        images[name] = (
             found.X[rows] if isinstance(found.X, np.ndarray) else [found.X[row] for row in rows]
         )
     notes = [*found.notes, *_sizes(where, found.X, model.read_format)]

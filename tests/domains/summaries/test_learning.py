@@ -16,14 +16,17 @@ from tests.domains.summaries.conftest import rows, write
 import metaloop as ml
 from metaloop.catalogue.candidates import build_learner, make_candidate
 from metaloop.cli import run as run_command
+from metaloop.core.errors import ModelFileError
 from metaloop.core.examples import Examples
 from metaloop.core.extraction import ABSENT, PLACES
 from metaloop.core.objective import objective
 from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Choice
+from metaloop.domains.summaries.view import check
 from metaloop.engine.evaluation import evaluate
 from metaloop.estimators.summarising import summarise
 from metaloop.jobs.shipping import load_shipped, ship_family
+from metaloop.modelfile import read_model
 from metaloop.tasks.groups import GroupFamily
 
 LEARNERS = ("sentence_cover", "sentence_ridge", "sentence_steps")
@@ -142,7 +145,7 @@ def test_predict_prints_the_summary_and_nothing_else(
         (
             "This first sentence is far longer than what is asked for.",
             4,
-            "one was cut after 4 words",
+            "(4 words): no sentence is that short; one was cut",
         ),
         ("no signs at all " * 100, 30, ""),
         ("<html><body><p>We show that it works.</p><p>Other things.</p></body></html>", 6, ""),
@@ -180,6 +183,42 @@ def test_what_cannot_be_used_is_refused_in_one_line(
     assert run_command(["predict", str(model_file), *paths]) == 2
     out, err = capfd.readouterr()
     assert out == "" and said in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "said"),
+    [
+        ("rules", 0, 7.0, "a length is in one of"),
+        ("rules", 1, 1e300, "is a whole number from 1"),
+        ("kept", (3, 1), -5.0, "counted from 0"),
+        ("kept_weights", -2, -5.0, "counted from 0"),
+        ("kept_weights", -1, 0.0, "counted from 0"),
+        ("seen_parts", 0, 9, "the documents it knows do not fit"),
+    ],
+)
+def test_a_view_whose_numbers_make_no_sense_is_a_damaged_file(
+    name: str, place: Any, value: float, said: str, model_file: Path
+) -> None:
+    view = read_model(model_file).assets
+    assert view is not None
+    check(view, 0)
+    changed = {**view, name: view[name].clone()}
+    changed[name][place] = value
+    with pytest.raises(ModelFileError, match=said):
+        check(changed, 0)
+
+
+def test_many_documents_of_the_same_kind_are_warned_of_in_one_line(
+    fitted: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fitted.save(tmp_path / "adapted.metaloop")
+    table = write(tmp_path / "many.jsonl", [{"document": "Only this is here."}] * 9)
+    asked = ["predict", str(tmp_path / "adapted.metaloop"), str(table)]
+    for words, said in ((9, "all of it is within the length"), (2, "cut")):
+        assert run_command([*asked, "--words", str(words)]) == 0
+        out, err = capfd.readouterr()
+        assert len(out.splitlines()) == 9
+        assert len(err.splitlines()) == 1 and "and 6 more" in err and said in err
 
 
 def test_from_python_summaries_come_back_as_texts_of_any_length(fitted: Any) -> None:

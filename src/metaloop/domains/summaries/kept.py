@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from metaloop.core.rouge import Words
 
@@ -77,10 +78,13 @@ def expected(
     words, facts = _facts(sentences, kept, own)
     chance = _sigmoid(facts @ kept.weights) ** _SHARPNESS
     place = {word: index for index, word in enumerate(words)}
-    there = np.zeros((len(sentences), len(words)))
-    for row, sentence in enumerate(sentences):
-        there[row, [place[word] for word in set(sentence)]] = 1
-    found: np.ndarray = (there * chance) @ there.T
+    rows = [sorted({place[word] for word in sentence}) for sentence in sentences]
+    ends = np.cumsum([0, *map(len, rows)])
+    columns = np.array([each for row in rows for each in row], np.int64)
+    there = sparse.csr_matrix(
+        (np.ones(len(columns)), columns, ends), shape=(len(sentences), len(words))
+    )
+    found: np.ndarray = (there.multiply(chance) @ there.T).toarray()
     return found
 
 

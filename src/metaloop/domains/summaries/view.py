@@ -23,6 +23,7 @@ from torch import Tensor
 from metaloop.core.errors import MetaloopError, ModelFileError
 from metaloop.core.extraction import PLACES
 from metaloop.core.extracts import UNITS, Length
+from metaloop.core.records import PARTS
 from metaloop.domains.summaries.features import BUCKETS, COLUMNS, Terms, described
 from metaloop.domains.summaries.kept import FACTS, PLACES_OF_WORDS, Kept
 from metaloop.nets.sentences import DIRECTIONS
@@ -133,13 +134,17 @@ def see(assets: Mapping[str, Tensor], documents: Any, num_features: int) -> Tens
 
 
 def check(assets: Mapping[str, Tensor], num_features: int) -> None:
-    """Raises `ModelFileError` unless the rules and the documents of a file make sense."""
+    """Raises `ModelFileError` unless rules, counts of words and documents of a file make sense."""
     try:
         Rules.of(assets)
     except MetaloopError as error:
         raise ModelFileError(f"the model file is damaged: {error}") from error
-    if len(assets["seen"]) != len(assets["seen_parts"]):
+    parts = assets["seen_parts"]
+    if len(assets["seen"]) != len(parts) or bool(((parts < 0) | (parts >= len(PARTS))).any()):
         raise ModelFileError("the model file is damaged: the documents it knows do not fit")
+    documents, usual = assets["kept_weights"][-2:].tolist()
+    if bool((assets["kept"] < 0).any()) or documents < 0 or usual < 1:
+        raise ModelFileError("the model file is damaged: words are counted from 0 on")
 
 
 ENTRY: Mapping[str, Any] = {  # of the table of views
