@@ -14,7 +14,7 @@ from metaloop.api.runs import RunResult
 from metaloop.api.stopping import Interrupted, Stopper
 from metaloop.api.tables import html_table
 from metaloop.api.telling import LearnTeller, tell_reading
-from metaloop.archive import record_elsewhere
+from metaloop.archive import check_elsewhere, record_elsewhere
 from metaloop.core.budget import parse_budget
 from metaloop.core.errors import MetaloopError, ModelFileError
 from metaloop.estimators.tabular import TrainedTable
@@ -132,6 +132,8 @@ def selected_table(
     test = asked.pop("test")
     if test is not None and not isinstance(test, (str, Path)):
         test = _as_table(test)
+    if archive_to is not None:
+        check_elsewhere(Path(archive_to))
     name = Path(table).stem if isinstance(table, (str, Path)) else table.name
     folder = Path(out) if out is not None else fresh_folder(name)
     was_unused = is_unused(folder)
