@@ -75,6 +75,7 @@ def test_a_file_without_rows_has_columns_of_length_zero() -> None:
         ("@relation r\n@attribute a {x}\n@data\ny\n", "'y', which it does not declare"),
         ("@relation r\n@attribute a string\n@data\n'open\n", "a quote is not closed"),
         ("@relation r\n@attribute a real\n@data\n{3 1}\n", "columns 0 to 0"),
+        ("@relation r\n@attribute a real\n@data\n{0 1\n", "line 4: a sparse row is not closed"),
         ("@relation r\n@attribute a real\n@data\n\0\n", "a NUL byte"),
     ],
 )

@@ -128,7 +128,7 @@ def selected_table(
             f"{listed(read.columns)} ('select' takes tables of numbers, categories and dates, and "
             "images; for texts see learn)"
         )
-    limit = None if time_limit_per_row is None else parse_budget(time_limit_per_row).wall_seconds
+    limit = None if time_limit_per_row is None else _seconds_per_row(time_limit_per_row)
     test = asked.pop("test")
     if test is not None and not isinstance(test, (str, Path)):
         test = _as_table(test)
@@ -161,6 +161,13 @@ def selected_table(
     if stopper.signal is not None:
         raise Interrupted("interrupted; select again, with another out", stopper.exit_code, run)
     return run
+
+
+def _seconds_per_row(text: str) -> float:
+    seconds = parse_budget(text).wall_seconds
+    if seconds is None:
+        raise MetaloopError(f"--time-limit-per-row is a time, such as 0.001s; got '{text}'")
+    return seconds
 
 
 def _as_table(data: Any) -> Table:

@@ -197,6 +197,8 @@ def _cells(lines: _Lines, text: str) -> list[str]:
 
 def _sparse(lines: _Lines, text: str, attributes: tuple[Attribute, ...]) -> list[str | None]:
     row: list[str | None] = [_usual(attribute) for attribute in attributes]
+    if not text.endswith("}"):
+        raise lines.wrong("a sparse row is not closed by a brace; is the file whole?")
     body, place = text[1:].rstrip().removesuffix("}").rstrip(), 0
     while place < len(body):
         found = _SPARSE.match(body, place)
