@@ -1,7 +1,6 @@
 """Methods that choose and train within CPU-seconds, for tables.py: `METHODS` by name.
 
-Each takes a data set, training and test rows, seconds, the prior that was derived without this
-data set, and a seed; it returns the classes of the test rows and the CPU-seconds that it used.
+Each takes what is `Given`, and returns the classes of the test rows and the CPU-seconds it used.
 FLAML keeps its time by a clock: here the clock it sees is that of the process's CPU. A method may
 use more than it was given by what its last step took; what it used is written down. `metaloop
 rule` is the rule of `selection/` on plain scikit-learn; `metaloop select` what users have.
@@ -13,6 +12,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any
@@ -42,31 +42,50 @@ _BAGS = 10
 _RACE_FOLDS = 3
 
 
-def metaloop_rule(
-    data_set: DataSet,
-    train: np.ndarray,
-    test: np.ndarray,
-    *,
-    seconds: float,
-    prior: Prior,
-    seed: int,
-) -> Result:
+@dataclass(frozen=True)
+class Given:
+    """What every method is given: rows, seconds, a prior derived without this data set, a seed."""
+
+    data_set: DataSet
+    train: np.ndarray
+    test: np.ndarray
+    seconds: float
+    prior: Prior
+    seed: int
+
+    @property
+    def inputs(self) -> np.ndarray:
+        """The rows to learn from."""
+        return np.asarray(self.data_set.inputs[self.train])
+
+    @property
+    def targets(self) -> np.ndarray:
+        """Their classes."""
+        return np.asarray(self.data_set.targets[self.train])
+
+    @property
+    def asked(self) -> np.ndarray:
+        """The rows whose classes are to be told."""
+        return np.asarray(self.data_set.inputs[self.test])
+
+
+def metaloop_rule(given: Given) -> Result:
     """Pipelines in the order of what they should gain per second, then a greedy average."""
     start = time.process_time()
-    inputs, targets = data_set.inputs[train], data_set.targets[train]
-    count = data_set.num_classes
+    inputs, targets = given.inputs, given.targets
+    rows, count = len(targets), given.data_set.num_classes
     shares = class_shares(targets, count)
     weights = row_weights(targets, shares)
-    names = [name for name in offered(count) if name in prior.names]
-    prior = prior.only(names)
+    names = [name for name in offered(count) if name in given.prior.names]
+    prior = given.prior.only(names)
     known: dict[str, tuple[float, float]] = {}
     outs: dict[str, np.ndarray] = {}
     tests: dict[str, np.ndarray] = {}
     slower = 1.0
     while len(outs) < len(names):
-        left = seconds - (time.process_time() - start)
+        left = given.seconds - (time.process_time() - start)
         guess = {
-            name: (INNER + 1) * slower * prior.seconds.get(name, 0.2) * len(train) / 1000 + 0.01
+            name: (INNER + 1) * slower * prior.seconds.get(name, 0.2) * rows / 1000 + 0.01
             for name in names
             if name not in outs
         }
@@ -74,12 +93,11 @@ def metaloop_rule(
         if not able:
             break
         now = posterior(prior, known)
-        rows = len(train)
         chosen = next_to_try(now, able, prior.noise.own_share * noise_of_rate(0.2, rows), 0.0)
         if chosen is None:  # no better alone, but an average gains from what differs
             chosen = next(name for name in prior.portfolio if name in able)
         began = time.process_time()
-        out, mean = _cross_validated(chosen, seed, inputs, targets, data_set.inputs[test], count)
+        out, mean = _cross_validated(chosen, given.seed, inputs, targets, given.asked, count)
         power = best_power(out, targets)
         outs[chosen], tests[chosen] = tempered(out, power), tempered(mean, power)
         slower *= ((time.process_time() - began) / guess[chosen]) ** 0.3
@@ -92,59 +110,33 @@ def metaloop_rule(
         shares,
         start=np.array([2 * chances[name] for name in outs]),
         bags=_BAGS,
-        seed=seed,
+        seed=given.seed,
     )
     average = np.tensordot(weights_of, np.stack(list(tests.values())), 1)
     return decide(average, shares), time.process_time() - start
 
 
-def metaloop_select(
-    data_set: DataSet,
-    train: np.ndarray,
-    test: np.ndarray,
-    *,
-    seconds: float,
-    prior: Prior,
-    seed: int,
-) -> Result:
+def metaloop_select(given: Given) -> Result:
     """`AutoClassifier`, the race of `metaloop select`, with this prior in place of the shipped one.
 
     Its budget is of wall seconds, in one worker process: measure it on an idle machine.
     """
     before = sum(os.times()[:4])
-    made = AutoClassifier(budget=f"{seconds:g}s", workers=1, random_state=seed)
-    with patch.object(beliefs, "load_prior", lambda kind: prior):
-        made.fit(data_set.inputs[train], data_set.targets[train])
-        told = np.asarray(made.predict(data_set.inputs[test]))
+    made = AutoClassifier(budget=f"{given.seconds:g}s", workers=1, random_state=given.seed)
+    with patch.object(beliefs, "load_prior", lambda kind: given.prior):
+        made.fit(given.inputs, given.targets)
+        told = np.asarray(made.predict(given.asked))
     return told, sum(os.times()[:4]) - before
 
 
-def plain_race(
-    data_set: DataSet,
-    train: np.ndarray,
-    test: np.ndarray,
-    *,
-    seconds: float,
-    prior: Prior,
-    seed: int,
-) -> Result:
+def plain_race(given: Given) -> Result:
     """The eight in turn, three folds each, as long as there is time; the best is trained again."""
-    return _searched(
-        data_set, train, test, seconds, seed, iter([(name, None) for name in EIGHT]).__next__
-    )
+    return _searched(given, iter([(name, None) for name in EIGHT]).__next__)
 
 
-def random_search(
-    data_set: DataSet,
-    train: np.ndarray,
-    test: np.ndarray,
-    *,
-    seconds: float,
-    prior: Prior,
-    seed: int,
-) -> Result:
+def random_search(given: Given) -> Result:
     """Random learners with random settings, three folds each; the best is trained again."""
-    rng = numpy_stream(seed, "random search")
+    rng = numpy_stream(given.seed, "random search")
 
     def draw() -> tuple[str, Mapping[str, Any]]:
         return _space(
@@ -152,23 +144,17 @@ def random_search(
             lambda many: many[int(rng.integers(len(many)))],
         )
 
-    return _searched(data_set, train, test, seconds, seed, draw)
+    return _searched(given, draw)
 
 
-def optuna_search(
-    data_set: DataSet,
-    train: np.ndarray,
-    test: np.ndarray,
-    *,
-    seconds: float,
-    prior: Prior,
-    seed: int,
-) -> Result:
+def optuna_search(given: Given) -> Result:
     """The same space searched by Optuna's tree-structured Parzen estimator, as it comes."""
     import optuna  # optional extra
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(direction="minimize", sampler=optuna.samplers.TPESampler(seed=seed))
+    study = optuna.create_study(
+        direction="minimize", sampler=optuna.samplers.TPESampler(seed=given.seed)
+    )
     trials: list[Any] = []
 
     def draw() -> tuple[str, Mapping[str, Any]]:
@@ -182,20 +168,10 @@ def optuna_search(
             kind,
         )
 
-    return _searched(
-        data_set, train, test, seconds, seed, draw, lambda error: study.tell(trials[-1], error)
-    )
+    return _searched(given, draw, lambda error: study.tell(trials[-1], error))
 
 
-def flaml_search(
-    data_set: DataSet,
-    train: np.ndarray,
-    test: np.ndarray,
-    *,
-    seconds: float,
-    prior: Prior,
-    seed: int,
-) -> Result:
+def flaml_search(given: Given) -> Result:
     """FLAML's AutoML with the balanced error as its metric, one thread, and a clock of the CPU."""
     from flaml import AutoML  # optional extra
 
@@ -210,22 +186,22 @@ def flaml_search(
     try:
         made = AutoML()
         made.fit(
-            data_set.inputs[train],
-            data_set.targets[train],
+            given.inputs,
+            given.targets,
             task="classification",
-            time_budget=seconds,
+            time_budget=given.seconds,
             metric=metric,
             n_jobs=1,
             verbose=0,
-            seed=seed,
+            seed=given.seed,
         )
-        told = np.asarray(made.predict(data_set.inputs[test]))
+        told = np.asarray(made.predict(given.asked))
     finally:
         time.time = clock
     return told, time.process_time() - start
 
 
-METHODS: Mapping[str, Callable[..., Result]] = MappingProxyType(
+METHODS: Mapping[str, Callable[[Given], Result]] = MappingProxyType(
     {
         "metaloop rule": metaloop_rule,
         "metaloop select": metaloop_select,
@@ -326,28 +302,24 @@ def _space(
 
 
 def _searched(
-    data_set: DataSet,
-    train: np.ndarray,
-    test: np.ndarray,
-    seconds: float,
-    seed: int,
+    given: Given,
     draw: Callable[[], tuple[str, Mapping[str, Any] | None]],
     tell: Callable[[float], object] = lambda error: None,
 ) -> Result:
     """Draws, cross-validates, and trains the best on all rows, all within the seconds."""
     start = time.process_time()
-    inputs, targets = data_set.inputs[train], data_set.targets[train]
+    inputs, targets = given.inputs, given.targets
     best: tuple[float, str, Mapping[str, Any] | None, float] = (np.inf, EIGHT[0], None, 0.0)
     folds = list(StratifiedKFold(_RACE_FOLDS, shuffle=True, random_state=1).split(inputs, targets))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        while time.process_time() - start + best[3] / 2 < seconds:
+        while time.process_time() - start + best[3] / 2 < given.seconds:
             try:
                 name, settings = draw()
             except StopIteration:
                 break
             began, told = time.process_time(), np.zeros(len(targets), int)
-            made = learner(name, seed, settings)
+            made = learner(name, given.seed, settings)
             for learned, asked in folds:
                 made.fit(inputs[learned], targets[learned])
                 told[asked] = made.predict(inputs[asked])
@@ -355,5 +327,5 @@ def _searched(
             tell(error)
             if error < best[0]:
                 best = (error, name, settings, time.process_time() - began)
-        made = learner(best[1], seed, best[2]).fit(inputs, targets)
-        return made.predict(data_set.inputs[test]), time.process_time() - start
+        made = learner(best[1], given.seed, best[2]).fit(inputs, targets)
+        return made.predict(given.asked), time.process_time() - start

@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 from table_data import EIGHT, SPLITS, DataSet, Told, outer_splits, read_sets, told_of
-from table_rivals import METHODS, missing
+from table_rivals import METHODS, Given, missing
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
 
@@ -187,9 +187,8 @@ def in_seconds(
                 key = (method, data_set.name, split)
                 if key not in done:
                     train, test = outer_splits(data_set)[split]
-                    told, used = METHODS[method](
-                        data_set, train, test, seconds=seconds, prior=prior, seed=split
-                    )
+                    given = Given(data_set, train, test, seconds, prior, seed=split)
+                    told, used = METHODS[method](given)
                     done[key] = case.score(told)
                     names = dict(zip(("method", "data_set", "split"), key, strict=True))
                     with kept.open("a", encoding="utf-8") as file:
@@ -209,7 +208,7 @@ def shuffled(sets: Sequence[DataSet], prior: Prior) -> dict[str, float]:
         targets = data_set.targets.copy()
         targets[train] = np.random.default_rng(0).permutation(targets[train])
         mixed = replace(data_set, targets=targets)
-        told, _ = METHODS["metaloop rule"](mixed, train, test, seconds=10.0, prior=prior, seed=0)
+        told, _ = METHODS["metaloop rule"](Given(mixed, train, test, 10.0, prior, seed=0))
         chance = 1 / len(np.unique(data_set.targets[test]))
         gains[data_set.name] = 100 * (1 - balanced_error(told, data_set.targets[test]) - chance)
     return gains

@@ -1,6 +1,8 @@
 """ARFF files as Weka, OpenML and ASlib write them, and what is said of those that are none."""
 
+import gzip
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.arff import ArffTable, read_arff
+from metaloop.tasks.readers.tables import is_table, read_table
 
 FLOWERS = """% a comment
 @RELATION 'two flowers'
@@ -72,6 +75,7 @@ def test_a_file_without_rows_has_columns_of_length_zero() -> None:
         ("@relation r\n@attribute a {x}\n@data\ny\n", "'y', which it does not declare"),
         ("@relation r\n@attribute a string\n@data\n'open\n", "a quote is not closed"),
         ("@relation r\n@attribute a real\n@data\n{3 1}\n", "columns 0 to 0"),
+        ("@relation r\n@attribute a real\n@data\n{0 1\n", "line 4: a sparse row is not closed"),
         ("@relation r\n@attribute a real\n@data\n\0\n", "a NUL byte"),
     ],
 )
@@ -79,6 +83,20 @@ def test_what_is_wrong_is_said_in_one_line(text: str, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
         read(text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x.arff", "x.ARFF", "x.arff.gz"])
+def test_a_file_is_a_table_as_any_other(name: str, tmp_path: Path) -> None:
+    content = b"@relation r\n@attribute a real\n@attribute y {p,q}\n@data\n1,p\n?,q\n"
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    assert is_table(path)
+    table = read_table(path)
+    np.testing.assert_array_equal(table.columns["a"], [1.0, np.nan])
+    assert table.columns["y"].tolist() == ["p", "q"]
+    path.write_bytes(path.read_bytes()[:-14])
+    with pytest.raises(DataError, match=r"is it whole|cut short"):
+        read_table(path)
 
 
 @given(

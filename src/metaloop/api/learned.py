@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import webbrowser
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Any, overload
 
 from metaloop.api.figures import Figures
 from metaloop.api.loading import estimator_of
+from metaloop.api.runs import RunResult
 from metaloop.api.tables import html_table
 from metaloop.core.errors import ModelFileError
 from metaloop.core.leagues import (
@@ -23,10 +23,8 @@ from metaloop.core.leagues import (
     league_words,
 )
 from metaloop.core.own import NOTHING_OWN, Own
-from metaloop.core.strict_json import json_values
 from metaloop.estimators import FewShotClassifier, FewShotGenerator, FewShotRegressor
 from metaloop.models import Model, load_model
-from metaloop.report import read_run, write_report
 from metaloop.report.figures import estimate, intervals_text, printable, seconds
 from metaloop.tasks.store import LeftOut
 
@@ -87,7 +85,7 @@ class Leaderboard(Sequence[Mapping[str, Any]]):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LearnResult:
+class LearnResult(RunResult):
     """A run of `learn` that ended.
 
     `out` is its folder, `content` what `--json` prints (`to_json` returns a copy), `left_out` what
@@ -97,15 +95,8 @@ class LearnResult:
     say how well; `run.report(open=True)` shows the page.
     """
 
-    out: Path
-    content: Mapping[str, Any]
     left_out: tuple[LeftOut, ...] = ()
     own: Own = NOTHING_OWN
-
-    @property
-    def status(self) -> str:
-        """`finished`, or `interrupted`: then `test` is None, and `resume=True` goes on with it."""
-        return str(self.content["status"])
 
     @property
     def model(self) -> FewShotClassifier | FewShotRegressor | FewShotGenerator:
@@ -134,11 +125,6 @@ class LearnResult:
             )
         return Path(self.content["model"])
 
-    @property
-    def archive(self) -> Path:
-        """The archive: everything that was tried, in one SQLite file."""
-        return Path(self.content["archive"])
-
     @cached_property
     def test(self) -> Figures | None:
         """What the model has on classes that the run had never seen; None if it was interrupted."""
@@ -151,31 +137,6 @@ class LearnResult:
     def leaderboard(self) -> Leaderboard:
         """The candidates, the best first."""
         return Leaderboard(tuple(self.content["leaderboard"]), bool(self.content["backbones"]))
-
-    @property
-    def cpu_seconds(self) -> float:
-        """CPU-seconds of this process and all workers, reading and the final test included."""
-        return float(self.content["cpu_seconds"])
-
-    def report(self, path: str | Path | None = None, open: bool = False) -> Path:
-        """Returns where the page about the run was written: `path`, or `report.html` in `out`.
-
-        `open` shows it in the browser. It is what `metaloop report` writes. Raises `OutputError`
-        if it cannot be written, or something else is there.
-        """
-        asked = None if path is None else Path(path)
-        page = write_report(read_run(self.archive), self.archive, asked)
-        if open:
-            webbrowser.open(page.absolute().as_uri())
-        return page
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the values that `metaloop learn --json` prints: see docs/json.md."""
-        values: dict[str, Any] = json_values({**self.content, "out": str(self.out)})
-        return values
-
-    def __repr__(self) -> str:
-        return f"<LearnResult {self._headline} in '{printable(str(self.out))}'>"
 
     def _repr_html_(self) -> str:
         """The claim and the leaderboard."""

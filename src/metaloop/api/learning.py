@@ -13,7 +13,7 @@ from metaloop.api.learned import LearnResult
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.stopping import Interrupted, Stopper
 from metaloop.api.telling import LearnTeller
-from metaloop.archive import record_elsewhere
+from metaloop.archive import check_elsewhere, record_elsewhere
 from metaloop.catalogue.families import DataOptions, data_name
 from metaloop.catalogue.offered import AUTO
 from metaloop.core.budget import Budget
@@ -141,6 +141,8 @@ def _events(
     """
     was_unused = is_unused(folder)
     try:
+        if archive_to is not None:
+            check_elsewhere(Path(archive_to))
         for event in events_of(data, out=folder, **asked):
             done = isinstance(event, Learned) and event.report["status"] == "finished"
             if done and archive_to is not None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import webbrowser
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from metaloop.api.runs import RunResult
 from metaloop.api.tables import html_table
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import ModelFileError
 from metaloop.core.leagues import league_words
-from metaloop.core.strict_json import json_values
 from metaloop.estimators.trained import TrainedClassifier
-from metaloop.report import read_run, write_report
 from metaloop.report.figures import estimate, printable, seconds
 from metaloop.tasks.store import LeftOut
 
@@ -43,22 +41,15 @@ class TestFigures:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SelectResult:
+class SelectResult(RunResult):
     """A run of `select` that ended; `content` is what `--json` prints.
 
     `run.model.predict(X)` tells images apart; `run.test` says how well; `run.report(open=True)`
     shows the page.
     """
 
-    out: Path
-    content: Mapping[str, Any]
     left_out: tuple[LeftOut, ...] = ()
     own: Encoder | None = None  # an encoder of the caller's own that took part
-
-    @property
-    def status(self) -> str:
-        """`finished`, or `interrupted`: `resume=True` goes on with it."""
-        return str(self.content["status"])
 
     @property
     def path(self) -> Path:
@@ -84,11 +75,6 @@ class SelectResult:
         best = self.content["best"]
         return None if best is None else str(best["league"])
 
-    @property
-    def archive(self) -> Path:
-        """The archive: everything that was tried, in one SQLite file."""
-        return Path(self.content["archive"])
-
     @cached_property
     def test(self) -> TestFigures | None:
         """What the classifier has on the sealed examples; None if it was interrupted."""
@@ -98,31 +84,9 @@ class SelectResult:
         return TestFigures(**{name: found[name] for name in TestFigures.__dataclass_fields__})
 
     @property
-    def cpu_seconds(self) -> float:
-        """CPU-seconds of this process and all workers, reading and the test included."""
-        return float(self.content["cpu_seconds"])
-
-    @property
     def table(self) -> list[tuple[str, ...]]:
         """The pipelines in words, in the columns `COLUMNS`: the chosen one first."""
         return [_cells(row) for row in self.content["leaderboard"][:_ROWS_SHOWN]]
-
-    def report(self, path: str | Path | None = None, open: bool = False) -> Path:
-        """Returns where the page about the run was written; `open` shows it in the browser."""
-        page = write_report(
-            read_run(self.archive), self.archive, None if path is None else Path(path)
-        )
-        if open:
-            webbrowser.open(page.absolute().as_uri())
-        return page
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the values that `metaloop select --json` prints: see docs/json.md."""
-        values: dict[str, Any] = json_values({**self.content, "out": str(self.out)})
-        return values
-
-    def __repr__(self) -> str:
-        return f"<SelectResult {self._headline} in '{printable(str(self.out))}'>"
 
     def _repr_html_(self) -> str:
         """The figure and the pipelines that were tried."""

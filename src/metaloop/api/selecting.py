@@ -12,7 +12,7 @@ from metaloop.api.selected import SelectResult
 from metaloop.api.stopping import Interrupted, Stopper
 from metaloop.api.tabular import TableResult, is_tabular, refused_together, selected_table
 from metaloop.api.telling import LearnTeller, tell_reading
-from metaloop.archive import record_elsewhere
+from metaloop.archive import check_elsewhere, record_elsewhere
 from metaloop.catalogue.families import data_name
 from metaloop.catalogue.offered import AUTO, NONE
 from metaloop.core.budget import Budget
@@ -104,6 +104,8 @@ def _of_images(
     """Returns a run on images."""
     if out is None and resume:
         raise MetaloopError("--resume goes on with a run; name its folder with --out")
+    if archive_to is not None:
+        check_elsewhere(Path(archive_to))
     folder = Path(out) if out is not None else fresh_folder(data_name(data))
     was_unused = is_unused(folder)
     own = backbone if isinstance(backbone, Encoder) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import webbrowser
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,16 +10,15 @@ from typing import Any
 
 from metaloop.api.destination import discard_unused, fresh_folder, is_unused
 from metaloop.api.progress import Progress, style_of
+from metaloop.api.runs import RunResult
 from metaloop.api.stopping import Interrupted, Stopper
 from metaloop.api.tables import html_table
 from metaloop.api.telling import LearnTeller, tell_reading
-from metaloop.archive import record_elsewhere
+from metaloop.archive import check_elsewhere, record_elsewhere
 from metaloop.core.budget import parse_budget
 from metaloop.core.errors import MetaloopError, ModelFileError
-from metaloop.core.strict_json import json_values
 from metaloop.estimators.tabular import TrainedTable
 from metaloop.loop import DataRead, Learned, LoopEvent
-from metaloop.report import read_run, write_report
 from metaloop.report.figures import estimate, printable, seconds
 from metaloop.selecting.tabular.selecting import select_table
 from metaloop.tasks.readers.table_frames import is_frame
@@ -47,20 +45,12 @@ class TableTest:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TableResult:
+class TableResult(RunResult):
     """A run of `select` on a table that ended; `content` is what `--json` prints.
 
     `run.model.predict(frame)` tells new rows; `run.test` says how well; `run.report(open=True)`
     shows the page.
     """
-
-    out: Path
-    content: Mapping[str, Any]
-
-    @property
-    def status(self) -> str:
-        """`finished` or `interrupted`."""
-        return str(self.content["status"])
 
     @property
     def path(self) -> Path:
@@ -76,11 +66,6 @@ class TableResult:
         """The fitted pipelines, ready to `predict`; `ModelFileError` if there are none."""
         return TrainedTable.load(self.path)
 
-    @property
-    def archive(self) -> Path:
-        """The archive: everything that was tried, in one SQLite file."""
-        return Path(self.content["archive"])
-
     @cached_property
     def test(self) -> TableTest | None:
         """What was chosen has on the sealed rows; None if the run was interrupted."""
@@ -90,38 +75,18 @@ class TableResult:
         return TableTest(**{name: found[name] for name in TableTest.__dataclass_fields__})
 
     @property
-    def cpu_seconds(self) -> float:
-        """CPU-seconds of this process and all workers, reading and the test included."""
-        return float(self.content["cpu_seconds"])
-
-    @property
     def table(self) -> list[tuple[str, ...]]:
         """The pipelines in words, in the columns `TABLE_COLUMNS`: the best first."""
         return [_cells(row) for row in self.content["leaderboard"][:_ROWS_SHOWN]]
 
-    def report(self, path: str | Path | None = None, open: bool = False) -> Path:
-        """Returns where the page about the run was written; `open` shows it in the browser."""
-        page = write_report(
-            read_run(self.archive), self.archive, None if path is None else Path(path)
-        )
-        if open:
-            webbrowser.open(page.absolute().as_uri())
-        return page
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the values that `metaloop select --json` prints: see docs/json.md."""
-        values: dict[str, Any] = json_values({**self.content, "out": str(self.out)})
-        return values
-
-    def __repr__(self) -> str:
-        said = self.status if self.test is None else str(self.test)
-        return f"<TableResult {printable(said)} in '{printable(str(self.out))}'>"
-
     def _repr_html_(self) -> str:
         """The figure and the pipelines that were tried."""
-        said = self.status if self.test is None else str(self.test)
         cost = f"{seconds(self.cpu_seconds)} CPU-seconds, in {self.out}"
-        return html_table(TABLE_COLUMNS, self.table, printable(said), cost)
+        return html_table(TABLE_COLUMNS, self.table, self._headline, cost)
+
+    @property
+    def _headline(self) -> str:
+        return printable(self.status if self.test is None else str(self.test))
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -163,10 +128,12 @@ def selected_table(
             f"{listed(read.columns)} ('select' takes tables of numbers, categories and dates, and "
             "images; for texts see learn)"
         )
-    limit = None if time_limit_per_row is None else parse_budget(time_limit_per_row).wall_seconds
+    limit = None if time_limit_per_row is None else _seconds_per_row(time_limit_per_row)
     test = asked.pop("test")
     if test is not None and not isinstance(test, (str, Path)):
         test = _as_table(test)
+    if archive_to is not None:
+        check_elsewhere(Path(archive_to))
     name = Path(table).stem if isinstance(table, (str, Path)) else table.name
     folder = Path(out) if out is not None else fresh_folder(name)
     was_unused = is_unused(folder)
@@ -194,6 +161,13 @@ def selected_table(
     if stopper.signal is not None:
         raise Interrupted("interrupted; select again, with another out", stopper.exit_code, run)
     return run
+
+
+def _seconds_per_row(text: str) -> float:
+    seconds = parse_budget(text).wall_seconds
+    if seconds is None:
+        raise MetaloopError(f"--time-limit-per-row is a time, such as 0.001s; got '{text}'")
+    return seconds
 
 
 def _as_table(data: Any) -> Table:

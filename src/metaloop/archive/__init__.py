@@ -6,7 +6,7 @@ neither torch nor anything else of metaloop but `core.records`.
 
 from metaloop.archive.archive import Archive
 from metaloop.archive.comparing import content
-from metaloop.archive.copying import record_elsewhere
+from metaloop.archive.copying import check_elsewhere, record_elsewhere
 from metaloop.archive.environment import describe_environment
 from metaloop.archive.lock import file_lock, run_lock
 from metaloop.archive.offering import add_backbones, backbones_in, is_offering
@@ -49,6 +49,7 @@ __all__ = [
     "TrialId",
     "add_backbones",
     "backbones_in",
+    "check_elsewhere",
     "content",
     "describe_environment",
     "file_lock",

@@ -10,6 +10,17 @@ from metaloop.archive.stored import RunId, TrialId
 from metaloop.core.errors import OutputError
 
 
+def check_elsewhere(target: Path) -> None:
+    """Raises `OutputError` or `ArchiveError` unless a run could be recorded there: ask before it.
+
+    A run that took hours must not end with a name that was wrong from the start.
+    """
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        raise OutputError(f"--archive-to names a file in a folder that exists; got '{target}'")
+    if target.exists():
+        Archive.open(target, read_only=True).close()
+
+
 def record_elsewhere(source: Path, target: Path) -> None:
     """Copies the last run of an archive, candidates, trials, results and openings, into another.
 
@@ -17,8 +28,7 @@ def record_elsewhere(source: Path, target: Path) -> None:
     what is learned from are results. Raises `OutputError` and `ArchiveError` where it cannot be
     written.
     """
-    if target.is_dir() or not target.absolute().parent.is_dir():
-        raise OutputError(f"--archive-to names a file in a folder that exists; got '{target}'")
+    check_elsewhere(target)
     if target.exists() and target.samefile(source):
         return
     with (

@@ -16,8 +16,8 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder with one folder of images per class, a zip of that, an .npz with X and y, "
-        "a table (.csv, .tsv, .jsonl, .json, .parquet, also .gz), Omniglot's folder, or a built-in "
-        "family: see 'metaloop list families'.",
+        "a table (.csv, .tsv, .jsonl, .json, .parquet, .arff, also .gz), Omniglot's folder, or a "
+        "built-in family: see 'metaloop list families'.",
     ),
 ]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model.metaloop file.")]

@@ -148,6 +148,11 @@ def test_the_objective_follows_from_the_target(column: list[Any], objective: str
     assert task(table(y=column)).target.objective == objective
 
 
+def test_an_infinite_class_is_a_class_by_its_word() -> None:
+    found = table_task(table(z=["1", "2", "inf", "1"] * 10), "z")
+    assert found.classes == ("1", "2", "inf")
+
+
 def test_the_objective_can_be_said() -> None:
     assert task(table(y=[0, 1, 2, 3] * 10), objective="regression").classes == ()
     assert task(table(y=[0.5, 1.5] * 20), objective="classification").classes == ("0.5", "1.5")

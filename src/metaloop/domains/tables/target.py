@@ -139,7 +139,7 @@ def _classes(
             f"{where}: each of the {len(names):,} classes of '{name}' has one row; is it a name of "
             f"the rows, or a number (--objective {REGRESSION})?"
         )
-    whole = numeric and all(float(n) == int(float(n)) for n in names)
+    whole = numeric and all(float(n).is_integer() for n in names)
     labels: list[Label] = [int(float(n)) for n in names] if whole else list(names)
     if len(set(labels)) < len(labels):
         labels = list(names)

@@ -89,6 +89,8 @@ def table_task(
     found = find_target(where, table, target, objective)
     aside = [find_column(where, table, name, "to be ignored") for name in ignored]
     group = None if groups is None else find_column(where, table, groups, "the groups")
+    if group == found.name:
+        raise DataError(f"{where}: '{group}' is the target, and cannot be the groups as well")
     aside += [found.name] + ([group] if group else [])
     rows = found.rows
     if len(rows) < FEWEST_ROWS:

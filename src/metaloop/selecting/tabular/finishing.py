@@ -55,8 +55,9 @@ def choose(run: TableRun) -> ChosenPipelines:
     if not ranking:
         failed = [f"{n}: {e.failed}" for n, e in race.entries.items() if e.failed]
         why = failed[-1] if failed else "no fold could be told in the time given"
+        mended = "a larger --time-limit-per-row" if "too slow" in why else "a larger --budget"
         raise MetaloopError(
-            f"no pipeline could be measured on {run.task.name} ({why}); give it a larger --budget"
+            f"no pipeline could be measured on {run.task.name} ({why}); give it {mended}"
         )
     able = [name for name in ranking if _in_time(run, name)]
     best, whole = (able or ranking)[0], complete_folds(race, ranking)[: _affordable_number(race)]

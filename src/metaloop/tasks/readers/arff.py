@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,8 +141,8 @@ def _header(lines: _Lines) -> tuple[str, tuple[Attribute, ...]]:
 def _distinct(lines: _Lines, attributes: list[Attribute]) -> tuple[Attribute, ...]:
     if not attributes:
         raise lines.wrong("@data comes before any @attribute; an ARFF file declares its columns")
-    names = [attribute.name for attribute in attributes]
-    twice = next((name for name in names if names.count(name) > 1), None)
+    counts = Counter(attribute.name for attribute in attributes)
+    twice = next((name for name, count in counts.items() if count > 1), None)
     if twice is not None:
         raise lines.wrong(f"two columns are called {twice[:_SHOWN]!r}; give each its own name")
     return tuple(attributes)
@@ -196,6 +197,8 @@ def _cells(lines: _Lines, text: str) -> list[str]:
 
 def _sparse(lines: _Lines, text: str, attributes: tuple[Attribute, ...]) -> list[str | None]:
     row: list[str | None] = [_usual(attribute) for attribute in attributes]
+    if not text.endswith("}"):
+        raise lines.wrong("a sparse row is not closed by a brace; is the file whole?")
     body, place = text[1:].rstrip().removesuffix("}").rstrip(), 0
     while place < len(body):
         found = _SPARSE.match(body, place)

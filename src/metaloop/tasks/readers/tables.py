@@ -1,4 +1,4 @@
-"""Tables: CSV, TSV, JSONL, JSON and Parquet files (each also .gz) and data frames, by columns."""
+"""Tables: CSV, TSV, JSONL, JSON, Parquet and ARFF files (each also .gz), and data frames."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from metaloop.core.errors import DataError
+from metaloop.tasks.readers.arff import read_arff
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.table_columns import Columns, Opened
 from metaloop.tasks.readers.table_csv import read_delimited
@@ -22,7 +23,7 @@ from metaloop.tasks.readers.table_frames import frame_columns
 from metaloop.tasks.readers.table_json import read_json_lines, read_json_list
 from metaloop.tasks.readers.table_parquet import read_parquet
 
-TABLE_ENDINGS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+TABLE_ENDINGS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".arff")
 _GZIP = ".gz"
 
 
@@ -112,6 +113,8 @@ def _columns(
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     if ending == ".parquet":
         return read_parquet(where, opened), ()
+    if ending == ".arff":
+        return dict(read_arff(where, opened).columns), ()
 
     def read(texts: Collection[str]) -> Columns:
         if ending in (".csv", ".tsv"):
