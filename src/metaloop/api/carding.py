@@ -22,7 +22,7 @@ from metaloop.report.figures import figure, intervals_text, measures_text, print
 
 _INTENDED = {
     "learner": "It is shown a few examples of each class, or of a function, and tells others.",
-    "adapted learner": "It was shown its examples already, and tells classes or values without any.",
+    "adapted learner": "It was shown its examples already, and tells classes or values by them.",
     "table": "It tells a column of a table from the others, as it was trained to.",
     "classifier": "It tells the classes apart that it was trained on, and learns no new ones.",
 }

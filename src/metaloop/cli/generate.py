@@ -82,8 +82,7 @@ def generate(
         folder = out / folders[place] if len(folders) > 1 else out
         told.append({"name": name, "support": len(shown), "files": _write(drawn, folder)})
         rows.append(Row(shown, drawn))
-    page = out / _SHEET
-    page.write_bytes(sheet(rows))
+    (page := out / _SHEET).write_bytes(sheet(rows))
     _say(model, page, told, estimator, {"seed": seed, "temperature": temperature}, as_json)
 
 
