@@ -1,4 +1,4 @@
-"""The loop with more workers than lines: all of them have something to do (benchmarks/scaling.py)."""
+"""The loop with more workers than it has contenders: all of them have something to do."""
 
 from __future__ import annotations
 

@@ -32,8 +32,11 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
     except ImportError as error:
         raise missing_extra("the executor 'ray'", "ray") from error
     was_connected = ray.is_initialized()
+    address = address or (None if was_connected else os.environ.get("RAY_ADDRESS")) or None
+    if address is not None and address not in ("auto", "local"):
+        _check_reachable(address)
     if not was_connected:
-        _connect(ray, address or os.environ.get("RAY_ADDRESS") or None, workers)
+        _connect(ray, address, workers)
     try:
         cpus = int(ray.cluster_resources().get("CPU", 0))
         if (workers or 1) > cpus:
@@ -48,8 +51,6 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
 
 
 def _connect(ray: Any, address: str | None, workers: int | None) -> None:
-    if address is not None and address not in ("auto", "local"):
-        _check_reachable(address)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns of the change
     options = {"log_to_driver": False, "logging_level": logging.ERROR}
     with _signals_kept():
