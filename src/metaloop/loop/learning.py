@@ -118,6 +118,8 @@ class Asked:
             asked["best_reference"] = str(how.best_reference)
         if how.objective is not None:
             asked["objective"] = how.objective
+        if how.label_names:
+            asked["label_names"] = "shown"
         same = ("ways", "shots", "queries", "seed", "workers")
         return {
             "data": data_name(self.data),
