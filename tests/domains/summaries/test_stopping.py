@@ -1,4 +1,4 @@
-"""How many sentences are taken: what the pairs of a task say, not the lengths of trained sources."""
+"""How many sentences are taken: as the pairs of a task say, not the sources trained on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from metaloop.core.randomness import torch_stream
 
 @settings(max_examples=20)
 @given(st.floats(0, 5000), st.integers(0, PLACES - 1))
-def test_targets_tell_how_long_summaries_are_and_losses_do_not_mind(
+def test_targets_tell_how_long_summaries_are_and_the_loss_is_the_same(
     size: float, there: int
 ) -> None:
     targets = torch.full((1, 1, PLACES), absent(size))
