@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,10 @@ Scores = np.ndarray | EpisodeScores
 _UID_BYTES = 16
 
 
+class _Undone(Exception):
+    """What was written is to be taken back."""
+
+
 class Writing(ABC):
     """What can be recorded. A record that names an unknown run, trial or candidate is refused."""
 
@@ -57,6 +61,12 @@ class Writing(ABC):
     @abstractmethod
     def insert(self, table: str, rows: Sequence[Mapping[str, Any]]) -> list[int]:
         """Adds rows of equal columns, inside a transaction; returns their numbers."""
+
+    def check_writable(self) -> None:
+        """Raises `OutputError` or `ArchiveError` unless a run could be recorded now; writes none."""
+        with suppress(_Undone), self.transaction():
+            self.begin_run("check", arguments={}, seed=0, budget="", environment={})
+            raise _Undone
 
     def begin_run(
         self,
