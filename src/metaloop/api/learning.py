@@ -146,11 +146,11 @@ def _events(
     was_unused = is_unused(folder)
     try:
         if archive_to is not None:
-            check_elsewhere(Path(archive_to))
+            check_elsewhere(archive_to)
         for event in events_of(data, out=folder, **asked):
             done = isinstance(event, Learned) and event.report["status"] == "finished"
             if done and archive_to is not None:
-                record_elsewhere(folder / ARCHIVE_NAME, Path(archive_to))
+                record_elsewhere(folder / ARCHIVE_NAME, archive_to)
             yield event
     except MetaloopError:
         if was_unused:

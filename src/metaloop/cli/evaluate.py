@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -50,12 +49,7 @@ def evaluate(
     shots: options.AskedShots = None,
     queries: options.AskedQueries = None,
     episodes: Annotated[int, typer.Option(metavar="N", help="Tasks to average over.")] = 1000,
-    archive: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Where openings of test go. (default: archive.sqlite beside MODEL)"
-        ),
-    ] = None,
+    archive: options.Openings = None,
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,

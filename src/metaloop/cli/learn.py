@@ -24,12 +24,6 @@ _Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Worker processes, a thread each. (default: one per core)"),
 ]
-_Archive = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="The archive of earlier runs, to start from what they found."
-    ),
-]
 
 _Also = Annotated[
     list[str] | None,
@@ -49,7 +43,7 @@ def learn(
     references: options.References = None, use_label_names: options.UseLabelNames = False,
     objective: options.Objective = None,
     view: options.View = None, backbone: options.Backbone = "auto",
-    download: options.Download = False, also: _Also = None, archive: _Archive = None,
+    download: options.Download = False, also: _Also = None, archive: options.Archive = None,
     archive_to: options.ArchiveTo = None, workers: _Workers = None, strict: options.Strict = False,
     resume: options.Resume = False, as_json: options.Json = False, quiet: options.Quiet = False,
 ) -> int:  # fmt: skip

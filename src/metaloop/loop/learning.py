@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from metaloop.archive import Archive, add_backbones, backbones_in
+from metaloop.archive import Archive, Place, add_backbones, backbones_in, place_of
 from metaloop.catalogue.families import (
     AS_IT_IS,
     DataOptions,
@@ -89,7 +89,7 @@ class Asked:
     resume: bool
     module: nn.Module | None
     also: tuple[str | Path, ...]
-    archive: Path | None
+    archive: Place | None
     workers: int
     candidates: tuple[Candidate, ...] | None
     generates: Generates
@@ -174,7 +174,7 @@ def learn(
     asked = Asked(
         data, Path(out), parse_budget(budget) if isinstance(budget, str) else budget,
         ways, shots, queries, seed, options, resume, net, tuple(also),
-        Path(archive) if archive else None,
+        place_of(archive) if archive else None,
         1 if _is_in_process(net, data) else workers or default_workers(),
         None if candidates is None else tuple(candidates), generates, settings, executor,
         tell,
