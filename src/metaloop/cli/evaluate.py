@@ -61,6 +61,7 @@ def evaluate(
     sentences: options.Sentences = None,
     ratio: options.Ratio = None,
     references: options.References = None,
+    use_label_names: options.UseLabelNames = False,
     allow_seen: _AllowSeen = False,
     apart: _Apart = None,
     strict: options.Strict = False,
@@ -82,6 +83,7 @@ def evaluate(
         columns=options.columns(columns, text, label, domain), speaker_pattern=speaker_pattern,
         allow_seen=allow_seen, apart=apart, strict=strict, open_set=open_set, progress=not quiet,
         words=words, sentences=sentences, ratio=ratio, references=references,
+        use_label_names=use_label_names,
     )  # fmt: skip
     if as_json:
         print_json(figures.to_json())

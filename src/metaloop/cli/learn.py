@@ -40,7 +40,8 @@ def learn(
     label: options.LabelColumn = None, domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None, items: options.Items = None,
     words: options.Words = None, sentences: options.Sentences = None, ratio: options.Ratio = None,
-    references: options.References = None, objective: options.Objective = None,
+    references: options.References = None, use_label_names: options.UseLabelNames = False,
+    objective: options.Objective = None,
     view: options.View = None, backbone: options.Backbone = "auto",
     download: options.Download = False, also: _Also = None, archive: options.Archive = None,
     archive_to: options.ArchiveTo = None, workers: _Workers = None, strict: options.Strict = False,
@@ -55,7 +56,7 @@ def learn(
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
     asked |= {"speaker_pattern": speaker_pattern, "items": items, "archive_to": archive_to}
     asked |= {"objective": objective, "words": words, "sentences": sentences}
-    asked |= {"ratio": ratio, "references": references}
+    asked |= {"ratio": ratio, "references": references, "use_label_names": use_label_names}
     typed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     try:
         run, code = learn_from(

@@ -120,8 +120,8 @@ UseLabelNames = Annotated[
     bool,
     typer.Option(
         "--use-label-names",
-        help="Of texts: the name of a class is one more example of it. No figure in the model file "
-        "is of that.",
+        help="Of texts: the name of a class is one more example of it, in every support. Figures "
+        "with and without are of different protocols.",
     ),
 ]
 SpeakerPattern = Annotated[

@@ -26,7 +26,7 @@ from metaloop.catalogue.families import (
     open_data,
 )
 from metaloop.catalogue.features import Tell
-from metaloop.catalogue.offered import ENCODING_SHARE, Allowance, name_of_backbone
+from metaloop.catalogue.offered import Allowance, allowance_of, name_of_backbone
 from metaloop.catalogue.sights import backbones_of
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.records import Candidate
@@ -118,6 +118,8 @@ class Asked:
             asked["best_reference"] = str(how.best_reference)
         if how.objective is not None:
             asked["objective"] = how.objective
+        if how.label_names:
+            asked["label_names"] = "shown"
         same = ("ways", "shots", "queries", "seed", "workers")
         return {
             "data": data_name(self.data),
@@ -230,8 +232,7 @@ def _allowance(asked: Asked, records: Archive, earlier: Earlier) -> Allowance:
     if earlier.tries:
         known = [one for tried in earlier.tries for one in records.artefacts(tried)]
         return Allowance(names=tuple(each.card.name for each in backbones_in(known)))
-    seconds = asked.budget.wall_seconds
-    return Allowance(None if seconds is None else ENCODING_SHARE * seconds)
+    return allowance_of(asked.budget.wall_seconds)
 
 
 def _learn(
