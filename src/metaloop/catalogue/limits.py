@@ -203,7 +203,11 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
         },
         "lda": {},
         "lead": {},
-        "logistic_regression": {"inverse_strength": _STRENGTH, "max_iterations": _STEPS},
+        "logistic_regression": {
+            "inverse_strength": _STRENGTH,
+            "max_iterations": _STEPS,
+            "tolerance": Real(1e-15, 1.0),
+        },
         "longest": {},
         "maml": _BY_STEPS,
         "mean_of_support": {},
