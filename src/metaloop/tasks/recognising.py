@@ -18,7 +18,14 @@ import torch
 from metaloop.core.columns import Column, chosen, length
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.family import ClassFamily
-from metaloop.tasks.fingerprints import Known, Scale, fingerprints, is_of_vectors, scale_of
+from metaloop.tasks.fingerprints import (
+    Known,
+    Scale,
+    fingerprints,
+    is_of_vectors,
+    prints_of,
+    scale_of,
+)
 from metaloop.tasks.readers.sessions import is_telling
 from metaloop.tasks.store import Store
 
@@ -60,12 +67,14 @@ def seen_of(family: ClassFamily) -> Seen:
     if sum(map(len, members)) > MOST_EXAMPLES:
         members = [examples[:each] for examples in members]
     rows = np.concatenate(members) if members else np.empty(0, np.int64)
-    inputs = family.as_read.inputs
+    inputs, known = family.as_read.inputs, family.as_read.known
     scale = scale_of(inputs)
+    if known is not None:
+        prints = known.prints[rows]
+    else:
+        prints = fingerprints(chosen(inputs, torch.from_numpy(rows)), scale)
     classes = np.repeat(np.arange(len(members)), [len(examples) for examples in members])
-    return Seen(
-        fingerprints(chosen(inputs, torch.from_numpy(rows)), scale), classes.astype(np.int64), scale
-    )
+    return Seen(prints, classes.astype(np.int64), scale)
 
 
 def recognise(
@@ -77,7 +86,7 @@ def recognise(
     must be copies of one class's for it to be that class.
     """
     names = _names(parts)
-    found = classes_of_copies(store.inputs, seen)
+    found = classes_of_copies(store.inputs, seen, None if seen.scale else prints_of(store))
     places = np.full(len(store.classes), NOWHERE)
     for index, examples in enumerate(store.examples_of):
         votes = found[examples]
@@ -101,11 +110,14 @@ def recognise_by_name(store: Store, parts: Mapping[str, Sequence[str]]) -> Recog
     return _assigned(places, names)
 
 
-def classes_of_copies(inputs: Column, seen: Seen) -> np.ndarray:
-    """Returns the class `[N]` of the known example that each of `inputs`, N, copies, or -1."""
+def classes_of_copies(inputs: Column, seen: Seen, prints: np.ndarray | None = None) -> np.ndarray:
+    """Returns the class `[N]` of the known example that each of `inputs`, N, copies, or -1.
+
+    `prints` are their fingerprints, where they are at hand.
+    """
     if is_of_vectors(inputs) != (seen.scale is not None) or not len(seen.prints):
         return np.full(length(inputs), NOWHERE)
-    prints = fingerprints(inputs, seen.scale)
+    prints = fingerprints(inputs, seen.scale) if prints is None else prints
     nearest = Known(seen.prints, is_of_vectors(inputs)).nearest(prints)
     return np.where(nearest >= 0, seen.classes[np.maximum(nearest, 0)], NOWHERE)
 

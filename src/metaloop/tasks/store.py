@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metaloop.core.column_content import hash_into
+from metaloop.core.column_content import hash_into, row_hashes
 from metaloop.core.columns import (
     Column,
     Taken,
@@ -49,6 +49,42 @@ class ClassInfo:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Something that was found in the data and not used: what, why, and how often."""
+
+    what: str
+    reason: str
+    count: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What is known of the examples of a file, so that nobody has to look at all of them again.
+
+    It holds for the column `of` and no other. `prints` uint8 `[N, 40]` are their fingerprints, and
+    `groups` int64 `[N]` numbers of those, equal where they are; `near` int64 `[P, 2]` are pairs of
+    groups that are copies of each other, None where they are too many. `content` int64 `[N]` is
+    equal where examples are. `digest` is that of the whole store; `copied`, `units` and `told` are
+    what `join_copied_classes` makes of it: the classes that go, the units of all, what is said.
+    All of these are None once examples were taken away.
+    """
+
+    of: Column
+    prints: np.ndarray
+    groups: np.ndarray
+    content: np.ndarray
+    near: np.ndarray | None
+    digest: str | None = None
+    copied: np.ndarray | None = None
+    units: tuple[str, ...] | None = None
+    told: tuple[LeftOut, ...] | None = None
+
+    def chosen(self, of: Column, rows: np.ndarray) -> Kept:
+        """Returns what is known of these examples alone, which are the column `of`."""
+        return Kept(of, self.prints[rows], self.groups[rows], self.content[rows], self.near)
+
+
+@dataclass(frozen=True)
 class Store:
     """Examples `inputs`, a column of N, with `targets` int64 `[N]` that index `classes`.
 
@@ -58,7 +94,8 @@ class Store:
     these examples are another view of; None: they are their own. `columns` are the names of an
     input's numbers, where they come from a table; they are no part of the content. Where `speakers`
     int64 `[N]` are there, they index `voices`: who is heard in each example, and the published part
-    of each speaker; they matter until examples have parts, and are no part of the content.
+    of each speaker; they matter until examples have parts, and are no part of the content. `kept`
+    is what a file has of them beside the examples; see `known`.
     """
 
     inputs: Column
@@ -71,6 +108,7 @@ class Store:
     columns: tuple[str, ...] = ()
     speakers: Tensor | None = None
     voices: tuple[ClassInfo, ...] = ()
+    kept: Kept | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if length(self.inputs) != len(self.targets):
@@ -88,6 +126,11 @@ class Store:
     def input_shape(self) -> Shape:
         """The shape of one input; `()` where they differ in it, as texts do."""
         return shape_of(self.inputs)
+
+    @property
+    def known(self) -> Kept | None:
+        """What is kept of these inputs; None where nothing is, or inputs are seen in a view."""
+        return self.kept if self.kept is not None and self.kept.of is self.inputs else None
 
     def take(self, rows: Tensor | np.ndarray) -> Taken:
         """Returns the inputs of these rows, int64 `[*rows]`; see `core.columns.take`."""
@@ -122,9 +165,11 @@ class Store:
         stay = np.setdiff1d(np.arange(len(self.classes)), classes)
         moved = np.searchsorted(stay, targets[keep])
         rows = torch.from_numpy(keep.nonzero()[0])
+        inputs = chosen(self.inputs, rows)
         return replace(
             self,
-            inputs=chosen(self.inputs, rows),
+            inputs=inputs,
+            kept=None if self.known is None else self.known.chosen(inputs, rows.numpy()),
             values=None if self.values is None else self.values[rows.to(self.values.device)],
             detail=None if self.detail is None else chosen(self.detail, rows),
             speakers=None
@@ -144,10 +189,20 @@ class Store:
         return np.split(order, ends[:-1])
 
     @cached_property
+    def content(self) -> np.ndarray:
+        """A number for every example, int64 `[N]`: equal ones mean equal inputs, byte for byte."""
+        if self.known is not None:
+            return self.known.content
+        hashes = np.array(row_hashes(self.inputs), "S16")
+        return np.unique(hashes, return_inverse=True)[1].reshape(-1)
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of inputs, targets, values and class names: the identity of the content."""
         if self.identity is not None:
             return self.identity
+        if self.known is not None and self.known.digest is not None:
+            return self.known.digest
         sha = hashlib.sha256()
         hash_into(sha, self.inputs)
         sha.update(self.targets.cpu().numpy().data)
@@ -160,15 +215,6 @@ class Store:
 
 def _hash(rows: Tensor) -> str:
     return hashlib.sha256(rows.numpy().data).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """Something that was found in the data and not used: what, why, and how often."""
-
-    what: str
-    reason: str
-    count: int = 1
 
 
 @dataclass(frozen=True)
