@@ -123,7 +123,7 @@ def _shared_contents(store: Store) -> _Shared:
     pairs = np.unique(np.stack([groups, store.targets.cpu().numpy()], axis=1), axis=0)
     distinct = np.bincount(pairs[:, 1], minlength=len(store.classes))
     starts = np.searchsorted(pairs[:, 0], np.arange(len(first) + 1))
-    found = Known(prints, is_of_vectors(store.inputs)).neighbours(prints[first], _NEIGHBOURS)
+    found = _neighbours(store, prints, groups, first)
     contents: dict[tuple[int, int], set[int]] = defaultdict(set)
     for group in np.flatnonzero((found[:, 1] >= 0) | (np.diff(starts) > 1)).tolist():
         near = {group, *(int(groups[i]) for i in found[group] if i >= 0)}
@@ -134,6 +134,27 @@ def _shared_contents(store: Store) -> _Shared:
                 if one != other:
                     contents[one, other].add(group)
     return _Shared(distinct, contents)
+
+
+def _neighbours(
+    store: Store, prints: np.ndarray, groups: np.ndarray, first: np.ndarray
+) -> np.ndarray:
+    """The examples that are near the first of each group; itself alone, where that is known."""
+    asked = np.arange(len(first))
+    if store.known is not None and store.known.near is not None:
+        asked = np.unique(groups[_first_of(store.known.groups, store.known.near)])
+    found = np.full((len(first), _NEIGHBOURS), -1)
+    found[:, 0] = first
+    if len(asked):
+        known = Known(prints, is_of_vectors(store.inputs))
+        found[asked] = known.neighbours(prints[first[asked]], _NEIGHBOURS)
+    return found
+
+
+def _first_of(groups: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The first example of each of the wanted groups that has any."""
+    numbers, first = np.unique(groups, return_index=True)
+    return np.asarray(first[np.isin(numbers, wanted)])
 
 
 def _related(classes: Sequence[ClassInfo], shared: _Shared) -> list[tuple[int, int]]:
