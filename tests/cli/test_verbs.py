@@ -23,27 +23,28 @@ Command = Callable[..., Any]
 FLAGS = {  # they are a contract with scripts: a change here is a change for users
     "learn": "DATA --budget --ways --shots --queries --out --seed --split-seed --image-size "
     "--classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --items --words --sentences --ratio --references --objective --view "
-    "--backbone --download --also --archive --archive-to "
+    "--speaker-pattern --items --words --sentences --ratio --references "
+    "--use-label-names --objective --view --backbone --download --also --archive --archive-to "
     "--workers --strict --resume --json --quiet",
     "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
     "--image-size --classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --items --words --sentences --ratio --references --objective --view "
-    "--backbone --download --strict --resume --json --quiet",
+    "--speaker-pattern --items --words --sentences --ratio --references "
+    "--use-label-names --objective --view --backbone --download --strict --resume --json --quiet",
     "select": "DATA --budget --out --seed --split-seed --image-size --classes-at "
     "--value-range --target --objective --metric --groups --ignore --test --time-limit-per-row "
     "--archive --archive-to --workers --backbone --download --strict --resume --json --quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
     "--classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --words --sentences --ratio --references --allow-seen --apart --strict "
+    "--speaker-pattern --words --sentences --ratio --references --use-label-names "
+    "--allow-seen --apart --strict "
     "--open --seed --json --quiet",
     "predict": "MODEL INPUT... --support --classes-at --value-range --columns "
     "--text --label --domain --use-label-names --skip-unreadable --window --step --microphone "
     "--reject --top --exclude-seen --explain --csv --words --sentences --ratio --seed --json",
     "fit": "MODEL --support --out --keep-support --classes-at --value-range --columns "
     "--text --label --domain --use-label-names --seed --json",
-    "generate": "MODEL --support --out --count --temperature --classes-at --value-range --seed "
-    "--json",
+    "generate": "MODEL --support --out --count --temperature --best-of --classes-at --value-range "
+    "--seed --json",
     "report": "RUN --out --seed --json",
     "show": "RUN CANDIDATE --seed --json",
     "export": "RUN --to --out --seed --json",

@@ -41,9 +41,9 @@ def train(
     columns: Mapping[str, str | Sequence[str]] | None = None, view: str | None = None,
     speaker_pattern: str | None = None, items: str | Path | None = None, words: int | None = None,
     sentences: int | None = None, ratio: float | None = None, references: str | None = None,
-    objective: str | None = None, backbone: str | Encoder = NONE, download: bool = False,
-    strict: bool = False, resume: bool = False, stop: Callable[[], bool] = lambda: False,
-    progress: bool | None = None,
+    use_label_names: bool = False, objective: str | None = None, backbone: str | Encoder = NONE,
+    download: bool = False, strict: bool = False, resume: bool = False,
+    stop: Callable[[], bool] = lambda: False, progress: bool | None = None,
 ) -> TrainResult:  # fmt: skip
     """Returns the learner, trained on `data` and measured on nothing else than `search`.
 
@@ -64,6 +64,7 @@ def train(
     options = DataOptions(
         *asked, download, speaker_pattern, items=items, objective=objective,
         length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
+        label_names=use_label_names,
     )  # fmt: skip
     path = None if out is None else Path(out)
     if path is None and resume:

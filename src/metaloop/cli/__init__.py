@@ -15,6 +15,7 @@ from typer.main import get_command
 
 from metaloop import __version__
 from metaloop.cli import (
+    archive,
     card,
     cite,
     completion,
@@ -69,6 +70,7 @@ app = typer.Typer(
 )
 for _name, _verb in _VERBS.items():
     app.command(_name)(_verb)
+app.add_typer(archive.archive, name="archive")
 
 
 @app.callback(invoke_without_command=True)

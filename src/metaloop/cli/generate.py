@@ -42,6 +42,15 @@ def generate(
         float,
         typer.Option(metavar="T", help="Below 1: closer to the support, less different."),
     ] = 1.0,
+    best_of: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            metavar="K",
+            help="Draw K for each image, keep what is most of the class.",
+        ),
+    ] = 1,
     classes_at: options.SupportClassesAt = None,
     value_range: options.AskedRange = None,
     seed: Annotated[
@@ -78,12 +87,13 @@ def generate(
         shown = _shown(estimator)
         if len(shown) > 1 and (shown == shown[:1]).all():
             warn(f"all {len(shown)} images of '{name}' are the same: it is known by one")
-        drawn = estimator.sample(count, seed=seed + place, temperature=temperature)
+        drawn = estimator.sample(count, seed=seed + place, temperature=temperature, best_of=best_of)
         folder = out / folders[place] if len(folders) > 1 else out
         told.append({"name": name, "support": len(shown), "files": _write(drawn, folder)})
         rows.append(Row(shown, drawn))
     (page := out / _SHEET).write_bytes(sheet(rows))
-    _say(model, page, told, estimator, {"seed": seed, "temperature": temperature}, as_json)
+    how = {"seed": seed, "temperature": temperature, "best_of": best_of}
+    _say(model, page, told, estimator, how, as_json)
 
 
 def _check_out(out: Path) -> None:

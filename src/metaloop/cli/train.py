@@ -39,7 +39,8 @@ def train(
     label: options.LabelColumn = None, domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None, items: options.Items = None,
     words: options.Words = None, sentences: options.Sentences = None, ratio: options.Ratio = None,
-    references: options.References = None, objective: options.Objective = None,
+    references: options.References = None, use_label_names: options.UseLabelNames = False,
+    objective: options.Objective = None,
     view: options.View = None, backbone: options.Backbone = "none",
     download: options.Download = False, strict: options.Strict = False,
     resume: options.Resume = False, as_json: options.Json = False, quiet: options.Quiet = False,
@@ -59,6 +60,7 @@ def train(
         "objective": objective,
     }
     asked |= {"sentences": sentences, "ratio": ratio, "references": references}
+    asked |= {"use_label_names": use_label_names}
     unparsed = {"value_range": value_range, "columns": columns, "text": text}
     unparsed |= {"label": label, "domain": domain}
     code = 0

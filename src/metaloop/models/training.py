@@ -12,6 +12,7 @@ from torch import nn
 
 from metaloop.catalogue.candidates import (
     build_learner,
+    in_usual_form,
     make_candidate,
     own_candidate,
     with_module,
@@ -200,6 +201,8 @@ def _chosen(
         name = net if isinstance(net, str) else None
         candidate = make_candidate(learner, family.input_format, spec, name)
         candidate = replace(candidate, view=view)
+        if family.as_classes is not None and family.as_classes.view is not None:
+            candidate = in_usual_form(candidate)
     if module is not None:
         candidate = with_module(candidate, module)
     method = build_learner(candidate, family.input_format, spec.objective, module)

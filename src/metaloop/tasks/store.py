@@ -95,7 +95,9 @@ class Store:
     input's numbers, where they come from a table; they are no part of the content. Where `speakers`
     int64 `[N]` are there, they index `voices`: who is heard in each example, and the published part
     of each speaker; they matter until examples have parts, and are no part of the content. `kept`
-    is what a file has of them beside the examples; see `known`.
+    is what a file has of them beside the examples; see `known`. `names` bool `[N]` tells which are
+    the names of their classes (`label_names.py`), one of a class at most: they are part of every
+    support, and are never drawn.
     """
 
     inputs: Column
@@ -108,11 +110,14 @@ class Store:
     columns: tuple[str, ...] = ()
     speakers: Tensor | None = None
     voices: tuple[ClassInfo, ...] = ()
+    names: Tensor | None = None
     kept: Kept | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if length(self.inputs) != len(self.targets):
             raise ValueError(f"{length(self.inputs)} inputs but {len(self.targets)} targets")
+        if self.names is not None and len(self.names) != len(self.targets):
+            raise ValueError(f"{len(self.names)} names but {len(self.targets)} targets")
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -154,6 +159,7 @@ class Store:
             targets=self.targets.to(device),
             values=None if self.values is None else self.values.to(device),
             speakers=None if self.speakers is None else self.speakers.to(device),
+            names=None if self.names is None else self.names.to(device),
         )
 
     def without(self, classes: np.ndarray, examples: np.ndarray | None = None) -> Store:
@@ -175,6 +181,7 @@ class Store:
             speakers=None
             if self.speakers is None
             else self.speakers[rows.to(self.speakers.device)],
+            names=None if self.names is None else self.names[rows.to(self.names.device)],
             targets=torch.from_numpy(moved).to(self.targets),
             classes=tuple(self.classes[index] for index in stay),
             identity=None if self.identity is None else f"{self.identity} {_hash(rows)}",
@@ -182,10 +189,12 @@ class Store:
 
     @cached_property
     def examples_of(self) -> list[np.ndarray]:
-        """Indices of the examples of every class, in order."""
+        """Indices of the examples of every class, in order; names are none of them."""
         targets = self.targets.cpu().numpy()
         order = np.argsort(targets, kind="stable")
-        ends = np.cumsum(np.bincount(targets, minlength=len(self.classes)))
+        if self.names is not None:
+            order = order[~self.names.cpu().numpy()[order]]
+        ends = np.cumsum(np.bincount(targets[order], minlength=len(self.classes)))
         return np.split(order, ends[:-1])
 
     @cached_property
@@ -195,6 +204,21 @@ class Store:
             return self.known.content
         hashes = np.array(row_hashes(self.inputs), "S16")
         return np.unique(hashes, return_inverse=True)[1].reshape(-1)
+
+    @cached_property
+    def name_of(self) -> np.ndarray:
+        """The example that is the name of each class, int64 `[classes]`; -1 where there is none."""
+        found = np.full(len(self.classes), -1, dtype=np.int64)
+        if self.names is not None:
+            rows = np.flatnonzero(self.names.cpu().numpy())
+            found[self.targets.cpu().numpy()[rows]] = rows
+        return found
+
+    def names_and(self, more: int) -> Tensor | None:
+        """Returns `names` of these examples with so many others behind them; None without any."""
+        if self.names is None:
+            return None
+        return torch.cat([self.names, self.names.new_zeros(more)])
 
     @cached_property
     def digest(self) -> str:
@@ -208,6 +232,8 @@ class Store:
         sha.update(self.targets.cpu().numpy().data)
         if self.values is not None:
             sha.update(self.values.cpu().contiguous().numpy().data)
+        if self.names is not None:
+            sha.update(self.names.cpu().numpy().data)
         for info in self.classes:
             sha.update(f"{info.name}\0{info.group}\0{info.unit}\0{info.part}\n".encode())
         return sha.hexdigest()
