@@ -22,7 +22,7 @@ from metaloop.catalogue.families import (
     DataOptions,
     open_data,
 )
-from metaloop.catalogue.nets import NETS
+from metaloop.catalogue.nets import CUSTOM
 from metaloop.catalogue.sights import best_view
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.budget import Budget, parse_budget
@@ -123,7 +123,7 @@ def check_shared(candidate: Candidate) -> None:
         raise MetaloopError(
             f"{name} has nothing that several processes could train; leave torchrun away"
         )
-    if candidate.net.name not in NETS:
+    if candidate.net.name == CUSTOM:
         raise MetaloopError(
             f"{name} is trained here on a net of your own, whose loss need not be a mean over "
             "tasks; leave torchrun away"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from metaloop.core.columns import Column, chosen, length
+from metaloop.core.columns import chosen
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.fingerprints import (
@@ -23,7 +23,6 @@ from metaloop.tasks.fingerprints import (
     Scale,
     fingerprints,
     is_of_vectors,
-    prints_of,
     scale_of,
 )
 from metaloop.tasks.readers.sessions import is_telling
@@ -67,12 +66,9 @@ def seen_of(family: ClassFamily) -> Seen:
     if sum(map(len, members)) > MOST_EXAMPLES:
         members = [examples[:each] for examples in members]
     rows = np.concatenate(members) if members else np.empty(0, np.int64)
-    inputs, known = family.as_read.inputs, family.as_read.known
-    scale = scale_of(inputs)
-    if known is not None:
-        prints = known.prints[rows]
-    else:
-        prints = fingerprints(chosen(inputs, torch.from_numpy(rows)), scale)
+    store = family.as_read
+    scale = scale_of(store.inputs)
+    prints = _prints_of_rows(store, rows, scale)
     classes = np.repeat(np.arange(len(members)), [len(examples) for examples in members])
     return Seen(prints, classes.astype(np.int64), scale)
 
@@ -86,7 +82,7 @@ def recognise(
     must be copies of one class's for it to be that class.
     """
     names = _names(parts)
-    found = classes_of_copies(store.inputs, seen, None if seen.scale else prints_of(store))
+    found = classes_of_rows(store, np.arange(len(store)), seen)
     places = np.full(len(store.classes), NOWHERE)
     for index, examples in enumerate(store.examples_of):
         votes = found[examples]
@@ -110,16 +106,22 @@ def recognise_by_name(store: Store, parts: Mapping[str, Sequence[str]]) -> Recog
     return _assigned(places, names)
 
 
-def classes_of_copies(inputs: Column, seen: Seen, prints: np.ndarray | None = None) -> np.ndarray:
-    """Returns the class `[N]` of the known example that each of `inputs`, N, copies, or -1.
-
-    `prints` are their fingerprints, where they are at hand.
-    """
-    if is_of_vectors(inputs) != (seen.scale is not None) or not len(seen.prints):
-        return np.full(length(inputs), NOWHERE)
-    prints = fingerprints(inputs, seen.scale) if prints is None else prints
-    nearest = Known(seen.prints, is_of_vectors(inputs)).nearest(prints)
+def classes_of_rows(store: Store, rows: np.ndarray, seen: Seen) -> np.ndarray:
+    """Returns the class `[N]` of the known example that each of these copies, or -1."""
+    if is_of_vectors(store.inputs) != (seen.scale is not None) or not len(seen.prints):
+        return np.full(len(rows), NOWHERE)
+    prints = _prints_of_rows(store, rows, seen.scale)
+    nearest = Known(seen.prints, is_of_vectors(store.inputs)).nearest(prints)
     return np.where(nearest >= 0, seen.classes[np.maximum(nearest, 0)], NOWHERE)
+
+
+def _prints_of_rows(store: Store, rows: np.ndarray, scale: Scale | None) -> np.ndarray:
+    """Fingerprints of these examples: those that are kept, which are of no other scale."""
+    if store.known is not None and scale is None:
+        return store.known.prints[rows]
+    if np.array_equal(rows, np.arange(len(store))):
+        return fingerprints(store.inputs, scale)
+    return fingerprints(chosen(store.inputs, torch.from_numpy(rows)), scale)
 
 
 def part_of_class(parts: Mapping[str, Sequence[str]]) -> np.ndarray:

@@ -23,6 +23,7 @@ from metaloop.core.columns import (
     chosen,
     described,
     device_of,
+    kind_of,
     length,
     moved,
     shape_of,
@@ -175,7 +176,7 @@ class Store:
         return replace(
             self,
             inputs=inputs,
-            kept=None if self.known is None else self.known.chosen(inputs, rows.numpy()),
+            kept=self._kept_of(inputs, rows),
             values=None if self.values is None else self.values[rows.to(self.values.device)],
             detail=None if self.detail is None else chosen(self.detail, rows),
             speakers=None
@@ -186,6 +187,13 @@ class Store:
             classes=tuple(self.classes[index] for index in stay),
             identity=None if self.identity is None else f"{self.identity} {_hash(rows)}",
         )
+
+    def _kept_of(self, inputs: Column, rows: Tensor) -> Kept | None:
+        """What is kept of these rows; nothing of vectors, whose prints hang on all of them."""
+        known = self.known
+        if known is None or kind_of(self.inputs) != "images":
+            return None
+        return known.chosen(inputs, rows.numpy())
 
     @cached_property
     def examples_of(self) -> list[np.ndarray]:
