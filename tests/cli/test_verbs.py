@@ -25,7 +25,7 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "--classes-at --value-range --columns --text --label --domain "
     "--speaker-pattern --items --words --sentences --ratio --references "
     "--use-label-names --objective --view --backbone --download --also --archive --archive-to "
-    "--workers --strict --resume --json --quiet",
+    "--workers --executor --ray-address --strict --resume --json --quiet",
     "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
     "--image-size --classes-at --value-range --columns --text --label --domain "
     "--speaker-pattern --items --words --sentences --ratio --references "

@@ -15,11 +15,15 @@ import pytest
 from metaloop.executors.base import Executor, Job, Outcome
 from metaloop.executors.in_process import InProcess
 from metaloop.executors.local_pool import LocalPool
+from metaloop.executors.luggage import FOLDER, Luggage
+from metaloop.executors.ray_cluster import connected
+from metaloop.executors.ray_pool import RayPool
 
 WORKER = Path(__file__).with_name("worker_with_odd_works.py")
-PATIENCE = 60.0  # seconds until a test gives up on something that takes a moment
+PATIENCE = 240.0  # seconds until a test gives up on something that takes a moment
 
 StartPool = Callable[..., LocalPool]
+StartRayPool = Callable[..., RayPool]
 
 
 @pytest.fixture
@@ -37,11 +41,45 @@ def start_pool(tmp_path: Path) -> Iterator[StartPool]:
         pool.close()
 
 
-@pytest.fixture(params=["pool", "in process"])
-def executor(request: pytest.FixtureRequest, start_pool: StartPool, tmp_path: Path) -> Executor:
-    """Either kind of executor, with the same works."""
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """A Ray cluster of two machines, as far as Ray can tell; this process is on the first."""
+    pytest.importorskip("ray", reason="needs the extra 'ray'")
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 80 << 20}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    with connected(cluster.address):
+        yield cluster
+    cluster.shutdown()
+
+
+@pytest.fixture
+def start_ray_pool(cluster: Any, tmp_path: Path) -> Iterator[StartRayPool]:
+    """Starts workers with odd works on the cluster; they are gone when the test ends."""
+    pools: list[RayPool] = []
+
+    def start(num_workers: int = 1, needs: Any = lambda job: (), **options: Any) -> RayPool:
+        (tmp_path / "given").mkdir(exist_ok=True)
+        (tmp_path / "given" / "data").write_bytes(b"data" * 1000)
+        files = {"read": lambda name: (tmp_path / name).read_bytes()}
+        files["write"] = lambda name, content: (tmp_path / name).write_bytes(content)
+        given = Luggage((str(WORKER), FOLDER), tmp_path, ("given",), ("made",), needs, **files)
+        pools.append(RayPool(given, num_workers, **options))
+        return pools[-1]
+
+    yield start
+    for pool in pools:
+        pool.close()
+
+
+@pytest.fixture(params=["pool", "in process", pytest.param("ray", marks=pytest.mark.long)])
+def executor(request: pytest.FixtureRequest, tmp_path: Path) -> Executor:
+    """Every kind of executor, with the same works."""
     if request.param == "pool":
-        return start_pool()
+        return request.getfixturevalue("start_pool")()
+    if request.param == "ray":
+        return request.getfixturevalue("start_ray_pool")()
     spec = importlib.util.spec_from_file_location(WORKER.stem, WORKER)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

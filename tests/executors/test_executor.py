@@ -10,13 +10,11 @@ import pytest
 from metaloop.executors.base import Executor, Job
 
 
-def test_a_value_comes_back_with_the_job_that_it_belongs_to(
-    executor: Executor, tmp_path: Path, tools: Any
-) -> None:
+def test_a_value_comes_back_with_the_job_that_it_belongs_to(executor: Executor, tools: Any) -> None:
     outcome = tools.run(executor, "echo", a=(1, 2), b={"c": None}, d=float("inf"))
     assert (outcome.status, outcome.message, outcome.trace) == ("done", "", "")
     assert outcome.value["arguments"] == {"a": [1, 2], "b": {"c": None}, "d": float("inf")}
-    assert outcome.value["folder"] == str(tmp_path)
+    assert Path(outcome.value["folder"]).is_dir()
     assert outcome.wall_seconds >= 0 and outcome.cpu_seconds >= 0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from metaloop.api.destination import discard_unused, fresh_folder, is_unused
+from metaloop.api.executing import AskedExecutor, executing
 from metaloop.api.learned import LearnResult
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.stopping import Interrupted, Stopper
@@ -25,7 +26,6 @@ from metaloop.core.records import Candidate
 from metaloop.loop import DataRead, Generates, Learned, LoopEvent
 from metaloop.loop import learn as events_of
 from metaloop.loop.charging import ARCHIVE_NAME
-from metaloop.loop.learning import StartExecutor
 from metaloop.loop.settings import USUAL, Settings
 from metaloop.tasks.store import LeftOut
 from metaloop.tasks.value_range import ValueRange
@@ -45,8 +45,8 @@ def learn(
     archive: str | Path | None = None, archive_to: str | Path | None = None,
     workers: int | None = None, strict: bool = False, resume: bool = False,
     net: nn.Module | None = None, candidates: Sequence[Candidate] | None = None,
-    generates: Generates = EVERYTHING,
-    settings: Settings = USUAL, executor: StartExecutor | None = None,
+    generates: Generates = EVERYTHING, settings: Settings = USUAL,
+    executor: AskedExecutor = None, ray_address: str | None = None,
     stop: Callable[[], bool] = lambda: False, progress: bool | None = None,
 ) -> LearnResult:  # fmt: skip
     """Returns the run, once a learner was chosen, trained and tested on classes it never saw.
@@ -74,7 +74,8 @@ def learn(
             data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
             options=options, also=also, archive=archive, archive_to=archive_to, net=net,
             workers=workers, resume=resume, candidates=candidates, generates=generates,
-            settings=settings, executor=executor, stop=lambda: stop() or stopper(),
+            settings=settings, executor=executor, ray_address=ray_address,
+            stop=lambda: stop() or stopper(),
             tell=lambda done, of: shown.status(f"encoded {done:,} of {of:,} examples"),
         )  # fmt: skip
         run = _followed(events, shown, stopper, folder, _own(net, backbone))
@@ -99,8 +100,8 @@ def stream(
     archive: str | Path | None = None, archive_to: str | Path | None = None,
     workers: int | None = None, strict: bool = False, resume: bool = False,
     net: nn.Module | None = None, candidates: Sequence[Candidate] | None = None,
-    generates: Generates = EVERYTHING,
-    settings: Settings = USUAL, executor: StartExecutor | None = None,
+    generates: Generates = EVERYTHING, settings: Settings = USUAL,
+    executor: AskedExecutor = None, ray_address: str | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[LoopEvent]:  # fmt: skip
     """Yields what happens in `learn` (see `metaloop.loop`); the last event is `Learned`.
@@ -132,13 +133,14 @@ def stream(
         data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed, net=net,
         options=options, also=also, archive=archive, archive_to=archive_to, workers=workers,
         resume=resume, candidates=candidates, generates=generates, settings=settings, stop=stop,
-        executor=executor,
+        executor=executor, ray_address=ray_address,
     )  # fmt: skip
 
 
 def _events(
-    data: Any, folder: Path, *, archive_to: str | Path | None, **asked: Any
-) -> Iterator[LoopEvent]:
+    data: Any, folder: Path, *, archive_to: str | Path | None, executor: AskedExecutor,
+    ray_address: str | None, workers: int | None, **asked: Any,
+) -> Iterator[LoopEvent]:  # fmt: skip
     """Yields the loop's events; a new folder in which nothing could be tried is removed.
 
     A finished run is also recorded in the archive `archive_to`.
@@ -147,11 +149,12 @@ def _events(
     try:
         if archive_to is not None:
             check_elsewhere(archive_to)
-        for event in events_of(data, out=folder, **asked):
-            done = isinstance(event, Learned) and event.report["status"] == "finished"
-            if done and archive_to is not None:
-                record_elsewhere(folder / ARCHIVE_NAME, archive_to)
-            yield event
+        with executing(executor, ray_address, workers, asked["net"], data) as (start, number):
+            for event in events_of(data, out=folder, executor=start, workers=number, **asked):
+                done = isinstance(event, Learned) and event.report["status"] == "finished"
+                if done and archive_to is not None:
+                    record_elsewhere(folder / ARCHIVE_NAME, archive_to)
+                yield event
     except MetaloopError:
         if was_unused:
             discard_unused(folder)

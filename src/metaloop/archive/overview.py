@@ -89,7 +89,7 @@ def find_run(archive: Archive, name: str) -> RunOverview:
     """
     found = list_runs(archive)
     by_number = [one for one in found if str(one.run.id) == name]
-    by_name = [one for one in found if len(name) >= 4 and one.run.uid.startswith(name)]  # noqa: PLR2004
+    by_name = [one for one in found if len(name) >= 4 and one.run.uid.startswith(name)]
     matching = by_number or by_name
     if not matching:
         known = f"the last one is {found[-1].run.id}" if found else "it has none"

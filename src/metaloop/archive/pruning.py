@@ -96,7 +96,7 @@ def prune(archive: Archive, which: Which, *, dry: bool = False) -> Pruned:
 def parse_age(text: str) -> timedelta:
     """Returns a span of time: `12h`, `90d`, `6w`; `MetaloopError` for anything else."""
     found = _AGE.fullmatch(text.strip())
-    if found is None or float(found[1]) > 1e5:  # noqa: PLR2004
+    if found is None or float(found[1]) > 1e5:
         raise MetaloopError(f"an age is hours, days or weeks, such as 12h, 90d or 6w; got '{text}'")
     return timedelta(hours=float(found[1]) * _HOURS[found[2]])
 

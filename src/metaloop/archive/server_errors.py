@@ -31,7 +31,7 @@ def explained(address: ServerAddress, connecting: bool = False) -> Iterator[None
         raise ValueError(f"the record does not fit the archive: {_said(address, error)}") from None
     except psycopg.Error as error:
         raise _explained(address, error, connecting) from None
-    except UnicodeError as error:
+    except (UnicodeDecodeError, UnicodeEncodeError) as error:
         raise ArchiveError(
             f"archive '{address}' has text that is no UTF-8: {error.reason}"
         ) from None

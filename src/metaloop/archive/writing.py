@@ -63,7 +63,7 @@ class Writing(ABC):
         """Adds rows of equal columns, inside a transaction; returns their numbers."""
 
     def check_writable(self) -> None:
-        """Raises `OutputError` or `ArchiveError` unless a run could be recorded now; writes none."""
+        """Raises `OutputError` or `ArchiveError` unless a run can be recorded now; writes none."""
         with suppress(_Undone), self.transaction():
             self.begin_run("check", arguments={}, seed=0, budget="", environment={})
             raise _Undone

@@ -24,16 +24,25 @@ _SHEET = "sheet.png"
 _LONGEST = 240  # bytes of a folder's name; disks take 255
 
 
+_Support = Annotated[
+    Path,
+    typer.Option(
+        metavar="DIR",
+        help="A folder of images of one class, or one folder of images a class; a zip or an .npz "
+        "of such.",
+    ),
+]
+_BestOf = Annotated[
+    int,
+    typer.Option(
+        min=1, max=64, metavar="K", help="Draw K for each image, keep what is most of the class."
+    ),
+]
+
+
 def generate(
     model: options.ModelFile,
-    support: Annotated[
-        Path,
-        typer.Option(
-            metavar="DIR",
-            help="A folder of images of one class, or one folder of images a class; a zip or an "
-            ".npz of such.",
-        ),
-    ],
+    support: _Support,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The new folder to write images to.")],
     count: Annotated[
         int, typer.Option(min=1, max=_MOST, metavar="N", help="Images to make of each class.")
@@ -42,15 +51,7 @@ def generate(
         float,
         typer.Option(metavar="T", help="Below 1: closer to the support, less different."),
     ] = 1.0,
-    best_of: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            max=64,
-            metavar="K",
-            help="Draw K for each image, keep what is most of the class.",
-        ),
-    ] = 1,
+    best_of: _BestOf = 1,
     classes_at: options.SupportClassesAt = None,
     value_range: options.AskedRange = None,
     seed: Annotated[

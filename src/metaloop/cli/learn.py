@@ -24,6 +24,14 @@ _Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Worker processes, a thread each. (default: one per core)"),
 ]
+_Executor = Annotated[
+    str,
+    typer.Option(metavar="[local|ray]", help="Where jobs run: this machine, or a Ray cluster."),
+]
+_RayAddress = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="The head of the cluster. (default: as Ray finds it)"),
+]
 
 _Also = Annotated[
     list[str] | None,
@@ -41,10 +49,11 @@ def learn(
     speaker_pattern: options.SpeakerPattern = None, items: options.Items = None,
     words: options.Words = None, sentences: options.Sentences = None, ratio: options.Ratio = None,
     references: options.References = None, use_label_names: options.UseLabelNames = False,
-    objective: options.Objective = None,
-    view: options.View = None, backbone: options.Backbone = "auto",
-    download: options.Download = False, also: _Also = None, archive: options.Archive = None,
-    archive_to: options.ArchiveTo = None, workers: _Workers = None, strict: options.Strict = False,
+    objective: options.Objective = None, view: options.View = None,
+    backbone: options.Backbone = "auto", download: options.Download = False, also: _Also = None,
+    archive: options.Archive = None,
+    archive_to: options.ArchiveTo = None, workers: _Workers = None, executor: _Executor = "local",
+    ray_address: _RayAddress = None, strict: options.Strict = False,
     resume: options.Resume = False, as_json: options.Json = False, quiet: options.Quiet = False,
 ) -> int:  # fmt: skip
     """Choose and train a learner on DATA, prove it on classes it has never seen."""
@@ -57,6 +66,7 @@ def learn(
     asked |= {"speaker_pattern": speaker_pattern, "items": items, "archive_to": archive_to}
     asked |= {"objective": objective, "words": words, "sentences": sentences}
     asked |= {"ratio": ratio, "references": references, "use_label_names": use_label_names}
+    asked |= {"executor": None if executor == "local" else executor, "ray_address": ray_address}
     typed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     try:
         run, code = learn_from(

@@ -67,7 +67,7 @@ def best_of(
     That is the one which the support makes more likely by most. Likely ones are not better ones:
     of drawings, those are the emptiest.
     """
-    pieces = drawn.split(_WEIGHED_AT_ONCE)
+    pieces = torch.split(drawn, _WEIGHED_AT_ONCE)
     found = torch.cat([learner.evidence(meta_params, task_state, each) for each in pieces])
     places = found.view(-1, tries).argmax(-1)
     return drawn[torch.arange(0, len(drawn), tries, device=places.device) + places]

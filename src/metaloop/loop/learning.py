@@ -175,7 +175,7 @@ def learn(
         data, Path(out), parse_budget(budget) if isinstance(budget, str) else budget,
         ways, shots, queries, seed, options, resume, net, tuple(also),
         place_of(archive) if archive else None,
-        1 if _is_in_process(net, data) else workers or default_workers(),
+        1 if executor is None and _is_in_process(net, data) else workers or default_workers(),
         None if candidates is None else tuple(candidates), generates, settings, executor,
         tell,
     )  # fmt: skip
