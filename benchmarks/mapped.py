@@ -44,6 +44,7 @@ from metaloop.tasks.store import ClassInfo, Reading, Store
 
 _EACH = 1000  # images of a class
 _SIDE, _IN_MEMORY = 32, 40_000  # pixels; images of the set that is in memory
+_SAMPLED, _LET_GO = 0.2, 0.85  # seconds; of the limit, as more comes before the next look
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -171,12 +172,12 @@ class Watch:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._ended.wait(0.05):
+        while not self._ended.wait(_SAMPLED):
             anonymous = anonymous_bytes()
             resident = sum(self._resident(*extent(tensor)) for tensor in self._mapped)
             self.anonymous = max(self.anonymous, anonymous)
             self.largest = max(self.largest, anonymous + resident)
-            if anonymous + resident > 0.95 * self._limit:
+            if anonymous + resident > _LET_GO * self._limit:
                 self.let_go += 1
                 for tensor in self._mapped:
                     address, length = extent(tensor)

@@ -226,6 +226,7 @@ def test_wandb_reads_the_offline_runs(bench: Any, tmp_path: Path) -> None:
             if record.HasField("run"):
                 name = record.run.display_name
                 assert record.run.run_group == "run" and record.run.project == "metaloop"
+                assert record.run.host == "metaloop"  # not the name of this machine
                 for item in record.run.config.update:
                     facts["config"][item.key] = json.loads(item.value_json)
             if record.HasField("history"):

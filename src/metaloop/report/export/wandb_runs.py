@@ -73,7 +73,7 @@ def _write(
     settings = wandb.Settings(
         mode="offline", console="off", silent=True, disable_git=True, disable_code=True,
         x_disable_stats=True, x_disable_meta=True, x_disable_machine_info=True,
-        x_save_requirements=False,
+        x_save_requirements=False, host=_PROJECT,
     )  # fmt: skip
     run = wandb.init(
         project=_PROJECT, dir=folder, name=name[:_LONGEST_NAME], group=group,
@@ -85,7 +85,7 @@ def _write(
             run.log(dict(figures), step=step)
             last = step
     run.summary.update(dict(summary))
-    run.finish(quiet=True)
+    run.finish()
 
 
 def _curve(stored: StoredTrial, metric: str) -> Iterable[Row]:
