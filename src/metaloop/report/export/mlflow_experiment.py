@@ -6,8 +6,6 @@ server of a URI, where an experiment of this name must not be yet.
 Written with MLflow 3.17: mlflow.org/docs, `MlflowClient`.
 """
 
-# mypy: disable-error-code="import-not-found"
-
 from __future__ import annotations
 
 import math

@@ -8,8 +8,6 @@ is in the summary. Runs of one metaloop run are one group.
 Written with wandb 0.31: docs.wandb.ai, `wandb.init(mode="offline")`.
 """
 
-# mypy: disable-error-code="import-not-found"
-
 from __future__ import annotations
 
 import math
