@@ -57,7 +57,7 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "list": "KIND --seed --json",
     "data": "DATA --image-size --split-seed --classes-at --value-range --columns "
     "--text --label --domain --speaker-pattern --items --words --sentences --ratio --references "
-    "--view --strict "
+    "--view --strict --cache "
     "--seed --json --quiet",
     "archive list": "ARCHIVE --seed --json",
     "archive show": "ARCHIVE RUN --seed --json",

@@ -20,7 +20,7 @@ from metaloop.catalogue.offered import (
     named,
 )
 from metaloop.catalogue.rated import with_items
-from metaloop.catalogue.refusing import check_enough, check_shape
+from metaloop.catalogue.refusing import backbone_for, check_enough, check_shape
 from metaloop.catalogue.sights import in_view, seen_as
 from metaloop.catalogue.summarised import document_family, holds_documents
 from metaloop.catalogue.views import detail_of, own_format
@@ -179,6 +179,7 @@ def open_data(
             reading, offer = _read_for(data, options, own, features)
         else:
             reading = _read(data, options, own, max(sides), features)
+    options = replace(options, backbone=backbone_for(reading, options.backbone))
     if view is None:
         check_shape(reading, input_format)
     of_items = _has_items(reading, options)
@@ -351,6 +352,11 @@ def _read_for(
 
     reading = _read(data, options, input_format, side, features)
     return reading, offers[0] if offers else None
+
+
+def read_as_asked(data: str | Path, options: DataOptions) -> Reading:
+    """Returns what DATA, a built-in name or a path, is read as, without anything for backbones."""
+    return _read(data, options, None, 0, ())
 
 
 def _read(

@@ -37,6 +37,7 @@ from metaloop.cli import (
 )
 from metaloop.cli.destination import expanded
 from metaloop.cli.errors import guarded
+from metaloop.cli.several import check_verb, speak_with_one_voice
 
 _VERBS: dict[str, Callable[..., object]] = {
     "learn": learn.learn,
@@ -94,6 +95,7 @@ def run(arguments: Sequence[str]) -> int:
     def command() -> object:
         group = get_command(app)
         words = [expanded(word) for word in arguments] or ["--help"]
+        check_verb(words)
         with group.make_context("metaloop", words) as context:
             return group.invoke(context)
 
@@ -102,4 +104,5 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Runs the command line; ends the process with its exit code."""
+    speak_with_one_voice()
     sys.exit(run(sys.argv[1:]))
