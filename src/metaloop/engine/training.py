@@ -271,14 +271,15 @@ class _Run:
             self._accumulate()
 
     def _backward(self, batches: list[tuple[float, Batch]], strategy: Strategy) -> float:
-        total, found = torch.zeros(()), {}
+        total = torch.zeros(())
+        found: dict[str, Tensor] = {}
         leaves, share, parted = dict(self.leaves), 1.0, None
         for index, (weight, batch) in enumerate(batches):
             if self.team is not None:
                 batch, share, apart = self.team.share(batch, self.spec.objective)
                 parted = self.team.total if apart else None
             rng = torch_stream(self.seed, "loss", self.steps, index)
-            names = ("modules", self.steps, index, *self._of_rank)
+            names: tuple[str | int, ...] = ("modules", self.steps, index, *self._of_rank)
             with seeded_modules(self.seed, *names, device=self.device), batch_parted(parted):
                 outcome = strategy.meta_loss(self.learner, leaves, batch, rng)
             (weight * share * outcome.loss).backward()  # type: ignore[no-untyped-call]
