@@ -86,6 +86,13 @@ def test_what_is_wrong_is_said_in_one_line(command: Command, ended: Path) -> Non
     assert not Path("new.sqlite").exists()
 
 
+def test_whichever_verb_is_given_a_url_its_password_is_not_shown(command: Command) -> None:
+    url = "postgresql://ann:s3cret@db.invalid/team"
+    for words in (("report", url), ("show", url, "x"), ("cite", url), ("data", url)):
+        error = command(*words).error
+        assert "s3cret" not in error and "ann" in error
+
+
 def test_where_a_run_goes_on_nothing_is_pruned(command: Command, ended: Path) -> None:
     from metaloop.archive import run_lock
 
