@@ -50,7 +50,7 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "export": "RUN --to --out --seed --json",
     "serve": "MODEL... --host --port --tasks --token-file --tls-certificate --tls-key --max-body "
     "--max-tasks --max-examples --max-pixels --max-seconds --seed --json",
-    "export-model": "MODEL --out --to --seed --json",
+    "export-model": "MODEL --out --to --browser --seed --json",
     "card": "MODEL --out --seed --json",
     "verify": "MODEL DATA --archive --classes-at --columns --text --label --domain "
     "--speaker-pattern --seed --json --quiet",

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files as resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -53,8 +54,12 @@ class Exported:
     difference: float
 
 
-def export_onnx(model: Model, out: Path) -> Exported:
+def export_onnx(
+    model: Model, out: Path, more: Mapping[str, bytes] = MappingProxyType({})
+) -> Exported:
     """Writes a new folder with `embed`, `adapt`, `score` in ONNX, a manifest and a runner.
+
+    `more` are further files of the folder, by name.
 
     Raises `ModelFileError` for a learner that has no graph, `MetaloopError` if the graphs do not
     say what the model says, `OutputError` if the folder exists or cannot be written.
@@ -80,6 +85,7 @@ def export_onnx(model: Model, out: Path) -> Exported:
         )
     files = {f"{name}.onnx": content for name, content in graphs.items()}
     files["manifest.json"] = (json.dumps(_manifest(model, difference), indent=2) + "\n").encode()
+    files |= more
     files[RUNNER] = (resources("metaloop.models") / "onnx_runner.txt").read_bytes()
     _write(out, files)
     return Exported(out, tuple(files), OPSET, difference)
