@@ -67,7 +67,9 @@ class Team:
             some = [tensor for tensor in tensors if tensor.dtype == dtype]
             flat = torch.cat([tensor.reshape(-1) for tensor in some])
             _reduced(flat, distributed.ReduceOp.SUM)
-            for tensor, sums in zip(some, flat.split([t.numel() for t in some]), strict=True):
+            for tensor, sums in zip(
+                some, torch.split(flat, [t.numel() for t in some]), strict=True
+            ):
                 tensor.copy_(sums.view_as(tensor))
 
     def put_together(self, leaves: MetaParams, buffers: MetaParams, loss: Tensor) -> None:
@@ -114,7 +116,7 @@ class _Total(torch.autograd.Function):
         return _reduced(tensor.clone(), distributed.ReduceOp.SUM)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> Tensor:
         return _reduced(gradient.clone(), distributed.ReduceOp.SUM)
 
 
