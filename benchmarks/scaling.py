@@ -22,7 +22,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -89,7 +89,7 @@ class SimulatedJobs:
 
     def works(self) -> dict[str, Work]:
         """Returns the table that an executor has."""
-        answers = {
+        answers: dict[str, Callable[[Any], Any]] = {
             "train": self._train,
             "baselines": self._baselines,
             "invent": self._invent,

@@ -23,6 +23,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from tests.postgres import Server
+
     from metaloop.core.encoder import Encoder
     from metaloop.tasks.family import ClassFamily
     from metaloop.tasks.store import Reading
@@ -62,6 +64,19 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data sets at {folder}; METALOOP_SHARED_DATA=/path/to/data names them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A real PostgreSQL server; skips without PostgreSQL or psycopg."""
+    from tests.postgres import Server
+
+    made = Server()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.remove()
 
 
 @pytest.fixture(autouse=True, scope="session")

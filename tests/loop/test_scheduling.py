@@ -1,4 +1,4 @@
-"""The loop with more workers than it has contenders: all of them have something to do."""
+"""The loop with more workers than lines: all have something to do (benchmarks/scaling.py)."""
 
 from __future__ import annotations
 

@@ -40,12 +40,13 @@ def learn(
     value_range: ValueRange | None = None, columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None, speaker_pattern: str | None = None, items: str | Path | None = None,
     words: int | None = None, sentences: int | None = None, ratio: float | None = None,
-    references: str | None = None, objective: str | None = None, backbone: str | Encoder = AUTO,
-    download: bool = False, also: Sequence[str | Path] = (), archive: str | Path | None = None,
-    archive_to: str | Path | None = None, workers: int | None = None, strict: bool = False,
-    resume: bool = False, net: nn.Module | None = None,
-    candidates: Sequence[Candidate] | None = None, generates: Generates = EVERYTHING,
-    settings: Settings = USUAL, executor: AskedExecutor = None, ray_address: str | None = None,
+    references: str | None = None, use_label_names: bool = False, objective: str | None = None,
+    backbone: str | Encoder = AUTO, download: bool = False, also: Sequence[str | Path] = (),
+    archive: str | Path | None = None, archive_to: str | Path | None = None,
+    workers: int | None = None, strict: bool = False, resume: bool = False,
+    net: nn.Module | None = None, candidates: Sequence[Candidate] | None = None,
+    generates: Generates = EVERYTHING, settings: Settings = USUAL,
+    executor: AskedExecutor = None, ray_address: str | None = None,
     stop: Callable[[], bool] = lambda: False, progress: bool | None = None,
 ) -> LearnResult:  # fmt: skip
     """Returns the run, once a learner was chosen, trained and tested on classes it never saw.
@@ -67,6 +68,7 @@ def learn(
         options = DataOptions(
             *asked, download, speaker_pattern, items=items, objective=objective,
             length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
+            label_names=use_label_names,
         )  # fmt: skip
         events = _events(
             data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
@@ -93,12 +95,13 @@ def stream(
     value_range: ValueRange | None = None, columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None, speaker_pattern: str | None = None, items: str | Path | None = None,
     words: int | None = None, sentences: int | None = None, ratio: float | None = None,
-    references: str | None = None, objective: str | None = None, backbone: str | Encoder = AUTO,
-    download: bool = False, also: Sequence[str | Path] = (), archive: str | Path | None = None,
-    archive_to: str | Path | None = None, workers: int | None = None, strict: bool = False,
-    resume: bool = False, net: nn.Module | None = None,
-    candidates: Sequence[Candidate] | None = None, generates: Generates = EVERYTHING,
-    settings: Settings = USUAL, executor: AskedExecutor = None, ray_address: str | None = None,
+    references: str | None = None, use_label_names: bool = False, objective: str | None = None,
+    backbone: str | Encoder = AUTO, download: bool = False, also: Sequence[str | Path] = (),
+    archive: str | Path | None = None, archive_to: str | Path | None = None,
+    workers: int | None = None, strict: bool = False, resume: bool = False,
+    net: nn.Module | None = None, candidates: Sequence[Candidate] | None = None,
+    generates: Generates = EVERYTHING, settings: Settings = USUAL,
+    executor: AskedExecutor = None, ray_address: str | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[LoopEvent]:  # fmt: skip
     """Yields what happens in `learn` (see `metaloop.loop`); the last event is `Learned`.
@@ -124,6 +127,7 @@ def stream(
     options = DataOptions(
         *asked, download, speaker_pattern, items=items, objective=objective,
         length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
+        label_names=use_label_names,
     )  # fmt: skip
     yield from _events(
         data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed, net=net,
@@ -144,12 +148,12 @@ def _events(
     was_unused = is_unused(folder)
     try:
         if archive_to is not None:
-            check_elsewhere(Path(archive_to))
+            check_elsewhere(archive_to)
         with executing(executor, ray_address, workers, asked["net"], data) as (start, number):
             for event in events_of(data, out=folder, executor=start, workers=number, **asked):
                 done = isinstance(event, Learned) and event.report["status"] == "finished"
                 if done and archive_to is not None:
-                    record_elsewhere(folder / ARCHIVE_NAME, Path(archive_to))
+                    record_elsewhere(folder / ARCHIVE_NAME, archive_to)
                 yield event
     except MetaloopError:
         if was_unused:

@@ -32,12 +32,6 @@ _RayAddress = Annotated[
     str | None,
     typer.Option(metavar="HOST:PORT", help="The head of the cluster. (default: as Ray finds it)"),
 ]
-_Archive = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="The archive of earlier runs, to start from what they found."
-    ),
-]
 
 _Also = Annotated[
     list[str] | None,
@@ -54,9 +48,10 @@ def learn(
     label: options.LabelColumn = None, domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None, items: options.Items = None,
     words: options.Words = None, sentences: options.Sentences = None, ratio: options.Ratio = None,
-    references: options.References = None, objective: options.Objective = None,
-    view: options.View = None, backbone: options.Backbone = "auto",
-    download: options.Download = False, also: _Also = None, archive: _Archive = None,
+    references: options.References = None, use_label_names: options.UseLabelNames = False,
+    objective: options.Objective = None, view: options.View = None,
+    backbone: options.Backbone = "auto", download: options.Download = False, also: _Also = None,
+    archive: options.Archive = None,
     archive_to: options.ArchiveTo = None, workers: _Workers = None, executor: _Executor = "local",
     ray_address: _RayAddress = None, strict: options.Strict = False,
     resume: options.Resume = False, as_json: options.Json = False, quiet: options.Quiet = False,
@@ -70,7 +65,7 @@ def learn(
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
     asked |= {"speaker_pattern": speaker_pattern, "items": items, "archive_to": archive_to}
     asked |= {"objective": objective, "words": words, "sentences": sentences}
-    asked |= {"ratio": ratio, "references": references}
+    asked |= {"ratio": ratio, "references": references, "use_label_names": use_label_names}
     asked |= {"executor": None if executor == "local" else executor, "ray_address": ray_address}
     typed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     try:
