@@ -87,9 +87,9 @@ def verify(
 ) -> Verification:
     """Returns whether each figure in a model file holds, measured anew on the episodes it names.
 
-    `data`: what the model was trained on; without, the built-in family of that name. Of a model of a
-    table its sealed rows are told again, as `select` deals them without options. Looks at
-    `test` are recorded in `archive`, by default the one beside the file, as `evaluate` does. Raises
+    `data`: what the model was trained on; without, the built-in family of that name. Of a model of
+    a table its sealed rows are told again, as `select` deals them without options. Looks at `test`
+    are recorded in `archive`, by default the one beside the file, as `evaluate` does. Raises
     `MetaloopError` for a file without figures, and where the data cannot be read or found.
     """
     path = Path(model)
