@@ -40,7 +40,7 @@ from metaloop.jobs.states import FolderStates, States
 from metaloop.modelfile.typed_json import decode
 from metaloop.tasks.family import ClassFamily, TaskFamily
 
-_DATA, _ALSO, _MADE, _TASK = "data", "also", "made", "task.json"
+DATA, ALSO, MADE, TASK = "data", "also", "made", "task.json"
 _RECIPES_KEPT = 2  # generated families that a worker has open
 _NETS_KEPT = 16  # of nodes, that it has in memory
 _FILTER_WAYS = 20
@@ -101,7 +101,7 @@ class Workplace:
     @cached_property
     def family(self) -> TaskFamily:
         """The family that the run is about, on the best device."""
-        return (self._family or _shipped(self.folder / _DATA)).to(best_device())
+        return (self._family or _shipped(self.folder / DATA)).to(best_device())
 
     def classes(self, view: str = "") -> ClassFamily:
         """Returns the run's family in that view, where its tasks are classes: else `TypeError`."""
@@ -113,7 +113,7 @@ class Workplace:
     @cached_property
     def spec(self) -> TaskSpec:
         """The evaluated task."""
-        fields = json.loads((self.folder / _TASK).read_text())
+        fields = json.loads((self.folder / TASK).read_text())
         fields["input_shape"] = tuple(fields["input_shape"])
         fields["target_shape"] = tuple(fields["target_shape"])
         return TaskSpec(**fields)
@@ -185,14 +185,14 @@ class Workplace:
         base = family.as_classes
         if base is None or not (recipe.families or operators_of(recipe)):
             return family
-        others = [_shipped(self.folder / _ALSO / name) for name in recipe.families]
+        others = [_shipped(self.folder / ALSO / name) for name in recipe.families]
         given = [other.as_classes for other in others]
         classes = [other.seen(data.view) for other in given if other is not None]
         facts = [family.digest, *(other.digest for other in others), data.text, *data.families]
         facts += [str(data.filtered_by), *([data.view] if data.view else [])]
         facts += [to_json(data.filter_candidate) if data.filter_candidate is not None else ""]
         kept = partial(self._useful, data) if data.filtered_by is not None else None
-        return made_family(self.folder / _MADE, facts, base, classes, recipe, data.seed, kept)
+        return made_family(self.folder / MADE, facts, base, classes, recipe, data.seed, kept)
 
     def _useful(self, data: TrainingData, source: ClassFamily, made: Made) -> Verdict:
         """Returns which classes are neither too easy nor hopeless for the net that filters.
@@ -225,12 +225,12 @@ def prepare(
     `module` is a net of the user's own. A family of a class of the user's stays in this process.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    remove_unfinished(folder / _MADE)
+    remove_unfinished(folder / MADE)
     if can_be_shipped(family):
-        ship_family(family, folder / _DATA)
+        ship_family(family, folder / DATA)
     for name, other in (also or {}).items():
-        ship_family(other, folder / _ALSO / name)
-    (folder / _TASK).write_text(json.dumps(asdict(spec)))
+        ship_family(other, folder / ALSO / name)
+    (folder / TASK).write_text(json.dumps(asdict(spec)))
     return Workplace(folder, module, None if can_be_shipped(family) else family)
 
 

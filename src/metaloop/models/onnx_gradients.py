@@ -137,7 +137,8 @@ def _largest(
         (0, max(0, columns * wide - width), 0, max(0, rows * high - height)),
         value=-torch.inf,
     )
-    return maps.reshape(*maps.shape[:-2], rows, high, columns, wide).amax((-1, -3))
+    blocks = maps.reshape(*maps.shape[:-2], rows, high, columns, wide)
+    return blocks.amax((-1, -3))
 
 
 def _averaged(maps: Tensor, output_size: int | Sequence[int]) -> Tensor:

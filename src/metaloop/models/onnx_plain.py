@@ -90,8 +90,8 @@ def _gaussian_process(learner: Any, meta_params: MetaParams) -> Plain:
         squares = _squares(first, second).clamp(min=0) / features
         products = first @ second.mT / features
         near = torch.exp(squares / (-2 * made.length**2))
-        whole: Tensor = made.offset + made.slope * products + near
-        return whole
+        found: Tensor = made.offset + made.slope * products + near
+        return found
 
     def adapt(inputs: Tensor, targets: Tensor) -> State:
         inputs = inputs.double()

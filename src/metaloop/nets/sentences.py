@@ -73,8 +73,8 @@ class Seen:
     """Sentences `there` `[N, S]`, their features `[N, S, D]` less the document's mean, and a.
 
     `known` are the features as they are; `shared` `[N, S, S]` what two sentences have of a likely
-    summary, `size` `[N, S]` the stems of each, `wanted` `[N, 1]` those of a usual summary, and
-    `by_words` `[N, 1]` whether words are scarce, not sentences.
+    summary, `size` `[N, S]` the stems of each, `wanted` `[N, 1]` those that are asked for, and
+    `by_words` `[N, 1]` whether words are scarce (1), a share of them (2) or sentences (0).
     """
 
     there: Tensor

@@ -125,8 +125,10 @@ class _Service:
     def close(self) -> None:
         """Answers what was asked and closes the file of tasks."""
         self._threads.shutdown()
-        for batcher in (*self._batchers.values(), *self._tables.values()):
+        for batcher in self._batchers.values():
             batcher.close()
+        for table in self._tables.values():
+            table.close()
         self._tasks.close()
 
     async def create(self, request: Request) -> Response:

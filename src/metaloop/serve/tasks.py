@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -227,18 +227,20 @@ class Tasks:
                 422, f"'count' is a number of images from 1 to {self._limits.images}, got {count}"
             )
         assert ready.adapted is not None
+        assert isinstance(served.model, Model)
         estimator = FewShotGenerator(served.model)
         estimator.task_ = ready.adapted
         with self._drawing:  # drawing takes all that a processor has
             return estimator.sample(count, seed, temperature)
 
-    def top(self, task: str, count: int) -> list[Recommended]:
+    def top(self, task: str, count: int) -> Sequence[Recommended]:
         """Returns the items that the user of a task would like most, none that she has had."""
         ready = self.ready(task)
         served = ready.served
         if served.model.takes != "items" or not isinstance(served.estimator, FewShotRegressor):
             raise RefusedError(409, "the task's model ranks no items; predict asks it")
         assert ready.adapted is not None
+        assert isinstance(served.model, Model)
         estimator = FewShotRegressor(served.model)
         estimator.task_ = ready.adapted
         found = [self._store.sent(number) for number in ready.examples]
