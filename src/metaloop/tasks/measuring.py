@@ -50,8 +50,8 @@ def _vector_format(rows: Tensor, store: Store) -> InputFormat:
     deviation = (squares / len(rows)).sqrt()
     constant = deviation < 1e-8 * largest.clamp(min=1e-8)
     deviation = torch.where(constant, 1.0, deviation)
-    moments = (tuple(each.float().flatten().tolist()) for each in (mean, deviation))
-    return InputFormat("vector", store.input_shape, *moments, columns=store.columns)
+    means, deviations = (tuple(each.float().flatten().tolist()) for each in (mean, deviation))
+    return InputFormat("vector", store.input_shape, means, deviations, columns=store.columns)
 
 
 def _image_format(rows: Tensor, store: Store) -> InputFormat:
@@ -73,5 +73,5 @@ def _image_format(rows: Tensor, store: Store) -> InputFormat:
 
 def _pieces(rows: Tensor, store: Store) -> Iterator[Tensor]:
     """The inputs of these rows, a few at a time."""
-    for some in rows.split(max(1, AT_ONCE // max(1, store.taken(rows[:1]).nbytes))):
+    for some in torch.split(rows, max(1, AT_ONCE // max(1, store.taken(rows[:1]).nbytes))):
         yield store.taken(some)
