@@ -220,6 +220,8 @@ class _Run:
             plan = replace(plan, warmup=0.0)
         self.learner, self.family, self.plan, self.budget = learner, family, plan, budget
         self.team, self._agreed = team, 0.0
+        # Dropout and the like: each process of a team has random numbers of its own.
+        self._of_rank = () if team is None or team.leads else (team.rank,)
         self.spec, self.seed, self.origin = spec, seed, state
         self.leaves = dict(state.meta_params)
         for tensor in trained(self.leaves).values():
@@ -271,15 +273,17 @@ class _Run:
             self._accumulate()
 
     def _backward(self, batches: list[tuple[float, Batch]], strategy: Strategy) -> float:
-        total, found = torch.zeros(()), {}
-        leaves, share, parted = dict(self.leaves), 1.0, None
+        total, found, share, parted = torch.zeros(()), MetaParams(), 1.0, None
+        leaves = dict(self.leaves)
         for index, (weight, batch) in enumerate(batches):
             if self.team is not None:
                 batch, share, apart = self.team.share(batch, self.spec.objective)
                 parted = self.team.total if apart else None
             rng = torch_stream(self.seed, "loss", self.steps, index)
-            names = ("modules", self.steps, index, *self._of_rank)
-            with seeded_modules(self.seed, *names, device=self.device), batch_parted(parted):
+            seeded = seeded_modules(
+                self.seed, "modules", self.steps, index, *self._of_rank, device=self.device
+            )
+            with seeded, batch_parted(parted):
                 outcome = strategy.meta_loss(self.learner, leaves, batch, rng)
             (weight * share * outcome.loss).backward()  # type: ignore[no-untyped-call]
             leaves.update({name: b.detach() for name, b in outcome.buffers.items()})
@@ -290,11 +294,6 @@ class _Run:
             self.team.put_together(leaves, found, total)
         self.leaves = leaves
         return float(total)
-
-    @property
-    def _of_rank(self) -> tuple[int, ...]:
-        """What names the random numbers of modules beside the step: each process has its own."""
-        return () if self.team is None or self.team.leads else (self.team.rank,)
 
     def _counted(self, batches: list[tuple[float, Batch]]) -> float:
         """Counts the operations of a step while it is taken, in a loop: not so under `vmap`."""

@@ -112,13 +112,13 @@ def classes_of_rows(store: Store, rows: np.ndarray, seen: Seen) -> np.ndarray:
         return np.full(len(rows), NOWHERE)
     prints = _prints_of_rows(store, rows, seen.scale)
     nearest = Known(seen.prints, is_of_vectors(store.inputs)).nearest(prints)
-    return np.where(nearest >= 0, seen.classes[np.maximum(nearest, 0)], NOWHERE)
+    return np.asarray(np.where(nearest >= 0, seen.classes[np.maximum(nearest, 0)], NOWHERE))
 
 
 def _prints_of_rows(store: Store, rows: np.ndarray, scale: Scale | None) -> np.ndarray:
     """Fingerprints of these examples: those that are kept, which are of no other scale."""
     if store.known is not None and scale is None:
-        return store.known.prints[rows]
+        return np.asarray(store.known.prints[rows])
     if np.array_equal(rows, np.arange(len(store))):
         return fingerprints(store.inputs, scale)
     return fingerprints(chosen(store.inputs, torch.from_numpy(rows)), scale)

@@ -229,11 +229,12 @@ def _load(where: str, archive: NpzFile, name: str) -> np.ndarray:
 def _large_array(archive: NpzFile, name: str) -> np.ndarray | None:
     """A large array of numbers, read piece by piece to where there is room for it; else None."""
     member = f"{name}.npy"
-    if member not in archive.zip.namelist():
+    archived = archive.zip
+    if archived is None or member not in archived.namelist():
         return None
-    if archive.zip.getinfo(member).file_size <= MOST_IN_MEMORY:
+    if archived.getinfo(member).file_size <= MOST_IN_MEMORY:
         return None
-    with archive.zip.open(member) as file:
+    with archived.open(member) as file:
         version = np.lib.format.read_magic(file)
         if version not in _HEADERS:
             return None
