@@ -21,9 +21,8 @@ Nothing else should run meanwhile where the budget is in seconds.
     a minute    images drawn on this machine, of one thread, 1,000 side by side
 
 Rows besides learners: real images of the class, the support copied, and the support moved by up to
-two pixels; nets also draw at temperatures of 0.7 and 0.4, and those that can tell also keep the
-best of some tries at 0.5 and 0.4. `--part promotion` judges other classes, to choose by. What is
-finished is kept in the results folder and not run again.
+two pixels; nets also draw at temperatures below 1. `--part promotion` judges other classes, to
+choose by. What is finished is kept in the results folder and not run again.
 """
 
 from __future__ import annotations
@@ -48,7 +47,6 @@ from torch.nn import functional
 import metaloop as ml
 from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.core.randomness import numpy_stream, seeded_modules, torch_stream
-from metaloop.core.sampler import Weigher
 from metaloop.engine.augmentation import affine
 from metaloop.engine.evaluation import score_episodes
 from metaloop.models import Model, load_model
@@ -57,8 +55,7 @@ from metaloop.tasks.family import ClassFamily, episode_list
 from metaloop.tasks.generation import GenerationFamily
 
 SHOTS, WAYS, SUPPORT = (1, 5, 10), 20, 5
-COOLER = (0.7, 0.4)  # temperatures
-TRIES = ((0.5, 2), (0.5, 4), (0.4, 2), (0.4, 4))  # temperature, of how many the best is kept
+COOLER = (0.7, 0.4, 0.3)  # temperatures
 FEATURES_STEPS, FEATURES_BATCH, TEMPERATURE = 300, 128, 0.2
 Draw = Callable[[np.ndarray, int, int], np.ndarray]  # support, count, seed -> pictures
 
@@ -155,12 +152,10 @@ def _contrast(net: nn.Module, family: ClassFamily) -> None:
 def drawers(paths: dict[str, Path]) -> dict[str, Draw]:
     """Returns who draws new images of a class from its support, by the name of the row."""
 
-    def by(path: Path, temperature: float = 1.0, tries: int = 1) -> Draw:
+    def by(path: Path, temperature: float = 1.0) -> Draw:
         generator = ml.load(path)
         assert isinstance(generator, ml.FewShotGenerator)
-        return lambda support, count, seed: generator.fit(support).sample(
-            count, seed, temperature, tries
-        )
+        return lambda support, count, seed: generator.fit(support).sample(count, seed, temperature)
 
     def copied(support: np.ndarray, count: int, seed: int) -> np.ndarray:
         return support[np.arange(count) % len(support)]
@@ -179,8 +174,6 @@ def drawers(paths: dict[str, Path]) -> dict[str, Draw]:
         draws[name] = by(path)
         if name != "blurred_mixture":
             draws |= {f"{name} at {each}": by(path, each) for each in COOLER}
-        if isinstance(load_model(path).learner, Weigher):
-            draws |= {f"{name} at {each}, best of {k}": by(path, each, k) for each, k in TRIES}
     return draws
 
 

@@ -351,13 +351,15 @@ def test_a_short_append_waits_for_a_writer_and_succeeds(
 def test_a_writer_that_waits_in_vain_says_so_in_one_line(
     archive: Archive, run: RunId, candidate: MakeCandidate
 ) -> None:
-    with (
-        Archive.open(archive.place, wait_seconds=0.01) as second,
-        archive.transaction(),
-        pytest.raises(ArchiveError, match="another process is writing") as caught,
-    ):
+    with Archive.open(archive.place, wait_seconds=0.01) as second:
+        with (
+            archive.transaction(),
+            pytest.raises(ArchiveError, match="another process is writing") as caught,
+        ):
+            second.add_candidate(candidate())
+        assert "\n" not in str(caught.value)
         second.add_candidate(candidate())
-    assert "\n" not in str(caught.value)
+    assert len(archive.candidates()) == 1
 
 
 def test_a_write_outside_of_a_transaction_is_a_mistake(archive: Archive) -> None:

@@ -16,7 +16,6 @@ from metaloop.executors.base import Executor, Job, Outcome
 from metaloop.executors.in_process import InProcess
 from metaloop.executors.local_pool import LocalPool
 from metaloop.executors.luggage import FOLDER, Luggage
-from metaloop.executors.ray_cluster import connected
 from metaloop.executors.ray_pool import RayPool
 
 WORKER = Path(__file__).with_name("worker_with_odd_works.py")
@@ -41,28 +40,16 @@ def start_pool(tmp_path: Path) -> Iterator[StartPool]:
         pool.close()
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Any]:
-    """A Ray cluster of two machines, as far as Ray can tell; this process is on the first."""
-    pytest.importorskip("ray", reason="needs the extra 'ray'")
-    from ray.cluster_utils import Cluster
-
-    head = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 80 << 20}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    with connected(cluster.address):
-        yield cluster
-    cluster.shutdown()
-
-
 @pytest.fixture
 def start_ray_pool(cluster: Any, tmp_path: Path) -> Iterator[StartRayPool]:
     """Starts workers with odd works on the cluster; they are gone when the test ends."""
     pools: list[RayPool] = []
 
-    def start(num_workers: int = 1, needs: Any = lambda job: (), **options: Any) -> RayPool:
+    def start(num_workers: int = 1, **options: Any) -> RayPool:
         (tmp_path / "given").mkdir(exist_ok=True)
-        (tmp_path / "given" / "data").write_bytes(b"data" * 1000)
+        (tmp_path / "given" / "data").write_text("data")
         files = {"read": lambda name: (tmp_path / name).read_bytes()}
+        needs = lambda job: job.arguments.get("names", ())  # noqa: E731
         files["write"] = lambda name, content: (tmp_path / name).write_bytes(content)
         given = Luggage((str(WORKER), FOLDER), tmp_path, ("given",), ("made",), needs, **files)
         pools.append(RayPool(given, num_workers, **options))
@@ -73,7 +60,17 @@ def start_ray_pool(cluster: Any, tmp_path: Path) -> Iterator[StartRayPool]:
         pool.close()
 
 
-@pytest.fixture(params=["pool", "in process", pytest.param("ray", marks=pytest.mark.long)])
+ON_RAY = pytest.param("ray", marks=pytest.mark.long)
+
+
+@pytest.fixture(params=["pool", ON_RAY])
+def pool(request: pytest.FixtureRequest) -> Executor:
+    """Executors whose jobs are in other processes: one worker."""
+    name = {"pool": "start_pool", "ray": "start_ray_pool"}[request.param]
+    return request.getfixturevalue(name)()
+
+
+@pytest.fixture(params=["pool", "in process", ON_RAY])
 def executor(request: pytest.FixtureRequest, tmp_path: Path) -> Executor:
     """Every kind of executor, with the same works."""
     if request.param == "pool":

@@ -152,8 +152,6 @@ def test_what_is_wrong_with_a_support_is_said_in_one_line(
     for temperature in (0, "nan", "inf"):
         code, _, err = typed(*words, "--temperature", temperature)
         assert code == 2 and "above 0" in err and not (tmp_path / "b").exists()
-    code, _, err = typed(*words, "--best-of", 2)
-    assert code == 2 and "cannot tell which of several tries" in err and err.count("\n") == 1
     code, _, err = typed("predict", model, "--support", drawings, tmp_path / "taken" / "0.png")
     assert code == 2 and "metaloop generate" in err
 

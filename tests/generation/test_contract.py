@@ -16,7 +16,6 @@ from metaloop.core.examples import EpisodeBatch
 from metaloop.core.generation import BITS_PER_DIM, GENERATION
 from metaloop.core.learner import trained
 from metaloop.core.randomness import torch_stream
-from metaloop.core.sampler import best_of
 from metaloop.core.task_map import loop_over_tasks
 
 _DRAWN = 4000
@@ -192,23 +191,6 @@ def test_a_lower_temperature_sharpens_what_the_support_says_and_nothing_else() -
         net.map.bias.zero_()
         net.whole.bias.zero_()
     assert torch.equal(drawn(1.0), drawn(0.2))
-
-
-def test_of_several_tries_the_one_is_kept_that_the_support_makes_more_likely_by_most(
-    new_case: Any,
-) -> None:
-    case = new_case("set_pixelcnn", (1, 4, 4), 2)
-    support, params = case.support(), case.meta_params
-    with torch.no_grad():
-        state = case.learner.adapt(params, support)
-        drawn = case.sample(support, 12)
-        kept = best_of(case.learner, params, state, drawn, 4)
-        nothing = case.learner.adapt(params, case.support(0))
-        ratio = case.learner.log_prob(params, state, drawn)
-        ratio = (ratio - case.learner.log_prob(params, nothing, drawn)).view(3, 4)
-    places = ratio.argmax(1) + torch.arange(0, 12, 4)
-    assert torch.equal(kept, drawn[places])
-    assert bool((ratio.amax(1) > ratio.amin(1)).all())  # so that there is something to choose
 
 
 def test_a_pixel_hangs_on_earlier_ones_alone(new_case: Any) -> None:

@@ -18,6 +18,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _COLLAPSED = re.compile(r"postgres(ql)?:/[^/]", re.IGNORECASE)
 _SERVERS = ("postgresql", "postgres")
 _HIDDEN = "***"
+_IN_TEXT = re.compile(r"(postgres(?:ql)?):/+([^\s'\"]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ def place_of(text: str | os.PathLike[str] | ServerAddress) -> Place:
             f"an archive is a file or postgresql://USER@HOST/DATABASE; got '{scheme[1]}://...'"
         )
     return ServerAddress(words)
+
+
+def without_passwords(text: str) -> str:
+    """Returns any text with the passwords of URLs in it hidden, wherever it may be shown."""
+    return _IN_TEXT.sub(lambda found: _shown(f"{found[1]}://{found[2]}"), text)
 
 
 def is_same(first: Place, second: Place) -> bool:

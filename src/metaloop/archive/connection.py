@@ -66,6 +66,9 @@ def open_file(path: Path, *, read_only: bool, wait_seconds: float) -> sqlite3.Co
                 connection = _upgraded(connection, read_only)
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA synchronous = FULL")
+        except _CALLER_MISTAKES as error:  # there is no caller yet: the file has odd rules
+            connection.close()
+            raise ArchiveError(f"archive '{path}' is damaged: {error}") from error
         except BaseException:
             connection.close()
             raise

@@ -7,7 +7,8 @@ and pictures stay behind unless asked for: what is learned from are results.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -68,11 +69,22 @@ def merge(source: Archive, target: Archive, *, whole: bool = False) -> Merged:
                 merged.empty.append(run["uid"])
                 continue
             source.jobs(number), source.trials(number), source.verdicts(number)
-            with target.transaction():
-                getattr(merged, bringing.run(rows)).append(run["uid"])
-        with target.transaction():
+            with _blaming(source), target.transaction():
+                outcome = bringing.run(rows)
+            getattr(merged, outcome).append(run["uid"])
+        with _blaming(source), target.transaction():
             bringing.looks(source.query("SELECT * FROM openings WHERE run IS NULL ORDER BY id"))
     return merged
+
+
+@contextmanager
+def _blaming(source: Archive) -> Iterator[None]:
+    """Says of records that fit no archive that those of the source are damaged."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ArchiveError(f"archive '{source.place}' is damaged: {reason}") from error
 
 
 @dataclass
@@ -89,6 +101,11 @@ class _Bringing:
         """All candidates of the source by identity, in the order they were made."""
         found = self.source.query("SELECT * FROM candidates ORDER BY id")
         return {row["identity"]: row for row in found}
+
+    @cached_property
+    def known_names(self) -> set[str]:
+        """The identities of the source's candidates: one from a stranger may name others."""
+        return set(self.candidates)
 
     @cached_property
     def parents(self) -> dict[str, list[Row]]:
@@ -165,7 +182,8 @@ class _Bringing:
         target.insert(
             "results", [_without(row, "id", trial=self.trials[row["trial"]]) for row in results]
         )
-        target.insert("verdicts", [_without(row, "id", run=run) for row in rows.verdicts])
+        told = [row for row in rows.verdicts if {row["winner"], row["loser"]} <= self.known_names]
+        target.insert("verdicts", [_without(row, "id", run=run) for row in told])
         self.looks(rows.openings, run)
         where = "" if self.whole else " AND media_type = 'application/json'"  # what was on offer
         shown = self.source.query(
@@ -197,6 +215,7 @@ class _Bringing:
         own, known_here = rows.run["id"], self.candidates
         named = {row["candidate"] for row in rows.trials}
         named |= {row[side] for row in rows.verdicts for side in ("winner", "loser")}
+        named &= self.known_names
         named |= {row["subject"] for row in rows.openings} & known_here.keys()
         named |= {name for name, row in known_here.items() if row["run"] == own}
         needed = with_ancestors(named, self.ancestry)
@@ -207,6 +226,7 @@ class _Bringing:
             [_without(row, "id", run=run if row["run"] == own else None) for row in new],
         )
         lines = [line for row in new for line in self.parents.get(row["identity"], [])]
+        lines = [line for line in lines if line["parent"] in self.known_names]
         self.target.insert("parents", [_without(line) for line in lines])
 
     def _known(self, names: Sequence[str]) -> set[str]:

@@ -18,7 +18,7 @@ from metaloop.archive import schema
 from metaloop.archive.address import ServerAddress
 from metaloop.archive.server_errors import explained
 from metaloop.archive.storage import Row, Storage, insertion
-from metaloop.core.errors import ArchiveError, missing_extra
+from metaloop.core.errors import ArchiveError, OutputError, missing_extra
 
 if TYPE_CHECKING:
     from psycopg import Connection, Cursor
@@ -116,8 +116,13 @@ class ServerStorage(Storage):
         """Runs one statement; returns how many rows it has changed."""
         if statement == "COMMIT" and self._has_failed:
             raise ArchiveError(f"nothing was written to archive '{self.place}': a statement failed")
-        with explained(self.address):
-            return self._execute(statement, values).rowcount
+        try:
+            with explained(self.address):
+                return self._execute(statement, values).rowcount
+        except (ArchiveError, OutputError):
+            if statement == self.begin_writing and self._has_failed:  # begun, but without the lock
+                self._connection.execute("ROLLBACK")
+            raise
 
     def insert(self, table: str, rows: Sequence[Mapping[str, Any]]) -> list[int]:
         """Adds rows of equal columns; returns their numbers, nothing for tables without."""

@@ -12,6 +12,7 @@ from metaloop.archive.archive import Archive
 from metaloop.archive.digests import digest_of, extras_of, rows_of, run_rows
 from metaloop.archive.offering import backbones_in
 from metaloop.archive.stored import Run, RunId
+from metaloop.core.conforming import conforming
 from metaloop.core.errors import ArchiveError, UnknownNameError
 from metaloop.core.leagues import league_of
 from metaloop.core.records import Candidate, Result, candidate_from_json
@@ -107,12 +108,12 @@ def run_json(archive: Archive, overview: RunOverview) -> dict[str, Any]:
     (row,) = [row for row in run_rows(archive) if row["id"] == run.id]
     rows = rows_of(archive, row)
     offered = backbones_in(archive.artefacts(run.id))
-    openings = archive.openings(run.id)
+    openings, jobs = archive.openings(run.id), archive.jobs(run.id)
     return {
         **overview.to_json(),
         "arguments": dict(run.arguments),
         "environment": dict(run.environment),
-        "work": dict(Counter(job["work"] for job in rows.jobs)),
+        "work": dict(Counter(job.work for job in jobs)),
         "trial_statuses": dict(Counter(trial["status"] for trial in rows.trials)),
         "candidates": len({trial["candidate"] for trial in rows.trials}),
         "results": len(rows.results),
@@ -122,7 +123,7 @@ def run_json(archive: Archive, overview: RunOverview) -> dict[str, Any]:
             {"opened": o.opened, "subject": o.subject, "purpose": o.purpose, "seen": bool(o.result)}
             for o in openings
         ],
-        "cpu_seconds": float(sum(job["cpu_seconds"] for job in rows.jobs)),
+        "cpu_seconds": float(sum(job.cpu_seconds for job in jobs)),
         "extras": extras_of(archive, RunId(run.id)),
         "digest": digest_of(rows),
     }
@@ -204,7 +205,7 @@ def _candidates(archive: Archive, names: set[str]) -> dict[str, Candidate]:
     for name in names:
         for row in archive.query("SELECT json FROM candidates WHERE identity = ?", (name,)):
             try:
-                found[name] = candidate_from_json(row["json"])
+                found[name] = conforming(candidate_from_json(row["json"]))
             except (ValueError, LookupError, TypeError, AttributeError) as error:
                 reason = " ".join(str(error).split())[:200]
                 raise ArchiveError(f"archive '{archive.place}' is damaged: {reason}") from error

@@ -149,8 +149,8 @@ def prune_archive(
         _print_runs(pruned.runs)
     would = "would be removed" if dry_run else "removed"
     print(
-        f"{would}: {len(pruned.runs)} runs, {pruned.candidates} candidates and "
-        f"{pruned.data_sets} data sets that only they had; {pruned.looks_kept} looks at test stay"
+        f"{would}: runs {len(pruned.runs)}, candidates that only they had {pruned.candidates}, "
+        f"data sets {pruned.data_sets}; looks at test that stay on record: {pruned.looks_kept}"
     )
 
 

@@ -24,25 +24,16 @@ _SHEET = "sheet.png"
 _LONGEST = 240  # bytes of a folder's name; disks take 255
 
 
-_Support = Annotated[
-    Path,
-    typer.Option(
-        metavar="DIR",
-        help="A folder of images of one class, or one folder of images a class; a zip or an .npz "
-        "of such.",
-    ),
-]
-_BestOf = Annotated[
-    int,
-    typer.Option(
-        min=1, max=64, metavar="K", help="Draw K for each image, keep what is most of the class."
-    ),
-]
-
-
 def generate(
     model: options.ModelFile,
-    support: _Support,
+    support: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="A folder of images of one class, or one folder of images a class; a zip or an "
+            ".npz of such.",
+        ),
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The new folder to write images to.")],
     count: Annotated[
         int, typer.Option(min=1, max=_MOST, metavar="N", help="Images to make of each class.")
@@ -51,7 +42,6 @@ def generate(
         float,
         typer.Option(metavar="T", help="Below 1: closer to the support, less different."),
     ] = 1.0,
-    best_of: _BestOf = 1,
     classes_at: options.SupportClassesAt = None,
     value_range: options.AskedRange = None,
     seed: Annotated[
@@ -88,13 +78,12 @@ def generate(
         shown = _shown(estimator)
         if len(shown) > 1 and (shown == shown[:1]).all():
             warn(f"all {len(shown)} images of '{name}' are the same: it is known by one")
-        drawn = estimator.sample(count, seed=seed + place, temperature=temperature, best_of=best_of)
+        drawn = estimator.sample(count, seed=seed + place, temperature=temperature)
         folder = out / folders[place] if len(folders) > 1 else out
         told.append({"name": name, "support": len(shown), "files": _write(drawn, folder)})
         rows.append(Row(shown, drawn))
     (page := out / _SHEET).write_bytes(sheet(rows))
-    how = {"seed": seed, "temperature": temperature, "best_of": best_of}
-    _say(model, page, told, estimator, how, as_json)
+    _say(model, page, told, estimator, {"seed": seed, "temperature": temperature}, as_json)
 
 
 def _check_out(out: Path) -> None:

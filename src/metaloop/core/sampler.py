@@ -20,8 +20,6 @@ from metaloop.core.examples import Inputs
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import Learner, MetaParams, TaskState
 
-_WEIGHED_AT_ONCE = 100  # examples
-
 
 @runtime_checkable
 class Sampler(Protocol):
@@ -45,32 +43,6 @@ class Sampler(Protocol):
 
         Below a temperature of 1 they are more likely ones, and differ less from each other.
         """
-
-
-@runtime_checkable
-class Weigher(Sampler, Protocol):
-    """A sampler that also knows what examples of any class are like."""
-
-    def evidence(self, meta_params: MetaParams, task_state: TaskState, inputs: Tensor) -> Tensor:
-        """Returns `[N]` nats: by how much the support makes each example more likely."""
-
-
-def best_of(
-    learner: Weigher,
-    meta_params: MetaParams,
-    task_state: TaskState,
-    drawn: Tensor,
-    tries: int,
-) -> Tensor:
-    """Returns `[N / tries, *input]`: of each `tries` examples in turn the one most of the class.
-
-    That is the one which the support makes more likely by most. Likely ones are not better ones:
-    of drawings, those are the emptiest.
-    """
-    pieces = torch.split(drawn, _WEIGHED_AT_ONCE)
-    found = torch.cat([learner.evidence(meta_params, task_state, each) for each in pieces])
-    places = found.view(-1, tries).argmax(-1)
-    return drawn[torch.arange(0, len(drawn), tries, device=places.device) + places]
 
 
 class GenerativeLearner(Learner):

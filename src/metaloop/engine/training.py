@@ -273,17 +273,16 @@ class _Run:
             self._accumulate()
 
     def _backward(self, batches: list[tuple[float, Batch]], strategy: Strategy) -> float:
-        total, found, share, parted = torch.zeros(()), MetaParams(), 1.0, None
-        leaves = dict(self.leaves)
+        total = torch.zeros(())
+        found: dict[str, Tensor] = {}
+        leaves, share, parted = dict(self.leaves), 1.0, None
         for index, (weight, batch) in enumerate(batches):
             if self.team is not None:
                 batch, share, apart = self.team.share(batch, self.spec.objective)
                 parted = self.team.total if apart else None
             rng = torch_stream(self.seed, "loss", self.steps, index)
-            seeded = seeded_modules(
-                self.seed, "modules", self.steps, index, *self._of_rank, device=self.device
-            )
-            with seeded, batch_parted(parted):
+            names: tuple[str | int, ...] = ("modules", self.steps, index, *self._of_rank)
+            with seeded_modules(self.seed, *names, device=self.device), batch_parted(parted):
                 outcome = strategy.meta_loss(self.learner, leaves, batch, rng)
             (weight * share * outcome.loss).backward()  # type: ignore[no-untyped-call]
             leaves.update({name: b.detach() for name, b in outcome.buffers.items()})

@@ -10,14 +10,12 @@ import torch
 
 from metaloop.core.errors import InputError
 from metaloop.core.randomness import torch_stream
-from metaloop.core.sampler import Sampler, Weigher
-from metaloop.core.sampler import best_of as best
+from metaloop.core.sampler import Sampler
 from metaloop.estimators.base import FewShotEstimator
 from metaloop.estimators.task import Support, adapt_to
 from metaloop.models.sheets import pictures_of
 
 MOST_AT_ONCE = 1000  # images that are drawn side by side
-MOST_TRIES = 64  # for one image
 
 
 class FewShotGenerator(FewShotEstimator):
@@ -43,35 +41,32 @@ class FewShotGenerator(FewShotEstimator):
             raise InputError("a generator is fitted to one class; fit one for each of the classes")
         return self._learned(lambda new: new._learn(X))
 
-    def sample(
-        self, count: int = 1, seed: int = 0, temperature: float = 1.0, best_of: int = 1
-    ) -> np.ndarray:
+    def sample(self, count: int = 1, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
         """Returns new images: uint8 `[count, height, width]`, or `[..., 3]` in colour.
 
         Drawings are dark on white, whatever the support was. Below a temperature of 1 images are
-        more likely ones and differ less. `best_of`: so many are drawn for each, and the one is
-        kept that is most of this class by the model's own ratio of likelihoods. The same seed gives
-        the same images. Raises `InputError` for a count or tries below 1, a temperature that is not
-        above 0, and for several tries by a learner that cannot tell which is best.
+        more likely ones and differ less. The same seed gives the same images. Raises `InputError`
+        for a count below 1 or a temperature that is not above 0.
         """
         if count < 1:
             raise InputError(f"count is how many images are wanted, at least 1; got {count}")
         if not 0 < temperature < math.inf:
             raise InputError(f"a temperature is a number above 0; got {temperature}")
-        if not 1 <= best_of <= MOST_TRIES:
-            raise InputError(f"best_of is how many tries, 1 to {MOST_TRIES}; got {best_of}")
         task = self._snapshot().task_
         learner, rng = _sampler(task.model.learner), torch_stream(seed, "sample")
-        at_once = max(1, MOST_AT_ONCE // best_of)
-        pieces = []
-        for start in range(0, count, at_once):
-            number = best_of * min(at_once, count - start)
-            params, state = task.model.meta_params, task.state
-            drawn = learner.sample(params, state, number, rng, temperature)
-            if best_of > 1:
-                drawn = best(_weigher(learner), params, state, drawn, best_of)
-            pieces.append(drawn.cpu())
-        return pictures_of(torch.cat(pieces), task.model.input_format)
+        drawn = torch.cat(
+            [
+                learner.sample(
+                    task.model.meta_params,
+                    task.state,
+                    min(MOST_AT_ONCE, count - start),
+                    rng,
+                    temperature,
+                ).cpu()
+                for start in range(0, count, MOST_AT_ONCE)
+            ]
+        )
+        return pictures_of(drawn, task.model.input_format)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Returns the natural logarithms of the probabilities of images `[n]`, as the model has it.
@@ -112,13 +107,4 @@ class FewShotGenerator(FewShotEstimator):
 def _sampler(learner: Any) -> Sampler:
     if not isinstance(learner, Sampler):
         raise InputError(f"a {type(learner).__name__} draws no images")
-    return learner
-
-
-def _weigher(learner: Any) -> Weigher:
-    if not isinstance(learner, Weigher):
-        raise InputError(
-            f"a {type(learner).__name__} cannot tell which of several tries is best; leave best_of "
-            "(--best-of) at 1, or train set_pixelcnn"
-        )
     return learner

@@ -60,6 +60,7 @@ def _connect(ray: Any, address: str | None, workers: int | None) -> None:
                     return
             if address in (None, "local"):
                 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+                os.environ.setdefault("RAY_worker_niceness", "0")  # as those of the local pool
                 ray.init(address="local", num_cpus=workers, include_dashboard=False, **options)
             else:
                 ray.init(address=address, **options)

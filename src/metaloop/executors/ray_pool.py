@@ -94,7 +94,7 @@ class RayPool(Executor):
         self._closed = False
         self._ready_at = time.monotonic()  # when there was a worker last
         try:
-            self._carried = {name: self._put(path) for name, path in luggage.files().items()}
+            self._carried = {place: self._put_file(path) for place, path in luggage.files().items()}
             for _ in range(num_workers):
                 self._workers.append(self._new_worker())
         except (OSError, ray.exceptions.RayError) as error:
@@ -130,7 +130,7 @@ class RayPool(Executor):
         until = time.monotonic() + timeout_seconds
         while not self._closed:
             self._give()
-            busy = self._waiting or any(worker.job is not None for worker in self._workers)
+            busy = self.free < self.num_workers
             left = until - time.monotonic()
             self._hear(max(0.0, left) if busy and not self._outcomes else 0.0)
             self._give()
@@ -178,12 +178,19 @@ class RayPool(Executor):
         )
         return _Worker(actor, actor.hello.remote(), time.monotonic())
 
-    def _put(self, path: Path) -> list[Any]:
+    def _put_file(self, path: Path) -> list[Any]:
         """Returns references to the pieces of a file, now in the object store."""
         size = path.stat().st_size
         content = np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
         starts = range(0, size, _PIECE_BYTES)
-        return [self._ray.put(content[start : start + _PIECE_BYTES]) for start in starts]
+        return [self._put(content[start : start + _PIECE_BYTES]) for start in starts]
+
+    def _put(self, content: Any) -> Any:
+        try:
+            return self._ray.put(content)
+        except self._ray.exceptions.RayError as error:  # full, and its disk, too
+            why = one_line(str(error))
+            raise MachineError(f"Ray's object store takes no more of the run: {why}") from error
 
     def _give(self) -> None:
         """Gives waiting jobs to workers that are ready."""
@@ -203,7 +210,7 @@ class RayPool(Executor):
         """Returns a state as an object; those that were sent lately are there still."""
         reference = self._sent.pop(name, None)
         if reference is None:
-            reference = self._ray.put(self._luggage.read(name))
+            reference = self._put(self._luggage.read(name))
         self._sent[name] = reference
         if len(self._sent) > _FILES_KEPT:
             self._sent.pop(next(iter(self._sent)))
@@ -257,7 +264,7 @@ class RayPool(Executor):
 
     def _lose(self, worker: _Worker, error: BaseException) -> None:
         """Starts another worker in the place of a lost one; its job waits to be given again."""
-        why = one_line(str(error).strip().splitlines()[0] if str(error).strip() else repr(error))
+        why = _why(error)
         if "No module named 'metaloop" in str(error):
             raise MetaloopError(
                 "a machine of the cluster has no metaloop (or another one) where Ray looks for it; "
@@ -266,8 +273,7 @@ class RayPool(Executor):
         self._end(worker)
         self._losses_in_row += 1
         if worker.job is not None and not self._again(worker, worker.job, error):
-            memory = isinstance(error, self._ray.exceptions.OutOfMemoryError)
-            status: OutcomeStatus = "no memory" if memory else "crashed"
+            status: OutcomeStatus = "no memory" if "memory" in str(error).lower() else "crashed"
             wall = time.monotonic() - worker.began_at
             cpu = worker.cpu_total - worker.cpu_at_begin
             message = f"its worker on {worker.host} was lost each time: {why}"
@@ -311,3 +317,9 @@ class RayPool(Executor):
                 f"no worker could be started in {_START_SECONDS:g} s: a worker needs "
                 f"{self._threads} CPU, the cluster has {have:g}, {idle:g} of them idle"
             )
+
+
+def _why(error: BaseException) -> str:
+    """Returns the line that says what happened: Ray tells much, and what a worker raised last."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
+    return one_line(lines[-1] if "creation task" in str(error) else lines[0])

@@ -16,10 +16,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import torch
-from torch import Tensor
-
-from metaloop.core.learner import MetaParams
 from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.generative import GenerativeNetLearner
 
@@ -40,10 +36,3 @@ class SetPixelCnn(GenerativeNetLearner):
   year = {2018},
   eprint = {1710.10304},
 }"""
-
-    @torch.no_grad()
-    def evidence(self, meta_params: MetaParams, task_state: MetaParams, inputs: Tensor) -> Tensor:
-        """Returns `[N]` nats: log p(x | S) - log p(x), for it was trained without support, too."""
-        nothing = self.without_support(meta_params, inputs)
-        known = self.log_prob(meta_params, task_state, inputs)
-        return known - self.log_prob(meta_params, nothing, inputs)

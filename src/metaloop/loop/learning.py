@@ -48,7 +48,7 @@ from metaloop.loop.judging import Judge, resumed_judge
 from metaloop.loop.others import classes_of, open_others
 from metaloop.loop.population import Population
 from metaloop.loop.proposal import EVERYTHING, Generates
-from metaloop.loop.proposing import SEGMENT_SHARE, Proposer
+from metaloop.loop.proposing import SEGMENT_SHARE, Proposer, at_once
 from metaloop.loop.racing import RACE_SHARE
 from metaloop.loop.recording import restore
 from metaloop.loop.repeating import Loop, repeat
@@ -284,7 +284,7 @@ def _proposer(
 ) -> Proposer:
     seconds = None
     if run.budget.wall_seconds is not None:
-        seconds = RACE_SHARE * run.budget.wall_seconds * asked.workers
+        seconds = RACE_SHARE * run.budget.wall_seconds * at_once(asked.workers)
     shrunk = asked.generates.algorithms  # nets that begin so go on with larger images
     field = choose_field(
         run.family, run.spec, asked.module, earlier, seconds, asked.candidates, shrunk,

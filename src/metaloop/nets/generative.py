@@ -100,11 +100,6 @@ class GenerativeNetLearner(GenerativeLearner):
         shown = GENERATION.shown(outputs.detach(), batch.query.targets, batch.query.mask)
         return MetaLoss(loss, shown)
 
-    @final
-    def without_support(self, meta_params: MetaParams, inputs: Tensor) -> MetaParams:
-        """Returns what the net knows where no support is shown; of `inputs` the device counts."""
-        return self._known(meta_params, inputs[:0].unsqueeze(0))
-
     def _known(self, meta_params: MetaParams, support: Tensor) -> MetaParams:
         """What is known of supports `[T, S, *input]`."""
         support = support if self.looks else support[:, :0]

@@ -50,8 +50,9 @@ def _vector_format(rows: Tensor, store: Store) -> InputFormat:
     deviation = (squares / len(rows)).sqrt()
     constant = deviation < 1e-8 * largest.clamp(min=1e-8)
     deviation = torch.where(constant, 1.0, deviation)
-    means, deviations = (tuple(each.float().flatten().tolist()) for each in (mean, deviation))
-    return InputFormat("vector", store.input_shape, means, deviations, columns=store.columns)
+    mean, deviation = mean.float().flatten(), deviation.float().flatten()
+    moments = tuple(mean.tolist()), tuple(deviation.tolist())
+    return InputFormat("vector", store.input_shape, *moments, columns=store.columns)
 
 
 def _image_format(rows: Tensor, store: Store) -> InputFormat:

@@ -118,7 +118,8 @@ def classes_of_rows(store: Store, rows: np.ndarray, seen: Seen) -> np.ndarray:
 def _prints_of_rows(store: Store, rows: np.ndarray, scale: Scale | None) -> np.ndarray:
     """Fingerprints of these examples: those that are kept, which are of no other scale."""
     if store.known is not None and scale is None:
-        return np.asarray(store.known.prints[rows])
+        known: np.ndarray = store.known.prints[rows]
+        return known
     if np.array_equal(rows, np.arange(len(store))):
         return fingerprints(store.inputs, scale)
     return fingerprints(chosen(store.inputs, torch.from_numpy(rows)), scale)

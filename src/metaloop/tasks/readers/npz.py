@@ -228,13 +228,12 @@ def _load(where: str, archive: NpzFile, name: str) -> np.ndarray:
 
 def _large_array(archive: NpzFile, name: str) -> np.ndarray | None:
     """A large array of numbers, read piece by piece to where there is room for it; else None."""
-    member = f"{name}.npy"
-    archived = archive.zip
-    if archived is None or member not in archived.namelist():
+    member, within = f"{name}.npy", archive.zip
+    if within is None or member not in within.namelist():
         return None
-    if archived.getinfo(member).file_size <= MOST_IN_MEMORY:
+    if within.getinfo(member).file_size <= MOST_IN_MEMORY:
         return None
-    with archived.open(member) as file:
+    with within.open(member) as file:
         version = np.lib.format.read_magic(file)
         if version not in _HEADERS:
             return None
