@@ -14,13 +14,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.model_selection import StratifiedKFold
 from table_data import EIGHT, INNER, SPLITS, outer_splits, read_sets, told_of
-from tables import case_of, family_of
+from tables import case_of
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
+
+from derive_table_prior import family_of
 
 from metaloop.core.examples import Examples
 from metaloop.core.statistics import mean_with_interval
@@ -109,8 +114,8 @@ def main() -> None:
         by_family = [
             float(np.mean(apart[np.array(families) == each])) for each in dict.fromkeys(families)
         ]
-        for what, values in (("data sets", apart), ("families", np.array(by_family))):
-            value = mean_with_interval(values)
+        for what, gains in (("data sets", apart), ("families", np.array(by_family))):
+            value = mean_with_interval(gains)
             print(f"{one} - {other}, {what}: {value.value:+.2f} ± {value.ci95:.2f}")
 
 

@@ -62,6 +62,17 @@ def test_a_race_ends_with_pipelines_that_are_better_than_guessing(finished: Tabl
     assert len(complete_folds(finished.race, finished.race.ranking())) >= 2
 
 
+def test_what_is_nice_to_have_is_left_where_others_take_the_time(tmp_path: Path) -> None:
+    run = run_of(tmp_path, small_task(True), 2, "accuracy")
+    with run.executor:
+        assert run.has_time_for(1e9)  # a budget in steps has no clock
+        run.budget = Budget(wall_seconds=60.0)
+        run.begun = time.perf_counter() - 59.0
+        assert run.has_time_for(2.5)
+        kept, run.slowed = run.kept_back, 6.0
+        assert not run.has_time_for(2.5) and kept < run.kept_back <= 9.0
+
+
 def test_targets_in_random_order_end_at_chance(tmp_path: Path) -> None:
     X, y = load_breast_cancer(return_X_y=True)
     mixed = np.random.default_rng(0).permutation(y[:200])

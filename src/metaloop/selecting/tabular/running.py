@@ -49,6 +49,7 @@ _UNKNOWN_SHARE, _JOINED = 0.15, 5
 _UNPROVEN_SHARE = 0.35  # of what is left, for a fold while nobody has told any,
 _HANGS, _TIMES_LONGER = 0.15, 6.0  # and later, or so many times as long as it should take
 _SLOWEST, _MOST_KEPT = 6.0, 0.15  # times slower than alone; of the budget, kept back at most
+_LATE_SECONDS, _LATE_SHARE = 2.0, 0.05  # what a run may be late for what is nice to have
 _FEWEST_CPU = 0.3  # seconds, which tell how slow a machine is
 
 
@@ -98,6 +99,13 @@ class TableRun:
         whole = self.budget.wall_seconds or 0.0
         usual = _KEPT_SECONDS + _KEPT_BACK * whole
         return max(usual, min(self.slowed * usual, _MOST_KEPT * whole))
+
+    def has_time_for(self, seconds: float) -> bool:
+        """Returns whether what takes so long ends before the run is noticeably late."""
+        if self.left is None or self.budget.wall_seconds is None:
+            return True
+        late = _LATE_SECONDS + _LATE_SHARE * self.budget.wall_seconds
+        return self.slowed * seconds < self.left + late
 
 
 class RaceStopped(Exception):

@@ -37,6 +37,7 @@ from metaloop.selecting.tabular.summary import figures_json, protocol_json, summ
 from metaloop.tasks.readers.tables import Table, read_table
 
 COMMAND = "select"
+_PICTURE_SECONDS = 2.5  # with a library that is loaded for them
 
 
 @dataclass(frozen=True)
@@ -248,6 +249,9 @@ def _selected(asked: TableAsked, run: TableRun, recording: Recording) -> Any:  #
     }  # fmt: skip
     report["calibration"] = _calibration(chosen)
     report["explained"] = _named(going_by, task)
+    if not run.has_time_for(_PICTURE_SECONDS):
+        run.notes.append("no time was left for pictures of what it goes by")
+        return report
     for name, png, caption in pictures_of(report, task.target.name):
         recording.archive.add_artefact(recording.number, name, "image/png", png, caption)
     return report
