@@ -50,6 +50,7 @@ from metaloop.tasks.recognising import (
 )
 from metaloop.tasks.sinusoid import SinusoidFamily
 from metaloop.tasks.store import LeftOut, Reading
+from metaloop.tasks.synthetic_tables import SyntheticTables
 from metaloop.tasks.value_range import ValueRange
 
 
@@ -81,10 +82,16 @@ FAMILIES: Mapping[str, FamilyEntry] = MappingProxyType(
             "handwritten characters of 50 alphabets; downloaded once", _read_omniglot, True
         ),
         "sinusoid": FamilyEntry("the regression tasks of the MAML paper", None),
+        "synthetic_tables": FamilyEntry(
+            "small tables drawn at random, to train learners of tables on", None
+        ),
     }
 )
 
 
+_DRAWN: Mapping[str, Callable[[], TaskFamily]] = MappingProxyType(
+    {"sinusoid": SinusoidFamily, "synthetic_tables": SyntheticTables}
+)
 _SIDES = (8, 256)  # pixels; larger ones would only be smoother
 
 
@@ -160,7 +167,7 @@ def open_data(
     """
     if options.objective is not None:
         return _to_generate(data, options, parts=parts, seen=seen, input_format=input_format)
-    if isinstance(data, TaskFamily) or (isinstance(data, str) and data == "sinusoid"):
+    if isinstance(data, TaskFamily) or (isinstance(data, str) and data in _DRAWN):
         return _as_given(data, options)
     own = None if input_format is None else own_format(view, input_format)
     offer: Offer | None = None  # what `auto` stands for, where images were read for it
@@ -223,13 +230,13 @@ def _to_generate(data: Any, options: DataOptions, **known: Any) -> OpenedData:
 
 
 def _as_given(data: TaskFamily | str, options: DataOptions) -> OpenedData:
-    """A family that needs no reading: one that was given, or sinusoids."""
+    """A family that needs no reading: one that was given, or that is drawn at random."""
     name = data if isinstance(data, str) else data.name
     _check_seen_as_is(name, options)
     if options.label_names:
         raise _without_names(name)
     if isinstance(data, str):
-        return OpenedData(SinusoidFamily(), FAMILIES["sinusoid"].summary)
+        return OpenedData(_DRAWN[data](), FAMILIES[data].summary)
     return OpenedData(data, "a family")
 
 
