@@ -16,12 +16,12 @@ import pytest
 from tests.serve.conftest import VECTORS, fresh_model
 
 from metaloop.api import load
-from metaloop.core.errors import ModelFileError, OutputError
+from metaloop.core.errors import OutputError
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
 from metaloop.modelfile import read_model, write_model
-from metaloop.models.onnx_export import check_exportable, export_onnx
+from metaloop.models.onnx_export import export_onnx
 
 Command = Callable[..., Any]
 
@@ -106,23 +106,6 @@ def test_a_shell_completes_verbs_and_options(command: Command, shell: str) -> No
 
 def test_a_shell_that_nobody_knows_is_refused(command: Command) -> None:
     assert "no shell is called 'bsh'; did you mean 'bash'" in command("completion", "bsh").error
-
-
-@pytest.mark.parametrize(
-    ("learner", "inputs", "ways", "reason"),
-    [
-        ("maml", VECTORS, 3, "'maml' is no head on features"),
-        ("anil", VECTORS, 3, "'anil' is no head on features"),
-        ("logistic_regression", VECTORS, 3, "'logistic_regression' is fitted by the library"),
-        ("svm", VECTORS, 3, "'svm' is fitted by the library of others"),
-        ("gaussian_process", VECTORS, 0, "'gaussian_process' is fitted by"),
-    ],
-)
-def test_what_has_no_graph_is_refused_by_name(
-    learner: str, inputs: Any, ways: int, reason: str
-) -> None:
-    with pytest.raises(ModelFileError, match=reason):
-        check_exportable(fresh_model(learner, inputs, ways))
 
 
 @pytest.mark.long

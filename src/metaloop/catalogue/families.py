@@ -20,7 +20,7 @@ from metaloop.catalogue.offered import (
     named,
 )
 from metaloop.catalogue.rated import with_items
-from metaloop.catalogue.refusing import check_enough, check_shape
+from metaloop.catalogue.refusing import backbone_for, check_enough, check_shape
 from metaloop.catalogue.sights import in_view, seen_as
 from metaloop.catalogue.summarised import document_family, holds_documents
 from metaloop.catalogue.views import detail_of, own_format
@@ -39,6 +39,7 @@ from metaloop.tasks.family import TaskFamily, class_family
 from metaloop.tasks.generation import GenerationFamily, generation_family
 from metaloop.tasks.glyphs import cache_folder, read_glyphs
 from metaloop.tasks.groups import group_family
+from metaloop.tasks.label_names import with_label_names
 from metaloop.tasks.readers import holds_images, read, read_frame
 from metaloop.tasks.readers.download import download_omniglot
 from metaloop.tasks.recognising import (
@@ -100,7 +101,8 @@ class DataOptions:
     encoders that nobody has named may take. `items`: a table of what is known of the items that
     users rate. `objective`: what tasks are about where it is not what the data say: `generation`.
     `length`: what extracts of documents may have; `best_reference`: of several summaries the best
-    one counts, not their mean.
+    one counts, not their mean. `label_names`: the name of a class of texts is one more example of
+    it in every support.
     """
 
     image_size: int | None = None
@@ -118,6 +120,7 @@ class DataOptions:
     objective: str | None = None
     length: Length | None = None
     best_reference: bool | None = None
+    label_names: bool = False
 
 
 AS_IT_IS = DataOptions()
@@ -166,9 +169,8 @@ def open_data(
         reading = data
     elif not isinstance(data, str | Path):
         reading = read_frame(
-            data, columns=options.columns, strict=options.strict,
-            features=features,
-        )  # fmt: skip
+            data, columns=options.columns, strict=options.strict, features=features
+        )
     else:
         asked = options.backbone if _may_be_images(data, options.backbone) else NONE
         encoders = named(asked, "images", download=options.download)
@@ -177,6 +179,7 @@ def open_data(
             reading, offer = _read_for(data, options, own, features)
         else:
             reading = _read(data, options, own, max(sides), features)
+    options = replace(options, backbone=backbone_for(reading, options.backbone))
     if view is None:
         check_shape(reading, input_format)
     of_items = _has_items(reading, options)
@@ -189,9 +192,9 @@ def open_data(
         _check_seen_as_is(reading.name, options, None if of_items else view)
         opened = _in_groups(reading, options, parts, seen, input_format, view)
     else:
-        if parts is None:
-            check_enough(data, reading)
-        opened = _in_classes(reading, options, parts, seen, input_format, view, tell, offer)
+        opened = _in_classes(data, reading, options, parts, seen, input_format, view, tell, offer)
+    if options.label_names and opened.family.as_classes is None:
+        raise _without_names(reading.name)
     _check_strict(reading, opened.left_out, options.strict)
     return opened
 
@@ -223,9 +226,15 @@ def _as_given(data: TaskFamily | str, options: DataOptions) -> OpenedData:
     """A family that needs no reading: one that was given, or sinusoids."""
     name = data if isinstance(data, str) else data.name
     _check_seen_as_is(name, options)
+    if options.label_names:
+        raise _without_names(name)
     if isinstance(data, str):
         return OpenedData(SinusoidFamily(), FAMILIES["sinusoid"].summary)
     return OpenedData(data, "a family")
+
+
+def _without_names(name: str) -> DataError:
+    return DataError(f"{name} has no classes with names; leave --use-label-names away")
 
 
 def _has_items(reading: Reading, options: DataOptions) -> bool:
@@ -255,6 +264,7 @@ def _in_groups(
 
 
 def _in_classes(
+    data: Any,
     reading: Reading,
     options: DataOptions,
     parts: Mapping[str, Sequence[str]] | None,
@@ -266,7 +276,9 @@ def _in_classes(
 ) -> OpenedData:
     """The family of a reading whose tasks are classes: split, and only then seen in a view."""
     recognised = None
-    if parts is not None:
+    if parts is None:
+        check_enough(data, reading)
+    else:
         store, copied = join_copied_classes(reading.store)
         reading = replace(reading, store=store, left_out=(*reading.left_out, *copied))
         recognised = recognise(store, seen, parts) if seen else recognise_by_name(store, parts)
@@ -277,6 +289,8 @@ def _in_classes(
         input_format=input_format,
     )
     told: tuple[str, ...] = ()
+    if options.label_names:
+        family = with_label_names(family)
     if view is not None:
         family = in_view(family, view, tell)
     else:
@@ -338,6 +352,11 @@ def _read_for(
 
     reading = _read(data, options, input_format, side, features)
     return reading, offers[0] if offers else None
+
+
+def read_as_asked(data: str | Path, options: DataOptions) -> Reading:
+    """Returns what DATA, a built-in name or a path, is read as, without anything for backbones."""
+    return _read(data, options, None, 0, ())
 
 
 def _read(

@@ -119,6 +119,7 @@ def enlarged(
         torch.cat([base.store.targets, targets.to(base.store.targets.device)]),
         base.store.classes + tuple(info for piece in made for info in piece.infos),
         base.store.polarity,
+        names=base.store.names_and(len(targets)),
     )
     train = np.concatenate([base.parts["train"], first + np.arange(len(sizes))])
     return replace(

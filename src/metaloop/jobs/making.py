@@ -207,6 +207,7 @@ def _opened(path: Path, base: ClassFamily) -> ClassFamily:
         targets,
         base.store.classes + card.classes,
         base.store.polarity,
+        names=base.store.names_and(len(labels)),
     )
     train = np.concatenate([base.parts["train"], first + np.arange(len(card.sizes))])
     parts = {**base.parts, "train": train}

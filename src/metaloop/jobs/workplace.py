@@ -45,8 +45,8 @@ from metaloop.modelfile import file_hash
 from metaloop.modelfile.typed_json import decode
 from metaloop.tasks.family import ClassFamily, TaskFamily
 
-_DATA, _ALSO, _MADE, _TASK = "data", "also", "made", "task.json"
-_DRAWER = "drawer.metaloop"
+DATA, ALSO, MADE, TASK = "data", "also", "made", "task.json"
+DRAWER = "drawer.metaloop"
 _RECIPES_KEPT = 2  # generated families that a worker has open
 _NETS_KEPT = 16  # of nodes, that it has in memory
 _FILTER_WAYS = 20
@@ -107,7 +107,7 @@ class Workplace:
     @cached_property
     def family(self) -> TaskFamily:
         """The family that the run is about, on the best device."""
-        return (self._family or _shipped(self.folder / _DATA)).to(best_device())
+        return (self._family or _shipped(self.folder / DATA)).to(best_device())
 
     def classes(self, view: str = "") -> ClassFamily:
         """Returns the run's family in that view, where its tasks are classes: else `TypeError`."""
@@ -119,7 +119,7 @@ class Workplace:
     @cached_property
     def spec(self) -> TaskSpec:
         """The evaluated task."""
-        fields = json.loads((self.folder / _TASK).read_text())
+        fields = json.loads((self.folder / TASK).read_text())
         fields["input_shape"] = tuple(fields["input_shape"])
         fields["target_shape"] = tuple(fields["target_shape"])
         return TaskSpec(**fields)
@@ -127,7 +127,7 @@ class Workplace:
     @cached_property
     def draw(self) -> Draw | None:
         """What draws classes for data recipes, if the run was given a model for that."""
-        path = self.folder / _DRAWER
+        path = self.folder / DRAWER
         return drawer_of(path) if path.is_file() else None
 
     def training_family(self, data: TrainingData) -> TaskFamily:
@@ -197,17 +197,17 @@ class Workplace:
         base = family.as_classes
         if base is None or not (recipe.families or operators_of(recipe)):
             return family
-        others = [_shipped(self.folder / _ALSO / name) for name in recipe.families]
+        others = [_shipped(self.folder / ALSO / name) for name in recipe.families]
         given = [other.as_classes for other in others]
         classes = [other.seen(data.view) for other in given if other is not None]
         facts = [family.digest, *(other.digest for other in others), data.text, *data.families]
         facts += [str(data.filtered_by), *([data.view] if data.view else [])]
         facts += [to_json(data.filter_candidate) if data.filter_candidate is not None else ""]
-        drawer = self.folder / _DRAWER
+        drawer = self.folder / DRAWER
         facts += [file_hash(drawer)] if drawer.is_file() else []
         kept = partial(self._useful, data) if data.filtered_by is not None else None
         return made_family(
-            self.folder / _MADE, facts, base, classes, recipe, data.seed, kept, draw=self.draw
+            self.folder / MADE, facts, base, classes, recipe, data.seed, kept, draw=self.draw
         )
 
     def _useful(self, data: TrainingData, source: ClassFamily, made: Made) -> Verdict:
@@ -243,14 +243,14 @@ def prepare(
     `drawer`: the file of a model that draws classes for data recipes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    remove_unfinished(folder / _MADE)
+    remove_unfinished(folder / MADE)
     if can_be_shipped(family):
-        ship_family(family, folder / _DATA)
+        ship_family(family, folder / DATA)
     for name, other in (also or {}).items():
-        ship_family(other, folder / _ALSO / name)
+        ship_family(other, folder / ALSO / name)
     if drawer is not None:
-        shutil.copyfile(drawer, folder / _DRAWER)
-    (folder / _TASK).write_text(json.dumps(asdict(spec)))
+        shutil.copyfile(drawer, folder / DRAWER)
+    (folder / TASK).write_text(json.dumps(asdict(spec)))
     return Workplace(folder, module, None if can_be_shipped(family) else family)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from metaloop.archive import Archive, add_backbones, backbones_in
+from metaloop.archive import Archive, Place, add_backbones, backbones_in, place_of
 from metaloop.catalogue.families import (
     AS_IT_IS,
     DataOptions,
@@ -26,7 +26,7 @@ from metaloop.catalogue.families import (
     open_data,
 )
 from metaloop.catalogue.features import Tell
-from metaloop.catalogue.offered import ENCODING_SHARE, Allowance, name_of_backbone
+from metaloop.catalogue.offered import Allowance, allowance_of, name_of_backbone
 from metaloop.catalogue.sights import backbones_of
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.records import Candidate
@@ -48,7 +48,7 @@ from metaloop.loop.judging import Judge, resumed_judge
 from metaloop.loop.others import classes_of, drawer_among, open_others
 from metaloop.loop.population import Population
 from metaloop.loop.proposal import EVERYTHING, Generates
-from metaloop.loop.proposing import SEGMENT_SHARE, Proposer
+from metaloop.loop.proposing import SEGMENT_SHARE, Proposer, at_once
 from metaloop.loop.racing import RACE_SHARE
 from metaloop.loop.recording import restore
 from metaloop.loop.repeating import Loop, repeat
@@ -89,7 +89,7 @@ class Asked:
     resume: bool
     module: nn.Module | None
     also: tuple[str | Path, ...]
-    archive: Path | None
+    archive: Place | None
     workers: int
     candidates: tuple[Candidate, ...] | None
     generates: Generates
@@ -118,6 +118,8 @@ class Asked:
             asked["best_reference"] = str(how.best_reference)
         if how.objective is not None:
             asked["objective"] = how.objective
+        if how.label_names:
+            asked["label_names"] = "shown"
         same = ("ways", "shots", "queries", "seed", "workers")
         return {
             "data": data_name(self.data),
@@ -173,8 +175,8 @@ def learn(
     asked = Asked(
         data, Path(out), parse_budget(budget) if isinstance(budget, str) else budget,
         ways, shots, queries, seed, options, resume, net, tuple(also),
-        Path(archive) if archive else None,
-        1 if _is_in_process(net, data) else workers or default_workers(),
+        place_of(archive) if archive else None,
+        1 if executor is None and _is_in_process(net, data) else workers or default_workers(),
         None if candidates is None else tuple(candidates), generates, settings, executor,
         tell,
     )  # fmt: skip
@@ -233,8 +235,7 @@ def _allowance(asked: Asked, records: Archive, earlier: Earlier) -> Allowance:
     if earlier.tries:
         known = [one for tried in earlier.tries for one in records.artefacts(tried)]
         return Allowance(names=tuple(each.card.name for each in backbones_in(known)))
-    seconds = asked.budget.wall_seconds
-    return Allowance(None if seconds is None else ENCODING_SHARE * seconds)
+    return allowance_of(asked.budget.wall_seconds)
 
 
 def _learn(
@@ -292,7 +293,7 @@ def _proposer(
 ) -> Proposer:
     seconds = None
     if run.budget.wall_seconds is not None:
-        seconds = RACE_SHARE * run.budget.wall_seconds * asked.workers
+        seconds = RACE_SHARE * run.budget.wall_seconds * at_once(asked.workers)
     shrunk = asked.generates.algorithms  # nets that begin so go on with larger images
     field = choose_field(
         run.family, run.spec, asked.module, earlier, seconds, asked.candidates, shrunk,

@@ -32,7 +32,7 @@ from metaloop.loop.judging import (
 )
 from metaloop.loop.population import Node, Population
 from metaloop.loop.proposal import Proposal
-from metaloop.loop.proposing import Proposer
+from metaloop.loop.proposing import Proposer, at_once
 from metaloop.loop.recording import begin, end
 from metaloop.loop.requests import node_request
 from metaloop.loop.run import Run, Stopped
@@ -322,7 +322,7 @@ def _budget(loop: Loop, proposal: Proposal) -> Budget | None:
         return Budget(steps=max(2, round(proposal.share * run.budget.steps)))
     assert run.budget.wall_seconds is not None
     share = baselines.SHARE if proposal.kind == "baselines" else proposal.share
-    planned = share * run.budget.wall_seconds * loop.executor.num_workers
+    planned = share * run.budget.wall_seconds * at_once(loop.executor.num_workers)
     left = run.budget.wall_seconds - _finish_seconds(loop) - run.wall_seconds
     if proposal.kind != "baselines" and left < loop.settings.least_segment * planned:
         return None

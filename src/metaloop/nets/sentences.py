@@ -89,7 +89,7 @@ class Seen:
 
 def sentences_in(features: Tensor) -> Seen:
     """Returns what the net's flat features `[N, channels * S]` say of sentences."""
-    apart = features.view(len(features), -1, PLACES).mT  # [N, S, channels]
+    apart = features.view(features.shape[0], -1, PLACES).mT  # [N, S, channels]
     there, paired, known = apart[..., 0], apart[..., 1 : 1 + _PAIRED], apart[..., 1 + _PAIRED :]
     mean = known.sum(1, keepdim=True) / there.sum(1).clamp(min=1)[:, None, None]
     centred = (known - mean) * there.unsqueeze(-1)

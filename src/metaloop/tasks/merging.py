@@ -43,7 +43,14 @@ def merge(base: ClassFamily, others: Sequence[ClassFamily]) -> ClassFamily:
             targets.append(torch.full((len(members),), len(classes)).to(base.store.targets))
             added.append(len(classes))
             classes.append(replace(info, name=f"{other.name} | {info.name}", part=None))
-    store = Store(behind(inputs), torch.cat(targets), tuple(classes), base.store.polarity)
+    number = sum(map(len, targets[1:]))
+    store = Store(
+        behind(inputs),
+        torch.cat(targets),
+        tuple(classes),
+        base.store.polarity,
+        names=base.store.names_and(number),
+    )
     parts = dict(base.parts)
     parts["train"] = np.concatenate([parts["train"], np.array(added, dtype=np.int64)])
     return ClassFamily(base.name, store, parts, base.input_format)
