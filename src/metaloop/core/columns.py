@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from metaloop.core.errors import DataError
-from metaloop.core.large import rows_of
+from metaloop.core.large import read_ahead, rows_of
 from metaloop.core.ordering import in_order
 
 Column: TypeAlias = Union[
@@ -187,7 +187,9 @@ def take(column: Column, rows: Tensor) -> Taken:
     A tensor `[*rows, *shape]`; a tuple of strings, flat; a dictionary of what its columns give.
     """
     if isinstance(column, Tensor):
-        flat = column.index_select(0, rows.flatten().to(column.device))
+        asked = rows.flatten().to(column.device)
+        read_ahead(column, asked)
+        flat = column.index_select(0, asked)
         return flat.view(*rows.shape, *column.shape[1:])
     if isinstance(column, dict):
         return {name: take(each, rows) for name, each in column.items()}

@@ -112,7 +112,7 @@ def classes_of_rows(store: Store, rows: np.ndarray, seen: Seen) -> np.ndarray:
         return np.full(len(rows), NOWHERE)
     prints = _prints_of_rows(store, rows, seen.scale)
     nearest = Known(seen.prints, is_of_vectors(store.inputs)).nearest(prints)
-    return np.where(nearest >= 0, seen.classes[np.maximum(nearest, 0)], NOWHERE)
+    return np.asarray(np.where(nearest >= 0, seen.classes[np.maximum(nearest, 0)], NOWHERE))
 
 
 def _prints_of_rows(store: Store, rows: np.ndarray, scale: Scale | None) -> np.ndarray:
