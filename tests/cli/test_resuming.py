@@ -18,5 +18,5 @@ def test_flags_stand_alone_or_not_at_all_and_passwords_never(
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
         "metaloop: go on with: metaloop learn 'my data' --out runs/a --shots 3 --use-label-names "
-        "--also b --also 'c d' --archive postgresql://ann@db/team --resume"
+        "--also b --also 'c d' --archive 'postgresql://ann:***@db/team' --resume"
     )
