@@ -16,7 +16,7 @@ from PIL import Image
 from metaloop.catalogue import DataOptions, open_data
 from metaloop.catalogue.storing import checked_store, stored
 from metaloop.core import large
-from metaloop.core.columns import Segments, chosen, whole
+from metaloop.core.columns import Segments, chosen, take, whole
 from metaloop.core.errors import DataError, OutputError
 from metaloop.core.mapping import map_file
 from metaloop.tasks import fingerprints, measuring
@@ -119,6 +119,19 @@ def test_rows_of_a_large_column_are_those_of_a_small_one(rows: list[int], cut: i
                 assert torch.equal(found, values[asked])  # type: ignore[arg-type]
     finally:
         large.MOST_IN_MEMORY = most
+
+
+def test_rows_that_are_asked_for_are_fetched(
+    vectors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored(str(vectors), AS_IS, tmp_path / "data.store")
+    inputs = map_file(tmp_path / "data.store")["inputs"]
+    rows = torch.tensor([[3, 159], [0, 3]])
+    expected = take(inputs, rows)
+    monkeypatch.setattr(large, "MOST_IN_MEMORY", 0)
+    assert torch.equal(take(inputs, rows), expected)  # type: ignore[arg-type]
+    address = inputs.data_ptr() // 4096 * 4096
+    assert large._libc().madvise(address, inputs.nbytes, 3) == 0  # the kernel takes such a range
 
 
 def test_a_few_runs_of_a_large_tensor_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
