@@ -30,6 +30,7 @@ from metaloop.learners.fold_in import FoldIn, ItemMean, UserBias
 from metaloop.learners.fomaml import FirstOrderMaml
 from metaloop.learners.fomaml_pixelcnn import FomamlPixelCnn
 from metaloop.learners.gaussian_process import GaussianProcess
+from metaloop.learners.in_context import InContext
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.learners.maml import Maml
 from metaloop.learners.mean_of_support import MeanOfSupport
@@ -182,6 +183,14 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             view="standardised",
             baseline=Baseline(),
+        ),
+        "in_context": LearnerEntry(
+            InContext,
+            "a transformer whose rows attend to labelled rows, for synthetic_tables",
+            "in_context",
+            inputs="vector",
+            offered=False,
+            net="raw",
         ),
         "item_mean": LearnerEntry(
             ItemMean,

@@ -25,6 +25,7 @@ from metaloop.models.onnx_functions import Functions, functions_of
 from metaloop.models.onnx_gradients import differentiated
 
 OPSET = 18
+_PRODUCTS = ("matmul", "__matmul__")
 _NEWTON_STEPS = 64  # enough for condition numbers of about 1e8
 _WAYS, _SUPPORT, _QUERIES = 3, 7, 5  # sizes while graphs are recorded; none is part of a graph
 _OTHER_WAYS, _OTHER_SUPPORT = 4, 10  # what differs between the two is an axis that may
@@ -100,7 +101,10 @@ def _axes(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> dict[str
 
 
 class _ByProducts(TorchFunctionMode):
-    """While inside, linear systems are solved by products of matrices."""
+    """While inside, linear systems are solved by products of matrices, and vectors are matrices.
+
+    onnxruntime 1.32 fuses a transposed matrix with its product with a vector into what is wrong.
+    """
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
@@ -108,6 +112,10 @@ class _ByProducts(TorchFunctionMode):
         """Calls the function, or what is in its place."""
         if func is torch.linalg.solve_ex:
             return _solved(*args), None
+        if getattr(func, "__name__", "") in _PRODUCTS:
+            left, right = args
+            if left.dim() > 1 and right.dim() == 1:
+                return func(left, right.unsqueeze(-1)).squeeze(-1)
         return func(*args, **(kwargs or {}))
 
 

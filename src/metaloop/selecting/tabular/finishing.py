@@ -14,6 +14,7 @@ import numpy as np
 
 from metaloop.core.errors import MetaloopError
 from metaloop.domains.tables.fitting import FittedPipeline, fit_pipeline
+from metaloop.domains.tables.pipelines import filed
 from metaloop.domains.tables.scoring import TABLE_METRICS
 from metaloop.domains.tables.storing import can_store, restored
 from metaloop.executors.base import Job
@@ -148,11 +149,10 @@ def _fits(
     run: TableRun, names: list[str], rows: Mapping[str, int], least: float = 0.5
 ) -> dict[str, FittedPipeline]:
     """The pipelines that were fitted in what is left."""
-    if not can_store() or isinstance(run.executor, InProcess):
-        return {name: _fitted_here(run, name, rows[name]) for name in names}
-    waiting = list(names)
+    afar = [] if not can_store() or isinstance(run.executor, InProcess) else filed(names)
+    found = {n: _fitted_here(run, n, rows[n]) for n in names if n not in afar}
+    waiting = list(afar)
     under_way: dict[int, str] = {}
-    found: dict[str, FittedPipeline] = {}
     left = None if run.left is None else max(least, run.left - run.kept_back / 2)
     until = None if left is None else time.perf_counter() + left
     while waiting or under_way:
