@@ -14,14 +14,17 @@ COPY src ./src
 ARG TORCH_INDEX=
 RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir -c constraints.txt \
-        ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} '.[serve,speech]'
+        ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} '.[serve,speech,tables,summaries]'
 
 FROM python:3.11-slim
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 10001 metaloop \
     && install -d -o metaloop -g metaloop /tasks /models
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 OMP_NUM_THREADS=2
-USER metaloop
+USER 10001:10001
 VOLUME ["/tasks"]
 EXPOSE 8000
 HEALTHCHECK --start-period=30s CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/health', timeout=3)"]

@@ -1,7 +1,8 @@
 """New characters of Omniglot: likelihood, recognition, diversity, copying and speed, in one table.
 
     .venv/bin/python benchmarks/generation.py DATA [--learners NAME,...] [--budget 1500steps]
-        [--seed 0] [--tasks 3] [--samples 10] [--episodes 100] [--results runs/generation] [--full]
+        [--seed 0] [--tasks 3] [--samples 10] [--episodes 100] [--results runs/generation]
+        [--part promotion] [--judged-only] [--full]
 
 DATA is the folder of Omniglot's original files with the Vinyals lists. Each learner is the real
 command `metaloop train DATA --objective generation`, then `metaloop evaluate` with 1, 5 and 10
@@ -20,8 +21,8 @@ Nothing else should run meanwhile where the budget is in seconds.
     a minute    images drawn on this machine, of one thread, 1,000 side by side
 
 Rows besides learners: real images of the class, the support copied, and the support moved by up to
-two pixels; nets also draw at temperatures of 0.7 and 0.4. What is finished is kept in the results
-folder and not run again.
+two pixels; nets also draw at temperatures below 1. `--part promotion` judges other classes, to
+choose by. What is finished is kept in the results folder and not run again.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ from metaloop.tasks.family import ClassFamily, episode_list
 from metaloop.tasks.generation import GenerationFamily
 
 SHOTS, WAYS, SUPPORT = (1, 5, 10), 20, 5
-COOLER = (0.7, 0.4)  # temperatures
+COOLER = (0.7, 0.4, 0.3)  # temperatures
 FEATURES_STEPS, FEATURES_BATCH, TEMPERATURE = 300, 128, 0.2
 Draw = Callable[[np.ndarray, int, int], np.ndarray]  # support, count, seed -> pictures
 
@@ -184,7 +185,7 @@ def judged(
     for task in range(asked.tasks):
         told(f"judging task {task + 1} of {asked.tasks}")
         rng = numpy_stream(0, "judged", task)
-        classes = rng.choice(family.parts["test"], WAYS, replace=False)
+        classes = rng.choice(family.parts[asked.part], WAYS, replace=False)
         images = [_pictures(family, rng.permutation(family.store.examples_of[c])) for c in classes]
         shown = np.concatenate([each[SUPPORT : 2 * SUPPORT] for each in images])
         judge.fit(shown, np.repeat(np.arange(WAYS), SUPPORT))
@@ -239,6 +240,8 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--budget", default="1500steps")
     parser.add_argument("--judge-budget", default="400steps")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--part", choices=("search", "promotion", "test"), default="test")
+    parser.add_argument("--judged-only", action="store_true", help="no likelihoods, which are long")
     parser.add_argument("--tasks", type=int, default=3)
     parser.add_argument("--samples", type=int, default=10)
     parser.add_argument("--episodes", type=int, default=100)
@@ -265,8 +268,9 @@ def main() -> None:
     features = features_net(opened.classes, asked.results / "features.safetensors")
     draws = drawers(paths)
     table = judged(draws, judge, features, opened.classes, asked)
-    kept = asked.results / f"table-{asked.budget}-seed{asked.seed}.json"
+    kept = asked.results / f"table-{asked.part}-{asked.budget}-seed{asked.seed}.json"
     kept.write_text(json.dumps(table, indent=1))  # likelihoods take longest
+    paths = {} if asked.judged_only else paths
     support = _pictures(opened.classes, opened.classes.store.examples_of[0][:SUPPORT])
     for name, path in paths.items():
         told(f"measuring {name}")

@@ -152,7 +152,7 @@ def oos(data: Path, cache: Path) -> Iterator[str]:
     names = sorted({label for _, label in elsewhere})
     places = np.array([names.index(label) for _, label in elsewhere])
     rng = np.random.default_rng(0)
-    dealt = dict(enumerate(rng.permutation(["train"] * 49 + ["val"] * 26 + ["test"] * 2).tolist()))
+    dealt = dict(enumerate(rng.permutation(["train"] * 46 + ["val"] * 26 + ["test"] * 5).tolist()))
     read = _reading("banking", bank, places, names, dealt)
     model = metaloop.train(read, centroid(), budget="1steps", progress=False).trained
     rejection = model.rejection

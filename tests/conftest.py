@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from tests.postgres import Server
+
     from metaloop.core.encoder import Encoder
     from metaloop.tasks.family import ClassFamily
     from metaloop.tasks.store import Reading
@@ -61,6 +64,19 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data sets at {folder}; METALOOP_SHARED_DATA=/path/to/data names them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A real PostgreSQL server; skips without PostgreSQL or psycopg."""
+    from tests.postgres import Server
+
+    made = Server()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.remove()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -117,6 +133,28 @@ def working_torchvision() -> Iterator[None]:
         with contextlib.suppress(RuntimeError):  # a torchvision that works has it already
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     yield
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """A Ray cluster of one machine with two CPUs, to which this process is connected.
+
+    A test adds others: each has a raylet, an object store and workers of its own.
+    """
+    pytest.importorskip("ray", reason="needs the extra 'ray'")
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter("ignore")  # of Ray's own
+        patch.setenv("RAY_worker_niceness", "0")  # 15 by default: on a busy machine they starve
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        from ray.cluster_utils import Cluster
+
+        from metaloop.executors.ray_cluster import connected
+
+        head = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 80 << 20}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        with connected(cluster.address):
+            yield cluster
+        cluster.shutdown()
 
 
 def make_reading(side: int = 8, shuffled: bool = False, seed: int = 0) -> Reading:

@@ -56,7 +56,10 @@ def understand(line: str) -> None:
     try:
         with group.make_context("metaloop", list(words)) as context:
             verb, command, arguments = group.resolve_command(context, words)
-            command.make_context(verb, arguments, parent=context)
+            inner = command.make_context(verb, list(arguments), parent=context)
+            if hasattr(command, "commands"):
+                verb, command, arguments = command.resolve_command(inner, arguments)
+                command.make_context(verb, arguments, parent=inner)
     except typer.Exit:
         assert "--help" in words
 
@@ -68,7 +71,10 @@ def test_a_command_in_a_page_is_one_that_the_program_takes(page: str, line: str)
 
 @pytest.mark.parametrize(
     "line",
-    ["metaloop lern x", "metaloop data x --classes 2", "metaloop train x", "metaloop fit --ways a"],
+    [
+        *("metaloop lern x", "metaloop data x --classes 2", "metaloop train x"),
+        *("metaloop fit --ways a", "metaloop archive prune x --old 3d"),
+    ],
 )
 def test_a_command_that_the_program_does_not_take_would_be_found(line: str) -> None:
     with pytest.raises(USAGE_ERROR):

@@ -45,19 +45,28 @@ class Verb(SphinxDirective):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """Returns one table, arguments first."""
+        """Returns one table, arguments first; of a verb of verbs one for each."""
         group: Any = get_command(command_line)
         verb = group.commands.get(self.arguments[0])
         if verb is None:
             raise self.error(f"there is no verb {self.arguments[0]!r}")
-        context = verb.context_class(verb, info_name=self.arguments[0])
-        records = [parameter.get_help_record(context) for parameter in verb.get_params(context)]
-        rows = [
-            (f"`{_without_kind(names)}`", _escaped(_ANY_SEED.sub("", said)))
-            for names, said in filter(None, records)
-            if names != "--help"
+        named = {f"{self.arguments[0]} {n}": v for n, v in getattr(verb, "commands", {}).items()}
+        text = [
+            f"{_escaped(f'metaloop {name}')}: {_escaped(part.help or '')}\n\n{_options(name, part)}"
+            for name, part in named.items()
         ]
-        return self.parse_text_to_nodes(_table(("written", "what it does"), rows))
+        return self.parse_text_to_nodes("\n\n".join(text) or _options(self.arguments[0], verb))
+
+
+def _options(name: str, verb: Any) -> str:
+    context = verb.context_class(verb, info_name=name)
+    records = [parameter.get_help_record(context) for parameter in verb.get_params(context)]
+    rows = [
+        (f"`{_without_kind(names)}`", _escaped(_ANY_SEED.sub("", said)))
+        for names, said in filter(None, records)
+        if names not in ("--help", "-h, --help")
+    ]
+    return _table(("written", "what it does"), rows)
 
 
 class Catalogue(SphinxDirective):

@@ -11,6 +11,8 @@ import pytest
 from metaloop.archive import Archive, DataSet, RunId
 from metaloop.core.records import Candidate, Choice, CurvePoint, Plan, Protocol, Result, Trial
 
+BOTH = ["file", pytest.param("server", marks=pytest.mark.long)]  # what an archive may be kept in
+
 _DATA = DataSet(
     hash="d4ta",
     name="omniglot",
@@ -80,6 +82,15 @@ def finished() -> Callable[..., Trial]:
 def archive(tmp_path: Path) -> Iterator[Archive]:
     with Archive.create(tmp_path / "archive.sqlite") as opened:
         yield opened
+
+
+@pytest.fixture(params=BOTH)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where there is no archive yet, once as a file and once as a URL."""
+    if request.param == "file":
+        return str(tmp_path / "shared.sqlite")
+    server = request.getfixturevalue("server")
+    return str(server.place())
 
 
 @pytest.fixture

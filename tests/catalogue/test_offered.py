@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import Tensor
 
 from metaloop.catalogue import offered
 from metaloop.catalogue.families import DataOptions, OpenedData, open_data
-from metaloop.catalogue.offered import MOST_WITHOUT_A_CLOCK, Allowance, affordable, seconds_each
+from metaloop.catalogue.offered import (
+    MOST_WITHOUT_A_CLOCK,
+    Allowance,
+    affordable,
+    allowance_of,
+    seconds_each,
+)
 from metaloop.catalogue.sights import backbones_of
 from metaloop.core.columns import Texts
-from metaloop.core.encoder import Encoder
+from metaloop.core.encoder import Encoder, JoinedEncoder
 from metaloop.core.errors import DataError, UnknownNameError
 
 _CLASSES, _EACH = 21, 4
@@ -101,7 +110,7 @@ def test_a_resumed_run_is_offered_what_it_was(folder: Path) -> None:
         ((), []),
         (("gone", "blocks"), ["blocks"]),
     ):
-        asked = DataOptions(backbone="auto", allowance=Allowance(1e9, kept))
+        asked = DataOptions(backbone="auto", allowance=Allowance(1e9, names=kept))
         assert names(open_data(folder, asked)) == found
 
 
@@ -116,6 +125,60 @@ def test_what_comes_first_takes_its_time_from_the_others(monkeypatch: pytest.Mon
     offer = affordable("images", 100, Allowance(105.0))
     assert [each.card.name for each in offer.encoders] == ["blocks@32"]
     assert "'blocks@24' is left out: it would take 10 s for 100 images" in offer.left_out[0]
+
+
+def test_the_first_may_take_longer_than_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offer(number: int) -> list[str]:
+        found = affordable("images", number, Allowance(0.5, first=1.0))
+        return [each.card.name for each in found.encoders]
+
+    assert offer(50) == ["blocks"]  # half a second
+    assert offer(99) == ["blocks"]
+    assert offer(101) == []
+    monkeypatch.setattr(offered, "installed", lambda takes: ("blocks", "blocks@24"))
+    assert offer(60) == ["blocks"]
+    assert allowance_of(60.0) == Allowance(30.0, first=60.0)
+    assert allowance_of(None) == Allowance()
+
+
+@pytest.fixture
+def joined(blocks: Encoder, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """`large` and `large+small` are installed, for texts; seconds for a text of each piece."""
+    seconds = {"large": 1.0, "small": 0.01}
+
+    class Pair(JoinedEncoder):
+        def join(self, features: Sequence[Tensor]) -> Tensor:
+            return torch.cat(list(features), dim=1)
+
+    def piece(name: str) -> Encoder:
+        encoder = type(blocks)()
+        encoder.card = replace(blocks.card, name=name, takes="texts", weights=name, size=0)
+        return encoder
+
+    def opened(name: str, **asked: Any) -> Encoder:
+        if name != "large+small":
+            return piece(name)
+        pair = Pair()
+        pair.pieces = (piece("large"), piece("small"))
+        pair.card = replace(pair.pieces[0].card, name=name, weights=name)
+        return pair
+
+    monkeypatch.setattr(offered, "open_backbone", opened)
+    monkeypatch.setattr(offered, "installed", lambda takes: ("large", "small", "large+small"))
+    monkeypatch.setattr(offered, "_PIECES", {"small": "large+small"})
+    monkeypatch.setattr(offered, "seconds_each", lambda encoder, column: seconds[encoder.card.name])
+    return seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "found"),
+    [(102.0, ["large", "large+small"]), (100.5, ["large"]), (99.0, ["small"]), (0.5, [])],
+)
+def test_joined_encoders_take_what_is_new_in_them_and_a_piece_stands_in_for_them(
+    joined: dict[str, float], seconds: float, found: list[str]
+) -> None:
+    offer = affordable("texts", 100, Allowance(seconds), Texts.of(["a"]))
+    assert [each.card.name for each in offer.encoders] == found
 
 
 def test_texts_are_timed_by_some_of_them(blocks: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:

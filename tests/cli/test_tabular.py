@@ -185,7 +185,6 @@ NUMBERS = "a,b,y\n" + "".join(f"{i % 7},{i % 5},{i % 2}\n" for i in range(30))
         (NUMBERS.replace("1\n", "1\n1,2\n", 1), ("--target", "y"), "line"),
         (NUMBERS, ("--target", "y", "--groups", "y"), "is the target"),
         (NUMBERS, ("--target", "y", "--time-limit-per-row", "3steps"), "is a time"),
-        (NUMBERS, ("--target", "y", "--time-limit-per-row", "0.000000001s"), "larger --time-limit"),
         (NUMBERS, ("--target", "y", "--archive-to", "no/such.sqlite"), "in a folder that exists"),
         (NUMBERS, ("--target", "y", "--archive-to", "t.csv"), "t.csv"),
     ],
@@ -195,6 +194,12 @@ def test_what_is_wrong_is_said_in_one_line(
 ) -> None:
     assert said in refused(command, text, *words)
     assert not Path("runs").exists() or not any(Path("runs").iterdir())  # refused before the race
+
+
+@needs_skops
+def test_a_limit_that_nobody_keeps_is_told_with_the_option_to_change(command: Command) -> None:
+    words = ("--target", "y", "--quiet", "--time-limit-per-row", "0.000000001s")
+    assert "larger --time-limit-per-row" in refused(command, NUMBERS, *words)
 
 
 @needs_skops

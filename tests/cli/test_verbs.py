@@ -23,19 +23,20 @@ Command = Callable[..., Any]
 FLAGS = {  # they are a contract with scripts: a change here is a change for users
     "learn": "DATA --budget --ways --shots --queries --out --seed --split-seed --image-size "
     "--classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --items --words --sentences --ratio --references --objective --view "
-    "--backbone --download --also --archive --archive-to "
-    "--workers --strict --resume --json --quiet",
+    "--speaker-pattern --items --words --sentences --ratio --references "
+    "--use-label-names --objective --view --backbone --download --also --archive --archive-to "
+    "--workers --executor --ray-address --strict --resume --json --quiet",
     "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
     "--image-size --classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --items --words --sentences --ratio --references --objective --view "
-    "--backbone --download --strict --resume --json --quiet",
+    "--speaker-pattern --items --words --sentences --ratio --references "
+    "--use-label-names --objective --view --backbone --download --strict --resume --json --quiet",
     "select": "DATA --budget --out --seed --split-seed --image-size --classes-at "
     "--value-range --target --objective --metric --groups --ignore --test --time-limit-per-row "
     "--archive --archive-to --workers --backbone --download --strict --resume --json --quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
     "--classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --words --sentences --ratio --references --allow-seen --apart --strict "
+    "--speaker-pattern --words --sentences --ratio --references --use-label-names "
+    "--allow-seen --apart --strict "
     "--open --seed --json --quiet",
     "predict": "MODEL INPUT... --support --classes-at --value-range --columns "
     "--text --label --domain --use-label-names --skip-unreadable --window --step --microphone "
@@ -49,15 +50,19 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "export": "RUN --to --out --seed --json",
     "serve": "MODEL... --host --port --tasks --token-file --tls-certificate --tls-key --max-body "
     "--max-tasks --max-examples --max-pixels --max-seconds --seed --json",
-    "export-model": "MODEL --out --to --seed --json",
+    "export-model": "MODEL --out --to --browser --seed --json",
     "card": "MODEL --out --seed --json",
     "verify": "MODEL DATA --archive --classes-at --columns --text --label --domain "
     "--speaker-pattern --seed --json --quiet",
     "list": "KIND --seed --json",
     "data": "DATA --image-size --split-seed --classes-at --value-range --columns "
     "--text --label --domain --speaker-pattern --items --words --sentences --ratio --references "
-    "--view --strict "
+    "--view --strict --cache "
     "--seed --json --quiet",
+    "archive list": "ARCHIVE --seed --json",
+    "archive show": "ARCHIVE RUN --seed --json",
+    "archive merge": "ARCHIVE... --into --whole --seed --json",
+    "archive prune": "ARCHIVE --older-than --data --unfinished --dry-run --seed --json",
     "cite": "MODEL|RUN --seed --json",
     "completion": "SHELL --seed --json",
 }
@@ -66,7 +71,10 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
 def test_the_flags_are_those_that_scripts_rely_on() -> None:
     group: Any = typer.main.get_command(app)
     found = {}
-    for name, verb in group.commands.items():
+    verbs = dict(group.commands)
+    for part, verb in verbs.pop("archive").commands.items():
+        verbs[f"archive {part}"] = verb
+    for name, verb in verbs.items():
         is_option = [parameter.param_type_name == "option" for parameter in verb.params]
         found[name] = " ".join(
             parameter.opts[0] if option else (parameter.metavar or parameter.name)
@@ -80,7 +88,7 @@ def test_every_verb_has_help_and_takes_a_seed(command: Command) -> None:
     assert command("--version").out == f"metaloop {__version__}\n"
     for verb, flags in FLAGS.items():
         assert "--seed" in flags
-        outcome = command(verb, "--help")
+        outcome = command(*verb.split(), "--help")
         assert outcome.code == 0 and "--seed" in outcome.out and outcome.err == ""
 
 

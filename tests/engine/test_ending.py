@@ -11,7 +11,8 @@ import torch
 
 from metaloop.core.budget import Budget
 from metaloop.engine.events import Checkpointed, Evaluated, Finished
-from metaloop.engine.training import Checkpoints, initial_state, train
+from metaloop.engine.state import Checkpoints
+from metaloop.engine.training import initial_state, train
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.sinusoid import SinusoidFamily
 from metaloop.tasks.store import Store

@@ -143,6 +143,20 @@ def test_the_figures_are_those_that_counting_gives(family: ClassFamily) -> None:
     assert (alarms.units[:, :3] == -1).all()
 
 
+def test_what_classes_do_adds_up_to_what_episodes_have(family: ClassFamily) -> None:
+    asked = open_list(family, "test", family.spec(3, 1, 4), 20)
+    table, rng = OpenTable(asked), np.random.default_rng(0)
+    evidence = rng.normal(size=asked.episodes.query.mask.shape) + asked.inside
+    found = table.auroc(evidence)  # both sides of a pair: a task's own classes, and the others
+    both = 2 * found.values - found.values.mean()
+    assert np.allclose(found.unit_values.mean(1), both)
+    found = table.recall(evidence, table.there, 0.1)
+    assert np.allclose(found.unit_values.mean(1), found.values)
+    found = table.false_alarms(evidence, 0.5)
+    assert np.allclose(np.nanmean(found.unit_values, 1), found.values)
+    assert np.nanmax(found.unit_values) <= 1
+
+
 def test_others_are_of_the_part_and_not_in_the_task(family: ClassFamily) -> None:
     asked = open_list(family, "search", family.spec(5, 1, 3), 10)
     targets = family.store.targets.numpy()[asked.episodes.query.examples]

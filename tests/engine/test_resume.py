@@ -16,8 +16,8 @@ import torch
 from metaloop.core.budget import Budget
 from metaloop.core.records import Choice
 from metaloop.engine.events import Finished
-from metaloop.engine.state import TrainState, load_state
-from metaloop.engine.training import Checkpoints, train
+from metaloop.engine.state import Checkpoints, TrainState, load_state
+from metaloop.engine.training import train
 
 STEPS = 30
 
@@ -115,7 +115,8 @@ from pathlib import Path
 sys.path.insert(0, {here!r})
 from conftest import make_job
 from metaloop.core.budget import Budget
-from metaloop.engine.training import Checkpoints, train
+from metaloop.engine.state import Checkpoints
+from metaloop.engine.training import train
 job = make_job("protonet", optimiser="muon", averaging=0.5)
 for event in train(*job, Budget(steps=30), job.spec, seed=5, evaluations=2, evaluation_episodes=5,
                    checkpoints=Checkpoints(Path({path!r}), every_steps=1)):

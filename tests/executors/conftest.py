@@ -15,11 +15,14 @@ import pytest
 from metaloop.executors.base import Executor, Job, Outcome
 from metaloop.executors.in_process import InProcess
 from metaloop.executors.local_pool import LocalPool
+from metaloop.executors.luggage import FOLDER, Luggage
+from metaloop.executors.ray_pool import RayPool
 
 WORKER = Path(__file__).with_name("worker_with_odd_works.py")
-PATIENCE = 60.0  # seconds until a test gives up on something that takes a moment
+PATIENCE = 240.0  # seconds until a test gives up on something that takes a moment
 
 StartPool = Callable[..., LocalPool]
+StartRayPool = Callable[..., RayPool]
 
 
 @pytest.fixture
@@ -37,11 +40,43 @@ def start_pool(tmp_path: Path) -> Iterator[StartPool]:
         pool.close()
 
 
-@pytest.fixture(params=["pool", "in process"])
-def executor(request: pytest.FixtureRequest, start_pool: StartPool, tmp_path: Path) -> Executor:
-    """Either kind of executor, with the same works."""
+@pytest.fixture
+def start_ray_pool(cluster: Any, tmp_path: Path) -> Iterator[StartRayPool]:
+    """Starts workers with odd works on the cluster; they are gone when the test ends."""
+    pools: list[RayPool] = []
+
+    def start(num_workers: int = 1, **options: Any) -> RayPool:
+        (tmp_path / "given").mkdir(exist_ok=True)
+        (tmp_path / "given" / "data").write_text("data")
+        files = {"read": lambda name: (tmp_path / name).read_bytes()}
+        needs = lambda job: job.arguments.get("names", ())  # noqa: E731
+        files["write"] = lambda name, content: (tmp_path / name).write_bytes(content)
+        given = Luggage((str(WORKER), FOLDER), tmp_path, ("given",), ("made",), needs, **files)
+        pools.append(RayPool(given, num_workers, **options))
+        return pools[-1]
+
+    yield start
+    for pool in pools:
+        pool.close()
+
+
+ON_RAY = pytest.param("ray", marks=pytest.mark.long)
+
+
+@pytest.fixture(params=["pool", ON_RAY])
+def pool(request: pytest.FixtureRequest) -> Executor:
+    """Executors whose jobs are in other processes: one worker."""
+    name = {"pool": "start_pool", "ray": "start_ray_pool"}[request.param]
+    return request.getfixturevalue(name)()
+
+
+@pytest.fixture(params=["pool", "in process", ON_RAY])
+def executor(request: pytest.FixtureRequest, tmp_path: Path) -> Executor:
+    """Every kind of executor, with the same works."""
     if request.param == "pool":
-        return start_pool()
+        return request.getfixturevalue("start_pool")()
+    if request.param == "ray":
+        return request.getfixturevalue("start_ray_pool")()
     spec = importlib.util.spec_from_file_location(WORKER.stem, WORKER)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -10,13 +10,11 @@ import pytest
 from metaloop.executors.base import Executor, Job
 
 
-def test_a_value_comes_back_with_the_job_that_it_belongs_to(
-    executor: Executor, tmp_path: Path, tools: Any
-) -> None:
+def test_a_value_comes_back_with_the_job_that_it_belongs_to(executor: Executor, tools: Any) -> None:
     outcome = tools.run(executor, "echo", a=(1, 2), b={"c": None}, d=float("inf"))
     assert (outcome.status, outcome.message, outcome.trace) == ("done", "", "")
     assert outcome.value["arguments"] == {"a": [1, 2], "b": {"c": None}, "d": float("inf")}
-    assert outcome.value["folder"] == str(tmp_path)
+    assert Path(outcome.value["folder"]).is_dir()
     assert outcome.wall_seconds >= 0 and outcome.cpu_seconds >= 0
 
 
@@ -88,3 +86,24 @@ def test_a_closed_executor_takes_no_job(executor: Executor) -> None:
     executor.close()
     with pytest.raises(RuntimeError, match="closed"):
         executor.submit(Job(1, "echo", {}))
+
+
+def test_what_a_job_does_to_its_worker_is_told_and_the_next_one_runs(
+    pool: Executor, tools: Any
+) -> None:
+    outcome = tools.run(pool, "die", code=3)
+    assert outcome.status == "crashed" and outcome.value is None
+    assert outcome.message == "its worker ended with exit code 3: these are my last words"
+    assert tools.run(pool, "die", signal=9).status == "no memory"  # it was tried twice
+    outcome = tools.run(pool, "burn", 1.0, cpu_seconds=0.2, hang=True)
+    assert (outcome.status, outcome.message) == ("timed out", "ended after 1 s")
+    assert outcome.wall_seconds >= 1 and pool.cpu_seconds >= 0.2
+    assert tools.run(pool, "echo").value["threads"] == "1"
+
+
+def test_closing_ends_what_runs_and_what_that_has_started(pool: Executor, tools: Any) -> None:
+    pool.submit(Job(0, "hang", {}))
+    pids = tools.first_event(pool)["pids"]
+    assert all(map(tools.is_alive, pids))
+    pool.close()
+    tools.wait_until(lambda: not any(map(tools.is_alive, pids)))

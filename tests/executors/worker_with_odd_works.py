@@ -100,6 +100,12 @@ def die(folder: Path, arguments: Arguments, report: Any) -> dict[str, Any]:
     return {}
 
 
+def kill_parent(folder: Path, arguments: Arguments, report: Any) -> dict[str, Any]:
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(1000)
+    return {}
+
+
 def abandon(folder: Path, arguments: Arguments, report: Any) -> dict[str, Any]:
     report({"pid": subprocess.Popen(["sleep", "1000"]).pid})
     os._exit(1)
@@ -114,6 +120,16 @@ def noise(folder: Path, arguments: Arguments, report: Any) -> dict[str, Any]:
     return {"read": sys.stdin.read()}
 
 
+def keep(folder: Path, arguments: Arguments, report: Any) -> dict[str, Any]:
+    (folder / arguments["name"]).write_text(arguments["text"])
+    return {"folder": str(folder)}
+
+
+def look(folder: Path, arguments: Arguments, report: Any) -> dict[str, Any]:
+    found = {name: (folder / name).read_text() for name in arguments["names"]}
+    return {"folder": str(folder), "found": found, "given": (folder / "given/data").read_text()}
+
+
 def big(folder: Path, arguments: Arguments, report: Any) -> dict[str, Any]:
     report({"text": arguments["text"]})
     return {"text": arguments["text"] * 2}
@@ -123,7 +139,7 @@ WORK: dict[str, Any] = {
     work.__name__: work
     for work in (
         *(echo, count, meet, wait_for, fail, leave),
-        *(wrong, burn, hang, stick, die, abandon, noise, big),
+        *(wrong, burn, hang, stick, die, kill_parent, abandon, noise, big, keep, look),
     )
 }
 

@@ -14,6 +14,7 @@ import os
 import resource
 import shutil
 import sys
+import tempfile
 import traceback
 import warnings
 from pathlib import Path
@@ -21,7 +22,8 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from metaloop.archive import Archive
+from metaloop.archive import Archive, merge
+from metaloop.archive.overview import list_runs, run_json
 from metaloop.archive.spent import spent_by
 from metaloop.core.errors import MetaloopError
 from metaloop.estimators.files import task_from_file
@@ -81,7 +83,7 @@ def _steps(model: object) -> int:
 def _archive(path: Path) -> str:
     """Reads an archive as all commands do; returns how each of them ended."""
     said = []
-    for verb in (_all_records, _show, _report, _export, _begin):
+    for verb in (_all_records, _show, _report, _export, _begin, _list, _merge):
         try:
             said.append(f"{verb.__name__} {verb(path)}")
         except MetaloopError as error:
@@ -132,6 +134,23 @@ def _begin(path: Path) -> int:
     with Archive.open(path, read_only=True) as archive:
         chosen = choose_field(FAMILY, FAMILY.spec(3, 1, 5), archive=archive)
         return len(chosen.contenders) + len(known_programs(archive))
+
+
+def _list(path: Path) -> int:
+    """Lists and shows what there is, as `metaloop archive` does."""
+    with Archive.open(path, read_only=True) as archive:
+        found = list_runs(archive)
+        return len(json.dumps([run_json(archive, one) for one in found], default=str))
+
+
+def _merge(path: Path) -> int:
+    """Brings the runs into another archive, which is gone afterwards."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Archive.open(path, read_only=True) as archive,
+        Archive.create(Path(folder, "other.sqlite")) as other,
+    ):
+        return len(merge(archive, other, whole=True).added)
 
 
 def _toy_family() -> ClassFamily:

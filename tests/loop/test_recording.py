@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from metaloop.archive import Archive, JobId, rows
+from metaloop.archive.in_file import FileStorage
 from metaloop.catalogue.families import OpenedData
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.packing import scores_to_json
@@ -271,8 +272,10 @@ class Work:
 
     def __init__(self, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
         self.steps = self.decoded = 0
-        archive._connection.set_progress_handler(self._count, 10)
-        archive._connection.execute("PRAGMA synchronous = OFF")
+        assert isinstance(archive.storage, FileStorage)
+        connection = archive.storage._connection
+        connection.set_progress_handler(self._count, 10)
+        connection.execute("PRAGMA synchronous = OFF")
 
         def decode(text: str) -> Candidate:
             self.decoded += 1

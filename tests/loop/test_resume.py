@@ -15,6 +15,8 @@ from metaloop.archive import Archive, content
 from metaloop.archive.spent import note_spent, spent_by
 from metaloop.core.errors import MetaloopError
 from metaloop.core.records import Candidate, Choice, Plan, Trial
+from metaloop.executors.ray_pool import RayPool
+from metaloop.jobs.carrying import luggage_of
 from metaloop.loop import Tried, finishing, learn
 from metaloop.loop.charging import charged
 from metaloop.loop.population import Node, Population
@@ -184,11 +186,17 @@ def test_stopping_before_anything_was_measured_saves_nothing_and_can_go_on(
 
 
 @pytest.mark.long
-def test_one_seed_and_one_worker_give_one_archive(
-    finished: Any, reading: Any, tools: Any, tmp_path: Path, short: Settings
-) -> None:
+@pytest.mark.parametrize("executor", [None, "ray"])
+def test_one_seed_and_one_worker_give_one_archive_wherever_jobs_run(
+    finished: Any, reading: Any, tools: Any, tmp_path: Path, short: Settings,
+    executor: str | None, request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
     folder = tmp_path / "run"
-    events = learn(reading, out=folder, budget=tools.budget, queries=5, workers=1, settings=short)
+    options: dict[str, Any] = {"budget": tools.budget, "queries": 5, "workers": 1}
+    if executor == "ray":
+        request.getfixturevalue("cluster")
+        options["executor"] = lambda place, workers: RayPool(luggage_of(place.folder), workers)
+    events = learn(reading, out=folder, settings=short, **options)
     _, report = tools.run_to_end(events)
     assert same_weights(finished[0], folder)
     assert report["test"] == finished[2]["test"]

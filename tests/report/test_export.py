@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import json
+import struct
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import pytest
 
 from metaloop.core.errors import MetaloopError, OutputError, UnknownNameError
 from metaloop.report import Records, read_run
-from metaloop.report.export import FORMATS, export
+from metaloop.report.export import FORMATS, export, send
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +72,7 @@ def test_an_unknown_format_names_the_near_one(small: Any, tmp_path: Path) -> Non
         export(small.records(), "optuan", tmp_path / "x")
 
 
-@pytest.mark.parametrize("to", ["optuna", "tensorboard"])
+@pytest.mark.parametrize("to", ["mlflow", "optuna", "tensorboard", "wandb"])
 def test_a_missing_package_is_said_in_one_line_and_leaves_nothing(
     to: str, small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,3 +149,103 @@ def test_the_same_records_give_the_same_events(large: Records, tmp_path: Path) -
     files = [path.relative_to(first) for path in sorted(first.rglob("*")) if path.is_file()]
     assert len(files) > 250
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in files)
+
+
+needs_mlflow = pytest.mark.skipif(
+    importlib.util.find_spec("mlflow") is None, reason="MLflow is not installed: metaloop[mlflow]"
+)
+needs_wandb = pytest.mark.skipif(
+    importlib.util.find_spec("wandb") is None, reason="wandb is not installed: metaloop[wandb]"
+)
+
+
+def logged(path: Path) -> Iterator[bytes]:
+    """The records of a .wandb file: 7 bytes, then LevelDB's log format in blocks of 32 KiB."""
+    content, place, record = path.read_bytes(), 7, b""
+    assert content.startswith(b":W&B")
+    while place + 7 <= len(content):
+        left = 32768 - place % 32768
+        if left < 7:
+            place += left
+            continue
+        length, kind = struct.unpack("<HB", content[place + 4 : place + 7])
+        record += content[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or the last piece
+            yield record
+            record = b""
+
+
+@needs_mlflow
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")  # MLflow's own, of libraries that it uses
+def test_mlflow_reads_the_experiment(bench: Any, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    parent = bench.add("protonet", 0.6)
+    bench.add("protonet", 0.7, [parent], "plan: x", rate=0.01, options={"scale": True})
+    bench.add("ridge", None, status="diverged", message="nan", net="mlp")
+    bench.add("maml", None, status="running", rate=0.5)
+    path = export(bench.records(), "mlflow", tmp_path / "mlflow.db")
+    assert [each.name for each in tmp_path.glob("*.db*")] == ["mlflow.db"]
+    client = MlflowClient(tracking_uri=f"sqlite:///{path}")
+    experiment = client.get_experiment_by_name("run")
+    assert experiment.tags["metric"] == "accuracy"
+    runs = sorted(client.search_runs([experiment.experiment_id]), key=lambda r: r.info.run_name)
+    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED", "FAILED"]
+    second = runs[1]
+    assert second.data.params["plan.learning_rate"] == "0.01"
+    assert second.data.params["learner"] == "protonet"
+    assert second.data.metrics["search"] == 0.7
+    assert second.data.tags["operator"] == "plan: x" and second.data.tags["parents"] == parent
+    history = client.get_metric_history(second.info.run_id, "accuracy")
+    assert [(metric.step, metric.value) for metric in history] == [(100, 0.7)]
+    assert runs[2].data.tags["message"] == "nan"
+    with pytest.raises(OutputError, match="MLflow cannot write"):
+        send(bench.records(), "mlflow", f"sqlite:///{path}")  # an experiment of this name is there
+
+
+@needs_wandb
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")  # wandb's own, of libraries that it uses
+def test_wandb_reads_the_offline_runs(bench: Any, tmp_path: Path) -> None:
+    from wandb.proto import wandb_internal_pb2
+
+    bench.add("protonet", 0.6)
+    bench.add("protonet", 0.7, rate=0.01)
+    folder = export(bench.records(), "wandb", tmp_path / "runs")
+    read: dict[str, dict[str, Any]] = {}
+    for run in sorted(folder.iterdir()):
+        assert {path.name for path in run.iterdir()} <= {f"run-{run.name[-8:]}.wandb", "files"}
+        facts: dict[str, Any] = {"config": {}, "history": [], "summary": {}}
+        (file,) = run.glob("*.wandb")
+        name = ""
+        for data in logged(file):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(data)
+            if record.HasField("run"):
+                name = record.run.display_name
+                assert record.run.run_group == "run" and record.run.project == "metaloop"
+                assert record.run.host == "metaloop"  # not the name of this machine
+                for item in record.run.config.update:
+                    facts["config"][item.key] = json.loads(item.value_json)
+            if record.HasField("history"):
+                items = record.history.item
+                row = {i.key or i.nested_key[0]: json.loads(i.value_json) for i in items}
+                facts["history"].append(row)
+            if record.HasField("summary"):
+                for item in record.summary.update:
+                    key = item.key or item.nested_key[0]
+                    facts["summary"][key] = json.loads(item.value_json)
+        read[name] = facts
+    second = next(facts for name, facts in read.items() if name.startswith("0002 "))
+    assert second["config"]["plan.learning_rate"] == 0.01
+    assert second["summary"]["search"] == 0.7 and second["summary"]["status"] == "finished"
+    assert [(row["_step"], row["accuracy"]) for row in second["history"]] == [(100, 0.7)]
+    best = read["best so far"]["history"]
+    assert [row["accuracy"] for row in best] == [0.6, 0.7]
+
+
+def test_a_uri_is_for_mlflow_alone(small: Any) -> None:
+    with pytest.raises(OutputError, match="csv is written to a path"):
+        send(small.records(), "csv", "https://example.org")

@@ -28,9 +28,18 @@ from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import torch_stream
 from metaloop.core.spec import TaskSpec
-from metaloop.estimators import FewShotClassifier, FewShotRegressor
+from metaloop.domains.tables.fitting import fit_pipeline
+from metaloop.domains.tables.understanding import understand
+from metaloop.estimators import (
+    FewShotClassifier,
+    FewShotGenerator,
+    FewShotRegressor,
+    TrainedTable,
+)
 from metaloop.modelfile import TrainingRecord
 from metaloop.models import Model
+from metaloop.models.tabular import TabularModel
+from metaloop.tasks.readers.tables import table_of
 
 SIDE = 16
 RECORD = TrainingRecord(0, "0steps", 0, 0.0, 0.0, "0" * 16, "made up")
@@ -82,6 +91,35 @@ def text_model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     width = int(view.choice.options["features"])
     inputs = InputFormat("vector", (width,), (0.0,) * width, (1.0,) * width)
     return fresh_model("nearest_centroid", inputs, view=view)
+
+
+def table_model(real: bool = False) -> TrainedTable:
+    """A pipeline fitted to a table of ages and cities: who is old, or lives in Oslo, stays."""
+    rng = np.random.default_rng(0)
+    ages, cities = rng.integers(18, 80, 60), np.array(["Oslo", "Rome", "Bern"])[np.arange(60) % 3]
+    stays = ((ages > 50) | (cities == "Oslo")).astype(np.int64)
+    columns = {"age": ages, "city": cities.astype(object)}
+    frame = understand("people", table_of(columns, "people"), ()).frame
+    classes = () if real else ("no", "yes")
+    values = 0.5 * ages + stays if real else stays
+    fitted = fit_pipeline("logistic", frame, values, len(classes), 0)
+    metric = "rmse" if real else "balanced_accuracy"
+    common = np.ones(1) if real else np.array([0.5, 0.5])
+    return TrainedTable(
+        TabularModel(
+            (fitted,), (1.0,), (1.0,), frame.schema, "stays", classes, common, 0.0, metric, RECORD
+        )
+    )
+
+
+def image_maker() -> FewShotGenerator:
+    """What draws images of a class: the plain method, which is not trained."""
+    inputs = InputFormat("image", (1, SIDE, SIDE), (0.5,), (0.5,), levels=2)
+    spec = TaskSpec(0, 3, 2, inputs.shape, "generation", (2,))
+    candidate = make_candidate("blurred_mixture", inputs, spec)
+    learner = build_learner(candidate, inputs, "generation")
+    meta_params = learner.init(spec, torch_stream(0, "init"))
+    return FewShotGenerator(Model(learner, meta_params, candidate, spec, inputs, {}, RECORD))
 
 
 @pytest.fixture(scope="session")
@@ -189,9 +227,13 @@ def serving(
     from metaloop.serve.answering import served
     from metaloop.serve.app import create_app
     from metaloop.serve.limits import Limits
+    from metaloop.serve.rows import ServedTable
     from metaloop.serve.storage import TaskStore
 
-    found = {name: served(name, each) for name, each in models.items()}
+    found = {
+        name: ServedTable(name, each) if isinstance(each, TrainedTable) else served(name, each)
+        for name, each in models.items()
+    }
     app = create_app(found, TaskStore(folder), Limits(**limits), token)
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))

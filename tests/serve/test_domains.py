@@ -56,3 +56,62 @@ def test_ratings_are_items_with_a_number(serve: Callable[..., Any], tmp_path: Pa
             estimator.predict(["never heard of"])[0], abs=1e-4
         )
         assert "takes items" in client("POST", f"/tasks/{task}/predict", {"text": "i2"}).error
+        best = client("GET", f"/tasks/{task}/top?count=3").json["items"]
+        assert len(best) == 3 and not {*rated, "i9"} & {each["item"] for each in best}
+        values = estimator.predict([each["item"] for each in best])
+        assert [each["value"] for each in best] == pytest.approx(values.tolist(), abs=1e-4)
+
+
+def test_events_are_items_alone(serve: Callable[..., Any], tmp_path: Path) -> None:
+    data = tmp_path / "had.csv"
+    lines = [f"u{int(user)},i{int(item)}" for user, item, _ in low_rank(users=120)]
+    data.write_text("user_id,item_id\n" + "\n".join(lines) + "\n")
+    model = ml.train(data, "spectral", budget="1steps", shots=3, progress=False).model
+    with serve({"had": model}) as client:
+        task = client.new("had")
+        for item in ("i1", "i4", "i7"):
+            client.show(task, {"item": item})
+        best = client("GET", f"/tasks/{task}/top?count=4").json["items"]
+        model.fit(["i1", "i4", "i7"])
+        values = model.predict([each["item"] for each in best])
+        assert [each["value"] for each in best] == pytest.approx(values.tolist(), rel=1e-4)
+        asked = client.ask(task, {"item": best[0]["item"]})
+        assert asked["value"] == pytest.approx(values[0], rel=1e-4)
+
+
+def test_summaries_are_those_of_predict_in_any_length(
+    serve: Callable[..., Any], tmp_path: Path
+) -> None:
+    pytest.importorskip("rouge_score", reason="metaloop[summaries]")
+    pytest.importorskip("sentencex", reason="metaloop[summaries]")
+    from tests.domains.summaries import conftest as made
+
+    from metaloop.estimators.summarising import summarise
+
+    data = made.write(tmp_path / "papers.jsonl", made.rows(60))
+    how = {"sentences": 1, "shots": 2, "queries": 4, "progress": False}
+    model = ml.train(data, "sentence_ridge", budget="2steps", **how).model
+    shown, asked = made.rows(3, seed=1), made.rows(2, seed=2)
+    with serve({"papers": model}) as client:
+        task = client.new("papers")
+        for row in shown:
+            document = " ".join(row["document"])
+            client.show(task, {"document": document, "summary": row["summary"]})
+        documents = [" ".join(row["document"]) for row in shown]
+        model.fit(documents, [row["summary"] for row in shown])
+        for row in asked:
+            text = " ".join(row["document"])
+            told = client.ask(task, {"document": text})
+            assert told["summary"] == model.predict([text])[0]
+            longer = client.ask(task, {"document": text}, "?sentences=3")
+            (expected,) = summarise(model, [text], sentences=3)
+            assert longer["sentences"] == list(expected.sentences)
+            assert longer["places"] == list(expected.places)
+        for body, says in (
+            ({"document": "A text."}, "needs a 'summary'"),
+            ({"document": "A text.", "summary": "..."}, "no word"),
+            ({"document": " ", "summary": "A text."}, "empty"),
+        ):
+            assert says in client("POST", f"/tasks/{task}/examples", body).error
+        query = f"/tasks/{task}/predict?sentences=1&words=3"
+        assert "give one of" in client("POST", query, {"document": "A text."}).error

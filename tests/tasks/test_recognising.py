@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from metaloop.core.records import PARTS
@@ -17,7 +16,7 @@ from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.fingerprints import BYTES
 from metaloop.tasks.kept import class_parts
 from metaloop.tasks.readers import read_arrays
-from metaloop.tasks.recognising import Recognised, classes_of_copies, recognise, seen_of
+from metaloop.tasks.recognising import Recognised, classes_of_rows, recognise, seen_of
 
 SIZE = 6  # examples of a class
 
@@ -154,8 +153,9 @@ def test_what_is_kept_is_small_and_bounded(
 def test_each_example_is_told_of_which_class_it_is_a_copy(family: ClassFamily) -> None:
     seen = seen_of(family)
     rows = family.labelled("promotion")[0]
-    places = classes_of_copies(family.store.inputs[torch.from_numpy(rows)], seen)
+    places = classes_of_rows(family.store, rows, seen)
     assert set(recognising.part_of_class(class_parts(family))[places]) == {PARTS.index("promotion")}
-    assert set(classes_of_copies(255 - family.store.inputs[:10], seen)) == {-1}
+    inverted = replace(family.store, inputs=255 - family.store.inputs)  # type: ignore[operator]
+    assert set(classes_of_rows(inverted, rows[:10], seen)) == {-1}
     nothing = replace(seen, prints=seen.prints[:0], classes=seen.classes[:0])
-    assert set(classes_of_copies(family.store.inputs[:3], nothing)) == {-1}
+    assert set(classes_of_rows(family.store, rows[:3], nothing)) == {-1}

@@ -11,8 +11,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from metaloop.core.extraction import EXTRACTION
 from metaloop.core.generation import GENERATION
 from metaloop.core.leagues import UNKNOWN, EncoderCard
+from metaloop.core.ranking import RANKING
+from metaloop.core.rating import RATING
 from metaloop.core.records import PARTS, Result
 from metaloop.modelfile import ModelFile, file_hash, read_model
 from metaloop.modelfile.tensors import flatten_tensors
@@ -20,10 +23,16 @@ from metaloop.models.classifier import Classifier, classifier_from_file
 from metaloop.models.model import Model, model_from_file
 from metaloop.report.figures import figure, intervals_text, measures_text, printable, protocol_text
 
+_OF_OBJECTIVES = {
+    GENERATION.name: "It is shown a few images of a class, and makes new images of it.",
+    EXTRACTION.name: "It is shown a few documents with summaries, and takes summaries from others.",
+    RANKING.name: "It is told what a user had, and says what else she would like.",
+    RATING.name: "It is told some ratings of a user, and predicts the others.",
+}
 _INTENDED = {
     "learner": "It is shown a few examples of each class, or of a function, and tells others.",
     "adapted learner": "It was shown its examples already, and tells classes or values by them.",
-    "table": "It tells a column of a table from the others, as it was trained to.",
+    "model of a table": "It tells a column of a table from the others, as it was trained to.",
     "classifier": "It tells the classes apart that it was trained on, and learns no new ones.",
 }
 
@@ -42,7 +51,7 @@ def model_card(path: str | os.PathLike[str]) -> str:
         "",
         *_use(content, takes),
         *_data(content),
-        *_figures(content.results),
+        *_figures(content.results, content.kind == "table"),
         *_backbones(backbones),
         *_limits(content, backbones),
         *_citations(content),
@@ -61,9 +70,12 @@ def _known(content: ModelFile) -> tuple[str, tuple[EncoderCard, ...]]:
 
 def _use(content: ModelFile, takes: str) -> Iterator[str]:
     how, spec = content.input_format, content.spec
-    kind = "adapted learner" if content.kind == "adapted" else content.kind
+    kind = {"adapted": "adapted learner", "table": "model of a table"}.get(
+        content.kind, content.kind
+    )
     article = "An" if kind[0] in "aeiou" else "A"
-    yield from ("## What it is", "", f"{article} {kind}. {_INTENDED[kind]}", "")
+    meant = _OF_OBJECTIVES.get(spec.objective, _INTENDED[kind])
+    yield from ("## What it is", "", f"{article} {kind}. {meant}", "")
     yield f"- Learner: {printable(content.candidate.learner.name)}"
     yield f"- Net: {printable(content.candidate.net.name)}"
     numbers = sum(t.numel() for t in flatten_tensors(content.weights).values())
@@ -103,7 +115,7 @@ def _units(content: ModelFile) -> str:
     return "classes" if of_classes or content.kind not in ("learner", "adapted") else "groups"
 
 
-def _figures(results: tuple[Result, ...]) -> Iterator[str]:
+def _figures(results: tuple[Result, ...], of_table: bool) -> Iterator[str]:
     yield from ("## How well it does", "")
     if not results:
         yield from ("Not measured: the file holds no figure.", "")
@@ -116,10 +128,13 @@ def _figures(results: tuple[Result, ...]) -> Iterator[str]:
             yield f"  - {measures_text(result)}"
         yield (f"  - part `{how.part}`, list of episodes `{how.list_hash}`, data `{how.data_hash}`")
     yield ""
-    yield (
-        "Measured on classes (or functions) that were held back; `metaloop verify` measures the "
-        "same episodes again."
+    held = (
+        "Measured on rows that were held back; `metaloop verify` tells those of `test` again."
+        if of_table
+        else "Measured on classes (or functions) that were held back; `metaloop verify` measures "
+        "the same episodes again."
     )
+    yield held
     yield ""
 
 

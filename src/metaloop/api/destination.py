@@ -35,7 +35,7 @@ def fresh_folder(data: str) -> Path:
     path = Path(data)
     name = path.resolve().name if path.name in ("", "..") else path.name
     name = name.removesuffix(".gz") if is_table(path) else name
-    known = path.suffix in (".zip", ".npz") or is_table(path)
+    known = path.suffix in (".zip", ".npz", ".store") or is_table(path)
     name = name.removesuffix(Path(name).suffix) if known else name
     name = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "data"
     number = 0

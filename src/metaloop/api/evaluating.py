@@ -47,7 +47,8 @@ def evaluate(
     archive: str | Path | None = None, classes_at: int | None = None,
     value_range: ValueRange | None = None, columns: Mapping[str, str | Sequence[str]] | None = None,
     speaker_pattern: str | None = None, words: int | None = None, sentences: int | None = None,
-    ratio: float | None = None, references: str | None = None, allow_seen: bool = False,
+    ratio: float | None = None, references: str | None = None, use_label_names: bool = False,
+    allow_seen: bool = False,
     apart: str | None = None, strict: bool = False, open_set: bool = False,
     net: nn.Module | None = None, learner: BlackBoxLearner | None = None,
     backbone: Encoder | None = None, progress: bool | None = None,
@@ -78,6 +79,7 @@ def evaluate(
         speaker_pattern=speaker_pattern,
         length=asked_length(words, sentences, ratio),
         best_reference=asked_best(references),
+        label_names=use_label_names,
     )
     with Progress(style_of(progress)) as shown:
         shown.status(f"evaluating on {data_name(data)}")
@@ -90,7 +92,7 @@ def evaluate(
         )  # fmt: skip
     recognised = opened.recognised
     counts = None if recognised is None else dict(recognised.counts)
-    return Figures.of(result, counts, subject.model.backbones, asked, apart)
+    return Figures.of(result, counts, subject.model.backbones, asked, apart, use_label_names)
 
 
 def _voices(apart: str | None) -> bool:

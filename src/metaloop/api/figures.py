@@ -44,7 +44,8 @@ class Figures:
     `metrics` are what other metrics say of the same episodes, each with `value` and both intervals:
     `figures.metrics["log_loss"].value`. `backbones` are the encoders that the model sees through,
     which are its `league`. `open` says what else was asked about, where it was. `apart`: `speaker`
-    if queries of a task are of other speakers than its support.
+    if queries of a task are of other speakers than its support. `label_names`: if the name of each
+    class was one more example of it.
 
     Printed they are one line: `94.1 ± 0.4 % (± 1.2 new) (1,000 episodes, 5-way 1-shot, part test,
     inductive: no batch norm)`.
@@ -62,6 +63,7 @@ class Figures:
     backbones: tuple[EncoderCard, ...] = ()
     open: OpenTask | None = None
     apart: str | None = None
+    label_names: bool = False
 
     @classmethod
     def of(
@@ -71,12 +73,14 @@ class Figures:
         backbones: tuple[EncoderCard, ...] = (),
         open: OpenTask | None = None,
         apart: str | None = None,
+        label_names: bool = False,
     ) -> Figures:
         """Returns the figures of a recorded result."""
         return cls(
             result.metric, result.value, result.ci95, result.ci95_new, result.episodes,
             result.units, result.protocol, recognised,
             {each.metric: each for each in result.metrics}, backbones, open, apart,
+            label_names,
         )  # fmt: skip
 
     @classmethod
@@ -96,7 +100,7 @@ class Figures:
         return cls(
             **values, protocol=protocol, recognised=recognised, metrics=metrics,
             backbones=backbones, open=None if asked is None else OpenTask(**asked),
-            apart=content.get("apart"),
+            apart=content.get("apart"), label_names=content.get("label_names", False),
         )  # fmt: skip
 
     @property
@@ -157,6 +161,7 @@ class Figures:
                 },
                 "recognised": None if self.recognised is None else dict(self.recognised),
                 "apart": self.apart,
+                "label_names": self.label_names,
                 "league": self.league,
                 "backbones": [card_json(card) for card in self.backbones],
             }
@@ -167,7 +172,8 @@ class Figures:
 
     def __str__(self) -> str:
         voices = ", queries of other speakers" if self.apart else ""
-        return f"{figure(self.result)} ({protocol_text(self.result)}{voices})"
+        names = ", names of classes shown" if self.label_names else ""
+        return f"{figure(self.result)} ({protocol_text(self.result)}{voices}{names})"
 
     def __repr__(self) -> str:
         return f"<Figures {self.metric} {self}>"

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from metaloop.api.destination import discard_unused, fresh_folder, is_unused
+from metaloop.api.executing import AskedExecutor, executing
 from metaloop.api.learned import LearnResult
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.stopping import Interrupted, Stopper
@@ -25,7 +26,6 @@ from metaloop.core.records import Candidate
 from metaloop.loop import DataRead, Generates, Learned, LoopEvent
 from metaloop.loop import learn as events_of
 from metaloop.loop.charging import ARCHIVE_NAME
-from metaloop.loop.learning import StartExecutor
 from metaloop.loop.settings import USUAL, Settings
 from metaloop.tasks.store import LeftOut
 from metaloop.tasks.value_range import ValueRange
@@ -40,12 +40,13 @@ def learn(
     value_range: ValueRange | None = None, columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None, speaker_pattern: str | None = None, items: str | Path | None = None,
     words: int | None = None, sentences: int | None = None, ratio: float | None = None,
-    references: str | None = None, objective: str | None = None, backbone: str | Encoder = AUTO,
-    download: bool = False, also: Sequence[str | Path] = (), archive: str | Path | None = None,
-    archive_to: str | Path | None = None, workers: int | None = None, strict: bool = False,
-    resume: bool = False, net: nn.Module | None = None,
-    candidates: Sequence[Candidate] | None = None, generates: Generates = EVERYTHING,
-    settings: Settings = USUAL, executor: StartExecutor | None = None,
+    references: str | None = None, use_label_names: bool = False, objective: str | None = None,
+    backbone: str | Encoder = AUTO, download: bool = False, also: Sequence[str | Path] = (),
+    archive: str | Path | None = None, archive_to: str | Path | None = None,
+    workers: int | None = None, strict: bool = False, resume: bool = False,
+    net: nn.Module | None = None, candidates: Sequence[Candidate] | None = None,
+    generates: Generates = EVERYTHING, settings: Settings = USUAL,
+    executor: AskedExecutor = None, ray_address: str | None = None,
     stop: Callable[[], bool] = lambda: False, progress: bool | None = None,
 ) -> LearnResult:  # fmt: skip
     """Returns the run, once a learner was chosen, trained and tested on classes it never saw.
@@ -67,12 +68,14 @@ def learn(
         options = DataOptions(
             *asked, download, speaker_pattern, items=items, objective=objective,
             length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
+            label_names=use_label_names,
         )  # fmt: skip
         events = _events(
             data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed,
             options=options, also=also, archive=archive, archive_to=archive_to, net=net,
             workers=workers, resume=resume, candidates=candidates, generates=generates,
-            settings=settings, executor=executor, stop=lambda: stop() or stopper(),
+            settings=settings, executor=executor, ray_address=ray_address,
+            stop=lambda: stop() or stopper(),
             tell=lambda done, of: shown.status(f"encoded {done:,} of {of:,} examples"),
         )  # fmt: skip
         run = _followed(events, shown, stopper, folder, _own(net, backbone))
@@ -92,12 +95,13 @@ def stream(
     value_range: ValueRange | None = None, columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None, speaker_pattern: str | None = None, items: str | Path | None = None,
     words: int | None = None, sentences: int | None = None, ratio: float | None = None,
-    references: str | None = None, objective: str | None = None, backbone: str | Encoder = AUTO,
-    download: bool = False, also: Sequence[str | Path] = (), archive: str | Path | None = None,
-    archive_to: str | Path | None = None, workers: int | None = None, strict: bool = False,
-    resume: bool = False, net: nn.Module | None = None,
-    candidates: Sequence[Candidate] | None = None, generates: Generates = EVERYTHING,
-    settings: Settings = USUAL, executor: StartExecutor | None = None,
+    references: str | None = None, use_label_names: bool = False, objective: str | None = None,
+    backbone: str | Encoder = AUTO, download: bool = False, also: Sequence[str | Path] = (),
+    archive: str | Path | None = None, archive_to: str | Path | None = None,
+    workers: int | None = None, strict: bool = False, resume: bool = False,
+    net: nn.Module | None = None, candidates: Sequence[Candidate] | None = None,
+    generates: Generates = EVERYTHING, settings: Settings = USUAL,
+    executor: AskedExecutor = None, ray_address: str | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[LoopEvent]:  # fmt: skip
     """Yields what happens in `learn` (see `metaloop.loop`); the last event is `Learned`.
@@ -108,10 +112,11 @@ def stream(
     `backbone`: the frozen encoders that inputs may be seen through, too: `auto` (those installed),
     `none`, a name or a path as in `metaloop list backbones` (inputs are then seen through it
     alone), or an encoder of your own; `download`: its weights may be fetched where they are not on
-    this machine. `objective`: `generation` makes images of a class. `also`: further data.
-    `archive`: that of earlier runs, to start from; `archive_to`: one to record in as well. `net`: a
-    module of your own. `candidates`: what the race starts with. `generates`, `settings`: parts,
-    numbers. `stop()`: save the best model, end as `interrupted`; Ctrl-C is `KeyboardInterrupt`.
+    this machine. `objective`: `generation` makes images of a class. `also`: further data, or
+    the model file of a generator. `archive`: that of earlier runs, to start from; `archive_to`: one
+    to record in as well. `net`: a module of your own. `candidates`: what the race starts with.
+    `generates`, `settings`: parts, numbers. `stop()`: save the best model, end as `interrupted`;
+    Ctrl-C is `KeyboardInterrupt`.
 
     >>> import metaloop as ml
     >>> events = ml.stream("sinusoid", budget="40steps", shots=10, workers=1, out="more waves")
@@ -123,18 +128,20 @@ def stream(
     options = DataOptions(
         *asked, download, speaker_pattern, items=items, objective=objective,
         length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
+        label_names=use_label_names,
     )  # fmt: skip
     yield from _events(
         data, folder, budget=budget, ways=ways, shots=shots, queries=queries, seed=seed, net=net,
         options=options, also=also, archive=archive, archive_to=archive_to, workers=workers,
         resume=resume, candidates=candidates, generates=generates, settings=settings, stop=stop,
-        executor=executor,
+        executor=executor, ray_address=ray_address,
     )  # fmt: skip
 
 
 def _events(
-    data: Any, folder: Path, *, archive_to: str | Path | None, **asked: Any
-) -> Iterator[LoopEvent]:
+    data: Any, folder: Path, *, archive_to: str | Path | None, executor: AskedExecutor,
+    ray_address: str | None, workers: int | None, **asked: Any,
+) -> Iterator[LoopEvent]:  # fmt: skip
     """Yields the loop's events; a new folder in which nothing could be tried is removed.
 
     A finished run is also recorded in the archive `archive_to`.
@@ -142,12 +149,13 @@ def _events(
     was_unused = is_unused(folder)
     try:
         if archive_to is not None:
-            check_elsewhere(Path(archive_to))
-        for event in events_of(data, out=folder, **asked):
-            done = isinstance(event, Learned) and event.report["status"] == "finished"
-            if done and archive_to is not None:
-                record_elsewhere(folder / ARCHIVE_NAME, Path(archive_to))
-            yield event
+            check_elsewhere(archive_to)
+        with executing(executor, ray_address, workers, asked["net"], data) as (start, number):
+            for event in events_of(data, out=folder, executor=start, workers=number, **asked):
+                done = isinstance(event, Learned) and event.report["status"] == "finished"
+                if done and archive_to is not None:
+                    record_elsewhere(folder / ARCHIVE_NAME, archive_to)
+                yield event
     except MetaloopError:
         if was_unused:
             discard_unused(folder)

@@ -105,7 +105,7 @@ def _of_images(
     if out is None and resume:
         raise MetaloopError("--resume goes on with a run; name its folder with --out")
     if archive_to is not None:
-        check_elsewhere(Path(archive_to))
+        check_elsewhere(archive_to)
     folder = Path(out) if out is not None else fresh_folder(data_name(data))
     was_unused = is_unused(folder)
     own = backbone if isinstance(backbone, Encoder) else None
@@ -119,7 +119,7 @@ def _of_images(
         try:
             run = _followed(events, shown, stopper, folder, own)
             if archive_to is not None and run.status == "finished":
-                record_elsewhere(run.archive, Path(archive_to))
+                record_elsewhere(run.archive, archive_to)
         except MetaloopError:
             if was_unused:
                 discard_unused(folder)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from metaloop.api.loading import MODEL_NAME, load
-from metaloop.core.errors import MetaloopError, ModelFileError
-from metaloop.estimators import FewShotGenerator, TrainedTable
-from metaloop.serve.answering import Estimator, served
+from metaloop.core.errors import MetaloopError
+from metaloop.estimators import TrainedTable
+from metaloop.serve.answering import Served, served
 from metaloop.serve.limits import Limits
+from metaloop.serve.rows import ServedTable
 from metaloop.serve.serving import DEFAULT_LIMITS, Address, check_extra, run_server
 
 
@@ -33,18 +34,16 @@ def serve(
         named = named_models(models)
     else:
         named = {name: Path(path) for name, path in models.items()}
-    found = {name: served(name, _served(path)) for name, path in named.items()}
+    found = {name: _served(name, path) for name, path in named.items()}
     folder = None if tasks is None else Path(tasks)
     run_server(found, address or Address(), folder, limits, started)
 
 
-def _served(path: Path) -> Estimator:
-    """The estimator in a file; raises `ModelFileError` for those that tell nothing of inputs."""
+def _served(name: str, path: Path) -> Served | ServedTable:
     estimator = load(path)
-    if isinstance(estimator, FewShotGenerator | TrainedTable):
-        verb = "generate" if isinstance(estimator, FewShotGenerator) else "predict"
-        raise ModelFileError(f"'{path}' is not for a server of tasks; use it with metaloop {verb}")
-    return estimator
+    if isinstance(estimator, TrainedTable):
+        return ServedTable(name, estimator)
+    return served(name, estimator)
 
 
 def named_models(models: Sequence[str | os.PathLike[str]]) -> dict[str, Path]:

@@ -14,7 +14,7 @@ from metaloop.api.runs import RunResult
 from metaloop.api.stopping import Interrupted, Stopper
 from metaloop.api.tables import html_table
 from metaloop.api.telling import LearnTeller, tell_reading
-from metaloop.archive import check_elsewhere, record_elsewhere
+from metaloop.archive import check_elsewhere, place_of, record_elsewhere
 from metaloop.core.budget import parse_budget
 from metaloop.core.errors import MetaloopError, ModelFileError
 from metaloop.estimators.tabular import TrainedTable
@@ -133,7 +133,7 @@ def selected_table(
     if test is not None and not isinstance(test, (str, Path)):
         test = _as_table(test)
     if archive_to is not None:
-        check_elsewhere(Path(archive_to))
+        check_elsewhere(archive_to)
     name = Path(table).stem if isinstance(table, (str, Path)) else table.name
     folder = Path(out) if out is not None else fresh_folder(name)
     was_unused = is_unused(folder)
@@ -148,12 +148,15 @@ def selected_table(
             stop=lambda: stop() or stopper(),
             ignored=tuple(ignore),
             per_row=limit,
-            **{**asked, "archive": None if asked["archive"] is None else Path(asked["archive"])},
+            **{
+                **asked,
+                "archive": None if asked["archive"] is None else place_of(asked["archive"]),
+            },
         )
         try:
             run = _followed(events, shown, stopper, folder)
             if archive_to is not None and run.status == "finished":
-                record_elsewhere(run.archive, Path(archive_to))
+                record_elsewhere(run.archive, archive_to)
         except MetaloopError:
             if was_unused:
                 discard_unused(folder)

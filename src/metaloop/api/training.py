@@ -24,6 +24,7 @@ from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DivergenceError, MetaloopError, OutputError
 from metaloop.core.extracts import asked_best, asked_length
 from metaloop.core.records import Candidate, Result
+from metaloop.core.team import joined_team
 from metaloop.loop import DataRead, train_model
 from metaloop.models.training import Trained, check_continues
 from metaloop.tasks.store import LeftOut
@@ -40,9 +41,9 @@ def train(
     columns: Mapping[str, str | Sequence[str]] | None = None, view: str | None = None,
     speaker_pattern: str | None = None, items: str | Path | None = None, words: int | None = None,
     sentences: int | None = None, ratio: float | None = None, references: str | None = None,
-    objective: str | None = None, backbone: str | Encoder = NONE, download: bool = False,
-    strict: bool = False, resume: bool = False, stop: Callable[[], bool] = lambda: False,
-    progress: bool | None = None,
+    use_label_names: bool = False, objective: str | None = None, backbone: str | Encoder = NONE,
+    download: bool = False, strict: bool = False, resume: bool = False,
+    stop: Callable[[], bool] = lambda: False, progress: bool | None = None,
 ) -> TrainResult:  # fmt: skip
     """Returns the learner, trained on `data` and measured on nothing else than `search`.
 
@@ -50,6 +51,8 @@ def train(
     candidate, or a black box of your own; `net` a name of `metaloop.NETS`, a module, or None.
     `backbone`: the encoder that inputs are seen through; `auto`: what is best on `search`. `out`:
     the file to write; `OUT.state` is kept meanwhile. The rest: `stream`. Raises `DivergenceError`.
+    Under `torchrun` all processes call this alike and share the tasks of every step; the first
+    alone measures, tells and writes. `LostProcessError` where one of them ends before the others.
 
     >>> import metaloop as ml
     >>> trained = ml.train("sinusoid", "maml", budget="20steps", shots=10, queries=10)
@@ -61,21 +64,26 @@ def train(
     options = DataOptions(
         *asked, download, speaker_pattern, items=items, objective=objective,
         length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
+        label_names=use_label_names,
     )  # fmt: skip
     path = None if out is None else Path(out)
     if path is None and resume:
         raise MetaloopError("resume goes on with a training; name its model file with out")
-    with Stopper() as stopper, Progress(style_of(progress)) as shown, _kept(path, resume) as state:
+    team = joined_team()
+    follows = team is not None and not team.leads
+    kept = _of_the_leader(path) if follows else _kept(path, resume)
+    style = style_of(False if follows else progress)
+    with Stopper() as stopper, Progress(style) as shown, kept as state:
         shown.status(f"reading {data_name(data)}")
         events = train_model(
             data, learner, budget=limit, net=net, ways=ways, shots=shots, queries=queries,
             seed=seed, options=options,
-            checkpoint=state, resume=resume, stop=lambda: stop() or stopper(),
+            checkpoint=state, resume=resume, stop=lambda: stop() or stopper(), team=team,
         )  # fmt: skip
         result = _followed(events, shown, stopper, path, limit.wall_seconds)
-        if path is not None:
+        if path is not None and not follows:
             result.save(path, overwrite=resume)
-        if state is not None and not result.interrupted:
+        if state is not None and not follows and not result.interrupted:
             state.unlink(missing_ok=True)
     if stopper.signal is not None:
         raise Interrupted(_advice(result), stopper.exit_code, result)
@@ -105,6 +113,12 @@ def _followed(
         else:
             search = tell_training(event, shown, wall_seconds) or search
     raise AssertionError("training ended without a model")
+
+
+@contextmanager
+def _of_the_leader(out: Path | None) -> Iterator[Path | None]:
+    """Yields where the first process of a team keeps the state, for the others to read."""
+    yield None if out is None else out.with_name(out.name + _STATE_SUFFIX)
 
 
 @contextmanager

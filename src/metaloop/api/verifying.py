@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from metaloop.api.progress import Progress, style_of
+from metaloop.archive import Archive
 from metaloop.catalogue.families import FAMILIES, DataOptions, data_name
 from metaloop.core.errors import DataError, ModelFileError
 from metaloop.core.records import Result
 from metaloop.core.strict_json import json_values
-from metaloop.modelfile import file_hash
+from metaloop.domains.tables.task import table_task
+from metaloop.modelfile import file_hash, read_model
 from metaloop.models import Model, evaluate_model, load_model, open_for
+from metaloop.models.tabular import TabularModel, tabular_from_file
+from metaloop.selecting.tabular.judging import tested
+from metaloop.tasks.readers.tables import read_table, table_of
 
 _OF_INTERVAL = 0.1  # other machines round otherwise: a few queries of ten thousands fall elsewhere
 ARCHIVE_NAME = "archive.sqlite"
@@ -40,6 +45,7 @@ class Verified:
 
     def __str__(self) -> str:
         task = f"{self.ways}-way {self.shots}-shot" if self.ways else f"{self.shots} examples"
+        task = task if self.shots else "rows of a table"
         now = "not measured" if self.measured is None else f"{self.measured:.5f}"
         said = "holds" if self.holds else f"does not hold: {self.reason}"
         stored = f"{self.metric} {self.stored:.5f} ± {self.ci95:.5f}"
@@ -81,12 +87,17 @@ def verify(
 ) -> Verification:
     """Returns whether each figure in a model file holds, measured anew on the episodes it names.
 
-    `data`: what the model was trained on; without, the built-in family of that name. Looks at
-    `test` are recorded in `archive`, by default the one beside the file, as `evaluate` does. Raises
+    `data`: what the model was trained on; without, the built-in family of that name. Of a model of
+    a table its sealed rows are told again, as `select` deals them without options. Looks at `test`
+    are recorded in `archive`, by default the one beside the file, as `evaluate` does. Raises
     `MetaloopError` for a file without figures, and where the data cannot be read or found.
     """
     path = Path(model)
     path = path / "model.metaloop" if path.is_dir() else path
+    content = read_model(path)
+    if content.kind == "table":
+        kept = archive if archive is not None else path.parent / ARCHIVE_NAME
+        return _of_table(path, tabular_from_file(content), data, kept)
     loaded = load_model(path)
     if not loaded.results:
         raise ModelFileError(f"'{path}' holds no figures; 'metaloop evaluate' measures it")
@@ -111,6 +122,36 @@ def verify(
                 continue
             found.append(_compared(stored, result))
     return Verification(str(path), data_name(data), tuple(found))
+
+
+def _of_table(path: Path, model: TabularModel, data: Any, kept: str | Path) -> Verification:
+    """Tells the sealed rows of a table again; what folds said hangs on fits that are not kept."""
+    tests = [each for each in model.results if each.protocol.part == "test"]
+    if not tests:
+        raise ModelFileError(f"'{path}' holds no figure on sealed rows, which alone can be told")
+    if data is None:
+        raise DataError(
+            f"name the table that the model was fitted to ('{model.training.data_name}'): "
+            "metaloop verify MODEL TABLE"
+        )
+    table = (
+        read_table(Path(data)) if isinstance(data, str | os.PathLike) else table_of(data, "data")
+    )
+    task = table_task(table, model.target)
+    (stored,) = tests
+    if task.digest != stored.protocol.data_hash:
+        reason = (
+            f"the rows are others (digest {task.digest[:12]}, stored "
+            f"{stored.protocol.data_hash[:12]}): another table, or one that was read or split by "
+            "options"
+        )
+        return Verification(str(path), table.name, (_compared(stored, None, reason),))
+    with Archive.open_or_create(kept) as record:
+        opening = record.record_opening(file_hash(path), "verify", stored.protocol)
+        frame = task.frame.take(task.test)
+        now, _ = tested(task, model.outputs(frame), model.plain_outputs(frame), model.metric)
+        record.finish_opening(opening, now)
+    return Verification(str(path), table.name, (_compared(stored, now),))
 
 
 def _compared(stored: Result, now: Result | None, reason: str = "") -> Verified:

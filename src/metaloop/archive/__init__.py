@@ -1,14 +1,17 @@
-"""The archive: everything that was tried, measured, concluded and opened, in one SQLite file.
+"""The archive: everything that was tried, measured, concluded and opened.
 
-Only the coordinator of a run writes; any number of processes may read meanwhile. Reading needs
-neither torch nor anything else of metaloop but `core.records`.
+That of a run is one SQLite file, which only the run's coordinator writes; any number of processes
+may read meanwhile. One that several runs share is such a file, or a database of PostgreSQL. Reading
+needs neither torch nor anything else of metaloop but `core.records`.
 """
 
+from metaloop.archive.address import Place, ServerAddress, place_of
 from metaloop.archive.archive import Archive
 from metaloop.archive.comparing import content
 from metaloop.archive.copying import check_elsewhere, record_elsewhere
 from metaloop.archive.environment import describe_environment
 from metaloop.archive.lock import file_lock, run_lock
+from metaloop.archive.merging import Merged, merge
 from metaloop.archive.offering import add_backbones, backbones_in, is_offering
 from metaloop.archive.stored import (
     Artefact,
@@ -35,12 +38,15 @@ __all__ = [
     "ArtefactId",
     "DataSet",
     "JobId",
+    "Merged",
     "Opening",
     "OpeningId",
+    "Place",
     "ResultId",
     "Run",
     "RunId",
     "RunStatus",
+    "ServerAddress",
     "StoredCandidate",
     "StoredJob",
     "StoredResult",
@@ -54,6 +60,8 @@ __all__ = [
     "describe_environment",
     "file_lock",
     "is_offering",
+    "merge",
+    "place_of",
     "record_elsewhere",
     "run_lock",
 ]

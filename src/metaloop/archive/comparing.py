@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metaloop.archive.archive import Archive
-from metaloop.archive.schema import TABLE_NAMES, TIME_COLUMNS
+from metaloop.archive.schema import ORDERS, TABLE_NAMES, TIME_COLUMNS
 
 
 def content(archive: Archive, *, times: bool = False) -> dict[str, list[tuple[Any, ...]]]:
@@ -19,5 +19,5 @@ def content(archive: Archive, *, times: bool = False) -> dict[str, list[tuple[An
 
 def _rows(archive: Archive, table: str, times: bool) -> list[tuple[Any, ...]]:
     left_out = frozenset() if times else TIME_COLUMNS.get(table, frozenset())
-    rows = archive.query(f"SELECT * FROM {table} ORDER BY rowid")
-    return [tuple(pair for pair in dict(row).items() if pair[0] not in left_out) for row in rows]
+    rows = archive.query(f"SELECT * FROM {table} ORDER BY {ORDERS.get(table, 'id')}")
+    return [tuple((name, row[name]) for name in row.keys() if name not in left_out) for row in rows]  # noqa: SIM118

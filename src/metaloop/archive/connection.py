@@ -18,7 +18,6 @@ from metaloop.archive import schema
 from metaloop.core.errors import ArchiveError, MetaloopError, OutputError
 
 _MAGIC = b"SQLite format 3\0"
-_LIMIT_LENGTH = 0  # SQLITE_LIMIT_LENGTH, which sqlite3 names from Python 3.11 on
 _LONGEST_VALUE = 1 << 28  # bytes; the largest are the scores of a result, or a figure
 _LIMIT_LENGTH = 0  # SQLITE_LIMIT_LENGTH of sqlite3.h; the module names it since Python 3.11
 _CALLER_MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
@@ -41,6 +40,8 @@ def create_file(path: Path) -> None:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("BEGIN IMMEDIATE")
             schema.create_tables(connection)
+            connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {schema.VERSION}")
             connection.execute("COMMIT")
         _give_name(temporary, path)
     except (OSError, ValueError) as error:
@@ -65,6 +66,9 @@ def open_file(path: Path, *, read_only: bool, wait_seconds: float) -> sqlite3.Co
                 connection = _upgraded(connection, read_only)
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA synchronous = FULL")
+        except _CALLER_MISTAKES as error:  # there is no caller yet: the file has odd rules
+            connection.close()
+            raise ArchiveError(f"archive '{path}' is damaged: {error}") from error
         except BaseException:
             connection.close()
             raise
@@ -206,6 +210,7 @@ def _upgraded(connection: sqlite3.Connection, read_only: bool) -> sqlite3.Connec
         connection = copy
     connection.execute("BEGIN IMMEDIATE")
     schema.upgrade(connection, _pragma(connection, "user_version"))
+    connection.execute(f"PRAGMA user_version = {schema.VERSION}")
     connection.execute("COMMIT")
     return connection
 

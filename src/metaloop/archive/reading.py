@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from metaloop.archive import rows
+from metaloop.archive.address import Place
+from metaloop.archive.storage import Row
 from metaloop.archive.stored import (
     Artefact,
     DataSet,
@@ -41,10 +41,13 @@ _DAMAGES = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
 class Reading(ABC):
     """What can be asked of an archive. Each method reads one state and keeps nothing locked."""
 
-    path: Path
+    @property
+    @abstractmethod
+    def place(self) -> Place:
+        """Where the archive is; as text it has no password."""
 
     @abstractmethod
-    def query(self, select: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+    def query(self, select: str, values: Sequence[Any] = ()) -> list[Row]:
         """Returns the rows of a SELECT, for questions that no method answers."""
 
     @abstractmethod
@@ -76,9 +79,9 @@ class Reading(ABC):
         Raises `UnknownNameError` for an identity that the archive does not have.
         """
         found = self._candidates(
-            "WITH RECURSIVE line (identity) AS (SELECT ? UNION SELECT parent FROM parents "
-            "JOIN line ON child = line.identity) "
-            "SELECT * FROM candidates WHERE identity IN line ORDER BY id DESC",
+            "WITH RECURSIVE line (identity) AS (SELECT CAST(? AS TEXT) UNION "
+            "SELECT parent FROM parents JOIN line ON child = line.identity) SELECT * FROM "
+            "candidates WHERE identity IN (SELECT identity FROM line) ORDER BY id DESC",
             (candidate,),
         )
         if not found:
@@ -137,7 +140,7 @@ class Reading(ABC):
             (result,),
         )
         if not found:
-            raise ArchiveError(f"archive '{self.path}' has no scores of result {result}")
+            raise ArchiveError(f"archive '{self.place}' has no scores of result {result}")
         return self._decoded(rows.scores, found)[0]
 
     def episode_scores(self, result: ResultId) -> EpisodeScores:
@@ -153,7 +156,7 @@ class Reading(ABC):
             (result,),
         )
         if not found:
-            raise ArchiveError(f"archive '{self.path}' has no scores of result {result}")
+            raise ArchiveError(f"archive '{self.place}' has no scores of result {result}")
         return self._decoded(rows.episode_scores, found)[0]
 
     def verdicts(self, run: RunId | None = None) -> tuple[StoredVerdict, ...]:
@@ -189,7 +192,7 @@ class Reading(ABC):
         parents = defaultdict(list)
         with self.snapshot():
             found = self.query(select, values)
-            chosen = f"SELECT identity FROM ({select})"
+            chosen = f"SELECT identity FROM ({select}) AS chosen"
             lines = self.query(
                 f"SELECT child, parent FROM parents WHERE child IN ({chosen}) "
                 "ORDER BY child, position",
@@ -200,21 +203,19 @@ class Reading(ABC):
         return self._decoded(lambda row: rows.candidate(row, parents[row["identity"]]), found)
 
     def _by_trial(
-        self, decode: Callable[[sqlite3.Row], Record], found: Iterable[sqlite3.Row]
+        self, decode: Callable[[Row], Record], found: Iterable[Row]
     ) -> dict[int, list[Record]]:
         grouped: dict[int, list[Record]] = defaultdict(list)
         for trial, record in self._decoded(lambda row: (row["trial"], decode(row)), found):
             grouped[trial].append(record)
         return grouped
 
-    def _decoded(
-        self, decode: Callable[[sqlite3.Row], Record], found: Iterable[sqlite3.Row]
-    ) -> tuple[Record, ...]:
+    def _decoded(self, decode: Callable[[Row], Record], found: Iterable[Row]) -> tuple[Record, ...]:
         try:
             return tuple(conforming(decode(row)) for row in found)
         except _DAMAGES as error:
             reason = " ".join(str(error).split())[:200]
-            raise ArchiveError(f"archive '{self.path}' is damaged: {reason}") from error
+            raise ArchiveError(f"archive '{self.place}' is damaged: {reason}") from error
 
 
 def _where(filters: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:

@@ -11,11 +11,11 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import replace
-from sqlite3 import Row
 from typing import Any
 
 import numpy as np
 
+from metaloop.archive.storage import Row
 from metaloop.archive.stored import (
     Artefact,
     DataSet,
@@ -49,8 +49,8 @@ _MOST_SECONDS = 1e12
 
 
 def to_text(text: str) -> str:
-    """Returns `text` with what UTF-8 cannot hold written as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Returns `text` with what UTF-8, or text of PostgreSQL, cannot hold written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
 
 def to_json_text(value: Any) -> str:
@@ -172,6 +172,7 @@ def run(row: Row) -> Run:
         budget=row["budget"],
         status=row["status"],
         environment=environment,
+        uid=row["uid"],
     )
 
 

@@ -1,17 +1,22 @@
 """The tables of an archive, their version, and how older versions are brought up to it.
 
-`PRAGMA user_version` holds the version and `PRAGMA application_id` tells an archive from any other
-SQLite file. Numbers that are not finite: infinity is stored as it is, NaN as NULL (SQLite has
-none). Every table has a number that keeps the order of insertion. JSON columns have sorted keys.
+In a file `PRAGMA user_version` holds the version and `PRAGMA application_id` tells an archive from
+any other SQLite file; on a server the table `meta` says both. Numbers that are not finite: infinity
+is stored as it is, NaN as NULL (SQLite has none). Every table of records has a number that keeps
+the order of insertion. JSON columns have sorted keys.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from sqlite3 import Connection
+from typing import Any
+
+Connection = Any  # has `execute(statement, values)`: sqlite3's own, or one of a server
 
 APPLICATION_ID = 0x6D6C6F70  # "mlop"
-VERSION = 3
+FORMAT = "metaloop archive"
+VERSION = 4
 
 TABLES = """
 CREATE TABLE meta (
@@ -27,8 +32,10 @@ CREATE TABLE runs (
     seed INTEGER NOT NULL,
     budget TEXT NOT NULL,
     status TEXT NOT NULL,
-    environment TEXT NOT NULL             -- JSON: versions, platform, processors
+    environment TEXT NOT NULL,            -- JSON: versions, platform, processors
+    uid TEXT NOT NULL                     -- the name of the run in whichever archive it is
 );
+CREATE UNIQUE INDEX runs_uid ON runs (uid);
 CREATE TABLE data_sets (
     id INTEGER PRIMARY KEY,
     hash TEXT NOT NULL UNIQUE,            -- of content and parts
@@ -173,7 +180,26 @@ CREATE TABLE episode_lists (
     width INTEGER NOT NULL,               -- units of one episode, -1 where it has fewer
     units BLOB NOT NULL                   -- which: core.packing, int64, episode by episode
 );
+CREATE TABLE IF NOT EXISTS spent (
+    run INTEGER PRIMARY KEY REFERENCES runs (id),
+    wall_seconds REAL NOT NULL,
+    cpu_seconds REAL NOT NULL             -- of the coordinator and all workers
+);
+CREATE INDEX candidates_run ON candidates (run);
+CREATE INDEX parents_parent ON parents (parent);
+CREATE INDEX trials_job ON trials (job);
+CREATE INDEX trials_data ON trials (data_hash);
+CREATE INDEX trials_continues ON trials (continues);
+CREATE INDEX verdicts_run ON verdicts (run);
+CREATE INDEX verdicts_winner ON verdicts (winner);
+CREATE INDEX verdicts_loser ON verdicts (loser);
+CREATE INDEX openings_run ON openings (run);
 """
+
+_SINCE_4 = (
+    "spent candidates_run parents_parent trials_job trials_data trials_continues verdicts_run "
+)
+_SINCE_4 += "verdicts_winner verdicts_loser openings_run runs_uid"
 
 TABLE_NAMES = (
     "meta",
@@ -191,9 +217,12 @@ TABLE_NAMES = (
     "episode_lists",
 )
 
+WITHOUT_NUMBER = frozenset(("meta", "parents", "curves", "spent"))  # tables that have no id
+ORDERS = {"meta": "key", "parents": "child, position", "curves": "trial, position"}
+
 # What differs between two runs that are otherwise equal: when, how long, where.
 TIME_COLUMNS = {
-    "runs": frozenset(("started", "ended", "arguments", "environment")),
+    "runs": frozenset(("started", "ended", "arguments", "environment", "uid")),
     "jobs": frozenset(("cpu_seconds", "wall_seconds", "started", "ended")),
     "trials": frozenset(("cpu_seconds", "wall_seconds", "started", "ended")),
     "curves": frozenset(("wall_seconds",)),
@@ -215,8 +244,7 @@ def _to_version_2(connection: Connection) -> None:
         ("openings", "units INTEGER NOT NULL DEFAULT 0"),
     ):
         connection.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
-    tables = (statement for statement in TABLES.split(";") if "TABLE episode_lists" in statement)
-    connection.execute(next(tables))
+    connection.execute(_statement("episode_lists"))
 
 
 def _to_version_3(connection: Connection) -> None:
@@ -224,8 +252,37 @@ def _to_version_3(connection: Connection) -> None:
     connection.execute("ALTER TABLE openings ADD COLUMN metrics TEXT")
 
 
+def _to_version_4(connection: Connection) -> None:
+    """Adds names of runs that hold in every archive, and what removing runs looks for.
+
+    The name of an older run is a hash of how it began, so that all copies of it get the same.
+    """
+    connection.execute("ALTER TABLE runs ADD COLUMN uid TEXT NOT NULL DEFAULT ''")
+    seen: dict[str, int] = {}
+    columns = "id, started, command, arguments, seed, budget, environment"
+    for row in connection.execute(f"SELECT {columns} FROM runs ORDER BY id").fetchall():
+        text = repr([row[name] for name in columns.split(", ")[1:]])
+        seen[text] = seen.get(text, 0) + 1
+        uid = hashlib.sha256(
+            f"{seen[text]} {text}".encode("utf-8", "backslashreplace")
+        ).hexdigest()[:32]
+        connection.execute("UPDATE runs SET uid = ? WHERE id = ?", (uid, row["id"]))
+    for name in _SINCE_4.split():
+        connection.execute(_statement(name))
+
+
+def _statement(name: str) -> str:
+    """Returns the statement of `TABLES` that makes a table or an index."""
+    made = (each for each in TABLES.split(";") if name in each.partition("(")[0].split())
+    return next(made)
+
+
 # UPGRADES[n] brings version n to n + 1, inside one transaction that also sets the new version.
-UPGRADES: dict[int, Callable[[Connection], None]] = {1: _to_version_2, 2: _to_version_3}
+UPGRADES: dict[int, Callable[[Connection], None]] = {
+    1: _to_version_2,
+    2: _to_version_3,
+    3: _to_version_4,
+}
 
 
 def create_tables(connection: Connection) -> None:
@@ -233,17 +290,12 @@ def create_tables(connection: Connection) -> None:
     for statement in TABLES.split(";"):
         if statement.strip():
             connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.executemany(
-        "INSERT INTO meta (key, value) VALUES (?, ?)",
-        [("format", "metaloop archive"), ("schema version", str(VERSION))],
-    )
+    for key, value in (("format", FORMAT), ("schema version", str(VERSION))):
+        connection.execute("INSERT INTO meta (key, value) VALUES (?, ?)", (key, value))
 
 
 def upgrade(connection: Connection, version: int) -> None:
     """Brings the tables from `version` to `VERSION`; the caller holds the transaction."""
     for step in range(version, VERSION):
         UPGRADES[step](connection)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("UPDATE meta SET value = ? WHERE key = 'schema version'", (str(VERSION),))

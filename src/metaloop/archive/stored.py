@@ -20,7 +20,10 @@ RunStatus = Literal["running", "finished", "failed", "interrupted"]
 
 @dataclass(frozen=True)
 class Run:
-    """One call of a command that writes. Times are UTC in ISO form; `ended` None: never said so."""
+    """One call of a command that writes. Times are UTC in ISO form; `ended` None: never said so.
+
+    `id` counts the runs of this archive, `uid` names the run in whichever archive it is.
+    """
 
     id: RunId
     started: str
@@ -31,6 +34,7 @@ class Run:
     budget: str
     status: RunStatus
     environment: Mapping[str, Any]
+    uid: str
 
 
 @dataclass(frozen=True)

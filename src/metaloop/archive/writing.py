@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from pathlib import Path
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import numpy as np
 
 from metaloop.archive import rows
+from metaloop.archive.address import Place
 from metaloop.archive.environment import describe_environment, utc_now
+from metaloop.archive.storage import Row
 from metaloop.archive.stored import (
     ArtefactId,
     DataSet,
@@ -30,23 +31,42 @@ from metaloop.core.statistics import EpisodeScores
 
 Scores = np.ndarray | EpisodeScores
 
+_UID_BYTES = 16
+
+
+class _Undone(Exception):
+    """What was written is to be taken back."""
+
 
 class Writing(ABC):
     """What can be recorded. A record that names an unknown run, trial or candidate is refused."""
 
-    path: Path
+    @property
+    @abstractmethod
+    def place(self) -> Place:
+        """Where the archive is; as text it has no password."""
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[None]:
         """Makes the writes inside one: all are kept, or after an exception none. May be nested."""
 
     @abstractmethod
-    def query(self, select: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+    def query(self, select: str, values: Sequence[Any] = ()) -> list[Row]:
         """Returns the rows of a SELECT."""
 
     @abstractmethod
-    def change(self, statement: str, values: Sequence[Any]) -> sqlite3.Cursor:
-        """Runs one statement that writes, inside a transaction."""
+    def change(self, statement: str, values: Sequence[Any]) -> int:
+        """Returns how many rows a statement has changed, inside a transaction."""
+
+    @abstractmethod
+    def insert(self, table: str, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Adds rows of equal columns, inside a transaction; returns their numbers."""
+
+    def check_writable(self) -> None:
+        """Raises `OutputError` or `ArchiveError` unless a run can be recorded now; writes none."""
+        with suppress(_Undone), self.transaction():
+            self.begin_run("check", arguments={}, seed=0, budget="", environment={})
+            raise _Undone
 
     def begin_run(
         self,
@@ -68,6 +88,7 @@ class Writing(ABC):
             "budget": budget,
             "status": "running",
             "environment": rows.to_json_text(environment),
+            "uid": secrets.token_hex(_UID_BYTES),
         }
         return RunId(self._insert("runs", values))
 
@@ -105,7 +126,7 @@ class Writing(ABC):
                 self._insert("data_sets", values)
             elif known[0]["parts"] != values["parts"]:
                 raise ArchiveError(
-                    f"archive '{self.path}' knows data '{known[0]['name']}' ({data_set.hash}) in "
+                    f"archive '{self.place}' knows data '{known[0]['name']}' ({data_set.hash}) in "
                     "other parts; use the same --split-seed, or another archive"
                 )
 
@@ -320,19 +341,15 @@ class Writing(ABC):
         self._insert("curves", {**place, **rows.curve_columns(point)})
 
     def _insert(self, table: str, values: Mapping[str, Any]) -> int:
-        columns, marks = ", ".join(values), ", ".join("?" * len(values))
         with self.transaction():
-            cursor = self.change(
-                f"INSERT INTO {table} ({columns}) VALUES ({marks})", tuple(values.values())
-            )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
+            numbers = self.insert(table, [values])
+        return numbers[0] if numbers else 0
 
     def _update(self, table: str, row: int, values: Mapping[str, Any]) -> None:
         assignments = ", ".join(f"{column} = ?" for column in values)
         with self.transaction():
-            cursor = self.change(
+            changed = self.change(
                 f"UPDATE {table} SET {assignments} WHERE id = ?", (*values.values(), row)
             )
-            if cursor.rowcount != 1:
+            if changed != 1:
                 raise ValueError(f"{table} has no row {row}")

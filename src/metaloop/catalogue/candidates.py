@@ -132,6 +132,18 @@ def _has_gentle(input_format: InputFormat, kind: str) -> bool:
     return kind == "classes" and many and _GENTLE[0] <= math.prod(input_format.shape) <= _GENTLE[1]
 
 
+def in_usual_form(candidate: Candidate) -> Candidate:
+    """Returns a plain baseline with its inputs in the form that suits most features, others as is.
+
+    Features of encoders and of terms differ in length, and raw a nearest mean goes by that: 29 %
+    instead of 63 on intents by tf-idf, 5-way 1-shot.
+    """
+    baseline = learner_entry(candidate.learner.name).baseline
+    if baseline is None or candidate.net != Choice(RAW):
+        return candidate
+    return replace(candidate, net=Choice(RAW, {VIEW: baseline.forms[0]}))
+
+
 def plain_candidates(spec: TaskSpec) -> list[Candidate]:
     """Returns all that plain baselines are tuned over, views and strengths, best guesses first.
 

@@ -8,26 +8,25 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from metaloop.catalogue.data_options import AS_IT_IS as AS_IT_IS
+from metaloop.catalogue.data_options import DataOptions as DataOptions
 from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.features import Tell
 from metaloop.catalogue.offered import (
     AUTO,
-    NO_CLOCK,
     NONE,
-    Allowance,
     Offer,
     affordable,
     named,
 )
 from metaloop.catalogue.rated import with_items
-from metaloop.catalogue.refusing import check_enough, check_shape
+from metaloop.catalogue.refusing import backbone_for, check_enough, check_shape
 from metaloop.catalogue.sights import in_view, seen_as
 from metaloop.catalogue.summarised import document_family, holds_documents
 from metaloop.catalogue.views import detail_of, own_format
 from metaloop.core.columns import kind_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, unknown_name
-from metaloop.core.extracts import Length
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.generation import GENERATION
 from metaloop.core.inputs import InputFormat
@@ -39,6 +38,7 @@ from metaloop.tasks.family import TaskFamily, class_family
 from metaloop.tasks.generation import GenerationFamily, generation_family
 from metaloop.tasks.glyphs import cache_folder, read_glyphs
 from metaloop.tasks.groups import group_family
+from metaloop.tasks.label_names import with_label_names
 from metaloop.tasks.readers import holds_images, read, read_frame
 from metaloop.tasks.readers.download import download_omniglot
 from metaloop.tasks.recognising import (
@@ -50,7 +50,6 @@ from metaloop.tasks.recognising import (
 from metaloop.tasks.sinusoid import SinusoidFamily
 from metaloop.tasks.store import LeftOut, Reading
 from metaloop.tasks.synthetic_tables import SyntheticTables
-from metaloop.tasks.value_range import ValueRange
 
 
 @dataclass(frozen=True)
@@ -92,42 +91,6 @@ _DRAWN: Mapping[str, Callable[[], TaskFamily]] = MappingProxyType(
     {"sinusoid": SinusoidFamily, "synthetic_tables": SyntheticTables}
 )
 _SIDES = (8, 256)  # pixels; larger ones would only be smoother
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """How DATA is meant, read and split, where it does not say so itself: what a user may ask for.
-
-    `image_size`, `classes_at` and `value_range` are for folders and images, `columns` for tables
-    and data frames, as in `tasks.readers.read`; `view` is a name of the table of views (None: what
-    is best on `search`); `backbone`: the frozen encoders that inputs may be seen through: `none`,
-    `auto` (those installed), names, or an encoder; `download`: their weights may be fetched where
-    they are not on this machine. `split_seed` deals the classes; `strict` leaves nothing out in
-    silence. `speaker_pattern` tells who speaks in a recording by its path. `allowance`: how long
-    encoders that nobody has named may take. `items`: a table of what is known of the items that
-    users rate. `objective`: what tasks are about where it is not what the data say: `generation`.
-    `length`: what extracts of documents may have; `best_reference`: of several summaries the best
-    one counts, not their mean.
-    """
-
-    image_size: int | None = None
-    split_seed: int = 0
-    classes_at: int | None = None
-    value_range: ValueRange | None = None
-    columns: Mapping[str, str | Sequence[str]] | None = None
-    view: str | None = None
-    strict: bool = False
-    backbone: str | Encoder = NONE
-    download: bool = False
-    speaker_pattern: str | None = None
-    allowance: Allowance = NO_CLOCK
-    items: str | Path | None = None
-    objective: str | None = None
-    length: Length | None = None
-    best_reference: bool | None = None
-
-
-AS_IT_IS = DataOptions()
 
 
 @dataclass(frozen=True)
@@ -173,9 +136,8 @@ def open_data(
         reading = data
     elif not isinstance(data, str | Path):
         reading = read_frame(
-            data, columns=options.columns, strict=options.strict,
-            features=features,
-        )  # fmt: skip
+            data, columns=options.columns, strict=options.strict, features=features
+        )
     else:
         asked = options.backbone if _may_be_images(data, options.backbone) else NONE
         encoders = named(asked, "images", download=options.download)
@@ -184,6 +146,7 @@ def open_data(
             reading, offer = _read_for(data, options, own, features)
         else:
             reading = _read(data, options, own, max(sides), features)
+    options = replace(options, backbone=backbone_for(reading, options.backbone))
     if view is None:
         check_shape(reading, input_format)
     of_items = _has_items(reading, options)
@@ -196,9 +159,9 @@ def open_data(
         _check_seen_as_is(reading.name, options, None if of_items else view)
         opened = _in_groups(reading, options, parts, seen, input_format, view)
     else:
-        if parts is None:
-            check_enough(data, reading)
-        opened = _in_classes(reading, options, parts, seen, input_format, view, tell, offer)
+        opened = _in_classes(data, reading, options, parts, seen, input_format, view, tell, offer)
+    if options.label_names and opened.family.as_classes is None:
+        raise _without_names(reading.name)
     _check_strict(reading, opened.left_out, options.strict)
     return opened
 
@@ -230,9 +193,15 @@ def _as_given(data: TaskFamily | str, options: DataOptions) -> OpenedData:
     """A family that needs no reading: one that was given, or that is drawn at random."""
     name = data if isinstance(data, str) else data.name
     _check_seen_as_is(name, options)
+    if options.label_names:
+        raise _without_names(name)
     if isinstance(data, str):
         return OpenedData(_DRAWN[data](), FAMILIES[data].summary)
     return OpenedData(data, "a family")
+
+
+def _without_names(name: str) -> DataError:
+    return DataError(f"{name} has no classes with names; leave --use-label-names away")
 
 
 def _has_items(reading: Reading, options: DataOptions) -> bool:
@@ -262,6 +231,7 @@ def _in_groups(
 
 
 def _in_classes(
+    data: Any,
     reading: Reading,
     options: DataOptions,
     parts: Mapping[str, Sequence[str]] | None,
@@ -273,7 +243,9 @@ def _in_classes(
 ) -> OpenedData:
     """The family of a reading whose tasks are classes: split, and only then seen in a view."""
     recognised = None
-    if parts is not None:
+    if parts is None:
+        check_enough(data, reading)
+    else:
         store, copied = join_copied_classes(reading.store)
         reading = replace(reading, store=store, left_out=(*reading.left_out, *copied))
         recognised = recognise(store, seen, parts) if seen else recognise_by_name(store, parts)
@@ -284,6 +256,8 @@ def _in_classes(
         input_format=input_format,
     )
     told: tuple[str, ...] = ()
+    if options.label_names:
+        family = with_label_names(family)
     if view is not None:
         family = in_view(family, view, tell)
     else:
@@ -345,6 +319,11 @@ def _read_for(
 
     reading = _read(data, options, input_format, side, features)
     return reading, offers[0] if offers else None
+
+
+def read_as_asked(data: str | Path, options: DataOptions) -> Reading:
+    """Returns what DATA, a built-in name or a path, is read as, without anything for backbones."""
+    return _read(data, options, None, 0, ())
 
 
 def _read(

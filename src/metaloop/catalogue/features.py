@@ -3,8 +3,10 @@
     CACHE/features/KEY.safetensors    float32 `[N, D]`, of these examples by this encoder
 
 The key is of the examples' content and of the encoder's weights, so that another run on the same
-data takes a moment. What was not used for longest goes when all take more than `MOST_BYTES`. The
-cache may be lost or damaged at any time: then features are computed again.
+data takes a moment. Of encoders that are joined each has a file of its own, so that one whose
+features are known is not asked again for the pair. What was not used for longest goes when all take
+more than `MOST_BYTES`. The cache may be lost or damaged at any time: then features are computed
+again.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from metaloop.catalogue.views import encoder_of
+from metaloop.catalogue.views import encoder_of, view_of_encoder
 from metaloop.core.column_content import hash_into
 from metaloop.core.columns import described, kind_of, length, take
+from metaloop.core.encoder import JoinedEncoder
 from metaloop.core.errors import DataError
 from metaloop.core.fitted_view import FittedView
 from metaloop.tasks.glyphs import cache_folder
@@ -47,6 +50,9 @@ def encoded(view: FittedView, store: Store, tell: Tell | None = None) -> Tensor:
             f"'{encoder.card.name}' takes {encoder.card.takes}, the data are {described(column)}; "
             "use --backbone none"
         )
+    if isinstance(encoder, JoinedEncoder):
+        pieces = [encoded(view_of_encoder(piece), store, tell) for piece in encoder.pieces]
+        return encoder.join(pieces)
     sha = hashlib.sha256(f"1 {view.identity}".encode())
     hash_into(sha, column)
     path = cache_folder() / "features" / f"{sha.hexdigest()[:32]}.safetensors"

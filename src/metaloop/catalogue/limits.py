@@ -1,8 +1,7 @@
 """What a choice may be at most: every option of every learner, net and plan has its limits.
 
-A candidate may come from a stranger's file. Its options decide what is built and how long adapting
-takes, so they are looked at before anything is built. The limits are far outside of what is useful:
-they are not the search space (`space.py`), but what an honest file never reaches.
+A candidate may come from a stranger's file, and is looked at before anything is built. The limits
+are no search space (`space.py`), but what an honest file never reaches.
 """
 
 from __future__ import annotations
@@ -204,7 +203,11 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
         },
         "lda": {},
         "lead": {},
-        "logistic_regression": {"inverse_strength": _STRENGTH, "max_iterations": _STEPS},
+        "logistic_regression": {
+            "inverse_strength": _STRENGTH,
+            "max_iterations": _STEPS,
+            "tolerance": Real(1e-15, 1.0),
+        },
         "longest": {},
         "maml": _BY_STEPS,
         "mean_of_support": {},
@@ -236,11 +239,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
 )
 
 _ANY: Limits = {"view": Name()}
-_SHARED: Limits = {
-    **_ANY,
-    "normalisation": Name(),
-    "activation": Name(),
-}
+_SHARED: Limits = {**_ANY, "normalisation": Name(), "activation": Name()}
 _CONVOLUTIONAL: Limits = {**_SHARED, "pooling": Name()}
 _CHANNELS = Whole(1, _WIDEST)
 _RESIDUAL: Limits = {

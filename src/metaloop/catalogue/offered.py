@@ -2,8 +2,9 @@
 
 What is named is used, however long it takes. What is installed is offered as far as it is
 affordable: the features of all examples are computed before a budget begins, and may take
-`ENCODING_SHARE` of it, by what a first batch takes. An encoder of images is asked for the largest
-side that is affordable, for that is worth more than most of what can be learned after it (LOG.md).
+`ENCODING_SHARE` of it, by what a first batch takes. The first encoder may take `FIRST_SHARE`, for
+one at all is worth more than most of what can be learned without (LOG.md); for the same reason one
+of images is asked for the largest side that is affordable.
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ from metaloop.catalogue.backbones import (
     open_backbone,
 )
 from metaloop.core.columns import Column, Taken, kind_of, length, take
-from metaloop.core.encoder import Encoder
+from metaloop.core.encoder import Encoder, JoinedEncoder
 from metaloop.core.errors import InputError, MetaloopError
+from metaloop.core.fitted_view import key_of
 from metaloop.domains.text.entities import has_marks
 from metaloop.tasks.family import TaskFamily
 
 NONE, AUTO = "none", "auto"
 ENCODING_SHARE = 0.5  # of a budget in seconds: so long may encoding take that comes before it
+FIRST_SHARE = 1.0  # the same of the first encoder, in its smallest size
 MOST_WITHOUT_A_CLOCK = 100_000  # examples, where a budget is in steps: nothing is timed then
 _BATCH = 16  # examples whose encoding is timed
 _SIDES: Mapping[str, Sequence[str]] = MappingProxyType(
@@ -42,14 +45,23 @@ _PIECES = {"wordllama": "minilm+wordllama"}
 class Allowance:
     """What `auto` may offer: encoders that take `seconds` together; None: no clock decides.
 
-    `names`: just these instead, as an earlier try of the same run was offered them.
+    `first`: what the first may take alone, if that is more. `names`: just these instead, as an
+    earlier try of the same run was offered them.
     """
 
     seconds: float | None = None
+    first: float = 0.0
     names: tuple[str, ...] | None = None
 
 
 NO_CLOCK = Allowance()
+
+
+def allowance_of(budget_seconds: float | None) -> Allowance:
+    """Returns what encoding may take before a budget of so many seconds, or of steps (None)."""
+    if budget_seconds is None:
+        return NO_CLOCK
+    return Allowance(ENCODING_SHARE * budget_seconds, FIRST_SHARE * budget_seconds)
 
 
 @dataclass(frozen=True)
@@ -127,37 +139,80 @@ def affordable(
     """
     if allowance.names is not None:
         return Offer(number, _opened(takes, allowance.names))
-    encoders: list[Encoder] = []
-    left_out: list[str] = []
-    left = allowance.seconds
-    for name in usual_names(takes, marked):
-        try:
-            found, tried = _largest(name, takes, number, left, column)
-        except MetaloopError as error:  # nobody has asked for it: that it is damaged is told
-            left_out.append(f"the backbone '{name}' is left out: {error}")
-            continue
-        if found is not None:
-            encoder, needed = found
-            encoders.append(encoder)
-            left = None if left is None else left - needed
+    found = _Found(takes, number, allowance, column)
+    names = usual_names(takes, marked)
+    for name in names:
+        found.offer(name)
+    for piece, whole in _PIECES.items():  # where both are more than is affordable
+        if whole in names and whole not in found.names:
+            found.offer(piece)
+    return Offer(number, tuple(found.encoders), tuple(found.left_out))
+
+
+class _Found:
+    """What is offered so far, what it takes, and what is left out."""
+
+    def __init__(
+        self, takes: str, number: int, allowance: Allowance, column: Column | None
+    ) -> None:
+        self.takes, self.number, self.allowance, self.column = takes, number, allowance, column
+        self.encoders: list[Encoder] = []
+        self.left_out: list[str] = []
+        self._left = allowance.seconds
+        self._computed: set[str] = set()  # keys of what is encoded anyway
+
+    @property
+    def names(self) -> list[str]:
+        return [encoder.card.name for encoder in self.encoders]
+
+    def offer(self, name: str) -> None:
+        """Offers the encoder in the largest size that is affordable, or says why in none."""
+        tried: list[tuple[str, float]] = []
+        sizes = (name,) if self._left is None else _SIDES.get(name, (name,))
+        used = ""
+        for size in sizes:
+            try:
+                encoder = open_backbone(size, takes=self.takes)
+            except MetaloopError as error:  # nobody asked for it: that it is damaged is told
+                self.left_out.append(f"the backbone '{name}' is left out: {error}")
+                return
+            needed = self._needed(encoder)
+            if self._fits(needed, last=size == sizes[-1]):
+                self._take(encoder, needed)
+                used = encoder.card.name
+                break
+            tried.append((size, needed))
         if tried:
-            used = "" if found is None else found[0].card.name
-            left_out.append(_said(tried[0], takes, number, allowance.seconds, used))
-    return Offer(number, tuple(encoders), tuple(left_out))
+            seconds = self.allowance.seconds
+            self.left_out.append(_said(tried[0], self.takes, self.number, seconds, used))
+
+    def _needed(self, encoder: Encoder) -> float:
+        """Seconds for all examples; what is encoded anyway takes none."""
+        if self._left is None:
+            return 0.0
+        new = [piece for piece in _pieces(encoder) if _key(piece) not in self._computed]
+        return self.number * sum((seconds_each(piece, self.column) for piece in new), 0.0)
+
+    def _fits(self, needed: float, *, last: bool) -> bool:
+        if self._left is None:
+            return self.number <= MOST_WITHOUT_A_CLOCK
+        if last and not self.encoders:
+            return needed <= max(self._left, self.allowance.first)
+        return needed <= self._left
+
+    def _take(self, encoder: Encoder, needed: float) -> None:
+        self.encoders.append(encoder)
+        self._computed.update(map(_key, _pieces(encoder)))
+        if self._left is not None:
+            self._left = max(0.0, self._left - needed)
 
 
-def _largest(
-    name: str, takes: str, number: int, seconds: float | None, column: Column | None
-) -> tuple[tuple[Encoder, float] | None, list[tuple[str, float]]]:
-    """The largest size that fits, with the seconds that it needs; and those that do not fit."""
-    tried: list[tuple[str, float]] = []
-    for size in (name,) if seconds is None else _SIDES.get(name, (name,)):
-        encoder = open_backbone(size, takes=takes)
-        needed = 0.0 if seconds is None else number * seconds_each(encoder, column)
-        if number <= MOST_WITHOUT_A_CLOCK if seconds is None else needed <= seconds:
-            return (encoder, needed), tried
-        tried.append((size, needed))
-    return None, tried
+def _pieces(encoder: Encoder) -> tuple[Encoder, ...]:
+    return encoder.pieces if isinstance(encoder, JoinedEncoder) else (encoder,)
+
+
+def _key(encoder: Encoder) -> str:
+    return key_of(encoder.card.name, encoder.card.weights)
 
 
 def seconds_each(encoder: Encoder, column: Column | None = None) -> float:

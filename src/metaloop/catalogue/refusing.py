@@ -6,7 +6,9 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from metaloop.core.columns import kind_of
+from metaloop.catalogue.offered import AUTO, NONE
+from metaloop.core.columns import is_of_vectors, kind_of
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, MetaloopError
 from metaloop.core.inputs import InputFormat
 from metaloop.domains.summaries.view import KIND
@@ -40,3 +42,18 @@ def check_shape(reading: Reading, input_format: InputFormat | None) -> None:
             f"the model was trained on inputs of shape {tuple(input_format.shape)}, "
             f"{reading.name} has {shape}; give it data of the same kind"
         )
+
+
+def backbone_for(reading: Reading, backbone: str | Encoder) -> str | Encoder:
+    """Returns the backbone for what was read; `DataError` if one is named for images in a store.
+
+    A store has images for nets, and none as large as backbones want them: `auto` means none then.
+    """
+    if reading.store.kept is None or is_of_vectors(reading.store.inputs):
+        return backbone
+    if backbone not in (NONE, AUTO):
+        raise DataError(
+            f"{reading.name} is a store of images for nets, and has none for backbones; give the "
+            "data that it was built from, or --backbone none"
+        )
+    return NONE

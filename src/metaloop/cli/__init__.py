@@ -15,6 +15,7 @@ from typer.main import get_command
 
 from metaloop import __version__
 from metaloop.cli import (
+    archive,
     card,
     cite,
     completion,
@@ -36,6 +37,7 @@ from metaloop.cli import (
 )
 from metaloop.cli.destination import expanded
 from metaloop.cli.errors import guarded
+from metaloop.cli.several import check_verb, speak_with_one_voice
 
 _VERBS: dict[str, Callable[..., object]] = {
     "learn": learn.learn,
@@ -68,6 +70,7 @@ app = typer.Typer(
 )
 for _name, _verb in _VERBS.items():
     app.command(_name)(_verb)
+app.add_typer(archive.archive, name="archive")
 
 
 @app.callback(invoke_without_command=True)
@@ -92,6 +95,7 @@ def run(arguments: Sequence[str]) -> int:
     def command() -> object:
         group = get_command(app)
         words = [expanded(word) for word in arguments] or ["--help"]
+        check_verb(words)
         with group.make_context("metaloop", words) as context:
             return group.invoke(context)
 
@@ -100,4 +104,5 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Runs the command line; ends the process with its exit code."""
+    speak_with_one_voice()
     sys.exit(run(sys.argv[1:]))

@@ -13,7 +13,8 @@ import typer
 from metaloop.cli import options
 from metaloop.cli.output import print_json
 
-Verbs = Mapping[str, tuple[str, list[str]]]  # what each does in short, and its options
+# what each does in short, its options, and the verbs that it has itself
+Verbs = Mapping[str, tuple[str, list[str], list[str]]]
 
 
 def completion(
@@ -35,9 +36,12 @@ def completion(
     group: Any = get_command(app)
     verbs = {}
     for name, verb in group.commands.items():
-        known = [each for option in verb.params for each in (*option.opts, *option.secondary_opts)]
+        own = getattr(verb, "commands", {})
+        taken = [option for each in (verb, *own.values()) for option in each.params]
+        known = [each for option in taken for each in (*option.opts, *option.secondary_opts)]
+        known = list(dict.fromkeys(each for each in known if each.startswith("-")))
         short = (verb.help or "").strip().splitlines()[0]
-        verbs[name] = (short, [each for each in known if each.startswith("-")] + ["--help"])
+        verbs[name] = (short, [*known, "--help"], list(own))
     script = _SCRIPTS[shell](verbs)
     if as_json:
         print_json({"shell": shell, "script": script})
@@ -46,7 +50,14 @@ def completion(
 
 
 def _bash(verbs: Verbs) -> str:
-    cases = "\n".join(f"        {verb}) words='{' '.join(o)}' ;;" for verb, (_, o) in verbs.items())
+    cases = "\n".join(
+        f"        {verb}) words='{' '.join(o)}' ;;" for verb, (_, o, _) in verbs.items()
+    )
+    own = "\n".join(
+        f"        {verb}) words='{' '.join(parts)}' ;;"
+        for verb, (*_, parts) in verbs.items()
+        if parts
+    )
     return f"""# bash completion of metaloop
 _metaloop() {{
     local current=${{COMP_WORDS[COMP_CWORD]}} words=
@@ -57,6 +68,10 @@ _metaloop() {{
         case ${{COMP_WORDS[1]}} in
 {cases}
         esac
+    elif [ "$COMP_CWORD" -eq 2 ]; then
+        case ${{COMP_WORDS[1]}} in
+{own}
+        esac
     fi
     [ -z "$words" ] || COMPREPLY=($(compgen -W "$words" -- "$current"))
 }}
@@ -66,7 +81,13 @@ complete -o default -F _metaloop metaloop
 
 def _zsh(verbs: Verbs) -> str:
     cases = "\n".join(
-        f"      {verb}) compadd -- {' '.join(o)} ;;" for verb, (_, o) in verbs.items()
+        f"      {verb}) compadd -- {' '.join(o)} ;;" for verb, (_, o, _) in verbs.items()
+    )
+    own = "\n".join(
+        f"  elif (( CURRENT == 3 )) && [[ $words[2] == {verb} ]]; then\n"
+        f"    compadd -- {' '.join(parts)}"
+        for verb, (*_, parts) in verbs.items()
+        if parts
     )
     return f"""#compdef metaloop
 # zsh completion of metaloop: save it as _metaloop in a folder of $fpath
@@ -77,6 +98,7 @@ _metaloop() {{
     case $words[2] in
 {cases}
     esac
+{own}
   else
     _files
   fi
@@ -87,9 +109,12 @@ compdef _metaloop metaloop
 
 def _fish(verbs: Verbs) -> str:
     lines = ["# fish completion of metaloop"]
-    for verb, (short, known) in verbs.items():
+    for verb, (short, known, parts) in verbs.items():
         said = short.replace("\\", "").replace("'", "\\'")
         lines.append(f"complete -c metaloop -n __fish_use_subcommand -f -a {verb} -d '{said}'")
+        if parts:
+            seen = f"'__fish_seen_subcommand_from {verb}'"
+            lines.append(f"complete -c metaloop -n {seen} -a '{' '.join(parts)}'")
         for option in known:
             flag = f"-l {option[2:]}" if option.startswith("--") else f"-s {option[1:]}"
             seen = f"'__fish_seen_subcommand_from {verb}'"

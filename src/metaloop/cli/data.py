@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from metaloop.api.progress import Progress, style_of
 from metaloop.cli import options
@@ -31,6 +34,14 @@ def data(
     references: options.References = None,
     view: options.View = None,
     strict: options.Strict = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write what was read to this new file, which every verb takes as DATA and maps "
+            "into memory: for images and vectors that are larger than that.",
+        ),
+    ] = None,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -39,6 +50,7 @@ def data(
     with Progress(style_of(not quiet)) as progress:
         progress.status(f"reading {data}")
         from metaloop.catalogue import DataOptions, open_data
+        from metaloop.catalogue.storing import checked_store, stored
         from metaloop.core.extracts import asked_best, asked_length
 
         meant = DataOptions(
@@ -47,7 +59,10 @@ def data(
             speaker_pattern=speaker_pattern, items=items,
             length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
         )  # fmt: skip
-        opened = open_data(data, meant)
+        if cache is not None:
+            progress.status(f"reading {data} for {cache}")
+            stored(data, meant, cache)
+        opened = open_data(checked_store(data) if cache is None else str(cache), meant)
         report = describe(opened)
         progress.left_out(opened.left_out)
     if as_json:

@@ -79,6 +79,10 @@ def _bug(error: Exception) -> int:
 
 
 def _say(text: str, code: int) -> int:
+    if "postgres" in text.lower():  # whichever verb was given a URL, and quotes it
+        from metaloop.archive.address import without_passwords  # lazy: only then
+
+        text = without_passwords(text)
     say(f"metaloop: {one_line(text)}")
     return code
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -50,12 +49,7 @@ def evaluate(
     shots: options.AskedShots = None,
     queries: options.AskedQueries = None,
     episodes: Annotated[int, typer.Option(metavar="N", help="Tasks to average over.")] = 1000,
-    archive: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Where openings of test go. (default: archive.sqlite beside MODEL)"
-        ),
-    ] = None,
+    archive: options.Openings = None,
     classes_at: options.ClassesAt = None,
     value_range: options.AskedRange = None,
     columns: options.Columns = None,
@@ -67,6 +61,7 @@ def evaluate(
     sentences: options.Sentences = None,
     ratio: options.Ratio = None,
     references: options.References = None,
+    use_label_names: options.UseLabelNames = False,
     allow_seen: _AllowSeen = False,
     apart: _Apart = None,
     strict: options.Strict = False,
@@ -88,6 +83,7 @@ def evaluate(
         columns=options.columns(columns, text, label, domain), speaker_pattern=speaker_pattern,
         allow_seen=allow_seen, apart=apart, strict=strict, open_set=open_set, progress=not quiet,
         words=words, sentences=sentences, ratio=ratio, references=references,
+        use_label_names=use_label_names,
     )  # fmt: skip
     if as_json:
         print_json(figures.to_json())

@@ -15,23 +15,33 @@ from metaloop.cli.report import RunFolder
 def export(
     run: RunFolder,
     to: Annotated[
-        str, typer.Option(metavar="FORMAT", help="csv, optuna or tensorboard.", show_default=False)
+        str,
+        typer.Option(
+            metavar="FORMAT", help="csv, mlflow, optuna, tensorboard or wandb.", show_default=False
+        ),
     ],
     out: Annotated[
-        Path,
+        str,
         typer.Option(
-            metavar="PATH", help="A new folder, for optuna a new SQLite file.", show_default=False
+            metavar="PATH",
+            help="A new folder; for optuna and mlflow a new SQLite file, for mlflow also the URI "
+            "of a tracking server.",
+            show_default=False,
         ),
     ],
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Write a run's records as CSV files, as an Optuna study or as TensorBoard's events."""
+    """Write a run's records as CSV files or for Optuna, TensorBoard, MLflow or W&B."""
     from metaloop.report import read_run
     from metaloop.report.export import export as export_run
+    from metaloop.report.export import send
 
-    path = export_run(read_run(run), to, out)
-    if as_json:
-        print_json({"format": to, "out": str(path)})
+    if "://" in out:
+        send(read_run(run), to, out)
     else:
-        print(f"{to}  {path}")
+        out = str(export_run(read_run(run), to, Path(out)))
+    if as_json:
+        print_json({"format": to, "out": out})
+    else:
+        print(f"{to}  {out}")

@@ -15,6 +15,14 @@ def export_model(
     model: options.ModelFile,
     out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder.", show_default=False)],
     to: Annotated[str, typer.Option(metavar="FORMAT", help="onnx.")] = "onnx",
+    browser: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also write a page that runs them in a browser, with onnxruntime-web from this "
+            "folder: dist of the npm package.",
+        ),
+    ] = None,
     seed: options.UnusedSeed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -25,12 +33,14 @@ def export_model(
     from metaloop.core.errors import ModelFileError, unknown_name
     from metaloop.models.model import load_model
     from metaloop.models.onnx_export import export_onnx
+    from metaloop.serve.in_browser import browser_files
 
     if to != "onnx":
         raise unknown_name("format", to, ["onnx"])
     if model.is_dir():
         raise ModelFileError(f"'{model}' is a folder; name the model.metaloop in it")
-    made = export_onnx(load_model(model), out)
+    more = {} if browser is None else browser_files(browser)
+    made = export_onnx(load_model(model), out, more)
     if as_json:
         print_json(
             {
@@ -40,4 +50,6 @@ def export_model(
         )  # fmt: skip
         return
     print(f"onnx  {made.folder}  opset {made.opset}")
+    if browser is not None:
+        print(f"page  {made.folder}/index.html  (python -m http.server -d {made.folder} shows it)")
     print(f"onnxruntime says what the model says, to {made.difference:.1g}")

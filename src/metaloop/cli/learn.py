@@ -24,16 +24,22 @@ _Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Worker processes, a thread each. (default: one per core)"),
 ]
-_Archive = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="The archive of earlier runs, to start from what they found."
-    ),
+_Executor = Annotated[
+    str,
+    typer.Option(metavar="[local|ray]", help="Where jobs run: this machine, or a Ray cluster."),
+]
+_RayAddress = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="The head of the cluster. (default: as Ray finds it)"),
 ]
 
 _Also = Annotated[
     list[str] | None,
-    typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
+    typer.Option(
+        metavar="DATA",
+        help="Further data to learn from, if it helps; repeatable. A model of --objective "
+        "generation draws classes.",
+    ),
 ]
 
 
@@ -46,10 +52,12 @@ def learn(
     label: options.LabelColumn = None, domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None, items: options.Items = None,
     words: options.Words = None, sentences: options.Sentences = None, ratio: options.Ratio = None,
-    references: options.References = None, objective: options.Objective = None,
-    view: options.View = None, backbone: options.Backbone = "auto",
-    download: options.Download = False, also: _Also = None, archive: _Archive = None,
-    archive_to: options.ArchiveTo = None, workers: _Workers = None, strict: options.Strict = False,
+    references: options.References = None, use_label_names: options.UseLabelNames = False,
+    objective: options.Objective = None, view: options.View = None,
+    backbone: options.Backbone = "auto", download: options.Download = False, also: _Also = None,
+    archive: options.Archive = None,
+    archive_to: options.ArchiveTo = None, workers: _Workers = None, executor: _Executor = "local",
+    ray_address: _RayAddress = None, strict: options.Strict = False,
     resume: options.Resume = False, as_json: options.Json = False, quiet: options.Quiet = False,
 ) -> int:  # fmt: skip
     """Choose and train a learner on DATA, prove it on classes it has never seen."""
@@ -61,7 +69,8 @@ def learn(
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
     asked |= {"speaker_pattern": speaker_pattern, "items": items, "archive_to": archive_to}
     asked |= {"objective": objective, "words": words, "sentences": sentences}
-    asked |= {"ratio": ratio, "references": references}
+    asked |= {"ratio": ratio, "references": references, "use_label_names": use_label_names}
+    asked |= {"executor": None if executor == "local" else executor, "ray_address": ray_address}
     typed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     try:
         run, code = learn_from(

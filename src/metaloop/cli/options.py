@@ -120,8 +120,8 @@ UseLabelNames = Annotated[
     bool,
     typer.Option(
         "--use-label-names",
-        help="Of texts: the name of a class is one more example of it. No figure in the model file "
-        "is of that.",
+        help="Of texts: the name of a class is one more example of it, in every support. Figures "
+        "with and without are of different protocols.",
     ),
 ]
 SpeakerPattern = Annotated[
@@ -194,9 +194,27 @@ Strict = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with an interrupted run; give the same options.")
 ]
+Archive = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|URL",
+        help="The archive of earlier runs, to start from what they found: a file, or "
+        "postgresql://USER@HOST/DATABASE.",
+    ),
+]
 ArchiveTo = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="An archive that this run is recorded in as well."),
+    str | None,
+    typer.Option(
+        metavar="FILE|URL", help="An archive, or that of a team, to record this run in as well."
+    ),
+]
+Openings = Annotated[
+    str | None,
+    typer.Option(
+        "--archive",
+        metavar="FILE|URL",
+        help="Where openings of test go. (default: archive.sqlite beside MODEL)",
+    ),
 ]
 Target = Annotated[
     str | None, typer.Option(metavar="NAME", help="Of a table: the column that is to be told.")

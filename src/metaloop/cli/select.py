@@ -31,12 +31,6 @@ _Out = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="A new folder. (default: runs/NAME-1, -2, ...)"),
 ]
-_Archive = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="The archive of earlier runs, to start from what they found."
-    ),
-]
 _Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Worker processes, a thread each. (default: one per core)"),
@@ -65,7 +59,7 @@ def select(
     ignore: options.Ignore = None,
     test: options.TestFile = None,
     time_limit_per_row: options.TimeLimitPerRow = None,
-    archive: _Archive = None,
+    archive: options.Archive = None,
     archive_to: options.ArchiveTo = None,
     workers: _Workers = None,
     backbone: options.Backbone = "auto",

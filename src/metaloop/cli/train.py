@@ -24,6 +24,9 @@ _Net = Annotated[
 ]
 
 
+_STOPPED_ELSEWHERE = 143  # another process of torchrun was sent SIGTERM
+
+
 def train(
     data: options.Data,
     learner: Annotated[str, typer.Option(metavar="NAME", help="See 'metaloop list learners'.")],
@@ -36,7 +39,8 @@ def train(
     label: options.LabelColumn = None, domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None, items: options.Items = None,
     words: options.Words = None, sentences: options.Sentences = None, ratio: options.Ratio = None,
-    references: options.References = None, objective: options.Objective = None,
+    references: options.References = None, use_label_names: options.UseLabelNames = False,
+    objective: options.Objective = None,
     view: options.View = None, backbone: options.Backbone = "none",
     download: options.Download = False, strict: options.Strict = False,
     resume: options.Resume = False, as_json: options.Json = False, quiet: options.Quiet = False,
@@ -44,6 +48,7 @@ def train(
     """Train one learner on DATA and write its model file."""
     from metaloop.api import Interrupted
     from metaloop.api import train as train_on
+    from metaloop.core.team import leave_team
 
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
@@ -55,6 +60,7 @@ def train(
         "objective": objective,
     }
     asked |= {"sentences": sentences, "ratio": ratio, "references": references}
+    asked |= {"use_label_names": use_label_names}
     unparsed = {"value_range": value_range, "columns": columns, "text": text}
     unparsed |= {"label": label, "domain": domain}
     code = 0
@@ -71,9 +77,10 @@ def train(
     if trained.interrupted:
         say(f"metaloop: interrupted after {trained.steps:,} steps; saved {out}")
         say_how_to_go_on("train", data, {"out": out, **asked, **unparsed})
-        return code
+        return code or _STOPPED_ELSEWHERE
     if not as_json:
         _print(trained, out)
+    leave_team()
     return 0  # even if it was asked to stop when it had finished
 
 

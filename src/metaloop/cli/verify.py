@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,12 +20,7 @@ _Data = Annotated[
 def verify(
     model: options.ModelFile,
     data: _Data = None,
-    archive: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Where openings of test go. (default: archive.sqlite beside MODEL)"
-        ),
-    ] = None,
+    archive: options.Openings = None,
     classes_at: options.ClassesAt = None,
     columns: options.Columns = None,
     text: options.TextColumn = None,

@@ -33,7 +33,7 @@ from metaloop.core.task_map import TaskMap
 from metaloop.core.views import View, checked_view, seen
 
 _SEEDS = 2**31  # NumPy's old generators take no larger ones
-_LEAST_PROBABILITY = 1e-12
+LEAST_PROBABILITY = 1e-12
 
 
 @runtime_checkable
@@ -268,7 +268,7 @@ def _answers(fitted: FittedBox, rows: np.ndarray) -> np.ndarray:
         return np.asarray(guest.predict(rows))
     known = guest.predict_proba(rows)
     logits = np.full((len(known), fitted.num_classes), -np.inf, dtype=np.float32)
-    logits[:, guest.classes_] = np.log(np.maximum(known, _LEAST_PROBABILITY))
+    logits[:, guest.classes_] = np.log(np.maximum(known, LEAST_PROBABILITY))
     return logits
 
 

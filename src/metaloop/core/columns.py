@@ -27,6 +27,8 @@ import torch
 from torch import Tensor
 
 from metaloop.core.errors import DataError
+from metaloop.core.large import read_ahead, rows_of
+from metaloop.core.ordering import in_order
 
 Column: TypeAlias = Union[
     Tensor, "Texts", "Ragged", "Lookup", "Segments", "Beside", "dict[str, Column]"
@@ -150,7 +152,7 @@ class Segments:
             take(self.pieces[p], torch.from_numpy(asked[piece_of == p] - self.starts[p]))
             for p in hit
         ]
-        taken: Taken = _in_order(parts, np.argsort(order), tuple(rows.shape))
+        taken: Taken = in_order(parts, np.argsort(order), tuple(rows.shape))
         return taken
 
 
@@ -185,7 +187,9 @@ def take(column: Column, rows: Tensor) -> Taken:
     A tensor `[*rows, *shape]`; a tuple of strings, flat; a dictionary of what its columns give.
     """
     if isinstance(column, Tensor):
-        flat = column.index_select(0, rows.flatten().to(column.device))
+        asked = rows.flatten().to(column.device)
+        read_ahead(column, asked)
+        flat = column.index_select(0, asked)
         return flat.view(*rows.shape, *column.shape[1:])
     if isinstance(column, dict):
         return {name: take(each, rows) for name, each in column.items()}
@@ -194,13 +198,13 @@ def take(column: Column, rows: Tensor) -> Taken:
 
 
 def chosen(column: Column, rows: Tensor) -> Column:
-    """Returns a column of these rows `[n]` alone: a copy of them."""
+    """Returns a column of these rows `[n]` alone: a copy of them, unless it would be large."""
     if isinstance(column, Tensor):
-        return column.index_select(0, rows.to(column.device))
+        return behind(rows_of(column, rows))
     if isinstance(column, dict):
         return {name: chosen(each, rows) for name, each in column.items()}
     if isinstance(column, Segments):
-        return chosen(whole(column), rows)
+        return _chosen_behind(column, rows)
     if isinstance(column, Beside):
         return Beside(tuple(chosen(piece, rows) for piece in column.pieces))
     if isinstance(column, Lookup):
@@ -211,6 +215,18 @@ def chosen(column: Column, rows: Tensor) -> Column:
     index = torch.cat([*places, torch.empty(0, dtype=torch.int64)])
     kept = values.index_select(0, index.to(values.device))
     return type(column)(kept, torch.from_numpy(np.cumsum(ends - starts, dtype=np.int64)))
+
+
+def _chosen_behind(column: Segments, rows: Tensor) -> Column:
+    """Rows of pieces: rising ones piece by piece, so that large pieces are not joined for it."""
+    places = rows.cpu().numpy()
+    if not all(isinstance(piece, Tensor) for piece in column.pieces) or (np.diff(places) < 0).any():
+        return chosen(whole(column), rows)
+    bounds = np.searchsorted(places, column.starts)
+    inside = [places[a:b] - at for a, b, at in zip(bounds, bounds[1:], column.starts, strict=False)]
+    return behind(
+        [chosen(each, torch.from_numpy(at)) for each, at in zip(column.pieces, inside, strict=True)]
+    )
 
 
 def pieces_of(column: Column) -> tuple[Column, ...]:
@@ -360,29 +376,6 @@ def _bounds(ends: Tensor, rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
     return np.where(index > 0, known[np.maximum(index - 1, 0)], 0), known[index]
 
 
-def _in_order(parts: list[Any], places: np.ndarray, shape: tuple[int, ...]) -> Any:
-    """The rows of all parts, behind each other, in the order of `places`."""
-    if isinstance(parts[0], Tensor):
-        index = torch.from_numpy(places).to(parts[0].device)
-        joined = torch.cat(_of_one_length(parts)).index_select(0, index)
-        return joined.view(*shape, *joined.shape[1:])
-    if isinstance(parts[0], tuple):
-        rows = [row for part in parts for row in part]
-        return tuple(rows[place] for place in places)
-    return {name: _in_order([part[name] for part in parts], places, shape) for name in parts[0]}
-
-
-def _of_one_length(parts: list[Tensor]) -> list[Tensor]:
-    """The same, padded behind where they have sequences of different lengths."""
-    if parts[0].dim() < 2 or len({part.shape[1] for part in parts}) == 1:
-        return parts
-    longest = max(part.shape[1] for part in parts)
-    padded = [part.new_zeros((len(part), longest, *part.shape[2:])) for part in parts]
-    for full, part in zip(padded, parts, strict=True):
-        full[:, : part.shape[1]] = part
-    return padded
-
-
 def _one_lookup(pieces: list[Lookup]) -> Lookup:
     """One lookup of all examples: in the table that they share, or in their tables together."""
     tables = [piece.table for piece in pieces]
@@ -397,3 +390,9 @@ def _joined(pieces: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     starts = np.cumsum([0, *(len(values) for values, _ in pieces)])
     ends = [end + int(start) for (_, end), start in zip(pieces, starts, strict=False)]
     return torch.cat([values for values, _ in pieces]), torch.cat(ends)
+
+
+def is_of_vectors(column: Column) -> bool:
+    """Whether examples are numbers of any scale, as vectors are, and no bytes as of images."""
+    first = pieces_of(column)[0]
+    return isinstance(first, Tensor) and first.is_floating_point()

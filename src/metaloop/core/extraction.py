@@ -1,9 +1,10 @@
 """The objective of extracts: which sentences of a document make its summary, told by ROUGE.
 
-A target is what every sentence of a document is worth by itself, from 0 to 1, and `ABSENT` behind
-the last one: the ROUGE-1 of the sentence as the summary where a number of sentences is asked for,
-the share of its words that the reference has where words are counted (`tasks/judged.py`). An
-output is a score of every sentence; the higher, the earlier it is taken.
+A target is what every sentence of a document is worth by itself, from 0 to 1: the ROUGE-1 of the
+sentence as the summary where a number of sentences is asked for, the share of its words that the
+reference has where words are counted (`tasks/judged.py`). Behind the last sentence it is `ABSENT`,
+less what tells how long the summaries are (`absent`, `told_size`). An output is a score of every
+sentence; the higher, the earlier it is taken.
 
     loss = - sum_s p_s log q_s,   p = softmax(target / temperature),   q = softmax(output)
 
@@ -24,10 +25,27 @@ from metaloop.core.metric import Metric, Objective
 from metaloop.core.scales import Scale
 
 PLACES = 64  # sentences of a document that are looked at; longer ones have the best guesses
-ABSENT = -1.0  # the target where there is no sentence
+ABSENT = -1.0  # the target where there is no sentence, or less
+_SIZES = 1000.0  # words by which a target is less than that, for each that a summary has
 _TEMPERATURE = 0.1  # of targets: differences between sentences are of this size
 _FAR = -1e4
 _LEAST_SPREAD = 0.03  # of what sentences of a document are worth
+
+
+def absent(size: float) -> float:
+    """Returns the target where there is no sentence, of a document whose summary has `size` words.
+
+    Several summaries count by their mean; 0 tells nothing.
+    """
+    return ABSENT - size / _SIZES
+
+
+def told_size(targets: Tensor) -> Tensor:
+    """Returns `[...]`: how many words summaries have, by targets `[..., S]`; 0 where nobody tells.
+
+    A document of as many sentences as there are places tells nothing.
+    """
+    return (_SIZES * (ABSENT - targets.amin(-1))).clamp(min=0.0)
 
 
 def extraction_loss(outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:

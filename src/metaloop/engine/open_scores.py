@@ -100,10 +100,10 @@ class OpenTable:
     def _of_units(self, shares: np.ndarray) -> np.ndarray:
         """Returns the mean over the queries of each unit `[T, U]`, not a number without any."""
         number = self.asked.units.shape[1]
-        rows = self.asked.classes[:, None] == np.arange(number)
-        known = ~np.isnan(shares)
+        rows = (self.asked.classes[:, None] == np.arange(number)).astype(float)
+        known = (~np.isnan(shares)).astype(float)  # counted: a product of truths would be a truth
         with np.errstate(invalid="ignore"):
-            found: np.ndarray = (np.where(known, shares, 0.0) @ rows) / (known @ rows)
+            found: np.ndarray = (np.nan_to_num(shares) @ rows) / (known @ rows)
         return found
 
     def _mean(self, hits: np.ndarray, side: np.ndarray) -> np.ndarray:

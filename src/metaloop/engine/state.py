@@ -70,6 +70,15 @@ class TrainState:
         )
 
 
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where the state is saved and how often (the last state always is)."""
+
+    path: Path
+    every_seconds: float = 30.0
+    every_steps: int | None = None
+
+
 def optimiser_tensors(optimisers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
     """Returns the optimisers' states as named tensors."""
     return {

@@ -11,8 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -32,6 +31,7 @@ from metaloop.core.learner import (
 from metaloop.core.randomness import numpy_stream, seeded_modules, torch_stream
 from metaloop.core.records import CurvePoint, Plan, TrialStatus
 from metaloop.core.spec import TaskSpec
+from metaloop.core.team import LostProcessError, Team
 from metaloop.engine.batches import BatchSource
 from metaloop.engine.damping import damped
 from metaloop.engine.evaluation import FeatureCache, evaluate
@@ -40,6 +40,7 @@ from metaloop.engine.memory import keep_large_blocks
 from metaloop.engine.optimisation import descend, make_optimisers, rate_factor
 from metaloop.engine.preparing import after_meta_stage
 from metaloop.engine.state import (
+    Checkpoints,
     TrainState,
     optimiser_tensors,
     restore_optimisers,
@@ -53,20 +54,12 @@ from metaloop.engine.strategy import (
     possible_strategies,
 )
 from metaloop.nets.classifier import WEIGHT, class_means
+from metaloop.nets.norm import batch_parted
 from metaloop.tasks.family import ClassFamily, TaskFamily
 
 _SECONDS_BETWEEN_EVENTS = 0.5
 _OF_EACH_CLASS = 64  # examples, for the mean that a classifier begins with
 _TYPICAL_EXAMPLES = 1024  # of the training part, whose mean feature a learner may ask for
-
-
-@dataclass(frozen=True)
-class Checkpoints:
-    """Where the state is saved and how often (the last state always is)."""
-
-    path: Path
-    every_seconds: float = 30.0
-    every_steps: int | None = None
 
 
 def initial_state(
@@ -118,24 +111,26 @@ def train(
     evaluation_episodes: int = 60,
     checkpoints: Checkpoints | None = None,
     stop: Callable[[], bool] = lambda: False,
+    team: Team | None = None,
 ) -> Iterator[Event]:
     """Yields events until the budget is spent, training diverges or `stop()` becomes true.
 
     `spec` is the evaluated task (early figures on `search`: `evaluations` of them, spread over the
     budget and paid from it). `state` is where to go on; its spent steps or seconds count. Learners
-    with nothing to train finish at once, or after their meta-stage.
+    with nothing to train finish at once, or after their meta-stage. All processes of a `team` get
+    the same parameters; where one is lost, the others save the state and raise `LostProcessError`.
     """
     keep_large_blocks()
     state = initial_state(learner, family, spec, seed, "", plan) if state is None else state.copy()
     if plan.style == "none" or not trained(state.meta_params):
         yield _after_meta_stage(learner, state, family, spec, seed)
         return
-    run = _Run(learner, family, plan, budget, spec, seed, state)
+    run = _Run(learner, family, plan, budget, spec, seed, state, team)
     due = [(index + 1) / max(evaluations, 1) for index in range(evaluations)]
     due = [share for share in due if share > run.spent]
     last_event, last_saved = time.perf_counter(), time.perf_counter()
     try:
-        while run.spent < 1 and not stop():
+        while run.goes_on(stop):
             run.step()
             now = time.perf_counter()
             if now - last_event > _SECONDS_BETWEEN_EVENTS:
@@ -151,13 +146,20 @@ def train(
     except DivergenceError as error:
         yield Finished("diverged", run.result(), run.snapshot(), str(error))
         return
+    except LostProcessError as error:
+        raise _with_the_state_kept(error, run, checkpoints) from error
+    yield from _ended(run, checkpoints, evaluation_episodes if due else 0)
+
+
+def _ended(run: _Run, checkpoints: Checkpoints | None, num_episodes: int) -> Iterator[Event]:
+    """Saves the last state; measures it on so many episodes, if any and if the budget is spent."""
     snapshot = run.snapshot()
     if checkpoints:
         save_state(snapshot, checkpoints.path)
         yield Checkpointed(run.steps, str(checkpoints.path))
-    if due and run.spent >= 1:
+    if num_episodes and run.spent >= 1:
         try:
-            figure = run.early_figure(evaluation_episodes)
+            figure = run.early_figure(num_episodes)
         except DivergenceError as error:  # by the very last step
             yield Finished("diverged", run.result(), snapshot, str(error))
             return
@@ -165,6 +167,18 @@ def train(
         snapshot = replace(snapshot, curve=tuple(run.curve))
     status: TrialStatus = "finished" if run.spent >= 1 else "interrupted"
     yield Finished(status, run.result(), snapshot)
+
+
+def _with_the_state_kept(
+    error: LostProcessError, run: _Run, checkpoints: Checkpoints | None
+) -> LostProcessError:
+    if checkpoints is None:
+        return error
+    save_state(run.snapshot(), checkpoints.path)
+    return LostProcessError(
+        f"{error} after {run.steps:,} steps; they are in '{checkpoints.path}': go on with "
+        "--resume, with as many processes as you like"
+    )
 
 
 def _after_meta_stage(
@@ -200,10 +214,14 @@ class _Run:
         spec: TaskSpec,
         seed: int,
         state: TrainState,
+        team: Team | None = None,
     ) -> None:
         if state.base_steps:  # warm already
             plan = replace(plan, warmup=0.0)
         self.learner, self.family, self.plan, self.budget = learner, family, plan, budget
+        self.team, self._agreed = team, 0.0
+        # Dropout and the like: each process of a team has random numbers of its own.
+        self._of_rank = () if team is None or team.leads else (team.rank,)
         self.spec, self.seed, self.origin = spec, seed, state
         self.leaves = dict(state.meta_params)
         for tensor in trained(self.leaves).values():
@@ -227,10 +245,20 @@ class _Run:
 
     @property
     def spent(self) -> float:
-        """The fraction of this segment's budget that is gone."""
-        return self.budget.spent(
-            self.wall_seconds - self.origin.base_seconds, self.steps - self.origin.base_steps
-        )
+        """The fraction of this segment's budget that is gone; of a team, as they agreed on it."""
+        agreed = self.team is not None and self.budget.wall_seconds is not None
+        return self._agreed if agreed else self._own_spent()
+
+    def _own_spent(self) -> float:
+        seconds = self.wall_seconds - self.origin.base_seconds
+        return self.budget.spent(seconds, self.steps - self.origin.base_steps)
+
+    def goes_on(self, stop: Callable[[], bool]) -> bool:
+        """Returns whether there is another step to take, and nobody has asked to stop."""
+        if self.team is None:
+            return self.spent < 1 and not stop()
+        self._agreed, stopped = self.team.agreed(self._own_spent(), stop(), self.device)
+        return self.spent < 1 and not stopped
 
     def step(self) -> None:
         """Takes one step; raises `DivergenceError` on a loss that is not finite."""
@@ -246,13 +274,24 @@ class _Run:
 
     def _backward(self, batches: list[tuple[float, Batch]], strategy: Strategy) -> float:
         total = torch.zeros(())
+        found: dict[str, Tensor] = {}
+        leaves, share, parted = dict(self.leaves), 1.0, None
         for index, (weight, batch) in enumerate(batches):
+            if self.team is not None:
+                batch, share, apart = self.team.share(batch, self.spec.objective)
+                parted = self.team.total if apart else None
             rng = torch_stream(self.seed, "loss", self.steps, index)
-            with seeded_modules(self.seed, "modules", self.steps, index, device=self.device):
-                outcome = strategy.meta_loss(self.learner, self.leaves, batch, rng)
-            (weight * outcome.loss).backward()  # type: ignore[no-untyped-call]
-            self.leaves.update({name: b.detach() for name, b in outcome.buffers.items()})
-            total = total + weight * outcome.loss.detach().cpu()
+            names: tuple[str | int, ...] = ("modules", self.steps, index, *self._of_rank)
+            with seeded_modules(self.seed, *names, device=self.device), batch_parted(parted):
+                outcome = strategy.meta_loss(self.learner, leaves, batch, rng)
+            (weight * share * outcome.loss).backward()  # type: ignore[no-untyped-call]
+            leaves.update({name: b.detach() for name, b in outcome.buffers.items()})
+            found |= {name: share * leaves[name] for name in outcome.buffers}
+            total = total + weight * share * outcome.loss.detach().cpu()
+        if self.team is not None:
+            total = total.to(self.device, torch.float64)
+            self.team.put_together(leaves, found, total)
+        self.leaves = leaves
         return float(total)
 
     def _counted(self, batches: list[tuple[float, Batch]]) -> float:
@@ -260,13 +299,17 @@ class _Run:
         usual = self.strategy or fixed_strategy(self.learner, self.leaves)
         with FlopCounterMode(display=False) as counter:
             loss = self._backward(batches, replace(usual, tasks="loop"))
-        self.flops_per_step = float(counter.get_total_flops())
+        flops = torch.tensor(float(counter.get_total_flops()), device=self.device)
+        if self.team is not None:
+            self.team.add_up([flops])
+        self.flops_per_step = float(flops)
         return loss
 
     def _timed(self, batches: list[tuple[float, Batch]]) -> float:
         """Takes a step, by the quickest strategy as soon as that is known."""
         if self.strategy is None and self.timing is None:
-            if self.budget.wall_seconds is None:  # what is timed differs from run to run
+            # What is timed differs from run to run, and from one process of a team to another.
+            if self.budget.wall_seconds is None or self.team is not None:
                 self.strategy = fixed_strategy(self.learner, self.leaves)
             else:
                 every = possible_strategies(self.learner, [b for _, b in batches], self.plan)

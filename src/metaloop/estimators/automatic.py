@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from metaloop.archive import place_of
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import InputError, unknown_name
 from metaloop.domains.tables.cells import distinct
@@ -101,7 +102,7 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
             if strange:
                 raise unknown_name("pipeline for such a table", strange[0], names)
             names = tuple(self.pipelines)
-        archive = None if self.archive is None else Path(self.archive)
+        archive = None if self.archive is None else place_of(self.archive)
         with tempfile.TemporaryDirectory(prefix="metaloop-") as folder:
             run = open_race(
                 Path(folder), task, metric=metric, budget=budget, seed=self.random_state,

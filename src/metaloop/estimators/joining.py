@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metaloop.estimators.documents import DocumentRows
 from metaloop.estimators.images import Pictures
 from metaloop.estimators.pictures_seen import SeenPictures
 from metaloop.estimators.recordings import RecordingRows
@@ -20,7 +21,7 @@ def opened(read: RawInputs) -> RawInputs:
 
     Raises `DataError` for the first that cannot be read.
     """
-    if isinstance(read, TextRows | RecordingRows):
+    if isinstance(read, TextRows | RecordingRows | DocumentRows):
         return read
     if isinstance(read, SeenPictures):
         detail = _kept(read.detail)
@@ -35,6 +36,10 @@ def joined(parts: Sequence[RawInputs]) -> RawInputs:
     if isinstance(first, TextRows):
         texts = [text for part in parts if isinstance(part, TextRows) for text in part.texts]
         return TextRows(tuple(texts), first.view)
+    if isinstance(first, DocumentRows):
+        known = [part for part in parts if isinstance(part, DocumentRows)]
+        lines = tuple(line for part in known for line in part.sentences)
+        return DocumentRows(lines, tuple(each for part in known for each in part.seen))
     if isinstance(first, RecordingRows):
         rows = [row for part in parts if isinstance(part, RecordingRows) for row in part.recordings]
         return RecordingRows(tuple(rows), first.view)

@@ -216,8 +216,10 @@ def _text_of(path: Path) -> str | None:
 def _write_tensors(family: ClassFamily | GroupFamily, folder: Path) -> None:
     index: dict[str, Tensor] = {"targets": family.store.targets.cpu().contiguous()}
     index |= {part: torch.from_numpy(family.parts[part].astype(np.int64)) for part in PARTS}
-    if family.store.values is not None:
-        index["values"] = family.store.values.cpu().contiguous()
+    for name in ("values", "names"):
+        column = getattr(family.store, name)
+        if column is not None:
+            index[name] = column.cpu().contiguous()
     save_file(index, folder / _INDEX)
     _write_column(family.store.inputs, folder / _INPUTS)
     judged = getattr(family, "judged", None)
@@ -267,7 +269,7 @@ def _with_tensors(card: _Card, folder: Path) -> TaskFamily:
     inputs = from_tensors(_mapped(folder / _INPUTS), "inputs")
     store = Store(
         inputs, index["targets"], card.classes, card.polarity, index.get("values"),
-        identity=card.identity,
+        identity=card.identity, names=index.get("names"),
     )  # fmt: skip
     parts: Mapping[Any, Any] = {part: index[part].numpy() for part in PARTS}
     if card.kind == "groups":

@@ -1,7 +1,8 @@
 """Where the states of a run's nodes are, as bytes by name: jobs need no folder that they share.
 
-A run on one machine keeps them in its folder. An executor of several machines gives each of its
-workers something that fetches and sends them: `Workplace(folder, states=...)`.
+A run on one machine keeps them in its folder. On several machines each worker has such a folder,
+and the executor carries the files of one to the other (`carrying.py`). Who keeps states elsewhere
+gives `Workplace(folder, states=...)` something that fetches and sends them.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import numpy as np
 from metaloop.core.black_box import BlackBoxLearner, RealPredictor
 from metaloop.core.errors import MetaloopError
 
-_SHRINKING = 3.0  # ratings that a bias of none is worth
+SHRINKING = 3.0  # ratings that a bias of none is worth
 _CITATION = """@article{koren2009matrix,
   title = {Matrix Factorization Techniques for Recommender Systems},
   author = {Koren, Yehuda and Bell, Robert and Volinsky, Chris},
@@ -91,7 +91,7 @@ class _FoldedIn:
     def fit(self, inputs: np.ndarray, targets: np.ndarray) -> _FoldedIn:
         inputs = inputs.astype(np.float64)
         left = targets.reshape(len(inputs), -1) - inputs[:, [self.mean]]
-        self.bias = self.share * left.sum(0) / (len(left) + _SHRINKING)
+        self.bias = self.share * left.sum(0) / (len(left) + SHRINKING)
         of_items = inputs[:, self.factors]
         self.weights = np.zeros((len(self.factors), left.shape[1]))
         if self.strength and self.factors:

@@ -29,6 +29,7 @@ class LogisticRegressionLearner(BlackBoxLearner):
 
     inverse_strength: float = 1.0
     max_iterations: int = 1000
+    tolerance: float = _TOLERANCE
 
     target_kinds: ClassVar[frozenset[str]] = frozenset({"classes"})
     vmappable: ClassVar[bool] = False
@@ -49,7 +50,7 @@ class LogisticRegressionLearner(BlackBoxLearner):
             LogisticRegression(
                 C=self.inverse_strength,
                 solver="newton-cg",
-                tol=_TOLERANCE,
+                tol=self.tolerance,
                 max_iter=self.max_iterations,
             ),
         )

@@ -5,7 +5,9 @@
     F(T) = 2 g(T) / (n(T) + n_summary)                      the ROUGE-1 that T is expected to have
 
 Sentences are taken by greed for F, and none once F would fall (`stops`). o_st is how many words of
-a likely summary s and t share, n are words (`domains/summaries/kept.py`). w is fitted to the
+a likely summary s and t share, n are words (`domains/summaries/kept.py`). n_summary is of the task:
+the geometric mean of the lengths of the support's summaries and, as one more, of the length that is
+asked for; of their shares of the document, where such a share is asked for. w is fitted to the
 support in closed form around a prior, as in Bertinetto et al. 2019, arXiv:1805.08136; prior,
 precisions and their scale are learned over domains. Greedy cover: Gillick and Favre 2009, A
 scalable global model for summarization.
@@ -23,7 +25,7 @@ import torch
 from torch import Tensor
 
 from metaloop.core.examples import Batch, Examples
-from metaloop.core.extraction import ABSENT, EXTRACTION
+from metaloop.core.extraction import ABSENT, EXTRACTION, told_size
 from metaloop.core.extracts import NEVER
 from metaloop.core.learner import MetaLoss, MetaParams
 from metaloop.core.metric import Objective
@@ -80,10 +82,13 @@ class SentenceCover(NetLearner):
         }
 
     def fit_head(self, meta_params: MetaParams, features: Examples) -> MetaParams:
-        """Returns the weights `[D + 1]` of a domain; the last one is the level."""
+        """Returns the weights `[D + 1]` of a domain, the last one is the level, and its `length`.
+
+        That is by what factor summaries are longer than what is asked for, `[1]`.
+        """
         prior = torch.cat([_UNIT * meta_params[_PRIOR], meta_params[_LEVEL].view(1)])
         if not self.adapts:
-            return {"weights": prior}
+            return {"weights": prior, "length": torch.ones_like(prior[:1])}
         seen = sentences_in(features.features)
         share_NS, weight_NS = _shares(seen, features.targets)
         weight_NS = weight_NS * features.mask.to(weight_NS.dtype).unsqueeze(-1)
@@ -93,13 +98,15 @@ class SentenceCover(NetLearner):
         system = rows.mT @ (rows * weight.unsqueeze(-1))
         system = system + torch.diag_embed(meta_params[_PRECISION].exp())
         moved, _ = torch.linalg.solve_ex(system, (rows.mT @ left).unsqueeze(-1))
-        return {"weights": prior + moved.squeeze(-1)}
+        length = _longer(seen, features.targets, features.mask)
+        return {"weights": prior + moved.squeeze(-1), "length": length}
 
     def score(self, meta_params: MetaParams, task_state: MetaParams, features: Tensor) -> Tensor:
         """Returns a score of every sentence `[N, S]`: the order in which they are taken."""
         seen = sentences_in(features)
         share = (_with_one(seen) @ task_state["weights"]).clamp(_LEAST_SHARE, 1.0)
-        return self._by_greed(seen, share**self.power * seen.size * seen.there)
+        wanted = seen.wanted * task_state["length"]
+        return self._by_greed(seen, share**self.power * seen.size * seen.there, wanted)
 
     def meta_loss(
         self,
@@ -121,7 +128,7 @@ class SentenceCover(NetLearner):
             share = _with_one(seen) @ head["weights"]
             known, weight = _shares(seen, wanted)
             error = (weight * (share - known).square()).sum(-1) / weight.sum(-1).clamp(min=1)
-            single = 2 * share * seen.size / (seen.size + seen.wanted)
+            single = 2 * share * seen.size / (seen.size + seen.wanted * head["length"])
             worth = torch.where(seen.by_words > 0.5, share, single)
             return meta_params[_SCALE].exp() * worth, error
 
@@ -132,19 +139,19 @@ class SentenceCover(NetLearner):
         error = torch.where(query.mask, errors, 0.0).sum() / query.mask.sum().clamp(min=1)
         return MetaLoss(loss + _OF_ERRORS * error, {}, buffers)
 
-    def _by_greed(self, seen: Seen, worth: Tensor) -> Tensor:
+    def _by_greed(self, seen: Seen, worth: Tensor, wanted: Tensor) -> Tensor:
         itself = torch.diagonal(seen.shared, dim1=-2, dim2=-1).clamp(min=1e-6)
         like = (seen.shared / itself.unsqueeze(-1)).clamp(0, 1)  # how much of s is in t
         size = seen.size.clamp(min=1)
-        alone = worth / size if self.by_density else 2 * worth / (size + seen.wanted)
+        alone = worth / size if self.by_density else 2 * worth / (size + wanted)
         left_out = 1.0 - NEVER if self.stops else 0.0
         scores = torch.where(seen.there > 0, alone - left_out, 3 * NEVER)
         free, covered = seen.there, torch.zeros_like(worth)
-        hits = words = best = torch.zeros_like(seen.wanted)
-        going = torch.ones_like(seen.wanted)
+        hits = words = best = torch.zeros_like(wanted)
+        going = torch.ones_like(wanted)
         for turn in range(_MOST):
             adds = worth * (1 - self.cover * covered)
-            value = 2 * (hits + adds) / (words + size + seen.wanted)
+            value = 2 * (hits + adds) / (words + size + wanted)
             ranked = adds / size if self.by_density else value
             place = ranked.masked_fill(free <= 0, -1.0).argmax(-1, keepdim=True)
             taken = torch.zeros_like(worth).scatter(-1, place, 1.0) * free
@@ -166,14 +173,27 @@ def _with_one(seen: Seen) -> Tensor:
     return torch.cat([seen.known, seen.there.unsqueeze(-1)], -1)
 
 
+def _longer(seen: Seen, targets: Tensor, mask: Tensor) -> Tensor:
+    """By what factor the summaries of a support are longer than what is asked for, `[1]`.
+
+    What is asked for counts as much as one summary; documents that tell no length do not count.
+    """
+    size = told_size(targets).to(seen.size.dtype)
+    tells = ((size > 0) & mask).to(size.dtype)
+    factor = (size.clamp(min=1.0) / seen.wanted.squeeze(-1).clamp(min=1.0)).log()
+    return ((factor * tells).sum(-1, keepdim=True) / (1 + tells.sum(-1, keepdim=True))).exp()
+
+
 def _shares(seen: Seen, targets: Tensor) -> tuple[Tensor, Tensor]:
     """The share of each sentence's words that is in the summary, and how many words tell of it.
 
     Where sentences are scarce, targets are the ROUGE-1 of each alone, which is taken apart by the
-    size of a usual summary.
+    length of the summary, if it is told, else by that of a usual one.
     """
     there = seen.there * (targets > ABSENT / 2).to(seen.there.dtype)
     worth = targets.to(there.dtype) * there
     size = seen.size.clamp(min=1)
-    alone = (worth * (size + seen.wanted) / (2 * size)).clamp(max=1.0)
+    told = told_size(targets).to(size.dtype).unsqueeze(-1)
+    length = torch.where(told > 0, told, seen.wanted)
+    alone = (worth * (size + length) / (2 * size)).clamp(max=1.0)
     return torch.where(seen.by_words > 0.5, worth, alone), there * seen.size

@@ -7,7 +7,8 @@ X are the features of all sentences of the support, less the mean of their docum
 worth, standardised within its document; B weighs documents alike. w0, scale and repeat are learned
 over domains, trained through by the objective's loss on queries. P, how far a domain may be from
 w0, is not: of two sources that were seen nothing tells how far a third one is. It is `strength` for
-every feature, less for those that mean the same everywhere. With no support, w = w0: no adaptation.
+every feature, less for what plain methods say, which means the same everywhere: so five pairs
+choose among these. With no support, w = w0: no adaptation.
 A hierarchical Bayesian linear model with a learned prior, in closed form: Finn et al. 2018 and
 Bertinetto et al. 2019, arXiv:1805.08136. Selection without repeats: Carbonell and Goldstein 1998.
 
@@ -36,7 +37,7 @@ from metaloop.nets.sentences import feature_of, sentences_in, width_of, without_
 
 _PRIOR = "head.prior"
 _SCALE, _REPEAT = "head.log_scale", "head.log_repeat"
-_GENERAL = ("early", "textrank", "relative_words", "centroid")  # what plain methods go by
+_PLAIN = ("by_lead", "by_length", "by_centroid", "by_textrank")  # what plain methods say
 _EASIER = 4.0  # these may change by so much more
 
 
@@ -97,7 +98,7 @@ class SentenceRidge(NetLearner):
 
     def _precision(self, prior: Tensor) -> Tensor:
         columns = self.net.input_format.columns
-        places = [feature_of(columns.index(name)) for name in _GENERAL if name in columns]
+        places = [feature_of(columns.index(name)) for name in _PLAIN if name in columns]
         precision = torch.full_like(prior, float(self.strength))
         precision[places] = self.strength / _EASIER
         return precision

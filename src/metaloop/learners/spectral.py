@@ -20,8 +20,8 @@ import numpy as np
 from metaloop.core.black_box import BlackBoxLearner, RealPredictor
 from metaloop.core.errors import MetaloopError
 
-_ASKED, _HAD = 0.1, -0.3  # powers of the count of an item that is asked about, that was had
-_COUNT_SCALE = 1 / 3  # of `log_count`
+ASKED, HAD = 0.1, -0.3  # powers of the count of an item that is asked about, that was had
+COUNT_SCALE = 1 / 3  # of `log_count`
 
 
 @final
@@ -56,15 +56,15 @@ class _AddedUp:
         self.count, self.factors = count, factors
 
     def fit(self, inputs: np.ndarray, targets: np.ndarray) -> _AddedUp:
-        self.user = self._weighted(inputs, _HAD).sum(0) / math.sqrt(len(inputs))
+        self.user = self._weighted(inputs, HAD).sum(0) / math.sqrt(len(inputs))
         return self
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        found: np.ndarray = self._weighted(inputs, _ASKED) @ self.user
+        found: np.ndarray = self._weighted(inputs, ASKED) @ self.user
         return found[:, None]
 
     def _weighted(self, inputs: np.ndarray, power: float) -> np.ndarray:
         inputs = inputs.astype(np.float64)
-        gains = np.exp(inputs[:, [self.count]] * power / _COUNT_SCALE)
+        gains = np.exp(inputs[:, [self.count]] * power / COUNT_SCALE)
         found: np.ndarray = inputs[:, self.factors] * gains
         return found

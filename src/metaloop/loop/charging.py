@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,7 @@ class Charged:
     spent_before: float = field(default=0.0, kw_only=True)
     cpu_before: float = field(default=0.0, kw_only=True)
     worker_cpu: float = field(default=0.0, kw_only=True)  # CPU-seconds of workers, in this try
+    clock: Callable[[], float] = field(default=time.perf_counter, kw_only=True)  # in seconds
     started: float = field(default_factory=time.perf_counter, kw_only=True)
     cpu_started: float = field(default_factory=time.process_time, kw_only=True)
 
@@ -52,7 +53,7 @@ class Charged:
     @property
     def wall_seconds(self) -> float:
         """Seconds since the budget began, over all tries of this run."""
-        return self.spent_before + time.perf_counter() - self.started
+        return self.spent_before + self.clock() - self.started
 
     @property
     def cpu_seconds(self) -> float:

@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from metaloop.archive import Archive, add_backbones, backbones_in
+from metaloop.archive import Archive, Place, add_backbones, backbones_in, place_of
 from metaloop.catalogue.families import (
     AS_IT_IS,
     DataOptions,
@@ -26,7 +26,7 @@ from metaloop.catalogue.families import (
     open_data,
 )
 from metaloop.catalogue.features import Tell
-from metaloop.catalogue.offered import ENCODING_SHARE, Allowance, name_of_backbone
+from metaloop.catalogue.offered import Allowance, allowance_of, name_of_backbone
 from metaloop.catalogue.sights import backbones_of
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.records import Candidate
@@ -45,10 +45,10 @@ from metaloop.loop.choosing import choose_field, known_programs
 from metaloop.loop.events import Learned, LoopEvent
 from metaloop.loop.finishing import finish, interrupted, is_test_open
 from metaloop.loop.judging import Judge, resumed_judge
-from metaloop.loop.others import classes_of, open_others
+from metaloop.loop.others import classes_of, drawer_among, open_others
 from metaloop.loop.population import Population
 from metaloop.loop.proposal import EVERYTHING, Generates
-from metaloop.loop.proposing import SEGMENT_SHARE, Proposer
+from metaloop.loop.proposing import SEGMENT_SHARE, Proposer, at_once
 from metaloop.loop.racing import RACE_SHARE
 from metaloop.loop.recording import restore
 from metaloop.loop.repeating import Loop, repeat
@@ -89,7 +89,7 @@ class Asked:
     resume: bool
     module: nn.Module | None
     also: tuple[str | Path, ...]
-    archive: Path | None
+    archive: Place | None
     workers: int
     candidates: tuple[Candidate, ...] | None
     generates: Generates
@@ -118,6 +118,8 @@ class Asked:
             asked["best_reference"] = str(how.best_reference)
         if how.objective is not None:
             asked["objective"] = how.objective
+        if how.label_names:
+            asked["label_names"] = "shown"
         same = ("ways", "shots", "queries", "seed", "workers")
         return {
             "data": data_name(self.data),
@@ -157,7 +159,8 @@ def learn(
 
     `data`: a path, the name of a built-in family, a `Reading`, or a data frame of pandas or polars.
     `options`: how it is meant and split, where it does not say so itself. `also`: further data sets
-    to learn from, if they turn out to help. `archive`: that of earlier runs, on any data.
+    to learn from, if they turn out to help, and perhaps a model that draws images.
+    `archive`: that of earlier runs, on any data.
     `workers`: processes of one thread each (default: one per core); a net of your own is trained in
     this process. Encoders that nobody has named are offered as far as encoding takes half of the
     budget at most. `candidates`: what the race starts with instead of the catalogue's. `generates`
@@ -172,8 +175,8 @@ def learn(
     asked = Asked(
         data, Path(out), parse_budget(budget) if isinstance(budget, str) else budget,
         ways, shots, queries, seed, options, resume, net, tuple(also),
-        Path(archive) if archive else None,
-        1 if _is_in_process(net, data) else workers or default_workers(),
+        place_of(archive) if archive else None,
+        1 if executor is None and _is_in_process(net, data) else workers or default_workers(),
         None if candidates is None else tuple(candidates), generates, settings, executor,
         tell,
     )  # fmt: skip
@@ -193,7 +196,8 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
             start = time.perf_counter()
             options = replace(asked.options, allowance=_allowance(asked, records, earlier))
             opened = open_data(asked.data, options, tell=asked.tell)
-            others, overlap = open_others(asked.also, opened, asked.options, asked.tell)
+            drawer, also = drawer_among(asked.also, opened)
+            others, overlap = open_others(also, opened, asked.options, asked.tell)
             spec = opened.family.spec(asked.ways, asked.shots, asked.queries)
             family = opened.family.to(best_device())
             data_sets = [describe_data(each) for each in (opened, *others.values())]
@@ -208,7 +212,8 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
             )  # fmt: skip
             told = replace(opened, left_out=(*opened.left_out, *overlap))
             yield data_read(told, time.perf_counter() - start)
-            report = yield from _learn(run, opened, others, asked, time.perf_counter() - start)
+            read_seconds = time.perf_counter() - start
+            report = yield from _learn(run, opened, others, drawer, asked, read_seconds)
             # of the whole process tree: reading and the final test are in it, unlike in the budget
             cpu = run.cpu_before + run.worker_cpu + time.process_time() - cpu_start
             report["cpu_seconds"] = cpu
@@ -230,19 +235,24 @@ def _allowance(asked: Asked, records: Archive, earlier: Earlier) -> Allowance:
     if earlier.tries:
         known = [one for tried in earlier.tries for one in records.artefacts(tried)]
         return Allowance(names=tuple(each.card.name for each in backbones_in(known)))
-    seconds = asked.budget.wall_seconds
-    return Allowance(None if seconds is None else ENCODING_SHARE * seconds)
+    return allowance_of(asked.budget.wall_seconds)
 
 
 def _learn(
-    run: Run, opened: OpenedData, others: dict[str, OpenedData], asked: Asked, seconds: float
+    run: Run,
+    opened: OpenedData,
+    others: dict[str, OpenedData],
+    drawer: Path | None,
+    asked: Asked,
+    seconds: float,
 ) -> Any:  # a generator of events that returns the report
     keep_large_blocks()
     start = time.perf_counter()
     with ExitStack() as stack:
         families = {name: classes_of(other) for name, other in others.items()}
-        beginning = _beginning(run, asked, tuple(families))  # a wrong archive leaves nothing behind
-        workplace = prepare(run.states, run.family, run.spec, families, asked.module)
+        # a wrong archive leaves nothing behind
+        beginning = _beginning(run, asked, tuple(families), drawer is not None)
+        workplace = prepare(run.states, run.family, run.spec, families, asked.module, drawer)
         seconds += time.perf_counter() - start
         run.restart_clock()
         stack.enter_context(charged(run, asked.settings.note_seconds))
@@ -260,7 +270,7 @@ def _learn(
 
 
 def _beginning(
-    run: Run, asked: Asked, families: tuple[str, ...]
+    run: Run, asked: Asked, families: tuple[str, ...], draws: bool
 ) -> tuple[Proposer, tuple[str, ...], Judge, int]:
     """Returns what the loop begins with, or goes on with where an interrupted try has left it.
 
@@ -270,7 +280,7 @@ def _beginning(
         earlier = None
         if asked.archive is not None:
             earlier = stack.enter_context(Archive.open(asked.archive, read_only=True))
-        proposer = _proposer(run, asked, families, earlier)
+        proposer = _proposer(run, asked, families, draws, earlier)
         programs = tuple(known_programs(earlier)) if earlier is not None else ()
     number, ended = restore(run, proposer.population)
     for node, progress in ended:
@@ -279,11 +289,11 @@ def _beginning(
 
 
 def _proposer(
-    run: Run, asked: Asked, families: tuple[str, ...], earlier: Archive | None
+    run: Run, asked: Asked, families: tuple[str, ...], draws: bool, earlier: Archive | None
 ) -> Proposer:
     seconds = None
     if run.budget.wall_seconds is not None:
-        seconds = RACE_SHARE * run.budget.wall_seconds * asked.workers
+        seconds = RACE_SHARE * run.budget.wall_seconds * at_once(asked.workers)
     shrunk = asked.generates.algorithms  # nets that begin so go on with larger images
     field = choose_field(
         run.family, run.spec, asked.module, earlier, seconds, asked.candidates, shrunk,
@@ -305,6 +315,7 @@ def _proposer(
         0 if classes is None else len(classes.parts["train"]),
         classes is not None and usual_words(classes.store, classes.parts["train"], 1) > 1,
         workers=asked.workers,
+        draws=draws,
     )
 
 

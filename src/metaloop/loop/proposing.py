@@ -68,10 +68,13 @@ FINER_AT = 0.2  # spent share of the budget after which lines go on with larger 
 INVENT_AT = (0.5, 0.8)  # spent shares of the budget at which programs are invented on the best net
 AGAIN_FROM = 30.0  # CPU-seconds of a usual segment: a second invention has as long as is worth it
 INVENT_SHARE = 0.03
-NUM_LINES = 4
+NUM_LINES = 4  # at least; as many as there are workers, if these are more
 FEWEST_LINES = 2  # as many nets, of different kinds, there should be to join at the end
 LEARNING = 0.0125  # of what can be gained, in one continuation: about what joining a net brings
 RANDOM_SHARE = 0.1  # of the budget, for each candidate of a random search
+# A share of a budget in seconds is one of what so many workers compute at most: more of them train
+# more lines, each as long as before. Else a tenth of what 64 workers compute were six budgets long.
+AT_ONCE = NUM_LINES
 _REST_AFTER = 2  # continuations in a row that brought nothing
 
 
@@ -92,8 +95,8 @@ class Proposer:
     segment_seconds: float | None = None  # CPU-seconds of a usual one; None: a budget in steps
     num_classes: int = 0  # to learn from, where targets are classes
     has_voices: bool = False  # whether speakers are known
-    num_lines: int = NUM_LINES
     workers: int = 1
+    draws: bool = False  # whether there is a model that draws classes
     changes: Changes = field(init=False)
     race: Race = field(init=False)
     going_on: Bandit = field(init=False)  # what a line goes on with
@@ -121,6 +124,11 @@ class Proposer:
         self.breeding = guessing_bandit(breeding, self.earlier, self.num_classes)
 
     @property
+    def num_lines(self) -> int:
+        """How many lines go on at the same time."""
+        return max(NUM_LINES, self.workers)
+
+    @property
     def target_kind(self) -> str:
         """Kind of targets of the task: `classes` or `real`."""
         return objective(self.spec.objective).target_kind
@@ -145,7 +153,9 @@ class Proposer:
         if not self.generates.data or self.target_kind != "classes":
             return []
         suiting = dict.fromkeys(
-            arm for input_format in self.formats.values() for arm in generator_arms(input_format)
+            arm
+            for input_format in self.formats.values()
+            for arm in generator_arms(input_format, self.draws)
         )
         names = [f"family {name}" for name in self.families]
         return [f"{DATA}add {what}" for what in (*suiting, *names)]
@@ -324,9 +334,9 @@ class Proposer:
             if node.continues and node.proposal.share > SEGMENT_SHARE
         }
         going_on = {each.line for each in self._awake(self.race.survivors(population.tips))}
-        lines = len(going_on - last | {tip.line})
+        lines: float = len(going_on - last | {tip.line})
         if self.segment_seconds is not None:  # others go on at the same time
-            lines = max(lines, self.workers)
+            lines = at_once(self.workers) * max(1.0, lines / self.workers)
         left = (1 - spent) / lines
         return left if SEGMENT_SHARE < left < LAST_SEGMENT * SEGMENT_SHARE else None
 
@@ -375,3 +385,8 @@ class Proposer:
         else:
             heads = tuple(head.candidate for head in tip.heads if head.search is not None)
         return Proposal("invent", heads, "program: invented", parent=tip.number, share=INVENT_SHARE)
+
+
+def at_once(workers: int) -> int:
+    """Returns how many workers a share of the budget is one of."""
+    return min(workers, AT_ONCE)

@@ -51,7 +51,7 @@ class Run(Charged):
 
     def restart_clock(self) -> None:
         """Starts the budget: what came before (reading data) is not charged."""
-        self.started, self.cpu_started = time.perf_counter(), time.process_time()
+        self.started, self.cpu_started = self.clock(), time.process_time()
 
 
 class Stopped(Exception):

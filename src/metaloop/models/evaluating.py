@@ -6,11 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from metaloop.archive import Archive
 from metaloop.catalogue.families import AS_IT_IS, DataOptions, OpenedData, open_data
-from metaloop.core.columns import Column, chosen
 from metaloop.core.errors import DataError, MetaloopError
 from metaloop.core.generation import GENERATION
 from metaloop.core.objective import objective
@@ -19,9 +16,8 @@ from metaloop.engine.devices import best_device
 from metaloop.engine.evaluation import evaluate
 from metaloop.models.model import Model
 from metaloop.models.opening import open_test
-from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.generation import classes_of
-from metaloop.tasks.recognising import classes_of_copies, part_of_class
+from metaloop.tasks.recognising import classes_of_rows, part_of_class
 
 
 def open_for(
@@ -63,13 +59,9 @@ def _copies_in_test(model: Model, opened: OpenedData) -> int:
     family = classes_of(opened.family)
     if model.seen is None or family is None or not len(family.parts["test"]):
         return 0
-    found = classes_of_copies(_inputs_of(family, "test"), model.seen)
+    found = classes_of_rows(family.as_read, family.labelled("test")[0], model.seen)
     known = part_of_class(model.parts)[found[found >= 0]]
     return int((known != PARTS.index("test")).sum())
-
-
-def _inputs_of(family: ClassFamily, part: Part) -> Column:
-    return chosen(family.as_read.inputs, torch.from_numpy(family.labelled(part)[0]))
 
 
 def evaluate_model(

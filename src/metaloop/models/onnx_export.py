@@ -1,8 +1,8 @@
 """A model as a folder of ONNX graphs with a runner of its own, checked before it is there.
 
 Every export is run by onnxruntime on tasks of other sizes than those it was recorded with, and has
-to say what the model says. Learners that are fitted by libraries of others, and those that adapt
-by gradient steps, have no graph: they are refused by name.
+to say what the model says. Guests, which are fitted by libraries of others, have no graph: they are
+refused by name.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from importlib.resources import files as resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,12 +29,15 @@ from metaloop.core.errors import (
     OutputError,
     missing_extra,
 )
-from metaloop.core.learner import EmbeddingLearner
+from metaloop.core.sampler import GenerativeLearner
+from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.models.model import Model
-from metaloop.models.onnx_graphs import OPSET, graphs_of, support_of
+from metaloop.models.onnx_graphs import OPSET, graphs_of
+from metaloop.models.onnx_plain import PLAIN
 
 RUNNER = "run.py"
 _TASKS = ((2, 2, 3), (5, 30, 6), (4, 9, 1))  # ways, support and queries of the check
+_EXACT = 1e-12  # tolerance of logistic regression whose optimum is compared with
 _LARGEST_DIFFERENCE = 1e-3  # of probabilities, or of values in deviations of the targets
 
 
@@ -49,8 +54,12 @@ class Exported:
     difference: float
 
 
-def export_onnx(model: Model, out: Path) -> Exported:
+def export_onnx(
+    model: Model, out: Path, more: Mapping[str, bytes] = MappingProxyType({})
+) -> Exported:
     """Writes a new folder with `embed`, `adapt`, `score` in ONNX, a manifest and a runner.
+
+    `more` are further files of the folder, by name.
 
     Raises `ModelFileError` for a learner that has no graph, `MetaloopError` if the graphs do not
     say what the model says, `OutputError` if the folder exists or cannot be written.
@@ -68,7 +77,7 @@ def export_onnx(model: Model, out: Path) -> Exported:
         raise
     except MetaloopError as error:  # such as of a program with gradient steps
         raise ModelFileError(f"'{model.candidate.label}' cannot be exported: {error}") from error
-    difference = _difference(model, graphs)
+    difference = difference_of(model, _sessions(graphs))
     if not difference <= _LARGEST_DIFFERENCE:
         raise MetaloopError(
             f"the ONNX graphs of '{model.candidate.label}' differ from the model by "
@@ -76,24 +85,25 @@ def export_onnx(model: Model, out: Path) -> Exported:
         )
     files = {f"{name}.onnx": content for name, content in graphs.items()}
     files["manifest.json"] = (json.dumps(_manifest(model, difference), indent=2) + "\n").encode()
+    files |= more
     files[RUNNER] = (resources("metaloop.models") / "onnx_runner.txt").read_bytes()
     _write(out, files)
     return Exported(out, tuple(files), OPSET, difference)
 
 
 def check_exportable(model: Model) -> None:
-    """Raises `ModelFileError` unless the learner is a head on features that tasks do not change."""
+    """Raises `ModelFileError` for guests, nets of the user's own and what makes images."""
     name = model.candidate.learner.name
-    if isinstance(model.learner, BlackBoxLearner):
+    if isinstance(model.learner, BlackBoxLearner) and type(model.learner) not in PLAIN:
         raise ModelFileError(
-            f"'{name}' is fitted by the library of others ({type(model.learner).__name__}), which "
-            "no ONNX graph holds; export a learner of metaloop's own"
+            f"'{name}' is a guest: it is fitted by the library of others "
+            f"({type(model.learner).__name__}), which no ONNX graph holds; export a learner of "
+            "metaloop's own"
         )
-    if not isinstance(model.learner, EmbeddingLearner):
+    if isinstance(model.learner, GenerativeLearner):
         raise ModelFileError(
-            f"'{name}' is no head on features that tasks leave as they are (it adapts its net by "
-            "gradient steps, or makes inputs), and torch's exporter cannot record that; export a "
-            "learner such as protonet or ridge"
+            f"'{name}' makes images, one pixel or draw after the other, which is no graph of "
+            "embed, adapt and score; use it with metaloop generate, or serve it"
         )
     if model.candidate.net.name == "custom":
         raise ModelFileError("the model has a net of your own; export that with torch.onnx")
@@ -125,23 +135,14 @@ def _manifest(model: Model, difference: float) -> dict[str, Any]:
     }
 
 
-def _difference(model: Model, graphs: Mapping[str, bytes]) -> float:
-    """How far the graphs are from the model on tasks of several sizes."""
-    import onnxruntime  # optional extra
+Run = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    sessions = {
-        name: onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        for name, content in graphs.items()
-    }
 
-    def run(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        session = sessions[name]
-        wanted = {each.name: given[each.name] for each in session.get_inputs()}
-        found = session.run(None, wanted)
-        return dict(zip([each.name for each in session.get_outputs()], found, strict=True))
+def difference_of(model: Model, run: Run) -> float:
+    """Returns how far a runner's answers are from the model's at most, on tasks of several sizes.
 
+    `run` is told which of the three functions and what it is given by name, and answers by name.
+    """
     rng, worst = np.random.default_rng(0), 0.0
     for ways, support, queries in _TASKS:
         inputs = rng.random((support + queries, *model.input_format.shape), np.float32)
@@ -158,6 +159,26 @@ def _difference(model: Model, graphs: Mapping[str, bytes]) -> float:
     return worst
 
 
+def _sessions(graphs: Mapping[str, bytes]) -> Run:
+    """The graphs as onnxruntime runs them."""
+    import onnxruntime  # optional extra
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    sessions = {
+        name: onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        for name, content in graphs.items()
+    }
+
+    def run(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        session = sessions[name]
+        wanted = {each.name: given[each.name] for each in session.get_inputs()}
+        found = session.run(None, wanted)
+        return dict(zip([each.name for each in session.get_outputs()], found, strict=True))
+
+    return run
+
+
 def _unscaled(model: Model, inputs: np.ndarray) -> np.ndarray:
     """Random inputs of the scale that the model was trained on."""
     how = model.input_format
@@ -170,13 +191,16 @@ def _unscaled(model: Model, inputs: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def _expected(model: Model, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    learner, support = model.learner, len(targets)
-    assert isinstance(learner, EmbeddingLearner)
-    features = learner.embed(model.meta_params, torch.from_numpy(inputs))
-    examples = support_of(model, features[:support], torch.from_numpy(targets))
-    state = learner.fit_head(model.meta_params, examples)
-    outputs = learner.score(model.meta_params, state, features[support:])
-    return np.asarray(model.input_format.raw_targets(outputs).double().numpy())
+    """What the model says; of logistic regression what it comes to if it is not stopped early."""
+    if isinstance(model.learner, LogisticRegressionLearner):
+        model = replace(model, learner=replace(model.learner, tolerance=_EXACT))
+    support, (raw, known) = len(targets), (torch.from_numpy(each) for each in (inputs, targets))
+    ways = known.shape[1] if model.spec.ways else 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's, that it cannot come nearer
+        state = model.adapt(raw[:support], known.argmax(1) if ways else known, ways)
+        outputs = model.predict(state, raw[support:])
+    return np.asarray(outputs.double().numpy())
 
 
 def _apart(model: Model, found: np.ndarray, expected: np.ndarray) -> float:

@@ -1,12 +1,9 @@
-"""A learner as three ONNX graphs: `embed`, `adapt` and `score`, for any batch, ways and shots.
+"""A learner as three ONNX graphs, `embed`, `adapt` and `score`, for any batch, ways and shots.
 
-    features [N, D] = embed(inputs [N, *input])
-    state           = adapt(features [S, D], targets [S, C])    one-hot classes, or real targets
-    outputs [N, C]  = score(features [N, D], state)             logits, or values in their own units
-
-ONNX has no operator that solves linear systems. There, products of matrices do: the inverse is
-found by Newton's iteration X <- X (2 I - A X) in float64, which squares the error at each step
-(Schulz 1933, Zeitschrift fuer Angewandte Mathematik und Mechanik).
+What they are told is in `onnx_functions.py`. ONNX has no operator that solves linear systems.
+There, products of matrices do: the inverse is found by Newton's iteration X <- X (2 I - A X) in
+float64, which squares the error at each step (Schulz 1933, Zeitschrift fuer Angewandte Mathematik
+und Mechanik).
 """
 
 from __future__ import annotations
@@ -16,7 +13,6 @@ import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,84 +20,68 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from metaloop.core.errors import MetaloopError, missing_extra
-from metaloop.core.examples import Examples
-from metaloop.core.learner import EmbeddingLearner
 from metaloop.models.model import Model
+from metaloop.models.onnx_functions import Functions, functions_of
+from metaloop.models.onnx_gradients import differentiated
 
 OPSET = 18
+_PRODUCTS = ("matmul", "__matmul__")
 _NEWTON_STEPS = 64  # enough for condition numbers of about 1e8
 _WAYS, _SUPPORT, _QUERIES = 3, 7, 5  # sizes while graphs are recorded; none is part of a graph
 _OTHER_WAYS, _OTHER_SUPPORT = 4, 10  # what differs between the two is an axis that may
 
 
-@dataclass(frozen=True)
-class Labelled(Examples):
-    """Examples whose classes are given as one-hot rows, so that their number is an axis."""
-
-    rows: Tensor | None = None
-
-    def one_hot(self) -> Tensor:
-        """Returns the rows `[N, classes]`."""
-        assert self.rows is not None
-        return self.rows
-
-
-def support_of(model: Model, features: Tensor, targets: Tensor) -> Examples:
-    """Returns a support of features `[S, D]` and one-hot classes, or raw real targets `[S, K]`."""
-    mask = torch.ones_like(features[:, 0]) > 0
-    if not model.spec.ways:
-        scaled = model.input_format.standardise_targets(targets).float()
-        return Examples(features, scaled, mask)
-    ways = targets.shape[1]
-    return Labelled(features, targets.argmax(1), mask, ways, rows=targets)
-
-
 def graphs_of(model: Model) -> dict[str, bytes]:
     """Returns the ONNX files of the three graphs.
 
-    Raises `MetaloopError` where the learner is none that can be one, and if torch cannot record it.
+    Raises `MetaloopError` where torch cannot record the learner.
     """
-    learner = model.learner
-    assert isinstance(learner, EmbeddingLearner)
-    net = getattr(learner, "net")  # noqa: B009
-    meta, width, shape = model.meta_params, net.num_features, model.input_format.shape
-
-    def embed(inputs: Tensor) -> Tensor:
-        return learner.embed(meta, inputs)
-
-    def adapt(features: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = learner.fit_head(meta, support_of(model, features, targets))
-        return found
-
-    def score(features: Tensor, state: dict[str, Tensor]) -> Tensor:
-        outputs = learner.score(meta, state, features)
-        return model.input_format.raw_targets(outputs).to(torch.float32)
-
-    features, targets = _example(model, _SUPPORT, _WAYS, width)
-    state = adapt(features, targets)
-    axes = _axes(state, adapt(*_example(model, _OTHER_SUPPORT, _OTHER_WAYS, width)))
+    of, shape = functions_of(model), model.input_format.shape
+    features, targets = _example(model, of, _SUPPORT, _WAYS)
+    state = of.adapt(features, targets)
+    axes = _axes(state, of.adapt(*_example(model, of, _OTHER_SUPPORT, _OTHER_WAYS)))
     batch = torch.export.Dim.DYNAMIC
     every = {0: batch}
     both = {0: batch, 1: batch} if model.spec.ways else every
     of_features = {"features": every}
     return {
         "embed": _recorded(
-            _OfOne(embed), {"inputs": torch.rand(_QUERIES, *shape)}, ["inputs"], ["features"],
+            _OfOne(of.embed), {"inputs": torch.rand(_QUERIES, *shape)}, ["inputs"], ["features"],
             {"inputs": every},
         ),
-        "adapt": _recorded(
-            _OfTwo(adapt), {"features": features, "second": targets}, ["features", "targets"],
+        "adapt": _parsed(of.adapt_graph) if of.adapt_graph else _recorded(
+            _OfTwo(of.adapt if not of.differentiates else _without_derivatives(model, of)),
+            {"features": features, "second": targets}, ["features", "targets"],
             list(state), of_features | {"second": both},
         ),
         "score": _recorded(
-            _OfTwo(score), {"features": torch.rand(_QUERIES, width), "second": state},
+            _OfTwo(of.score), {"features": torch.rand(_QUERIES, *of.features), "second": state},
             ["features", *state], ["outputs"], of_features | {"second": axes},
         ),
     }  # fmt: skip
 
 
-def _example(model: Model, support: int, ways: int, width: int) -> tuple[Tensor, Tensor]:
-    features = torch.rand(support, width)
+def _without_derivatives(model: Model, of: Functions) -> Callable[[Tensor, Tensor], Any]:
+    features, targets = _example(model, of, _SUPPORT, _WAYS)
+    with _ByProducts():
+        try:
+            return differentiated(of.adapt, features, targets, bool(model.spec.ways))
+        except Exception as error:  # whatever torch cannot follow
+            raise _unrecorded(error) from error
+
+
+def _parsed(text: str) -> bytes:
+    """Returns the ONNX file of a graph in ONNX's own words."""
+    try:
+        from onnx import parser  # optional extra
+    except ImportError as error:
+        raise missing_extra("exporting to ONNX", "onnx") from error
+    content: bytes = parser.parse_model(text).SerializeToString()
+    return content
+
+
+def _example(model: Model, of: Functions, support: int, ways: int) -> tuple[Tensor, Tensor]:
+    features = torch.rand(support, *of.features)
     if not model.spec.ways:
         return features, torch.rand(support, *model.spec.target_shape)
     return features, torch.eye(ways)[torch.arange(support) % ways]
@@ -121,7 +101,10 @@ def _axes(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> dict[str
 
 
 class _ByProducts(TorchFunctionMode):
-    """While inside, linear systems are solved by products of matrices."""
+    """While inside, linear systems are solved by products of matrices, and vectors are matrices.
+
+    onnxruntime 1.32 fuses a transposed matrix with its product with a vector into what is wrong.
+    """
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
@@ -129,6 +112,10 @@ class _ByProducts(TorchFunctionMode):
         """Calls the function, or what is in its place."""
         if func is torch.linalg.solve_ex:
             return _solved(*args), None
+        if getattr(func, "__name__", "") in _PRODUCTS:
+            left, right = args
+            if left.dim() > 1 and right.dim() == 1:
+                return func(left, right.unsqueeze(-1)).squeeze(-1)
         return func(*args, **(kwargs or {}))
 
 
@@ -192,10 +179,14 @@ def _recorded(
         assert program is not None
         content: bytes = program.model_proto.SerializeToString()
     except Exception as error:  # whatever torch cannot record
-        reason = " ".join(str(error.__cause__ or error).split())[:200]
-        raise MetaloopError(
-            f"torch cannot record the learner for ONNX ({type(error).__name__}: {reason})"
-        ) from error
+        raise _unrecorded(error) from error
     finally:
         quiet.setLevel(before)
     return content
+
+
+def _unrecorded(error: Exception) -> MetaloopError:
+    reason = " ".join(str(error.__cause__ or error).split())[:200]
+    return MetaloopError(
+        f"torch cannot record the learner for ONNX ({type(error).__name__}: {reason})"
+    )

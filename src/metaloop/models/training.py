@@ -12,6 +12,7 @@ from torch import nn
 
 from metaloop.catalogue.candidates import (
     build_learner,
+    in_usual_form,
     make_candidate,
     own_candidate,
     with_module,
@@ -21,6 +22,7 @@ from metaloop.catalogue.families import (
     DataOptions,
     open_data,
 )
+from metaloop.catalogue.nets import CUSTOM
 from metaloop.catalogue.sights import best_view
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.budget import Budget, parse_budget
@@ -28,10 +30,11 @@ from metaloop.core.errors import DivergenceError, MetaloopError, ModelFileError,
 from metaloop.core.learner import Learner
 from metaloop.core.records import Candidate
 from metaloop.core.spec import TaskSpec
+from metaloop.core.team import Team
 from metaloop.engine.devices import best_device
 from metaloop.engine.events import Event, Finished
-from metaloop.engine.state import TrainState, load_state
-from metaloop.engine.training import Checkpoints, initial_state, train
+from metaloop.engine.state import Checkpoints, TrainState, load_state
+from metaloop.engine.training import initial_state, train
 from metaloop.guests.keras.net import as_net, is_keras_model
 from metaloop.modelfile import TrainingRecord, read_model
 from metaloop.models.events import DataRead, data_read
@@ -63,13 +66,16 @@ def train_model(
     checkpoint: Path | None = None,
     resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
+    team: Team | None = None,
 ) -> Iterator[DataRead | Event | Trained]:
     """Yields how the data was read, the engine's events and at last `Trained`, with the model.
 
     `data` and `options` are what `open_data` takes, `learner` is a name of the catalogue, a whole
     candidate or a black box of your own, `net` a name or a module of your own. With `checkpoint`
     the state is kept in that file, and `resume` goes on from it. Raises `DivergenceError` if
-    training ends in numbers that are not finite.
+    training ends in numbers that are not finite. With a `team` its processes all call this with
+    the same arguments, and all get the same weights; only the model of the first has figures and
+    knows what to reject. Raises `MetaloopError` for a candidate that cannot be trained so.
     """
     limit = parse_budget(budget) if isinstance(budget, str) else budget
     start = time.perf_counter()
@@ -81,14 +87,17 @@ def train_model(
     spec = replace(spec, input_shape=family.input_format.shape)
     yield data_read(opened, time.perf_counter() - start)
     candidate, method = _chosen(learner, net, family, spec, view)
+    if team is not None:
+        check_shared(candidate, team.size)
     identity = _identity(candidate, family.digest, seed, limit)
     state = _resumed(checkpoint, identity) if resume and checkpoint else None
     if state is None:
         state = initial_state(method, family, spec, seed, identity, candidate.plan)
-    checkpoints = Checkpoints(checkpoint) if checkpoint else None
+    leads = team is None or team.leads
     events = train(
-        method, family, candidate.plan, limit, spec,
-        seed=seed, state=state, checkpoints=checkpoints, stop=stop,
+        method, family, candidate.plan, limit, spec, seed=seed, state=state, stop=stop, team=team,
+        checkpoints=Checkpoints(checkpoint) if checkpoint and leads else None,
+        **({} if leads else {"evaluations": 0}),
     )  # fmt: skip
     finished = yield from _passed_on(events)
     if finished.status == "diverged":
@@ -98,7 +107,33 @@ def train_model(
     record = training_record(finished, family, seed, limit)
     model = _model(method, candidate, finished, family, spec, record)
     interrupted = finished.status == "interrupted"
-    yield Trained(model if interrupted else with_rejection(model, family), interrupted)
+    yield Trained(
+        with_rejection(model, family) if leads and not interrupted else model, interrupted
+    )
+
+
+def check_shared(candidate: Candidate, size: int) -> None:
+    """Raises `MetaloopError` unless so many processes can share the tasks of a candidate's steps.
+
+    They can where a step's loss is a mean over tasks, as it is of the catalogue's learners on the
+    catalogue's nets, and where there are enough tasks. Others are refused by name.
+    """
+    name, plan = candidate.learner.name, candidate.plan
+    if plan.style == "none":
+        raise MetaloopError(
+            f"{name} has nothing that several processes could train; leave torchrun away"
+        )
+    if candidate.net.name == CUSTOM:
+        raise MetaloopError(
+            f"{name} is trained here on a net of your own, whose loss need not be a mean over "
+            "tasks; leave torchrun away"
+        )
+    if plan.style == "episodes" and plan.num_tasks < size:
+        raise MetaloopError(
+            f"{name} has {plan.num_tasks} task{'s' * (plan.num_tasks > 1)} in a step, which {size} "
+            "processes cannot share; start fewer, or train a candidate whose plan has more "
+            "(num_tasks)"
+        )
 
 
 def _model(
@@ -172,6 +207,8 @@ def _chosen(
         name = net if isinstance(net, str) else None
         candidate = make_candidate(learner, family.input_format, spec, name)
         candidate = replace(candidate, view=view)
+        if family.as_classes is not None and family.as_classes.view is not None:
+            candidate = in_usual_form(candidate)
     if module is not None:
         candidate = with_module(candidate, module)
     method = build_learner(candidate, family.input_format, spec.objective, module)

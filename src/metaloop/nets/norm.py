@@ -14,6 +14,9 @@ hands them back to its caller. Four ways to normalise, chosen by whoever calls t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal
 
 import torch
@@ -21,6 +24,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Statistics = Literal["running", "batch", "task", "adapted"]
+Total = Callable[[Tensor], Tensor]
+
+_total: ContextVar[Total | None] = ContextVar("total", default=None)
+
+
+@contextmanager
+def batch_parted(total: Total | None) -> Iterator[None]:
+    """Inside, the `batch` is what several processes have; `total` adds up what each has of it."""
+    token = _total.set(total)
+    try:
+        yield
+    finally:
+        _total.reset(token)
 
 
 class BatchNorm(nn.Module):
@@ -49,6 +65,9 @@ class BatchNorm(nn.Module):
             return self._rescaled(inputs, self.running_mean, self.running_var)
         if statistics == "running":
             return self._native(inputs, self.running_mean, self.running_var, training=False)
+        total = _total.get()
+        if total is not None:
+            return self._by_parts(inputs, total)
         mean, variance = self.running_mean.clone(), self.running_var.clone()
         outputs = self._native(inputs, mean, variance, training=True)
         self.running_mean, self.running_var = mean, variance
@@ -58,6 +77,18 @@ class BatchNorm(nn.Module):
         return functional.batch_norm(
             inputs, mean, variance, self.weight, self.bias, training, self.momentum, self.epsilon
         )
+
+    def _by_parts(self, inputs: Tensor, total: Total) -> Tensor:
+        """By the statistics of all parts of the batch; as `batch` on the whole of it."""
+        others = [dimension for dimension in range(inputs.dim()) if dimension != 1]
+        shape = (1, -1, *(1,) * (inputs.dim() - 2))
+        number = total(inputs.new_tensor(float(inputs.numel() // inputs.shape[1])))
+        mean = total(inputs.sum(others)) / number
+        variance = total(((inputs - mean.view(shape)) ** 2).sum(others)) / number
+        unbiased = variance.detach() * number / (number - 1).clamp(min=1)
+        self.running_mean = self.running_mean.lerp(mean.detach(), self.momentum)
+        self.running_var = self.running_var.lerp(unbiased, self.momentum)
+        return self._rescaled(inputs, mean, variance)
 
     def _by_task(self, inputs: Tensor) -> Tensor:
         others = [dimension for dimension in range(inputs.dim()) if dimension != 1]

@@ -73,8 +73,8 @@ class Seen:
     """Sentences `there` `[N, S]`, their features `[N, S, D]` less the document's mean, and a.
 
     `known` are the features as they are; `shared` `[N, S, S]` what two sentences have of a likely
-    summary, `size` `[N, S]` the stems of each, `wanted` `[N, 1]` those of a usual summary, and
-    `by_words` `[N, 1]` whether words are scarce, not sentences.
+    summary, `size` `[N, S]` the stems of each, `wanted` `[N, 1]` those that are asked for, and
+    `by_words` `[N, 1]` whether words are scarce (1), a share of them (2) or sentences (0).
     """
 
     there: Tensor
@@ -89,7 +89,7 @@ class Seen:
 
 def sentences_in(features: Tensor) -> Seen:
     """Returns what the net's flat features `[N, channels * S]` say of sentences."""
-    apart = features.view(len(features), -1, PLACES).mT  # [N, S, channels]
+    apart = features.view(features.shape[0], -1, PLACES).mT  # [N, S, channels]
     there, paired, known = apart[..., 0], apart[..., 1 : 1 + _PAIRED], apart[..., 1 + _PAIRED :]
     mean = known.sum(1, keepdim=True) / there.sum(1).clamp(min=1)[:, None, None]
     centred = (known - mean) * there.unsqueeze(-1)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from metaloop.archive import Archive, add_backbones
+from metaloop.archive import Archive, Place, add_backbones, place_of
 from metaloop.catalogue.families import data_name
 from metaloop.catalogue.frozen import encoders_for, largest_side
 from metaloop.catalogue.offered import AUTO, NONE, name_of_backbone
@@ -77,7 +77,7 @@ class _Asked:
     value_range: ValueRange | None
     strict: bool
     resume: bool
-    archive: Path | None
+    archive: Place | None
     workers: int
     settings: SelectSettings
     backbone: str | Encoder
@@ -135,7 +135,7 @@ def select(
     asked = _Asked(
         data, Path(out), parse_budget(budget) if isinstance(budget, str) else budget, seed,
         split_seed, image_size, classes_at, value_range, strict, resume,
-        Path(archive) if archive else None, workers or default_workers(), settings,
+        place_of(archive) if archive else None, workers or default_workers(), settings,
         backbone, download, tell,
     )  # fmt: skip
     yield from _recorded(asked, stop)

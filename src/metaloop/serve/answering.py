@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,10 +19,18 @@ from torch import Tensor
 
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import DivergenceError, InputError, MetaloopError
+from metaloop.core.extracts import Length
 from metaloop.core.learner import EmbeddingLearner
 from metaloop.core.objective import probabilities
-from metaloop.estimators import FewShotClassifier, FewShotRegressor, TrainedClassifier
+from metaloop.core.ranking import RANKING
+from metaloop.estimators import (
+    FewShotClassifier,
+    FewShotGenerator,
+    FewShotRegressor,
+    TrainedClassifier,
+)
 from metaloop.estimators.baseline import is_baseline
+from metaloop.estimators.documents import DocumentRows, Extract, extracts, length_of, worth_of
 from metaloop.estimators.images import read_pictures
 from metaloop.estimators.joining import joined, opened
 from metaloop.estimators.reading import Asked, reading_of
@@ -33,7 +41,9 @@ from metaloop.serve.limits import Limits
 from metaloop.serve.sent import TAKEN, Sent, Taken
 from metaloop.serve.storage import Label
 
-Estimator = FewShotClassifier | FewShotRegressor | TrainedClassifier
+Estimator = FewShotClassifier | FewShotRegressor | FewShotGenerator | TrainedClassifier
+Answers = Literal["labels", "values", "images", "summaries"]
+DRAWN: Answers = "images"
 _EMBEDDED_AT_ONCE = 256
 
 
@@ -51,9 +61,18 @@ class Served:
     fixed: bool
 
     @property
-    def real(self) -> bool:
-        """Whether answers are real values; else labels."""
-        return isinstance(self.estimator, FewShotRegressor)
+    def answers(self) -> Answers:
+        """What is told of an input, or made of the examples."""
+        if isinstance(self.estimator, FewShotGenerator):
+            return DRAWN
+        if not isinstance(self.estimator, FewShotRegressor):
+            return "labels"
+        return "summaries" if self.model.takes == "documents" else "values"
+
+    @property
+    def of_events(self) -> bool:
+        """Whether an example is an item that a user had, without a rating."""
+        return isinstance(self.model, Model) and self.model.spec.objective == RANKING.name
 
 
 def served(name: str, estimator: object) -> Served:
@@ -62,11 +81,8 @@ def served(name: str, estimator: object) -> Served:
     Raises `MetaloopError` for one that answers something else than labels or values, whose inputs
     nobody could send, and for one without a model.
     """
-    if not isinstance(estimator, FewShotClassifier | FewShotRegressor | TrainedClassifier):
-        raise MetaloopError(
-            f"'{name}' is a {type(estimator).__name__}; models can be served that tell classes "
-            "apart, or the values of functions and ratings"
-        )
+    if not isinstance(estimator, Estimator):
+        raise MetaloopError(f"'{name}' is a {type(estimator).__name__}, which cannot be served")
     adapted = getattr(estimator, "task_", None)
     model = estimator.model if adapted is None else adapted.model
     if not isinstance(model, Model | Classifier) or (
@@ -157,15 +173,26 @@ def learned(
 ) -> Ready:
     """Returns the task that the model learns from inputs and labels: as `fit` would."""
     assert isinstance(of.model, Model)
-    classes = () if of.real else tuple(sorted({str(label) for label in labels}))
-    if of.real:
+    classes = () if of.answers != "labels" else tuple(sorted({str(label) for label in labels}))
+    if of.answers == "values":
         targets = torch.tensor(np.array(labels, dtype=np.float64)).reshape(len(labels), -1)
+    elif of.answers == DRAWN:
+        targets = torch.zeros(len(labels), *of.model.spec.target_shape, dtype=torch.float64)
+    elif of.answers == "summaries":
+        targets = torch.cat([worth(of, *pair) for pair in zip(inputs, labels, strict=True)])
     else:
         places = {label: place for place, label in enumerate(classes)}
         targets = torch.tensor([places[str(label)] for label in labels])
     support = Support(joined([each[:] for each in inputs])[:], targets)
     adapted = adapt_to(of.model, support, len(classes), reader.value_range)
     return Ready(of, reader, adapted, classes, tuple(examples))
+
+
+def worth(of: Served, document: RawInputs, summary: Label) -> Tensor:
+    """Returns what a summary says of a document's sentences; `InputError` if it has no word."""
+    assert isinstance(document, DocumentRows) and isinstance(of.model, Model)
+    assert of.model.view is not None
+    return worth_of([str(summary)], document, of.model.view)
 
 
 def already_learned(of: Served, limits: Limits) -> Ready:
@@ -177,24 +204,30 @@ def already_learned(of: Served, limits: Limits) -> Ready:
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """One input of a task, decoded, and how many of the nearest examples are to be named."""
+    """One input of a task, decoded, and how many of the nearest examples are to be named.
+
+    `length` is that of the summary of a document, None for the one that the model was trained for.
+    """
 
     ready: Ready
     inputs: RawInputs
     nearest: int = 0
+    length: Length | None = None
 
 
 @dataclass(frozen=True)
 class Answer:
     """A label with the probability of every class, or a real value; and the nearest examples.
 
-    `nearest`: numbers of examples and how alike they are, as a cosine in features.
+    `nearest`: numbers of examples and how alike they are, as a cosine in features. `extract`: the
+    summary of a document.
     """
 
     label: str | None
     probabilities: dict[str, float] | None
     value: float | list[float] | None
     nearest: tuple[tuple[int, float], ...] = ()
+    extract: Extract | None = None
 
 
 @torch.no_grad()
@@ -280,6 +313,12 @@ def _not_finite(model: Model, outputs: Tensor) -> Exception | None:
 
 def _answer(query: Query, row: Tensor) -> Answer:
     classes = query.ready.classes
+    if isinstance(query.inputs, DocumentRows):
+        view = query.ready.served.model.view
+        assert view is not None
+        length = query.length or length_of(view)
+        (found,) = extracts(row.unsqueeze(0), query.inputs, length)
+        return Answer(None, None, None, extract=found)
     if not classes:
         values = row.flatten().tolist()
         return Answer(None, None, values[0] if len(values) == 1 else values)

@@ -7,7 +7,9 @@ What is slow (decoding, adapting, the disk) is done by a few threads, the nets b
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -20,6 +22,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from metaloop.core.errors import DivergenceError, MachineError, MetaloopError, MissingExtraError
+from metaloop.core.extracts import Length
+from metaloop.models.sheets import png
 from metaloop.serve import described, page
 from metaloop.serve.answering import Answer, Query, Served, answers
 from metaloop.serve.batching import Batcher
@@ -27,6 +31,7 @@ from metaloop.serve.guarding import Guard
 from metaloop.serve.limits import Limits, RefusedError, too_large
 from metaloop.serve.metrics import MEDIA_TYPE, Metrics
 from metaloop.serve.parsing import example_of, object_of
+from metaloop.serve.rows import AskedRows, ServedTable, answers_of_rows, asked_rows
 from metaloop.serve.sent import media_type
 from metaloop.serve.storage import TaskStore
 from metaloop.serve.tasks import Tasks
@@ -34,11 +39,17 @@ from metaloop.serve.tasks import Tasks
 _THREADS = 8
 _NEAREST = 5
 _NEW: Mapping[str, type] = {"name": str, "model": str}
+_ROWS: Mapping[str, type] = {"rows": list}
+_DRAWN: Mapping[str, type] = {"count": object, "seed": object, "temperature": object}
+_LARGEST_SEED = 2**53  # that JSON can tell
 Found = TypeVar("Found")
 
 
 def create_app(
-    models: Mapping[str, Served], store: TaskStore, limits: Limits, token: str | None = None
+    models: Mapping[str, Served | ServedTable],
+    store: TaskStore,
+    limits: Limits,
+    token: str | None = None,
 ) -> Guard:
     """Returns the ASGI application that serves these models; it closes the store at its end."""
     service = _Service(models, store, limits)
@@ -68,15 +79,24 @@ def create_app(
 class _Service:
     """What the routes do; an instance lives as long as its server."""
 
-    def __init__(self, models: Mapping[str, Served], store: TaskStore, limits: Limits) -> None:
+    def __init__(
+        self, models: Mapping[str, Served | ServedTable], store: TaskStore, limits: Limits
+    ) -> None:
         self.started, self.metrics, self._limits = False, Metrics(), limits
-        self._tasks = Tasks(models, store, limits)
+        self._models = models
+        of_tasks = {name: each for name, each in models.items() if isinstance(each, Served)}
+        self._tasks = Tasks(of_tasks, store, limits)
+        self._tables: dict[str, Batcher[AskedRows, list[dict[str, Any]]]] = {
+            name: Batcher(answers_of_rows, limits.batch, 0.0, partial(self.metrics.batch, name))
+            for name, each in models.items()
+            if isinstance(each, ServedTable)
+        }
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="requests")
         self._batchers: dict[str, Batcher[Query, Answer]] = {
             name: Batcher(
                 answers, limits.batch, limits.wait_seconds, partial(self.metrics.batch, name)
             )
-            for name in models
+            for name in of_tasks
         }
         self._files = page.files()
 
@@ -92,7 +112,10 @@ class _Service:
             ("/tasks/{task}/examples/{example}", "GET", self.example, 200),
             ("/tasks/{task}/examples/{example}", "DELETE", self.remove_example, 204),
             ("/tasks/{task}/predict", "POST", self.predict, 200),
+            ("/tasks/{task}/generate", "POST", self.generate, 200),
+            ("/tasks/{task}/top", "GET", self.top, 200),
             ("/models", "GET", self.models, 200),
+            ("/models/{model}/predict", "POST", self.predict_rows, 200),
             ("/health", "GET", self.health, 200),
             ("/ready", "GET", self.ready, 200),
             ("/metrics", "GET", self.figures, 200),
@@ -104,6 +127,8 @@ class _Service:
         self._threads.shutdown()
         for batcher in self._batchers.values():
             batcher.close()
+        for table in self._tables.values():
+            table.close()
         self._tasks.close()
 
     async def create(self, request: Request) -> Response:
@@ -130,8 +155,6 @@ class _Service:
     async def add(self, request: Request, task: str) -> Response:
         """Adds an example of a class, or a value of a function; once answered it is on disk."""
         label, sent = example_of(_kind(request), await self._body(request))
-        if label is None:
-            raise RefusedError(422, "an example needs a 'label'")
         return _json(await self._do(self._tasks.add, task, label, sent), 201)
 
     async def example(self, request: Request, task: str, example: int) -> Response:
@@ -144,22 +167,76 @@ class _Service:
         await self._do(self._tasks.remove_example, task, example)
         return Response(status_code=204)
 
-    async def predict(self, request: Request, task: str, nearest: int = 0) -> Response:
-        """Tells the class of an input, or the value of a function there."""
+    async def predict(
+        self,
+        request: Request,
+        task: str,
+        nearest: int = 0,
+        words: int | None = None,
+        sentences: int | None = None,
+        ratio: float | None = None,
+    ) -> Response:
+        """Tells the class of an input, the value of a function there, or a document's summary.
+
+        `words`, `sentences` or `ratio`: how long a summary is to be, by default as trained for.
+        """
+        length = _length(words=words, sentences=sentences, ratio=ratio)
         batcher = self._batchers[self._tasks.model_of(task)]
         with batcher.expecting():
             label, sent = example_of(_kind(request), await self._body(request))
             if label is not None:
-                raise RefusedError(422, "a question has no 'label'; leave it away")
+                raise RefusedError(422, "a question has no 'label' or 'summary'; leave it away")
             if not 0 <= nearest <= 100:
                 raise RefusedError(422, "'nearest' is a number of examples from 0 to 100")
-            query = await self._do(self._tasks.query, task, sent, nearest)
+            query = await self._do(self._tasks.query, task, sent, nearest, length)
             answer = await self._within(batcher.ask(query))
         return _json(_told(answer, nearest))
 
+    async def generate(self, request: Request, task: str) -> Response:
+        """Makes new images of the task's class, as PNG files in base64."""
+        body = await self._body(request)
+        asked = object_of(_kind(request), body, _DRAWN) if body else {}
+        count = _number(
+            "count", asked.get("count", min(16, self._limits.images)), 1, self._limits.images
+        )
+        seed = _number("seed", asked.get("seed", 0), 0, _LARGEST_SEED)
+        temperature = asked.get("temperature", 1.0)
+        numeric = isinstance(temperature, int | float) and not isinstance(temperature, bool)
+        if not numeric or not 0 < temperature < math.inf:
+            raise RefusedError(422, f"'temperature' is a number above 0, got {temperature!r:.40}")
+
+        def drawn() -> list[str]:
+            pictures = self._tasks.generate(task, count, seed, float(temperature))
+            return [base64.b64encode(png(each)).decode() for each in pictures]
+
+        told = {"images": await self._do(drawn), "seed": seed, "temperature": temperature}
+        return _json(told)
+
+    async def top(self, request: Request, task: str, count: int = 10) -> Response:
+        """Lists the items that the user of the task would like most, none that she had."""
+        if not 1 <= count <= 1000:
+            raise RefusedError(422, "'count' is a number of items from 1 to 1000")
+        found = await self._do(self._tasks.top, task, count)
+        items = [{"item": each.name, "title": each.title, "value": each.value} for each in found]
+        return _json({"items": items})
+
+    async def predict_rows(self, request: Request, model: str) -> Response:
+        """Tells the class, or the value, of each of some rows of a table."""
+        served = self._models.get(model)
+        if served is None:
+            raise RefusedError(404, f"there is no model {model[:80]!r}; GET /models lists them")
+        if not isinstance(served, ServedTable):
+            raise RefusedError(409, f"'{model}' is asked by task: POST /tasks/ID/predict")
+        asked = object_of(_kind(request), await self._body(request), _ROWS)
+        if "rows" not in asked:
+            raise RefusedError(422, "give 'rows', a list of objects with a value for each column")
+        rows = asked_rows(served, asked["rows"], self._limits)
+        told = await self._within(self._tables[model].ask(rows))
+        return _json({"model": model, "target": served.model.target, "predictions": told})
+
     async def models(self, request: Request) -> Response:
         """Lists the models that are served."""
-        return _json({"models": [described.model(each) for each in self._tasks.models.values()]})
+        return _json({"models": [described.model(each) for each in self._models.values()]})
 
     async def health(self, request: Request) -> Response:
         """Says that the process answers."""
@@ -234,7 +311,29 @@ def _kind(request: Request) -> str:
     return request.headers.get("content-type", "")
 
 
+def _length(**amounts: int | float | None) -> Length | None:
+    """The length of a summary, of which one is given at most."""
+    given = [(unit, amount) for unit, amount in amounts.items() if amount is not None]
+    if len(given) > 1:
+        raise RefusedError(422, "give one of 'words', 'sentences' and 'ratio'")
+    return Length(given[0][0], given[0][1]) if given else None  # type: ignore[arg-type]
+
+
+def _number(what: str, value: Any, least: int, most: int) -> int:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or not least <= value <= most:
+        raise RefusedError(422, f"{what!r} is a whole number from {least} to {most}")
+    return int(value)
+
+
 def _told(answer: Answer, nearest: int) -> dict[str, Any]:
+    if answer.extract is not None:
+        found = answer.extract
+        return {
+            "summary": found.summary, "sentences": list(found.sentences),
+            "places": list(found.places), "words": found.words, "of_words": found.of_words,
+            "cut": found.cut, "whole": found.whole,
+        }  # fmt: skip
     shares = answer.probabilities
     confidence = None if shares is None or answer.label is None else shares[answer.label]
     told: dict[str, Any] = {

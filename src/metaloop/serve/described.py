@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metaloop.serve.answering import Served
+from metaloop.serve.rows import ServedTable
 
 _FORM = {
     "type": "object",
@@ -20,7 +21,9 @@ _EXAMPLE = {
                 "text": {"value": {"label": "refund", "text": "I want my money back"}},
                 "array": {"value": {"label": "setosa", "array": [5.1, 3.5, 1.4, 0.2]}},
                 "rating": {"value": {"item": "Spirited Away", "rating": 9}},
+                "event": {"value": {"item": "Spirited Away"}},
                 "function": {"value": {"label": 0.7, "array": [1.2]}},
+                "summary": {"value": {"document": "A long text.", "summary": "A short one."}},
             },
         },
     },
@@ -35,6 +38,7 @@ _QUESTION = {
                 "text": {"value": {"text": "where is my parcel?"}},
                 "array": {"value": {"array": [4.9, 3.0, 1.4, 0.2]}},
                 "item": {"value": {"item": "Princess Mononoke"}},
+                "document": {"value": {"document": "A long text of several sentences."}},
             },
         },
     },
@@ -46,6 +50,12 @@ _TASK = {
 _ANSWER = {
     "label": "cup", "confidence": 0.93, "probabilities": {"cup": 0.93, "spoon": 0.07},
 }  # fmt: skip
+
+
+def _json_body(properties: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties}
+    return {"content": {"application/json": {"schema": schema, "example": example}}}
+
 
 _ABOUT: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/tasks"): {
@@ -86,6 +96,32 @@ _ABOUT: dict[tuple[str, str], dict[str, Any]] = {
         "body": _QUESTION,
         "answer": _ANSWER,
     },
+    ("POST", "/tasks/{task}/generate"): {
+        "summary": "New images of the task's class",
+        "body": _json_body(
+            {
+                "count": {"type": "integer"},
+                "seed": {"type": "integer"},
+                "temperature": {"type": "number"},
+            },
+            {"count": 4, "seed": 0, "temperature": 1.0},
+        ),
+        "answer": {"images": ["iVBORw0KGgo..."], "seed": 0, "temperature": 1.0},
+    },
+    ("GET", "/tasks/{task}/top"): {
+        "summary": "The items that a user would like most",
+        "answer": {"items": [{"item": "1", "title": "Princess Mononoke", "value": 8.7}]},
+    },
+    ("POST", "/models/{model}/predict"): {
+        "summary": "Ask a model of a table",
+        "body": _json_body(
+            {"rows": {"type": "array", "items": {"type": "object"}}},
+            {"rows": [{"age": 31, "city": "Oslo", "income": None}]},
+        ),
+        "answer": {"model": "churn", "target": "left", "predictions": [
+            {"label": "no", "confidence": 0.9, "probabilities": {"no": 0.9, "yes": 0.1}}
+        ]},
+    },
     ("GET", "/models"): {
         "summary": "List models",
         "answer": {
@@ -124,15 +160,22 @@ def of(verb: str, path: str) -> dict[str, Any]:
     return {"summary": about["summary"], "responses": told, "openapi_extra": extra or None}
 
 
-def model(served: Served) -> dict[str, Any]:
+def model(served: Served | ServedTable) -> dict[str, Any]:
     """Returns what a client needs to know of a model."""
+    if isinstance(served, ServedTable):
+        return {
+            "name": served.name, "takes": "rows", "send": ["rows"], "accept": "", "fixed": True,
+            "answers": "labels" if served.model.classes else "values",
+            "learner": served.model.name, "league": "none", "target": served.model.target,
+            "columns": [{"name": c.name, "kind": c.kind} for c in served.model.schema],
+        }  # fmt: skip
     return {
         "name": served.name,
         "takes": served.model.takes,
         "send": list(served.taken.kinds),
         "accept": served.taken.accept,
         "fixed": served.fixed,
-        "answers": "values" if served.real else "labels",
+        "answers": served.answers,
         "learner": served.model.candidate.learner.name,
         "league": served.model.league,
     }

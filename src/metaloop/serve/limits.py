@@ -14,7 +14,8 @@ LARGEST_TEXT = 100_000  # characters of one input
 class Limits:
     """Limits of requests, of what is kept, and of what is kept in memory.
 
-    `body_bytes` of a request, `pixels` of an image, `sound_seconds` of a recording; `examples` of
+    `body_bytes` of a request, `pixels` of an image, `sound_seconds` of a recording, `cells` of the
+    rows that are asked at once, `images` that are drawn at once; `examples` of
     a task; `tasks` in all; `seconds` that a request may take to arrive, and to be answered;
     `connections` at once; `adapted` tasks that are kept ready in memory; `batch`: queries that are
     answered together, `wait_seconds`: how long one waits for others that are on their way.
@@ -23,6 +24,8 @@ class Limits:
     body_bytes: int = 10 << 20
     pixels: int = 50_000_000
     sound_seconds: float = 60.0
+    cells: int = 100_000
+    images: int = 64
     examples: int = 1000
     tasks: int = 1000
     seconds: float = 30.0

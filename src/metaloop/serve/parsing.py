@@ -15,7 +15,8 @@ from metaloop.serve.sent import Sent
 
 _JSON, _FORM = "application/json", "multipart/form-data"
 _LARGEST_FIELD = 10_000  # bytes of what is no file
-_WRITTEN = ("label", "text")  # parts of a form that are no file
+_TEXT = "text"
+_WRITTEN = ("label", _TEXT)  # parts of a form that are no file
 _MOST_PARTS = 8
 
 
@@ -40,6 +41,7 @@ def object_of(content_type: str, body: bytes, known: Mapping[str, type]) -> dict
 
 _KEYS: Mapping[str, type] = {
     "label": object, "text": str, "array": list, "item": object, "rating": object,
+    "document": str, "summary": str,
 }  # fmt: skip
 
 
@@ -47,18 +49,23 @@ def example_of(content_type: str, body: bytes) -> tuple[Any, Sent]:
     """Returns the label (None if there is none) and the input in a body.
 
     JSON: `label`, and one of `text`, `array`, or `item` with `rating` (which then is the label; an
-    item may also be called `label` beside its rating). A form: `label` and `file`, or `text`.
+    item may also be called `label` beside its rating), or `document` with `summary` (which is the
+    label, too). A form: `label` and `file`, or `text`.
     """
     if content_type.partition(";")[0].strip().lower() == _FORM:
         return _of_form(content_type, body)
     found = object_of(content_type, body, _KEYS)
     label, rating = found.pop("label", None), found.pop("rating", None)
+    label = found.pop("summary", label)
+    if "document" in found and _TEXT not in found:
+        found[_TEXT] = found.pop("document")
     if rating is not None:
         item, label = found.pop("item", label), rating
         return label, Sent("item", _utf8("item", _item_name(item)))
     if len(found) != 1:
         raise RefusedError(
-            422, "give exactly one input: 'text', 'array', 'item', or a form with a 'file'"
+            422,
+            "give exactly one input: 'text', 'document', 'array', 'item', or a form with a 'file'",
         )
     ((key, value),) = found.items()
     if key == "array":

@@ -120,6 +120,7 @@ def _array(sent: Sent) -> np.ndarray:
 
 TAKEN: Mapping[str, Taken] = MappingProxyType(
     {
+        "documents": Taken(("text",), "", _text),
         "images": Taken(("file", "array"), "image/*", _image),
         "items": Taken(("item",), "", _item),
         "recordings": Taken(("file", "array"), "audio/*", _recording),

@@ -22,6 +22,7 @@ from typing import Any
 from metaloop.core.errors import MetaloopError, OutputError, missing_extra
 from metaloop.serve.answering import Served
 from metaloop.serve.limits import Limits
+from metaloop.serve.rows import ServedTable
 from metaloop.serve.storage import TaskStore
 
 _LEAST_TOKEN = 16  # characters; what is shorter can be guessed
@@ -87,7 +88,7 @@ def check_extra() -> None:
 
 
 def run_server(
-    models: Mapping[str, Served],
+    models: Mapping[str, Served | ServedTable],
     address: Address,
     folder: Path | None = None,
     limits: Limits = DEFAULT_LIMITS,

@@ -11,15 +11,28 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from metaloop.core.errors import DataError, InputError
+from metaloop.core.extracts import Length
+from metaloop.estimators import FewShotGenerator, FewShotRegressor
+from metaloop.estimators.documents import DocumentRows
+from metaloop.estimators.recommending import Recommended, recommend
 from metaloop.estimators.task import RawInputs
 from metaloop.models import Model
-from metaloop.serve.answering import Query, Reader, Ready, Served, already_learned, learned
-from metaloop.serve.limits import LARGEST_NAME, Limits, RefusedError, not_found
+from metaloop.serve.answering import (
+    DRAWN,
+    Query,
+    Reader,
+    Ready,
+    Served,
+    already_learned,
+    learned,
+    worth,
+)
+from metaloop.serve.limits import LARGEST_NAME, LARGEST_TEXT, Limits, RefusedError, not_found
 from metaloop.serve.sent import Sent
 from metaloop.serve.storage import ExampleRow, Label, TaskRow, TaskStore
 
@@ -62,6 +75,7 @@ class Tasks:
             name: already_learned(each, limits) for name, each in models.items() if each.fixed
         }
         self.adaptations = 0
+        self._drawing = threading.Lock()
 
     def close(self) -> None:
         """Closes the file of tasks."""
@@ -142,9 +156,11 @@ class Tasks:
             checked = _checked_label(label, served)
             loaded = self._load(entry, served)
             inputs = loaded.reader.read(sent)
+            if served.answers == "summaries":
+                worth(served, inputs, checked)  # a summary without a word is refused here
             row = self._store.add_example(task, checked, sent)
             entry.examples.append(row)
-            loaded.inputs.append(inputs[:])
+            loaded.inputs.append(_kept(inputs))
             loaded.ready = None
             return {"id": row.id, "label": row.label, "examples": len(entry.examples)}
 
@@ -190,10 +206,46 @@ class Tasks:
         self._keep(entry)
         return ready
 
-    def query(self, task: str, sent: Sent, nearest: int = 0) -> Query:
-        """Returns a question to a task, decoded."""
+    def query(self, task: str, sent: Sent, nearest: int = 0, length: Length | None = None) -> Query:
+        """Returns a question to a task, decoded; `length` is that of a summary."""
         ready = self.ready(task)
-        return Query(ready, ready.reader.read(sent), nearest)
+        if ready.served.answers == DRAWN:
+            raise RefusedError(
+                409, f"the task's model makes images; POST to /tasks/{task}/generate"
+            )
+        if length is not None and ready.served.answers != "summaries":
+            raise RefusedError(422, "only summaries have a length; leave it away")
+        return Query(ready, ready.reader.read(sent), nearest, length)
+
+    def generate(self, task: str, count: int, seed: int, temperature: float) -> Any:
+        """Returns uint8 pictures `[count, H, W]` or `[..., 3]` of the task's class."""
+        ready = self.ready(task)
+        served = ready.served
+        if not isinstance(served.estimator, FewShotGenerator):
+            raise RefusedError(409, f"the task's model makes no images; it tells {served.answers}")
+        if not 1 <= count <= self._limits.images:
+            raise RefusedError(
+                422, f"'count' is a number of images from 1 to {self._limits.images}, got {count}"
+            )
+        assert ready.adapted is not None
+        assert isinstance(served.model, Model)
+        estimator = FewShotGenerator(served.model)
+        estimator.task_ = ready.adapted
+        with self._drawing:  # drawing takes all that a processor has
+            return estimator.sample(count, seed, temperature)
+
+    def top(self, task: str, count: int) -> Sequence[Recommended]:
+        """Returns the items that the user of a task would like most, none that she has had."""
+        ready = self.ready(task)
+        served = ready.served
+        if served.model.takes != "items" or not isinstance(served.estimator, FewShotRegressor):
+            raise RefusedError(409, "the task's model ranks no items; predict asks it")
+        assert ready.adapted is not None
+        assert isinstance(served.model, Model)
+        estimator = FewShotRegressor(served.model)
+        estimator.task_ = ready.adapted
+        found = [self._store.sent(number) for number in ready.examples]
+        return recommend(estimator, count, rated=[each.text for each in found if each is not None])
 
     def model_of(self, task: str) -> str:
         """Returns the name of the model that a task is asked of; also whether there is such."""
@@ -230,7 +282,7 @@ class Tasks:
                     raise RefusedError(409, f"example {row.id} of the task cannot be read")
                 try:
                     _checked_label(row.label, served)
-                    inputs.append(reader.read(sent)[:])
+                    inputs.append(_kept(reader.read(sent)))
                 except (InputError, DataError) as error:
                     raise RefusedError(
                         409, f"example {row.id} was kept for another model '{served.name}' than "
@@ -256,7 +308,7 @@ class Tasks:
         served = entry.served
         labels = [row.label for row in entry.examples]
         classes = sorted({str(label) for label in labels})
-        real = served is not None and served.real
+        real = served is not None and served.answers != "labels"
         return {
             "id": entry.row.id,
             "name": entry.row.name,
@@ -268,9 +320,15 @@ class Tasks:
         }
 
 
+def _kept(inputs: RawInputs) -> RawInputs:
+    """What is kept in memory: tensors, and of documents their sentences, too."""
+    return inputs if isinstance(inputs, DocumentRows) else inputs[:]
+
+
 def _described(ready: Ready) -> dict[str, Any]:
     name = ready.served.name
-    classes = None if ready.served.real else dict.fromkeys(ready.classes, 0)
+    of_classes = ready.served.answers == "labels"
+    classes = dict.fromkeys(ready.classes, 0) if of_classes else None
     return {
         "id": name, "name": name, "model": name, "classes": classes, "num_examples": 0,
         "fixed": True, "available": True,
@@ -288,8 +346,22 @@ def checked_name(what: str, value: Any) -> str:
 
 
 def _checked_label(label: Any, served: Served) -> Label:
-    """Returns a label as it is kept: text, or the real value or values of a function."""
-    if not served.real:
+    """Returns a label as it is kept: text, or the real value or values of a function.
+
+    Images of one class need none, and items that a user had are worth 1 each.
+    """
+    if served.answers == DRAWN:
+        return "" if label in (None, "") else checked_name("label", label)
+    if label is None and served.of_events:
+        return 1.0
+    if label is None:
+        wanted = "summary" if served.answers == "summaries" else "label"
+        raise RefusedError(422, f"an example needs a '{wanted}'")
+    if served.answers == "summaries":
+        if not isinstance(label, str) or not label.strip() or len(label) > LARGEST_TEXT:
+            raise InputError(f"'summary' must be a text of 1 to {LARGEST_TEXT:,} characters")
+        return label
+    if served.answers == "labels":
         if isinstance(label, int) and not isinstance(label, bool):
             label = str(label)
         return checked_name("label", label)

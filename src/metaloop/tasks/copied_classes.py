@@ -14,7 +14,8 @@ from itertools import product
 import numpy as np
 from scipy.cluster.hierarchy import DisjointSet
 
-from metaloop.tasks.fingerprints import Known, fingerprints, groups_of_equal, is_of_vectors
+from metaloop.core.columns import is_of_vectors
+from metaloop.tasks.fingerprints import Known, groups_of_equal, prints_of
 from metaloop.tasks.store import ClassInfo, LeftOut, Store
 
 _NEIGHBOURS = 6  # of a content that are looked at
@@ -32,10 +33,29 @@ def join_copied_classes(store: Store) -> tuple[Store, tuple[LeftOut, ...]]:
     out. Classes that share less than that get one unit, so that they come into one part. Nothing is
     changed across the parts of a published split, and where no class shares content.
     """
+    copied, units, told = joining(store)
+    if units:
+        infos = zip(store.classes, units, strict=True)
+        kept = None if store.kept is None else replace(store.kept, digest=None, copied=None)
+        classes = tuple(replace(info, unit=unit) for info, unit in infos)
+        store = replace(store, classes=classes, kept=kept)
+    return store.without(copied) if len(copied) else store, told
+
+
+def joining(store: Store) -> tuple[np.ndarray, tuple[str, ...], tuple[LeftOut, ...]]:
+    """Returns the classes that go, the units of all classes, and what is to be said of both.
+
+    There are no units where they stay as they are.
+    """
+    known = store.known
+    if known is not None and known.copied is not None:
+        assert known.units is not None and known.told is not None
+        return known.copied, known.units, known.told
+    nothing = np.empty(0, np.int64)
     shared = _shared_contents(store)
     related = _related(store.classes, shared)
     if not related:
-        return store, ()
+        return nothing, (), ()
     sizes = shared.distinct
     order = sorted(
         range(len(store.classes)),
@@ -43,12 +63,12 @@ def join_copied_classes(store: Store) -> tuple[Store, tuple[LeftOut, ...]]:
     )
     place = {c: rank for rank, c in enumerate(order)}
     copied = {max(pair, key=place.__getitem__) for pair in related if shared.share(*pair) >= _SAME}
-    store, told = _in_one_part(store, [pair for pair in related if not copied & set(pair)])
+    units, told = _in_one_part(store, [pair for pair in related if not copied & set(pair)])
     if not copied:
-        return store, told
+        return nothing, units, told
     names = sorted(repr(store.classes[c].name) for c in copied)
     gone = LeftOut(f"class {named(names)}", "copy of another class", len(copied))
-    return store.without(np.array(sorted(copied))), (gone, *told)
+    return np.array(sorted(copied)), units, (gone, *told)
 
 
 def named(names: Sequence[str]) -> str:
@@ -59,10 +79,10 @@ def named(names: Sequence[str]) -> str:
 
 def _in_one_part(
     store: Store, pairs: Sequence[tuple[int, int]]
-) -> tuple[Store, tuple[LeftOut, ...]]:
-    """Returns the store in which the classes of each pair have one unit, and what to say of it."""
+) -> tuple[tuple[str, ...], tuple[LeftOut, ...]]:
+    """Returns the units by which the classes of each pair are together, and what to say of it."""
     if not pairs:
-        return store, ()
+        return (), ()
     units = [info.unit or info.name for info in store.classes]
     joined: DisjointSet = DisjointSet(units)
     for one, other in pairs:
@@ -71,9 +91,8 @@ def _in_one_part(
     for one, _ in pairs:
         together = joined.subset(units[one])
         name_of |= dict.fromkeys(together, min(together))
-    classes = tuple(
-        replace(info, unit=name_of.get(unit, info.unit))
-        for info, unit in zip(store.classes, units, strict=True)
+    found = tuple(
+        name_of.get(unit, info.unit) for info, unit in zip(store.classes, units, strict=True)
     )
     names = [" and ".join(repr(store.classes[c].name) for c in pair) for pair in pairs]
     told = LeftOut(
@@ -81,7 +100,7 @@ def _in_one_part(
         "classes that share content are in one part",
         len(pairs),
     )
-    return replace(store, classes=classes), (told,)
+    return found, (told,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,13 +118,13 @@ class _Shared:
 
 
 def _shared_contents(store: Store) -> _Shared:
-    prints = fingerprints(store.inputs)
+    prints = prints_of(store)
     groups = groups_of_equal(prints)
     _, first = np.unique(groups, return_index=True)
     pairs = np.unique(np.stack([groups, store.targets.cpu().numpy()], axis=1), axis=0)
     distinct = np.bincount(pairs[:, 1], minlength=len(store.classes))
     starts = np.searchsorted(pairs[:, 0], np.arange(len(first) + 1))
-    found = Known(prints, is_of_vectors(store.inputs)).neighbours(prints[first], _NEIGHBOURS)
+    found = _neighbours(store, prints, groups, first)
     contents: dict[tuple[int, int], set[int]] = defaultdict(set)
     for group in np.flatnonzero((found[:, 1] >= 0) | (np.diff(starts) > 1)).tolist():
         near = {group, *(int(groups[i]) for i in found[group] if i >= 0)}
@@ -116,6 +135,27 @@ def _shared_contents(store: Store) -> _Shared:
                 if one != other:
                     contents[one, other].add(group)
     return _Shared(distinct, contents)
+
+
+def _neighbours(
+    store: Store, prints: np.ndarray, groups: np.ndarray, first: np.ndarray
+) -> np.ndarray:
+    """The examples that are near the first of each group; itself alone, where that is known."""
+    asked = np.arange(len(first))
+    if store.known is not None and store.known.near is not None:
+        asked = np.unique(groups[_first_of(store.known.groups, store.known.near)])
+    found = np.full((len(first), _NEIGHBOURS), -1)
+    found[:, 0] = first
+    if len(asked):
+        known = Known(prints, is_of_vectors(store.inputs))
+        found[asked] = known.neighbours(prints[first[asked]], _NEIGHBOURS)
+    return found
+
+
+def _first_of(groups: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The first example of each of the wanted groups that has any."""
+    numbers, first = np.unique(groups, return_index=True)
+    return np.asarray(first[np.isin(numbers, wanted)])
 
 
 def _related(classes: Sequence[ClassInfo], shared: _Shared) -> list[tuple[int, int]]:

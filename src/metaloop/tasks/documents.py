@@ -64,14 +64,17 @@ def dealt(
     left_out: list[LeftOut] = []
     keep = np.ones(len(store), bool)
     by_document = True
+    counts = Counter(domains.tolist())
+    large = [name for name, count in counts.items() if count >= MIN_DOCUMENTS and name]
+    apart = reading.example_parts is None and len(large) >= MIN_CLASSES
     if known is not None:
         test = PARTS.index("test")
         part_of = np.array([known.get(int(each), test) for each in hashes])
+        # called as they were for training, so that the same episodes are known by the same hash
+        domains = domains if apart else _few(domains, counts, reading.name)
     else:
         _check_enough(reading)
-        counts = Counter(domains.tolist())
-        large = [name for name, count in counts.items() if count >= MIN_DOCUMENTS and name]
-        if reading.example_parts is None and len(large) >= MIN_CLASSES:
+        if apart:
             by_document = False
             part_of, keep = _by_domain(domains, large, split_seed)
             small = sorted(set(domains.tolist()) - set(large))

@@ -12,11 +12,15 @@ from functools import cache
 
 import numpy as np
 
-from metaloop.core.column_content import row_hashes
-from metaloop.core.columns import Column
+from metaloop.core.columns import Column, is_of_vectors
 from metaloop.core.errors import DataError
 from metaloop.core.records import PARTS, Part
-from metaloop.tasks.fingerprints import Known, fingerprints, groups_of_equal, is_of_vectors
+from metaloop.tasks.fingerprints import (
+    Known,
+    fingerprints,
+    groups_of_equal,
+    prints_of,
+)
 from metaloop.tasks.store import Store
 
 _NO_PART = -1
@@ -46,17 +50,35 @@ def cross_part_duplicates(store: Store, parts: Mapping[Part, np.ndarray]) -> Cop
     for rank, part in enumerate(PARTS):  # ordered from open to sealed
         rank_of_class[parts.get(part, np.empty(0, np.int64))] = rank
     ranks = rank_of_class[store.targets.cpu().numpy()]
-    most_sealed = np.full(len(ranks), _NO_PART)
-    content = _content_ids(store)
-    np.maximum.at(most_sealed, content, ranks)
-    same = (ranks != _NO_PART) & (ranks < most_sealed[content])
+    same = (ranks != _NO_PART) & (ranks < _highest(ranks, store.content)[store.content])
+    near = _near(store, ranks, same)
+    return Copies(np.flatnonzero(same | near), int(near.sum()))
+
+
+def _highest(ranks: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """The highest rank of all examples of each number."""
+    highest = np.full(int(numbers.max(initial=-1)) + 1, _NO_PART)
+    np.maximum.at(highest, numbers, ranks)
+    return highest
+
+
+def _near(store: Store, ranks: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """Which examples have a near-copy of a higher rank; those that are the `same` are not asked."""
+    kept = store.known
+    if kept is not None and kept.near is not None:
+        of_group = _highest(ranks, kept.groups)
+        highest = of_group.copy()
+        inside = kept.near[(kept.near < len(of_group)).all(axis=1)]  # others have no examples left
+        for one, other in (inside.T, inside.T[::-1]):
+            np.maximum.at(highest, one, of_group[other])
+        return np.asarray((ranks != _NO_PART) & ~same & (ranks < highest[kept.groups]))
     near = np.zeros(len(ranks), bool)
-    prints, vectors = fingerprints(store.inputs), is_of_vectors(store.inputs)
+    prints, vectors = prints_of(store), is_of_vectors(store.inputs)
     for rank in range(len(PARTS) - 1):
         asked = np.flatnonzero((ranks == rank) & ~same)
         known = Known(prints[ranks > rank], vectors)
         near[asked] = known.nearest(prints[asked]) >= 0
-    return Copies(np.flatnonzero(same | near), int(near.sum()))
+    return near
 
 
 def copies_at_other_sizes(
@@ -69,30 +91,25 @@ def copies_at_other_sizes(
     """
     prints = fingerprints(inputs)
     groups = groups_of_equal(prints)
+    found = Known(prints, is_of_vectors(inputs)).neighbours(prints, _NEIGHBOURS)
+    several = (found[:, 1] >= 0) | (np.bincount(groups)[groups] > 1)
     members: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for index, key in enumerate(zip(groups.tolist(), targets.tolist(), strict=True)):
-        members[key].append(index)
+    for index in np.flatnonzero(several).tolist():
+        members[int(groups[index]), int(targets[index])].append(index)
 
     @cache
     def largest(group: int, target: int) -> int:
         return max(map(size, members.get((group, target), ())), default=0)
 
     size = cache(size_of)
-    found = Known(prints, is_of_vectors(inputs)).neighbours(prints, _NEIGHBOURS)
     gone = []
-    for index, target in enumerate(targets.tolist()):
+    for index in np.flatnonzero(several).tolist():
+        target = int(targets[index])
         near = {int(groups[i]) for i in found[index] if i >= 0}
         twice = sum(len(members.get((group, target), ())) for group in near) > 1
         if twice and max(largest(group, target) for group in near) > size(index):
             gone.append(index)
     return np.array(gone, np.int64)
-
-
-def _content_ids(store: Store) -> np.ndarray:
-    """One number for every example; equal numbers mean equal bytes."""
-    ids: dict[bytes, int] = {}
-    digests = row_hashes(store.inputs)
-    return np.array([ids.setdefault(digest, len(ids)) for digest in digests], np.int64)
 
 
 def check_something_left(

@@ -48,6 +48,7 @@ def concatenate(blocks: Sequence[Episodes]) -> Episodes:
             stores[0],
             inputs=behind([store.inputs for store in stores]),
             targets=torch.cat([store.targets for store in stores]),
+            names=None,  # drawn already
         )
         starts = list(np.cumsum([0, *[len(store) for store in stores[:-1]]]))
 

@@ -32,7 +32,7 @@ from metaloop.tasks.episode_lists import concatenate as concatenate
 from metaloop.tasks.episode_lists import episode_list as episode_list
 from metaloop.tasks.episodes import Episodes, Indices, scored_by_tensors
 from metaloop.tasks.measuring import measure_format
-from metaloop.tasks.sampling import draw_distinct
+from metaloop.tasks.sampling import draw_distinct, inserted
 from metaloop.tasks.sight import OWN, SEVERAL, Sight, abreast
 from metaloop.tasks.speakers import apart_by_speaker
 from metaloop.tasks.split import assign_parts
@@ -131,10 +131,9 @@ class ClassFamily(TaskFamily):
     """Classification tasks over the classes of a store; `parts` maps each part to its classes.
 
     Where inputs are seen in a `view`, `raw` are the same examples as they came. `sights` are
-    further views of them, by name.
-    With an `enlargement` the store begins with the examples and classes of its base, in their
-    order, and the training part with the base's training classes. The other parts' tasks are the
-    base's own, episode for episode.
+    further views of them, by name. With an `enlargement` the store begins with the examples and
+    classes of its base, in their order, and the training part with the base's training classes. The
+    other parts' tasks are the base's own, episode for episode.
     With `one_voice` the support of a task is of one speaker, its queries are of others.
     """
 
@@ -278,6 +277,11 @@ class ClassFamily(TaskFamily):
         starts, sizes, order = self.places
         drawn_TWK = draw_distinct(sizes[members_TW], spec.shots + spec.queries, rng)
         examples_TWK = order[starts[members_TW][..., None] + np.maximum(drawn_TWK, 0)]
+        shown = spec.shots
+        if self.store.names is not None:  # that of a class stands behind its support
+            names_TW = self.store.name_of[members_TW]
+            drawn_TWK, examples_TWK = inserted(drawn_TWK, examples_TWK, shown, names_TW)
+            shown += 1
         labels_TWK = np.zeros_like(drawn_TWK) + np.arange(spec.ways)[:, None]
 
         def side(columns: slice) -> Indices:
@@ -287,9 +291,7 @@ class ClassFamily(TaskFamily):
                 (drawn_TWK[..., columns] >= 0).reshape(num_tasks, -1),
             )
 
-        return Episodes(
-            self.store, side(slice(spec.shots)), side(slice(spec.shots, None)), spec.ways
-        )
+        return Episodes(self.store, side(slice(shown)), side(slice(shown, None)), spec.ways)
 
     def labelled(self, part: Part) -> tuple[np.ndarray, np.ndarray]:
         """Returns example indices `[N]` and labels `[N]` (0 to classes - 1) of a part."""
@@ -324,8 +326,7 @@ class ClassFamily(TaskFamily):
 
     def largest_ways(self, part: Part, shots: int) -> int:
         """Returns how many original classes of `part` have at least `shots` + 1 examples."""
-        family = self.original
-        return int((family.places[1][family.parts[part]] > shots).sum())
+        return int((self.original.places[1][self.original.parts[part]] > shots).sum())
 
     @cached_property
     def _labelled_train(self) -> tuple[np.ndarray, np.ndarray]:

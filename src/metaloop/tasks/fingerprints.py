@@ -25,8 +25,10 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from metaloop.core.column_content import row_hashes
-from metaloop.core.columns import Column, Texts, length, pieces_of, tensors_of
+from metaloop.core.columns import Column, Texts, is_of_vectors, length, pieces_of, tensors_of
+from metaloop.core.large import MOST_IN_MEMORY, pieces
 from metaloop.core.randomness import numpy_stream
+from metaloop.tasks.store import Store
 
 BYTES = 40  # an example
 _NUMBERS = BYTES // 4  # float32 numbers of a vector's fingerprint
@@ -60,13 +62,31 @@ def scale_of(inputs: Column) -> Scale | None:
     """
     if not is_of_vectors(inputs):
         return None
-    rows = torch.cat([piece.detach().cpu().flatten(1) for piece in tensors_of(inputs)])
-    return _scale(rows.double().numpy())
+    tensors = [piece.detach().cpu().flatten(1) for piece in tensors_of(inputs)]
+    if sum(each.nbytes for each in tensors) > MOST_IN_MEMORY:
+        return _scale_of_many(tensors)
+    rows = torch.cat(tensors).double().numpy()
+    return _with_constants(rows.mean(0), rows.std(0), np.abs(rows).max(0, initial=0))
 
 
-def _scale(rows: np.ndarray) -> Scale:
-    mean, deviation = rows.mean(0), rows.std(0)
-    constant = deviation < 1e-8 * np.maximum(np.abs(rows).max(0, initial=0), 1e-8)
+def _scale_of_many(tensors: Sequence[Tensor]) -> Scale:
+    """The same of more numbers than should be in memory, piece by piece."""
+    total, squares, largest = (np.zeros(tensors[0].shape[1]) for _ in range(3))
+    number = sum(map(len, tensors))
+    for each in tensors:
+        for piece in pieces(each):
+            rows = each[piece].double().numpy()
+            total += rows.sum(0)
+            largest = np.maximum(largest, np.abs(rows).max(0, initial=0))
+    mean = total / number
+    for each in tensors:
+        for piece in pieces(each):
+            squares += ((each[piece].double().numpy() - mean) ** 2).sum(0)
+    return _with_constants(mean, np.sqrt(squares / number), largest)
+
+
+def _with_constants(mean: np.ndarray, deviation: np.ndarray, largest: np.ndarray) -> Scale:
+    constant = deviation < 1e-8 * np.maximum(largest, 1e-8)
     return Scale(mean, np.where(constant, 1.0, deviation))
 
 
@@ -79,6 +99,11 @@ def fingerprints(inputs: Column, scale: Scale | None = None) -> np.ndarray:
         return np.empty((0, BYTES), np.uint8)
     scale = scale or scale_of(inputs)
     return np.concatenate([_fingerprints(piece, scale) for piece in pieces_of(inputs)])
+
+
+def prints_of(store: Store) -> np.ndarray:
+    """Returns the fingerprints uint8 `[N, 40]` of a store: those that are kept with it, if any."""
+    return fingerprints(store.inputs) if store.known is None else store.known.prints
 
 
 def _fingerprints(inputs: Column, scale: Scale | None) -> np.ndarray:
@@ -94,12 +119,6 @@ def _fingerprints(inputs: Column, scale: Scale | None) -> np.ndarray:
         return _of_vectors(inputs, scale)
     hashes = _hashes(inputs.numpy())
     return _hashes_as_vectors(hashes) if inputs.is_floating_point() else hashes
-
-
-def is_of_vectors(inputs: Column) -> bool:
-    """Whether fingerprints of such inputs are compared as those of vectors."""
-    first = pieces_of(inputs)[0]
-    return isinstance(first, Tensor) and first.is_floating_point()
 
 
 class Known:
@@ -128,6 +147,25 @@ class Known:
             self._points(prints[asked]), k=[*range(1, number + 1)], distance_upper_bound=radius
         )
         return np.asarray(np.append(self._first, -1)[found][back.reshape(-1)])
+
+    def pairs(self, most: int) -> np.ndarray | None:
+        """Returns the pairs `[P, 2]` of indices of different known ones that are copies.
+
+        None where there are more than about `most`: most of a set hang together then. Of known ones
+        that are equal the first stands for all.
+        """
+        if self._tree is None:
+            return np.empty((0, 2), np.int64)
+        radius = _VECTOR_RADIUS if self._vectors else _IMAGE_RADIUS
+        points = self._tree.data
+        _, second = self._tree.query(points, k=[2], distance_upper_bound=radius)
+        asked = np.flatnonzero(second[:, 0] < self._tree.n)
+        if self._tree.query_ball_point(points[asked], radius, return_length=True).sum() > 2 * most:
+            return None
+        found = self._tree.query_ball_point(points[asked], radius)
+        one = np.repeat(asked, [len(each) for each in found])
+        other = np.fromiter((place for each in found for place in each), np.int64, len(one))
+        return np.stack([self._first[one[one < other]], self._first[other[one < other]]], axis=1)
 
     def _points(self, prints: np.ndarray) -> np.ndarray:
         prints = np.ascontiguousarray(prints)

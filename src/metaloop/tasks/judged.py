@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from metaloop.core.columns import Column, Ragged
-from metaloop.core.extraction import ABSENT
+from metaloop.core.extraction import absent
 from metaloop.core.extracts import Length, chosen
 from metaloop.core.metric import Objective, Scores
 from metaloop.core.rouge import grams, rouge_l, rouge_n, shared
@@ -81,7 +81,8 @@ class Judged:
     def worth(self, row: int, most: int) -> np.ndarray:
         """Returns what each sentence is worth, float64 `[most]`: the targets of a document."""
         document = self.document(row)
-        found = np.full(most, ABSENT)
+        sizes = [len(each) for each in document.references]
+        found = np.full(most, absent(sum(sizes) / max(1, len(sizes))))
         for place, sentence in enumerate(document.sentences[:most]):
             found[place] = self._over([self._of_one(sentence, r) for r in document.references])
         return found

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metaloop.core.column_content import hash_into, row_hashes
+from metaloop.core.column_content import hash_into
 from metaloop.core.errors import DataError
 from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import numpy_stream
@@ -84,7 +84,7 @@ def labelled_set(
         )
     left_out = [item for item in reading.left_out if not item.reason.startswith("not used: ")]
     notes = list(reading.notes)
-    groups = _equal_rows(store)
+    groups = store.content
     known, test = _published(reading, notes)
     targets = store.targets.numpy()
     if test is None:
@@ -130,12 +130,6 @@ def _validation(reading: Reading, known: np.ndarray) -> np.ndarray:
     rest = np.setdiff1d(known, rows)
     targets = reading.store.targets.numpy()
     return rows if set(targets[known]) == set(targets[rest]) else np.zeros(0, np.int64)
-
-
-def _equal_rows(store: Store) -> np.ndarray:
-    """A number for every example, the same for examples that are equal."""
-    hashes = np.array(row_hashes(store.inputs), "S16")
-    return np.unique(hashes, return_inverse=True)[1]
 
 
 def _dealt(

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from metaloop.core.columns import behind, chosen, described, moved
+from metaloop.core.columns import behind, chosen, described, is_of_vectors, moved
 from metaloop.core.errors import DataError
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.copied_classes import named
 from metaloop.tasks.family import ClassFamily
-from metaloop.tasks.fingerprints import Known, fingerprints, is_of_vectors, scale_of
+from metaloop.tasks.fingerprints import Known, fingerprints, scale_of
 from metaloop.tasks.readers.sessions import is_telling
 from metaloop.tasks.store import LeftOut, Store
 
@@ -43,7 +43,14 @@ def merge(base: ClassFamily, others: Sequence[ClassFamily]) -> ClassFamily:
             targets.append(torch.full((len(members),), len(classes)).to(base.store.targets))
             added.append(len(classes))
             classes.append(replace(info, name=f"{other.name} | {info.name}", part=None))
-    store = Store(behind(inputs), torch.cat(targets), tuple(classes), base.store.polarity)
+    number = sum(map(len, targets[1:]))
+    store = Store(
+        behind(inputs),
+        torch.cat(targets),
+        tuple(classes),
+        base.store.polarity,
+        names=base.store.names_and(number),
+    )
     parts = dict(base.parts)
     parts["train"] = np.concatenate([parts["train"], np.array(added, dtype=np.int64)])
     return ClassFamily(base.name, store, parts, base.input_format)

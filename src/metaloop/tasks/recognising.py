@@ -15,10 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from metaloop.core.columns import Column, chosen, length
+from metaloop.core.columns import chosen, is_of_vectors
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.family import ClassFamily
-from metaloop.tasks.fingerprints import Known, Scale, fingerprints, is_of_vectors, scale_of
+from metaloop.tasks.fingerprints import (
+    Known,
+    Scale,
+    fingerprints,
+    scale_of,
+)
 from metaloop.tasks.readers.sessions import is_telling
 from metaloop.tasks.store import Store
 
@@ -60,12 +65,11 @@ def seen_of(family: ClassFamily) -> Seen:
     if sum(map(len, members)) > MOST_EXAMPLES:
         members = [examples[:each] for examples in members]
     rows = np.concatenate(members) if members else np.empty(0, np.int64)
-    inputs = family.as_read.inputs
-    scale = scale_of(inputs)
+    store = family.as_read
+    scale = scale_of(store.inputs)
+    prints = _prints_of_rows(store, rows, scale)
     classes = np.repeat(np.arange(len(members)), [len(examples) for examples in members])
-    return Seen(
-        fingerprints(chosen(inputs, torch.from_numpy(rows)), scale), classes.astype(np.int64), scale
-    )
+    return Seen(prints, classes.astype(np.int64), scale)
 
 
 def recognise(
@@ -77,7 +81,7 @@ def recognise(
     must be copies of one class's for it to be that class.
     """
     names = _names(parts)
-    found = classes_of_copies(store.inputs, seen)
+    found = classes_of_rows(store, np.arange(len(store)), seen)
     places = np.full(len(store.classes), NOWHERE)
     for index, examples in enumerate(store.examples_of):
         votes = found[examples]
@@ -101,13 +105,23 @@ def recognise_by_name(store: Store, parts: Mapping[str, Sequence[str]]) -> Recog
     return _assigned(places, names)
 
 
-def classes_of_copies(inputs: Column, seen: Seen) -> np.ndarray:
-    """Returns the class `[N]` of the known example that each of `inputs`, N, copies, or -1."""
-    if is_of_vectors(inputs) != (seen.scale is not None) or not len(seen.prints):
-        return np.full(length(inputs), NOWHERE)
-    prints = fingerprints(inputs, seen.scale)
-    nearest = Known(seen.prints, is_of_vectors(inputs)).nearest(prints)
-    return np.where(nearest >= 0, seen.classes[np.maximum(nearest, 0)], NOWHERE)
+def classes_of_rows(store: Store, rows: np.ndarray, seen: Seen) -> np.ndarray:
+    """Returns the class `[N]` of the known example that each of these copies, or -1."""
+    if is_of_vectors(store.inputs) != (seen.scale is not None) or not len(seen.prints):
+        return np.full(len(rows), NOWHERE)
+    prints = _prints_of_rows(store, rows, seen.scale)
+    nearest = Known(seen.prints, is_of_vectors(store.inputs)).nearest(prints)
+    return np.asarray(np.where(nearest >= 0, seen.classes[np.maximum(nearest, 0)], NOWHERE))
+
+
+def _prints_of_rows(store: Store, rows: np.ndarray, scale: Scale | None) -> np.ndarray:
+    """Fingerprints of these examples: those that are kept, which are of no other scale."""
+    if store.known is not None and scale is None:
+        known: np.ndarray = store.known.prints[rows]
+        return known
+    if np.array_equal(rows, np.arange(len(store))):
+        return fingerprints(store.inputs, scale)
+    return fingerprints(chosen(store.inputs, torch.from_numpy(rows)), scale)
 
 
 def part_of_class(parts: Mapping[str, Sequence[str]]) -> np.ndarray:

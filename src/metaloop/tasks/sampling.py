@@ -23,6 +23,20 @@ def draw_distinct(counts: np.ndarray, num_draws: int, rng: np.random.Generator) 
     return drawn.reshape(*counts.shape, num_draws)
 
 
+def inserted(
+    drawn: np.ndarray, examples: np.ndarray, place: int, more: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns both as `[*, K + 1]`, with the examples `more [*]` at `place` of the last axis.
+
+    `drawn` is -1 where nothing is, as `more` may be; `examples` are 0 or more everywhere.
+    """
+    added = more[..., None]
+    return (
+        np.insert(drawn, [place], added, axis=-1),
+        np.insert(examples, [place], np.maximum(added, 0), axis=-1),
+    )
+
+
 def _by_sorting(
     counts: np.ndarray, largest: int, num_draws: int, rng: np.random.Generator
 ) -> np.ndarray:

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metaloop.core.column_content import hash_into
+from metaloop.core.column_content import hash_into, row_hashes
 from metaloop.core.columns import (
     Column,
     Taken,
     chosen,
     described,
     device_of,
+    is_of_vectors,
     length,
     moved,
     shape_of,
@@ -49,6 +50,42 @@ class ClassInfo:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Something that was found in the data and not used: what, why, and how often."""
+
+    what: str
+    reason: str
+    count: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What is known of the examples of a file, so that nobody has to look at all of them again.
+
+    It holds for the column `of` and no other. `prints` uint8 `[N, 40]` are their fingerprints, and
+    `groups` int64 `[N]` numbers of those, equal where they are; `near` int64 `[P, 2]` are pairs of
+    groups that are copies of each other, None where they are too many. `content` int64 `[N]` is
+    equal where examples are. `digest` is that of the whole store; `copied`, `units` and `told` are
+    what `join_copied_classes` makes of it: the classes that go, the units of all, what is said.
+    All of these are None once examples were taken away.
+    """
+
+    of: Column
+    prints: np.ndarray
+    groups: np.ndarray
+    content: np.ndarray
+    near: np.ndarray | None
+    digest: str | None = None
+    copied: np.ndarray | None = None
+    units: tuple[str, ...] | None = None
+    told: tuple[LeftOut, ...] | None = None
+
+    def chosen(self, of: Column, rows: np.ndarray) -> Kept:
+        """Returns what is known of these examples alone, which are the column `of`."""
+        return Kept(of, self.prints[rows], self.groups[rows], self.content[rows], self.near)
+
+
+@dataclass(frozen=True)
 class Store:
     """Examples `inputs`, a column of N, with `targets` int64 `[N]` that index `classes`.
 
@@ -58,7 +95,10 @@ class Store:
     these examples are another view of; None: they are their own. `columns` are the names of an
     input's numbers, where they come from a table; they are no part of the content. Where `speakers`
     int64 `[N]` are there, they index `voices`: who is heard in each example, and the published part
-    of each speaker; they matter until examples have parts, and are no part of the content.
+    of each speaker; they matter until examples have parts, and are no part of the content. `kept`
+    is what a file has of them beside the examples; see `known`. `names` bool `[N]` tells which are
+    the names of their classes (`label_names.py`), one of a class at most: they are part of every
+    support, and are never drawn.
     """
 
     inputs: Column
@@ -71,10 +111,14 @@ class Store:
     columns: tuple[str, ...] = ()
     speakers: Tensor | None = None
     voices: tuple[ClassInfo, ...] = ()
+    names: Tensor | None = None
+    kept: Kept | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if length(self.inputs) != len(self.targets):
             raise ValueError(f"{length(self.inputs)} inputs but {len(self.targets)} targets")
+        if self.names is not None and len(self.names) != len(self.targets):
+            raise ValueError(f"{len(self.names)} names but {len(self.targets)} targets")
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -88,6 +132,11 @@ class Store:
     def input_shape(self) -> Shape:
         """The shape of one input; `()` where they differ in it, as texts do."""
         return shape_of(self.inputs)
+
+    @property
+    def known(self) -> Kept | None:
+        """What is kept of these inputs; None where nothing is, or inputs are seen in a view."""
+        return self.kept if self.kept is not None and self.kept.of is self.inputs else None
 
     def take(self, rows: Tensor | np.ndarray) -> Taken:
         """Returns the inputs of these rows, int64 `[*rows]`; see `core.columns.take`."""
@@ -111,6 +160,7 @@ class Store:
             targets=self.targets.to(device),
             values=None if self.values is None else self.values.to(device),
             speakers=None if self.speakers is None else self.speakers.to(device),
+            names=None if self.names is None else self.names.to(device),
         )
 
     def without(self, classes: np.ndarray, examples: np.ndarray | None = None) -> Store:
@@ -122,37 +172,76 @@ class Store:
         stay = np.setdiff1d(np.arange(len(self.classes)), classes)
         moved = np.searchsorted(stay, targets[keep])
         rows = torch.from_numpy(keep.nonzero()[0])
+        inputs = chosen(self.inputs, rows)
         return replace(
             self,
-            inputs=chosen(self.inputs, rows),
+            inputs=inputs,
+            kept=self._kept_of(inputs, rows),
             values=None if self.values is None else self.values[rows.to(self.values.device)],
             detail=None if self.detail is None else chosen(self.detail, rows),
             speakers=None
             if self.speakers is None
             else self.speakers[rows.to(self.speakers.device)],
+            names=None if self.names is None else self.names[rows.to(self.names.device)],
             targets=torch.from_numpy(moved).to(self.targets),
             classes=tuple(self.classes[index] for index in stay),
             identity=None if self.identity is None else f"{self.identity} {_hash(rows)}",
         )
 
+    def _kept_of(self, inputs: Column, rows: Tensor) -> Kept | None:
+        """What is kept of these rows; nothing of vectors, whose prints hang on all of them."""
+        known = self.known
+        if known is None or is_of_vectors(self.inputs):
+            return None
+        return known.chosen(inputs, rows.numpy())
+
     @cached_property
     def examples_of(self) -> list[np.ndarray]:
-        """Indices of the examples of every class, in order."""
+        """Indices of the examples of every class, in order; names are none of them."""
         targets = self.targets.cpu().numpy()
         order = np.argsort(targets, kind="stable")
-        ends = np.cumsum(np.bincount(targets, minlength=len(self.classes)))
+        if self.names is not None:
+            order = order[~self.names.cpu().numpy()[order]]
+        ends = np.cumsum(np.bincount(targets[order], minlength=len(self.classes)))
         return np.split(order, ends[:-1])
+
+    @cached_property
+    def content(self) -> np.ndarray:
+        """A number for every example, int64 `[N]`: equal ones mean equal inputs, byte for byte."""
+        if self.known is not None:
+            return self.known.content
+        hashes = np.array(row_hashes(self.inputs), "S16")
+        return np.unique(hashes, return_inverse=True)[1].reshape(-1)
+
+    @cached_property
+    def name_of(self) -> np.ndarray:
+        """The example that is the name of each class, int64 `[classes]`; -1 where there is none."""
+        found = np.full(len(self.classes), -1, dtype=np.int64)
+        if self.names is not None:
+            rows = np.flatnonzero(self.names.cpu().numpy())
+            found[self.targets.cpu().numpy()[rows]] = rows
+        return found
+
+    def names_and(self, more: int) -> Tensor | None:
+        """Returns `names` of these examples with so many others behind them; None without any."""
+        if self.names is None:
+            return None
+        return torch.cat([self.names, self.names.new_zeros(more)])
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of inputs, targets, values and class names: the identity of the content."""
         if self.identity is not None:
             return self.identity
+        if self.known is not None and self.known.digest is not None:
+            return self.known.digest
         sha = hashlib.sha256()
         hash_into(sha, self.inputs)
         sha.update(self.targets.cpu().numpy().data)
         if self.values is not None:
             sha.update(self.values.cpu().contiguous().numpy().data)
+        if self.names is not None:
+            sha.update(self.names.cpu().numpy().data)
         for info in self.classes:
             sha.update(f"{info.name}\0{info.group}\0{info.unit}\0{info.part}\n".encode())
         return sha.hexdigest()
@@ -160,15 +249,6 @@ class Store:
 
 def _hash(rows: Tensor) -> str:
     return hashlib.sha256(rows.numpy().data).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """Something that was found in the data and not used: what, why, and how often."""
-
-    what: str
-    reason: str
-    count: int = 1
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from metaloop.core.errors import DataError, InputError
+from metaloop.core.large import room
 
 ValueRange = tuple[float, float]
 
@@ -126,7 +127,7 @@ def to_bytes(images: np.ndarray, value_range: ValueRange) -> np.ndarray:
     if images.dtype == np.uint8 and value_range == BYTES:
         return images
     black, white = value_range
-    scale, result = 255.0 / (white - black), np.empty(images.shape, np.uint8)
+    scale, result = 255.0 / (white - black), room(images.shape)
     step = max(1, _ROWS_AT_ONCE // max(1, images[:1].size))
     for start in range(0, len(images), step):
         rows = images[start : start + step].astype(np.float64)

@@ -3,13 +3,16 @@
     there          1 for a sentence, 0 for the places behind the last one
     with_0, ...    stems that a summary is likely to have (`kept.py`) in this sentence and in each
                    other one; its own at its own place
-    size, wanted   stems of the sentence and of a usual summary, in tens
-    by_words       1 where words are scarce, 0 where sentences are
+    size, wanted   stems of the sentence, and of the summary that is asked for, in tens
+    by_words       1 where words are scarce, 2 where a share of them is, 0 where sentences are
     alike_0, ...   tf-idf of its words, hashed, in so many directions (singular vectors of training
                    sentences), of length 1: products of two tell how much they repeat each other
     first, ...     its place, its length, its signs
     centroid, textrank, like_first, like_all, novelty, coverage
                    how it stands to the other sentences of its document, by whole tf-idf
+    by_lead, by_length, by_centroid, by_textrank
+                   what plain methods say, standardised within the document: what one of them says
+                   means the same in every source
 
 Everything else is of the document alone, so a new one can be seen by itself. TextRank is that of
 Mihalcea and Tarau (2004) on cosines, by its stationary vector.
@@ -27,19 +30,23 @@ import numpy as np
 from scipy import sparse
 
 from metaloop.core.extraction import PLACES
+from metaloop.core.extracts import Length, Unit
 from metaloop.domains.summaries.kept import Kept, expected
 from metaloop.domains.summaries.stems import stems
 from metaloop.nets.sentences import DIRECTIONS, TENS
 from metaloop.tasks.readers.sentences import number_of_words
 
 BUCKETS = 4096
+SCARCE: tuple[Unit, ...] = ("sentences", "words", "ratio")  # what `by_words` tells
 _DAMPING, _ROUNDS = 0.85, 30  # of TextRank
 _SIGNS = ("question", "exclamation", "digits", "capitals", "quotes", "brackets", "speaker")
+PLAIN = ("by_lead", "by_length", "by_centroid", "by_textrank")
 NUMBERS = (
     *("first", "second", "third", "early", "place", "from_end", "last", "count"),
     *("words", "relative_words", "longest", *_SIGNS),
     *("centroid", "textrank", "like_first", "like_before", "like_all", "like_most"),
     *("novelty", "coverage", "rare", "common", "kept", "kept_share", "kept_f1", "stems"),
+    *PLAIN,
 )
 COLUMNS = (
     "there",
@@ -93,13 +100,14 @@ def described(
     sentences: list[str],
     terms: Terms,
     latin: bool,
-    by_words: bool,
+    length: Length,
     own: Sequence[Sequence[int]] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns what is known of these sentences of one document, float32 `[columns, S]`.
 
-    Columns `with_...` are not filled in; what belongs there is second, `[S, S]`. `own`: the stems
-    of the document's own summaries, where it is one of those that `terms` learned from.
+    Columns `with_...` are not filled in; what belongs there is second, `[S, S]`. `length`: what is
+    asked for. `own`: the stems of the document's own summaries, where it is one of those that
+    `terms` learned from.
     """
     counts = counted(sentences, latin)
     found = [stems(each, latin) for each in sentences]
@@ -108,27 +116,43 @@ def described(
     words = np.array([number_of_words(each) for each in sentences], np.float64)
     alike = np.asarray(counts.multiply(_damped(counts, terms.weights)) @ terms.directions)
     alike /= np.maximum(np.linalg.norm(alike, axis=1, keepdims=True), 1e-6)
+    standing = _standing(counts, terms, words)
     told = np.concatenate(
         [
             np.ones((1, len(sentences))),
             alike.T,
             np.zeros((PLACES, len(sentences))),
             size[None] / TENS,
-            np.full((1, len(sentences)), terms.kept.usual / TENS),
-            np.full((1, len(sentences)), float(by_words)),
+            np.full((1, len(sentences)), _wanted(length, words, terms.kept) / TENS),
+            np.full((1, len(sentences)), float(SCARCE.index(length.unit))),
             _places(len(sentences)),
             _sizes(words),
             np.array([_signs(each) for each in sentences], np.float64).T,
-            _standing(counts, terms, words),
+            standing,
             _kept(np.diagonal(pairs), size, terms.kept.usual),
+            _plain(words, standing),
         ]
     )
     return told.astype(np.float32), pairs
 
 
+def _wanted(length: Length, words: np.ndarray, kept: Kept) -> float:
+    """How many words are asked for; those of a usual summary where sentences are counted."""
+    if length.unit == "sentences":
+        return kept.usual
+    return max(1.0, float(length.most_words(int(words.sum()))))
+
+
 def _kept(hits: np.ndarray, size: np.ndarray, usual: float) -> np.ndarray:
     least = np.maximum(size, 1)
     return np.stack([hits, hits / least, 2 * hits / (least + usual), np.log1p(size)])
+
+
+def _plain(words: np.ndarray, standing: np.ndarray) -> np.ndarray:
+    """What plain methods go by, of mean 0 and deviation 1 in the document, or all 0."""
+    told = np.stack([1.0 / (1 + np.arange(len(words))), np.log1p(words), standing[0], standing[1]])
+    centred = told - told.mean(1, keepdims=True)
+    return np.asarray(centred / np.maximum(told.std(1, keepdims=True), 1e-6))
 
 
 def _places(number: int) -> np.ndarray:

@@ -108,8 +108,7 @@ def seen_document(
     `own`: its own summaries, stems, if it is one of those that `terms` learned from.
     """
     words = np.array([number_of_words(each) for each in sentences], np.int64)
-    by_words = rules.length.unit != "sentences"
-    told, pairs = described(sentences[:MOST_SENTENCES], terms, rules.latin, by_words, own)
+    told, pairs = described(sentences[:MOST_SENTENCES], terms, rules.latin, rules.length, own)
     places = np.arange(told.shape[1])
     if len(places) > PLACES:
         like = told[COLUMNS.index("centroid")].copy()

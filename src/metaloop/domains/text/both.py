@@ -10,6 +10,7 @@ gained nothing from MiniLM (LOG.md). Both packages must be installed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import final
 
@@ -17,18 +18,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from metaloop.core.columns import Taken
-from metaloop.core.encoder import Encoder, EncoderCard
+from metaloop.core.encoder import Encoder, EncoderCard, JoinedEncoder
 from metaloop.domains.text.minilm import minilm
 from metaloop.domains.text.wordllama import wordllama
 from metaloop.modelfile.checkpoint import hash_of_weights
 
 NAME = "minilm+wordllama"
-_SHARE = 0.6  # of wordllama, beside 1
+_SHARE = 0.6  # of wordllama, beside 1 of MiniLM
 
 
 @final
-class Both(Encoder):
+class Both(JoinedEncoder):
     """Two encoders of texts beside each other, each text of unit length in both."""
 
     def __init__(self, first: Encoder, second: Encoder) -> None:
@@ -45,14 +45,12 @@ class Both(Encoder):
             knows=" and ".join(card.knows for card in of),
             citation="\n".join(card.citation for card in of),
         )
-        self._pieces = ((first, 1.0), (second, _SHARE))
+        self.pieces = (first, second)
 
-    def encode(self, inputs: Taken) -> Tensor:
+    def join(self, features: Sequence[Tensor]) -> Tensor:
         """Returns float32 `[N, features]`; each text by itself."""
-        return torch.cat(
-            [share * functional.normalize(of.encode(inputs), dim=1) for of, share in self._pieces],
-            dim=1,
-        )
+        first, second = (functional.normalize(each, dim=1) for each in features)
+        return torch.cat([first, _SHARE * second], dim=1)
 
 
 def minilm_and_wordllama() -> Both:

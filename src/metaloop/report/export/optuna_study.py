@@ -20,9 +20,9 @@ from metaloop.archive import StoredTrial
 from metaloop.core.records import Candidate
 from metaloop.report.differences import choices_of
 from metaloop.report.export.extras import missing_extra
+from metaloop.report.export.said import said_of
 from metaloop.report.figures import printable, scale_of, value_text
 from metaloop.report.reading import Records
-from metaloop.report.standing import label
 
 _ATTRIBUTE_LENGTH = 2000  # characters: Optuna keeps attributes in columns of 2,048
 
@@ -117,20 +117,7 @@ def _trial(
 
 
 def _attributes(records: Records, stored: StoredTrial) -> dict[str, Any]:
-    trial = stored.trial
-    candidate = records.candidates[trial.candidate]
-    said = {
-        "candidate": trial.candidate,
-        "label": label(candidate.candidate),
-        "operator": printable(candidate.operator),
-        "parents": list(candidate.parents),
-        "status": trial.status,
-        "message": printable(trial.message),
-        "rung": trial.rung,
-        "seed": trial.seed,
-        "steps": trial.steps,
-        "cpu_seconds": trial.cpu_seconds,
-    }
+    said = said_of(records, stored)
     return {
         name: value[:_ATTRIBUTE_LENGTH] if isinstance(value, str) else value
         for name, value in said.items()

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
-from metaloop.archive import Archive
+from metaloop.archive import Archive, Place
 from metaloop.selecting.tabular.beliefs import error_of, expected_of, scaled
 from metaloop.selection.prior import Prior
 
@@ -24,7 +23,9 @@ _FEWEST = 2  # pipelines of a run that say how they differ
 _FOLD = "table fold"
 
 
-def prior_with(names: Sequence[str], for_classes: bool, metric: str, archive: Path | None) -> Prior:
+def prior_with(
+    names: Sequence[str], for_classes: bool, metric: str, archive: Place | None
+) -> Prior:
     """Returns what is expected of pipelines; `archive`: of earlier runs, on whatever table."""
     prior = expected_of(names, for_classes)
     if archive is None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metaloop.archive import DataSet
+from metaloop.archive import DataSet, Place
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import MetaloopError, unknown_name
 from metaloop.domains.tables.leaks import leaking
@@ -56,7 +56,7 @@ class TableAsked:
     ignored: tuple[str, ...] = ()
     test: Table | str | Path | None = None
     per_row: float | None = None
-    archive: Path | None = None
+    archive: Place | None = None
     workers: int = 1
 
     @property

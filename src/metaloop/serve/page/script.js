@@ -211,14 +211,17 @@ function packed(body, label) {
 async function refresh(chosen) {
   const [models, tasks] = [await json("GET", "models"), await json("GET", "tasks")];
   state.models = Object.fromEntries(models.models.map((each) => [each.name, each]));
-  state.tasks = tasks.tasks.filter((each) => each.available);
+  const tables = models.models.filter((each) => each.takes === "rows").map(({ name }) => ({
+    id: `table ${name}`, name, model: name, fixed: true, table: true, examples: [], classes: null,
+  }));
+  state.tasks = [...tables, ...tasks.tasks.filter((each) => each.available)];
   const learning = models.models.filter((each) => !each.fixed);
   byId("model").replaceChildren(...learning.map((m) => make("option", { value: m.name },
     `${m.name} (${m.takes})`)));
   byId("model-field").hidden = learning.length < 2;
   byId("new-task").hidden = !learning.length;
   byId("task").replaceChildren(...state.tasks.map((each) => make("option", { value: each.id },
-    `${each.name}${each.fixed ? " (knows its classes)" : ""}`)));
+    `${each.name}${each.table ? " (a table)" : each.fixed ? " (knows its classes)" : ""}`)));
   byId("task-field").hidden = !state.tasks.length;
   const there = state.tasks.find((each) => each.id === chosen) || state.tasks.at(-1);
   await open(there && there.id);
@@ -226,7 +229,8 @@ async function refresh(chosen) {
 
 async function open(id) {
   state.urls.splice(0).forEach((url) => URL.revokeObjectURL(url));
-  state.task = id ? await json("GET", `tasks/${id}`) : null;
+  const table = state.tasks.find((each) => each.id === id && each.table);
+  state.task = table || (id ? await json("GET", `tasks/${id}`) : null);
   byId("work").hidden = byId("delete-task").hidden = !id;
   byId("answer").hidden = true;
   if (!id) return;
@@ -239,14 +243,13 @@ async function open(id) {
 
 function drawClasses() {
   if (state.task.fixed) return;
-  const values = model().answers === "values";
-  byId("new-class").hidden = values;
+  const { answers } = model();
+  byId("new-class").hidden = answers !== "labels";
   const number = Object.keys(state.task.classes || {}).length;
-  byId("examples-hint").textContent = values
-    ? "Give some inputs with their values; more make it surer."
-    : number < 2 ? "Add two classes or more, and a few examples of each." : "";
-  if (values) {
-    byId("classes").replaceChildren(valueCard());
+  byId("examples-hint").textContent = HINTS[answers]
+    || (number < 2 ? "Add two classes or more, and a few examples of each." : "");
+  if (CARDS[answers]) {
+    byId("classes").replaceChildren(CARDS[answers]());
     return;
   }
   const names = [...new Set([...Object.keys(state.task.classes), ...state.drafts[state.task.id]])];
@@ -277,18 +280,49 @@ function valueCard() {
       make("label", { for: "value" }, "Value"), value), tools));
 }
 
+function imagesCard() {
+  const { tools, drop } = inputs(" of the class", (bodies) => teach(bodies));
+  const card = make("section", { className: "card", "aria-label": "Examples" },
+    list(state.task.examples), tools);
+  droppable(card, drop);
+  return card;
+}
+
+function summaryCard() {
+  const fields = ["document", "summary"].map((name) =>
+    make("textarea", { id: `new-${name}`, required: true, rows: name === "summary" ? "2" : "4" }));
+  const form = make("form", {
+    onsubmit: guarded(async (event) => {
+      event.preventDefault();
+      await teach([{ document: fields[0].value, summary: fields[1].value }]);
+    }),
+  }, make("div", { className: "field" }, make("label", { for: "new-document" }, "Document"), fields[0]),
+     make("div", { className: "field" }, make("label", { for: "new-summary" }, "Its summary"), fields[1]),
+     make("p", {}, make("button", { className: "first" }, "Add")));
+  return make("section", { className: "card", "aria-label": "Examples" }, list(state.task.examples),
+    form);
+}
+
+const CARDS = { values: valueCard, images: imagesCard, summaries: summaryCard };
+const HINTS = {
+  values: "Give some inputs with their values; more make it surer.",
+  images: "Give some images of one class; then let it draw more.",
+  summaries: "Give some documents with their summaries: that is how it learns what you want.",
+};
+
 function list(examples) {
   return make("ul", { className: "examples" }, ...examples.map((example) => {
     const place = make("div");
     const name = example.name || `example ${example.id}`;
     guarded(async () => {
       const content = await contentOf(example);
-      const words = typeof content === "string" && model().answers === "values"
-        ? `${content}: ${example.label}` : content;
+      const words = typeof content === "string" && model().answers !== "labels"
+        ? `${content.length > 160 ? `${content.slice(0, 160)}…` : content}: ${example.label}` : content;
       place.replaceChildren(shown(words, name));
     })();
     return make("li", {}, place, make("button", {
-      type: "button", className: "remove", "aria-label": `Remove ${name} of ${example.label}`,
+      type: "button", className: "remove",
+      "aria-label": `Remove ${name}${model().answers === "labels" ? ` of ${example.label}` : ""}`,
       onclick: guarded(async () => {
         await call("DELETE", `tasks/${state.task.id}/examples/${example.id}`);
         await reopen(`Removed ${name}.`);
@@ -323,12 +357,79 @@ async function reopen(text) {
 // -- questions ------------------------------------------------------------------------------------
 
 function drawQuestion() {
+  if (state.task.table) { byId("ask").replaceChildren(rowForm()); return; }
+  if (model().answers === "images") { byId("ask").replaceChildren(drawing()); return; }
   const { tools, drop } = inputs("", (bodies) => ask(bodies.at(-1)));
   const place = make("div", { className: drop ? "drop" : "card" });
   if (drop) place.append(make("p", { className: "hint" }, "Drop a file here, or"));
   place.append(tools);
+  if (sends() === "item") {
+    place.append(make("p", {}, make("button", { type: "button", onclick: guarded(best) }, "Best items")));
+  }
   droppable(place, drop);
   byId("ask").replaceChildren(place);
+}
+
+// A field for each column of a table; empty ones are not known.
+function rowForm() {
+  const { columns } = model();
+  const fields = columns.map(({ name, kind }, place) => make("input", {
+    id: `column-${place}`, ...(kind === "number" ? { type: "number", step: "any" } : {}),
+  }));
+  return make("form", {
+    className: "card",
+    onsubmit: guarded(async (event) => {
+      event.preventDefault();
+      const row = {};
+      columns.forEach(({ name, kind }, place) => {
+        const { value } = fields[place];
+        row[name] = value === "" ? null : kind === "number" ? Number(value) : value;
+      });
+      say("Asking…");
+      const path = `models/${encodeURIComponent(state.task.model)}/predict`;
+      const [told] = (await json("POST", path, { rows: [row] })).predictions;
+      const words = Object.entries(row).filter(([, value]) => value !== null)
+        .map(([name, value]) => `${name}: ${value}`).join(", ");
+      show({ ...told, label: told.label === null ? null : String(told.label) }, words, "");
+    }),
+  }, make("div", { className: "row" }, ...columns.map(({ name }, place) =>
+    make("div", { className: "field" }, make("label", { for: `column-${place}` }, name), fields[place]))),
+     make("button", { className: "first" }, `Tell ${model().target}`));
+}
+
+let seed = 0;
+
+function drawing() {
+  return make("div", { className: "card" }, make("button", {
+    type: "button", className: "first",
+    onclick: guarded(async () => {
+      say("Drawing…");
+      const told = await json("POST", `tasks/${state.task.id}/generate`, { seed });
+      seed += 1;
+      answered(`${told.images.length} new images`, make("ul", { className: "examples" },
+        ...told.images.map((image, place) => make("li", {}, make("img", {
+          className: "thumb", src: `data:image/png;base64,${image}`, alt: `new image ${place + 1}`,
+        })))));
+    }),
+  }, "Draw new images"));
+}
+
+async function best() {
+  say("Ranking…");
+  const { items } = await json("GET", `tasks/${state.task.id}/top`);
+  answered("Best items", make("ol", {}, ...items.map((each) =>
+    make("li", {}, `${each.title}: ${number(each.value)}`))));
+}
+
+// An answer that is no label: a title, and what there is to see.
+function answered(title, content) {
+  byId("asked").replaceChildren();
+  byId("answer-title").textContent = title;
+  byId("shares").replaceChildren(content);
+  byId("decided").replaceChildren();
+  byId("correct").replaceChildren();
+  byId("answer").hidden = false;
+  say(`${title}.`);
 }
 
 async function ask(body) {
@@ -336,9 +437,17 @@ async function ask(body) {
   const path = `tasks/${state.task.id}/predict?nearest=${NEAREST}`;
   const told = await json("POST", path, packed(body));
   state.asked = body;
-  const named = body.file ? "what you asked about" : "";
+  if (told.summary !== undefined) {
+    const cut = told.cut ? ", cut short" : "";
+    answered(`${told.words} of ${told.of_words} words${cut}`, make("p", {}, told.summary));
+    return;
+  }
   const words = body.text || body.item || (body.array && body.array.join(", "));
-  byId("asked").replaceChildren(shown(body.file || words, named));
+  show(told, body.file || words, body.file ? "what you asked about" : "");
+}
+
+function show(told, asked, named) {
+  byId("asked").replaceChildren(shown(asked, named));
   const percent = (share) => `${(100 * share).toFixed(share > 0.9995 ? 0 : 1)} %`;
   const title = told.label === null ? `${number(told.value)}`
     : `${told.label}, ${percent(told.confidence)}`;
@@ -404,7 +513,8 @@ byId("new-task").addEventListener("submit", guarded(async (event) => {
   byId("task-name").value = "";
   await refresh(made.id);
   say(`Created ${made.name}.`);
-  (model().answers === "values" ? byId("value") : byId("class-name")).focus();
+  const first = { labels: "class-name", values: "value", summaries: "new-document" };
+  (byId(first[model().answers]) || byId("main")).focus();
 }));
 byId("new-class").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -31,6 +31,7 @@ from metaloop.tasks.readers.recording_folder import (
     read_recording_zip,
 )
 from metaloop.tasks.readers.relations import holds_relations, read_relations
+from metaloop.tasks.readers.stored import is_stored, read_stored
 from metaloop.tasks.readers.summaries import holds_summary_tables, read_summary_tables
 from metaloop.tasks.readers.summary_folders import holds_pairs, read_pairs
 from metaloop.tasks.readers.table_files import read_table_file, reading_of_table
@@ -59,8 +60,8 @@ SUPPORTED = (
     "the same of recordings or of text files, "
     "a table (.csv, .tsv, .jsonl, .json or .parquet, each also .gz), documents and summaries as "
     "text files in pairs, MovieLens' u.data, "
-    "a folder with Omniglot's images_background.zip and images_evaluation.zip, or one with the "
-    "original files of CIFAR-10 or CIFAR-100"
+    "a folder with Omniglot's images_background.zip and images_evaluation.zip, one with the "
+    "original files of CIFAR-10 or CIFAR-100, or a store that 'metaloop data DATA --cache' wrote"
 )
 _SINGLE_FILES = {".npz": read_npz, ".zip": read_zip_archive}
 _NOTES = ("", ".md", ".txt", ".rst", ".html", ".pdf")  # what may lie beside a single data file
@@ -143,6 +144,8 @@ def _read(path: Path, options: ReadOptions) -> Reading:
     """Chooses the reader by looking at the path."""
     if not os.path.lexists(path):
         raise DataError(f"{str(path)!r} does not exist; expected {SUPPORTED}")
+    if is_stored(path):
+        return read_stored(path, options)
     single = _single_file(path) if path.is_dir() and not is_omniglot(path) else None
     if single:
         return _read(single, options)
@@ -178,7 +181,7 @@ def _read(path: Path, options: ReadOptions) -> Reading:
 def holds_images(path: Path) -> bool:
     """Returns whether a folder or file may hold images: those of recordings, of texts do not."""
     if is_table(path) or not (path.is_dir() or path.suffix.lower() == ".zip"):
-        return not is_table(path)
+        return not is_table(path) and not is_stored(path)  # it has none as large as they came
     try:
         return not holds_recordings(path) and not holds_texts(path)
     except (OSError, DataError):

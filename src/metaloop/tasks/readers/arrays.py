@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from metaloop.core.errors import DataError
+from metaloop.core.large import pieces, room
 from metaloop.tasks.readers.finish import finish, unreadable
 from metaloop.tasks.readers.image_sets import decode_all
 from metaloop.tasks.readers.labels import LabelTable, as_array, read_labels
@@ -114,8 +115,10 @@ def _read_vectors(
         )
     if inputs.shape[1] == 0:
         raise DataError(f"{where}: X has no features, got {_described(inputs)}; {_SHAPES}")
+    vectors = room(inputs.shape, np.float32)
     with np.errstate(over="ignore"):
-        vectors = inputs.astype(np.float32)
+        for piece in pieces(vectors):
+            vectors[piece] = inputs[piece]
     _check_finite(where, vectors)  # float64 may overflow
     return finish(
         where,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from metaloop.core.large import compact, pieces, room
 from metaloop.tasks.readers.images import (
     Load,
     choose_polarity,
@@ -26,7 +26,6 @@ from metaloop.tasks.value_range import ValueRange
 
 GREY_SIZE, COLOUR_SIZE = 28, 32  # pixels; the sizes of Omniglot and of CIFAR-FS in the papers
 _GREY_TOLERANCE = 3  # levels; a grey JPEG that was saved as colour is not exactly grey
-_MOST_IN_MEMORY = 1 << 30  # bytes of images for encoders
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +42,9 @@ class Decoded:
 
     def without(self, rows: np.ndarray) -> Decoded:
         """Returns the same without these rows of the readable ones."""
-        gone = (np.delete(self.images, rows, axis=0), np.delete(self.readable, rows))
-        detail = None if self.detail is None else np.delete(self.detail, rows, axis=0)
-        return Decoded(*gone, self.polarity, detail)
+        left = np.delete(np.arange(len(self.images)), rows)
+        detail = None if self.detail is None else compact(self.detail, left)
+        return Decoded(compact(self.images, left), self.readable[left], self.polarity, detail)
 
 
 def decode_all(
@@ -63,10 +62,10 @@ def decode_all(
         grey = _is_grey(num_images, load, value_range)
         size = options.image_size or (GREY_SIZE if grey else COLOUR_SIZE)
         shape = (options.channels or (1 if grey else 3), size, size)
-        images = np.empty((num_images, *shape), np.uint8)
+        images = room((num_images, *shape))
         side = _detail_side(num_images, load, options, shape)
         large = (3, side, side)
-        detail = _room((num_images, *large)) if side else None
+        detail = room((num_images, *large)) if side else None
         readable = np.zeros(num_images, bool)
         for i in range(num_images):
             pixels = fit_or_none(load, i, shape, value_range)
@@ -75,11 +74,13 @@ def decode_all(
             if pixels is not None and detail is not None:
                 detail[i] = fit(load(i), large, value_range)
     if not readable.all():
-        images = images[readable]
-        detail = None if detail is None else detail[readable]
+        there = np.flatnonzero(readable)
+        images = compact(images, there)
+        detail = None if detail is None else compact(detail, there)
     polarity = options.polarity or choose_polarity(images, grey)
     if polarity == "ink":
-        images = ink_high(images)
+        for piece in pieces(images):
+            images[piece] = ink_high(images[piece])
     return Decoded(images, np.flatnonzero(readable), polarity, detail)
 
 
@@ -103,14 +104,6 @@ def _pixels(load: Load, index: int) -> int:
         return num_pixels(load(index))
     except Exception:  # whatever is wrong with it is told of by who decodes it
         return 0
-
-
-def _room(shape: tuple[int, ...]) -> np.ndarray:
-    """An array of bytes: in memory, or where it is large in a file that goes with it."""
-    if np.prod(shape, dtype=np.int64) <= _MOST_IN_MEMORY:
-        return np.empty(shape, np.uint8)
-    with tempfile.TemporaryFile() as file:
-        return np.memmap(file, np.uint8, "w+", shape=shape)
 
 
 def _is_grey(num_images: int, load: Load, value_range: ValueRange | None) -> bool:

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from metaloop.core.errors import DataError
+from metaloop.core.large import pieces
 from metaloop.core.spec import Shape
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.ranges import range_of_set
@@ -187,7 +188,8 @@ def choose_polarity(images: np.ndarray, grey: bool) -> Literal["as_is", "ink"]:
     """Returns `ink` for a grey set `[N, c, h, w]` in which most borders are nearly white."""
     if not grey or len(images) == 0:
         return "as_is"
-    return "ink" if np.mean(_border_median(images) > _WHITE_BORDER) > 0.5 else "as_is"
+    white = sum(int((_border_median(images[i]) > _WHITE_BORDER).sum()) for i in pieces(images))
+    return "ink" if white / len(images) > 0.5 else "as_is"
 
 
 def ink_high(images: np.ndarray) -> np.ndarray:

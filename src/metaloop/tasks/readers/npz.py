@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 
 from metaloop.core.errors import DataError
+from metaloop.core.large import MOST_IN_MEMORY, pieces, room
 from metaloop.tasks.readers.arrays import read_examples
 from metaloop.tasks.readers.finish import finish, unreadable
 from metaloop.tasks.readers.image_sets import decode_all
@@ -37,6 +38,10 @@ _SPLITS = ("split", "splits", "class_split")
 _CLASS_NAMES = ("class_names", "class_name", "target_names", "label_names", "classes")
 # what NumPy raises on an array whose header is damaged
 _DAMAGE = (ValueError, TypeError, SyntaxError, OverflowError, struct.error, tokenize.TokenError)
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 _EXPECTED = (
     "expected X and y (also images/labels or data/target), or these of parts (x_train, y_train, "
     "x_test, ...), or jpeg, offsets and label; split, group and class_names are optional"
@@ -207,7 +212,8 @@ def _load_any(where: str, archive: NpzFile, names: tuple[str, ...]) -> Any:
 def _load(where: str, archive: NpzFile, name: str) -> np.ndarray:
     """One array of the npz; raises `DataError` if it is damaged or holds Python objects."""
     try:
-        array = archive[name]
+        array = _large_array(archive, name)
+        array = archive[name] if array is None else array
     except _DAMAGE as error:
         if "pickle" not in str(error).lower():
             raise DataError(f"{where}: array {name!r} is damaged ({tidy(str(error))})") from error
@@ -217,4 +223,29 @@ def _load(where: str, archive: NpzFile, name: str) -> np.ndarray:
         ) from error
     if not isinstance(array, np.ndarray):  # a member that is no .npy comes as raw bytes
         raise DataError(f"{where}: {name!r} is not an array; write it with numpy.savez")
+    return array
+
+
+def _large_array(archive: NpzFile, name: str) -> np.ndarray | None:
+    """A large array of numbers, read piece by piece to where there is room for it; else None."""
+    member, within = f"{name}.npy", archive.zip
+    if within is None or member not in within.namelist():
+        return None
+    if within.getinfo(member).file_size <= MOST_IN_MEMORY:
+        return None
+    with within.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in _HEADERS:
+            return None
+        shape, by_columns, dtype = _HEADERS[version](file)
+        if by_columns or dtype.hasobject or not shape:
+            return None
+        array = room(shape, dtype)
+        for piece in pieces(array):
+            rows = array[piece]
+            content = file.read(rows.nbytes)
+            if len(content) < rows.nbytes:
+                raise ValueError("it ends too early")
+            array[piece] = np.frombuffer(content, dtype).reshape(rows.shape)
+        file.read()  # to its end, where its checksum is compared
     return array

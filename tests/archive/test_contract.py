@@ -1,25 +1,47 @@
-"""What is written is read back equal; what does not fit is refused and leaves no trace."""
+"""What holds of an archive, whatever keeps it: a file of SQLite, a database of PostgreSQL.
+
+What is written is read back equal; what does not fit is refused and leaves no trace; several
+processes may write at once, and one that is killed takes nothing with it but what it was at.
+"""
 
 from __future__ import annotations
 
 import math
-import sqlite3
-from collections.abc import Callable
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from metaloop.archive import Archive, DataSet, RunId, content
-from metaloop.core.errors import ArchiveError, UnknownNameError
+import metaloop.core
+from metaloop.archive import Archive, DataSet, RunId, content, schema
+from metaloop.archive.spent import note_spent, spent_by
+from metaloop.core.errors import ArchiveError, OutputError, UnknownNameError
 from metaloop.core.records import Candidate, CurvePoint, Result, Trial, Verdict
 from metaloop.core.statistics import EpisodeScores, estimate, paired_difference
 
 MakeCandidate = Callable[..., Candidate]
 MakeResult = Callable[..., Result]
 MakeTrial = Callable[..., Trial]
+
+PICTURE = bytes(range(256))
+SOURCE = str(Path(metaloop.core.__file__).parents[2])
+
+
+@pytest.fixture
+def archive(place: str) -> Iterator[Archive]:
+    """An empty archive, once in a file and once on a server."""
+    with Archive.open_or_create(place) as opened:
+        yield opened
 
 
 def test_a_run_is_read_back_and_ends(archive: Archive, run: RunId) -> None:
@@ -203,11 +225,11 @@ def test_a_record_of_something_unknown_is_refused(
     archive: Archive, run: RunId, candidate: MakeCandidate, data_set: DataSet
 ) -> None:
     identity = archive.add_candidate(candidate())
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(ValueError, match="does not fit the archive"):
         archive.begin_trial(run, "nobody", data_set.hash, seed=0)
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(ValueError, match="does not fit the archive"):
         archive.begin_trial(run, identity, "no data", seed=0)
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(ValueError, match="does not fit the archive"):
         archive.add_candidate(candidate(rate=1.0), ["nobody"])
     assert len(archive.candidates()) == 1
     assert archive.trials() == ()
@@ -252,17 +274,17 @@ def test_a_transaction_keeps_all_or_nothing(archive: Archive, candidate: MakeCan
     assert archive.candidates() == ()
     with archive.transaction():
         archive.add_candidate(candidate(rate=0.1))
-        with pytest.raises(sqlite3.IntegrityError):
+        with pytest.raises(ValueError, match="does not fit the archive"):
             archive.add_candidate(candidate(rate=0.2), ["nobody"])
     assert len(archive.candidates()) == 1
 
 
 def test_equal_runs_differ_only_in_times(
-    tmp_path: Path, candidate: MakeCandidate, data_set: DataSet, finished: MakeTrial
+    tmp_path: Path, place: str, candidate: MakeCandidate, data_set: DataSet, finished: MakeTrial
 ) -> None:
     contents = []
-    for name in ("first", "second"):
-        with Archive.create(tmp_path / name) as archive:
+    for name, where in (("first", place), ("second", tmp_path / "second.sqlite")):
+        with Archive.open_or_create(where) as archive:
             archive.add_data_set(data_set)
             run = archive.begin_run("learn", arguments={"out": name}, seed=0, budget="5steps")
             identity = archive.add_candidate(candidate(), run=run)
@@ -273,3 +295,221 @@ def test_equal_runs_differ_only_in_times(
             contents.append((content(archive), content(archive, times=True)))
     assert contents[0][0] == contents[1][0]
     assert contents[0][1] != contents[1][1]
+
+
+def test_an_artefact_is_read_back(archive: Archive, run: RunId) -> None:
+    first = archive.add_artefact(run, "episode", "image/png", PICTURE, "five letters, one each")
+    other = archive.begin_run("learn", arguments={}, seed=0, budget="1s")
+    second = archive.add_artefact(other, "a name \ud800 of a file", "text/plain", b"")
+    found = archive.artefacts()
+    assert [artefact.id for artefact in found] == [first, second]
+    assert (found[0].run, found[0].name, found[0].media_type) == (run, "episode", "image/png")
+    assert (found[0].caption, found[0].content) == ("five letters, one each", PICTURE)
+    assert (found[1].name, found[1].caption) == ("a name \\ud800 of a file", "")
+    assert archive.artefacts(run) == found[:1]
+    assert len(content(archive)["artefacts"]) == 2
+
+
+def test_an_artefact_of_an_unknown_run_is_refused(archive: Archive) -> None:
+    with pytest.raises(ValueError, match="does not fit the archive"):
+        archive.add_artefact(RunId(7), "episode", "image/png", PICTURE)
+    assert archive.artefacts() == ()
+
+
+def test_readers_see_whole_transactions_while_another_is_open(
+    archive: Archive, candidate: MakeCandidate
+) -> None:
+    with Archive.open(archive.place, read_only=True) as reader:
+        with archive.transaction():
+            archive.add_candidate(candidate())
+            assert reader.candidates() == ()
+        assert len(reader.candidates()) == 1
+        with reader.snapshot():
+            assert len(reader.candidates()) == 1
+            archive.add_candidate(candidate(rate=1.0))
+            assert len(reader.candidates()) == 1
+        assert len(reader.candidates()) == 2
+
+
+def test_a_short_append_waits_for_a_writer_and_succeeds(
+    archive: Archive, run: RunId, candidate: MakeCandidate, result: MakeResult
+) -> None:
+    def append() -> None:
+        with Archive.open(archive.place) as second:
+            second.record_opening("model", "evaluate", result().protocol, result=result())
+
+    appending = threading.Thread(target=append)
+    with archive.transaction():
+        archive.add_candidate(candidate())
+        appending.start()
+        time.sleep(0.15)
+        assert appending.is_alive()
+    appending.join(timeout=10)
+    assert len(archive.openings()) == 1
+
+
+def test_a_writer_that_waits_in_vain_says_so_in_one_line(
+    archive: Archive, run: RunId, candidate: MakeCandidate
+) -> None:
+    with Archive.open(archive.place, wait_seconds=0.01) as second:
+        with (
+            archive.transaction(),
+            pytest.raises(ArchiveError, match="another process is writing") as caught,
+        ):
+            second.add_candidate(candidate())
+        assert "\n" not in str(caught.value)
+        second.add_candidate(candidate())
+    assert len(archive.candidates()) == 1
+
+
+def test_a_write_outside_of_a_transaction_is_a_mistake(archive: Archive) -> None:
+    with pytest.raises(ValueError, match="inside a transaction"):
+        archive.change("DELETE FROM runs", ())
+
+
+def test_several_may_make_the_same_archive_at_once(place: str, result: MakeResult) -> None:
+    def make() -> None:
+        with Archive.open_or_create(place) as archive:
+            archive.record_opening("model", "evaluate", result().protocol)
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with Archive.open(place) as archive:
+        assert len(archive.openings()) == 8
+
+
+def test_what_a_run_has_spent_is_noted_and_the_last_note_counts(
+    archive: Archive, run: RunId
+) -> None:
+    assert spent_by(archive, run) is None
+    note_spent(archive, run, 1.0, 2.0)
+    note_spent(archive, run, 3.0, 4.5)
+    assert spent_by(archive, run) == (3.0, 4.5)
+
+
+def test_text_that_one_storage_could_not_hold_comes_back_readable(archive: Archive) -> None:
+    run = archive.begin_run("a\0b\ud800", arguments={"a": "\0"}, seed=2**63 - 1, budget="1s")
+    (read,) = archive.runs()
+    assert (read.id, read.seed) == (run, 2**63 - 1)
+    assert (read.command, read.arguments) == ("a\\x00b\\ud800", {"a": "\0"})
+
+
+def test_what_failed_inside_a_transaction_takes_nothing_else_with_it(
+    archive: Archive, run: RunId
+) -> None:
+    with archive.transaction():
+        archive.change("UPDATE runs SET budget = ? WHERE id = ?", ("9s", run))
+        for _ in range(2):
+            with pytest.raises(ValueError, match="does not fit"):
+                archive.begin_trial(run, "nobody", "no data", seed=0)
+    assert archive.runs()[0].budget == "9s"
+
+
+def test_a_reader_cannot_write(archive: Archive, candidate: MakeCandidate) -> None:
+    with Archive.open(archive.place, read_only=True) as reader:
+        with pytest.raises(ArchiveError, match="reading only"):
+            reader.add_candidate(candidate())
+        with pytest.raises(OutputError, match="read-only"):
+            reader.query("DELETE FROM runs")
+
+
+def test_an_archive_of_a_newer_version_is_refused_and_one_that_cannot_be_upgraded(
+    archive: Archive, run: RunId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, version = archive.place, schema.VERSION
+    archive.close()
+    for other, says in ((version - 1, "newer metaloop"), (version + 1, "cannot be upgraded")):
+        monkeypatch.setattr(schema, "VERSION", other)
+        with pytest.raises(ArchiveError, match=says) as caught:
+            Archive.open(place)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_writer_upgrades_an_older_archive_once(
+    archive: Archive, run: RunId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add_column(connection: Any) -> None:
+        connection.execute("ALTER TABLE runs ADD COLUMN host REAL")
+
+    place, old = archive.place, schema.VERSION
+    archive.close()
+    monkeypatch.setattr(schema, "VERSION", old + 1)
+    monkeypatch.setitem(schema.UPGRADES, old, add_column)
+    for _ in range(2):
+        with Archive.open(place) as opened:
+            assert opened.query("SELECT host FROM runs")[0]["host"] is None
+            (said,) = opened.query("SELECT value FROM meta WHERE key = 'schema version'")
+            assert said["value"] == str(old + 1)
+            assert opened.runs()[0].seed == 3
+
+
+# Writes trials until there are enough, and says so after each commit; all have some candidates
+# in common. A line that was written is a promise.
+WRITER = """
+import sys
+from metaloop.archive import Archive
+from metaloop.core.records import Candidate, Choice, CurvePoint, Plan, Protocol, Result, Trial
+
+place, seed, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+with Archive.open_or_create(place) as archive:
+    run = archive.begin_run("learn", arguments={}, seed=seed, budget="1h")
+    print(run, flush=True)
+    for number in range(count):
+        candidate = Candidate(Choice("protonet"), Choice("conv4"), Plan("none", ways=number + 2))
+        protocol = Protocol("search", 5, 1, 15, "none", "list", "d4ta")
+        found = Result("accuracy", number / 7, 0.1, 600, protocol)
+        with archive.transaction():
+            identity = archive.add_candidate(candidate, run=run)
+            trial = archive.begin_trial(run, identity, "d4ta", seed=number)
+            points = (CurvePoint(1, 0.1, 0.5),)
+            outcome = Trial(identity, "finished", number, curve=points, results=(found,))
+            archive.end_trial(trial, outcome)
+        print(trial, flush=True)
+    archive.end_run(run, "finished")
+"""
+WRITERS, TRIALS = 4, 25
+
+
+def test_several_processes_write_at_once_and_a_kill_of_one_loses_nothing(
+    archive: Archive, data_set: DataSet, place: str
+) -> None:
+    archive.add_data_set(data_set)
+    counts = [TRIALS] * (WRITERS - 1) + [100_000]
+    processes = [start(WRITER, place, seed, count) for seed, count in enumerate(counts)]
+    victim, said = processes[-1], []
+    assert victim.stdout is not None
+    said += [victim.stdout.readline() for _ in range(6)]
+    victim.send_signal(signal.SIGKILL)
+    said += victim.communicate()[0].splitlines(keepends=True)
+    whole = [int(line) for line in said if line.endswith("\n")]
+    for process in processes[:-1]:
+        lines = process.communicate(timeout=100)[0].split()
+        assert process.returncode == 0 and len(lines) == TRIALS + 1
+
+    runs = archive.runs()
+    assert sorted(run.seed for run in runs) == list(range(WRITERS))
+    for run in runs:
+        trials = archive.trials(run.id)
+        assert {one.trial.status for one in trials} == {"finished"}
+        assert [one.trial.seed for one in trials] == list(range(len(trials)))
+        assert all(one.trial.results[0].value == one.trial.seed / 7 for one in trials)
+        if run.seed < WRITERS - 1:
+            assert (run.status, len(trials)) == ("finished", TRIALS)
+        else:
+            assert (run.status, run.id) == ("running", whole[0])
+            assert set(whole[1:]) <= {one.id for one in trials}
+    archive.mark_interrupted(runs[-1].id)
+    known = [stored.identity for stored in archive.candidates()]
+    assert len(known) == len(set(known)) >= TRIALS
+
+
+def start(program: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": SOURCE, "OPENBLAS_NUM_THREADS": "1"},
+    )
