@@ -127,13 +127,13 @@ def _figures(results: tuple[Result, ...], of_table: bool) -> Iterator[str]:
             yield f"  - {measures_text(result)}"
         yield (f"  - part `{how.part}`, list of episodes `{how.list_hash}`, data `{how.data_hash}`")
     yield ""
-    held = (
-        "Measured on rows that were held back; `metaloop verify` tells those of `test` again."
-        if of_table
-        else "Measured on classes (or functions) that were held back; `metaloop verify` measures the "
-        "same episodes again."
-    )
-    yield held
+    if of_table:
+        yield "Measured on rows that were held back; `metaloop verify` tells those of `test` again."
+    else:
+        yield (
+            "Measured on classes (or functions) that were held back; `metaloop verify` measures "
+            "the same episodes again."
+        )
     yield ""
 
 
