@@ -30,7 +30,7 @@ from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
 _NUMBERS = 12
 _OUTLINE, _STYLES = 16, 3
-_TEST = 0.2
+_TEST, _MANY = 0.2, 300
 
 
 def mixed(rows: int, rng: np.random.Generator) -> dict[str, Any]:
@@ -127,7 +127,8 @@ def many_classes(asked: argparse.Namespace) -> None:
     print("|---|---|---|---|---|---|---|")
     for classes in asked.classes:
         columns = letters(classes, (asked.rows or [10 * classes])[0], np.random.default_rng(0))
-        found, trees = _beside(columns, asked.seconds, "accuracy", ExtraTreesClassifier(200))
+        number = 200 if classes <= _MANY else 20  # 120 MB a tree, of 1,000 classes
+        found, trees = _beside(columns, asked.seconds, "accuracy", ExtraTreesClassifier(number))
         labels = np.unique(columns["y"], return_counts=True)[1]
         value = 100 * found["test"]["value"]
         print(

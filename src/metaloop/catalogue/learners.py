@@ -186,9 +186,8 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
         ),
         "in_context": LearnerEntry(
             InContext,
-            "a transformer whose rows attend to labelled rows, for synthetic_tables",
+            "rows attend to labelled rows, learned on synthetic_tables",
             "in_context",
-            inputs="vector",
             offered=False,
             net="raw",
         ),

@@ -390,3 +390,9 @@ def _joined(pieces: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     starts = np.cumsum([0, *(len(values) for values, _ in pieces)])
     ends = [end + int(start) for (_, end), start in zip(pieces, starts, strict=False)]
     return torch.cat([values for values, _ in pieces]), torch.cat(ends)
+
+
+def is_of_vectors(column: Column) -> bool:
+    """Whether examples are numbers of any scale, as vectors are, and no bytes as of images."""
+    first = pieces_of(column)[0]
+    return isinstance(first, Tensor) and first.is_floating_point()

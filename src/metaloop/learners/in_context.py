@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from metaloop.core.errors import MetaloopError
 from metaloop.core.examples import Batch, EpisodeBatch, Examples
 from metaloop.core.learner import MetaLoss, MetaParams
 from metaloop.core.objective import CLASSIFICATION
@@ -58,6 +59,13 @@ class InContext(NetLearner):
   year = {2023},
   eprint = {2207.01848},
 }"""
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise MetaloopError(
+                f"each of {self.heads} heads needs as many of the {self.width} numbers of a token; "
+                "choose a width that they divide"
+            )
 
     def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
         """Returns the net and layers that change little yet: what comes out smooths by distance."""

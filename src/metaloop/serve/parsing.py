@@ -56,12 +56,13 @@ def example_of(content_type: str, body: bytes) -> tuple[Any, Sent]:
     found = object_of(content_type, body, _KEYS)
     label, rating = found.pop("label", None), found.pop("rating", None)
     label = found.pop("summary", label)
-    if "document" in found and "text" not in found:
-        found["text"] = found.pop("document")
+    document = found.pop("document", None)
     if rating is not None:
         item, label = found.pop("item", label), rating
         return label, Sent("item", _utf8("item", _item_name(item)))
-    if len(found) != 1:
+    if document is not None and not found:
+        return label, Sent("text", _utf8("document", document))
+    if document is not None or len(found) != 1:
         raise RefusedError(
             422,
             "give exactly one input: 'text', 'document', 'array', 'item', or a form with a 'file'",

@@ -208,7 +208,7 @@ class Tasks:
     def query(self, task: str, sent: Sent, nearest: int = 0, length: Length | None = None) -> Query:
         """Returns a question to a task, decoded; `length` is that of a summary."""
         ready = self.ready(task)
-        if ready.served.answers == "images":
+        if ready.served.answers == "samples":
             raise RefusedError(
                 409, f"the task's model makes images; POST to /tasks/{task}/generate"
             )
@@ -349,7 +349,7 @@ def _checked_label(label: Any, served: Served) -> Label:
 
     Images of one class need none, and items that a user had are worth 1 each.
     """
-    if served.answers == "images":
+    if served.answers == "samples":
         return "" if label in (None, "") else checked_name("label", label)
     if label is None and served.of_events:
         return 1.0

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from metaloop.core.columns import chosen
+from metaloop.core.columns import chosen, is_of_vectors
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.fingerprints import (
     Known,
     Scale,
     fingerprints,
-    is_of_vectors,
     scale_of,
 )
 from metaloop.tasks.readers.sessions import is_telling

@@ -25,6 +25,7 @@ from metaloop.selecting.tabular.racing import TableRace, complete_folds
 from metaloop.selecting.tabular.running import WAIT, RaceStopped, TableRun
 
 _SAFETY = 1.3  # times what a fit should take
+_QUICK_SHARE = 0.02  # of the budget: who is fitted in it is joined, however late it is
 _LAST_ROWS, _LAST_SECONDS = 2000, 2.0  # of a last resort
 _EXPLAINED = 0.1  # of the budget
 _FEWEST_ROWS = 1000  # that a fit is shortened to
@@ -93,7 +94,8 @@ def _affordable(run: TableRun, rule: Joined) -> Joined | None:
     """The members that can be fitted in what is left, the largest first; None if none can."""
     if run.left is None:
         return rule
-    left, spent, kept = run.left - run.kept_back, 0.0, {}
+    least = _QUICK_SHARE * (run.budget.wall_seconds or 0.0)
+    left, spent, kept = max(least, run.left - run.kept_back), 0.0, {}
     workers = run.executor.num_workers
     for name, share in rule.weights.items():
         needed = _SAFETY * run.race.predicted(name, run.race.most_rows(name))
