@@ -382,8 +382,8 @@ def _print(found: Overhead | Simulated, as_json: bool) -> None:
         print(
             f"{found.executor:6s} {found.jobs} jobs: the next begins after "
             f"{1e3 * found.gap_seconds:.0f} ms; CPU of a job beside its work: coordinator "
-            f"{1e3 * found.coordinator_cpu:.1f} ms, workers {1e3 * found.worker_cpu:.1f} ms, "
-            f"Ray {1e3 * found.ray_cpu:.1f} ms",
+            f"{1e3 * found.coordinator_cpu:.1f} ms, workers {1e3 * found.worker_cpu:.1f} ms"
+            + (f", Ray {1e3 * found.ray_cpu:.1f} ms" if found.executor == "ray" else ""),
             flush=True,
         )
     else:

@@ -11,6 +11,7 @@ accuracy as well: of either decision, a candidate has the better one.
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -188,7 +189,8 @@ def optuna_search(given: Given) -> Result:
 
 def flaml_search(given: Given) -> Result:
     """FLAML's AutoML with the balanced error as its metric, one thread, and a clock of the CPU."""
-    from flaml import AutoML  # optional extra
+    with patch.dict(sys.modules, {"ray": None}):  # FLAML breaks with a Ray that is newer than it
+        from flaml import AutoML  # optional extra
 
     def metric(
         inputs: Any, targets: Any, estimator: Any, labels: Any, *others: Any, **more: Any

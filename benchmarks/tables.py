@@ -339,6 +339,19 @@ def print_table(table: Mapping[str, Any]) -> None:
         print(f"| {name} | " + " | ".join(map(str, row["regret by rows"].values())) + " |")
 
 
+def print_paired(scores: Mapping[str, Mapping[str, float]], one: str) -> None:
+    """Prints what a method gains over each that had as many seconds, paired by data set."""
+    for method, of in scores.items():
+        if method[0] != "=" and method != one:
+            gains = np.array([scores[one][each] - of[each] for each in of])
+            value, half = _estimate(gains)
+            wins, losses = int((gains > 0).sum()), int((gains < 0).sum())
+            print(
+                f"{one} - {method}: {value:+.2f} ± {half:.2f} points, median "
+                f"{np.median(gains):+.2f}, ahead on {wins}, behind on {losses} of {len(gains)}"
+            )
+
+
 def main() -> None:
     """Prints a table, or one line and exit code 2 where there is no data."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -387,6 +400,10 @@ def main() -> None:
     else:
         print(f"{len(sets)} data sets, {asked.splits} splits, at most {asked.max_rows} rows\n")
         print_table(table)
+        for name in ("metaloop select",) if asked.seconds else ():
+            if name in found:
+                print()
+                print_paired(found, name)
 
 
 if __name__ == "__main__":

@@ -140,6 +140,23 @@ def test_what_was_learned_of_a_table_moves_what_is_expected_of_the_next(command:
     assert after.provenance["archive"] == "1 run on tables"
 
 
+@needs_skops
+def test_groups_a_test_file_a_metric_and_a_limit_per_row_are_kept(command: Command) -> None:
+    write_customers(Path("c.csv"), 120)
+    write_customers(Path("t.csv"), 30, seed=2)
+    report = command(
+        "select", "c.csv", "--target", "buys", "--budget", STEPS, "--out", "run", "--json",
+        "--metric", "accuracy", "--groups", "town", "--test", "t.csv",
+        "--time-limit-per-row", "1s", "--ignore", "customer",
+    ).json  # fmt: skip
+    assert report["metric"] == "accuracy" and report["test"]["metric"] == "accuracy"
+    assert report["data"]["examples"] == {"train": 120, "test": 30}
+    assert all("too slow" not in row["message"] for row in report["leaderboard"])
+    with Archive.open("run/archive.sqlite", read_only=True) as archive:
+        asked = archive.runs()[0].arguments
+    assert asked["groups"] == "town" and asked["per_row"] == 1.0
+
+
 def refused(command: Command, text: str, *words: str, name: str = "t.csv") -> str:
     Path(name).write_text(text)
     error = command("select", name, "--budget", STEPS, *words).error

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from metaloop import AutoClassifier, AutoRegressor
 from metaloop.core.errors import MetaloopError
+from metaloop.domains.tables.pipelines import filed, offered
 from metaloop.domains.tables.storing import can_store
 
 
@@ -90,3 +94,34 @@ def test_a_budget_of_seconds_is_kept_and_workers_leave_nothing_behind() -> None:
     model = AutoClassifier(budget="15s", workers=1).fit(X, y)
     assert time.perf_counter() - begun < 15 * 1.1 + 5
     assert model.score_ > 0.9 and len(model.leaderboard_) > 3
+
+
+def test_a_learner_of_another_library_takes_part_where_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its weights are its own affair: the name, the arguments and what it is asked for are not."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    class InItsPlace(KNeighborsClassifier):  # type: ignore[misc]
+        def __init__(self, random_state: int = 0, device: str = "") -> None:
+            assert device == "cpu"
+            super().__init__(3)
+            self.random_state, self.device = random_state, device
+
+    library = ModuleType("tabpfn")
+    library.__spec__ = ModuleSpec("tabpfn", None)
+    library.TabPFNClassifier = InItsPlace  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tabpfn", library)
+    X, y = load_iris(return_X_y=True)
+    model = AutoClassifier(budget="5steps", pipelines=("tabpfn",)).fit(X, y)
+    assert model.chosen_ == {"tabpfn": 1.0} and model.score_ > 0.9
+    names = offered(True, 3)
+    assert "tabpfn" in names and "tabpfn" not in filed(names)
+    assert "tabpfn" not in offered(True, 11) and "tabpfn" in offered(True, 10)
+
+
+def test_what_cannot_be_in_a_model_file_takes_no_part_and_is_told() -> None:
+    from metaloop.selecting.tabular.selecting import _not_filed
+
+    assert _not_filed(("svm", "tabpfn"), filed(("svm", "tabpfn")))[0].startswith("tabpfn cannot")
+    assert not _not_filed(("svm",), filed(("svm",)))

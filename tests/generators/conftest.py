@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from metaloop.catalogue.candidates import build_learner, make_candidate
+from metaloop.catalogue.drawing import drawing
+from metaloop.core.inputs import InputFormat
+from metaloop.core.randomness import torch_stream
+from metaloop.core.spec import TaskSpec
+from metaloop.generators.drawing import Draw
 from metaloop.generators.operators import OPERATORS
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.store import ClassInfo, Store
@@ -50,6 +58,7 @@ def operator_texts(kind: str) -> list[str]:
         "affine": "affine(0.6)",
         "cutmix": "cutmix(0.25)",
         "flip": "flip(vertical)",
+        "generated": "generated(0.5, number=9, shots=3)",
         "invert": "invert()",
         "mask": "mask(0.3)",
         "mix": "mix(0.3)",
@@ -64,6 +73,17 @@ def operator_texts(kind: str) -> list[str]:
         "tempo": "tempo(0.7)",
     }
     return [examples[name] for name, o in OPERATORS.items() if o.inputs in (kind, "any")]
+
+
+@lru_cache
+def draw_for(shape: tuple[int, ...]) -> Draw:
+    """Returns what draws images of this shape: the trivial mixture, which needs no training."""
+    count = shape[0]
+    known = InputFormat("image", shape, (0.5,) * count, (0.5,) * count, levels=256)
+    spec = TaskSpec(0, 3, 2, shape, "generation", (256,))
+    candidate = make_candidate("blurred_mixture", known, spec)
+    learner: Any = build_learner(candidate, known, "generation")
+    return drawing(learner, learner.init(spec, torch_stream(0, "init")), known)
 
 
 KINDS: dict[str, dict[str, int]] = {

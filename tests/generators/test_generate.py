@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.generators.conftest import draw_for
 
 from metaloop.catalogue.families import open_data
 from metaloop.core.columns import whole
@@ -26,7 +27,9 @@ New = Callable[..., ClassFamily]
 
 
 def generated(family: ClassFamily, text: str, seed: int = 0, **options: int) -> ClassFamily:
-    return generate(family, parse_recipe(text), seed, **options)
+    known = family.input_format
+    draw = draw_for(known.shape) if text.startswith("generated(") else None
+    return generate(family, parse_recipe(text), seed, draw=draw, **options)
 
 
 def new_classes(family: ClassFamily) -> list[str]:

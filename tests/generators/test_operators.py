@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.generators.conftest import draw_for
 
 from metaloop.core.errors import DataError
 from metaloop.generators.classes import Classes, training_classes
@@ -21,7 +22,9 @@ New = Callable[..., ClassFamily]
 def applied(text: str, classes: Classes, seed: int = 0) -> Classes:
     (choice,) = parse_recipe(text).generators
     rng = np.random.default_rng(seed)
-    return OPERATORS[choice.name].apply(classes, rng, choice.options)
+    entry = OPERATORS[choice.name]
+    draw = draw_for(tuple(classes.inputs.shape[1:])) if entry.draws else None
+    return entry.apply(classes, rng, choice.options, draw)
 
 
 def examples(classes: Classes, index: int) -> torch.Tensor:
@@ -61,6 +64,24 @@ def test_every_class_says_where_it_came_from(case: tuple[ClassFamily, str]) -> N
     for info in made.infos:
         assert info.unit.startswith("prior(") or info.unit in origins
         assert info.name.startswith(info.unit)
+
+
+def test_drawn_classes_are_those_that_were_shown_and_repeat_no_image(new_family: New) -> None:
+    classes = training_classes(new_family())
+    made = applied("generated(0.3, shots=4)", classes)
+    assert len(made) == len(classes) and set(made.sizes) == {7}
+    means = torch.stack([examples(classes, k).float().mean(0).flatten() for k in range(12)])
+    drawn = torch.stack([examples(made, k).float().mean(0).flatten() for k in range(12)])
+    apart = torch.cdist(drawn - drawn.mean(0), means - means.mean(0))
+    assert (apart.argmin(1) == torch.arange(12)).sum() >= 9
+    known = {image.numpy().tobytes() for image in classes.inputs}
+    assert not known & {image.numpy().tobytes() for image in made.inputs}
+
+
+def test_nothing_is_drawn_without_a_model(new_family: New) -> None:
+    classes = training_classes(new_family())
+    with pytest.raises(DataError, match="needs a model that draws"):
+        OPERATORS["generated"].apply(classes, np.random.default_rng(0), {"temperature": 0.5})
 
 
 def test_four_quarter_turns_are_no_turn(new_family: New) -> None:

@@ -18,6 +18,7 @@ from metaloop.jobs.shipping import load_shipped, ship_family
 from metaloop.tasks.family import ClassFamily, Enlargement, TaskFamily, class_family, episode_list
 from metaloop.tasks.sinusoid import SinusoidFamily
 from metaloop.tasks.store import ClassInfo, Reading, Store
+from metaloop.tasks.synthetic_tables import SyntheticTables
 
 
 def make_family(kind: str = "image", num_classes: int = 24, size: int = 6) -> ClassFamily:
@@ -81,11 +82,11 @@ def test_inputs_in_any_memory_order_are_shipped(tmp_path: Path) -> None:
     assert load_shipped(ship_family(turned, tmp_path / "data")).digest == family.digest
 
 
-def test_sinusoids_are_shipped_by_name(tmp_path: Path) -> None:
-    family = SinusoidFamily("waves")
+@pytest.mark.parametrize("family", [SinusoidFamily("waves"), SyntheticTables("small")])
+def test_what_is_drawn_is_shipped_by_name(tmp_path: Path, family: TaskFamily) -> None:
     shipped = load_shipped(ship_family(family, tmp_path / "data"))
     assert shipped == family
-    spec = family.spec(0, 5, 5)
+    spec = family.spec(3, 5, 5)
     ours, theirs = (episode_list(f, "search", spec, 20) for f in (family, shipped))
     assert ours.list_hash == theirs.list_hash
 

@@ -33,6 +33,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "extra_trees": {"num_trees": 20},
     "fomaml": INNER,
     "gaussian_naive_bayes": {},
+    "in_context": {"width": 16, "layers": 2},
     "lda": {},
     "logistic_regression": {},
     "maml": INNER,

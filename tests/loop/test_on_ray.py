@@ -39,17 +39,17 @@ def workers_left() -> list[str]:
 def test_a_run_completes_and_loses_nothing_when_a_machine_is_killed(
     cluster: Any, reading: Any, tmp_path: Path, short: Settings
 ) -> None:
-    machine = cluster.add_node(num_cpus=2, object_store_memory=80 << 20)
+    machine = cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
     folder = tmp_path / "run"
     told = []
     for event in stream(
-        reading, out=folder, budget="160steps", queries=5, workers=3, settings=short,
+        reading, out=folder, budget="60steps", queries=5, workers=2, settings=short,
         executor="ray", ray_address=cluster.address,
     ):  # fmt: skip
         if isinstance(event, Tried):
             told.append(event.trial)
-            if len(told) == 2:
-                assert len(workers_left()) == 3
+            if len(told) == 1:
+                assert any(machine.node_id[:12] in command for command in workers_left())
                 cluster.remove_node(machine, allow_graceful=False)
     assert isinstance(event, Learned)
     assert event.report["status"] == "finished"

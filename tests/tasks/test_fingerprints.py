@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from metaloop.core.columns import is_of_vectors
 from metaloop.tasks.fingerprints import (
     BYTES,
     Known,
     fingerprints,
     groups_of_equal,
-    is_of_vectors,
     scale_of,
 )
 from metaloop.tasks.glyphs_render import glyph_classes, render_glyphs

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+import metaloop as ml
 from metaloop.catalogue import DataOptions, open_data
 from metaloop.catalogue.storing import checked_store, stored
 from metaloop.core import large
-from metaloop.core.columns import Segments, chosen, whole
+from metaloop.core.columns import Segments, chosen, take, whole
 from metaloop.core.errors import DataError, OutputError
 from metaloop.core.mapping import map_file
 from metaloop.tasks import fingerprints, measuring
@@ -90,6 +91,23 @@ def test_a_store_is_what_it_was_built_from(
         stored(str(file), AS_IS, tmp_path / "other")
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["folder", "vectors"])
+def test_training_and_evaluation_are_those_of_the_original(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    source, file = request.getfixturevalue(kind), tmp_path / "data.store"
+    stored(str(source), AS_IS, file)
+    found = []
+    for number, data in enumerate((source, file)):
+        trained = ml.train(data, "protonet", budget="3steps", ways=2, queries=3, progress=False)
+        figures = ml.evaluate(trained, file if number else source, episodes=20, progress=False)
+        found.append((trained.trained.meta_params, figures.to_json()))
+    (mine, expected), (other, again) = found
+    assert all(torch.equal(mine[name], other[name]) for name in mine)
+    assert again == expected and again["recognised"] is not None
+
+
 def test_what_is_large_is_read_piece_by_piece_and_stays_the_same(
     folder: Path, vectors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +137,19 @@ def test_rows_of_a_large_column_are_those_of_a_small_one(rows: list[int], cut: i
                 assert torch.equal(found, values[asked])  # type: ignore[arg-type]
     finally:
         large.MOST_IN_MEMORY = most
+
+
+def test_rows_that_are_asked_for_are_fetched(
+    vectors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored(str(vectors), AS_IS, tmp_path / "data.store")
+    inputs = map_file(tmp_path / "data.store")["inputs"]
+    rows = torch.tensor([[3, 159], [0, 3]])
+    expected = take(inputs, rows)
+    monkeypatch.setattr(large, "MOST_IN_MEMORY", 0)
+    assert torch.equal(take(inputs, rows), expected)  # type: ignore[arg-type]
+    address = inputs.data_ptr() // 4096 * 4096
+    assert large._libc().madvise(address, inputs.nbytes, 3) == 0  # the kernel takes such a range
 
 
 def test_a_few_runs_of_a_large_tensor_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:

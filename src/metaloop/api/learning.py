@@ -112,10 +112,11 @@ def stream(
     `backbone`: the frozen encoders that inputs may be seen through, too: `auto` (those installed),
     `none`, a name or a path as in `metaloop list backbones` (inputs are then seen through it
     alone), or an encoder of your own; `download`: its weights may be fetched where they are not on
-    this machine. `objective`: `generation` makes images of a class. `also`: further data.
-    `archive`: that of earlier runs, to start from; `archive_to`: one to record in as well. `net`: a
-    module of your own. `candidates`: what the race starts with. `generates`, `settings`: parts,
-    numbers. `stop()`: save the best model, end as `interrupted`; Ctrl-C is `KeyboardInterrupt`.
+    this machine. `objective`: `generation` makes images of a class. `also`: further data, or
+    the model file of a generator. `archive`: that of earlier runs, to start from; `archive_to`: one
+    to record in as well. `net`: a module of your own. `candidates`: what the race starts with.
+    `generates`, `settings`: parts, numbers. `stop()`: save the best model, end as `interrupted`;
+    Ctrl-C is `KeyboardInterrupt`.
 
     >>> import metaloop as ml
     >>> events = ml.stream("sinusoid", budget="40steps", shots=10, workers=1, out="more waves")

@@ -134,7 +134,9 @@ def _of_table(path: Path, model: TabularModel, data: Any, kept: str | Path) -> V
             f"name the table that the model was fitted to ('{model.training.data_name}'): "
             "metaloop verify MODEL TABLE"
         )
-    table = read_table(data) if isinstance(data, str | os.PathLike) else table_of(data, "data")
+    table = (
+        read_table(Path(data)) if isinstance(data, str | os.PathLike) else table_of(data, "data")
+    )
     task = table_task(table, model.target)
     (stored,) = tests
     if task.digest != stored.protocol.data_hash:

@@ -8,13 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from metaloop.catalogue.data_options import AS_IT_IS as AS_IT_IS
+from metaloop.catalogue.data_options import DataOptions as DataOptions
 from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.features import Tell
 from metaloop.catalogue.offered import (
     AUTO,
-    NO_CLOCK,
     NONE,
-    Allowance,
     Offer,
     affordable,
     named,
@@ -27,7 +27,6 @@ from metaloop.catalogue.views import detail_of, own_format
 from metaloop.core.columns import kind_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, unknown_name
-from metaloop.core.extracts import Length
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.generation import GENERATION
 from metaloop.core.inputs import InputFormat
@@ -50,7 +49,7 @@ from metaloop.tasks.recognising import (
 )
 from metaloop.tasks.sinusoid import SinusoidFamily
 from metaloop.tasks.store import LeftOut, Reading
-from metaloop.tasks.value_range import ValueRange
+from metaloop.tasks.synthetic_tables import SyntheticTables
 
 
 @dataclass(frozen=True)
@@ -81,49 +80,17 @@ FAMILIES: Mapping[str, FamilyEntry] = MappingProxyType(
             "handwritten characters of 50 alphabets; downloaded once", _read_omniglot, True
         ),
         "sinusoid": FamilyEntry("the regression tasks of the MAML paper", None),
+        "synthetic_tables": FamilyEntry(
+            "small tables drawn at random, to train learners of tables on", None
+        ),
     }
 )
 
 
+_DRAWN: Mapping[str, Callable[[], TaskFamily]] = MappingProxyType(
+    {"sinusoid": SinusoidFamily, "synthetic_tables": SyntheticTables}
+)
 _SIDES = (8, 256)  # pixels; larger ones would only be smoother
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """How DATA is meant, read and split, where it does not say so itself: what a user may ask for.
-
-    `image_size`, `classes_at` and `value_range` are for folders and images, `columns` for tables
-    and data frames, as in `tasks.readers.read`; `view` is a name of the table of views (None: what
-    is best on `search`); `backbone`: the frozen encoders that inputs may be seen through: `none`,
-    `auto` (those installed), names, or an encoder; `download`: their weights may be fetched where
-    they are not on this machine. `split_seed` deals the classes; `strict` leaves nothing out in
-    silence. `speaker_pattern` tells who speaks in a recording by its path. `allowance`: how long
-    encoders that nobody has named may take. `items`: a table of what is known of the items that
-    users rate. `objective`: what tasks are about where it is not what the data say: `generation`.
-    `length`: what extracts of documents may have; `best_reference`: of several summaries the best
-    one counts, not their mean. `label_names`: the name of a class of texts is one more example of
-    it in every support.
-    """
-
-    image_size: int | None = None
-    split_seed: int = 0
-    classes_at: int | None = None
-    value_range: ValueRange | None = None
-    columns: Mapping[str, str | Sequence[str]] | None = None
-    view: str | None = None
-    strict: bool = False
-    backbone: str | Encoder = NONE
-    download: bool = False
-    speaker_pattern: str | None = None
-    allowance: Allowance = NO_CLOCK
-    items: str | Path | None = None
-    objective: str | None = None
-    length: Length | None = None
-    best_reference: bool | None = None
-    label_names: bool = False
-
-
-AS_IT_IS = DataOptions()
 
 
 @dataclass(frozen=True)
@@ -160,7 +127,7 @@ def open_data(
     """
     if options.objective is not None:
         return _to_generate(data, options, parts=parts, seen=seen, input_format=input_format)
-    if isinstance(data, TaskFamily) or (isinstance(data, str) and data == "sinusoid"):
+    if isinstance(data, TaskFamily) or (isinstance(data, str) and data in _DRAWN):
         return _as_given(data, options)
     own = None if input_format is None else own_format(view, input_format)
     offer: Offer | None = None  # what `auto` stands for, where images were read for it
@@ -223,13 +190,13 @@ def _to_generate(data: Any, options: DataOptions, **known: Any) -> OpenedData:
 
 
 def _as_given(data: TaskFamily | str, options: DataOptions) -> OpenedData:
-    """A family that needs no reading: one that was given, or sinusoids."""
+    """A family that needs no reading: one that was given, or that is drawn at random."""
     name = data if isinstance(data, str) else data.name
     _check_seen_as_is(name, options)
     if options.label_names:
         raise _without_names(name)
     if isinstance(data, str):
-        return OpenedData(SinusoidFamily(), FAMILIES["sinusoid"].summary)
+        return OpenedData(_DRAWN[data](), FAMILIES[data].summary)
     return OpenedData(data, "a family")
 
 

@@ -44,6 +44,7 @@ GENERATORS: Mapping[str, GeneratorEntry] = MappingProxyType(
         "affine": _entry("affine", ("affine(0.5)",)),
         "cutmix": _entry("cutmix", ("cutmix(0.3)",)),
         "flip": _entry("flip", ("flip(horizontal)", "flip(vertical)")),
+        "generated": _entry("generated", ("generated(0.5)",)),
         "invert": _entry("invert", ("invert()",)),
         "mask": _entry("mask", (), ("mask(0.3)",)),
         "mix": _entry(
@@ -64,12 +65,18 @@ GENERATORS: Mapping[str, GeneratorEntry] = MappingProxyType(
 )
 
 
-def generator_arms(input_format: InputFormat) -> tuple[str, ...]:
+def generator_arms(input_format: InputFormat, draws: bool = False) -> tuple[str, ...]:
     """Returns the operators, as text, that the loop may try on such inputs, in the table's order.
 
     Those that cannot work are left out: quarter turns of images that are not square, exchanged
-    channels where there are not three, tiles that do not fit.
+    channels where there are not three, tiles that do not fit; and, unless a model `draws`, what
+    needs one.
     """
     domain = domain_of(input_format)
-    arms = (arm for entry in GENERATORS.values() for arm in entry.examples.get(domain.name, ()))
+    arms = (
+        arm
+        for name, entry in GENERATORS.items()
+        if draws or not OPERATORS[name].draws
+        for arm in entry.examples.get(domain.name, ())
+    )
     return tuple(arm for arm in arms if domain.can_work(input_format, arm))

@@ -30,6 +30,7 @@ from metaloop.learners.fold_in import FoldIn, ItemMean, UserBias
 from metaloop.learners.fomaml import FirstOrderMaml
 from metaloop.learners.fomaml_pixelcnn import FomamlPixelCnn
 from metaloop.learners.gaussian_process import GaussianProcess
+from metaloop.learners.in_context import InContext
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.learners.maml import Maml
 from metaloop.learners.mean_of_support import MeanOfSupport
@@ -182,6 +183,13 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "none",
             view="standardised",
             baseline=Baseline(),
+        ),
+        "in_context": LearnerEntry(
+            InContext,
+            "rows attend to labelled rows, learned on synthetic_tables",
+            "in_context",
+            offered=False,
+            net="raw",
         ),
         "item_mean": LearnerEntry(
             ItemMean,

@@ -194,6 +194,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "offset": Real(0.0, 1e12),
             "slope": Real(0.0, 1e12),
         },
+        "in_context": {"width": Whole(1, 1024), "layers": Whole(1, 32), "heads": Whole(1, 64)},
         "item_mean": {},
         "keras_cnn": {
             "epochs": Whole(1, 1000),

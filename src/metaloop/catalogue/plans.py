@@ -45,6 +45,8 @@ def usual_plan(learner: str, input_format: InputFormat, spec: TaskSpec) -> Plan:
             precision="fastest",
             augmentation=augmentation,
         )
+    if trunk == "in_context":
+        return _in_context_plan(spec)
     if trunk in ("protonet", "ridge"):
         return _optimised(
             input_format,
@@ -83,6 +85,22 @@ def _optimised(input_format: InputFormat, style: Style, **chosen: Any) -> Plan:
     if tail_of(input_format):
         fields["learning_rate"] = _TAIL_RATE
     return Plan(style, **fields)
+
+
+def _in_context_plan(spec: TaskSpec) -> Plan:
+    """Episodes as they will be evaluated, several at once: no two tables are alike."""
+    return Plan(
+        "episodes",
+        ways=spec.ways,
+        shots=spec.shots,
+        queries=min(spec.queries, 10),
+        num_tasks=8,
+        optimiser="adamw",
+        learning_rate=2e-3,
+        weight_decay=1e-2,
+        warmup=0.05,
+        gradient_clip=1.0,
+    )
 
 
 def _rating_plan(spec: TaskSpec) -> Plan:

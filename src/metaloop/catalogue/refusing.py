@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from metaloop.catalogue.offered import AUTO, NONE
-from metaloop.core.columns import kind_of
+from metaloop.core.columns import is_of_vectors, kind_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, MetaloopError
 from metaloop.core.inputs import InputFormat
@@ -49,7 +49,7 @@ def backbone_for(reading: Reading, backbone: str | Encoder) -> str | Encoder:
 
     A store has images for nets, and none as large as backbones want them: `auto` means none then.
     """
-    if reading.store.kept is None or kind_of(reading.store.inputs) != "images":
+    if reading.store.kept is None or is_of_vectors(reading.store.inputs):
         return backbone
     if backbone not in (NONE, AUTO):
         raise DataError(

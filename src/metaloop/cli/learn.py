@@ -35,7 +35,11 @@ _RayAddress = Annotated[
 
 _Also = Annotated[
     list[str] | None,
-    typer.Option(metavar="DATA", help="Further data to learn from, if it helps; repeatable."),
+    typer.Option(
+        metavar="DATA",
+        help="Further data to learn from, if it helps; repeatable. A model of --objective "
+        "generation draws classes.",
+    ),
 ]
 
 

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from metaloop.core.errors import DataError
-from metaloop.core.large import rows_of
+from metaloop.core.large import read_ahead, rows_of
 from metaloop.core.ordering import in_order
 
 Column: TypeAlias = Union[
@@ -187,7 +187,9 @@ def take(column: Column, rows: Tensor) -> Taken:
     A tensor `[*rows, *shape]`; a tuple of strings, flat; a dictionary of what its columns give.
     """
     if isinstance(column, Tensor):
-        flat = column.index_select(0, rows.flatten().to(column.device))
+        asked = rows.flatten().to(column.device)
+        read_ahead(column, asked)
+        flat = column.index_select(0, asked)
         return flat.view(*rows.shape, *column.shape[1:])
     if isinstance(column, dict):
         return {name: take(each, rows) for name, each in column.items()}
@@ -388,3 +390,9 @@ def _joined(pieces: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     starts = np.cumsum([0, *(len(values) for values, _ in pieces)])
     ends = [end + int(start) for (_, end), start in zip(pieces, starts, strict=False)]
     return torch.cat([values for values, _ in pieces]), torch.cat(ends)
+
+
+def is_of_vectors(column: Column) -> bool:
+    """Whether examples are numbers of any scale, as vectors are, and no bytes as of images."""
+    first = pieces_of(column)[0]
+    return isinstance(first, Tensor) and first.is_floating_point()

@@ -6,8 +6,12 @@ more than a piece at a time.
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +20,9 @@ from torch import Tensor
 MOST_IN_MEMORY = 1 << 30  # bytes of one array
 AT_ONCE = 1 << 24  # bytes that are looked at or moved together
 _MOST_RUNS = 64  # of rows: each is a piece to be gathered from
+_MOST_ASKED = 1 << 14  # rows; of more, reading ahead does as well
+_WILL_NEED = 3  # <sys/mman.h>
+_PAGE = 4096  # bytes, or a multiple of that
 
 
 def room(shape: tuple[int, ...], dtype: np.dtype | type = np.uint8) -> np.ndarray:
@@ -43,6 +50,35 @@ def compact(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
     for piece in pieces(out):
         out[piece] = array[rows[piece]]
     return out
+
+
+def read_ahead(tensor: Tensor, rows: Tensor) -> None:
+    """Has the kernel fetch these rows of a large tensor all at once, if it is mapped from a file.
+
+    Gathering then waits for the slowest of them, not for each in turn. Elsewhere it does nothing.
+    """
+    if tensor.nbytes <= MOST_IN_MEMORY or tensor.device.type != "cpu" or len(rows) > _MOST_ASKED:
+        return
+    libc = _libc()
+    if libc is None or not tensor.is_contiguous():
+        return
+    first, each = tensor.data_ptr(), tensor[:1].nbytes
+    for row in rows.tolist():
+        start = (first + row * each) // _PAGE * _PAGE
+        libc.madvise(start, first + (row + 1) * each - start, _WILL_NEED)
+
+
+@cache
+def _libc() -> Any:
+    """The library that has `madvise`; None where there is none."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        madvise = (libc := ctypes.CDLL("libc.so.6")).madvise
+    except (OSError, AttributeError):
+        return None
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    return libc
 
 
 def rows_of(tensor: Tensor, rows: Tensor) -> tuple[Tensor, ...]:

@@ -45,6 +45,21 @@ class Sampler(Protocol):
         """
 
 
+@runtime_checkable
+class SideBySide(Sampler, Protocol):
+    """A sampler that draws examples of several tasks at once, which is quicker than in turn."""
+
+    def sample_each(
+        self,
+        meta_params: MetaParams,
+        supports: Tensor,
+        count: int,
+        rng: torch.Generator,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Returns `[T, count, *input]` new examples of each support `[T, S, *input]`."""
+
+
 class GenerativeLearner(Learner):
     """A learner of distributions over inputs of one format, whose values have few levels."""
 

@@ -220,6 +220,8 @@ class _Run:
             plan = replace(plan, warmup=0.0)
         self.learner, self.family, self.plan, self.budget = learner, family, plan, budget
         self.team, self._agreed = team, 0.0
+        # Dropout and the like: each process of a team has random numbers of its own.
+        self._of_rank = () if team is None or team.leads else (team.rank,)
         self.spec, self.seed, self.origin = spec, seed, state
         self.leaves = dict(state.meta_params)
         for tensor in trained(self.leaves).values():
@@ -291,11 +293,6 @@ class _Run:
             self.team.put_together(leaves, found, total)
         self.leaves = leaves
         return float(total)
-
-    @property
-    def _of_rank(self) -> tuple[int, ...]:
-        """What names the random numbers of modules beside the step: each process has its own."""
-        return () if self.team is None or self.team.leads else (self.team.rank,)
 
     def _counted(self, batches: list[tuple[float, Batch]]) -> float:
         """Counts the operations of a step while it is taken, in a loop: not so under `vmap`."""

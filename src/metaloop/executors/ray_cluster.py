@@ -6,9 +6,11 @@ import logging
 import os
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from metaloop.core.errors import MetaloopError, missing_extra
@@ -32,8 +34,11 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
     except ImportError as error:
         raise missing_extra("the executor 'ray'", "ray") from error
     was_connected = ray.is_initialized()
+    address = address or (None if was_connected else os.environ.get("RAY_ADDRESS")) or None
+    if address is not None and address not in ("auto", "local"):
+        _check_reachable(address)
     if not was_connected:
-        _connect(ray, address or os.environ.get("RAY_ADDRESS") or None, workers)
+        _connect(ray, address, workers)
     try:
         cpus = int(ray.cluster_resources().get("CPU", 0))
         if (workers or 1) > cpus:
@@ -48,14 +53,12 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
 
 
 def _connect(ray: Any, address: str | None, workers: int | None) -> None:
-    if address is not None and address not in ("auto", "local"):
-        _check_reachable(address)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns of the change
     options = {"log_to_driver": False, "logging_level": logging.ERROR}
     with _signals_kept():
         try:
-            if address is None:
-                with suppress(ConnectionError):  # this machine is in no cluster
+            if address is None and _is_in_cluster():
+                with suppress(ConnectionError):
                     ray.init(address="auto", **options)
                     return
             if address in (None, "local"):
@@ -70,6 +73,19 @@ def _connect(ray: Any, address: str | None, workers: int | None) -> None:
             raise MetaloopError(
                 f"cannot connect to Ray on {where}: {one_line(str(error))}"
             ) from error
+
+
+def _is_in_cluster() -> bool:
+    """Whether the cluster that Ray has noted for this machine answers: one that died left its note.
+
+    Ray itself would wait for it for long.
+    """
+    folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    try:
+        _check_reachable((Path(folder) / "ray" / "ray_current_cluster").read_text().strip())
+    except (OSError, MetaloopError):
+        return False
+    return True
 
 
 def _check_reachable(address: str) -> None:

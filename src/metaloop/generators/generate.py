@@ -23,6 +23,7 @@ from metaloop.core.errors import DataError
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import Choice, DataRecipe
 from metaloop.generators.classes import Classes, joined, training_classes
+from metaloop.generators.drawing import Draw
 from metaloop.generators.fingerprints import fingerprints
 from metaloop.generators.operators import OPERATORS
 from metaloop.generators.recipes import checked, choice_text, operators_of, recipe_text
@@ -38,15 +39,21 @@ _TOO_MUCH = "more than the limit of memory"
 
 
 def generate(
-    family: TaskFamily, recipe: DataRecipe, seed: int, *, limit_bytes: int = LIMIT_BYTES
+    family: TaskFamily,
+    recipe: DataRecipe,
+    seed: int,
+    *,
+    limit_bytes: int = LIMIT_BYTES,
+    draw: Draw | None = None,
 ) -> ClassFamily:
     """Returns the family with the recipe's classes in its training part.
 
-    Family, recipe and seed decide every byte. Other parts stay as they are; the input format is
-    the family's own. A recipe without operators returns the family itself. Raises `DataError` if
+    Family, recipe, seed and, where an operator draws, the model behind `draw` decide every byte.
+    Other parts stay as they are; the input format is the family's own. A recipe without operators
+    returns the family itself. Raises `DataError` if
     the operators do not fit such inputs, or make nothing that is new.
     """
-    made = make_classes(family, recipe, seed, limit_bytes=limit_bytes)
+    made = make_classes(family, recipe, seed, limit_bytes=limit_bytes, draw=draw)
     classes = family.as_classes
     assert classes is not None
     if not made.pieces:
@@ -69,6 +76,7 @@ def make_classes(
     *,
     limit_bytes: int = LIMIT_BYTES,
     hold: Hold | None = None,
+    draw: Draw | None = None,
 ) -> Made:
     """Returns the recipe's new classes alone; refuses what `generate` refuses.
 
@@ -84,7 +92,7 @@ def make_classes(
     if not operators:
         return Made()
     _check_inputs(classes, operators)
-    maker = _Maker(classes, limit_bytes, hold)
+    maker = _Maker(classes, limit_bytes, hold, draw)
     for position, choice in enumerate(operators):
         maker.apply(choice, seed, position)
     if not maker.made:
@@ -126,8 +134,10 @@ def enlarged(
 class _Maker:
     """The classes made so far, and what was left out."""
 
-    def __init__(self, family: ClassFamily, limit_bytes: int, hold: Hold | None) -> None:
-        self.hold = hold
+    def __init__(
+        self, family: ClassFamily, limit_bytes: int, hold: Hold | None, draw: Draw | None
+    ) -> None:
+        self.hold, self.draw = hold, draw
         self.originals = training_classes(family)
         self.room = limit_bytes
         self.made: list[Classes] = []
@@ -152,7 +162,7 @@ class _Maker:
             fitting = self._fitting(choice, so_far, rng)
             if not len(fitting):
                 continue
-            new = OPERATORS[choice.name].apply(fitting, rng, choice.options)
+            new = OPERATORS[choice.name].apply(fitting, rng, choice.options, self.draw)
             if copies > 1:
                 infos = (replace(info, name=f"{info.name} #{copy + 1}") for info in new.infos)
                 new = replace(new, infos=tuple(infos))

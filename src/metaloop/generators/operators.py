@@ -16,6 +16,7 @@ import numpy as np
 from metaloop.core.errors import MetaloopError, unknown_name
 from metaloop.generators.classes import Classes
 from metaloop.generators.colours import invert, permute_channels
+from metaloop.generators.drawing import Draw, generated
 from metaloop.generators.geometry import affine, flip, rotate, scramble
 from metaloop.generators.mixing import cutmix, mix
 from metaloop.generators.priors import prior
@@ -82,6 +83,7 @@ class Operator:
     `function(classes, rng, **options)` returns new classes. `made(options, classes)` says how many
     that are, before they are made, for so many classes. An operator that `repeats` also has the
     option `copies`: it is applied that often, each time at random anew. It `needs` so many classes.
+    One that `draws` works with a generative model, which whoever applies it brings along.
     """
 
     function: Callable[..., Classes]
@@ -91,6 +93,7 @@ class Operator:
     made: Callable[[Mapping[str, Any], int], int] = lambda options, num_classes: num_classes
     repeats: bool = False
     needs: int = 1
+    draws: bool = False
 
     @property
     def all_parameters(self) -> tuple[Parameter, ...]:
@@ -98,10 +101,16 @@ class Operator:
         return (*self.parameters, *((_COPIES,) if self.repeats else ()))
 
     def apply(
-        self, classes: Classes, rng: np.random.Generator, options: Mapping[str, Any]
+        self,
+        classes: Classes,
+        rng: np.random.Generator,
+        options: Mapping[str, Any],
+        draw: Draw | None = None,
     ) -> Classes:
         """Returns the new classes of one application, `copies` left aside."""
         given = {p.name: options.get(p.name, p.default) for p in self.parameters}
+        if self.draws:
+            given["draw"] = draw
         return self.function(classes, rng, **given)
 
 
@@ -126,6 +135,16 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
         "flip": Operator(
             flip, "mirrored classes", "image",
             (Parameter("direction", "word", choices=("horizontal", "vertical")),),
+        ),
+        "generated": Operator(
+            generated, "classes drawn by a generative model, after some of a class", "image",
+            (
+                Parameter("temperature", "real", 0.05, 2.0),
+                Parameter("number", "whole", 1, 5000, default=1000),
+                Parameter("shots", "whole", 1, 20, default=5),
+            ),
+            made=lambda options, num_classes: min(num_classes, int(options.get("number", 1000))),
+            repeats=True, draws=True,
         ),
         "invert": Operator(invert, "negatives", "image"),
         "mask": Operator(

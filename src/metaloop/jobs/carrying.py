@@ -12,7 +12,16 @@ from metaloop.jobs.judging import JudgeRequest
 from metaloop.jobs.states import FolderStates
 from metaloop.jobs.table import WORK, Request
 from metaloop.jobs.training import TrainRequest
-from metaloop.jobs.workplace import ALSO, DATA, MADE, TASK, TrainingData, net_path, state_path
+from metaloop.jobs.workplace import (
+    ALSO,
+    DATA,
+    DRAWER,
+    MADE,
+    TASK,
+    TrainingData,
+    net_path,
+    state_path,
+)
 from metaloop.modelfile.typed_json import decode
 
 
@@ -23,7 +32,7 @@ def luggage_of(folder: Path) -> Luggage:
     come back to the folder, whole, before it is told that a job has ended.
     """
     states = FolderStates(folder)
-    carried = tuple(name for name in (DATA, ALSO, TASK) if (folder / name).exists())
+    carried = tuple(name for name in (DATA, ALSO, DRAWER, TASK) if (folder / name).exists())
     arguments = ("-m", "metaloop.jobs", FOLDER)
     return Luggage(arguments, folder, carried, (MADE,), states_read, states.read, states.write)
 

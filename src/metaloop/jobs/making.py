@@ -32,6 +32,7 @@ from metaloop.core.errors import OutputError
 from metaloop.core.records import DataRecipe
 from metaloop.engine.memory import give_back
 from metaloop.generators.classes import Classes
+from metaloop.generators.drawing import Draw
 from metaloop.generators.filtering import Verdict
 from metaloop.generators.generate import Made, make_classes
 from metaloop.generators.recipes import USUAL_ORIGINAL_SHARE, operators_of
@@ -73,20 +74,21 @@ def made_family(
     seed: int,
     useful: Filter | None = None,
     most_bytes: int = MOST_BYTES,
+    draw: Draw | None = None,
 ) -> ClassFamily:
     """Returns `base` with the classes of `others` and those that the recipe makes of all.
 
     `facts` say what decides the result besides `recipe` and `seed`: data, and by whose net `useful`
-    says which generated classes are of use. `others` share nothing with `base`, as from
-    `without_overlap`. `base` itself comes back where nothing is of use. Raises `OutputError` if the
-    family cannot be written.
+    says which generated classes are of use, and which model `draw` is of. `others` share nothing
+    with `base`, as from `without_overlap`. `base` itself comes back where nothing is of use. Raises
+    `OutputError` if the family cannot be written.
     """
     key = hashlib.sha256(json.dumps([_FORMAT, *facts, seed]).encode()).hexdigest()[:24]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder / f"{key}.lock"):
             if not (folder / key).is_dir():
-                _make(folder, key, base, others, recipe, seed, useful, most_bytes)
+                _make(folder, key, base, others, recipe, seed, useful, most_bytes, draw)
                 give_back()
             os.utime(folder / key)  # used just now
             return _opened(folder / key, base)
@@ -110,6 +112,7 @@ def _make(
     seed: int,
     useful: Filter | None,
     most_bytes: int,
+    draw: Draw | None,
 ) -> None:
     partial = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
     try:
@@ -117,7 +120,7 @@ def _make(
         pieces, share = _added(source, base), USUAL_ORIGINAL_SHARE
         left_out: tuple[LeftOut, ...] = ()
         if operators_of(recipe):
-            made = make_classes(source, recipe, seed, hold=_Holder(partial))
+            made = make_classes(source, recipe, seed, hold=_Holder(partial), draw=draw)
             give_back()  # what operators have worked with
             verdict = _verdict(folder / f"{key}{_VERDICT}", source, made, useful)
             left_out = (*made.left_out, *verdict.left_out)

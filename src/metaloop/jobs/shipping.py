@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +42,7 @@ from metaloop.tasks.kept import with_store
 from metaloop.tasks.sight import Sight
 from metaloop.tasks.sinusoid import SinusoidFamily
 from metaloop.tasks.store import ClassInfo, Store
+from metaloop.tasks.synthetic_tables import SyntheticTables
 
 _VERSION = 1
 _CARD, _INPUTS, _INDEX = "family.json", "inputs.safetensors", "index.safetensors"
@@ -50,12 +51,17 @@ _BYTES_AT_ONCE = 1 << 22
 _ALIGNMENT = 64  # bytes, as torch aligns: sums over other addresses may differ in their last bits
 
 
-_Kind = Literal["classes", "generation", "groups", "sinusoid"]
+_Kind = Literal["classes", "generation", "groups", "sinusoid", "synthetic_tables"]
 _KINDS: Mapping[type[TaskFamily], _Kind] = {
     ClassFamily: "classes",
     GenerationFamily: "generation",
     GroupFamily: "groups",
     SinusoidFamily: "sinusoid",
+    SyntheticTables: "synthetic_tables",
+}
+_DRAWN: Mapping[_Kind, Callable[[str], TaskFamily]] = {
+    "sinusoid": SinusoidFamily,
+    "synthetic_tables": SyntheticTables,
 }
 
 
@@ -80,7 +86,7 @@ class _JudgedCard:
 
 @dataclass(frozen=True)
 class _Card:
-    """What is known of a family besides its tensors; those of `sinusoid` have none.
+    """What is known of a family besides its tensors; those that are drawn have none.
 
     `identity` is that of what was read, where inputs are what an encoder has made of it;
     `objective` is that of groups, `num_items` is there where they are of events.
@@ -148,9 +154,8 @@ def load_shipped(folder: Path) -> TaskFamily:
         card = decode(_Card, json.loads((folder / _CARD).read_text(encoding="ascii")), _CARD)
         if card.version != _VERSION:
             raise ValueError(f"version {card.version}, this metaloop reads {_VERSION}")
-        family: TaskFamily = SinusoidFamily(card.name)
-        if card.kind != "sinusoid":
-            family = _with_tensors(card, folder)
+        drawn = _DRAWN.get(card.kind)
+        family = _with_tensors(card, folder) if drawn is None else drawn(card.name)
         if family.digest != card.digest:
             raise ValueError("its content was changed")
     except (OSError, LookupError, ValueError, safetensors.SafetensorError) as error:

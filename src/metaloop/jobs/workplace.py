@@ -2,6 +2,7 @@
 
 data/                   the family, as `shipping.py` writes it
 also/NAME/              further families to learn from
+drawer.metaloop         the model that draws classes, if there is one
 made/                   families with generated classes, as `making.py` writes them
 task.json               the evaluated task
 N.state.safetensors     the training state of node N, to go on from
@@ -13,6 +14,7 @@ N.net.safetensors       the meta-parameters of node N, to measure and to use
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache, partial
@@ -22,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from metaloop.catalogue.candidates import build_learner
+from metaloop.catalogue.drawing import drawer_of
 from metaloop.core.errors import DataError, MachineError, ModelFileError
 from metaloop.core.learner import CENTER, AfterTraining, EmbeddingLearner, Learner, MetaParams
 from metaloop.core.randomness import numpy_stream
@@ -31,16 +34,19 @@ from metaloop.engine.devices import best_device
 from metaloop.engine.preparing import after_meta_stage
 from metaloop.engine.state import TrainState, from_bytes, to_bytes
 from metaloop.engine.training import initial_state, mean_feature
+from metaloop.generators.drawing import Draw
 from metaloop.generators.filtering import Verdict, judge_classes
 from metaloop.generators.generate import Made
 from metaloop.generators.recipes import NOTHING_GENERATED, operators_of, parse_recipe
 from metaloop.jobs.making import made_family, remove_unfinished
 from metaloop.jobs.shipping import can_be_shipped, load_shipped, ship_family
 from metaloop.jobs.states import FolderStates, States
+from metaloop.modelfile import file_hash
 from metaloop.modelfile.typed_json import decode
 from metaloop.tasks.family import ClassFamily, TaskFamily
 
 DATA, ALSO, MADE, TASK = "data", "also", "made", "task.json"
+DRAWER = "drawer.metaloop"
 _RECIPES_KEPT = 2  # generated families that a worker has open
 _NETS_KEPT = 16  # of nodes, that it has in memory
 _FILTER_WAYS = 20
@@ -118,6 +124,12 @@ class Workplace:
         fields["target_shape"] = tuple(fields["target_shape"])
         return TaskSpec(**fields)
 
+    @cached_property
+    def draw(self) -> Draw | None:
+        """What draws classes for data recipes, if the run was given a model for that."""
+        path = self.folder / DRAWER
+        return drawer_of(path) if path.is_file() else None
+
     def training_family(self, data: TrainingData) -> TaskFamily:
         """Returns the family that a data recipe makes of the run's: what a candidate is trained on.
 
@@ -191,8 +203,12 @@ class Workplace:
         facts = [family.digest, *(other.digest for other in others), data.text, *data.families]
         facts += [str(data.filtered_by), *([data.view] if data.view else [])]
         facts += [to_json(data.filter_candidate) if data.filter_candidate is not None else ""]
+        drawer = self.folder / DRAWER
+        facts += [file_hash(drawer)] if drawer.is_file() else []
         kept = partial(self._useful, data) if data.filtered_by is not None else None
-        return made_family(self.folder / MADE, facts, base, classes, recipe, data.seed, kept)
+        return made_family(
+            self.folder / MADE, facts, base, classes, recipe, data.seed, kept, draw=self.draw
+        )
 
     def _useful(self, data: TrainingData, source: ClassFamily, made: Made) -> Verdict:
         """Returns which classes are neither too easy nor hopeless for the net that filters.
@@ -219,10 +235,12 @@ def prepare(
     spec: TaskSpec,
     also: Mapping[str, ClassFamily] | None = None,
     module: nn.Module | None = None,
+    drawer: Path | None = None,
 ) -> Workplace:
     """Returns the workplace in this folder, after writing the data and the task for the workers.
 
     `module` is a net of the user's own. A family of a class of the user's stays in this process.
+    `drawer`: the file of a model that draws classes for data recipes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_unfinished(folder / MADE)
@@ -230,6 +248,8 @@ def prepare(
         ship_family(family, folder / DATA)
     for name, other in (also or {}).items():
         ship_family(other, folder / ALSO / name)
+    if drawer is not None:
+        shutil.copyfile(drawer, folder / DRAWER)
     (folder / TASK).write_text(json.dumps(asdict(spec)))
     return Workplace(folder, module, None if can_be_shipped(family) else family)
 

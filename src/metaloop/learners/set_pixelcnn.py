@@ -16,6 +16,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+import torch
+from torch import Tensor
+
+from metaloop.core.learner import MetaParams
 from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.generative import GenerativeNetLearner
 
@@ -36,3 +40,17 @@ class SetPixelCnn(GenerativeNetLearner):
   year = {2018},
   eprint = {1710.10304},
 }"""
+
+    @torch.no_grad()
+    def sample_each(
+        self,
+        meta_params: MetaParams,
+        supports: Tensor,
+        count: int,
+        rng: torch.Generator,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Returns `[T, count, *input]`: of each support `[T, S, *input]`, drawn side by side."""
+        known = self.known_of(meta_params, supports)
+        drawn = self.sample(meta_params, known, len(supports) * count, rng, temperature)
+        return drawn.view(len(supports), count, *drawn.shape[1:])

@@ -45,7 +45,7 @@ from metaloop.loop.choosing import choose_field, known_programs
 from metaloop.loop.events import Learned, LoopEvent
 from metaloop.loop.finishing import finish, interrupted, is_test_open
 from metaloop.loop.judging import Judge, resumed_judge
-from metaloop.loop.others import classes_of, open_others
+from metaloop.loop.others import classes_of, drawer_among, open_others
 from metaloop.loop.population import Population
 from metaloop.loop.proposal import EVERYTHING, Generates
 from metaloop.loop.proposing import SEGMENT_SHARE, Proposer, at_once
@@ -159,7 +159,8 @@ def learn(
 
     `data`: a path, the name of a built-in family, a `Reading`, or a data frame of pandas or polars.
     `options`: how it is meant and split, where it does not say so itself. `also`: further data sets
-    to learn from, if they turn out to help. `archive`: that of earlier runs, on any data.
+    to learn from, if they turn out to help, and perhaps a model that draws images.
+    `archive`: that of earlier runs, on any data.
     `workers`: processes of one thread each (default: one per core); a net of your own is trained in
     this process. Encoders that nobody has named are offered as far as encoding takes half of the
     budget at most. `candidates`: what the race starts with instead of the catalogue's. `generates`
@@ -195,7 +196,8 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
             start = time.perf_counter()
             options = replace(asked.options, allowance=_allowance(asked, records, earlier))
             opened = open_data(asked.data, options, tell=asked.tell)
-            others, overlap = open_others(asked.also, opened, asked.options, asked.tell)
+            drawer, also = drawer_among(asked.also, opened)
+            others, overlap = open_others(also, opened, asked.options, asked.tell)
             spec = opened.family.spec(asked.ways, asked.shots, asked.queries)
             family = opened.family.to(best_device())
             data_sets = [describe_data(each) for each in (opened, *others.values())]
@@ -210,7 +212,8 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
             )  # fmt: skip
             told = replace(opened, left_out=(*opened.left_out, *overlap))
             yield data_read(told, time.perf_counter() - start)
-            report = yield from _learn(run, opened, others, asked, time.perf_counter() - start)
+            read_seconds = time.perf_counter() - start
+            report = yield from _learn(run, opened, others, drawer, asked, read_seconds)
             # of the whole process tree: reading and the final test are in it, unlike in the budget
             cpu = run.cpu_before + run.worker_cpu + time.process_time() - cpu_start
             report["cpu_seconds"] = cpu
@@ -236,14 +239,20 @@ def _allowance(asked: Asked, records: Archive, earlier: Earlier) -> Allowance:
 
 
 def _learn(
-    run: Run, opened: OpenedData, others: dict[str, OpenedData], asked: Asked, seconds: float
+    run: Run,
+    opened: OpenedData,
+    others: dict[str, OpenedData],
+    drawer: Path | None,
+    asked: Asked,
+    seconds: float,
 ) -> Any:  # a generator of events that returns the report
     keep_large_blocks()
     start = time.perf_counter()
     with ExitStack() as stack:
         families = {name: classes_of(other) for name, other in others.items()}
-        beginning = _beginning(run, asked, tuple(families))  # a wrong archive leaves nothing behind
-        workplace = prepare(run.states, run.family, run.spec, families, asked.module)
+        # a wrong archive leaves nothing behind
+        beginning = _beginning(run, asked, tuple(families), drawer is not None)
+        workplace = prepare(run.states, run.family, run.spec, families, asked.module, drawer)
         seconds += time.perf_counter() - start
         run.restart_clock()
         stack.enter_context(charged(run, asked.settings.note_seconds))
@@ -261,7 +270,7 @@ def _learn(
 
 
 def _beginning(
-    run: Run, asked: Asked, families: tuple[str, ...]
+    run: Run, asked: Asked, families: tuple[str, ...], draws: bool
 ) -> tuple[Proposer, tuple[str, ...], Judge, int]:
     """Returns what the loop begins with, or goes on with where an interrupted try has left it.
 
@@ -271,7 +280,7 @@ def _beginning(
         earlier = None
         if asked.archive is not None:
             earlier = stack.enter_context(Archive.open(asked.archive, read_only=True))
-        proposer = _proposer(run, asked, families, earlier)
+        proposer = _proposer(run, asked, families, draws, earlier)
         programs = tuple(known_programs(earlier)) if earlier is not None else ()
     number, ended = restore(run, proposer.population)
     for node, progress in ended:
@@ -280,7 +289,7 @@ def _beginning(
 
 
 def _proposer(
-    run: Run, asked: Asked, families: tuple[str, ...], earlier: Archive | None
+    run: Run, asked: Asked, families: tuple[str, ...], draws: bool, earlier: Archive | None
 ) -> Proposer:
     seconds = None
     if run.budget.wall_seconds is not None:
@@ -306,6 +315,7 @@ def _proposer(
         0 if classes is None else len(classes.parts["train"]),
         classes is not None and usual_words(classes.store, classes.parts["train"], 1) > 1,
         workers=asked.workers,
+        draws=draws,
     )
 
 

@@ -1,4 +1,7 @@
-"""Further data to learn from (`--also`): what they may lend, in the target's shape and views."""
+"""Further data to learn from (`--also`): what they may lend, in the target's shape and views.
+
+A model file among them draws classes instead (`generated(...)` in data recipes).
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.families import DataOptions, OpenedData, open_data
 from metaloop.catalogue.features import Tell
 from metaloop.catalogue.sights import further_views, with_sights
 from metaloop.catalogue.views import detail_of
 from metaloop.core.errors import DataError
+from metaloop.core.records import PARTS
+from metaloop.core.sampler import Sampler
+from metaloop.models import load_model
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.kept import view_of
 from metaloop.tasks.merging import without_overlap
+from metaloop.tasks.recognising import recognise, recognise_by_name
 from metaloop.tasks.store import LeftOut
+
+_MODEL = ".metaloop"
 
 
 def open_others(
@@ -41,6 +52,48 @@ def open_others(
             name += "'"
         others[name] = replace(other, family=replace(classes_of(other), name=name))
     return _without_overlap(opened, others, options.strict, tell) if others else (others, ())
+
+
+def drawer_among(
+    also: Sequence[str | Path], opened: OpenedData
+) -> tuple[Path | None, tuple[str | Path, ...]]:
+    """Returns the model file among further data, if there is one, and all others.
+
+    Raises `DataError` for several, and for one that draws no such images or has learned from
+    classes that are held back here; `ModelFileError` for one that cannot be read.
+    """
+    paths = [Path(path) for path in also if str(path).endswith(_MODEL) and Path(path).is_file()]
+    if not paths:
+        return None, tuple(also)
+    if len(paths) > 1:
+        raise DataError(f"--also takes one model that draws images, got {len(paths)}")
+    (path,) = paths
+    model, family = load_model(path), classes_of(opened)
+    if not isinstance(model.learner, Sampler):
+        raise DataError(
+            f"'{path}' draws no images; train one that does: metaloop train DATA --objective "
+            "generation"
+        )
+    drawn, wanted = model.input_format, family.input_format
+    if (drawn.shape, drawn.polarity) != (wanted.shape, wanted.polarity):
+        raise DataError(
+            f"'{path}' draws images of shape {drawn.shape} ({drawn.polarity}), {family.name} has "
+            f"{wanted.kind}s of shape {wanted.shape} ({wanted.polarity}): train it on this data"
+        )
+    store = family.as_read
+    known = (
+        recognise_by_name(store, model.parts)
+        if model.seen is None
+        else recognise(store, model.seen, model.parts)
+    )
+    held = np.concatenate([family.parts[part] for part in PARTS if part != "train"])
+    leaked = np.intersect1d(known.split["train"], held)
+    if len(leaked):
+        raise DataError(
+            f"'{path}' was trained on {len(leaked)} classes that are held back here (such as "
+            f"{store.classes[int(leaked[0])].name!r}): train it on this data, split the same way"
+        )
+    return path, tuple(each for each in also if Path(each) != path)
 
 
 def _without_overlap(

@@ -72,6 +72,7 @@ class Node:
     cost: float = 0.0
     members: tuple[int, ...] = ()  # of joined nets: the nodes they come from
     measuring_seconds: float = 0.0  # wall seconds of its job beside training
+    _settled: tuple[Head | None] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def kind(self) -> NodeKind:
@@ -96,8 +97,15 @@ class Node:
     @property
     def best(self) -> Head | None:
         """The head with the best figure; None where nothing could be measured."""
+        if self._settled is not None:
+            return self._settled[0]
         measured = [head for head in self.heads if head.search is not None]
         return max(measured, key=lambda head: head.merit, default=None)
+
+    def settle(self) -> None:
+        """Keeps which head is the best: its job has ended, and it is asked for very often."""
+        self._settled = None
+        self._settled = (self.best,)
 
     @property
     def value(self) -> float:
@@ -119,6 +127,10 @@ class Population:
         self.current: dict[int, int] = {}  # line -> node that it stands at
         self.stalls: dict[int, int] = {}  # line -> continuations in a row that brought nothing
         self.by_share: dict[float, tuple[int, int]] = {}  # continuations, those surely worse
+        # Kept, for with hundreds of lines they are asked for hundreds of times before one changes:
+        self._progress: dict[int, Estimate | None] = {}  # of nodes that have ended
+        self._tips: tuple[dict[int, int], list[Node]] = ({}, [])  # of these lines
+        self._best: tuple[int, tuple[Node, Head] | None] = (0, None)  # of so many nodes
 
     def begin(self, node: Node) -> None:
         """Notes that a job for this node is under way."""
@@ -131,7 +143,11 @@ class Population:
         brought nothing is counted. What was best is kept in any case: nodes do not go away.
         """
         self.pending.pop(node.number, None)
+        node.settle()
+        before = self._best[0] == len(self.nodes)
         self.nodes[node.number] = node
+        if before:
+            self._best = (len(self.nodes), _better(self._best[1], node))
         progress = self.progress(node)
         if node.kind != "train":
             return progress
@@ -156,7 +172,12 @@ class Population:
         """Returns how much better a node is than its parent, paired on the episodes of both."""
         if node.parent is None or node.parent not in self.nodes:
             return None
-        return _change(node.best, self.nodes[node.parent].best)
+        if node.number not in self._progress:
+            found = _change(node.best, self.nodes[node.parent].best)
+            if node.number not in self.nodes:
+                return found
+            self._progress[node.number] = found
+        return self._progress[node.number]
 
     def is_harmed_by(self, share: float) -> bool:
         """Whether most continuations of this share of the budget made their lines surely worse."""
@@ -166,9 +187,10 @@ class Population:
     @property
     def tips(self) -> list[Node]:
         """The node where each line stands, best first."""
-        return sorted(
-            (self.nodes[number] for number in self.current.values()), key=_merit, reverse=True
-        )
+        if self._tips[0] != self.current:
+            tips = (self.nodes[number] for number in self.current.values())
+            self._tips = (dict(self.current), sorted(tips, key=_merit, reverse=True))
+        return list(self._tips[1])
 
     @property
     def peaks(self) -> list[Node]:
@@ -203,8 +225,12 @@ class Population:
     @property
     def best(self) -> tuple[Node, Head] | None:
         """The best head so far by its figure on `search`; None where there is none."""
-        measured = [(node, head) for node, head in self.heads() if head.search is not None]
-        return max(measured, key=lambda pair: pair[1].merit, default=None)
+        if self._best[0] != len(self.nodes):
+            found: tuple[Node, Head] | None = None
+            for number in sorted(self.nodes):
+                found = _better(found, self.nodes[number])
+            self._best = (len(self.nodes), found)
+        return self._best[1]
 
 
 def net_node(node: Node, head: Head) -> int | None:
@@ -221,6 +247,16 @@ def net_node(node: Node, head: Head) -> int | None:
 
 def _change(new: Head | None, old: Head | None) -> Estimate | None:
     return None if new is None or old is None else difference(new.search, old.search)
+
+
+def _better(best: tuple[Node, Head] | None, node: Node) -> tuple[Node, Head] | None:
+    """Returns the better of the best so far and a node's best head; of equal ones the first."""
+    head = node.best
+    if head is None:
+        return best
+    if best is None or (head.merit, -node.number) > (best[1].merit, -best[0].number):
+        return node, head
+    return best
 
 
 def _merit(node: Node) -> tuple[float, float]:

@@ -96,6 +96,7 @@ class Proposer:
     num_classes: int = 0  # to learn from, where targets are classes
     has_voices: bool = False  # whether speakers are known
     workers: int = 1
+    draws: bool = False  # whether there is a model that draws classes
     changes: Changes = field(init=False)
     race: Race = field(init=False)
     going_on: Bandit = field(init=False)  # what a line goes on with
@@ -152,7 +153,9 @@ class Proposer:
         if not self.generates.data or self.target_kind != "classes":
             return []
         suiting = dict.fromkeys(
-            arm for input_format in self.formats.values() for arm in generator_arms(input_format)
+            arm
+            for input_format in self.formats.values()
+            for arm in generator_arms(input_format, self.draws)
         )
         names = [f"family {name}" for name in self.families]
         return [f"{DATA}add {what}" for what in (*suiting, *names)]

@@ -38,6 +38,8 @@ from metaloop.loop.requests import node_request
 from metaloop.loop.run import Run, Stopped
 from metaloop.loop.settings import USUAL, Settings
 
+_ASK_AGAIN = 0.005  # of the budget, after which time alone may have brought something to do
+
 
 @dataclass(frozen=True)
 class Begun:
@@ -74,6 +76,7 @@ class Loop:
     settings: Settings = USUAL
     jobs: dict[int, Begun | Judgement] = field(default_factory=dict)
     breakdowns: Breakdowns = field(default_factory=Breakdowns)
+    nothing_at: float | None = None  # spent share at which there was nothing to propose
 
     @property
     def population(self) -> Population:
@@ -105,14 +108,19 @@ def _evolve(loop: Loop) -> Iterator[LoopEvent]:
                 _submit_judgement(loop, contestants, loop.settings.round_episodes)
             else:
                 loop.judge.rounds += 1
-        began = True
-        while loop.executor.free and began:
-            began = _begin_next(loop)
+        while loop.executor.free and _may_propose(loop):
+            if not _begin_next(loop):
+                loop.nothing_at = _spent(loop)
         if not loop.jobs:
             break
         yield from _wait(loop)
     if not loop.population.peaks:  # no net could be trained
         loop.breakdowns.check(most=1)
+
+
+def _may_propose(loop: Loop) -> bool:
+    """Whether there may be something to do: not just after there was nothing, and none ended."""
+    return loop.nothing_at is None or _spent(loop) >= loop.nothing_at + _ASK_AGAIN
 
 
 def _is_judging(loop: Loop) -> bool:
@@ -185,6 +193,7 @@ def _wait(loop: Loop) -> Iterator[LoopEvent]:
 
 def _absorb(loop: Loop, outcome: Outcome) -> Iterator[LoopEvent]:
     begun = loop.jobs.pop(outcome.job.number)
+    loop.nothing_at = None
     loop.breakdowns.note(loop.run.archive, begun.job, outcome)
     result = None if outcome.value is None else result_of(outcome.job.work, outcome.value)
     if isinstance(begun, Judgement):

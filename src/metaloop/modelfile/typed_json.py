@@ -11,6 +11,7 @@ import dataclasses
 import math
 import types
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from metaloop.core.errors import MetaloopError
@@ -72,7 +73,7 @@ def decode(kind: Any, value: Any, where: str) -> Any:
 def _decode_record(kind: type, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise _wrong(where, "an object", value)
-    hints = get_type_hints(kind)
+    hints = _hints_of(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}
     unknown = sorted(set(value) - set(fields))
     if unknown:
@@ -87,6 +88,12 @@ def _decode_record(kind: type, value: Any, where: str) -> Any:
         return kind(**decoded)
     except MetaloopError as error:
         raise ValueError(f"{where}: {error}") from error
+
+
+@cache
+def _hints_of(kind: type) -> dict[str, Any]:
+    """Returns the types of a record's fields: to find them out takes longer than to decode it."""
+    return get_type_hints(kind)
 
 
 def _decode_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:

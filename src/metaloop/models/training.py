@@ -88,7 +88,7 @@ def train_model(
     yield data_read(opened, time.perf_counter() - start)
     candidate, method = _chosen(learner, net, family, spec, view)
     if team is not None:
-        check_shared(candidate)
+        check_shared(candidate, team.size)
     identity = _identity(candidate, family.digest, seed, limit)
     state = _resumed(checkpoint, identity) if resume and checkpoint else None
     if state is None:
@@ -112,14 +112,14 @@ def train_model(
     )
 
 
-def check_shared(candidate: Candidate) -> None:
-    """Raises `MetaloopError` unless a step's loss is a mean over tasks, as far as is known.
+def check_shared(candidate: Candidate, size: int) -> None:
+    """Raises `MetaloopError` unless so many processes can share the tasks of a candidate's steps.
 
-    That is so of the catalogue's learners on the catalogue's nets. One that has nothing to train,
-    and a net of the user's own, are refused by name.
+    They can where a step's loss is a mean over tasks, as it is of the catalogue's learners on the
+    catalogue's nets, and where there are enough tasks. Others are refused by name.
     """
-    name = candidate.learner.name
-    if candidate.plan.style == "none":
+    name, plan = candidate.learner.name, candidate.plan
+    if plan.style == "none":
         raise MetaloopError(
             f"{name} has nothing that several processes could train; leave torchrun away"
         )
@@ -127,6 +127,12 @@ def check_shared(candidate: Candidate) -> None:
         raise MetaloopError(
             f"{name} is trained here on a net of your own, whose loss need not be a mean over "
             "tasks; leave torchrun away"
+        )
+    if plan.style == "episodes" and plan.num_tasks < size:
+        raise MetaloopError(
+            f"{name} has {plan.num_tasks} task{'s' * (plan.num_tasks > 1)} in a step, which {size} "
+            "processes cannot share; start fewer, or train a candidate whose plan has more "
+            "(num_tasks)"
         )
 
 

@@ -54,7 +54,7 @@ class GenerativeNetLearner(GenerativeLearner):
         self, meta_params: MetaParams, support: Examples, rng: torch.Generator | None = None
     ) -> MetaParams:
         """Returns what the net knows of the support: tensors with a first axis of one task."""
-        return self._known(meta_params, support.features[support.mask].unsqueeze(0))
+        return self.known_of(meta_params, support.features[support.mask].unsqueeze(0))
 
     @final
     def log_prob(self, meta_params: MetaParams, task_state: MetaParams, inputs: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class GenerativeNetLearner(GenerativeLearner):
         support = batch.support.features
         if rng is not None and self.looks:
             support = support[:, : _fewer(support.shape[1], rng, self.unshown)]
-        known = self._known(meta_params, support)
+        known = self.known_of(meta_params, support)
         images = self.seen_format.quantise(batch.query.features)
         costs = cast(Tensor, self.net.call(meta_params, "loss", known, images))
         outputs = per_dimension(-costs, images)
@@ -100,8 +100,9 @@ class GenerativeNetLearner(GenerativeLearner):
         shown = GENERATION.shown(outputs.detach(), batch.query.targets, batch.query.mask)
         return MetaLoss(loss, shown)
 
-    def _known(self, meta_params: MetaParams, support: Tensor) -> MetaParams:
-        """What is known of supports `[T, S, *input]`."""
+    @final
+    def known_of(self, meta_params: MetaParams, support: Tensor) -> MetaParams:
+        """Returns what is known of supports `[T, S, *input]`."""
         support = support if self.looks else support[:, :0]
         images = self.seen_format.quantise(support)
         return cast(dict[str, Any], self.net.call(meta_params, "encode", images))

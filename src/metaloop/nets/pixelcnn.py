@@ -177,34 +177,42 @@ class PixelCnn(nn.Module):
     def draw(
         self, state: dict[str, Tensor], count: int, rng: torch.Generator, temperature: float
     ) -> Tensor:
-        """Returns `[count, I, H, W]` images of one task, drawn pixel by pixel, all side by side.
+        """Returns `[count, I, H, W]` images, drawn pixel by pixel, all side by side.
+
+        Of several tasks each has the same share of them, one task after the other.
 
         Of two levels, a temperature below 1 sharpens what the support says, and not how much paper
         there is: p(x) (p(x | S) / p(x))^(1 / temperature) at each pixel.
         """
         images, height, width = self.shape
         reach, tile = self.reach, self.tile
-        across = math.ceil(width / tile)
+        across, tasks = math.ceil(width / tile), len(state["map"])
+        each = count // tasks
         weight = (self.past.weight * self.before).flatten(1).t()
         canvas = torch.zeros(count, images, height, width, device=weight.device)
         padded = torch.zeros(count, images, height + reach, width + 2 * reach)
         padded = padded.to(weight.device)
-        keys, values = state["keys"].mT.contiguous(), state["values"]
+        keys = _by_task(state["keys"], tasks).mT.contiguous()  # [T, G, heads, d, K]
+        values = _by_task(state["values"], tasks)
         assert self.past.bias is not None
-        known = self.past.bias + self.place + state["map"][0]
+        known = self.past.bias + self.place + state["map"]
         guided = self.levels == 2 and temperature < 1 and keys.shape[-1] > 1
         for row in range(height):
             far = self._far_row(canvas, row)
             for column in range(width):
                 patch = padded[:, :, row : row + reach + 1, column : column + 2 * reach + 1]
-                hidden = patch.flatten(1) @ weight + (known[row, column] + far[:, column])
+                here = known[:, row, column].repeat_interleave(each, 0)
+                hidden = patch.flatten(1) @ weight + (here + far[:, column])
                 place = (row // tile) * across + column // tile
-                queries = self._queries(hidden, row % tile, column % tile)  # [heads, count, d]
-                shares = torch.softmax(queries @ keys[place], -1)
-                found = (shares @ values[place])[..., :-_EXTRA].transpose(0, 1).flatten(1)
+                queries = self._queries(hidden, row % tile, column % tile)
+                queries = _by_task(queries.transpose(0, 1), tasks).transpose(1, 2)
+                shares = torch.softmax(queries @ keys[:, place], -1)  # [T, heads, each, K]
+                found = (shares @ values[:, place])[..., :-_EXTRA]
+                found = found.transpose(1, 2).flatten(0, 1).flatten(1)
                 said = self._said(hidden + self.taken(found))
                 if guided:
-                    free = self._said(hidden - state["map"][0, row, column] + self.taken.bias)
+                    shown = state["map"][:, row, column].repeat_interleave(each, 0)
+                    free = self._said(hidden - shown + self.taken.bias)
                     said = free + (said - free) / temperature
                 cooled = 1.0 if guided else temperature
                 drawn = pixel_sample(said, self.levels, images, rng, cooled)
@@ -344,6 +352,11 @@ class PixelCnn(nn.Module):
         found = found.permute(0, 4, 1, 5, 2, 6, 3, 7)  # [T, Q, down, t, across, t, heads, d]
         found = found.reshape(tasks, number, down * tile, across * tile, -1)
         return found[:, :, :height, :width]
+
+
+def _by_task(rows: Tensor, tasks: int) -> Tensor:
+    """Rows `[T * n, ...]` as `[T, n, ...]`."""
+    return rows.reshape(tasks, -1, *rows.shape[1:])
 
 
 def _blocks(images: Tensor) -> Tensor:

@@ -42,7 +42,8 @@ from metaloop.serve.sent import TAKEN, Sent, Taken
 from metaloop.serve.storage import Label
 
 Estimator = FewShotClassifier | FewShotRegressor | FewShotGenerator | TrainedClassifier
-Answers = Literal["labels", "values", "samples", "summaries"]
+Answers = Literal["labels", "values", "images", "summaries"]
+DRAWN: Answers = "images"
 _EMBEDDED_AT_ONCE = 256
 
 
@@ -63,7 +64,7 @@ class Served:
     def answers(self) -> Answers:
         """What is told of an input, or made of the examples."""
         if isinstance(self.estimator, FewShotGenerator):
-            return "samples"
+            return DRAWN
         if not isinstance(self.estimator, FewShotRegressor):
             return "labels"
         return "summaries" if self.model.takes == "documents" else "values"
@@ -175,7 +176,7 @@ def learned(
     classes = () if of.answers != "labels" else tuple(sorted({str(label) for label in labels}))
     if of.answers == "values":
         targets = torch.tensor(np.array(labels, dtype=np.float64)).reshape(len(labels), -1)
-    elif of.answers == "samples":
+    elif of.answers == DRAWN:
         targets = torch.zeros(len(labels), *of.model.spec.target_shape, dtype=torch.float64)
     elif of.answers == "summaries":
         targets = torch.cat([worth(of, *pair) for pair in zip(inputs, labels, strict=True)])

@@ -14,7 +14,8 @@ from itertools import product
 import numpy as np
 from scipy.cluster.hierarchy import DisjointSet
 
-from metaloop.tasks.fingerprints import Known, groups_of_equal, is_of_vectors, prints_of
+from metaloop.core.columns import is_of_vectors
+from metaloop.tasks.fingerprints import Known, groups_of_equal, prints_of
 from metaloop.tasks.store import ClassInfo, LeftOut, Store
 
 _NEIGHBOURS = 6  # of a content that are looked at

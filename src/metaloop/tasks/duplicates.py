@@ -12,14 +12,13 @@ from functools import cache
 
 import numpy as np
 
-from metaloop.core.columns import Column
+from metaloop.core.columns import Column, is_of_vectors
 from metaloop.core.errors import DataError
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.fingerprints import (
     Known,
     fingerprints,
     groups_of_equal,
-    is_of_vectors,
     prints_of,
 )
 from metaloop.tasks.store import Store

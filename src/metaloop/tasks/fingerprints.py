@@ -25,7 +25,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from metaloop.core.column_content import row_hashes
-from metaloop.core.columns import Column, Texts, length, pieces_of, tensors_of
+from metaloop.core.columns import Column, Texts, is_of_vectors, length, pieces_of, tensors_of
 from metaloop.core.large import MOST_IN_MEMORY, pieces
 from metaloop.core.randomness import numpy_stream
 from metaloop.tasks.store import Store
@@ -119,12 +119,6 @@ def _fingerprints(inputs: Column, scale: Scale | None) -> np.ndarray:
         return _of_vectors(inputs, scale)
     hashes = _hashes(inputs.numpy())
     return _hashes_as_vectors(hashes) if inputs.is_floating_point() else hashes
-
-
-def is_of_vectors(inputs: Column) -> bool:
-    """Whether fingerprints of such inputs are compared as those of vectors."""
-    first = pieces_of(inputs)[0]
-    return isinstance(first, Tensor) and first.is_floating_point()
 
 
 class Known:

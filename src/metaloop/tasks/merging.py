@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from metaloop.core.columns import behind, chosen, described, moved
+from metaloop.core.columns import behind, chosen, described, is_of_vectors, moved
 from metaloop.core.errors import DataError
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.copied_classes import named
 from metaloop.tasks.family import ClassFamily
-from metaloop.tasks.fingerprints import Known, fingerprints, is_of_vectors, scale_of
+from metaloop.tasks.fingerprints import Known, fingerprints, scale_of
 from metaloop.tasks.readers.sessions import is_telling
 from metaloop.tasks.store import LeftOut, Store
 

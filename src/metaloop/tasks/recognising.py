@@ -15,14 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from metaloop.core.columns import chosen
+from metaloop.core.columns import chosen, is_of_vectors
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.fingerprints import (
     Known,
     Scale,
     fingerprints,
-    is_of_vectors,
     scale_of,
 )
 from metaloop.tasks.readers.sessions import is_telling
@@ -112,7 +111,7 @@ def classes_of_rows(store: Store, rows: np.ndarray, seen: Seen) -> np.ndarray:
         return np.full(len(rows), NOWHERE)
     prints = _prints_of_rows(store, rows, seen.scale)
     nearest = Known(seen.prints, is_of_vectors(store.inputs)).nearest(prints)
-    return np.where(nearest >= 0, seen.classes[np.maximum(nearest, 0)], NOWHERE)
+    return np.asarray(np.where(nearest >= 0, seen.classes[np.maximum(nearest, 0)], NOWHERE))
 
 
 def _prints_of_rows(store: Store, rows: np.ndarray, scale: Scale | None) -> np.ndarray:

@@ -23,7 +23,7 @@ from metaloop.core.columns import (
     chosen,
     described,
     device_of,
-    kind_of,
+    is_of_vectors,
     length,
     moved,
     shape_of,
@@ -191,7 +191,7 @@ class Store:
     def _kept_of(self, inputs: Column, rows: Tensor) -> Kept | None:
         """What is kept of these rows; nothing of vectors, whose prints hang on all of them."""
         known = self.known
-        if known is None or kind_of(self.inputs) != "images":
+        if known is None or is_of_vectors(self.inputs):
             return None
         return known.chosen(inputs, rows.numpy())
 

@@ -62,6 +62,31 @@ def test_a_race_ends_with_pipelines_that_are_better_than_guessing(finished: Tabl
     assert len(complete_folds(finished.race, finished.race.ranking())) >= 2
 
 
+def test_what_is_nice_to_have_is_left_where_others_take_the_time(tmp_path: Path) -> None:
+    run = run_of(tmp_path, small_task(True), 2, "accuracy")
+    with run.executor:
+        assert run.has_time_for(1e9)  # a budget in steps has no clock
+        run.budget = Budget(wall_seconds=60.0)
+        run.begun = time.perf_counter() - 59.0
+        assert run.has_time_for(2.5)
+        kept, run.slowed = run.kept_back, 6.0
+        assert not run.has_time_for(2.5) and kept < run.kept_back <= 9.0
+
+
+def test_targets_in_random_order_end_at_chance(tmp_path: Path) -> None:
+    X, y = load_breast_cancer(return_X_y=True)
+    mixed = np.random.default_rng(0).permutation(y[:200])
+    columns = {f"c{i}": X[:200, i] for i in range(6)}
+    run = run_of(
+        tmp_path, table_task(table_of({**columns, "y": mixed}, "t"), "y"), 20, "balanced_accuracy"
+    )
+    with run.executor:
+        list(race_on(run))
+        figure = figure_of(run, choose(run))
+    assert figure is not None and figure.ci95_new is not None
+    assert abs(figure.value - 0.5) < figure.ci95_new < 0.2
+
+
 def test_steps_are_kept_and_the_same_seed_gives_the_same_race(tmp_path: Path) -> None:
     told = []
     for name in ("a", "b"):
@@ -120,6 +145,25 @@ def test_a_fold_that_is_easier_flatters_nobody() -> None:
     assert known.ranking()[0] == "logistic"
 
 
+def test_where_the_first_was_ended_the_quickest_is_next() -> None:
+    known = race(9000, ("extra_trees", "naive_bayes", "logistic", "mlp"))
+    known.take("extra_trees", (0, 0, 0), None, "ended after 20 s", 20.0)
+    asked = known.propose(20.0, cheap=0.01)
+    assert asked is not None and asked.pipeline == "naive_bayes"
+
+
+def test_who_can_tell_all_rows_in_a_moment_need_not_wait() -> None:
+    names = (*QUICK, "mlp", "gradient_boosting", "hist_boosting")
+    known = race(1000, names)
+    for place, name in enumerate(names):
+        slow = name not in QUICK
+        known.take(
+            name, (0, 0, 0), result(0.9 - 0.001 * place, 800, 5.0 if slow else 0.01), "", 1.0
+        )
+    asked = known.propose(60.0, cheap=0.3)
+    assert asked is not None and asked.pipeline == QUICK[0]
+
+
 def test_what_would_take_too_long_is_not_begun() -> None:
     known = race(100_000, ("svm", "logistic"))
     known.take("svm", (0, 0, 0), result(0.9, 2000, 1.0), "", 1.0)
@@ -145,6 +189,19 @@ def test_better_answers_have_better_values_in_every_metric(metric: str) -> None:
         sure, guessed = targets + 0.01, rng.normal(size=200)
     assert how.sign * how.value(sure, targets) > how.sign * how.value(guessed, targets)
     assert how.deviation(guessed, targets) > 0
+
+
+@pytest.mark.parametrize(("rows", "classes"), [(2000, 2), (2000, 200), (9000, 1000), (90_000, 5)])
+def test_forests_are_no_larger_than_memory(rows: int, classes: int) -> None:
+    from metaloop.domains.tables import fitting
+
+    learner = TABLE_PIPELINES["random_forest"].make(True, 0)
+    fitting._kept_small(learner, rows, classes)
+    leaves = rows / learner.min_samples_leaf
+    assert learner.n_estimators * 1.5 * leaves * classes <= 1.1 * fitting._SHARES
+    assert 50 <= learner.n_estimators <= 200
+    if (rows, classes) == (2000, 2):
+        assert (learner.n_estimators, learner.min_samples_leaf) == (200, 1)
 
 
 def test_every_beginning_of_the_order_has_all_classes_evenly() -> None:

@@ -13,8 +13,11 @@ from metaloop.domains.tables.encoding import State, encode, fit_encoding
 from metaloop.domains.tables.frame import Frame
 from metaloop.domains.tables.pipelines import table_pipeline
 
-_AT_ONCE = 20_000  # rows
+_AT_ONCE, _FEWEST_AT_ONCE = 20_000, 1000  # rows
+_PAIRS = 100_000_000  # rows times pairs of classes, which machines of support vectors tell at once
 _MANY, _LEAVES = 20_000, 10_000  # rows that a forest is not thinned for; leaves beyond them
+_SHARES = 40_000_000  # numbers in a forest, a share of each class in every node: 320 MB
+_FEWEST_TREES, _NODES = 50, 1.5  # trees of many classes; nodes of a tree for each row
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +34,12 @@ class FittedPipeline:
     def outputs(self, frame: Frame) -> np.ndarray:
         """Returns a share for each class `[n, classes]`, or values `[n]`; float64."""
         way = table_pipeline(self.name).way
+        at_once = min(_AT_ONCE, max(_FEWEST_AT_ONCE, _PAIRS // max(1, self.classes) ** 2))
         found = []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for start in range(0, max(1, len(frame)), _AT_ONCE):
-                rows = np.arange(start, min(len(frame), start + _AT_ONCE))
+            for start in range(0, max(1, len(frame)), at_once):
+                rows = np.arange(start, min(len(frame), start + at_once))
                 found.append(self._told(encode(frame.take(rows), self.states, way)))
         return np.concatenate(found)
 
@@ -62,7 +66,7 @@ def fit_pipeline(
     """  # noqa: E501
     pipeline = table_pipeline(name)
     learner = pipeline.make(classes > 0, seed % (1 << 31))
-    _kept_small(learner, len(frame))
+    _kept_small(learner, len(frame), classes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         states = fit_encoding(frame, pipeline.way, seed)
@@ -75,12 +79,17 @@ def fit_pipeline(
     return FittedPipeline(name, 0, states, learner, middle, scale)
 
 
-def _kept_small(learner: Any, rows: int) -> None:
-    """Lets the leaves of forests grow with the rows: whole trees would be gigabytes."""
-    if rows <= _MANY or type(learner).__name__[:5] not in ("Extra", "Rando"):
+def _kept_small(learner: Any, rows: int, classes: int) -> None:
+    """Lets the leaves of forests grow with rows and classes: whole trees would be gigabytes."""
+    if type(learner).__name__[:5] not in ("Extra", "Rando"):
         return
-    leaf = max(int(learner.min_samples_leaf), rows // _LEAVES)
-    trees = min(int(learner.n_estimators), 200 if rows <= 2 * _MANY else 100)
+    leaf, trees = int(learner.min_samples_leaf), int(learner.n_estimators)
+    if rows > _MANY:
+        leaf = max(leaf, rows // _LEAVES)
+        trees = min(trees, 200 if rows <= 2 * _MANY else 100)
+    shares = _NODES * rows * max(1, classes)  # in a tree that is grown to single rows
+    leaf = max(leaf, int(np.ceil(shares * _FEWEST_TREES / _SHARES)))
+    trees = int(np.clip(_SHARES * leaf // shares, min(_FEWEST_TREES, trees), trees))
     learner.set_params(min_samples_leaf=leaf, n_estimators=trees)
 
 

@@ -7,7 +7,7 @@ are installed. Learners run on one thread: the race has a process for each core.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -17,6 +17,7 @@ from typing import Any
 from metaloop.core.errors import unknown_name
 from metaloop.domains.tables.encoding import Way
 
+_SVM_STEPS = 200_000  # a polynomial on a target with outliers would go on for minutes
 Make = Callable[[bool, int], Any]  # for classes?, a seed
 
 
@@ -27,6 +28,7 @@ class TablePipeline:
     `exponent`: time grows as rows to this power. `seconds`: a first guess of the time for 1,000
     rows of 20 numbers and two classes; `by_classes`: whether that is for each class.
     `most_rows`, `most_classes`: beyond them it is not tried, or on so many rows. `needs` is the package.
+    `in_file`: whether what is fitted can be in a model file; one that keeps its rows as they are cannot.
     """  # noqa: E501
 
     make: Make
@@ -39,6 +41,7 @@ class TablePipeline:
     for_classes: bool = True
     for_numbers: bool = True
     needs: str = ""
+    in_file: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -80,9 +83,8 @@ def _linear(for_classes: bool, seed: int, strength: float) -> Any:
 def _svm(for_classes: bool, seed: int, **options: Any) -> Any:
     from sklearn import svm  # lazy: half a second, in workers
 
-    if for_classes:
-        return svm.SVC(random_state=seed, cache_size=500, **options)
-    return svm.SVR(cache_size=500, **options)
+    options = {"cache_size": 500, "max_iter": _SVM_STEPS, **options}
+    return svm.SVC(random_state=seed, **options) if for_classes else svm.SVR(**options)
 
 
 def _knn(for_classes: bool, seed: int, **options: Any) -> Any:
@@ -140,7 +142,7 @@ def _forests(extra: bool, options: Mapping[str, Any], seconds: float) -> TablePi
 
 _HIST = {"exponent": 1.0, "seconds": 0.4, "by_classes": True}
 _BOOST = {"exponent": 1.1, "seconds": 0.6, "by_classes": True, "most_rows": 50_000}
-_SVM = {"exponent": 2.0, "seconds": 0.1, "most_rows": 20_000}
+_SVM = {"exponent": 2.0, "seconds": 0.1, "most_rows": 20_000, "most_classes": 250}
 _KNN = {"exponent": 1.6, "seconds": 0.05, "most_rows": 100_000}
 _MLP = {"exponent": 1.0, "seconds": 2.0}
 _LIGHT = {"exponent": 1.0, "seconds": 0.3, "by_classes": True, "needs": "lightgbm"}
@@ -197,10 +199,11 @@ TABLE_PIPELINES: Mapping[str, TablePipeline] = MappingProxyType(
         ),
         "tabpfn": _row(
             _tabpfn, "trees", {}, exponent=1.5, seconds=5.0, most_rows=10_000, most_classes=10,
-            needs="tabpfn",
+            needs="tabpfn", in_file=False,
         ),
         "tabicl": _row(
-            _tabicl, "trees", {}, exponent=1.5, seconds=5.0, most_rows=50_000, needs="tabicl"
+            _tabicl, "trees", {}, exponent=1.5, seconds=5.0, most_rows=50_000, needs="tabicl",
+            in_file=False,
         ),
     }
 )  # fmt: skip
@@ -215,6 +218,11 @@ def offered(for_classes: bool, classes: int) -> tuple[str, ...]:
         and classes <= one.most_classes
         and (not one.needs or find_spec(one.needs) is not None)
     )
+
+
+def filed(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns those of the pipelines that can be in a model file."""
+    return tuple(name for name in names if TABLE_PIPELINES[name].in_file)
 
 
 def table_pipeline(name: str) -> TablePipeline:

@@ -14,6 +14,7 @@ import numpy as np
 
 from metaloop.core.errors import MetaloopError
 from metaloop.domains.tables.fitting import FittedPipeline, fit_pipeline
+from metaloop.domains.tables.pipelines import filed
 from metaloop.domains.tables.scoring import TABLE_METRICS
 from metaloop.domains.tables.storing import can_store, restored
 from metaloop.executors.base import Job
@@ -24,6 +25,7 @@ from metaloop.selecting.tabular.racing import TableRace, complete_folds
 from metaloop.selecting.tabular.running import WAIT, RaceStopped, TableRun
 
 _SAFETY = 1.3  # times what a fit should take
+_QUICK_SHARE = 0.02  # of the budget: who is fitted in it is joined, however late it is
 _LAST_ROWS, _LAST_SECONDS = 2000, 2.0  # of a last resort
 _EXPLAINED = 0.1  # of the budget
 _FEWEST_ROWS = 1000  # that a fit is shortened to
@@ -92,7 +94,8 @@ def _affordable(run: TableRun, rule: Joined) -> Joined | None:
     """The members that can be fitted in what is left, the largest first; None if none can."""
     if run.left is None:
         return rule
-    left, spent, kept = run.left - run.kept_back, 0.0, {}
+    least = _QUICK_SHARE * (run.budget.wall_seconds or 0.0)
+    left, spent, kept = max(least, run.left - run.kept_back), 0.0, {}
     workers = run.executor.num_workers
     for name, share in rule.weights.items():
         needed = _SAFETY * run.race.predicted(name, run.race.most_rows(name))
@@ -148,11 +151,10 @@ def _fits(
     run: TableRun, names: list[str], rows: Mapping[str, int], least: float = 0.5
 ) -> dict[str, FittedPipeline]:
     """The pipelines that were fitted in what is left."""
-    if not can_store() or isinstance(run.executor, InProcess):
-        return {name: _fitted_here(run, name, rows[name]) for name in names}
-    waiting = list(names)
+    afar = [] if not can_store() or isinstance(run.executor, InProcess) else filed(names)
+    found = {n: _fitted_here(run, n, rows[n]) for n in names if n not in afar}
+    waiting = list(afar)
     under_way: dict[int, str] = {}
-    found: dict[str, FittedPipeline] = {}
     left = None if run.left is None else max(least, run.left - run.kept_back / 2)
     until = None if left is None else time.perf_counter() + left
     while waiting or under_way:

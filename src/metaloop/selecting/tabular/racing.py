@@ -34,6 +34,7 @@ _LATE_JOINED, _JOINED = (
     5,
     12,
 )  # pipelines that are told by all folds with time that is left: they are joined
+_QUICK = 3.0  # times what is cheap: who tells all rows for that need not wait
 _SLOWEST = 6.0
 _DOUBTED = 3.0  # times too long may the guess be for who was never tried: a job is ended in time
 _FIRST_GUESS = 2.0  # how much slower than the table's guess a machine is taken to be
@@ -99,6 +100,15 @@ class TableRace:
         """The level at which all rows are learned from."""
         return self.steps[-1].context[0]
 
+    @property
+    def nothing_found(self) -> bool:
+        """Whether no fold of any pipeline has ended well yet."""
+        return not any(entry.found for entry in self.entries.values())
+
+    @property
+    def _any_failed(self) -> bool:
+        return any(entry.failed for entry in self.entries.values())
+
     def lift(self, name: str) -> int:
         """Returns the place of the lift that is best for a pipeline, by its folds so far."""
         found = self.entries[name].found
@@ -124,19 +134,21 @@ class TableRace:
         able = {name: step for name, step in steps.items() if step is not None}
         self.asked += 1
         chosen = self._to_promote(able) if self.asked % 2 else None
+        chosen = chosen or self._to_complete(able, _QUICK * cheap)
         if (
             late
             and chosen is None
             and len(complete_folds(self, tuple(self.entries))) < _LATE_JOINED
         ):
             chosen = self._to_complete(able)
+        costs = {
+            name: max(cheap, self.predicted(name, self._rows(name, step)))
+            for name, step in able.items()
+        }
+        if chosen is None and able and self.nothing_found and self._any_failed:
+            chosen = min(costs, key=costs.__getitem__)  # something at all, before what is good
         if chosen is None:
-            known = self.beliefs()
-            costs = {
-                name: max(cheap, self.predicted(name, self._rows(name, step)))
-                for name, step in able.items()
-            }
-            chosen = next_to_try(known, costs, self._variance, _WORTH)
+            chosen = next_to_try(self.beliefs(), costs, self._variance, _WORTH)
         chosen = chosen or self._to_promote(able) or self._to_complete(able)
         if chosen is None:
             return None
@@ -159,15 +171,29 @@ class TableRace:
                 return name
         return None
 
-    def _to_complete(self, able: Mapping[str, Step]) -> str | None:
-        """The best that has not told all rows yet."""
+    def _to_complete(self, able: Mapping[str, Step], most: float | None = None) -> str | None:
+        """The best that has not told all rows yet, of those that need `most` seconds for that."""
+        if most is not None and len(self.ranking()) < _ENOUGH:
+            return None
         errors = self.beliefs().errors
         best = sorted((n for n, e in self.entries.items() if not e.failed), key=errors.__getitem__)
         for name in best[:_JOINED]:
             step = able.get(name)
-            if step is not None and step.context[1] == 0:
+            if step is None or step.context[1] != 0:
+                continue
+            if most is None or self._seconds_to_complete(name) <= most:
                 return name
         return None
+
+    def _seconds_to_complete(self, name: str) -> float:
+        """What it takes a pipeline to tell all rows."""
+        told = self.entries[name].found
+        folds = [step for step in self.steps if step.context[1] == 0]
+        return sum(
+            self.predicted(name, self._rows(name, step))
+            for step in folds
+            if step.context not in told
+        )
 
     def begin(self, request: TableRequest, number: int) -> Context:
         """Notes that a proposal is under way as a job; returns its context."""

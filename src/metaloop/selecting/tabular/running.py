@@ -46,6 +46,11 @@ _LATE = 0.5  # of the budget, after which the best are to tell all rows
 _FINAL_SHARE = 0.25  # of the budget, at most, for fitting what was chosen to all rows
 _CHEAP = 0.01  # of the budget: what a fold may cost without being asked for
 _UNKNOWN_SHARE, _JOINED = 0.15, 5
+_UNPROVEN_SHARE = 0.35  # of what is left, for a fold while nobody has told any,
+_HANGS, _TIMES_LONGER = 0.15, 6.0  # and later, or so many times as long as it should take
+_SLOWEST, _MOST_KEPT = 6.0, 0.15  # times slower than alone; of the budget, kept back at most
+_LATE_SECONDS, _LATE_SHARE = 2.0, 0.05  # what a run may be late for what is nice to have
+_FEWEST_CPU = 0.3  # seconds, which tell how slow a machine is
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ class TableRun:
     per_row: float | None = None  # seconds that telling a row may take
     notes: list[str] = field(default_factory=list)
     stored: dict[str, bytes] = field(default_factory=dict)  # fitted pipelines, by name
+    slowed: float = 1.0  # seconds that a second of this process takes on a machine that is shared
 
     @property
     def left(self) -> float | None:
@@ -89,8 +95,17 @@ class TableRun:
 
     @property
     def kept_back(self) -> float:
-        """Seconds for what comes after the fits."""
-        return _KEPT_SECONDS + _KEPT_BACK * (self.budget.wall_seconds or 0.0)
+        """Seconds for what comes after the fits: more of them where others compute as well."""
+        whole = self.budget.wall_seconds or 0.0
+        usual = _KEPT_SECONDS + _KEPT_BACK * whole
+        return max(usual, min(self.slowed * usual, _MOST_KEPT * whole))
+
+    def has_time_for(self, seconds: float) -> bool:
+        """Returns whether what takes so long ends before the run is noticeably late."""
+        if self.left is None or self.budget.wall_seconds is None:
+            return True
+        late = _LATE_SECONDS + _LATE_SHARE * self.budget.wall_seconds
+        return self.slowed * seconds < self.left + late
 
 
 class RaceStopped(Exception):
@@ -113,6 +128,7 @@ def open_race(
 ) -> TableRun:
     """Returns a race that can begin: data written for workers, which start meanwhile."""
     in_process = budget.steps is not None
+    clocks = time.perf_counter(), time.process_time()
     executor: Executor = (
         InProcess(table_works(folder))
         if in_process
@@ -129,11 +145,18 @@ def open_race(
         if not in_process:
             load_storing()  # while workers start
         return TableRun(
-            folder, task, metric, budget, seed, race, known, executor, begun, stop, per_row=per_row
-        )
+            folder, task, metric, budget, seed, race, known, executor, begun, stop,
+            per_row=per_row, slowed=_slowed(*clocks),
+        )  # fmt: skip
     except BaseException:
         executor.close()
         raise
+
+
+def _slowed(wall_before: float, cpu_before: float) -> float:
+    """How many seconds a second of computing has taken since; 1 where too little was computed."""
+    wall, cpu = time.perf_counter() - wall_before, time.process_time() - cpu_before
+    return min(_SLOWEST, max(1.0, wall / cpu)) if cpu >= _FEWEST_CPU else 1.0
 
 
 def _known(task: TableTask, race: TableRace, seed: int) -> KnownRows:
@@ -164,10 +187,7 @@ def race_on(run: TableRun) -> Iterator[FoldEnded]:
             run.steps_taken += 1
             under_way[number] = request, context
             arguments = {**asdict(request), "number": number}
-            allowed = _for_race(run)
-            run.executor.submit(
-                Job(number, FOLD, arguments, None if allowed is None else max(0.5, allowed))
-            )
+            run.executor.submit(Job(number, FOLD, arguments, _allowed(run, request)))
         if not under_way:
             return
         for outcome in run.executor.wait(WAIT):
@@ -176,6 +196,18 @@ def race_on(run: TableRun) -> Iterator[FoldEnded]:
         allowed = _for_race(run)
         if allowed is not None and allowed < -_GRACE and _something(run):
             return  # what is under way is given up
+
+
+def _allowed(run: TableRun, request: TableRequest) -> float | None:
+    """Seconds after which a fold is ended: one that hangs must leave time for others."""
+    left = _for_race(run)
+    if left is None:
+        return None
+    learned = request.most or round(run.race.rows * (1 - 1 / run.race.folds))
+    usual = _TIMES_LONGER * run.race.predicted(request.pipeline, learned)
+    if run.race.nothing_found:
+        return max(0.5, _UNPROVEN_SHARE * left)
+    return max(0.5, min(left, max(usual, _HANGS * left)))
 
 
 def _proposed(run: TableRun) -> TableRequest | None:

@@ -16,7 +16,7 @@ from metaloop.archive import DataSet, Place
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import MetaloopError, unknown_name
 from metaloop.domains.tables.leaks import leaking
-from metaloop.domains.tables.pipelines import offered
+from metaloop.domains.tables.pipelines import filed, offered
 from metaloop.domains.tables.scoring import TABLE_METRICS, USUAL_METRIC
 from metaloop.domains.tables.storing import require_storing
 from metaloop.domains.tables.task import TableTask, table_task
@@ -37,6 +37,7 @@ from metaloop.selecting.tabular.summary import figures_json, protocol_json, summ
 from metaloop.tasks.readers.tables import Table, read_table
 
 COMMAND = "select"
+_PICTURE_SECONDS = 2.5  # with a library that is loaded for them
 
 
 @dataclass(frozen=True)
@@ -116,11 +117,12 @@ def _recorded(asked: TableAsked, begun: float, stop: Callable[[], bool]) -> Iter
         try:
             task, notes = _task(asked)
             metric = _metric(asked, task)
-            notes = (*notes, *leaking(task, asked.seed))
+            able = offered(bool(task.classes), len(task.classes))
+            names = filed(able)
+            notes = (*notes, *leaking(task, asked.seed), *_not_filed(able, names))
             records.add_data_set(_described(task))
             reading_seconds = time.perf_counter() - begun
             yield _read_event(task, metric, notes, reading_seconds)
-            names = offered(bool(task.classes), len(task.classes))
             run = open_race(
                 asked.out / STATES_NAME, task, metric=metric, budget=asked.budget, seed=asked.seed,
                 workers=asked.workers, begun=begun, stop=stop, per_row=asked.per_row, among=names,
@@ -147,6 +149,17 @@ def _recorded(asked: TableAsked, begun: float, stop: Callable[[], bool]) -> Iter
         if status == "finished":
             remove_states(asked.out)
     yield Learned(report)
+
+
+def _not_filed(able: tuple[str, ...], names: tuple[str, ...]) -> list[str]:
+    """What is to be said of pipelines that are installed and take no part."""
+    strange = [name for name in able if name not in names]
+    if not strange:
+        return []
+    return [
+        f"{' and '.join(strange)} cannot be in a model file and takes no part; AutoClassifier and "
+        "AutoRegressor have it"
+    ]
 
 
 def _task(asked: TableAsked) -> tuple[TableTask, tuple[str, ...]]:
@@ -222,7 +235,8 @@ def _selected(asked: TableAsked, run: TableRun, recording: Recording) -> Any:  #
     )
     frame = task.frame.take(task.test)
     plain = model.plain_outputs(frame)
-    test, more = tested(task, model.outputs(frame), plain, run.metric)
+    outputs = model.lifted(plain) if task.classes else plain
+    test, more = tested(task, outputs, plain, run.metric)
     recording.archive.finish_opening(opening, test)
     model = model.with_results(test)
     model.save(asked.out / MODEL_NAME, overwrite=True)
@@ -235,6 +249,9 @@ def _selected(asked: TableAsked, run: TableRun, recording: Recording) -> Any:  #
     }  # fmt: skip
     report["calibration"] = _calibration(chosen)
     report["explained"] = _named(going_by, task)
+    if not run.has_time_for(_PICTURE_SECONDS):
+        run.notes.append("no time was left for pictures of what it goes by")
+        return report
     for name, png, caption in pictures_of(report, task.target.name):
         recording.archive.add_artefact(recording.number, name, "image/png", png, caption)
     return report

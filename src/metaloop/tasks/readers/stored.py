@@ -27,11 +27,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metaloop.core.columns import Column, described, pieces_of
+from metaloop.core.columns import Column, described, is_of_vectors, pieces_of
 from metaloop.core.errors import DataError, OutputError
 from metaloop.core.mapping import facts_of, map_file, write_file
 from metaloop.tasks.copied_classes import joining
-from metaloop.tasks.fingerprints import Known, fingerprints, groups_of_equal, is_of_vectors
+from metaloop.tasks.fingerprints import Known, fingerprints, groups_of_equal
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.store import ClassInfo, Kept, LeftOut, Reading, Store
 
