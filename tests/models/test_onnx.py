@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,17 @@ def program(name: str) -> Model:
     source = LIBRARY[name].source
     candidate = Candidate(Choice("program"), Choice("raw"), Plan("none"), program=source)
     return _built(candidate, VECTORS, spec)
+
+
+def joined() -> Model:
+    """Prototypes on two nets, joined."""
+    members = [
+        {"name": "mlp", "options": {"depth": 1, "width": 8}},
+        {"name": "raw", "options": {"view": "unit"}},
+    ]
+    model = model_of("protonet", VECTORS, "classification")
+    candidate = replace(model.candidate, net=Choice("joined", {"members": members}))
+    return _built(candidate, VECTORS, model.spec)
 
 
 def _built(candidate: Candidate, inputs: InputFormat, spec: TaskSpec) -> Model:
@@ -157,6 +169,7 @@ def exported() -> list[Model]:
         model_of("spectral", ITEMS, "ranking"),
         model_of("sentence_steps", SENTENCES, "extraction"),
         program("gradient_step"),
+        joined(),
     ]
 
 
