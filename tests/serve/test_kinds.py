@@ -53,7 +53,7 @@ def test_a_model_of_a_table_says_what_columns_it_takes(asked: Client) -> None:
     known = {each["name"]: each for each in asked("GET", "/models").json["models"]}
     assert known["people"]["takes"] == "rows" and known["people"]["answers"] == "labels"
     assert [each["name"] for each in known["people"]["columns"]] == ["age", "city"]
-    assert known["years"]["answers"] == "values" and known["strokes"]["answers"] == "images"
+    assert known["years"]["answers"] == "values" and known["strokes"]["answers"] == "samples"
     paths = asked("GET", "/openapi.json").json["paths"]
     body = paths["/models/{model}/predict"]["post"]["requestBody"]["content"]["application/json"]
     assert body["example"]["rows"]

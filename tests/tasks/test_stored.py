@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+import metaloop as ml
 from metaloop.catalogue import DataOptions, open_data
 from metaloop.catalogue.storing import checked_store, stored
 from metaloop.core import large
@@ -88,6 +89,23 @@ def test_a_store_is_what_it_was_built_from(
         stored(str(source), AS_IS, file)
     with pytest.raises(DataError, match="is a store already"):
         stored(str(file), AS_IS, tmp_path / "other")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["folder", "vectors"])
+def test_training_and_evaluation_are_those_of_the_original(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    source, file = request.getfixturevalue(kind), tmp_path / "data.store"
+    stored(str(source), AS_IS, file)
+    found = []
+    for number, data in enumerate((source, file)):
+        trained = ml.train(data, "protonet", budget="3steps", ways=2, queries=3, progress=False)
+        figures = ml.evaluate(trained, file if number else source, episodes=20, progress=False)
+        found.append((trained.trained.meta_params, figures.to_json()))
+    (mine, expected), (other, again) = found
+    assert all(torch.equal(mine[name], other[name]) for name in mine)
+    assert again == expected and again["recognised"] is not None
 
 
 def test_what_is_large_is_read_piece_by_piece_and_stays_the_same(

@@ -70,9 +70,8 @@ def _known(content: ModelFile) -> tuple[str, tuple[EncoderCard, ...]]:
 
 def _use(content: ModelFile, takes: str) -> Iterator[str]:
     how, spec = content.input_format, content.spec
-    kind = {"adapted": "adapted learner", "table": "model of a table"}.get(
-        content.kind, content.kind
-    )
+    names = {"adapted": "adapted learner", "table": "model of a table"}
+    kind = names.get(content.kind, content.kind)
     article = "An" if kind[0] in "aeiou" else "A"
     meant = _OF_OBJECTIVES.get(spec.objective, _INTENDED[kind])
     yield from ("## What it is", "", f"{article} {kind}. {meant}", "")
@@ -128,13 +127,13 @@ def _figures(results: tuple[Result, ...], of_table: bool) -> Iterator[str]:
             yield f"  - {measures_text(result)}"
         yield (f"  - part `{how.part}`, list of episodes `{how.list_hash}`, data `{how.data_hash}`")
     yield ""
-    held = (
-        "Measured on rows that were held back; `metaloop verify` tells those of `test` again."
-        if of_table
-        else "Measured on classes (or functions) that were held back; `metaloop verify` measures "
-        "the same episodes again."
-    )
-    yield held
+    if of_table:
+        yield "Measured on rows that were held back; `metaloop verify` tells those of `test` again."
+    else:
+        yield (
+            "Measured on classes (or functions) that were held back; `metaloop verify` measures "
+            "the same episodes again."
+        )
     yield ""
 
 

@@ -29,7 +29,7 @@ from metaloop.core.errors import (
     OutputError,
     missing_extra,
 )
-from metaloop.core.sampler import GenerativeLearner
+from metaloop.core.sampler import Sampler
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.models.model import Model
 from metaloop.models.onnx_graphs import OPSET, graphs_of
@@ -100,7 +100,7 @@ def check_exportable(model: Model) -> None:
             f"({type(model.learner).__name__}), which no ONNX graph holds; export a learner of "
             "metaloop's own"
         )
-    if isinstance(model.learner, GenerativeLearner):
+    if isinstance(model.learner, Sampler):
         raise ModelFileError(
             f"'{name}' makes images, one pixel or draw after the other, which is no graph of "
             "embed, adapt and score; use it with metaloop generate, or serve it"

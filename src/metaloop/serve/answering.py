@@ -42,8 +42,7 @@ from metaloop.serve.sent import TAKEN, Sent, Taken
 from metaloop.serve.storage import Label
 
 Estimator = FewShotClassifier | FewShotRegressor | FewShotGenerator | TrainedClassifier
-Answers = Literal["labels", "values", "images", "summaries"]
-DRAWN: Answers = "images"
+Answers = Literal["labels", "values", "samples", "summaries"]
 _EMBEDDED_AT_ONCE = 256
 
 
@@ -64,7 +63,7 @@ class Served:
     def answers(self) -> Answers:
         """What is told of an input, or made of the examples."""
         if isinstance(self.estimator, FewShotGenerator):
-            return DRAWN
+            return "samples"
         if not isinstance(self.estimator, FewShotRegressor):
             return "labels"
         return "summaries" if self.model.takes == "documents" else "values"
@@ -176,7 +175,7 @@ def learned(
     classes = () if of.answers != "labels" else tuple(sorted({str(label) for label in labels}))
     if of.answers == "values":
         targets = torch.tensor(np.array(labels, dtype=np.float64)).reshape(len(labels), -1)
-    elif of.answers == DRAWN:
+    elif of.answers == "samples":
         targets = torch.zeros(len(labels), *of.model.spec.target_shape, dtype=torch.float64)
     elif of.answers == "summaries":
         targets = torch.cat([worth(of, *pair) for pair in zip(inputs, labels, strict=True)])

@@ -15,8 +15,7 @@ from metaloop.serve.sent import Sent
 
 _JSON, _FORM = "application/json", "multipart/form-data"
 _LARGEST_FIELD = 10_000  # bytes of what is no file
-_TEXT = "text"
-_WRITTEN = ("label", _TEXT)  # parts of a form that are no file
+_WRITTEN = ("label", "text")  # parts of a form that are no file
 _MOST_PARTS = 8
 
 
@@ -57,12 +56,13 @@ def example_of(content_type: str, body: bytes) -> tuple[Any, Sent]:
     found = object_of(content_type, body, _KEYS)
     label, rating = found.pop("label", None), found.pop("rating", None)
     label = found.pop("summary", label)
-    if "document" in found and _TEXT not in found:
-        found[_TEXT] = found.pop("document")
+    document = found.pop("document", None)
     if rating is not None:
         item, label = found.pop("item", label), rating
         return label, Sent("item", _utf8("item", _item_name(item)))
-    if len(found) != 1:
+    if document is not None and not found:
+        return label, Sent("text", _utf8("document", document))
+    if document is not None or len(found) != 1:
         raise RefusedError(
             422,
             "give exactly one input: 'text', 'document', 'array', 'item', or a form with a 'file'",

@@ -23,7 +23,6 @@ from metaloop.estimators.recommending import Recommended, recommend
 from metaloop.estimators.task import RawInputs
 from metaloop.models import Model
 from metaloop.serve.answering import (
-    DRAWN,
     Query,
     Reader,
     Ready,
@@ -209,7 +208,7 @@ class Tasks:
     def query(self, task: str, sent: Sent, nearest: int = 0, length: Length | None = None) -> Query:
         """Returns a question to a task, decoded; `length` is that of a summary."""
         ready = self.ready(task)
-        if ready.served.answers == DRAWN:
+        if ready.served.answers == "samples":
             raise RefusedError(
                 409, f"the task's model makes images; POST to /tasks/{task}/generate"
             )
@@ -350,7 +349,7 @@ def _checked_label(label: Any, served: Served) -> Label:
 
     Images of one class need none, and items that a user had are worth 1 each.
     """
-    if served.answers == DRAWN:
+    if served.answers == "samples":
         return "" if label in (None, "") else checked_name("label", label)
     if label is None and served.of_events:
         return 1.0

@@ -280,7 +280,7 @@ function valueCard() {
       make("label", { for: "value" }, "Value"), value), tools));
 }
 
-function imagesCard() {
+function samplesCard() {
   const { tools, drop } = inputs(" of the class", (bodies) => teach(bodies));
   const card = make("section", { className: "card", "aria-label": "Examples" },
     list(state.task.examples), tools);
@@ -303,10 +303,10 @@ function summaryCard() {
     form);
 }
 
-const CARDS = { values: valueCard, images: imagesCard, summaries: summaryCard };
+const CARDS = { values: valueCard, samples: samplesCard, summaries: summaryCard };
 const HINTS = {
   values: "Give some inputs with their values; more make it surer.",
-  images: "Give some images of one class; then let it draw more.",
+  samples: "Give some images of one class; then let it draw more.",
   summaries: "Give some documents with their summaries: that is how it learns what you want.",
 };
 
@@ -358,7 +358,7 @@ async function reopen(text) {
 
 function drawQuestion() {
   if (state.task.table) { byId("ask").replaceChildren(rowForm()); return; }
-  if (model().answers === "images") { byId("ask").replaceChildren(drawing()); return; }
+  if (model().answers === "samples") { byId("ask").replaceChildren(drawing()); return; }
   const { tools, drop } = inputs("", (bodies) => ask(bodies.at(-1)));
   const place = make("div", { className: drop ? "drop" : "card" });
   if (drop) place.append(make("p", { className: "hint" }, "Drop a file here, or"));
