@@ -1,16 +1,16 @@
 """Is the time limit kept, is more time no worse, and what of many classes? On synthetic tables.
 
     python benchmarks/table_limits.py limits [--rows 1000 50000 500000] [--seconds 30]
-    python benchmarks/table_limits.py classes [--classes 200 1000] [--seconds 60]
-    python benchmarks/table_limits.py tails [--rows 2000] [--seconds 20]
+    python benchmarks/table_limits.py classes [--classes 200 1000] [--seconds 60] [--cpu]
+    python benchmarks/table_limits.py tails [--rows 2000] [--seconds 20] [--cpu]
 
 `limits`: `metaloop select` as a user calls it, on a file of numbers, words, dates and gaps; prints
 wall seconds from reading on, of which the budget is, how late it was, and those of the whole
-command. `classes`:
-letters, as it were: each class has a few outlines of 16 numbers, drawn with noise, and how common
-it is falls off as 1 / rank, so that many have two to five rows; beside it extra trees of
-scikit-learn on the same rows. `tails`: a regression whose noise has the tails of Student's t with 2
-degrees, and whose target is skewed.
+command. `classes`: letters, as it were: each class has a few outlines of 16 numbers, drawn with
+noise, and how common it is falls off as 1 / rank, so that many have two to five rows; beside it
+extra trees of scikit-learn on the same rows. `tails`: a regression whose noise has the tails of
+Student's t with 2 degrees, and whose target is skewed. With `--cpu` these two are raced in this
+process by the clock of its CPU, as in table_rivals.py: for a machine on which others compute.
 """
 
 from __future__ import annotations
@@ -24,9 +24,14 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+from table_rivals import jobs_here
+
+from metaloop import AutoClassifier, AutoRegressor
+from metaloop.selecting.tabular import running
 
 _NUMBERS = 12
 _OUTLINE, _STYLES = 16, 3
@@ -128,7 +133,7 @@ def many_classes(asked: argparse.Namespace) -> None:
     for classes in asked.classes:
         columns = letters(classes, (asked.rows or [10 * classes])[0], np.random.default_rng(0))
         number = 200 if classes <= _MANY else 20  # 120 MB a tree, of 1,000 classes
-        found, trees = _beside(columns, asked.seconds, "accuracy", ExtraTreesClassifier(number))
+        found, trees = _beside(columns, asked, "accuracy", ExtraTreesClassifier(number))
         labels = np.unique(columns["y"], return_counts=True)[1]
         value = 100 * found["test"]["value"]
         print(
@@ -144,7 +149,7 @@ def tails(asked: argparse.Namespace) -> None:
     print("| metric | select | extra trees | guessing | wall |\n|---|---|---|---|---|")
     columns = heavy((asked.rows or [2000])[0], np.random.default_rng(0))
     for metric in ("rmse", "mae"):
-        found, trees = _beside(columns, asked.seconds, metric, ExtraTreesRegressor(200))
+        found, trees = _beside(columns, asked, metric, ExtraTreesRegressor(200))
         print(
             f"| {metric} | {found['test']['value']:.3f} | {trees:.3f} | "
             f"{found['test']['chance']:.3f} | {found['wall_seconds']:.1f} s |",
@@ -153,7 +158,7 @@ def tails(asked: argparse.Namespace) -> None:
 
 
 def _beside(
-    columns: dict[str, Any], seconds: float, metric: str, trees: Any
+    columns: dict[str, Any], asked: argparse.Namespace, metric: str, trees: Any
 ) -> tuple[dict[str, Any], float]:
     """The report of a run with rows kept for its test, and what the trees have on these."""
     rng = np.random.default_rng(1)
@@ -163,16 +168,47 @@ def _beside(
     if metric == "accuracy":  # every class has a row to learn from
         first = np.unique(targets, return_index=True)[1]
         test[first] = False
+    told = trees.set_params(random_state=0).fit(inputs[~test], targets[~test]).predict(inputs[test])
+    beside = _value(told, targets[test], metric)
+    if asked.cpu:
+        return _by_cpu(inputs, targets, test, metric, asked.seconds), beside
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "test.csv"
         _write({name: np.asarray(values)[test] for name, values in columns.items()}, path)
         known = {name: np.asarray(values)[~test] for name, values in columns.items()}
-        found = selected(known, seconds, "--metric", metric, "--test", str(path))
-    told = trees.set_params(random_state=0).fit(inputs[~test], targets[~test]).predict(inputs[test])
+        found = selected(known, asked.seconds, "--metric", metric, "--test", str(path))
+    return found, beside
+
+
+def _value(told: np.ndarray, targets: np.ndarray, metric: str) -> float:
     if metric == "accuracy":
-        return found, float((told == targets[test]).mean())
-    off = told - targets[test]
-    return found, float(np.sqrt((off**2).mean()) if metric == "rmse" else np.abs(off).mean())
+        return float((told == targets).mean())
+    off = told - targets
+    return float(np.sqrt((off**2).mean()) if metric == "rmse" else np.abs(off).mean())
+
+
+def _by_cpu(
+    inputs: np.ndarray, targets: np.ndarray, test: np.ndarray, metric: str, seconds: float
+) -> dict[str, Any]:
+    """What is printed of a race whose clock is that of this process's CPU."""
+    kind = AutoClassifier if metric == "accuracy" else AutoRegressor
+    start = time.process_time()
+    with (
+        patch.object(running, "LocalPool", jobs_here),
+        patch.object(time, "perf_counter", time.process_time),
+    ):
+        model = kind(budget=f"{seconds:g}s", metric=metric, workers=1)
+        model.fit(inputs[~test], targets[~test])
+        told = model.predict(inputs[test])
+    guess = np.full(int(test.sum()), 0.0 if metric == "accuracy" else targets[~test].mean())
+    return {
+        "test": {
+            "value": _value(told, targets[test], metric),
+            "chance": _value(guess, targets[test], metric),
+        },
+        "best": {"pipelines": model.chosen_},
+        "wall_seconds": time.process_time() - start,
+    }
 
 
 def main() -> None:
@@ -182,6 +218,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="*")
     parser.add_argument("--classes", type=int, nargs="*", default=[200, 1000])
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--cpu", action="store_true", help="seconds are those of the CPU")
     asked = parser.parse_args()
     {"limits": limits, "classes": many_classes, "tails": tails}[asked.what](asked)
 

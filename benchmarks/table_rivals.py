@@ -132,7 +132,7 @@ def metaloop_select(given: Given) -> Result:
     made = AutoClassifier(budget=f"{given.seconds:g}s", workers=1, random_state=given.seed)
     with (
         patch.object(beliefs, "load_prior", lambda kind: given.prior),
-        patch.object(running, "LocalPool", _here),
+        patch.object(running, "LocalPool", jobs_here),
         patch.object(time, "perf_counter", time.process_time),
     ):
         made.fit(given.inputs, given.targets)
@@ -140,7 +140,7 @@ def metaloop_select(given: Given) -> Result:
     return told, time.process_time() - start
 
 
-def _here(command: Sequence[str], workers: int) -> InProcess:
+def jobs_here(command: Sequence[str], workers: int) -> InProcess:
     """What would be done by worker processes, done here."""
     return InProcess(table_works(Path(command[-1])))
 
