@@ -29,7 +29,7 @@ from metaloop.core.team import Team
 from metaloop.engine.state import load_state
 from metaloop.engine.training import train
 from metaloop.modelfile import read_model
-from metaloop.models.training import check_shared
+from metaloop.models.training import check_shared, with_a_task_for_each
 from metaloop.nets.norm import BatchNorm, batch_parted
 
 STEPS = 6
@@ -99,6 +99,9 @@ def test_what_several_processes_cannot_share_is_refused_by_name(learner: str, to
     with pytest.raises(MetaloopError, match=f"{learner} {told}"):
         check_shared(candidate, 2)
     check_shared(replace(candidate, plan=Plan("episodes", num_tasks=2)), 2)
+    shared = with_a_task_for_each(candidate, 3)
+    assert shared.plan == Plan("episodes", num_tasks=3) and shared.net == candidate.net
+    assert with_a_task_for_each(shared, 2) == shared
     own = Candidate(Choice(learner), Choice("custom"), Plan("episodes", num_tasks=2))
     with pytest.raises(MetaloopError, match="on a net of your own"):
         check_shared(own, 2)

@@ -88,6 +88,8 @@ def train_model(
     yield data_read(opened, time.perf_counter() - start)
     candidate, method = _chosen(learner, net, family, spec, view)
     if team is not None:
+        if isinstance(learner, str):
+            candidate = with_a_task_for_each(candidate, team.size)
         check_shared(candidate, team.size)
     identity = _identity(candidate, family.digest, seed, limit)
     state = _resumed(checkpoint, identity) if resume and checkpoint else None
@@ -110,6 +112,16 @@ def train_model(
     yield Trained(
         with_rejection(model, family) if leads and not interrupted else model, interrupted
     )
+
+
+def with_a_task_for_each(candidate: Candidate, size: int) -> Candidate:
+    """Returns the candidate with at least one task in a step for each of so many processes.
+
+    The usual plan of learners on embeddings is one task of many classes. With one for each process
+    a step sees as many tasks more and takes as long: the batch grows with the processes.
+    """
+    number = max(size, candidate.plan.num_tasks)
+    return replace(candidate, plan=replace(candidate.plan, num_tasks=number))
 
 
 def check_shared(candidate: Candidate, size: int) -> None:
