@@ -212,14 +212,21 @@ def learned_run(
     easy_images: tuple[np.ndarray, np.ndarray], tmp_path_factory: pytest.TempPathFactory
 ) -> Any:
     """A finished run of `metaloop.learn` among quick learners, to look at and not to change."""
+    from tests.once import once
+
     import metaloop
     from metaloop.loop.settings import Settings
     from metaloop.tasks.readers import read_arrays
 
     quick = Settings(learners=("nearest_centroid", "protonet", "simpleshot"))  # others take seconds
     reading = read_arrays(*easy_images, name="shapes", image_size=8, polarity="as_is")
-    folder = tmp_path_factory.mktemp("learned") / "run"
-    return metaloop.learn(reading, budget="30steps", workers=1, settings=quick, out=folder)
+    return once(
+        tmp_path_factory,
+        "learned",
+        lambda place: metaloop.learn(
+            reading, budget="30steps", workers=1, settings=quick, out=place / "run"
+        ),
+    )
 
 
 _TABLE_ROW = re.compile(r"\| ([`*])([^`*]+)[`*] \|([^|]*)\|")

@@ -71,6 +71,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_what_is_added_is_learned_with(extended: Path, tmp_path: Path) -> None:
     program = [sys.executable, "-W", "error", str(ADDED / "program.py"), str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(extended), "OMP_NUM_THREADS": "1"}

@@ -12,7 +12,7 @@ import pytest
 import metaloop as ml
 from metaloop.cli import evaluate, learn, select, train
 
-OF_THE_LOOP = {"net", "candidates", "generates", "settings", "executor", "stop"}
+OF_THE_LOOP = {"net", "candidates", "generates", "settings", "stop"}
 VERBS: dict[str, tuple[Callable[..., Any], Callable[..., Any], set[str]]] = {
     # what only the function has: things that cannot be typed, or are for experiments
     "learn": (learn.learn, ml.learn, OF_THE_LOOP),

@@ -25,7 +25,7 @@ def test_built_in_names_are_families() -> None:
     assert isinstance(open_data("sinusoid").family, SinusoidFamily)
     digits = open_data("digits")
     assert class_parts(digits.family)["train"]
-    assert set(FAMILIES) == {"digits", "glyphs", "omniglot", "sinusoid"}
+    assert set(FAMILIES) == {"digits", "glyphs", "omniglot", "sinusoid", "synthetic_tables"}
 
 
 def test_a_family_stays_what_it_is() -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.once import once
 
 from metaloop.archive import Archive
 from metaloop.catalogue.families import OpenedData
@@ -63,9 +64,13 @@ def finished(
     tmp_path_factory: pytest.TempPathFactory, make: Callable[..., Reading]
 ) -> tuple[Path, list[LoopEvent], Any]:
     """A run that was never interrupted, on one worker process: folder, events, report."""
-    folder = tmp_path_factory.mktemp("finished") / "run"
     options: dict[str, Any] = {"budget": BUDGET, "queries": 5, "workers": 1, "settings": SHORT}
-    return folder, *run_to_end(learn(make(), out=folder, **options))
+
+    def run(place: Path) -> tuple[Path, list[LoopEvent], Any]:
+        folder = place / "run"
+        return folder, *run_to_end(learn(make(), out=folder, **options))
+
+    return once(tmp_path_factory, "finished", run)
 
 
 @pytest.fixture

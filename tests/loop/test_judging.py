@@ -541,6 +541,7 @@ class LastJudgementCrashes(JudgesAreSlow):
         ]
 
 
+@pytest.mark.long
 def test_no_judgement_begins_while_another_is_under_way(
     reading: Any, tmp_path: Path, short: Settings
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
@@ -18,9 +18,9 @@ from metaloop.jobs.workplace import Workplace
 from metaloop.loop.learning import StartExecutor
 from metaloop.tasks.family import TaskFamily
 
-ExecutorName = Literal["local", "ray"]
-AskedExecutor = ExecutorName | StartExecutor | None
-_NAMES = ("local", "ray")
+LOCAL, RAY = "local", "ray"
+_NAMES = (LOCAL, RAY)
+AskedExecutor = str | StartExecutor  # one of these names, or what starts one of your own
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def executing(
     """
     if isinstance(executor, str) and executor not in _NAMES:
         raise unknown_name("executor", executor, _NAMES)
-    if executor != "ray":
+    if executor != RAY:
         if ray_address is not None:
             raise MetaloopError("--ray-address is for --executor ray; give both or neither")
         yield (None if isinstance(executor, str) else executor), workers

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from metaloop.api.destination import discard_unused, fresh_folder, is_unused
-from metaloop.api.executing import AskedExecutor, executing
+from metaloop.api.executing import LOCAL, AskedExecutor, executing
 from metaloop.api.learned import LearnResult
 from metaloop.api.progress import Progress, style_of
 from metaloop.api.stopping import Interrupted, Stopper
@@ -46,7 +46,7 @@ def learn(
     workers: int | None = None, strict: bool = False, resume: bool = False,
     net: nn.Module | None = None, candidates: Sequence[Candidate] | None = None,
     generates: Generates = EVERYTHING, settings: Settings = USUAL,
-    executor: AskedExecutor = None, ray_address: str | None = None,
+    executor: AskedExecutor = LOCAL, ray_address: str | None = None,
     stop: Callable[[], bool] = lambda: False, progress: bool | None = None,
 ) -> LearnResult:  # fmt: skip
     """Returns the run, once a learner was chosen, trained and tested on classes it never saw.
@@ -101,7 +101,7 @@ def stream(
     workers: int | None = None, strict: bool = False, resume: bool = False,
     net: nn.Module | None = None, candidates: Sequence[Candidate] | None = None,
     generates: Generates = EVERYTHING, settings: Settings = USUAL,
-    executor: AskedExecutor = None, ray_address: str | None = None,
+    executor: AskedExecutor = LOCAL, ray_address: str | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[LoopEvent]:  # fmt: skip
     """Yields what happens in `learn` (see `metaloop.loop`); the last event is `Learned`.

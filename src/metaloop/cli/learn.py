@@ -70,7 +70,7 @@ def learn(
     asked |= {"speaker_pattern": speaker_pattern, "items": items, "archive_to": archive_to}
     asked |= {"objective": objective, "words": words, "sentences": sentences}
     asked |= {"ratio": ratio, "references": references, "use_label_names": use_label_names}
-    asked |= {"executor": None if executor == "local" else executor, "ray_address": ray_address}
+    asked |= {"executor": executor, "ray_address": ray_address}
     typed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     try:
         run, code = learn_from(

@@ -8,7 +8,15 @@ from typing import Any
 
 from metaloop.api.speaking import say
 
-_DEFAULTS = {"budget": "3m", "ways": 5, "shots": 1, "queries": 15, "seed": 0, "split_seed": 0}
+_DEFAULTS = {
+    "executor": "local",
+    "budget": "3m",
+    "ways": 5,
+    "shots": 1,
+    "queries": 15,
+    "seed": 0,
+    "split_seed": 0,
+}
 _PLACES = ("archive", "archive_to")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from metaloop.catalogue.learners import learner_entry
 from metaloop.catalogue.space import (
     DECIDING,
     TargetKind,
@@ -87,6 +88,8 @@ def crossover(
     for learner, net, plan, data in itertools.product(parents, parents, parents, givers):
         if not _fits(learner, plan):
             continue
+        if learner_entry(learner.learner.name).net and net is not learner:
+            continue  # it has a net of its own
         child = replace(learner, net=net.net, plan=plan.plan, data=data.data)
         if child.identity not in known:
             givers_of = {"learner": learner, "net": net, "plan": plan, "data": data}
