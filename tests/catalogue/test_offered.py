@@ -127,16 +127,16 @@ def test_what_comes_first_takes_its_time_from_the_others(monkeypatch: pytest.Mon
     assert "'blocks@24' is left out: it would take 10 s for 100 images" in offer.left_out[0]
 
 
-def test_the_first_may_take_longer_than_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    def offer(number: int) -> list[str]:
-        found = affordable("images", number, Allowance(0.5, first=1.0))
+def test_the_first_may_take_longer_than_the_others_if_it_has_one_size(
+    joined: dict[str, float],
+) -> None:
+    def offer(takes: str, number: int) -> list[str]:
+        found = affordable(takes, number, Allowance(50.0, first=100.0), Texts.of(["a"]))
         return [each.card.name for each in found.encoders]
 
-    assert offer(50) == ["blocks"]  # half a second
-    assert offer(99) == ["blocks"]
-    assert offer(101) == []
-    monkeypatch.setattr(offered, "installed", lambda takes: ("blocks", "blocks@24"))
-    assert offer(60) == ["blocks"]
+    assert offer("texts", 40) == ["large", "large+small"]
+    assert offer("texts", 99) == ["large"]  # nothing is left for the others
+    assert offer("texts", 101) == ["small"]
     assert allowance_of(60.0) == Allowance(30.0, first=60.0)
     assert allowance_of(None) == Allowance()
 

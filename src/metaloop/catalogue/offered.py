@@ -2,9 +2,10 @@
 
 What is named is used, however long it takes. What is installed is offered as far as it is
 affordable: the features of all examples are computed before a budget begins, and may take
-`ENCODING_SHARE` of it, by what a first batch takes. The first encoder may take `FIRST_SHARE`, for
-one at all is worth more than most of what can be learned without (LOG.md); for the same reason one
-of images is asked for the largest side that is affordable.
+`ENCODING_SHARE` of it, by what a first batch takes. One of images is asked for the largest side
+that is affordable, for that is worth more than most of what can be learned after it (LOG.md). The
+first one of other inputs, which has no smaller size, may take `FIRST_SHARE`: without one, nets of
+texts and of sound are far behind, and nets of images may be ahead.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from metaloop.tasks.family import TaskFamily
 
 NONE, AUTO = "none", "auto"
 ENCODING_SHARE = 0.5  # of a budget in seconds: so long may encoding take that comes before it
-FIRST_SHARE = 1.0  # the same of the first encoder, in its smallest size
+FIRST_SHARE = 1.0  # the same of the first encoder, if it comes in one size
 MOST_WITHOUT_A_CLOCK = 100_000  # examples, where a budget is in steps: nothing is timed then
 _BATCH = 16  # examples whose encoding is timed
 _SIDES: Mapping[str, Sequence[str]] = MappingProxyType(
@@ -45,8 +46,8 @@ _PIECES = {"wordllama": "minilm+wordllama"}
 class Allowance:
     """What `auto` may offer: encoders that take `seconds` together; None: no clock decides.
 
-    `first`: what the first may take alone, if that is more. `names`: just these instead, as an
-    earlier try of the same run was offered them.
+    `first`: what the first may take alone, if that is more and it comes in one size. `names`: just
+    these instead, as an earlier try of the same run was offered them.
     """
 
     seconds: float | None = None
@@ -177,7 +178,7 @@ class _Found:
                 self.left_out.append(f"the backbone '{name}' is left out: {error}")
                 return
             needed = self._needed(encoder)
-            if self._fits(needed, last=size == sizes[-1]):
+            if self._fits(needed, only=len(sizes) == 1):
                 self._take(encoder, needed)
                 used = encoder.card.name
                 break
@@ -193,10 +194,10 @@ class _Found:
         new = [piece for piece in _pieces(encoder) if _key(piece) not in self._computed]
         return self.number * sum((seconds_each(piece, self.column) for piece in new), 0.0)
 
-    def _fits(self, needed: float, *, last: bool) -> bool:
+    def _fits(self, needed: float, *, only: bool) -> bool:
         if self._left is None:
             return self.number <= MOST_WITHOUT_A_CLOCK
-        if last and not self.encoders:
+        if only and not self.encoders:
             return needed <= max(self._left, self.allowance.first)
         return needed <= self._left
 

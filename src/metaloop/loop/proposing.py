@@ -51,6 +51,7 @@ from metaloop.loop.arms import (
 )
 from metaloop.loop.changes import MOST_OPERATORS, Changes
 from metaloop.loop.heads import as_head, heads_for
+from metaloop.loop.hopeful import in_hopeful_views
 from metaloop.loop.population import Node, Population
 from metaloop.loop.proposal import CATALOGUE, EVERYTHING, Generates, Proposal
 from metaloop.loop.racing import Race
@@ -207,7 +208,7 @@ class Proposer:
             node.kind == "train" and not node.continues and node.parent is not None
             for node in population.pending.values()
         )
-        survivors = self.race.survivors(population.tips)
+        survivors = in_hopeful_views(population, self.race.survivors(population.tips))
         awake = self._awake(survivors)[: self.num_lines]
         idle = [tip for tip in awake if tip.line not in busy]
         room = spent < LAST_START and bool(survivors) and len(awake) + begun < self.num_lines
