@@ -125,7 +125,7 @@ def task(data: Table, target: str = "y", **asked: Any) -> TableTask:
 
 
 def test_parts_have_all_classes_and_equal_rows_and_groups_stay_together() -> None:
-    same = [float(i // 2) for i in range(ROWS)]
+    same = [float(max(0, i - 10)) for i in range(ROWS)]  # ten copies of a row
     found = task(table_of({"x": same, "y": ["a"] * 30 + ["b"] * 10}, "t"))
     values = found.frame.values["x"]
     assert not set(values[found.known]) & set(values[found.test])
@@ -133,6 +133,13 @@ def test_parts_have_all_classes_and_equal_rows_and_groups_stay_together() -> Non
     grouped = task(table(g=[f"g{i % 8}" for i in range(ROWS)]), groups="g")
     assert not set(grouped.blocks[grouped.known]) & set(grouped.blocks[grouped.test])
     assert "g" not in [column.name for column in grouped.frame.schema]
+
+
+def test_where_most_rows_are_equal_to_another_they_are_dealt_one_by_one() -> None:
+    words = ["OR"[i % 2] for i in range(ROWS)]
+    found = task(table_of({"city": words, "y": ["a", "a", "b", "b"] * 10}, "t"))
+    assert set(found.frame.values["city"][found.known]) == set(found.frame.values["city"])
+    assert len(found.test) == ROWS // 5 and len(np.unique(found.blocks)) == ROWS
 
 
 @pytest.mark.parametrize(

@@ -102,21 +102,16 @@ def table_task(
     understood = understand(where, table, aside)
     notes = list(found.notes)
     frame, values, classes = understood.frame, found.values, len(found.classes)
-    blocks = row_hashes(frame)
-    if group is not None:
-        blocks = distinct(as_words(table.columns[group]))[1].astype(np.uint64)
-        if len(np.unique(blocks)) < 3:
-            raise DataError(
-                f"{where}: '{group}' has {len(np.unique(blocks))} groups, and 3 are the fewest: to "
-                "learn from, to choose by and to test"
-            )
+    hashes = row_hashes(frame)
+    blocks = _blocks(where, hashes, None if group is None else table.columns[group], str(group))
     known, tested = np.arange(len(rows)), np.zeros(0, np.int64)
     if test is not None:
         frame, values, added = _with_test(frame, values, found, test)
-        blocks = np.concatenate([blocks, row_hashes(frame)[len(rows) :]])
+        hashes = row_hashes(frame)
+        blocks = np.concatenate([blocks, hashes[len(rows) :]])  # what is tested is dealt no more
         tested = np.arange(len(rows), len(rows) + added)
         if group is None:
-            copies = int(np.isin(blocks[tested], blocks[known]).sum())
+            copies = int(np.isin(hashes[tested], hashes[known]).sum())
             if copies:
                 notes.append(f"{copies:,} rows of the test file are in the table as well")
     elif sealed:
@@ -129,6 +124,24 @@ def table_task(
         table.name, frame, whole, blocks, known, tested, understood.dropped, tuple(notes),
         understood.numbered, group is not None,
     )  # fmt: skip
+
+
+def _blocks(where: str, hashes: np.ndarray, groups: np.ndarray | None, name: str) -> np.ndarray:
+    """Which rows stay together, uint64 `[n]`: those of a group, else copies of each other.
+
+    Where most rows are equal to another one they are dealt one by one: new rows will be equal to
+    known ones as well. Raises `DataError` for fewer than three groups.
+    """
+    if groups is None:
+        as_copies = 2 * len(np.unique(hashes)) > len(hashes)
+        return hashes if as_copies else np.arange(len(hashes), dtype=np.uint64)
+    blocks = distinct(as_words(groups))[1].astype(np.uint64)
+    if len(np.unique(blocks)) < 3:
+        raise DataError(
+            f"{where}: '{name}' has {len(np.unique(blocks))} groups, and 3 are the fewest: to "
+            "learn from, to choose by and to test"
+        )
+    return blocks
 
 
 def _rows_of(table: Table, rows: np.ndarray) -> Table:

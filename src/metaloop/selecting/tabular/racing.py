@@ -62,7 +62,10 @@ class Entry:
 
 @dataclass
 class TableRace:
-    """What is known of every pipeline; `rows` may be learned from, `features` are columns."""
+    """What is known of every pipeline; `rows` may be learned from, `features` are columns.
+
+    `blocks`: of how many parts that stay together the rows are; there are no more folds than that.
+    """
 
     expected: Prior
     rows: int
@@ -75,9 +78,12 @@ class TableRace:
     steps: tuple[Step, ...] = ()
     entries: dict[str, Entry] = field(default_factory=dict)
     asked: int = 0
+    blocks: int | None = None
 
     def __post_init__(self) -> None:
         self.folds = _FOLDS if self.rows <= _MANY_ROWS else _FOLDS_OF_MANY
+        if self.blocks is not None:
+            self.folds = max(2, min(self.folds, self.blocks))
         self.repeats = next((r for most, r in _REPEATS if self.rows < most), 1)
         learned = self.rows * (1 - 1 / self.folds)
         levels = [] if self.rows <= _FEW_ROWS else [m for m in _LEVELS if 1.5 * m < learned]

@@ -139,6 +139,7 @@ def open_race(
         race = TableRace(
             prior or expected_of(names, bool(task.classes)), len(task.known),
             len(task.frame.schema), len(task.classes), metric, seed,
+            blocks=len(np.unique(task.blocks[task.known])),
         )  # fmt: skip
         known = _known(task, race, seed)
         ship_table(known, folder)
