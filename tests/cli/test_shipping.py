@@ -103,7 +103,7 @@ def test_verify_tells_the_sealed_rows_of_a_table_again(command: Command) -> None
 def test_verify_measures_summaries_and_images_that_are_made_again(command: Command) -> None:
     pytest.importorskip("rouge_score", reason="metaloop[summaries]")
     pytest.importorskip("sentencex", reason="metaloop[summaries]")
-    from tests.domains.summaries.conftest import rows, write
+    from tests.made_documents import rows, write
 
     write(Path("papers.jsonl"), rows(60))
     how = ("--budget", "2steps", "--shots", "2", "--queries", "4", "--quiet")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.domains.summaries.conftest import WORDS, rows
+from tests.made_documents import WORDS, rows
 
 from metaloop.core.errors import DataError, InputError, MissingExtraError
 from metaloop.guests.transformers.seq2seq import Seq2SeqSummariser

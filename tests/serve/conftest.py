@@ -262,3 +262,15 @@ def client(models: dict[str, Any]) -> Iterator[Client]:
 def serve() -> Callable[..., Any]:
     """Serves models as `serving` does."""
     return serving
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Debian's chromium."""
+    from playwright.sync_api import sync_playwright
+    from tests.report.test_page_in_browser import CHROMIUM
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()

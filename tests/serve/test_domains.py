@@ -84,7 +84,7 @@ def test_summaries_are_those_of_predict_in_any_length(
 ) -> None:
     pytest.importorskip("rouge_score", reason="metaloop[summaries]")
     pytest.importorskip("sentencex", reason="metaloop[summaries]")
-    from tests.domains.summaries import conftest as made
+    from tests import made_documents as made
 
     from metaloop.estimators.summarising import summarise
 

@@ -22,7 +22,7 @@ from PIL import Image
 from tests.report.test_page_in_browser import CHROMIUM, CONTRASTS, LEAST_CONTRAST
 from tests.report.test_page_in_browser import pytestmark as browser_marks
 from tests.serve.conftest import SIDE, VECTORS, drawing, fresh_model
-from tests.serve.test_page_in_browser import NAMELESS
+from tests.serve.pages import NAMELESS
 
 from metaloop.api import load
 from metaloop.core.errors import DataError

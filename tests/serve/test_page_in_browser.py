@@ -7,31 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.report.test_page_in_browser import CHROMIUM, CONTRASTS, LEAST_CONTRAST, pytestmark
-from tests.serve.conftest import Client, png, serving
+from tests.report.test_page_in_browser import CONTRASTS, LEAST_CONTRAST, pytestmark
+from tests.serve.conftest import Client, serving
+from tests.serve.pages import NAMELESS, files
 
 pytest.importorskip("fastapi", reason="metaloop[serve]")
 pytest.importorskip("uvicorn", reason="metaloop[serve]")
 pytestmark = [*pytestmark, pytest.mark.long]
-
-# Whatever can be used without a name that a screen reader would say.
-NAMELESS = """
-() => [...document.querySelectorAll("button, input, select, textarea, audio, img, progress")]
-  .filter(e => e.checkVisibility() && !e.closest("[hidden]"))
-  .filter(e => !(e.labels && e.labels.length) && !e.getAttribute("aria-label") &&
-               !e.textContent.trim() && !e.getAttribute("alt"))
-  .map(e => e.outerHTML)
-"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture
@@ -52,15 +34,6 @@ def page(browser: Any, client: Client) -> Iterator[Any]:
     yield opened
     context.close()
     assert complaints == []
-
-
-def files(folder: Path, name: int, takes: range) -> list[str]:
-    paths = []
-    for take in takes:
-        path = folder / f"{name}-{take}.png"
-        path.write_bytes(png(name, take))
-        paths.append(str(path))
-    return paths
 
 
 def new_task(page: Any, model: str, name: str) -> None:

@@ -10,12 +10,11 @@ import pytest
 from tests.report.test_page_in_browser import CONTRASTS, LEAST_CONTRAST
 from tests.report.test_page_in_browser import pytestmark as browser_marks
 from tests.serve.conftest import image_maker, serving, table_model
-from tests.serve.test_page_in_browser import NAMELESS, browser, files
+from tests.serve.pages import NAMELESS, files
 
 pytest.importorskip("fastapi", reason="metaloop[serve]")
 pytest.importorskip("uvicorn", reason="metaloop[serve]")
 pytestmark = [*browser_marks, pytest.mark.long]
-__all__ = ["browser"]
 
 
 @pytest.fixture

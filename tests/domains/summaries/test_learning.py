@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.domains.summaries.conftest import rows, write
+from tests.made_documents import rows, write
 
 import metaloop as ml
 from metaloop.catalogue.candidates import build_learner, make_candidate
