@@ -188,10 +188,16 @@ def test_a_run_goes_on_with_another_number_of_processes(
         torch.testing.assert_close(tensor, whole.state.meta_params[name], rtol=1e-2, atol=2e-3)
 
 
-def torchrun(data: Path, out: Path, *more: str, program: Sequence[str] = ("-m", "metaloop")) -> Any:
+def torchrun(
+    data: Path,
+    out: Path,
+    *more: str,
+    program: Sequence[str] = ("-m", "metaloop"),
+    learner: str = "maml",
+) -> Any:
     command = (
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-        *program, "train", str(data), "--learner", "maml", "--out", str(out), *more,
+        *program, "train", str(data), "--learner", learner, "--out", str(out), *more,
     )  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
@@ -224,16 +230,24 @@ main()
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("learner", ["maml", "protonet"])  # many tasks a step, and usually one
 def test_a_lost_process_ends_the_others_in_one_line_with_the_state_kept(
-    data: Path, tmp_path: Path
+    learner: str, data: Path, tmp_path: Path
 ) -> None:
     out, program = tmp_path / "model.metaloop", tmp_path / "dies.py"
     program.write_text(DIES)
-    ended = torchrun(data, out, "--budget", "1000000steps", program=[str(program)])
+    asked = ("--budget", "1000000steps")
+    ended = torchrun(data, out, *asked, program=[str(program)], learner=learner)
     assert ended.returncode != 0
     ours = [line for line in ended.stderr.splitlines() if line.startswith("metaloop: error:")]
     assert len(ours) == 1 and "a process of the training was lost after 20 steps" in ours[0]
     assert not out.exists() and load_state(tmp_path / "model.metaloop.state").step == 20
+    left = iter(range(5))
+    stopped = ml.train(  # one process alone goes on
+        data, learner, out=out, budget="1000000steps", resume=True, progress=False,
+        stop=lambda: next(left, None) is None,
+    )  # fmt: skip
+    assert stopped.interrupted and stopped.steps == 25
 
 
 @pytest.mark.long

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from metaloop.core.errors import MetaloopError, MissingExtraError
-from metaloop.executors.base import Job
+from metaloop.executors.base import Job, Outcome
 from metaloop.executors.luggage import Luggage
 from metaloop.executors.ray_cluster import connected
 from metaloop.executors.ray_pool import RayPool
@@ -43,18 +43,34 @@ def pids_of_three(pool: RayPool, tools: Any) -> set[int]:
     return pids
 
 
+def outcomes_of_three(pool: RayPool, tools: Any) -> list[Outcome]:
+    """Returns how the three jobs ended that the pool has."""
+    ended: list[Outcome] = []
+
+    def all_have_ended() -> bool:
+        ended.extend(pool.wait(0.1))
+        return len(ended) == 3
+
+    tools.wait_until(all_have_ended)
+    return ended
+
+
 @pytest.mark.long
 def test_jobs_of_a_machine_that_is_killed_are_done_by_others_and_states_travel(
     cluster: Any, start_ray_pool: StartRayPool, tmp_path: Path, tools: Any
 ) -> None:
     with another_machine(cluster) as machine:
         pool = start_ray_pool(3)
+        all_there = str(tmp_path / "all there")
+        for number in range(-3, 0):  # one for each worker, however long one takes to start
+            pool.submit(Job(number, "wait_for", {"file": all_there}))
+        pids_of_three(pool, tools)
+        Path(all_there).touch()
+        outcomes_of_three(pool, tools)
         for number in range(3):
             pool.submit(Job(number, "keep", {"name": f"{number}.net", "text": f"text {number}"}))
-        folders = set()
-        while len(folders) < 3:
-            folders |= {outcome.value["folder"] for outcome in pool.wait(tools.patience)}
-        assert len({Path(folder).parent for folder in folders}) == 2  # two machines
+        folders = {outcome.value["folder"] for outcome in outcomes_of_three(pool, tools)}
+        assert len(folders) == 3 and len({Path(folder).parent for folder in folders}) == 2
         kept = {f"{number}.net": f"text {number}" for number in range(3)}
         assert {name: (tmp_path / name).read_text() for name in kept} == kept
 
@@ -65,17 +81,14 @@ def test_jobs_of_a_machine_that_is_killed_are_done_by_others_and_states_travel(
         cluster.remove_node(machine, allow_graceful=False)  # SIGKILL to all of its daemons
         tools.wait_until(lambda: sum(map(tools.is_alive, pids)) <= 2)
         (tmp_path / "gate").touch()
-        ended = {}
-        while len(ended) < 3:
-            for outcome in pool.wait(tools.patience):
-                ended[outcome.job.number] = outcome
-        assert {outcome.status for outcome in ended.values()} == {"done"}
+        ended = outcomes_of_three(pool, tools)
+        assert {outcome.status for outcome in ended} == {"done"}
         # What the lost machine had trained is there: others can go on from it.
         pool.submit(Job(6, "look", {"names": sorted(kept)}))
         (outcome,) = pool.wait(tools.patience)
         assert outcome.value["found"] == kept and outcome.value["given"] == "data"
         pool.close()
-        pids |= {outcome.value["pid"] for outcome in ended.values()}
+        pids |= {outcome.value["pid"] for outcome in ended}
         tools.wait_until(lambda: not any(map(tools.is_alive, pids)))
         assert [*Path(tempfile.gettempdir()).glob("metaloop-ray-*/*")] == []
 
@@ -99,7 +112,7 @@ def test_a_machine_with_another_metaloop_is_named(
     monkeypatch.setattr(pool, "_sources", "other sources")
     pool.submit(Job(0, "echo", {}))
     with pytest.raises(MetaloopError, match=r"the machine .* has metaloop .* install the same"):
-        pool.wait(300)
+        pool.wait(300.0)
 
 
 @pytest.mark.parametrize(

@@ -87,11 +87,11 @@ def train_model(
     spec = replace(spec, input_shape=family.input_format.shape)
     yield data_read(opened, time.perf_counter() - start)
     candidate, method = _chosen(learner, net, family, spec, view)
+    identity = _identity(candidate, family.digest, seed, limit)  # whatever number of processes
     if team is not None:
         if isinstance(learner, str):
             candidate = with_a_task_for_each(candidate, team.size)
         check_shared(candidate, team.size)
-    identity = _identity(candidate, family.digest, seed, limit)
     state = _resumed(checkpoint, identity) if resume and checkpoint else None
     if state is None:
         state = initial_state(method, family, spec, seed, identity, candidate.plan)
