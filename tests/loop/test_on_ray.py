@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,22 +37,52 @@ def workers_left() -> list[str]:
     return found
 
 
+@contextmanager
+def more_machines(cluster: Any, number: int) -> Iterator[list[Any]]:
+    """So many further machines of one CPU each; those that still run are gone afterwards."""
+    machines = [cluster.add_node(num_cpus=1, object_store_memory=80 << 20) for _ in range(number)]
+    try:
+        yield machines
+    finally:
+        for machine in {*machines} & {*cluster.list_all_nodes()}:
+            cluster.remove_node(machine)
+
+
 @pytest.mark.long
+@pytest.mark.parametrize("machines", [2, 3])
 def test_a_run_completes_and_loses_nothing_when_a_machine_is_killed(
-    cluster: Any, reading: Any, tmp_path: Path, short: Settings
+    cluster: Any, reading: Any, tmp_path: Path, short: Settings, machines: int
 ) -> None:
-    machine = cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
-    folder = tmp_path / "run"
+    with more_machines(cluster, machines - 1) as more:
+        event, told = run_until_killed(cluster, more, reading, tmp_path / "run", short)
+    check_complete(event, told, tmp_path / "run")
+
+
+def run_until_killed(
+    cluster: Any, more: list[Any], reading: Any, folder: Path, short: Settings
+) -> tuple[Any, list[Any]]:
+    """Returns the last event of a run and its trials; a machine is lost after the first of them."""
     told = []
     for event in stream(
-        reading, out=folder, budget="60steps", queries=5, workers=2, settings=short,
+        reading, out=folder, budget="60steps", queries=5, workers=1 + len(more), settings=short,
         executor="ray", ray_address=cluster.address,
     ):  # fmt: skip
         if isinstance(event, Tried):
             told.append(event.trial)
             if len(told) == 1:
-                assert any(machine.node_id[:12] in command for command in workers_left())
-                cluster.remove_node(machine, allow_graceful=False)
+                used = [one for one in more if is_used(one)]
+                assert used
+                cluster.remove_node(used[0], allow_graceful=False)
+    return event, told
+
+
+def is_used(machine: Any) -> bool:
+    """Whether a worker runs on this machine."""
+    return any(machine.node_id[:12] in command for command in workers_left())
+
+
+def check_complete(event: Any, told: list[Any], folder: Path) -> None:
+    """Asserts that the run is whole, has all that it told of, and left nothing behind."""
     assert isinstance(event, Learned)
     assert event.report["status"] == "finished"
     with Archive.open(folder / "archive.sqlite", read_only=True) as archive:
@@ -66,8 +98,9 @@ def test_a_run_completes_and_loses_nothing_when_a_machine_is_killed(
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_an_interrupted_run_says_how_to_go_on_and_goes_on_without_ray(
-    cluster: Any, tmp_path: Path
+    cluster: Any, tmp_path: Path, sent: signal.Signals
 ) -> None:
     asked = ["learn", "sinusoid", "--out", "run", "--shots", "10", "--queries", "10", "--workers"]
     asked += ["1", "--budget", "400steps"]
@@ -81,9 +114,9 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on_without_ray(
     while not trials_in(tmp_path / "run"):
         assert started.poll() is None and time.monotonic() < until
         time.sleep(0.5)
-    started.send_signal(signal.SIGTERM)  # Ray has a handler of its own for it
+    started.send_signal(sent)  # Ray has a handler of its own for SIGTERM
     _, said = started.communicate(timeout=PATIENCE)
-    assert started.returncode == 143
+    assert started.returncode == 128 + sent
     assert f"--executor ray --ray-address {cluster.address}" in said and "Traceback" not in said
     assert workers_left() == []
     before = trials_in(tmp_path / "run")
