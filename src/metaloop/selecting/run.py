@@ -48,16 +48,22 @@ class Selecting(Charged):
 
     def protocol(self, part: Part, side: float = 1.0, number: int | None = None) -> Protocol:
         """Returns how figures on a part are measured, or on the first `number` of its examples."""
-        labelled = self.labelled
-        ways = len(labelled.class_names)
-        whole = len(labelled.rows[part])
-        number = whole if number is None else number
-        shrunk = "" if side == 1 else f"-{side:g}"
-        shrunk += "" if number == whole else f"-{number}"
-        return Protocol(
-            part, ways, 0, max(1, round(number / ways)),
-            "running", f"{labelled.digest}-{part}{shrunk}", labelled.digest,
-        )  # fmt: skip
+        return protocol_on(self.labelled, part, side, number)
+
+
+def protocol_on(
+    labelled: LabelledSet, part: Part, side: float = 1.0, number: int | None = None
+) -> Protocol:
+    """Returns how figures on a part of a labelled set are measured; see `Selecting.protocol`."""
+    ways = len(labelled.class_names)
+    whole = len(labelled.rows[part])
+    number = whole if number is None else number
+    shrunk = "" if side == 1 else f"-{side:g}"
+    shrunk += "" if number == whole else f"-{number}"
+    return Protocol(
+        part, ways, 0, max(1, round(number / ways)),
+        "running", f"{labelled.digest}-{part}{shrunk}", labelled.digest,
+    )  # fmt: skip
 
 
 def accuracy(value: float, number: int, protocol: Protocol) -> Result:

@@ -52,7 +52,7 @@ from metaloop.selecting.racing import Entry, Race, size_loss
 from metaloop.selecting.recording import race_on, restored
 from metaloop.selecting.reporting import summary
 from metaloop.selecting.run import Selecting, describe_set
-from metaloop.selecting.settings import USUAL, SelectSettings
+from metaloop.selecting.settings import MOST_DETAIL, USUAL, SelectSettings
 from metaloop.tasks.labelled import LabelledSet, labelled_set
 from metaloop.tasks.readers import read
 from metaloop.tasks.store import LeftOut, Reading
@@ -60,7 +60,6 @@ from metaloop.tasks.value_range import ValueRange
 
 _RATE = 1e11  # operations a second of one thread, before it was measured
 _USUAL = "medium"
-_MOST_DETAIL = 1 << 30  # bytes of images for encoders
 
 
 @dataclass(frozen=True)
@@ -247,7 +246,7 @@ def _read(asked: _Asked, encoders: Sequence[Encoder]) -> Reading:
         value_range=asked.value_range,
         strict=False,
         detail=max((largest_side(encoder) for encoder in encoders), default=0),
-        detail_bytes=_MOST_DETAIL,
+        detail_bytes=MOST_DETAIL,
     )
 
 
