@@ -259,8 +259,8 @@ def test_torchrun_writes_the_model_that_one_process_writes(data: Path, tmp_path:
     mine, other = (read_model(tmp_path / f"{name}.metaloop") for name in ("two", "one"))
     nets = [name for name in other.weights if name.startswith("net.")]
     assert nets  # the head has gradients of rounding alone, which Adam makes steps of
-    for name in nets:
-        torch.testing.assert_close(
-            mine.weights[name], other.weights[name], rtol=1e-3, atol=1e-3, msg=name
-        )
+    for name in nets:  # nor are single weights equal whose gradients are rounding: all together are
+        apart = mine.weights[name] - other.weights[name]
+        assert apart.norm() < 1e-3 * other.weights[name].norm(), name
+        assert apart.abs().median() < 1e-6, name
     assert not list(tmp_path.glob("*.state"))
