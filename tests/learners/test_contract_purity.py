@@ -48,7 +48,8 @@ def test_a_query_alone_is_predicted_as_in_a_batch(image_case: Any) -> None:
     support, inputs, _ = image_case.task()
     together = image_case.predict(support, inputs)
     alone = torch.cat([image_case.predict(support, one[None]) for one in inputs])
-    torch.testing.assert_close(alone, together, atol=1e-5, rtol=1e-5)
+    # products of other shapes round otherwise, by 3e-5 on some processors; a leak is far more
+    torch.testing.assert_close(alone, together, atol=1e-4, rtol=1e-4)
 
 
 def test_gradient_learners_say_when_they_use_the_query_batch(gradient_case: Any) -> None:
