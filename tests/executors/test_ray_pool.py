@@ -14,7 +14,7 @@ from metaloop.core.errors import MetaloopError, MissingExtraError
 from metaloop.executors.base import Job, Outcome
 from metaloop.executors.luggage import Luggage
 from metaloop.executors.ray_cluster import connected
-from metaloop.executors.ray_pool import RayPool
+from metaloop.executors.ray_pool import RayPool, is_for_memory
 
 StartRayPool = Callable[..., RayPool]
 
@@ -102,6 +102,15 @@ def test_a_job_that_takes_its_worker_along_has_failed_when_it_did_so_twice(
     assert outcome.status == "crashed"
     assert outcome.message.startswith("its worker on ") and "lost" in outcome.message
     assert tools.run(pool, "echo").status == "done"
+
+
+def test_what_ray_says_of_every_lost_worker_is_no_word_about_memory() -> None:
+    lost = (
+        "The actor died unexpectedly before finishing this task. Some common causes include: (1) "
+        "the process was killed by the OOM killer due to high memory usage, (2) ray stop --force"
+    )
+    ended = "1 worker(s) were killed due to the node running low on memory. Memory on the node"
+    assert is_for_memory(ended) and not is_for_memory(lost)
 
 
 @pytest.mark.long

@@ -197,7 +197,8 @@ def _followed(
 
 def refused_together(asked: Mapping[str, Any], what: str, why: Sequence[str] = ()) -> None:
     """Raises `MetaloopError` where options were given that are not for such data."""
-    given = [name for name, value in asked.items() if value]
+    plain = (str, bool, int, tuple, list, type(None))  # a data frame has no truth
+    given = [n for n, value in asked.items() if not isinstance(value, plain) or value]
     if given:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise MetaloopError(f"{names}: not for {what}; leave it away{''.join(why)}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from metaloop.api.progress import Progress, style_of
+from metaloop.api.tabular import refused_together
 from metaloop.archive import Archive
 from metaloop.catalogue.families import FAMILIES, DataOptions, data_name
 from metaloop.core.errors import DataError, ModelFileError
@@ -78,21 +79,6 @@ class Verification:
         return {"model": self.model, "data": self.data, "holds": self.holds, "figures": figures}
 
 
-@dataclass(frozen=True)
-class Splitting:
-    """How `select` was asked to split, which its files do not say: what it took options for.
-
-    `groups`, `ignored` and `test` are of tables, `image_size` and `value_range` of images.
-    """
-
-    seed: int = 0
-    groups: str | None = None
-    ignored: tuple[str, ...] = ()
-    test: Any = None
-    image_size: int | None = None
-    value_range: ValueRange | None = None
-
-
 def verify(
     model: str | os.PathLike[str],
     data: Any = None,
@@ -115,26 +101,41 @@ def verify(
     `select` the sealed part is told again: what decided that part is asked for here as it was there
     (`split_seed`; of tables `groups`, `ignore`, `test`; of images `image_size`, `value_range`).
     Looks at `test` are recorded in `archive`, by default the one beside the file, as `evaluate`
-    does. Raises `MetaloopError` for a file without figures, and where the data cannot be read or
-    found.
+    does. Raises `MetaloopError` for a file without figures, for options that are not for such a
+    model, and where the data cannot be read or found.
     """
     path = Path(model)
     path = path / "model.metaloop" if path.is_dir() else path
     content = read_model(path)
     kept = archive if archive is not None else path.parent / ARCHIVE_NAME
-    splitting = Splitting(split_seed, groups, tuple(ignore), test, image_size, value_range)
+    of_rows: dict[str, Any] = {"groups": groups, "ignore": tuple(ignore), "test": test}
+    of_columns: dict[str, Any] = {"columns": columns, "speaker_pattern": speaker_pattern}
+    of_images: dict[str, Any] = {"classes_at": classes_at, "value_range": value_range}
     if content.kind == "table":
-        return _of_table(path, tabular_from_file(content), data, kept, splitting)
+        refused_together({**of_images, **of_columns, "image_size": image_size}, "a table")
+        return _of_table(
+            path, tabular_from_file(content), data, kept, split_seed=split_seed, **of_rows
+        )
     if content.kind == "classifier":
-        return _of_images(path, classifier_from_file(content), data, kept, classes_at, splitting)
+        refused_together({**of_rows, **of_columns}, "a model that 'select' has made of images")
+        return _of_images(
+            path, classifier_from_file(content), data, kept, split_seed=split_seed,
+            image_size=image_size, **of_images,
+        )  # fmt: skip
+    of_select = {**of_rows, "split_seed": split_seed, "image_size": image_size}
+    refused_together(of_select, "a few-shot model, whose file has its parts and its image size")
+    options = DataOptions(**of_images, **of_columns)
+    return _of_episodes(path, data, kept, options, progress)
+
+
+def _of_episodes(
+    path: Path, data: Any, kept: str | Path, options: DataOptions, progress: bool | None
+) -> Verification:
+    """Measures a few-shot model again on the episodes that each of its figures is of."""
     loaded = load_model(path)
     if not loaded.results:
         raise ModelFileError(f"'{path}' holds no figures; 'metaloop evaluate' measures it")
     data = _data_of(loaded) if data is None else data
-    options = DataOptions(
-        classes_at=classes_at, columns=columns, speaker_pattern=speaker_pattern,
-        value_range=value_range,
-    )  # fmt: skip
     with Progress(style_of(progress)) as shown:
         shown.status(f"verifying on {data_name(data)}")
         opened = open_for(loaded, data, options, part="search")
@@ -155,16 +156,17 @@ def verify(
 
 
 def _of_table(
-    path: Path, model: TabularModel, data: Any, kept: str | Path, splitting: Splitting
-) -> Verification:
+    path: Path, model: TabularModel, data: Any, kept: str | Path, *, split_seed: int,
+    groups: str | None, ignore: Sequence[str], test: Any,
+) -> Verification:  # fmt: skip
     """Tells the sealed rows of a table again; what folds said hangs on fits that are not kept."""
     stored = _sealed_figure(path, model.results)
     if data is None:
         raise _no_data(model.training.data_name, "table")
-    table, test = _table(data, "data"), splitting.test
+    table = _table(data, "data")
     task = table_task(
-        table, model.target, groups=splitting.groups, ignored=splitting.ignored,
-        test=None if test is None else _table(test, "test"), split_seed=splitting.seed,
+        table, model.target, groups=groups, ignored=ignore,
+        test=None if test is None else _table(test, "test"), split_seed=split_seed,
         objective="classification" if model.classes else "regression",
     )  # fmt: skip
     if task.digest != stored.protocol.data_hash:
@@ -179,17 +181,13 @@ def _of_table(
 
 
 def _of_images(
-    path: Path, model: Classifier, data: Any, kept: str | Path, classes_at: int | None,
-    splitting: Splitting,
-) -> Verification:  # fmt: skip
-    """Tells the sealed images of a labelled set again."""
+    path: Path, model: Classifier, data: Any, kept: str | Path, **how: Any
+) -> Verification:
+    """Tells the sealed images of a labelled set again; `how` is that of `sealed_images`."""
     stored = _sealed_figure(path, model.results)
     if data is None:
         raise _no_data(model.training.data_name, "data")
-    sealed = sealed_images(
-        model, data, image_size=splitting.image_size, classes_at=classes_at,
-        value_range=splitting.value_range, split_seed=splitting.seed,
-    )  # fmt: skip
+    sealed = sealed_images(model, data, **how)
     if sealed.protocol.data_hash != stored.protocol.data_hash:
         reason = _other("images", sealed.protocol.data_hash, stored.protocol.data_hash, "data set")
         return Verification(str(path), sealed.name, (_compared(stored, None, reason),))

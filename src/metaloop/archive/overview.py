@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metaloop.archive.archive import Archive
-from metaloop.archive.digests import RunRows, digest_of, extras_of, rows_of, run_rows
+from metaloop.archive.digests import digest_of, extras_of, rows_of, run_rows
 from metaloop.archive.offering import backbones_in
 from metaloop.archive.stored import Run, RunId
 from metaloop.core.conforming import conforming
@@ -109,13 +109,14 @@ def run_json(archive: Archive, overview: RunOverview) -> dict[str, Any]:
     rows = rows_of(archive, row)
     offered = backbones_in(archive.artefacts(run.id))
     openings, jobs = archive.openings(run.id), archive.jobs(run.id)
+    trials = [stored.trial for stored in archive.trials(run.id)]
     return {
         **overview.to_json(),
         "arguments": dict(run.arguments),
         "environment": dict(run.environment),
         "work": dict(Counter(job.work for job in jobs)),
-        "trial_statuses": _statuses(archive, rows),
-        "candidates": len({trial["candidate"] for trial in rows.trials}),
+        "trial_statuses": dict(Counter(trial.status for trial in trials)),
+        "candidates": len({trial.candidate for trial in trials}),
         "results": len(rows.results),
         "verdicts": len(rows.verdicts),
         "backbones": [each.card.name for each in offered],
@@ -127,16 +128,6 @@ def run_json(archive: Archive, overview: RunOverview) -> dict[str, Any]:
         "extras": extras_of(archive, RunId(run.id)),
         "digest": digest_of(rows),
     }
-
-
-def _statuses(archive: Archive, rows: RunRows) -> dict[str, int]:
-    """How many trials ended in which way; `ArchiveError` where that is told by no words."""
-    told = [trial["status"] for trial in rows.trials]
-    if not all(isinstance(status, str) for status in told):
-        raise ArchiveError(
-            f"archive '{archive.place}' is damaged: the status of a trial is not a word"
-        )
-    return dict(Counter(told))
 
 
 def _counted(archive: Archive, select: str) -> dict[int, int]:

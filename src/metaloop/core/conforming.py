@@ -21,14 +21,14 @@ def conforming(record: Record) -> Record:
         for item in record:
             conforming(item)
         return record
-    its: type = type(record)
-    for name, fits in _fields_of(its):
+    of: type = type(record)
+    for name, fits in _fields_of(of):
         value = getattr(record, name)
         if not fits(value):
-            kind = get_type_hints(its)[name]
+            kind = get_type_hints(of)[name]
             expected = getattr(kind, "__name__", str(kind))
             raise TypeError(
-                f"{its.__name__}.{name} is {type(value).__name__} "
+                f"{of.__name__}.{name} is {type(value).__name__} "
                 f"{repr(value)[:40]}, expected {expected}"
             )
     return record

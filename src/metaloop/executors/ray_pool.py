@@ -273,7 +273,7 @@ class RayPool(Executor):
         self._end(worker)
         self._losses_in_row += 1
         if worker.job is not None and not self._again(worker, worker.job, error):
-            status: OutcomeStatus = "no memory" if self._for_memory(error) else "crashed"
+            status: OutcomeStatus = "no memory" if is_for_memory(str(error)) else "crashed"
             wall = time.monotonic() - worker.began_at
             cpu = worker.cpu_total - worker.cpu_at_begin
             message = f"its worker on {worker.host} was lost each time: {why}"
@@ -302,15 +302,6 @@ class RayPool(Executor):
         self._losses[job.number] = alone, with_machine
         return alone < _MOST_ALONE and with_machine < _MOST_MACHINES
 
-    def _for_memory(self, error: BaseException) -> bool:
-        """Whether Ray ended the worker because its machine ran low on memory.
-
-        Of any worker that is lost Ray says that the system's own OOM killer may have done it.
-        """
-        said = str(error).lower()
-        known = isinstance(error, self._ray.exceptions.OutOfMemoryError)
-        return known or "low on memory" in said or "memory pressure" in said
-
     def _end(self, worker: _Worker) -> None:
         with suppress(self._ray.exceptions.RayError, ValueError):
             self._ray.kill(worker.actor, no_restart=True)
@@ -326,6 +317,15 @@ class RayPool(Executor):
                 f"no worker could be started in {_START_SECONDS:g} s: a worker needs "
                 f"{self._threads} CPU, the cluster has {have:g}, {idle:g} of them idle"
             )
+
+
+def is_for_memory(said: str) -> bool:
+    """Returns whether Ray ended a worker because its machine ran low on memory, by what it says.
+
+    Of any worker that is lost it says that the system's own OOM killer may have done it.
+    """
+    said = said.lower()
+    return "low on memory" in said or "memory pressure" in said
 
 
 def _why(error: BaseException) -> str:

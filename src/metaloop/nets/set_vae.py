@@ -5,8 +5,9 @@
     log p(x | S) >= log mean over k of  p(x | ...) p(w_k | ...) p(z_k | c) / q(z_k, w_k | x, c, m)
 
 z is a vector (what is drawn and how), w a map of vectors (where its strokes run). q looks at x. One
-draw of z and w is used in training, `DRAWS` to evaluate, with noise that is always the same: what
-is told is a bound, and what is the bound of an image hangs on nothing else.
+draw of z and w is used in training, `DRAWS` to evaluate, with noise of a fixed seed: what is told
+is a bound, the same each time for the same images in the same order. The noise of an image is that
+of its place among them, so that errors of many images are independent.
 
 Edwards & Storkey 2017, arXiv:1606.02185; Giannone & Winther 2022, arXiv:2205.06025; the bound of
 several draws: Burda et al. 2016, arXiv:1509.00519. Differs from them: the context is a function of

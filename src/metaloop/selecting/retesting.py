@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,11 +12,9 @@ from metaloop.core.errors import DataError
 from metaloop.core.records import Protocol, Result
 from metaloop.engine.classifying import measured_accuracy
 from metaloop.models.classifier import Classifier
+from metaloop.selecting.reading import read_images
 from metaloop.selecting.run import accuracy, protocol_on
-from metaloop.selecting.settings import MOST_DETAIL
 from metaloop.tasks.labelled import labelled_set
-from metaloop.tasks.readers import read
-from metaloop.tasks.store import Reading
 from metaloop.tasks.value_range import ValueRange
 
 
@@ -48,21 +45,17 @@ def sealed_images(
     """Returns the images that `select` seals of a data set, in the size that the model takes.
 
     `image_size` is needed where the run was asked for one and chose a frozen backbone, which takes
-    images as they came. Raises `DataError` where the data cannot be read or are no images.
+    images as they came. Raises `DataError` where the data cannot be read, are no images, or are
+    images that the model does not take.
     """
     frozen, side = model.view is not None, model.input_format.shape[-1]
-    if isinstance(data, Reading):
-        reading = data
-    else:
-        reading = read(
-            Path(data),
-            image_size=image_size if frozen or image_size else side,
-            classes_at=classes_at,
-            value_range=value_range,
-            strict=False,
-            detail=side if frozen else 0,
-            detail_bytes=MOST_DETAIL,
-        )
+    reading = read_images(
+        data,
+        image_size=image_size if frozen or image_size else side,
+        classes_at=classes_at,
+        value_range=value_range,
+        detail=side if frozen else 0,
+    )
     labelled, _, _ = labelled_set(reading, split_seed)
     rows = torch.from_numpy(labelled.rows["test"])
     inputs, targets = labelled.part("test")

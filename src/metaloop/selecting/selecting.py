@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,12 +49,12 @@ from metaloop.selecting.frozen import Tell, frozen_on
 from metaloop.selecting.knowledge import COMMAND, candidates_of
 from metaloop.selecting.offer import Offer, offer_of
 from metaloop.selecting.racing import Entry, Race, size_loss
+from metaloop.selecting.reading import read_images
 from metaloop.selecting.recording import race_on, restored
 from metaloop.selecting.reporting import summary
 from metaloop.selecting.run import Selecting, describe_set
-from metaloop.selecting.settings import MOST_DETAIL, USUAL, SelectSettings
+from metaloop.selecting.settings import USUAL, SelectSettings
 from metaloop.tasks.labelled import LabelledSet, labelled_set
-from metaloop.tasks.readers import read
 from metaloop.tasks.store import LeftOut, Reading
 from metaloop.tasks.value_range import ValueRange
 
@@ -204,7 +204,13 @@ def _data(
 ) -> tuple[Reading, LabelledSet, Offer | None, tuple[str, ...], tuple[LeftOut, ...]]:
     """What was read, as one task, what is on offer, what is to be said, what was left out."""
     encoders = encoders_for(asked.backbone, asked.download)
-    reading = _read(asked, encoders)
+    reading = read_images(
+        asked.data,
+        image_size=asked.image_size,
+        classes_at=asked.classes_at,
+        value_range=asked.value_range,
+        detail=max((largest_side(encoder) for encoder in encoders), default=0),
+    )
     labelled, notes, left_out = labelled_set(reading, asked.split_seed)
     _check_strict(asked, reading)
     offer = offer_of(labelled, encoders, alone=asked.backbone not in (NONE, AUTO))
@@ -228,25 +234,6 @@ def _offered_notes(offer: Offer | None) -> tuple[str, ...]:
     how = "alone" if offer.alone else "too"
     return tuple(
         f"images are seen through {described_card(one.card)}, {how}" for one in offer.encoders
-    )
-
-
-def _read(asked: _Asked, encoders: Sequence[Encoder]) -> Reading:
-    if isinstance(asked.data, Reading):
-        return asked.data
-    if not isinstance(asked.data, (str, Path)):
-        raise MetaloopError(
-            f"data is a path or a Reading of images, got {type(asked.data).__name__}; make one of "
-            "arrays with metaloop.tasks.readers.read_arrays"
-        )
-    return read(
-        asked.data,
-        image_size=asked.image_size,
-        classes_at=asked.classes_at,
-        value_range=asked.value_range,
-        strict=False,
-        detail=max((largest_side(encoder) for encoder in encoders), default=0),
-        detail_bytes=MOST_DETAIL,
     )
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MOST_DETAIL = 1 << 30  # bytes of images that are kept as they came, for encoders
-
 
 @dataclass(frozen=True)
 class SelectSettings:
