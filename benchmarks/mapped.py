@@ -44,7 +44,8 @@ from metaloop.tasks.store import ClassInfo, Reading, Store
 
 _EACH = 1000  # images of a class
 _SIDE, _IN_MEMORY = 32, 40_000  # pixels; images of the set that is in memory
-_SAMPLED, _LET_GO = 0.2, 0.85  # seconds; of the limit, as more comes before the next look
+_FEWEST = 16  # images of a class: a step's support and queries
+_SAMPLED, _LET_GO = 0.05, 0.85  # seconds; of the limit, as more comes before the next look
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -133,11 +134,12 @@ def train(file: Path, asked: argparse.Namespace) -> dict[str, float]:
 
 
 def in_memory(family: ClassFamily) -> ClassFamily:
-    """The first classes of the store, copied."""
+    """Some images of every class, copied: of as many classes, so that steps have the same sizes."""
     store = family.store
-    rows = torch.arange(min(_IN_MEMORY, len(store)))
-    infos = store.classes[: len(rows) // _EACH]
-    small = Store(store.taken(rows), store.targets[rows].clone(), infos)
+    classes = len(store.classes)
+    each = max(_FEWEST, min(_IN_MEMORY // classes, _EACH))
+    rows = (torch.arange(classes)[:, None] * _EACH + torch.arange(each)).flatten()
+    small = Store(store.taken(rows), store.targets[rows].clone(), store.classes)
     return replace(
         class_family(Reading("small", "images", small))[0], given_format=family.input_format
     )
