@@ -42,6 +42,11 @@ class Examples:
             raise TypeError(f"expected one tensor, got a dictionary of {sorted(self.inputs)}")
         return self.inputs
 
+    @property
+    def present(self) -> Tensor:
+        """The features `[N, *input]` of the examples of one task that are no padding."""
+        return self.features[self.mask] if self.padded else self.features
+
     def with_inputs(self, inputs: Inputs) -> Examples:
         """Returns the same labels on other inputs (features, augmented copies)."""
         return replace(self, inputs=inputs)

@@ -35,6 +35,11 @@ def num_parameters(levels: int, channels: int) -> int:
     return _COMPONENTS * (1 + 2 * channels + channels * (channels - 1) // 2)
 
 
+def log_number(rows: Tensor) -> Tensor:
+    """Returns `[T, 1]`: the logarithm of N of `[T, N]`, in a form that graphs of any N can hold."""
+    return torch.logsumexp(torch.zeros_like(rows), 1, keepdim=True)
+
+
 def pixel_log_prob(parameters: Tensor, images: Tensor, levels: int) -> Tensor:
     """Returns `[N]`: the log probability of quantised images `[N, I, H, W]`.
 
@@ -60,7 +65,7 @@ def pixel_sample(
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=rng, device=rng.device).to(parameters.device)
 
-    number = len(parameters)
+    number = parameters.shape[0]
     if levels == 2:
         probabilities = torch.sigmoid(parameters / temperature)
         return (uniform(number, channels) < probabilities).to(parameters.dtype)

@@ -60,6 +60,24 @@ class SideBySide(Sampler, Protocol):
         """Returns `[T, count, *input]` new examples of each support `[T, S, *input]`."""
 
 
+@runtime_checkable
+class PixelByPixel(Sampler, Protocol):
+    """A sampler that draws one pixel of an image after the other."""
+
+    def draw_pixel(
+        self,
+        meta_params: MetaParams,
+        task_state: TaskState,
+        images: Tensor,
+        place: Tensor,
+        rng: torch.Generator,
+    ) -> Tensor:
+        """Returns images `[N, *input]` with one more pixel, as `sample` draws it.
+
+        `place` `[1]` is which, counted row by row; all before it are there.
+        """
+
+
 class GenerativeLearner(Learner):
     """A learner of distributions over inputs of one format, whose values have few levels."""
 

@@ -14,6 +14,7 @@ Shapes: N images, I channels, S support, B blurs, K shifts, D values of an image
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -24,7 +25,7 @@ from torch.nn import functional
 from metaloop.core.examples import Batch, Examples
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import MetaLoss, MetaParams
-from metaloop.core.pixels import logistic_log_prob, logistic_sample
+from metaloop.core.pixels import log_number, logistic_log_prob, logistic_sample
 from metaloop.core.sampler import GenerativeLearner
 from metaloop.core.spec import TaskSpec
 from metaloop.core.task_map import TaskMap
@@ -66,7 +67,7 @@ class BlurredMixture(GenerativeLearner):
         self, meta_params: MetaParams, support: Examples, rng: torch.Generator | None = None
     ) -> MetaParams:
         """Returns `values [S, B, I, H, W]`, the support blurred, as probabilities or means."""
-        images = self.input_format.quantise(support.features[support.mask])
+        images = self.input_format.quantise(support.present)
         side = min(images.shape[-2:])
         widths = [self.blur * share * side / 28 for share in _BLURS]
         blurred = torch.stack([_blurred(images, width) for width in widths], 1)
@@ -82,8 +83,9 @@ class BlurredMixture(GenerativeLearner):
         found = []
         for (down, right), log_weight in zip(shifts, log_weights, strict=True):
             of_pairs = self._of_pairs(images, _moved(values, down, right))
-            found.append(torch.logsumexp(of_pairs, 1) - math.log(len(values)) + log_weight)
-        return torch.logsumexp(torch.stack(found), 0)
+            found.append(torch.logsumexp(of_pairs, 1) + log_weight)
+        number = log_number(values[None, :, 0, 0, 0])[0]
+        return torch.logsumexp(torch.stack(found), 0) - number
 
     def sample(
         self,
@@ -96,11 +98,11 @@ class BlurredMixture(GenerativeLearner):
         """Returns `[count, I, H, W]`: support images, blurred, shifted, and drawn by pixel."""
         values = task_state["values"].flatten(0, 1)
         shifts, log_weights = self._shifts(values)
-        which = torch.randint(len(values), (count,), generator=rng).tolist()
+        which = torch.randint(values.shape[0], (count,), generator=rng)
         weights = torch.tensor(log_weights).exp()
-        moves = torch.multinomial(weights, count, replacement=True, generator=rng).tolist()
-        pairs = zip(which, moves, strict=True)
-        means = torch.cat([_moved(values[w : w + 1], *shifts[m]) for w, m in pairs])
+        moves = torch.multinomial(weights, count, replacement=True, generator=rng)
+        down, right = torch.tensor(shifts)[moves].unbind(1)
+        means = _each_moved(values[which.to(values.device)], down, right)
         uniform = torch.rand(means.shape, generator=rng).to(means.device)
         if self.input_format.levels == 2:
             return (uniform < torch.sigmoid(torch.logit(means) / temperature)).to(means.dtype)
@@ -122,12 +124,12 @@ class BlurredMixture(GenerativeLearner):
         if self.input_format.levels == 2:
             log_odds, absent = torch.logit(values).flatten(1), torch.log1p(-values).flatten(1)
             return images.flatten(1) @ log_odds.mT + absent.sum(1)
-        at_once = max(1, _NUMBERS_AT_ONCE // max(1, images.numel()))
-        levels = self.input_format.levels
         return torch.cat(
             [
-                logistic_log_prob(images.unsqueeze(1), some, self.spread, levels).sum((2, 3, 4))
-                for some in torch.split(values, at_once)
+                logistic_log_prob(
+                    images.unsqueeze(1), some, self.spread, self.input_format.levels
+                ).sum((2, 3, 4))
+                for some in _pieces(values, images)
             ],
             1,
         )
@@ -157,9 +159,25 @@ def _blurred(images: Tensor, width: float) -> Tensor:
     return functional.conv2d(flat, kernel.view(1, 1, -1, 1)).view_as(images)
 
 
+def _pieces(values: Tensor, images: Tensor) -> Sequence[Tensor]:
+    """Values in pieces that are small enough to be compared with all images at once."""
+    if torch.compiler.is_exporting():  # a graph of any number of images has no such pieces
+        return [values]
+    return torch.split(values, max(1, _NUMBERS_AT_ONCE // max(1, images.numel())))
+
+
 def _moved(values: Tensor, down: int, right: int) -> Tensor:
     """Returns images moved by whole pixels, their edges repeated."""
     height, width = values.shape[-2:]
     rows = (torch.arange(height, device=values.device) - down).clamp(0, height - 1)
     columns = (torch.arange(width, device=values.device) - right).clamp(0, width - 1)
     return values[..., rows[:, None], columns]
+
+
+def _each_moved(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Returns images `[N, I, H, W]`, each moved by whole pixels of its own `[N]`."""
+    height, width = images.shape[-2:]
+    rows = (torch.arange(height) - down[:, None]).clamp(0, height - 1).to(images.device)
+    columns = (torch.arange(width) - right[:, None]).clamp(0, width - 1).to(images.device)
+    moved = images.gather(2, rows[:, None, :, None].expand_as(images))
+    return moved.gather(3, columns[:, None, None, :].expand_as(images))

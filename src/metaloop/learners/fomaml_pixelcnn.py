@@ -116,3 +116,17 @@ class FomamlPixelCnn(GradientLearner):
         """Returns `[count, *input]` new examples by the adapted net."""
         known = self.model.known(task_state)
         return cast(Tensor, self.net.call(task_state, "draw", known, count, rng, temperature))
+
+    @torch.no_grad()
+    def draw_pixel(
+        self,
+        meta_params: MetaParams,
+        task_state: MetaParams,
+        images: Tensor,
+        place: Tensor,
+        rng: torch.Generator,
+    ) -> Tensor:
+        """Returns images `[N, *input]` with the pixel at `place` `[1]`, those before it given."""
+        known = self.model.known(task_state)
+        found = self.net.call(task_state, "draw_pixel", known, images, place, rng)
+        return cast(Tensor, found)

@@ -54,7 +54,7 @@ class GenerativeNetLearner(GenerativeLearner):
         self, meta_params: MetaParams, support: Examples, rng: torch.Generator | None = None
     ) -> MetaParams:
         """Returns what the net knows of the support: tensors with a first axis of one task."""
-        return self.known_of(meta_params, support.features[support.mask].unsqueeze(0))
+        return self.known_of(meta_params, support.present.unsqueeze(0))
 
     @final
     def log_prob(self, meta_params: MetaParams, task_state: MetaParams, inputs: Tensor) -> Tensor:

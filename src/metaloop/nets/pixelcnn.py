@@ -27,13 +27,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from metaloop.core.pixels import num_parameters, pixel_log_prob, pixel_sample
+from metaloop.core.pixels import log_number, num_parameters, pixel_log_prob, pixel_sample
 
 _EXTRA = 4  # numbers of a key that say where it is and whether it is there
 _BLOCK = 3  # pixels of a side of what is seen of far away
 _FAR = 1e4  # what a key that is not there has less
 _SEEN = 32  # channels of what is seen of a support image
 _NEAR = 1.0 / 8  # how quickly attention falls with the square of a distance, as it begins
+
+Spot = int | Tensor  # a row or a column, as a tensor `[1]` where it is not known beforehand
 
 
 class PixelCnn(nn.Module):
@@ -145,7 +147,7 @@ class PixelCnn(nn.Module):
         known = torch.cat([functional.relu(self._past(images)), seen], -1)
         of_tasks = seen.reshape(tasks, number, *seen.shape[1:])
         mean, most = of_tasks.mean(1), of_tasks.amax(1)
-        count = mean.new_full((tasks, 1), math.log(number))
+        count = log_number(of_tasks[:, :, 0, 0, 0])
         whole = self.whole(torch.cat([mean.mean((1, 2)), count], -1))
         at_places = self.map(torch.cat([mean, most], -1)) + whole[:, None, None]
         keys, values = self.keys(known), self.values(known)
@@ -194,8 +196,7 @@ class PixelCnn(nn.Module):
         padded = padded.to(weight.device)
         keys = _by_task(state["keys"], tasks).mT.contiguous()  # [T, G, heads, d, K]
         values = _by_task(state["values"], tasks)
-        assert self.past.bias is not None
-        known = self.past.bias + self.place + state["map"]
+        known = self._known(state)
         guided = self.levels == 2 and temperature < 1 and keys.shape[-1] > 1
         for row in range(height):
             far = self._far_row(canvas, row)
@@ -204,12 +205,8 @@ class PixelCnn(nn.Module):
                 here = known[:, row, column].repeat_interleave(each, 0)
                 hidden = patch.flatten(1) @ weight + (here + far[:, column])
                 place = (row // tile) * across + column // tile
-                queries = self._queries(hidden, row % tile, column % tile)
-                queries = _by_task(queries.transpose(0, 1), tasks).transpose(1, 2)
-                shares = torch.softmax(queries @ keys[:, place], -1)  # [T, heads, each, K]
-                found = (shares @ values[:, place])[..., :-_EXTRA]
-                found = found.transpose(1, 2).flatten(0, 1).flatten(1)
-                said = self._said(hidden + self.taken(found))
+                spot = (row % tile, column % tile)
+                said = self._said_at(hidden, keys[:, place], values[:, place], spot)
                 if guided:
                     shown = state["map"][:, row, column].repeat_interleave(each, 0)
                     free = self._said(hidden - shown + self.taken.bias)
@@ -219,6 +216,49 @@ class PixelCnn(nn.Module):
                 padded[:, :, row + reach, column + reach] = self._centred(drawn)
             canvas[:, :, row] = padded[:, :, row + reach, reach:-reach]
         return self._levels(canvas)
+
+    def draw_pixel(
+        self, state: dict[str, Tensor], images: Tensor, place: Tensor, rng: torch.Generator
+    ) -> Tensor:
+        """Returns images `[N, I, H, W]` of one task with one more pixel, as `draw` has it.
+
+        `place` `[1]` is which, counted row by row; all before it are there.
+        """
+        _, height, width = self.shape
+        reach, tile = self.reach, self.tile
+        row, column = place // width, place % width
+        canvas = self._centred(images)
+        padded = functional.pad(canvas, (reach, reach, reach, 0))
+        patch = padded.index_select(2, row + torch.arange(reach + 1, device=place.device))
+        patch = patch.index_select(3, column + torch.arange(2 * reach + 1, device=place.device))
+        weight = (self.past.weight * self.before).flatten(1).t()
+        here = self._known(state).flatten(1, 2).index_select(1, place)
+        here = here + self._far_row(canvas, row).index_select(1, column)
+        hidden = patch.flatten(1) @ weight + here[:, 0]
+        of_tile = row // tile * math.ceil(width / tile) + column // tile
+        keys, values = (state[name].index_select(0, of_tile) for name in ("keys", "values"))
+        said = self._said_at(hidden, keys.mT, values, (row % tile, column % tile))
+        drawn = pixel_sample(said, self.levels, self.shape[0], rng, 1.0)
+        is_here = (torch.arange(height * width, device=place.device) == place).view(height, width)
+        return torch.where(is_here, drawn[..., None, None], images)
+
+    def _known(self, state: dict[str, Tensor]) -> Tensor:
+        """What is known of each pixel without its past, `[T, H, W, C]`."""
+        assert self.past.bias is not None
+        return self.past.bias + self.place + state["map"]
+
+    def _said_at(
+        self, hidden: Tensor, keys: Tensor, values: Tensor, spot: tuple[Spot, Spot]
+    ) -> Tensor:
+        """What is said of one pixel, from its tile's keys `[T, heads, d, K]` and values.
+
+        `hidden` `[N, C]` are the images of one task after the other; `spot` is where in its tile.
+        """
+        queries = self._queries(hidden, *spot)
+        queries = _by_task(queries.transpose(0, 1), len(keys)).transpose(1, 2)
+        shares = torch.softmax(queries @ keys, -1)  # [T, heads, each, K]
+        found = (shares @ values)[..., :-_EXTRA]
+        return self._said(hidden + self.taken(found.transpose(1, 2).flatten(0, 1).flatten(1)))
 
     def _centred(self, images: Tensor) -> Tensor:
         """Ink is one and paper nothing; grey and colours lie around nothing."""
@@ -239,13 +279,14 @@ class PixelCnn(nn.Module):
             convolved = convolved + found[:, :, : self.shape[1]]
         return convolved.permute(0, 2, 3, 1)
 
-    def _far_row(self, canvas: Tensor, row: int) -> Tensor:
+    def _far_row(self, canvas: Tensor, row: Spot) -> Tensor:
         """What lies above a row of pixels in blocks, all above it drawn: `[N, W, C]`."""
         if self.far is None:
             return canvas.new_zeros(1, self.shape[2], self.place.shape[-1])
         reach = _BLOCK * self.far_reach
         blocks = functional.pad(_blocks(canvas), (reach, reach, reach, 0))
-        found = functional.conv2d(blocks[:, :, row : row + reach], self.far.weight, dilation=_BLOCK)
+        above = blocks.index_select(2, row + torch.arange(reach, device=blocks.device))
+        found = functional.conv2d(above, self.far.weight, dilation=_BLOCK)
         return found[:, :, 0].transpose(1, 2)
 
     def _said(self, hidden: Tensor) -> Tensor:
@@ -324,11 +365,11 @@ class PixelCnn(nn.Module):
         queries = torch.cat([queries, spots.expand(*queries.shape[:-1], _EXTRA)], -1)
         return queries.reshape(tasks * down * across, self.heads, -1, queries.shape[-1])
 
-    def _queries(self, hidden: Tensor, row: int, column: int) -> Tensor:
+    def _queries(self, hidden: Tensor, row: Spot, column: Spot) -> Tensor:
         """Queries `[heads, N, d + extra]` of one pixel's hidden values `[N, C]`."""
         queries = self.queries(functional.relu(hidden)) / math.sqrt(self.head_width)
-        queries = queries.view(len(queries), self.heads, -1).transpose(0, 1)
-        y, x = hidden.new_tensor(row), hidden.new_tensor(column)
+        queries = queries.unflatten(1, (self.heads, -1)).transpose(0, 1)
+        y, x = (torch.as_tensor(each).to(hidden) for each in (row, column))
         spots = self._spots(y, x).view(self.heads, 1, _EXTRA)
         return torch.cat([queries, spots.expand(*queries.shape[:-1], _EXTRA)], -1)
 

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from metaloop.core.pixels import num_parameters, pixel_log_prob, pixel_sample
+from metaloop.core.pixels import log_number, num_parameters, pixel_log_prob, pixel_sample
 from metaloop.core.randomness import torch_stream
 
 DRAWS = 10
@@ -115,8 +115,8 @@ class SetVae(nn.Module):
         """Returns the context `[T, width]` and the map `[T, C, h, w]` of each task's support."""
         tasks, number = support.shape[:2]
         seen = self.see(self._centred(support.flatten(0, 1)))
-        mean = seen.view(tasks, number, *seen.shape[1:]).mean(1)
-        count = mean.new_full((tasks, 1), math.log(number))
+        of_tasks = seen.view(tasks, number, *seen.shape[1:])
+        mean, count = of_tasks.mean(1), log_number(of_tasks[:, :, 0, 0, 0])
         return {"context": self.context(torch.cat([mean.flatten(1), count], -1)), "map": mean}
 
     def log_prob(self, state: dict[str, Tensor], inputs: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ class SetVae(nn.Module):
     def _known(self, z: Tensor, context: Tensor, known: Tensor) -> Tensor:
         """What is known before w: of z and context at every place, and the map of the support."""
         spread = self.spread(torch.cat([z, context], -1))
-        return torch.cat([spread.view(len(z), -1, *self.sides), known], 1)
+        return torch.cat([spread.unflatten(1, (-1, *self.sides)), known], 1)
 
     def _decoded(self, known: Tensor, w: Tensor) -> Tensor:
         """What is said of each pixel, `[N, H, W, P]`."""
