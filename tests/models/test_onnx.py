@@ -1,7 +1,8 @@
-"""What `export-model` makes graphs of: all that `learn` can promote, but what makes images."""
+"""What `export-model` makes graphs of; what makes images is in `test_onnx_drawing.py`."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -51,7 +52,7 @@ def model_of(name: str, inputs: InputFormat, task: str, net: Choice | None = Non
     if name in SMALL:
         net = net or Choice("mlp", {"depth": 1, "width": 8})
         candidate = Candidate(Choice(name, {"inner_steps": SMALL[name]}), net, candidate.plan)
-    return _built(candidate, inputs, spec)
+    return built(candidate, inputs, spec)
 
 
 def program(name: str) -> Model:
@@ -59,7 +60,7 @@ def program(name: str) -> Model:
     spec = TaskSpec(5, 1, 2, VECTORS.shape)
     source = LIBRARY[name].source
     candidate = Candidate(Choice("program"), Choice("raw"), Plan("none"), program=source)
-    return _built(candidate, VECTORS, spec)
+    return built(candidate, VECTORS, spec)
 
 
 def joined() -> Model:
@@ -70,10 +71,11 @@ def joined() -> Model:
     ]
     model = model_of("protonet", VECTORS, "classification")
     candidate = replace(model.candidate, net=Choice("joined", {"members": members}))
-    return _built(candidate, VECTORS, model.spec)
+    return built(candidate, VECTORS, model.spec)
 
 
-def _built(candidate: Candidate, inputs: InputFormat, spec: TaskSpec) -> Model:
+def built(candidate: Candidate, inputs: InputFormat, spec: TaskSpec) -> Model:
+    """A model with the weights that its learner starts with."""
     learner = build_learner(candidate, inputs, spec.objective)
     meta_params = learner.init(spec, torch_stream(0, "init"))
     return Model(learner, meta_params, candidate, spec, inputs, {}, RECORD)
@@ -134,13 +136,6 @@ def test_guests_are_refused_by_name(name: str) -> None:
         check_exportable(model_of(name, VECTORS, "classification"))
 
 
-@pytest.mark.parametrize("name", sorted(PICTURES))
-def test_what_makes_images_is_refused_by_name(name: str) -> None:
-    pictures = InputFormat("image", (1, 16, 16), (0.5,), (0.25,), levels=2)
-    with pytest.raises(ModelFileError, match=f"'{name}' makes images"):
-        check_exportable(model_of(name, pictures, "generation"))
-
-
 _EXPORTS = """
 import sys, tempfile
 from pathlib import Path
@@ -179,15 +174,11 @@ def test_graphs_of_every_kind_of_learner_say_what_it_says() -> None:
         pytest.importorskip(library, reason="metaloop[onnx]")
     # in a fresh interpreter: checked functions take no sizes that are only symbols
     code = _EXPORTS.format(tests=str(__file__).rpartition("/tests/")[0])
-    environment = {"METALOOP_TYPECHECK": "0"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=_with(environment)
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=quick())
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(done.stdout.splitlines()) == len(exported())
 
 
-def _with(more: dict[str, str]) -> dict[str, str]:
-    import os
-
-    return {**os.environ, **more}
+def quick() -> dict[str, str]:
+    """The environment of an interpreter that checks no types while it runs."""
+    return {**os.environ, "METALOOP_TYPECHECK": "0"}

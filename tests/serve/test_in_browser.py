@@ -21,11 +21,11 @@ import pytest
 from PIL import Image
 from tests.report.test_page_in_browser import CHROMIUM, CONTRASTS, LEAST_CONTRAST
 from tests.report.test_page_in_browser import pytestmark as browser_marks
-from tests.serve.conftest import SIDE, VECTORS, drawing, fresh_model
+from tests.serve.conftest import SIDE, VECTORS, drawing, fresh_model, image_maker
 from tests.serve.pages import NAMELESS
 
 from metaloop.api import load
-from metaloop.core.errors import DataError
+from metaloop.core.errors import DataError, ModelFileError
 from metaloop.core.inputs import InputFormat
 from metaloop.serve.in_browser import RUNTIME, browser_files
 
@@ -46,7 +46,12 @@ def in_browser(test: Any) -> Any:
 
 def test_a_runtime_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="npm install onnxruntime-web"):
-        browser_files(tmp_path)
+        browser_files(fresh_model("protonet", VECTORS), tmp_path)
+
+
+def test_what_makes_images_has_no_page(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="'blurred_mixture' makes images"):
+        browser_files(image_maker().model, tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def export_model(
 ) -> None:
     """Write MODEL as ONNX graphs (embed, adapt, score) with a runner; checked before it is there.
 
-    The runner, run.py, needs NumPy and onnxruntime alone.
+    The runner, run.py, needs NumPy and onnxruntime alone. What makes images has a fourth, draw.
     """
     from metaloop.core.errors import ModelFileError, unknown_name
     from metaloop.models.model import load_model
@@ -39,8 +39,9 @@ def export_model(
         raise unknown_name("format", to, ["onnx"])
     if model.is_dir():
         raise ModelFileError(f"'{model}' is a folder; name the model.metaloop in it")
-    more = {} if browser is None else browser_files(browser)
-    made = export_onnx(load_model(model), out, more)
+    known = load_model(model)
+    more = {} if browser is None else browser_files(known, browser)
+    made = export_onnx(known, out, more)
     if as_json:
         print_json(
             {

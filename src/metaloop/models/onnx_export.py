@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files as resources
 from pathlib import Path
@@ -32,10 +32,13 @@ from metaloop.core.errors import (
 from metaloop.core.sampler import Sampler
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.models.model import Model
+from metaloop.models.onnx_drawing import difference_of_drawing, drawing_of
+from metaloop.models.onnx_functions import Run
 from metaloop.models.onnx_graphs import OPSET, graphs_of
 from metaloop.models.onnx_plain import PLAIN
 
 RUNNER = "run.py"
+_RUNNER, _DRAWER = "onnx_runner.txt", "onnx_drawer.txt"  # of what makes images
 _TASKS = ((2, 2, 3), (5, 30, 6), (4, 9, 1))  # ways, support and queries of the check
 _EXACT = 1e-12  # tolerance of logistic regression whose optimum is compared with
 _LARGEST_DIFFERENCE = 1e-3  # of probabilities, or of values in deviations of the targets
@@ -45,7 +48,8 @@ _LARGEST_DIFFERENCE = 1e-3  # of probabilities, or of values in deviations of th
 class Exported:
     """Where the graphs are, and how far they are from the model at most on the tasks of the check.
 
-    `difference` is of probabilities, or of real values in deviations of the targets.
+    `difference` is of probabilities, or of real values in deviations of the targets; of what makes
+    images in nats per dimension, or the share of values that are drawn otherwise.
     """
 
     folder: Path
@@ -59,6 +63,7 @@ def export_onnx(
 ) -> Exported:
     """Writes a new folder with `embed`, `adapt`, `score` in ONNX, a manifest and a runner.
 
+    Of what makes images there is a fourth graph, `draw`.
     `more` are further files of the folder, by name.
 
     Raises `ModelFileError` for a learner that has no graph, `MetaloopError` if the graphs do not
@@ -77,7 +82,8 @@ def export_onnx(
         raise
     except MetaloopError as error:  # such as of a program with gradient steps
         raise ModelFileError(f"'{model.candidate.label}' cannot be exported: {error}") from error
-    difference = difference_of(model, _sessions(graphs))
+    draws = isinstance(model.learner, Sampler)
+    difference = (difference_of_drawing if draws else difference_of)(model, _sessions(graphs))
     if not difference <= _LARGEST_DIFFERENCE:
         raise MetaloopError(
             f"the ONNX graphs of '{model.candidate.label}' differ from the model by "
@@ -86,13 +92,13 @@ def export_onnx(
     files = {f"{name}.onnx": content for name, content in graphs.items()}
     files["manifest.json"] = (json.dumps(_manifest(model, difference), indent=2) + "\n").encode()
     files |= more
-    files[RUNNER] = (resources("metaloop.models") / "onnx_runner.txt").read_bytes()
+    files[RUNNER] = (resources("metaloop.models") / (_DRAWER if draws else _RUNNER)).read_bytes()
     _write(out, files)
     return Exported(out, tuple(files), OPSET, difference)
 
 
 def check_exportable(model: Model) -> None:
-    """Raises `ModelFileError` for guests, nets of the user's own and what makes images."""
+    """Raises `ModelFileError` for guests and nets of the user's own."""
     name = model.candidate.learner.name
     if isinstance(model.learner, BlackBoxLearner) and type(model.learner) not in PLAIN:
         raise ModelFileError(
@@ -100,17 +106,13 @@ def check_exportable(model: Model) -> None:
             f"({type(model.learner).__name__}), which no ONNX graph holds; export a learner of "
             "metaloop's own"
         )
-    if isinstance(model.learner, Sampler):
-        raise ModelFileError(
-            f"'{name}' makes images, one pixel or draw after the other, which is no graph of "
-            "embed, adapt and score; use it with metaloop generate, or serve it"
-        )
     if model.candidate.net.name == "custom":
         raise ModelFileError("the model has a net of your own; export that with torch.onnx")
 
 
 def _manifest(model: Model, difference: float) -> dict[str, Any]:
     how = model.input_format
+    drawn = _of_drawing(model) if isinstance(model.learner, Sampler) else {}
     return {
         "format": 1,
         "opset": OPSET,
@@ -128,14 +130,21 @@ def _manifest(model: Model, difference: float) -> dict[str, Any]:
             if model.view is None
             else "what the model's view makes of its raw inputs, which is in no graph",
         },
-        "targets": list(model.spec.target_shape),
+        "targets": [] if drawn else list(model.spec.target_shape),
+        **drawn,
         "largest_difference": difference,
         "backbones": [f"{card.name} {card.weights}" for card in model.backbones],
         "data_hash": model.training.data_hash,
     }
 
 
-Run = Callable[[str, Mapping[str, Any]], dict[str, Any]]
+def _of_drawing(model: Model) -> dict[str, Any]:
+    """How often `draw` is called, and how many random numbers of an image graphs are given."""
+    of, levels = drawing_of(model), model.input_format.levels
+    return {
+        "score": dict(of.noise["score"]),
+        "draw": {"calls": of.calls, **of.noise["draw"], "levels": levels},
+    }
 
 
 def difference_of(model: Model, run: Run) -> float:
@@ -143,7 +152,7 @@ def difference_of(model: Model, run: Run) -> float:
 
     `run` is told which of the three functions and what it is given by name, and answers by name.
     """
-    rng, worst = np.random.default_rng(0), 0.0
+    rng, apart = np.random.default_rng(0), []
     for ways, support, queries in _TASKS:
         inputs = rng.random((support + queries, *model.input_format.shape), np.float32)
         inputs = _unscaled(model, inputs)
@@ -155,8 +164,8 @@ def difference_of(model: Model, run: Run) -> float:
         features = run("embed", {"inputs": inputs})["features"]
         state = run("adapt", {"features": features[:support], "targets": targets})
         found = run("score", {"features": features[support:], **state})["outputs"]
-        worst = max(worst, _apart(model, found, _expected(model, inputs, targets)))
-    return worst
+        apart.append(_apart(model, found, _expected(model, inputs, targets)))
+    return float(np.max(apart))  # not a number where any is none
 
 
 def _sessions(graphs: Mapping[str, bytes]) -> Run:

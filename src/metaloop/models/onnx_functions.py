@@ -10,7 +10,7 @@ of learners whose net a task changes the inputs themselves: their state has the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from metaloop.programs.learner import ProgramLearner
 from metaloop.programs.primitives import GRADIENT
 
 State = dict[str, Tensor]
+Run = Callable[[str, Mapping[str, Any]], dict[str, Any]]  # a function by name, tensors in and out
 
 
 @dataclass(frozen=True)

@@ -27,14 +27,11 @@ _aten = torch.ops.aten
 
 
 def differentiated(
-    function: Callable[[Tensor, Tensor], dict[str, Tensor]],
-    features: Tensor,
-    targets: Tensor,
-    classes: bool,
-) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
-    """Returns the function without derivatives in it, for any number of examples.
+    function: Callable[..., dict[str, Tensor]], *given: tuple[Tensor, Sequence[int]]
+) -> Callable[..., dict[str, Tensor]]:
+    """Returns the function without derivatives in it.
 
-    `classes`: columns of targets are classes, of which there may be any number, too.
+    `given` are examples of its tensors, each with the axes that may be of any size.
     """
     shapes = ShapeEnv()
     fake = FakeTensorMode(shape_env=shapes, allow_non_fake_inputs=True)
@@ -53,9 +50,7 @@ def differentiated(
         _allow_non_fake_inputs=True,
     )
     with torch.no_grad(), _Pools():
-        found: Callable[[Tensor, Tensor], dict[str, Tensor]] = record(
-            stand_in(features, [0]), stand_in(targets, [0, 1] if classes else [0])
-        )
+        found: Callable[..., dict[str, Tensor]] = record(*(stand_in(*each) for each in given))
     return found
 
 

@@ -1,9 +1,9 @@
 """A learner as three ONNX graphs, `embed`, `adapt` and `score`, for any batch, ways and shots.
 
-What they are told is in `onnx_functions.py`. ONNX has no operator that solves linear systems.
-There, products of matrices do: the inverse is found by Newton's iteration X <- X (2 I - A X) in
-float64, which squares the error at each step (Schulz 1933, Zeitschrift fuer Angewandte Mathematik
-und Mechanik).
+What they are told is in `onnx_functions.py`; what makes images has a fourth, `draw`, and is told
+in `onnx_drawing.py`. ONNX has no operator that solves linear systems. There, products of matrices
+do: the inverse is found by Newton's iteration X <- X (2 I - A X) in float64, which squares the
+error at each step (Schulz 1933, Zeitschrift fuer Angewandte Mathematik und Mechanik).
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from metaloop.core.errors import MetaloopError, missing_extra
+from metaloop.core.sampler import Sampler
 from metaloop.models.model import Model
+from metaloop.models.onnx_drawing import drawing_of
 from metaloop.models.onnx_functions import Functions, functions_of
 from metaloop.models.onnx_gradients import differentiated
 
 OPSET = 18
+_OUTPUTS = {"embed": "features", "score": "outputs", "draw": "drawn"}  # of what makes images
 _PRODUCTS = ("matmul", "__matmul__")
 _NEWTON_STEPS = 64  # enough for condition numbers of about 1e8
 _WAYS, _SUPPORT, _QUERIES = 3, 7, 5  # sizes while graphs are recorded; none is part of a graph
@@ -32,10 +35,12 @@ _OTHER_WAYS, _OTHER_SUPPORT = 4, 10  # what differs between the two is an axis t
 
 
 def graphs_of(model: Model) -> dict[str, bytes]:
-    """Returns the ONNX files of the three graphs.
+    """Returns the ONNX files of the graphs by name.
 
     Raises `MetaloopError` where torch cannot record the learner.
     """
+    if isinstance(model.learner, Sampler):
+        return _graphs_of_drawing(model)
     of, shape = functions_of(model), model.input_format.shape
     features, targets = _example(model, of, _SUPPORT, _WAYS)
     state = of.adapt(features, targets)
@@ -61,11 +66,49 @@ def graphs_of(model: Model) -> dict[str, bytes]:
     }  # fmt: skip
 
 
+def _graphs_of_drawing(model: Model) -> dict[str, bytes]:
+    of, shape = drawing_of(model), model.input_format.shape
+    dynamic, images = torch.export.Dim.DYNAMIC, torch.rand(_QUERIES, *shape)
+    adapt = of.functions["adapt"]
+    state, other = (adapt({"features": torch.rand(n, *shape)}) for n in (_SUPPORT, _OTHER_SUPPORT))
+    functions = dict(of.functions)
+    if of.differentiates:
+        flat = _differentiated(lambda images: adapt({"features": images}), (images, [0]))
+        functions["adapt"] = lambda given: flat(given["features"])
+    noise = {
+        name: {kind: torch.rand(_QUERIES, width) for kind, width in widths.items() if width}
+        for name, widths in of.noise.items()
+    }
+    pixel = {"images": images, "place": torch.zeros(1, dtype=torch.int64)} if of.calls > 1 else {}
+    batches = {
+        "embed": {"inputs": images},
+        "adapt": {"features": torch.rand(_SUPPORT, *shape)},
+        "score": {"features": images, **noise["score"]},
+        "draw": {**noise["draw"], **pixel},
+    }
+    found = {}
+    for name, given in batches.items():
+        axes = {each: {} if each == "place" else {0: dynamic} for each in given}
+        if name in ("score", "draw"):
+            given, axes = given | state, axes | _axes(state, other)
+        outputs = list(state) if name == "adapt" else [_OUTPUTS[name]]
+        module = _OfNamed(functions[name])
+        found[name] = _recorded(module, {"given": given}, list(given), outputs, {"given": axes})
+    return found
+
+
 def _without_derivatives(model: Model, of: Functions) -> Callable[[Tensor, Tensor], Any]:
     features, targets = _example(model, of, _SUPPORT, _WAYS)
+    moving = [0, 1] if model.spec.ways else [0]
+    return _differentiated(of.adapt, (features, [0]), (targets, moving))
+
+
+def _differentiated(
+    function: Callable[..., Any], *given: tuple[Tensor, Sequence[int]]
+) -> Callable[..., Any]:
     with _ByProducts():
         try:
-            return differentiated(of.adapt, features, targets, bool(model.spec.ways))
+            return differentiated(function, *given)
         except Exception as error:  # whatever torch cannot follow
             raise _unrecorded(error) from error
 
@@ -140,6 +183,19 @@ class _OfOne(nn.Module):
     def forward(self, inputs: Tensor) -> Any:
         """Calls it."""
         return self._function(inputs)
+
+
+class _OfNamed(nn.Module):
+    """The same of tensors by name."""
+
+    def __init__(self, function: Callable[[dict[str, Tensor]], Any]) -> None:
+        super().__init__()
+        self._function = function
+
+    def forward(self, given: dict[str, Tensor]) -> Any:
+        """Calls it."""
+        with _ByProducts():
+            return self._function(given)
 
 
 class _OfTwo(nn.Module):

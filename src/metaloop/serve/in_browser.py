@@ -9,7 +9,9 @@ from __future__ import annotations
 from importlib.resources import files as resources
 from pathlib import Path
 
-from metaloop.core.errors import DataError
+from metaloop.core.errors import DataError, ModelFileError
+from metaloop.core.sampler import Sampler
+from metaloop.models.model import Model
 
 RUNTIME = (
     "ort.wasm.min.mjs",
@@ -19,11 +21,17 @@ RUNTIME = (
 _PAGE = {"index.html": "browser.html", "browser.js": "browser.js", "style.css": "style.css"}
 
 
-def browser_files(runtime: Path) -> dict[str, bytes]:
+def browser_files(model: Model, runtime: Path) -> dict[str, bytes]:
     """Returns the files of the page and of the runtime, which is in this folder of npm's package.
 
-    Raises `DataError` where it is not.
+    Raises `DataError` where it is not, and `ModelFileError` for a model that makes images: the page
+    tells classes and values.
     """
+    if isinstance(model.learner, Sampler):
+        raise ModelFileError(
+            f"'{model.candidate.learner.name}' makes images, the page of --browser tells classes "
+            "and values; export it without, and draw with run.py or metaloop serve"
+        )
     page = resources("metaloop.serve.page")
     found = {name: (page / own).read_bytes() for name, own in _PAGE.items()}
     for name in RUNTIME:
