@@ -31,7 +31,8 @@ assert Path(ml.__file__).is_relative_to(Path({environment!r})), ml.__file__
 from metaloop.serve import page
 assert len(page.files()) == 3
 from metaloop.models import onnx_export
-assert onnx_export.resources("metaloop.models").joinpath("onnx_runner.txt").is_file()
+for text in ("onnx_runner.txt", "onnx_drawer.txt"):
+    assert onnx_export.resources("metaloop.models").joinpath(text).is_file()
 data = [[0.0, 1.0], [1.0, 0.0]]
 ml.FewShotClassifier().fit(data, ["up", "right"]).save("two.metaloop")
 assert ml.load("two.metaloop").predict([[0.1, 0.9]]).tolist() == ["up"]

@@ -49,7 +49,7 @@ class Exported:
     """Where the graphs are, and how far they are from the model at most on the tasks of the check.
 
     `difference` is of probabilities, or of real values in deviations of the targets; of what makes
-    images in nats per dimension, or the share of values that are drawn otherwise.
+    images in nats per dimension, or the mean of values that are drawn, 0 to 1.
     """
 
     folder: Path

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from metaloop.core.pixels import log_number, num_parameters, pixel_log_prob, pixel_sample
+from metaloop.nets.tiles import offsets, untiled, windows
 
 _EXTRA = 4  # numbers of a key that say where it is and whether it is there
 _BLOCK = 3  # pixels of a side of what is seen of far away
@@ -169,7 +170,8 @@ class PixelCnn(nn.Module):
             hidden = hidden + self.taken.bias
         else:
             found = self._attend(self._tiled_queries(hidden), state)
-            hidden = hidden + self.taken(self._untiled(found, tasks, number))
+            found = untiled(found, tasks, number, self.shape[1:], self.tile)
+            hidden = hidden + self.taken(found)
         return self._said(hidden)
 
     def loss(self, state: dict[str, Tensor], inputs: Tensor) -> Tensor:
@@ -314,41 +316,20 @@ class PixelCnn(nn.Module):
         nothing = nothing + functional.pad(self.nothing.view(1, -1, 1, 1), (width + _EXTRA - 1, 0))
         if not number:
             return {"keys": nothing, "values": torch.zeros_like(nothing)}
-        found = self._windows(keys, tasks, number)
-        there = self._windows(torch.ones_like(keys[..., :1]), tasks, number)
-        y, x = self._offsets(keys.device)
+        cut = (self.tile, self.margin)
+        found = windows(keys, tasks, number, self.heads, *cut)
+        there = windows(torch.ones_like(keys[..., :1]), tasks, number, 1, *cut)
+        y, x = offsets(*cut, keys.device)
         spots = torch.stack([y, x, -(y.square() + x.square())], -1)
         spots = spots.repeat(number, 1).expand(*found.shape[:3], 3)
         absent = (there - 1) * _FAR
         absent = absent.expand(-1, self.heads, -1, -1)
         return {
             "keys": torch.cat([torch.cat([found, spots, absent], -1), nothing], 2),
-            "values": functional.pad(self._windows(values, tasks, number), (0, _EXTRA, 0, 1)),
+            "values": functional.pad(
+                windows(values, tasks, number, self.heads, *cut), (0, _EXTRA, 0, 1)
+            ),
         }
-
-    def _windows(self, maps: Tensor, tasks: int, number: int) -> Tensor:
-        """Pieces of maps `[TS, H, W, A]`, tiles with their margins: `[TG, heads, S * side^2, d]`.
-
-        Maps of one channel are those of one head.
-        """
-        heads = 1 if maps.shape[-1] == 1 else self.heads
-        height, width = self.shape[1:]
-        tile, margin = self.tile, self.margin
-        maps = maps.permute(0, 3, 1, 2)
-        below, right = -height % tile, -width % tile
-        maps = functional.pad(maps, (margin, margin + right, margin, margin + below))
-        side = tile + 2 * margin
-        pieces = maps.unfold(2, side, tile).unfold(3, side, tile)  # [TS, A, down, across, s, s]
-        pieces = pieces.reshape(tasks, number, heads, -1, *pieces.shape[2:])
-        pieces = pieces.permute(0, 4, 5, 2, 1, 6, 7, 3)  # [T, down, across, heads, S, s, s, d]
-        down, across = pieces.shape[1:3]
-        return pieces.reshape(tasks * down * across, heads, number * side * side, -1)
-
-    def _offsets(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Where the keys of a tile are, from its first pixel on."""
-        along = torch.arange(-self.margin, self.tile + self.margin, device=device).float()
-        y, x = torch.meshgrid(along, along, indexing="ij")
-        return y.flatten(), x.flatten()
 
     def _tiled_queries(self, hidden: Tensor) -> Tensor:
         """Queries `[TG, heads, Q * tile^2, d + extra]` of hidden values `[T, Q, H, W, C]`."""
@@ -369,7 +350,8 @@ class PixelCnn(nn.Module):
         """Queries `[heads, N, d + extra]` of one pixel's hidden values `[N, C]`."""
         queries = self.queries(functional.relu(hidden)) / math.sqrt(self.head_width)
         queries = queries.unflatten(1, (self.heads, -1)).transpose(0, 1)
-        y, x = (torch.as_tensor(each).to(hidden) for each in (row, column))
+        like: dict[str, Any] = {"dtype": hidden.dtype, "device": hidden.device}
+        y, x = torch.as_tensor(row, **like), torch.as_tensor(column, **like)
         spots = self._spots(y, x).view(self.heads, 1, _EXTRA)
         return torch.cat([queries, spots.expand(*queries.shape[:-1], _EXTRA)], -1)
 
@@ -383,16 +365,6 @@ class PixelCnn(nn.Module):
             [2 * falls * y, 2 * falls * x, falls.expand(-1, *y.shape), torch.ones_like(falls * y)],
             -1,
         )
-
-    def _untiled(self, found: Tensor, tasks: int, number: int) -> Tensor:
-        """What was found `[TG, heads, Q * tile^2, d]` by pixel: `[T, Q, H, W, A]`."""
-        height, width = self.shape[1:]
-        tile = self.tile
-        down, across = math.ceil(height / tile), math.ceil(width / tile)
-        found = found.view(tasks, down, across, self.heads, number, tile, tile, -1)
-        found = found.permute(0, 4, 1, 5, 2, 6, 3, 7)  # [T, Q, down, t, across, t, heads, d]
-        found = found.reshape(tasks, number, down * tile, across * tile, -1)
-        return found[:, :, :height, :width]
 
 
 def _by_task(rows: Tensor, tasks: int) -> Tensor:
