@@ -11,8 +11,8 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import torch
@@ -222,12 +222,8 @@ def _recorded(
         import onnxscript  # noqa: F401  # optional extra
     except ImportError as error:
         raise missing_extra("exporting to ONNX", "onnx") from error
-    quiet = logging.getLogger("torch.onnx")
-    before = quiet.level
-    quiet.setLevel(logging.ERROR)
     try:
-        with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
+        with torch.no_grad(), _quietly():
             program = torch.onnx.export(
                 module, (), kwargs=given, dynamo=True, opset_version=OPSET,
                 input_names=inputs, output_names=outputs, verbose=False, dynamic_shapes=axes,
@@ -236,9 +232,22 @@ def _recorded(
         content: bytes = program.model_proto.SerializeToString()
     except Exception as error:  # whatever torch cannot record
         raise _unrecorded(error) from error
-    finally:
-        quiet.setLevel(before)
     return content
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnx_ir")]
+    before = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for each, level in zip(loggers, before, strict=True):
+            each.setLevel(level)
 
 
 def _unrecorded(error: Exception) -> MetaloopError:
