@@ -8,6 +8,9 @@ STAMP := .venv/.metaloop-setup
 DOCS_STAMP := .venv/.metaloop-docs
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
+# Thousands of tests import and start the package: let Python keep what it has compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test check format docs clean distclean
 
 help:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: small nets and busy machines
 
-import jaxtyping
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -34,11 +33,13 @@ LONG_TEST_SECONDS = 900  # the longest takes four minutes; one that hangs must n
 
 # Every call in metaloop is checked against its annotations while tests run. The hook has to be in
 # place before metaloop is imported. METALOOP_TYPECHECK=0 leaves it out: to see whether it is the
-# reason of a failure, or for timings (it adds some microseconds to each call). Checked functions
-# work under torch.func, but break the graph of torch.compile: a test that needs a whole graph
-# runs its code in a fresh interpreter, where this hook is not.
+# reason of a failure, or for timings. Checked functions work under torch.func, but break the graph
+# of torch.compile: a test that needs a whole graph runs its code in a fresh interpreter, where
+# this hook is not.
 if os.environ.get("METALOOP_TYPECHECK", "1") != "0":
-    jaxtyping.install_import_hook("metaloop", "beartype.beartype")
+    from tests.checked import check_calls
+
+    check_calls("metaloop")
 
 settings.register_profile(
     "metaloop",

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from tests.conftest import make_reading
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
@@ -20,8 +22,9 @@ def test_example_runs(example: Path, tmp_path: Path) -> None:
     if "keras" in example.stem and importlib.util.find_spec("keras") is None:
         pytest.skip("Keras is not installed: pip install 'metaloop[keras]'")
     budget = "300steps" if "regression" in example.stem else "20steps"
+    arguments = [str(small_images(tmp_path / "images"))] if "images" in example.stem else []
     done = subprocess.run(
-        [sys.executable, str(example), "--budget", budget],
+        [sys.executable, str(example), *arguments, "--budget", budget],
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(tmp_path)},
         capture_output=True,
@@ -30,6 +33,16 @@ def test_example_runs(example: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert any(character.isdigit() for character in done.stdout)
+
+
+def small_images(folder: Path) -> Path:
+    """Returns a folder of 24 classes of 12 images of 8 x 8: those of the example are larger."""
+    store = make_reading().store
+    for number, (image, label) in enumerate(zip(store.inputs, store.targets, strict=True)):
+        place = folder / f"class {label:02d}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0].numpy()).save(place / f"{number}.png")
+    return folder
 
 
 def test_there_are_examples() -> None:

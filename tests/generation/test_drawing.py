@@ -87,7 +87,7 @@ def test_learn_goes_through_with_a_model_that_draws(
     model: Path, drawings: Path, tmp_path: Path
 ) -> None:
     run = ml.learn(
-        drawings, out=tmp_path / "run", budget="300steps", ways=2, queries=2, image_size=12,
+        drawings, out=tmp_path / "run", budget="60steps", ways=2, queries=2, image_size=12,
         also=[model], workers=1, progress=False, backbone="none",
     )  # fmt: skip
     assert run.status == "finished" and run.test is not None

@@ -318,7 +318,7 @@ def record(run: Run, population: Population, numbers: range) -> None:
         end(run, population, node, job, outcome, said)
 
 
-@pytest.mark.parametrize("jobs", [150, pytest.param(5000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("jobs", [150, pytest.param(1500, marks=pytest.mark.long)])
 def test_recording_a_job_and_restoring_one_take_as_much_however_many_there_are(
     make_run: RunMaker, monkeypatch: pytest.MonkeyPatch, jobs: int
 ) -> None:

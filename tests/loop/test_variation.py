@@ -102,7 +102,7 @@ def test_variations_of_variations_are_new_and_take_a_training_step(name: str, se
 
 
 @pytest.mark.long
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(name=st.sampled_from(METHODS), seed=st.integers(0, 2**32))
 def test_variations_for_images_are_new_and_take_a_training_step(name: str, seed: int) -> None:
     _chain(name, images=True, seed=seed)

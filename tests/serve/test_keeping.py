@@ -15,6 +15,7 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,7 @@ def test_what_was_acknowledged_survives_sigkill_and_sigterm_ends_it_cleanly(
         try:
             while True:
                 acknowledged.add(client.show(task, {"label": "a", "array": [1, 2, 3, 4]}))
-        except OSError:  # it is dead
+        except (OSError, HTTPException):  # it is dead
             return
 
     for _ in range(3):
