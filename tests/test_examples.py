@@ -21,7 +21,7 @@ def test_example_runs(example: Path, tmp_path: Path) -> None:
     """Runs the file as a user would, in a fresh folder, and expects figures."""
     if "keras" in example.stem and importlib.util.find_spec("keras") is None:
         pytest.skip("Keras is not installed: pip install 'metaloop[keras]'")
-    budget = "300steps" if "regression" in example.stem else "20steps"
+    budget = "300steps" if "regression" in example.stem else "10s"
     arguments = [str(small_images(tmp_path / "images"))] if "images" in example.stem else []
     done = subprocess.run(
         [sys.executable, str(example), *arguments, "--budget", budget],
