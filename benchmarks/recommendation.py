@@ -241,7 +241,7 @@ def compare(args: argparse.Namespace) -> None:
         )
         plain = {
             name: as_method([ours(family, name, "1steps", args.shots)[0]], data.table)
-            for name in ("item_mean", "user_bias", "fold_in")
+            for name in ("item_mean", "user_bias", "fold_in", "item_knn")
         }
         knn = near.near(damping)
         stack = Stack(data, [knn, near.biased, plain["fold_in"]])

@@ -31,6 +31,7 @@ from metaloop.learners.fomaml import FirstOrderMaml
 from metaloop.learners.fomaml_pixelcnn import FomamlPixelCnn
 from metaloop.learners.gaussian_process import GaussianProcess
 from metaloop.learners.in_context import InContext
+from metaloop.learners.item_knn import ItemKnn
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.learners.maml import Maml
 from metaloop.learners.mean_of_support import MeanOfSupport
@@ -190,6 +191,14 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "in_context",
             offered=False,
             net="raw",
+        ),
+        "item_knn": LearnerEntry(
+            ItemKnn,
+            "plain baseline of ratings: what was said of items like it",
+            "none",
+            inputs="item",
+            baseline=Baseline("damping", (1.0, 2.0, 0.5), forms=("raw",)),
+            only=_OF_RATINGS,
         ),
         "item_mean": LearnerEntry(
             ItemMean,

@@ -195,6 +195,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "slope": Real(0.0, 1e12),
         },
         "in_context": {"width": Whole(1, 1024), "layers": Whole(1, 32), "heads": Whole(1, 64)},
+        "item_knn": {"damping": _STRENGTH},
         "item_mean": {},
         "keras_cnn": {
             "epochs": Whole(1, 1000),

@@ -39,7 +39,7 @@ class ItemMean(BlackBoxLearner):
 
     def make(self, seed: int) -> RealPredictor:
         """Returns what reads the item's mean; nothing in it is random."""
-        return _FoldedIn(*_places(self), bias=0.0, strength=0.0)
+        return _FoldedIn(*places_of(self), bias=0.0, strength=0.0)
 
 
 @final
@@ -52,7 +52,7 @@ class UserBias(BlackBoxLearner):
 
     def make(self, seed: int) -> RealPredictor:
         """Returns what reads means and learns one number; nothing in it is random."""
-        return _FoldedIn(*_places(self), bias=1.0, strength=0.0)
+        return _FoldedIn(*places_of(self), bias=1.0, strength=0.0)
 
 
 @final
@@ -67,10 +67,10 @@ class FoldIn(BlackBoxLearner):
 
     def make(self, seed: int) -> RealPredictor:
         """Returns what learns a user's factors; nothing in it is random."""
-        return _FoldedIn(*_places(self), bias=1.0, strength=self.strength)
+        return _FoldedIn(*places_of(self), bias=1.0, strength=self.strength)
 
 
-def _places(learner: BlackBoxLearner) -> tuple[int, list[int]]:
+def places_of(learner: BlackBoxLearner) -> tuple[int, list[int]]:
     """Where in an input the item's mean is, and its factors; `MetaloopError` if it has none."""
     columns = () if learner.input_format is None else learner.input_format.columns
     if "mean" not in columns:

@@ -25,6 +25,7 @@ from metaloop.core.learner import MetaParams
 from metaloop.learners.calibrated import Calibrated, powered
 from metaloop.learners.fold_in import SHRINKING, FoldIn, ItemMean, UserBias
 from metaloop.learners.gaussian_process import GaussianProcess
+from metaloop.learners.item_knn import SHORTEST, ItemKnn
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.learners.mean_of_support import MeanOfSupport
 from metaloop.learners.nearest_neighbour import NearestNeighbour
@@ -131,6 +132,31 @@ def _fold_in(learner: Any, meta_params: MetaParams) -> Plain:
     return Plain(adapt, score)
 
 
+def _item_knn(learner: Any, meta_params: MetaParams) -> Plain:
+    made = learner.make(0)
+
+    def directions(inputs: Tensor) -> Tensor:
+        factors = inputs[:, made.factors]
+        lengths = torch.linalg.vector_norm(factors, dim=1, keepdim=True)
+        found: Tensor = factors / lengths.clamp(min=SHORTEST)
+        return found
+
+    def adapt(inputs: Tensor, targets: Tensor) -> State:
+        inputs = inputs.double()
+        left = targets.double() - inputs[:, [made.mean]]
+        bias = left.sum(0) / (torch.ones_like(left).sum(0) + SHRINKING)
+        return {"bias": bias, "left": left - bias, "known": directions(inputs)}
+
+    def score(inputs: Tensor, state: State) -> Tensor:
+        inputs = inputs.double()
+        likeness = (directions(inputs) @ state["known"].mT).clamp(min=0) ** 2
+        moved = likeness @ state["left"] / (likeness.sum(1, keepdim=True) + made.damping)
+        found: Tensor = inputs[:, [made.mean]] + state["bias"] + moved
+        return found
+
+    return Plain(adapt, score)
+
+
 def _spectral(learner: Any, meta_params: MetaParams) -> Plain:
     made = learner.make(0)
 
@@ -196,6 +222,7 @@ PLAIN: Mapping[type[BlackBoxLearner], Callable[[Any, MetaParams], Plain]] = Mapp
         Centroid: _column,
         FoldIn: _fold_in,
         GaussianProcess: _gaussian_process,
+        ItemKnn: _item_knn,
         ItemMean: _fold_in,
         Lead: _column,
         LogisticRegressionLearner: _logistic_regression,

@@ -58,9 +58,10 @@ def test_it_beats_plain_methods_clearly_where_tastes_have_few_dimensions(
 ) -> None:
     plain = {
         name: error(trained(family, name, "1steps"), family)
-        for name in ("item_mean", "user_bias", "fold_in")
+        for name in ("item_mean", "user_bias", "fold_in", "item_knn")
     }
     assert plain["fold_in"] < 0.95 * plain["user_bias"] < 0.95 * plain["item_mean"]
+    assert plain["item_knn"] < 0.95 * plain["user_bias"]
     assert error(model, family) < 0.85 * plain["user_bias"]
 
 
