@@ -185,17 +185,16 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_there(
 
 
 def test_a_limit_on_file_sizes_is_one_line_and_keeps_what_was_there(
-    archive: Archive, run: RunId, candidate: MakeCandidate
+    archive: Archive,
+    run: RunId,
+    candidate: MakeCandidate,
+    small_files: Callable[[int | None], None],
 ) -> None:
-    resource = pytest.importorskip("resource")
     before = content(archive)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (archive.path.stat().st_size + 200_000, limits[1]))
-    try:
-        with pytest.raises(OutputError) as caught:
-            archive.add_candidate(candidate("x" * 1_000_000))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    small_files(archive.path.stat().st_size + 200_000)
+    with pytest.raises(OutputError) as caught:
+        archive.add_candidate(candidate("x" * 1_000_000))
+    small_files(None)
     assert "\n" not in str(caught.value)
     assert content(archive) == before
 

@@ -210,9 +210,13 @@ def test_an_existing_model_is_refused_before_training(
 
 
 def test_a_full_disk_is_one_line_and_keeps_what_was_there(
-    start: Callable[..., Any], classes: Path, tmp_path: Path
+    start: Callable[..., Any], classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A limit on the size of files stands for it: writing more fails in the same way."""
+    """A limit on the size of files stands for it: writing more fails in the same way.
+
+    No bytecode is kept meanwhile: Python would write a part and later take it for the whole.
+    """
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     arguments = ("--learner", "protonet", "--image-size", "8", "--budget", "3steps", "--out", "m")
     process = start(
         "train",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
 import time
 from collections.abc import Iterator
@@ -49,19 +48,6 @@ class NeedsTooMuch(nn.Module):
 def options(here: dict[str, Any]) -> dict[str, Any]:
     """Lets all work be done here, where limits can be set and lifted."""
     return {**OPTIONS, **here}
-
-
-@pytest.fixture
-def small_files() -> Iterator[Any]:
-    """Sets and lifts a limit on the size of files: a disk that is full for all but small ones."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(size: int | None) -> None:
-        soft = before[0] if size is None else size
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, before[1]))
-
-    yield limit
-    limit(None)
 
 
 def pass_trials(events: Iterator[Any], number: int) -> None:

@@ -280,16 +280,14 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, learner: Mod
         assert "\n" not in str(caught.value)
 
 
-def test_a_full_disk_is_one_line_and_keeps_the_earlier_file(path: Path, learner: ModelFile) -> None:
-    resource = pytest.importorskip("resource")
+def test_a_full_disk_is_one_line_and_keeps_the_earlier_file(
+    path: Path, learner: ModelFile, small_files: Callable[[int | None], None]
+) -> None:
     before = path.read_bytes()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    try:
-        with pytest.raises(OutputError, match="cannot write model file") as caught:
-            write_model(path, learner, overwrite=True)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    small_files(1000)
+    with pytest.raises(OutputError, match="cannot write model file") as caught:
+        write_model(path, learner, overwrite=True)
+    small_files(None)
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == before
     assert [found.name for found in path.parent.iterdir()] == [path.name]
