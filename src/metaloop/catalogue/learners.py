@@ -26,12 +26,10 @@ from metaloop.learners.baselinepp import BaselinePlusPlus
 from metaloop.learners.blurred_mixture import BlurredMixture
 from metaloop.learners.calibrated import Calibrated
 from metaloop.learners.deep_kernel import DeepKernel
-from metaloop.learners.fold_in import FoldIn, ItemMean, UserBias
 from metaloop.learners.fomaml import FirstOrderMaml
 from metaloop.learners.fomaml_pixelcnn import FomamlPixelCnn
 from metaloop.learners.gaussian_process import GaussianProcess
 from metaloop.learners.in_context import InContext
-from metaloop.learners.item_knn import ItemKnn
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.learners.maml import Maml
 from metaloop.learners.mean_of_support import MeanOfSupport
@@ -39,6 +37,7 @@ from metaloop.learners.nearest_centroid import NearestCentroid
 from metaloop.learners.nearest_neighbour import NearestNeighbour
 from metaloop.learners.pixelcnn import PixelCnnAlone
 from metaloop.learners.plain_extracts import Centroid, Lead, Longest, TextRank
+from metaloop.learners.plain_ratings import FoldIn, ItemKnn, ItemMean, UserBias
 from metaloop.learners.protonet import ProtoNet
 from metaloop.learners.rfs import Rfs
 from metaloop.learners.ridge import Ridge

@@ -23,13 +23,19 @@ from torch.nn import functional
 from metaloop.core.black_box import LEAST_PROBABILITY, BlackBoxLearner
 from metaloop.core.learner import MetaParams
 from metaloop.learners.calibrated import Calibrated, powered
-from metaloop.learners.fold_in import SHRINKING, FoldIn, ItemMean, UserBias
 from metaloop.learners.gaussian_process import GaussianProcess
-from metaloop.learners.item_knn import SHORTEST, ItemKnn
 from metaloop.learners.logistic_regression import LogisticRegressionLearner
 from metaloop.learners.mean_of_support import MeanOfSupport
 from metaloop.learners.nearest_neighbour import NearestNeighbour
 from metaloop.learners.plain_extracts import Centroid, Lead, Longest, TextRank
+from metaloop.learners.plain_ratings import (
+    SHORTEST,
+    SHRINKING,
+    FoldIn,
+    ItemKnn,
+    ItemMean,
+    UserBias,
+)
 from metaloop.learners.spectral import ASKED, COUNT_SCALE, HAD, Spectral
 
 State = dict[str, Tensor]

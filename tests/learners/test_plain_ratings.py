@@ -7,7 +7,7 @@ import pytest
 
 from metaloop.core.errors import MetaloopError
 from metaloop.core.inputs import InputFormat
-from metaloop.learners.item_knn import ItemKnn
+from metaloop.learners.plain_ratings import ItemKnn
 
 COLUMNS = ("mean", "log_count", "factor_0", "factor_1")
 ITEMS = InputFormat("item", (4,), (0.0,) * 4, (1.0,) * 4, columns=COLUMNS)
