@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -156,16 +157,20 @@ def small_files(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int | Non
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Any]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A Ray cluster of one machine with two CPUs, to which this process is connected.
 
-    A test adds others: each has a raylet, an object store and workers of its own.
+    A test adds others: each has a raylet, an object store and workers of its own. What metaloop's
+    workers write on a machine is in a folder of this session: other sessions have theirs.
     """
     pytest.importorskip("ray", reason="needs the extra 'ray'")
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")  # of Ray's own
         patch.setenv("RAY_worker_niceness", "0")  # 15 by default: on a busy machine they starve
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_TMPDIR", tempfile.gettempdir())  # names of sockets must be short
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("machines")))
+        patch.setattr(tempfile, "tempdir", None)  # to be looked up again
         from ray.cluster_utils import Cluster
 
         from metaloop.executors.ray_cluster import connected

@@ -25,14 +25,14 @@ PATIENCE = 300.0  # seconds
 
 
 def workers_left() -> list[str]:
-    """Returns the commands of worker processes of any run on Ray."""
-    found = []
+    """Returns the commands of worker processes of runs on the cluster of this session."""
+    found, place = [], str(Path(tempfile.gettempdir()) / "metaloop-ray-")
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if "metaloop.jobs" in command and "metaloop-ray-" in command:
+        if "metaloop.jobs" in command and place in command:
             found.append(command)
     return found
 
