@@ -180,7 +180,7 @@ def test_a_black_box_is_copied_from_blank_programs() -> None:
 @pytest.mark.long
 def test_accuracy_alone_leads_from_blank_programs_to_known_rules() -> None:
     """The benchmark, which needs no data but fonts: ridge and normalised prototypes."""
-    command = [sys.executable, str(SCRIPT), "--only", "accuracy", "--seconds", "300", "--json"]
+    command = [sys.executable, str(SCRIPT), "--only", "accuracy", "--seconds", "420", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = json.loads(done.stdout)
     assert {line["rule"].split(" (")[0] for line in lines} == {"ridge", "normalised prototypes"}
