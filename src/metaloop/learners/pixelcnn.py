@@ -9,19 +9,15 @@ van den Oord et al. 2016, arXiv:1606.05328. What differs is told by the net, `ne
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, cast, final
+from typing import ClassVar, final
 
-import torch
-from torch import Tensor
-
-from metaloop.core.learner import MetaParams
 from metaloop.nets.functional import FunctionalNet
-from metaloop.nets.generative import GenerativeNetLearner
+from metaloop.nets.generative import PixelNetLearner
 
 
 @final
 @dataclass(frozen=True)
-class PixelCnnAlone(GenerativeNetLearner):
+class PixelCnnAlone(PixelNetLearner):
     """Pixel by pixel, whatever the support."""
 
     net: FunctionalNet
@@ -35,17 +31,3 @@ class PixelCnnAlone(GenerativeNetLearner):
   year = {2016},
   eprint = {1606.05328},
 }"""
-
-    @torch.no_grad()
-    def draw_pixel(
-        self,
-        meta_params: MetaParams,
-        task_state: MetaParams,
-        images: Tensor,
-        place: Tensor,
-        rng: torch.Generator,
-    ) -> Tensor:
-        """Returns images `[N, *input]` with the pixel at `place` `[1]`, those before it given."""
-        return cast(
-            Tensor, self.net.call(meta_params, "draw_pixel", task_state, images, place, rng)
-        )

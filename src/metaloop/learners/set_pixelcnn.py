@@ -14,19 +14,19 @@ arXiv:1606.05328. What differs from them is told by the net, `nets/pixelcnn.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, cast, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from metaloop.core.learner import MetaParams
 from metaloop.nets.functional import FunctionalNet
-from metaloop.nets.generative import GenerativeNetLearner
+from metaloop.nets.generative import PixelNetLearner
 
 
 @final
 @dataclass(frozen=True)
-class SetPixelCnn(GenerativeNetLearner):
+class SetPixelCnn(PixelNetLearner):
     """Pixel by pixel, with attention to the support."""
 
     net: FunctionalNet
@@ -54,17 +54,3 @@ class SetPixelCnn(GenerativeNetLearner):
         known = self.known_of(meta_params, supports)
         drawn = self.sample(meta_params, known, len(supports) * count, rng, temperature)
         return drawn.view(len(supports), count, *drawn.shape[1:])
-
-    @torch.no_grad()
-    def draw_pixel(
-        self,
-        meta_params: MetaParams,
-        task_state: MetaParams,
-        images: Tensor,
-        place: Tensor,
-        rng: torch.Generator,
-    ) -> Tensor:
-        """Returns images `[N, *input]` with the pixel at `place` `[1]`, those before it given."""
-        return cast(
-            Tensor, self.net.call(meta_params, "draw_pixel", task_state, images, place, rng)
-        )

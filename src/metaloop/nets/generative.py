@@ -108,6 +108,24 @@ class GenerativeNetLearner(GenerativeLearner):
         return cast(dict[str, Any], self.net.call(meta_params, "encode", images))
 
 
+class PixelNetLearner(GenerativeNetLearner):
+    """A generative net that draws one pixel after the other, and single ones when asked."""
+
+    @final
+    @torch.no_grad()
+    def draw_pixel(
+        self,
+        meta_params: MetaParams,
+        task_state: MetaParams,
+        images: Tensor,
+        place: Tensor,
+        rng: torch.Generator,
+    ) -> Tensor:
+        """Returns images `[N, *input]` with the pixel at `place` `[1]`, those before it given."""
+        found = self.net.call(meta_params, "draw_pixel", task_state, images, place, rng)
+        return cast(Tensor, found)
+
+
 def _fewer(most: int, rng: torch.Generator, none: float) -> int:
     """A number from 1 to `most`, its logarithm uniform; 0 in a share `none` of all cases."""
     drawn = float(torch.rand((), generator=rng, device=rng.device))
