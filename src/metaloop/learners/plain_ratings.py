@@ -9,9 +9,10 @@
 m_i and v_i, an item's mean and factors, are columns of its inputs (`mean`, `factor_0`, ...), made
 of the ratings of training users; V has those of the items rated. What every learner of ratings has
 to beat. Item-kNN likens factors, and not ratings by users who have rated both: its table grows with
-the items, not with their pairs, and its errors are the same (docs/results.md). Koren et al. 2009, Matrix factorization techniques for recommender systems,
-Computer 42(8), doi 10.1109/MC.2009.263; Sarwar et al. 2001, Item-based collaborative filtering
-recommendation algorithms, WWW, doi 10.1145/371920.372071.
+the items, not with their pairs, and its errors are the same (docs/results.md).
+Koren et al. 2009, Matrix factorization techniques for recommender systems, Computer 42(8), doi
+10.1109/MC.2009.263; Sarwar et al. 2001, Item-based collaborative filtering recommendation
+algorithms, WWW, doi 10.1145/371920.372071.
 """
 
 from __future__ import annotations
