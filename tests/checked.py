@@ -10,6 +10,7 @@ not checked.
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import sys
 import typing
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import is_dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from beartype import BeartypeConf, beartype
@@ -38,29 +39,46 @@ def checked(what: Any) -> Any:
     """Returns a function whose calls are checked, or a class whose fields are if it has any."""
     if inspect.isclass(what):
         if is_dataclass(what) and "__init__" in vars(what):
-            what.__init__ = _checked(what.__init__, _hints(what))  # type: ignore[misc]
+            hints: dict[str, Any] = {}
+            for base in reversed(what.__mro__):
+                known = vars(sys.modules[base.__module__])
+                hints |= _resolved(vars(base).get("__annotations__", {}), known)
+            what.__init__ = _checked(what.__init__, hints)  # type: ignore[misc]
         return what
-    if isinstance(what, (classmethod, staticmethod)):
-        return type(what)(checked(what.__func__))
-    return _checked(what, _hints(what)) if isinstance(what, FunctionType) else what
+    return _checked(what, _resolved(what.__annotations__, what.__globals__))
 
 
 def _checked(function: Any, hints: dict[str, Any]) -> Any:
-    known = {name: hints[name] for name in function.__annotations__ if name in hints}
-    written, function.__annotations__ = function.__annotations__, known
+    hints = {name: hints[name] for name in function.__annotations__ if name in hints}
+    found = _by_beartype(function, hints)
+    if found is None:
+        followed = {n: hint for n, hint in hints.items() if _by_beartype(function, {n: hint})}
+        found = _by_beartype(function, followed)
+    return found or function
+
+
+def _by_beartype(function: Any, hints: dict[str, Any]) -> Any:
+    """The function with its calls checked; None where a hint is in itself, and not followed."""
+    written, function.__annotations__ = function.__annotations__, hints
     try:
         return beartype(function, conf=_CONF)
-    except (BeartypeDecorHintException, AttributeError):  # of a hint that is in itself
-        return function
+    except (BeartypeDecorHintException, AttributeError):
+        return None
     finally:
         function.__annotations__ = written
 
 
-def _hints(what: Any) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(what, include_extras=True)
-    except (NameError, TypeError):
-        return {}
+def _resolved(annotations: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """Hints by name, without those of names that are not there, or not yet."""
+
+    def bare() -> None: ...
+
+    found = {}
+    for name, hint in annotations.items():
+        bare.__annotations__ = {name: hint}
+        with contextlib.suppress(NameError, TypeError):
+            found |= typing.get_type_hints(bare, known, include_extras=True)
+    return found
 
 
 class _Finder(MetaPathFinder):

@@ -53,6 +53,9 @@ class Child(Base):
     def fixed(number: int) -> int:
         return number
 
+    def named(self, name: str) -> Child:
+        return self
+
     @property
     def first(self) -> str:
         return self.names[0] if self.names else 0
@@ -94,6 +97,13 @@ def test_fields_of_dataclasses_are_checked_those_of_a_base_too(module: Any) -> N
         module.Child(kept, (1,))
     with pytest.raises(TypeError, match="violates type hint"):
         _ = module.Child(kept).first
+
+
+def test_one_hint_that_is_not_known_yet_leaves_the_others(module: Any) -> None:
+    child = module.Child(sys.modules[f"{NAME}.base"].Kept())
+    assert child.named("a") is child
+    with pytest.raises(TypeError, match="violates type hint"):
+        child.named(3)
 
 
 def test_what_cannot_be_known_or_is_made_anew_is_left_alone(module: Any) -> None:
