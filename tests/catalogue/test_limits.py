@@ -28,6 +28,7 @@ from metaloop.core.randomness import numpy_stream, torch_stream
 from metaloop.core.records import Candidate, Choice, DataRecipe, Plan
 from metaloop.core.spec import TaskSpec
 from metaloop.domains.images.lite0 import packaged_file
+from metaloop.domains.text import words
 from metaloop.nets.costing import cost_of
 from metaloop.nets.sentences import AS_THEY_ARE, PLACES
 
@@ -109,6 +110,9 @@ def test_what_is_beyond_its_limits_is_refused_before_it_is_built(
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 600
 
 
+LAYERS = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Embedding, torch.nn.Linear)
+
+
 def _inputs_of(name: str) -> InputFormat:
     """Returns inputs that a net takes; skips where its weights are not installed."""
     if name == "lite0_tail":
@@ -118,6 +122,8 @@ def _inputs_of(name: str) -> InputFormat:
     if name == "sentences":
         columns = AS_THEY_ARE + 20
         return InputFormat("sentence", (columns, PLACES), (0.0,) * columns, (1.0,) * columns)
+    if name == "text_cnn":
+        return InputFormat("tokens", words.SHAPE, (0.0,) * 4, (1.0,) * 4)
     return InputFormat("spectrogram", (1, 20, 33), (0.5,), (0.2,)) if name == "temporal" else IMAGES
 
 
@@ -135,10 +141,11 @@ def test_the_cost_of_a_net_is_what_its_layers_compute(name: str) -> None:
         weight = layer.weight
         assert isinstance(weight, torch.Tensor)
         sizes.append(output.numel())
-        operations += output.numel() * weight[0].numel()
+        if not isinstance(layer, torch.nn.Embedding):
+            operations += output.numel() * weight[0].numel()
 
     for layer in module.modules():
-        if isinstance(layer, (torch.nn.Conv2d, torch.nn.Linear)):
+        if isinstance(layer, LAYERS):
             layer.register_forward_hook(count)
     with torch.no_grad():
         features = module.eval()(torch.zeros(1, *inputs.shape))

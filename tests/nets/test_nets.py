@@ -25,8 +25,8 @@ WIDTHS: dict[str, dict[tuple[int, int], int]] = {
     "strided": {(1, 16): 1024, (1, 28): 2304, (3, 32): 4096},
     "temporal": {(1, 8): 96, (1, 20): 96},
 }
-# nets that make images, or see sentences of documents, have tests of their own
-OF_THEIR_OWN = {"sentences", *(name for name, entry in NETS.items() if entry.generates)}
+# nets that make images, or see sentences or words, have tests of their own
+OF_THEIR_OWN = {"sentences", "text_cnn", *(name for name, entry in NETS.items() if entry.generates)}
 _SHAPES = {"lite0_tail": (3, 8)}  # of inputs that it takes
 SMALL = {
     "resnet10": {"widths": (4, 8, 16, 32)},

@@ -12,10 +12,11 @@ from metaloop.domains.images import IMAGES
 from metaloop.domains.ratings import ITEMS
 from metaloop.domains.speech.domain import SPECTROGRAMS
 from metaloop.domains.summaries import SENTENCES
+from metaloop.domains.text.domain import TOKENS
 from metaloop.domains.vectors import VECTORS
 
 DOMAINS: Mapping[str, Domain] = MappingProxyType(
-    {each.name: each for each in (IMAGES, SPECTROGRAMS, VECTORS, ITEMS, SENTENCES)}
+    {each.name: each for each in (IMAGES, SPECTROGRAMS, TOKENS, VECTORS, ITEMS, SENTENCES)}
 )
 
 

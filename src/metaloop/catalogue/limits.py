@@ -243,12 +243,8 @@ _ANY: Limits = {"view": Name()}
 _SHARED: Limits = {**_ANY, "normalisation": Name(), "activation": Name()}
 _CONVOLUTIONAL: Limits = {**_SHARED, "pooling": Name()}
 _CHANNELS = Whole(1, _WIDEST)
-_RESIDUAL: Limits = {
-    **_CONVOLUTIONAL,
-    "widths": Several(_CHANNELS, 0, _MOST_LAYERS),
-    "depth": Whole(1, _MOST_LAYERS),
-    "shrink": Whole(1, 64),
-}
+_WIDTHS: Limits = {"widths": Several(_CHANNELS, 0, _MOST_LAYERS), **_CONVOLUTIONAL}
+_RESIDUAL: Limits = {**_WIDTHS, "depth": Whole(1, _MOST_LAYERS), "shrink": Whole(1, 64)}
 
 # net -> option -> what it may be
 NET_LIMITS: Mapping[str, Limits] = MappingProxyType(
@@ -288,8 +284,9 @@ NET_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "levels": Whole(2, 256),
             **_ANY,
         },
-        "strided": {"widths": Several(_CHANNELS, 0, _MOST_LAYERS), **_CONVOLUTIONAL},
-        "temporal": {"widths": Several(_CHANNELS, 0, _MOST_LAYERS), **_CONVOLUTIONAL},
+        "strided": _WIDTHS,
+        "temporal": _WIDTHS,
+        "text_cnn": {"width": _CHANNELS, "channels": _CHANNELS, "dropout": Real(0.0, 1.0), **_ANY},
     }
 )
 

@@ -20,6 +20,7 @@ from metaloop.core.views import View, checked_view
 from metaloop.domains.images.lite0_tail import lite0_tail
 from metaloop.domains.images.nets import finer as finer
 from metaloop.domains.images.nets import on_whole_images as on_whole_images
+from metaloop.domains.text.text_cnn import text_cnn
 from metaloop.guests.keras.net import as_net, is_keras_model
 from metaloop.nets.conv4 import conv4
 from metaloop.nets.costing import (
@@ -83,6 +84,7 @@ NETS: Mapping[str, NetEntry] = MappingProxyType(
         ),
         "strided": NetEntry(strided, "five convolutions, most at low resolution: quick", 16),
         "temporal": NetEntry(temporal, "convolutions over time alone, for spectrograms"),
+        "text_cnn": NetEntry(text_cnn, "vectors of words and convolutions over their order"),
     }
 )
 

@@ -35,6 +35,7 @@ from metaloop.catalogue.views import (
     kind_of_view,
     needs_view,
     seen,
+    unmeasured_format,
     view_entry,
     view_of_encoder,
 )
@@ -230,6 +231,9 @@ def sight_of(family: ClassFamily, view: FittedView, tell: Tell | None = None) ->
 
 def _format_of(view: FittedView, store: Store, family: ClassFamily) -> InputFormat:
     """The format of what a view sees, measured on `train`; of features it says whose they are."""
+    given = unmeasured_format(view)
+    if given is not None:
+        return given
     measured = measure_format(store, family.parts["train"])
     kind = kind_of_view(view)
     if kind:

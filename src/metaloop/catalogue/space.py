@@ -134,6 +134,10 @@ AUGMENTATION_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
             "bands": Between(0.05, 0.4, zero=0.1),
             "frames": Between(0.05, 0.4, zero=0.1),
         },
+        "words": {
+            "drop": Between(0.03, 0.5, zero=0.2),
+            "swap": Between(0.03, 0.5, zero=0.3),
+        },
     }
 )
 
@@ -159,6 +163,11 @@ NET_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
             **_SHARED,
             "pooling": Among(tuple(POOLINGS)),
         },
+        "text_cnn": {
+            "width": Between(32, 256, multiple=8),
+            "channels": Between(16, 256, multiple=8),
+            "dropout": Between(0.05, 0.6, "linear", zero=0.2),
+        },
         "resnet10": {
             "widths": Widths(16, 512, 2, 5),
             "depth": Between(1, 3, "linear", multiple=1),
@@ -169,6 +178,7 @@ NET_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
             "depth": Between(2, 4, "linear", multiple=1),
             **_RESIDUAL,
         },
+        "lite0_tail": {"rank": Among((0, 8, 32)), "damped": Among((0, 64))},
         "mlp": {
             "width": Between(16, 1024, multiple=8),
             "depth": Between(1, 5, "linear", multiple=1),

@@ -7,11 +7,12 @@ views a family is seen in is chosen in `sights.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -29,7 +30,6 @@ from metaloop.core.columns import (
     pieces_of,
     take,
 )
-from metaloop.core.conforming import conforming
 from metaloop.core.encoder import Encoder, EncoderCard
 from metaloop.core.errors import (
     DataError,
@@ -38,14 +38,14 @@ from metaloop.core.errors import (
     UnknownNameError,
     unknown_name,
 )
-from metaloop.core.fitted_view import AS_IS, BESIDE, Expected, FittedView, as_long, key_of
+from metaloop.core.fitted_view import AS_IS, BESIDE, Expected, FittedView, key_of
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
 from metaloop.core.spec import Shape
 from metaloop.domains.ratings import known as known_items
 from metaloop.domains.speech import logmel
 from metaloop.domains.summaries import view as of_sentences
-from metaloop.domains.text import tfidf
+from metaloop.domains.text import tfidf, words
 from metaloop.guests.gensim import trained as trained_words
 from metaloop.tasks.family import ClassFamily
 
@@ -53,10 +53,8 @@ ENCODER = "encoder"  # the view that is a frozen encoder's features; which one i
 _AT_ONCE = 4096  # examples seen in one go
 _NUMBERS_AT_ONCE = 1 << 21  # of sequences, each of which may be some hundred thousand long
 _MOST_BYTES = 1 << 30  # of all examples in a view
-_MOST_FEATURES, _LEAST_FEATURES = 2048, 256
-_MOST_OF_ENCODER = 1 << 16
+MOST_FEATURES, _LEAST_FEATURES = 2048, 256
 _FITTING_EXAMPLES = 50_000
-_LARGEST_SIDE = 2048  # pixels of images for encoders
 
 Assets = dict[str, Tensor]
 
@@ -70,6 +68,7 @@ class ViewEntry:
     many numbers it always makes, None where it makes as many as it is asked for. In `expected` -1
     is any length. `offered`: whether it is tried where no view is named. `kind`: the domain of what
     it makes; where that is no vector, `shape` is that of one input, of `features` numbers.
+    `measured`: whether nets are given its numbers standardised, or as they are.
     `check(assets, features)` raises `ModelFileError` where assets of the right shapes do not fit.
     """
 
@@ -82,6 +81,7 @@ class ViewEntry:
     offered: bool = True
     kind: str = "vector"
     shape: Shape = ()
+    measured: bool = True
     check: Callable[[Mapping[str, Tensor], int], None] = lambda assets, features: None
 
     @property
@@ -118,6 +118,17 @@ VIEWS: Mapping[str, ViewEntry] = MappingProxyType(
         ),
         "characters": _of_terms("characters", "tf-idf of runs of 2 to 5 letters within words"),
         "words": _of_terms("words", "tf-idf of words and of pairs of them"),
+        "tokens": ViewEntry(
+            "words in their order, for nets that learn what they mean",
+            "texts",
+            lambda texts: words.fit(cast(Sequence[str], texts)),
+            lambda assets, texts, num_features: words.see(assets, cast(Sequence[str], texts)),
+            words.expected(),
+            math.prod(words.SHAPE),
+            kind="tokens",
+            shape=words.SHAPE,
+            measured=False,
+        ),
         "word2vec": _of_gensim(
             "word2vec", "the mean of word vectors that Gensim trains on the training texts"
         ),
@@ -218,73 +229,6 @@ def read_format(view: FittedView | None, input_format: InputFormat) -> InputForm
     if not side:
         return input_format
     return InputFormat("image", (3, side, side), (0.0,) * 3, (1.0,) * 3)
-
-
-def check_view(view: FittedView, input_format: InputFormat) -> Expected:
-    """Returns the assets that the view of a file from a stranger is to have, by name.
-
-    Raises `ModelFileError` unless it can be used as it is and makes inputs of that format.
-    """
-    if view.choice.name == BESIDE:
-        return _check_beside(view, input_format)
-    features: Any = view.choice.options.get("features")
-    known, kind = {"features"}, "vector"
-    shape: Shape = (features,)
-    if view.choice.name == ENCODER:
-        known, most = {each.name for each in fields(EncoderCard)}, _MOST_OF_ENCODER
-        expected: Expected = {}
-    elif view.choice.name in VIEWS:
-        entry = VIEWS[view.choice.name]
-        most, kind, shape = entry.features or _MOST_FEATURES, entry.kind, entry.shape or shape
-        expected = as_long(entry.expected, view.assets)
-    else:
-        raise ModelFileError(
-            f"the model sees its inputs as '{view.choice.name}', a view that this metaloop does "
-            f"not have; upgrade metaloop"
-        )
-    if set(view.choice.options) != known or type(features) is not int:
-        raise ModelFileError("the model file is damaged: its view has no number of features")
-    if not 1 <= features <= most:
-        raise ModelFileError(f"a view has 1 to {most} features, got {features}")
-    if view.choice.name == ENCODER:
-        _check_encoder(view.choice)
-    if tuple(input_format.shape) != shape or input_format.kind != kind:
-        raise ModelFileError(
-            f"the model file is damaged: it sees inputs as {kind}s of shape {shape}, and takes "
-            f"{input_format.kind}s of shape {tuple(input_format.shape)}"
-        )
-    return expected
-
-
-def _check_beside(view: FittedView, input_format: InputFormat) -> Expected:
-    of = view.choice.options.get("of")
-    told = isinstance(of, list | tuple) and all(
-        isinstance(each, Mapping)
-        and set(each) <= {"name", "options"}
-        and isinstance(each.get("name"), str)
-        and isinstance(each.get("options", {}), Mapping)
-        and each["name"] != BESIDE
-        for each in of
-    )
-    if not told or len(view.pieces) != len(input_format.pieces):
-        raise ModelFileError("the model file is damaged: its views do not fit its inputs")
-    expected: Expected = {}
-    for place, (piece, part) in enumerate(zip(view.pieces, input_format.pieces, strict=True)):
-        if piece.choice != AS_IS.choice:
-            wanted = check_view(piece, part)
-            expected |= {f"{place}.{name}": shape for name, shape in wanted.items()}
-    return expected
-
-
-def _check_encoder(choice: Choice) -> None:
-    try:
-        card = conforming(EncoderCard(**choice.options))
-    except TypeError as error:
-        raise ModelFileError(f"the model file is damaged: {error}") from error
-    if not 0 <= card.size <= _LARGEST_SIDE:
-        raise ModelFileError(
-            f"a backbone sees images of up to {_LARGEST_SIDE} pixels, got {card.size}"
-        )
 
 
 def encoder_of(view: FittedView) -> Encoder:
@@ -391,7 +335,16 @@ def kind_of_view(view: FittedView) -> str:
     return VIEWS[view.choice.name].kind if view.choice.name in VIEWS else ""
 
 
+def unmeasured_format(view: FittedView) -> InputFormat | None:
+    """Returns the format of what a view makes where nothing is measured; None where it is."""
+    entry = VIEWS.get(view.choice.name)
+    if entry is None or entry.measured:
+        return None
+    channels = entry.shape[0]
+    return InputFormat(entry.kind, entry.shape, (0.0,) * channels, (1.0,) * channels)
+
+
 def _num_features(num_examples: int) -> int:
     """As many as there is room for, a power of two."""
     possible = max(_LEAST_FEATURES, _MOST_BYTES // (4 * max(1, num_examples)))
-    return int(min(_MOST_FEATURES, 1 << (possible.bit_length() - 1)))
+    return int(min(MOST_FEATURES, 1 << (possible.bit_length() - 1)))

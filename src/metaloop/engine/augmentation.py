@@ -2,7 +2,7 @@
 
 Images are floats `[N, channels, height, width]` in 0 to 1. Each augmentation is a function of the
 inputs, a generator and its strengths; `AUGMENTATIONS` is the table that plans choose from. That of
-spectrograms is in `sound_augmentation.py`.
+spectrograms is in `sound_augmentation.py`, that of texts in `word_augmentation.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from metaloop.core.errors import unknown_name
 from metaloop.core.examples import Batch, EpisodeBatch, Examples
 from metaloop.core.records import Choice
 from metaloop.engine.sound_augmentation import sound
+from metaloop.engine.word_augmentation import words
 
 _WARP_GRID = (5, 5)
 _LOG_ASPECT = math.log(4 / 3)  # of a crop, in either direction
@@ -178,6 +179,7 @@ AUGMENTATIONS: dict[str, Callable[..., Tensor]] = {
     "photo": photo,
     "jitter": jitter,
     "sound": sound,
+    "words": words,
 }
 
 
