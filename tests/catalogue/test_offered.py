@@ -127,6 +127,17 @@ def test_what_comes_first_takes_its_time_from_the_others(monkeypatch: pytest.Mon
     assert "'blocks@24' is left out: it would take 10 s for 100 images" in offer.left_out[0]
 
 
+def test_a_long_budget_is_offered_the_front_of_a_net_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offered, "_FRONTS", {"blocks": "blocks@24"})
+    for fine_tunes, seconds, found in (
+        (True, 150.0, ["blocks@32", "blocks@24"]),
+        (True, 105.0, ["blocks@32"]),  # nothing is left for it
+        (False, 150.0, ["blocks@32"]),
+    ):
+        offer = affordable("images", 100, Allowance(seconds, fine_tunes=fine_tunes))
+        assert [each.card.name for each in offer.encoders] == found
+
+
 def test_the_first_may_take_longer_than_the_others_if_it_has_one_size(
     joined: dict[str, float],
 ) -> None:
@@ -138,6 +149,7 @@ def test_the_first_may_take_longer_than_the_others_if_it_has_one_size(
     assert offer("texts", 99) == ["large"]  # nothing is left for the others
     assert offer("texts", 101) == ["small"]
     assert allowance_of(60.0) == Allowance(30.0, first=60.0)
+    assert allowance_of(600.0) == Allowance(300.0, first=600.0, fine_tunes=True)
     assert allowance_of(None) == Allowance()
 
 

@@ -5,7 +5,9 @@ affordable: the features of all examples are computed before a budget begins, an
 `ENCODING_SHARE` of it, by what a first batch takes. One of images is asked for the largest side
 that is affordable, for that is worth more than most of what can be learned after it (LOG.md). The
 first one of other inputs, which has no smaller size, may take `FIRST_SHARE`: without one, nets of
-texts and of sound are far behind, and nets of images may be ahead.
+texts and of sound are far behind, and nets of images may be ahead. From a budget of
+`FINE_TUNED_FROM` seconds on, the front of a net is offered beside the whole one, in what is left:
+its other half can then be trained.
 """
 
 from __future__ import annotations
@@ -33,11 +35,13 @@ from metaloop.tasks.family import TaskFamily
 NONE, AUTO = "none", "auto"
 ENCODING_SHARE = 0.5  # of a budget in seconds: so long may encoding take that comes before it
 FIRST_SHARE = 1.0  # the same of the first encoder, if it comes in one size
+FINE_TUNED_FROM = 600.0  # seconds: a training of the other half takes three times a head's (LOG.md)
 MOST_WITHOUT_A_CLOCK = 100_000  # examples, where a budget is in steps: nothing is timed then
 _BATCH = 16  # examples whose encoding is timed
 _SIDES: Mapping[str, Sequence[str]] = MappingProxyType(
     {"lite0": ("lite0@160", "lite0@128", "lite0")}  # the last is the usual one
 )
+_FRONTS = {"lite0": "lite0-front"}
 # What is weaker than the one that holds it, on all that was measured (LOG.md): a view less to race.
 _PIECES = {"wordllama": "minilm+wordllama"}
 
@@ -47,12 +51,14 @@ class Allowance:
     """What `auto` may offer: encoders that take `seconds` together; None: no clock decides.
 
     `first`: what the first may take alone, if that is more and it comes in one size. `names`: just
-    these instead, as an earlier try of the same run was offered them.
+    these instead, as an earlier try of the same run was offered them. `fine_tunes`: the fronts of
+    nets are offered, too.
     """
 
     seconds: float | None = None
     first: float = 0.0
     names: tuple[str, ...] | None = None
+    fine_tunes: bool = False
 
 
 NO_CLOCK = Allowance()
@@ -62,7 +68,11 @@ def allowance_of(budget_seconds: float | None) -> Allowance:
     """Returns what encoding may take before a budget of so many seconds, or of steps (None)."""
     if budget_seconds is None:
         return NO_CLOCK
-    return Allowance(ENCODING_SHARE * budget_seconds, FIRST_SHARE * budget_seconds)
+    return Allowance(
+        ENCODING_SHARE * budget_seconds,
+        FIRST_SHARE * budget_seconds,
+        fine_tunes=budget_seconds >= FINE_TUNED_FROM,
+    )
 
 
 @dataclass(frozen=True)
@@ -144,6 +154,9 @@ def affordable(
     names = usual_names(takes, marked)
     for name in names:
         found.offer(name)
+    for name in names if allowance.fine_tunes else ():
+        if name in _FRONTS:
+            found.offer(_FRONTS[name])
     for piece, whole in _PIECES.items():  # where both are more than is affordable
         if whole in names and whole not in found.names:
             found.offer(piece)

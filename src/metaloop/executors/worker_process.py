@@ -59,7 +59,7 @@ class WorkerProcess:
         self.cpu_total = self.cpu_at_begin = 0.0
         self.started_at = time.monotonic()
         self.began_at: float | None = None
-        self._tail = b""
+        self._printed_early = self._printed = b""
         try:
             self._process = subprocess.Popen(
                 list(command),
@@ -107,12 +107,13 @@ class WorkerProcess:
 
     def note(self, printed: bytes) -> None:
         """Adds to what it printed, of which the end is kept."""
-        self._tail = (self._tail + printed)[-_TAIL_BYTES:]
+        self._printed = (self._printed + printed)[-_TAIL_BYTES:]
 
     @property
     def printed(self) -> str:
         """The end of what it printed."""
-        return self._tail.decode(errors="replace").strip()
+        both = (self._printed_early + self._printed)[-_TAIL_BYTES:]
+        return both.decode(errors="replace").strip()
 
     @property
     def last_words(self) -> str:
@@ -181,7 +182,7 @@ class WorkerProcess:
                 if content is not None:
                     messages.put(Message(self, content, time.monotonic()))
                 else:  # printed before the worker had its streams for itself
-                    self.note(line)
+                    self._printed_early = (self._printed_early + line)[-_TAIL_BYTES:]
         messages.put(Message(self, None, time.monotonic()))
 
     def _overhear(self, pipe: BufferedReader) -> None:
