@@ -13,7 +13,7 @@ from torch import Tensor
 from metaloop.catalogue.candidates import build_learner, learner_class
 from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import CUSTOM
-from metaloop.catalogue.views import cards_of, check_view, read_format, takes
+from metaloop.catalogue.views import cards_of, check_view, detail_of, read_format, takes
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import ModelFileError, UnknownNameError
@@ -130,7 +130,7 @@ class Model:
                 "task, or has none; take one on an embedding: protonet, ridge, rfs, simpleshot"
             )
         if self.view is not None:
-            if self.takes != "images":
+            if not detail_of(self.view):  # nothing of it sees pixels
                 raise ModelFileError(
                     f"the model takes {self.takes}, no images or vectors; use the estimator of "
                     "metaloop.load"
