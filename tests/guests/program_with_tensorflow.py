@@ -1,4 +1,4 @@
-"""Uses a metaloop model as a layer of Keras on TensorFlow; says `done` if all is as it should be.
+"""Uses a metaloop model in a program of Keras on TensorFlow; says `done` if all went well.
 
 Run by a test in a fresh interpreter: `program_with_tensorflow.py MODEL`.
 """
@@ -10,11 +10,12 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow
 import torch
 
 import metaloop as ml
 from metaloop.core.errors import MetaloopError
-from metaloop.guests.keras import as_layer, as_net
+from metaloop.guests.keras import as_arrays, as_layer, as_net
 
 assert keras.backend.backend() == "tensorflow"
 path = sys.argv[1]
@@ -34,6 +35,17 @@ head.fit(inputs, labels, epochs=10, verbose=0)
 assert head.evaluate(inputs, labels, verbose=0) < 0.5 * first
 np.testing.assert_allclose(layer(inputs).numpy(), expected, rtol=1e-4, atol=1e-5)
 assert layer.trainable_variables == []
+
+dataset = tensorflow.data.Dataset.from_tensor_slices((pixels.astype("float32"), labels))
+for known in (dataset, dataset.batch(3), dataset.batch(3).map(lambda x, y: (x, y[:, None]))):
+    X, y = as_arrays(known)
+    np.testing.assert_array_equal(X, pixels)
+    np.testing.assert_array_equal(y, labels)
+classifier = ml.load(path).fit(*as_arrays(dataset.batch(3)))
+answers = np.concatenate([classifier.predict(x) for x, _ in dataset.batch(3)])
+np.testing.assert_array_equal(answers, classifier.predict(pixels))
+with pytest.raises(MetaloopError, match=r"never ends; leave \.repeat"):
+    as_arrays(dataset.batch(3).repeat())
 
 net = keras.Sequential([keras.Input((12, 12, 1)), keras.layers.Flatten()])
 with pytest.raises(MetaloopError, match=r"runs on tensorflow.*KERAS_BACKEND=torch"):

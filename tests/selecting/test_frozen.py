@@ -13,13 +13,16 @@ import torch
 
 import metaloop as ml
 from metaloop.archive import Archive
+from metaloop.catalogue import frozen, offered, views
 from metaloop.catalogue.frozen import features_of, frozen_pipeline, head_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, MetaloopError, ModelFileError
 from metaloop.core.records import Choice
 from metaloop.domains.images.lite0 import lite0, packaged_file
+from metaloop.loop import DataRead, LoopEvent, Noted, Tried
 from metaloop.modelfile import read_model, write_model
 from metaloop.selecting import SelectSettings
+from metaloop.selecting import select as events_of
 from metaloop.tasks.readers import read, read_arrays
 from metaloop.tasks.store import Reading
 
@@ -80,6 +83,97 @@ def test_an_interrupted_run_goes_on_with_its_encoder(
     assert run.status == "finished" and run.test is not None and run.test.value > 0.8
 
 
+@pytest.fixture
+def offered_blocks(
+    blocks: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> dict[str, Encoder | str]:
+    """`auto` offers `blocks`, opened as `there` says: an encoder, or why there is none."""
+    there: dict[str, Encoder | str] = {"blocks": blocks}
+
+    def opened(name: str, **_: Any) -> Encoder:
+        found = there.get(name, f"no backbone is called '{name}'")
+        if isinstance(found, str):
+            raise DataError(found)
+        return found
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(offered, "installed", lambda takes: ("blocks",) * (takes == "images"))
+    monkeypatch.setattr(offered, "open_backbone", opened)
+    monkeypatch.setattr(frozen, "open_backbone", opened)
+    monkeypatch.setattr(views, "_opened", lambda name, kind: opened(name))
+    return there
+
+
+def _events(reading: Reading, **asked: Any) -> list[LoopEvent]:
+    """What a run of `auto` tells, up to its end; it is stopped once something was measured."""
+    asked_so_often = iter(range(1000))
+    return list(
+        events_of(
+            reading, out="run", budget="60steps", workers=1,
+            stop=lambda: next(asked_so_often) > 1, **asked,
+        )
+    )  # fmt: skip
+
+
+def _notes(events: list[LoopEvent]) -> list[str]:
+    return [note for event in events if isinstance(event, DataRead) for note in event.notes]
+
+
+def test_a_damaged_encoder_that_nobody_asked_for_is_told(
+    reading: Reading, offered_blocks: dict[str, Encoder | str]
+) -> None:
+    offered_blocks["blocks"] = "the weights of 'blocks' are damaged; install it again"
+    said = _notes(_events(reading))
+    assert "the backbone 'blocks' is left out: the weights of 'blocks' are damaged" in said[-1]
+
+
+def test_a_damaged_encoder_of_a_larger_size_is_told(
+    reading: Reading,
+    offered_blocks: dict[str, Encoder | str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(frozen, "LARGER", {"blocks": ("blocks@32",)})
+    said = _notes(_events(reading))
+    assert any("seen through blocks at 16 pixels" in note for note in said)
+    assert "the backbone 'blocks@32' is left out: no backbone is called" in said[-1]
+
+
+def test_an_encoder_that_takes_too_long_is_told(
+    reading: Reading,
+    blocks: Encoder,
+    offered_blocks: dict[str, Encoder | str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    larger = type(blocks)()
+    larger.card = dataclasses.replace(blocks.card, name="blocks@32", size=32)
+    offered_blocks["blocks@32"] = larger
+    monkeypatch.setattr(frozen, "LARGER", {"blocks": ("blocks@32",)})
+    events = _events(reading, settings=SelectSettings(encoded_steps=60.0))
+    (line,) = [event.line for event in events if isinstance(event, Noted)]
+    assert "'blocks@32' is left out: all encoding may take 35% of the budget" in line
+
+
+def test_a_resumed_run_is_offered_what_it_was(
+    reading: Reading,
+    blocks: Encoder,
+    offered_blocks: dict[str, Encoder | str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert any(isinstance(event, Tried) for event in _events(reading))
+    offered_blocks["blocks"] = "no backbone is called 'blocks'"
+    with pytest.raises(MetaloopError, match=r"offered the backbone 'blocks' .* not there any more"):
+        _events(reading, resume=True)
+    other = type(blocks)()
+    other.card = dataclasses.replace(blocks.card, weights=16 * "0")
+    offered_blocks["blocks"] = other
+    with pytest.raises(MetaloopError, match=r"offered the backbone 'blocks' .* not there any more"):
+        _events(reading, resume=True)
+    offered_blocks["blocks"] = blocks
+    monkeypatch.setattr(frozen, "LARGER", {"blocks": ("blocks@32",)})  # installed since
+    through = [note for note in _notes(_events(reading, resume=True)) if "seen through" in note]
+    assert len(through) == 1 and "seen through blocks at 16 pixels" in through[0]
+
+
 def test_shuffled_labels_end_at_chance_with_an_encoder_too(
     squares: Images, blocks: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -128,6 +222,13 @@ def test_a_head_that_does_not_fit_is_refused(run: ml.SelectResult, tmp_path: Pat
             ml.load(tmp_path / "m")
 
 
+def test_an_unknown_option_is_told_all_that_there_are() -> None:
+    options = {"head": "centroid", "sharpness": 1.0, "quiet": 1}
+    usual = frozen_pipeline("lite0", "centroid", 1.0)
+    with pytest.raises(MetaloopError, match="known: copies, head, second, sharpness"):
+        head_of(dataclasses.replace(usual, learner=Choice("frozen", options)))
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -157,7 +258,7 @@ def test_a_net_of_its_own_wins_where_the_encoder_sees_nothing(
             return super().encode(torch.full_like(inputs, 7))
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(selecting, "encoders_for", lambda backbone, download: (Blind(),))
+    monkeypatch.setattr(selecting, "encoders_for", lambda backbone, download: ((Blind(),), ()))
     reading = read_arrays(*squares(each=30), image_size=12)
     asked = {**ASKED, "settings": SelectSettings(proxy_steps=8)}
     run = ml.select(reading, out="run", backbone="auto", **asked)

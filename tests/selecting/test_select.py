@@ -168,17 +168,24 @@ def test_odd_images_are_read_or_left_out_and_counted(
     squares: Images, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of 16 bits, CMYK, animated, of one pixel; one that is too large to be opened is left out."""
-    images, names = squares(each=5, classes=2)
+    images, names = squares(each=6, classes=2)
     for row, (name, pixels) in enumerate(zip(names, images, strict=True)):
         folder = Path("odd") / name
         folder.mkdir(parents=True, exist_ok=True)
         image = Image.fromarray(pixels)
-        if row % 5 == 0:
+        if row % 6 == 0:
             image.convert("CMYK").save(folder / f"{row}.jpg")
-        elif row % 5 == 1:
-            image.convert("P").save(folder / f"{row}.gif", save_all=True, append_images=[image])
-        elif row % 5 == 2:
+        elif row % 6 == 1:
+            other = Image.fromarray(255 - pixels)
+            image.save(folder / f"{row}.gif", save_all=True, append_images=[other])
+            with Image.open(folder / f"{row}.gif") as animation:
+                assert getattr(animation, "n_frames", 1) == 2
+        elif row % 6 == 2:
             image.resize((1, 1)).save(folder / f"{row}.png")
+        elif row % 6 == 3:
+            Image.fromarray(pixels.mean(2).astype(np.uint16) * 257).save(folder / f"{row}.png")
+            with Image.open(folder / f"{row}.png") as deep:
+                assert deep.mode == "I;16"
         else:
             image.save(folder / f"{row}.png")
     Image.new("1", (20_000, 20_000)).save(Path("odd") / "class 0" / "huge.png")
@@ -218,12 +225,16 @@ def test_a_file_whose_weights_do_not_fit_its_pipeline_is_refused(run: ml.SelectR
         (["glyphs.csv"], "Name it with --target NAME; there are 'label', 'a'"),
         (["two.npz", "--budget", "-1s"], "a positive time"),
         (["two.npz", "--archive", "nowhere.sqlite"], "nowhere.sqlite"),
+        (["new.npz"], "its test part has 1 classes that train lacks, first 'class 2'"),
     ],
 )
 def test_what_a_user_can_mend_is_one_line(
     words: list[str], said: str, squares: Images, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    np.savez("two.npz", X=squares(each=4)[0], y=squares(each=4)[1])
+    images, names = squares(each=4)
+    np.savez("two.npz", X=images, y=names)
+    sealed = np.isin(np.arange(len(names)), [0, 4, 8, 9, 10, 11])  # of the last class, all
+    np.savez("new.npz", X=images, y=names, split=np.where(sealed, "test", "train"))
     Path("glyphs.csv").write_text("label,a\n" + "x,1\ny,2\n" * 8)
     assert command(["select", *words, "--out", "out"]) == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]

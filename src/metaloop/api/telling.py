@@ -8,7 +8,7 @@ from metaloop.api.progress import Progress
 from metaloop.core.records import Result
 from metaloop.core.statistics import Estimate
 from metaloop.engine.events import Evaluated, Event, Progressed
-from metaloop.loop import DataRead, LoopEvent, Promoted, Tried, Trying
+from metaloop.loop import DataRead, LoopEvent, Noted, Promoted, Tried, Trying
 from metaloop.report.figures import figure, gain
 
 
@@ -46,6 +46,8 @@ class LearnTeller:
                 _joined(f"promoted {event.label}", figure(event.result), event.reason)
             )
             self.progress.status("opening the test part")
+        elif isinstance(event, Noted):
+            self.progress.line(event.line)
 
     def _tell_trial(self, event: Tried) -> None:
         results = event.trial.results

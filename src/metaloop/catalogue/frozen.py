@@ -20,7 +20,7 @@ from metaloop.catalogue.nets import RAW
 from metaloop.catalogue.offered import AUTO, NO_CLOCK, affordable, named
 from metaloop.catalogue.views import ENCODER, encoder_of
 from metaloop.core.encoder import Encoder
-from metaloop.core.errors import ModelFileError, unknown_name
+from metaloop.core.errors import MetaloopError, ModelFileError, unknown_name
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.records import Candidate, Choice, Plan
 from metaloop.engine.heads import BIAS, CENTER, TUNED, WEIGHT
@@ -37,17 +37,24 @@ LARGER: Mapping[str, tuple[str, ...]] = MappingProxyType({"lite0": ("lite0@160",
 SECOND_LOOKS: Mapping[str, int] = MappingProxyType({"lite0@160": 224})
 
 
-def encoders_for(backbone: str | Encoder, download: bool = False) -> tuple[Encoder, ...]:
-    """Returns the encoders of images that `backbone` stands for: those that it names.
+def encoders_for(
+    backbone: str | Encoder, download: bool = False
+) -> tuple[tuple[Encoder, ...], tuple[str, ...]]:
+    """Returns the encoders of images that `backbone` stands for, and a line for each left out.
 
-    With `auto` those that are installed, also at larger sizes, the usual size first: what of them
-    the budget allows is for the run to find out.
+    Those that it names. With `auto` those that are installed, also at larger sizes, the usual size
+    first: what of them the budget allows is for the run to find out.
     """
     if backbone != AUTO:
-        return named(backbone, "images", download=download)
-    found = affordable("images", 0, NO_CLOCK).encoders
-    larger = [name for known in found for name in LARGER.get(known.card.name, ())]
-    return (*found, *(open_backbone(name, takes="images") for name in larger))
+        return named(backbone, "images", download=download), ()
+    offer = affordable("images", 0, NO_CLOCK)
+    encoders, left_out = list(offer.encoders), list(offer.left_out)
+    for name in [larger for known in encoders for larger in LARGER.get(known.card.name, ())]:
+        try:
+            encoders.append(open_backbone(name, takes="images"))
+        except MetaloopError as error:  # nobody asked for it: that it is damaged is told
+            left_out.append(f"the backbone '{name}' is left out: {error}")
+    return tuple(encoders), tuple(left_out)
 
 
 def frozen_pipeline(
@@ -79,7 +86,8 @@ def head_of(candidate: Candidate) -> tuple[str, float, int, int]:
     if type(second) is not int or not 0 <= second <= _MOST_PIXELS:
         raise ModelFileError(f"a second look has up to {_MOST_PIXELS} pixels a side, got {second}")
     if options:
-        raise unknown_name("option of a frozen pipeline", next(iter(options)), [_HEAD, _COPIES])
+        known = [_HEAD, TUNED[head][0], _COPIES, _SECOND]
+        raise unknown_name("option of a frozen pipeline", next(iter(options)), known)
     if candidate.net != Choice(RAW):
         raise ModelFileError("a head on frozen features has no net of its own")
     return head, float(value), copies, second

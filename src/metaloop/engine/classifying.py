@@ -28,6 +28,7 @@ from metaloop.core.records import Choice, CurvePoint, Plan, TrialStatus
 from metaloop.engine.augmentation import AUGMENTATIONS
 from metaloop.engine.muon import Muon
 from metaloop.engine.optimisation import rate_factor
+from metaloop.nets.whitened import WhitenedNet
 
 _MOMENTUM = 0.9
 _TIMED = 64  # examples of a step that is timed
@@ -156,6 +157,17 @@ def logits_of(
             shares = (shares + net(images.flip(3)).double().softmax(1)) / 2
         found.append(shares.clamp(min=1e-12).log())
     return torch.cat(found) if found else torch.zeros(0, 1, dtype=torch.float64)
+
+
+@torch.no_grad()
+def features_before_head(net: WhitenedNet, inputs: Tensor, input_format: InputFormat) -> Tensor:
+    """Returns what the net's head is given of raw inputs `[N, ...]`: `[N, D]`, float32."""
+    net.eval()
+    found = []
+    for batch in torch.split(inputs, _AT_ONCE):
+        images = input_format.normalise(input_format.to_float(batch))
+        found.append(net.features(_shrunk(images, 1.0)))
+    return torch.cat(found)
 
 
 def changed(

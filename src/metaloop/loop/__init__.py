@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from metaloop.loop.events import Learned as Learned
     from metaloop.loop.events import LoopEvent as LoopEvent
+    from metaloop.loop.events import Noted as Noted
     from metaloop.loop.events import Promoted as Promoted
     from metaloop.loop.events import Tried as Tried
     from metaloop.loop.events import Trying as Trying
@@ -26,6 +27,7 @@ _MODULE_OF = {  # public name -> the module that defines it
     "Generates": "metaloop.loop.proposing",
     "Learned": "metaloop.loop.events",
     "LoopEvent": "metaloop.loop.events",
+    "Noted": "metaloop.loop.events",
     "Promoted": "metaloop.loop.events",
     "Tried": "metaloop.loop.events",
     "Trying": "metaloop.loop.events",

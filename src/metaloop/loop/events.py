@@ -50,10 +50,17 @@ class Promoted:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """Something that was not done, and why, in a line."""
+
+    line: str
+
+
+@dataclass(frozen=True)
 class Learned:
     """The loop ended; `report` is what `--json` prints."""
 
     report: dict[str, Any]
 
 
-LoopEvent = DataRead | Trying | Tried | Promoted | Learned
+LoopEvent = DataRead | Trying | Tried | Promoted | Noted | Learned

@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from metaloop.archive import Archive, Place, add_backbones, backbones_in, place_of
+from metaloop.archive import Archive, Place, add_backbones, place_of
 from metaloop.catalogue.families import (
     AS_IT_IS,
     DataOptions,
@@ -60,6 +60,7 @@ from metaloop.loop.run import (
     check_same_run,
     check_same_views,
     describe_data,
+    offered_before,
     remove_states,
     run_folder,
 )
@@ -232,9 +233,9 @@ def _recorded(asked: Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
 
 def _allowance(asked: Asked, records: Archive, earlier: Earlier) -> Allowance:
     """Returns what `auto` may offer: by the budget, or as earlier tries of the run were offered."""
-    if earlier.tries:
-        known = [one for tried in earlier.tries for one in records.artefacts(tried)]
-        return Allowance(names=tuple(each.card.name for each in backbones_in(known)))
+    before = offered_before(records, earlier)
+    if before is not None:
+        return Allowance(names=tuple(card.name for card in before))
     return allowance_of(asked.budget.wall_seconds)
 
 

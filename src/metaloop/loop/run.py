@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metaloop.archive import Archive, DataSet, RunId, StoredJob, run_lock
+from metaloop.archive import Archive, DataSet, RunId, StoredJob, backbones_in, run_lock
 from metaloop.archive.lock import LOCK_NAME
 from metaloop.archive.spent import spent_by
 from metaloop.catalogue.families import OpenedData
 from metaloop.core.errors import MetaloopError, OutputError
+from metaloop.core.leagues import EncoderCard
 from metaloop.core.spec import TaskSpec
 from metaloop.loop.charging import ARCHIVE_NAME, MODEL_NAME, STATES_NAME, Charged
 from metaloop.tasks.family import TaskFamily
@@ -131,6 +132,14 @@ def check_same_run(archive: Archive, arguments: dict[str, Any], command: str = "
         spent = spent_by(archive, run.id) or _spent_in_jobs(jobs, run.arguments)
         wall, cpu = wall + spent[0], cpu + spent[1]
     return Earlier(tuple(tries), wall, cpu)
+
+
+def offered_before(archive: Archive, earlier: Earlier) -> tuple[EncoderCard, ...] | None:
+    """Returns the encoders that earlier tries of a run were offered; None if there were none."""
+    if not earlier.tries:
+        return None
+    known = [one for tried in earlier.tries for one in archive.artefacts(tried)]
+    return tuple(each.card for each in backbones_in(known))
 
 
 def check_same_data(archive: Archive, earlier: Earlier, data_sets: Sequence[DataSet]) -> None:

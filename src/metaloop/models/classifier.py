@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from metaloop.catalogue.frozen import FROZEN, features_of, head_of, head_shapes
 from metaloop.catalogue.pipelines import build_classifier, check_pipeline, copies_of
@@ -25,11 +25,13 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.leagues import Backbone, EncoderCard, league_of
 from metaloop.core.records import Candidate, Result
 from metaloop.core.spec import TaskSpec
-from metaloop.engine.classifying import logits_of
+from metaloop.engine.classifying import features_before_head, logits_of
 from metaloop.engine.heads import head_logits
 from metaloop.modelfile import ModelFile, TrainingRecord, write_model
 from metaloop.modelfile.model import Label
 from metaloop.models.checking import check_formats, check_tensors, shapes_of
+from metaloop.models.featuring import sized
+from metaloop.nets.whitened import WhitenedNet
 
 CITATION = "Jordan 2024, 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv:2404.00498"
 
@@ -81,8 +83,19 @@ class Classifier:
         features = features_of(encoder_of(self.view), inputs, copies, second)
         return head_logits(self.weights, features).log_softmax(1)
 
+    def features(self, inputs: Tensor) -> Tensor:
+        """Returns what the head is given of images uint8 `[N, 1 or 3, height, width]` of any size.
+
+        float32 `[N, D]`; where mirror images are looked at as well, those of the image as it is.
+        """
+        images = sized(inputs, self.input_format)
+        if self.view is None:
+            return features_before_head(self._net, images, self.input_format)
+        _, _, copies, second = head_of(self.candidate)
+        return features_of(encoder_of(self.view), images, copies, second)
+
     @cached_property
-    def _net(self) -> nn.Module:
+    def _net(self) -> WhitenedNet:
         net = build_classifier(self.candidate, self.input_format, len(self.classes))
         net.load_state_dict(dict(self.weights))
         net.eval()

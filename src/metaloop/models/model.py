@@ -14,7 +14,7 @@ from metaloop.catalogue.candidates import build_learner, learner_class
 from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import CUSTOM
 from metaloop.catalogue.view_limits import check_view
-from metaloop.catalogue.views import cards_of, read_format, takes
+from metaloop.catalogue.views import cards_of, detail_of, read_format, takes
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import ModelFileError, UnknownNameError
@@ -38,6 +38,7 @@ from metaloop.models.checking import (
     check_tensors,
     check_weights,
 )
+from metaloop.models.featuring import seen_images
 from metaloop.models.sealing import from_tensors, to_tensors
 from metaloop.nets.functional import with_memory_format
 from metaloop.tasks.recognising import Seen
@@ -114,6 +115,29 @@ class Model:
         """Returns outputs `[N, classes]` (logits) or `[N, *target]` for raw inputs."""
         outputs = self.learner.predict(self.meta_params, task_state, self._ready(inputs))
         return self.input_format.raw_targets(outputs)
+
+    @torch.no_grad()
+    def features(self, inputs: Tensor) -> Tensor:
+        """Returns what heads are given of raw inputs, `[N, D]`: the same in every task.
+
+        Images that a view sees are uint8 `[N, 1 or 3, height, width]` of any size. Raises
+        `ModelFileError` for a learner without such features, and for inputs of other kinds.
+        """
+        if isinstance(self.learner, BlackBoxLearner) or not isinstance(
+            self.learner, EmbeddingLearner
+        ):
+            raise ModelFileError(
+                f"the learner '{self.candidate.learner.name}' changes its features from task to "
+                "task, or has none; take one on an embedding: protonet, ridge, rfs, simpleshot"
+            )
+        if self.view is not None:
+            if not detail_of(self.view):  # nothing of it sees pixels
+                raise ModelFileError(
+                    f"the model takes {self.takes}, no images or vectors; use the estimator of "
+                    "metaloop.load"
+                )
+            inputs = seen_images(self.view, self.input_format, inputs)
+        return self.learner.embed(self.meta_params, self._ready(inputs))
 
     def to_file(self) -> ModelFile:
         """Returns the content of this model's file."""

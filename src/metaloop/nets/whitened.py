@@ -83,9 +83,13 @@ class WhitenedNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns logits."""
-        maps = self.blocks(self.activation(self.stem(images)))
-        logits: Tensor = self.head(maps.amax((2, 3)))
+        logits: Tensor = self.head(self.features(images))
         return logits
+
+    def features(self, images: Tensor) -> Tensor:
+        """Returns what the head is given, `[N, widths[-1]]`."""
+        maps: Tensor = self.blocks(self.activation(self.stem(images)))
+        return maps.amax((2, 3))
 
     @torch.no_grad()
     def whiten(self, images: Tensor) -> None:

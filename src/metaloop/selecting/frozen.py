@@ -11,7 +11,7 @@ examples can tell, is believed to be: mirror images, and regression beside centr
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from metaloop.core.encoder import Encoder
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import Result
 from metaloop.engine.heads import TUNED, cross_validated, folds_of, standard_error
-from metaloop.loop.events import LoopEvent, Tried
+from metaloop.loop.events import LoopEvent, Noted, Tried
 from metaloop.loop.run import Stopped
 from metaloop.selecting.offer import Features, Headed, Offer
 from metaloop.selecting.racing import Entry
@@ -61,13 +61,25 @@ def frozen_on(run: Selecting, tell: Tell | None = None) -> Iterator[LoopEvent]:
             looking = at_side(encoder, second) if second else encoder
             rows = _rows(run, offer, looking, first=place == 0)
             if rows is None:
+                yield from _too_dear(run, offer.encoders[place : place + 1])
                 continue
             seen = _seen(run, offer, encoder, copies, second, rows, told)
             yield from _headed(run, offer, seen, place == 0, start)
             if len(rows) < len(run.labelled.known):
+                yield from _too_dear(run, offer.encoders[place + 1 :])
                 break  # it was not even enough for all examples
     finally:
         torch.set_num_threads(threads)
+
+
+def _too_dear(run: Selecting, encoders: Sequence[Encoder]) -> Iterator[LoopEvent]:
+    """Yields a line for each encoder that was on offer and is not looked through."""
+    for name in [encoder.card.name for encoder in encoders]:
+        yield Noted(
+            f"the backbone '{name}' is left out: all encoding may take "
+            f"{run.settings.frozen_share:.0%} of the budget, and it would take more for "
+            f"{len(run.labelled.known):,} images (--backbone {name} has it used)"
+        )
 
 
 def _ways(offer: Offer) -> Iterator[tuple[Encoder, int, int]]:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
-from metaloop.catalogue.views import view_of_encoder
+from metaloop.catalogue.views import ENCODER, encoder_of, view_of_encoder
 from metaloop.core.encoder import Encoder
-from metaloop.core.errors import DataError
+from metaloop.core.errors import DataError, MetaloopError
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
-from metaloop.core.leagues import Backbone
+from metaloop.core.leagues import Backbone, EncoderCard
+from metaloop.core.records import Choice
 from metaloop.engine.heads import Judged
 from metaloop.selecting.racing import Entry
 from metaloop.tasks.labelled import LabelledSet
@@ -99,3 +100,22 @@ def offer_of(labelled: LabelledSet, encoders: Sequence[Encoder], alone: bool) ->
     channels = (0.0,) * shape[0], (1.0,) * shape[0]
     polarity = store.polarity if store.detail is None else "as_is"
     return Offer(tuple(encoders), images, InputFormat("image", shape, *channels, polarity), alone)
+
+
+def offered_again(cards: Sequence[EncoderCard]) -> tuple[Encoder, ...]:
+    """Returns the encoders that earlier tries of a run were offered, with the same weights.
+
+    Raises `MetaloopError` where one of them is gone or is another: the run would not be the same.
+    """
+    return tuple(_again(card) for card in cards)
+
+
+def _again(card: EncoderCard) -> Encoder:
+    try:
+        return encoder_of(FittedView(Choice(ENCODER, dict(vars(card)))))
+    except MetaloopError as error:
+        raise MetaloopError(
+            f"the run to resume was offered the backbone '{card.name}' with the weights "
+            f"{card.weights}, which are not there any more; install them again, or select anew "
+            "with another --out"
+        ) from error

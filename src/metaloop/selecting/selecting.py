@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ from metaloop.catalogue.pipelines import (
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import MetaloopError
-from metaloop.core.leagues import described_card
+from metaloop.core.leagues import EncoderCard, described_card
 from metaloop.core.records import Candidate
 from metaloop.engine.classifying import batch_size_of
 from metaloop.executors.in_process import InProcess
@@ -41,13 +41,20 @@ from metaloop.jobs.workplace import Workplace
 from metaloop.loop.charging import charged
 from metaloop.loop.events import Learned, LoopEvent
 from metaloop.loop.learning import default_workers
-from metaloop.loop.run import Stopped, check_same_data, check_same_run, remove_states, run_folder
+from metaloop.loop.run import (
+    Stopped,
+    check_same_data,
+    check_same_run,
+    offered_before,
+    remove_states,
+    run_folder,
+)
 from metaloop.models.events import DataRead
 from metaloop.nets.whitened import operations
 from metaloop.selecting.finishing import finish, train_chosen
 from metaloop.selecting.frozen import Tell, frozen_on
 from metaloop.selecting.knowledge import COMMAND, candidates_of
-from metaloop.selecting.offer import Offer, offer_of
+from metaloop.selecting.offer import Offer, offer_of, offered_again
 from metaloop.selecting.racing import Entry, Race, size_loss
 from metaloop.selecting.reading import read_images
 from metaloop.selecting.recording import race_on, restored
@@ -150,7 +157,8 @@ def _recorded(asked: _Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
         )
         status = "failed"
         try:
-            reading, labelled, offer, notes, left_out = _data(asked)
+            before = None if earlier is None else offered_before(records, earlier)
+            reading, labelled, offer, notes, left_out = _data(asked, before)
             data_set = describe_set(reading, labelled, left_out)
             if earlier is not None:
                 check_same_data(records, earlier, [data_set])
@@ -200,10 +208,13 @@ def _recorded(asked: _Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
 
 
 def _data(
-    asked: _Asked,
+    asked: _Asked, before: Sequence[EncoderCard] | None
 ) -> tuple[Reading, LabelledSet, Offer | None, tuple[str, ...], tuple[LeftOut, ...]]:
-    """What was read, as one task, what is on offer, what is to be said, what was left out."""
-    encoders = encoders_for(asked.backbone, asked.download)
+    """What was read, as one task, what is on offer, what is to be said, what was left out.
+
+    `before`: what earlier tries of the run were offered.
+    """
+    encoders, missed = _encoders(asked, before)
     reading = read_images(
         asked.data,
         image_size=asked.image_size,
@@ -214,7 +225,16 @@ def _data(
     labelled, notes, left_out = labelled_set(reading, asked.split_seed)
     _check_strict(asked, reading)
     offer = offer_of(labelled, encoders, alone=asked.backbone not in (NONE, AUTO))
-    return reading, labelled, offer, (*notes, *_offered_notes(offer)), left_out
+    return reading, labelled, offer, (*notes, *_offered_notes(offer), *missed), left_out
+
+
+def _encoders(
+    asked: _Asked, before: Sequence[EncoderCard] | None
+) -> tuple[tuple[Encoder, ...], tuple[str, ...]]:
+    """The encoders on offer, and a line for each left out: of `auto`, what there was `before`."""
+    if asked.backbone == AUTO and before is not None:
+        return offered_again(before), ()
+    return encoders_for(asked.backbone, asked.download)
 
 
 def _selected(run: Selecting, tell: Tell | None) -> Any:  # yields events, returns the report

@@ -3,6 +3,7 @@
     metaloop.train(data, "protonet", net=keras_model)          on Keras' torch backend
     metaloop.train(data, as_learner(make_model, epochs=20))    on any backend, in a process apart
     keras.Sequential([as_layer("model.metaloop"), ...])        features that stay as they are
+    classifier.fit(*as_arrays(dataset))                        tf.data, PyDataset: X and y of it
 
 `keras_cnn` is in the table of learners: the program that textbooks begin with. None of this imports
 Keras before it is used, and the process of Keras on TensorFlow does not import torch.
@@ -14,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for type checkers and editors; must agree with the table below
+    from metaloop.guests.keras.batches import as_arrays as as_arrays
     from metaloop.guests.keras.layer import as_layer as as_layer
     from metaloop.guests.keras.learner import KerasCnn as KerasCnn
     from metaloop.guests.keras.learner import KerasLearner as KerasLearner
@@ -26,6 +28,7 @@ _MODULE_OF = {  # public name -> the module of this package that defines it
     "KerasCnn": "learner",
     "KerasLearner": "learner",
     "KerasNet": "net",
+    "as_arrays": "batches",
     "as_layer": "layer",
     "as_learner": "learner",
     "as_net": "net",

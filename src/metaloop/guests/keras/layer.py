@@ -15,22 +15,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import MetaloopError
-from metaloop.core.inputs import InputFormat
-from metaloop.core.learner import EmbeddingLearner, MetaParams
 from metaloop.guests.keras.installed import keras_here
 
 _BRIGHTEST = 2.0  # of floats from 0 to 1, whatever augmentation did to them
+_ANY_SIZE = (32, 32)  # pixels of the image that a model which takes any size is tried on
 
 
 def as_layer(model: Any, *, name: str = "metaloop") -> Any:
     """Returns a frozen Keras layer that computes the features of a metaloop model.
 
-    `model`: a model file or a run's folder, or what `metaloop.load`, `train` or `learn` returned.
-    Inputs are those of the model, images as `(height, width, channels)`: bytes, or floats from 0 to
-    1. Raises `MetaloopError` for a model without features that stay the same from task to task,
-    one of texts, or a backend of Keras that cannot have them.
+    `model`: a model file or a run's folder, or what `metaloop.load`, `train`, `learn` or `select`
+    returned; of a classifier of `select` the features are those before its head. Inputs are those
+    of the model, images as `(height, width, channels)`: bytes, or floats from 0 to 1. A model that
+    sees images through a backbone, and a classifier, take any size and 1 or 3 channels. Raises
+    `MetaloopError` for a model without features that stay the same from task to task, one whose
+    inputs are no numbers, a backbone that is not here, or a backend of Keras that cannot have it.
     """
     from metaloop import load  # lazy: the front door stands above
 
@@ -39,60 +39,67 @@ def as_layer(model: Any, *, name: str = "metaloop") -> Any:
     for inner in ("trained", "model"):  # of a result of training; of an estimator
         found = getattr(model, inner, None)
         model = model if found is None else getattr(found, "model", found)
-    if not hasattr(model, "meta_params"):
-        raise MetaloopError(f"expected a metaloop model or its file, got {type(model).__name__}")
-    if model.view is not None:
+    if not hasattr(model, "features"):
         raise MetaloopError(
-            f"layer '{name}' would have to read texts, which come to Keras as numbers; use the "
-            "estimator of metaloop.load"
+            f"expected a metaloop model of images or vectors, or its file, got "
+            f"{type(model).__name__}"
         )
-    return _frozen_features(model.learner, model.meta_params, model.input_format, name)
+    return _frozen_features(model, name)
 
 
-def _frozen_features(
-    learner: Any, meta_params: MetaParams, input_format: InputFormat, name: str
-) -> Any:
-    """Returns a Keras layer from inputs of the format, channels last, to the learner's features.
+def _frozen_features(model: Any, name: str) -> Any:
+    """Returns a Keras layer from inputs of the model, channels last, to its features.
 
     Floats are taken as the format has them (images 0 to 1), whole numbers as bytes of images.
-    Raises `MetaloopError` for a learner without features, or a backend that cannot have them.
     """
     keras = keras_here("a metaloop layer")
     backend = keras.backend.backend()
-    if isinstance(learner, BlackBoxLearner) or not isinstance(learner, EmbeddingLearner):
-        raise MetaloopError(
-            f"'{name}' is of a learner that changes its features from task to task, or has none; "
-            "a layer needs one on an embedding: protonet, ridge, rfs, simpleshot"
-        )
     if backend not in ("torch", "tensorflow"):
         raise MetaloopError(
             f"Keras runs on {backend}; metaloop's features are a layer on torch and TensorFlow only"
         )
-    shape = tuple(input_format.shape)
-    expected = (*shape[1:], shape[0]) if len(shape) == 3 else shape
-    width = int(getattr(learner, "net").num_features)  # noqa: B009
+    any_size = model.view is not None or hasattr(model, "classes")  # it brings images to its size
+    shape = (3, *_ANY_SIZE) if any_size else tuple(model.input_format.shape)
+    images = len(shape) == 3
 
     @torch.no_grad()
     def features(inputs: Tensor) -> Tensor:
-        given = inputs.movedim(-1, 1) if len(shape) == 3 else inputs
-        largest = float(given.max()) if len(shape) == 3 and given.numel() else 0.0
-        if given.is_floating_point() and largest > _BRIGHTEST:
-            raise MetaloopError(
-                f"layer '{name}' takes images as bytes (keras.Input(shape, dtype='uint8')) or as "
-                f"floats from 0 to 1, got values up to {largest:g}"
-            )
-        return learner.embed(meta_params, input_format.to_float(given))
+        given = inputs.movedim(-1, 1) if images else inputs
+        if images and given.is_floating_point():
+            largest = float(given.max()) if given.numel() else 0.0
+            if largest > _BRIGHTEST:
+                raise MetaloopError(
+                    f"layer '{name}' takes images as bytes (keras.Input(shape, dtype='uint8')) or "
+                    f"as floats from 0 to 1, got values up to {largest:g}"
+                )
+        if images and (any_size or not given.is_floating_point()):
+            given = _bytes(given)
+        found: Tensor = model.features(given)
+        return found.to(inputs.device)
 
-    return _layer(keras, features, expected, width, name)
+    one = torch.zeros(1, *shape, dtype=torch.uint8 if images else torch.float32)
+    try:
+        width = int(model.features(one).shape[1])
+    except MetaloopError as error:
+        raise MetaloopError(f"'{name}' cannot be a layer: {error}") from error
+    expected = (*shape[1:], shape[0]) if images else shape
+    return _layer(keras, features, None if any_size else expected, width, name)
+
+
+def _bytes(images: Tensor) -> Tensor:
+    """Images 0 to 1, or whole numbers, as uint8."""
+    scaled = images * 255.0 if images.is_floating_point() else images
+    return scaled.clamp(0, 255).round().to(torch.uint8) if images.dtype != torch.uint8 else images
 
 
 def _layer(
     keras: Any,
     features: Callable[[Tensor], Tensor],
-    expected: tuple[int, ...],
+    expected: tuple[int, ...] | None,
     width: int,
     name: str,
 ) -> Any:
+    """`expected`: the shape of an input; None for images of any size."""
     base: Any = keras.layers.Layer
 
     class Features(base):  # type: ignore[misc]
@@ -100,7 +107,12 @@ def _layer(
 
         def build(self, input_shape: Any) -> None:
             found = tuple(input_shape[1:])
-            if found != expected:
+            if expected is None and (len(found) != 3 or found[2] not in (1, 3)):
+                raise MetaloopError(
+                    f"layer '{name}' takes images (height, width, 1 or 3) of any size, got inputs "
+                    f"of shape {found}"
+                )
+            if expected is not None and found != expected:
                 raise MetaloopError(f"layer '{name}' takes inputs of shape {expected}, got {found}")
 
         def compute_output_spec(self, inputs: Any, *args: Any, **options: Any) -> Any:

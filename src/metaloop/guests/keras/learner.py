@@ -52,10 +52,14 @@ class KerasCnn(BlackBoxLearner):
     flattens: ClassVar[bool] = False
     citation: ClassVar[str] = _CHOLLET
 
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What the process of Keras is told: which net, and how it is fitted."""
+        return {"kind": "cnn", "epochs": self.epochs, "batch_size": self.batch_size}
+
     def make(self, seed: int) -> Any:
         """Returns the net in a process of Keras' own; raises `MissingExtraError` without Keras."""
-        recipe = {"kind": "cnn", "epochs": self.epochs, "batch_size": self.batch_size}
-        return _apart(recipe, {}, seed, self.backend, "learner 'keras_cnn'")
+        return _apart(self.recipe, {}, seed, self.backend, "learner 'keras_cnn'")
 
 
 @final
