@@ -164,7 +164,7 @@ NET_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
             "pooling": Among(tuple(POOLINGS)),
         },
         "text_cnn": {
-            "width": Between(32, 256, multiple=8),
+            "width": Between(64, 512, multiple=8),
             "channels": Between(16, 256, multiple=8),
             "dropout": Between(0.05, 0.6, "linear", zero=0.2),
         },

@@ -50,7 +50,7 @@ class TextCNN(nn.Module):
 
 
 def text_cnn(
-    input_shape: Shape, width: int = 128, channels: int = 128, dropout: float = 0.3
+    input_shape: Shape, width: int = 256, channels: int = 128, dropout: float = 0.3
 ) -> nn.Module:
     """Returns the net for texts as words `[4, 40]`: the view `tokens`.
 

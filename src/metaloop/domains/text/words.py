@@ -24,7 +24,7 @@ from torch import Tensor
 
 from metaloop.core.spec import Shape
 
-BUCKETS = 1 << 15  # of the table; nets that read such inputs have as many rows
+BUCKETS = 1 << 14  # of the table; nets that read such inputs have as many rows
 PARTS = 3  # of a word; behind them stands its weight
 WORDS = 40  # of a text, the first ones
 SHAPE: Shape = (PARTS + 1, WORDS)
@@ -35,7 +35,7 @@ _BEGINNING, _END = 4, 3  # letters
 
 
 def fit(texts: Sequence[str]) -> dict[str, Tensor]:
-    """Returns what is learned from training texts: `idf` float32 `[2^15]`, 1 for unseen words."""
+    """Returns what is learned from training texts: `idf` float32 `[2^14]`, 1 for unseen words."""
     found = np.zeros(BUCKETS)
     for text in texts:
         found[list({_parts(word)[0] for word in _words(text)})] += 1
