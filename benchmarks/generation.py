@@ -6,7 +6,7 @@
 
 DATA is the folder of Omniglot's original files with the Vinyals lists. Each learner is the real
 command `metaloop train DATA --objective generation`, then `metaloop evaluate` with 1, 5 and 10
-images; `--full` is 1,000 episodes, 20 tasks, 20 samples a class and 30 minutes of training.
+images; `--full` is 1,000 episodes, 20 tasks, 10 samples a class and 30 minutes of training.
 Nothing else should run meanwhile where the budget is in seconds.
 
     bits        per dimension, 28 x 28 by area, split at one half, published test characters; and
@@ -54,6 +54,7 @@ from metaloop.nets.strided import strided
 from metaloop.tasks.family import ClassFamily, episode_list
 from metaloop.tasks.generation import GenerationFamily
 
+LEARNERS = ("blurred_mixture", "pixelcnn", "set_pixelcnn", "fomaml_pixelcnn", "set_vae")
 SHOTS, WAYS, SUPPORT = (1, 5, 10), 20, 5
 COOLER = (0.7, 0.4, 0.3)  # temperatures
 FEATURES_STEPS, FEATURES_BATCH, TEMPERATURE = 300, 128, 0.2
@@ -236,7 +237,7 @@ def told(text: str) -> None:
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data")
-    parser.add_argument("--learners", default="blurred_mixture,pixelcnn,set_pixelcnn")
+    parser.add_argument("--learners", default=",".join(LEARNERS))
     parser.add_argument("--budget", default="1500steps")
     parser.add_argument("--judge-budget", default="400steps")
     parser.add_argument("--seed", type=int, default=0)

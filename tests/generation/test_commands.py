@@ -13,9 +13,13 @@ import pytest
 from PIL import Image
 
 import metaloop as ml
+from metaloop.catalogue.candidates import catalogue_candidates
 from metaloop.cli import run
 from metaloop.core.errors import InputError
+from metaloop.core.inputs import InputFormat
+from metaloop.core.spec import TaskSpec
 from metaloop.loop.settings import Settings
+from metaloop.models.sheets import Row, not_shown
 
 Typed = Callable[..., tuple[int, str, str]]
 SMALL = ("--objective", "generation", "--image-size", "12")
@@ -138,9 +142,9 @@ def test_what_is_wrong_with_a_support_is_said_in_one_line(
     Image.new("L", (1, 1)).save(tmp_path / "pixel" / "a.png")
     shutil.copytree(drawings / "class00", tmp_path / "taken")
     for support, out, said in (
-        ("empty", "new", "has no images"),
+        ("empty", "new", "has no images; give a folder with a few of one class"),
         ("broken", "new", "'a.png'"),
-        ("pixel", "new", "1 x 1 pixels"),
+        ("pixel", "new", "'a.png' is 1 x 1 pixels; an image to learn from has 2 or more"),
         ("missing", "new", "does not exist"),
         ("taken", "taken", "already exists"),
     ):
@@ -186,6 +190,109 @@ def test_one_image_repeated_is_told_and_used(
     assert code == 0 and "all 3 images of 'same' are the same" in err
 
 
+def test_the_temperature_changes_what_is_drawn_and_classes_have_streams_of_their_own(
+    typed: Typed, drawings: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "set.metaloop"
+    words = ("--learner", "set_pixelcnn", "--budget", "2steps", "--shots", 3, "--queries", 2)
+    code, _, err = typed("train", drawings, *SMALL, *words, "--out", path, "-q")
+    assert code == 0, err
+    two = tmp_path / "two"
+    for name in ("one", "other"):  # of the same images, so that nothing but the stream differs
+        shutil.copytree(drawings / "class03", two / name)
+    drawn = {}
+    for out, more in (("a", ()), ("b", ("--seed", 1)), ("c", ("--temperature", 0.3))):
+        few = ("generate", path, "--support", two, "--count", 2, "--out", tmp_path / out)
+        code, _, err = typed(*few, *more)
+        assert code == 0, err
+        for name in ("one", "other"):
+            drawn[out, name] = [
+                (tmp_path / out / name / f"{place}.png").read_bytes() for place in (1, 2)
+            ]
+    assert len({tuple(images) for images in drawn.values()}) == len(drawn)
+    assert drawn["a", "other"] != drawn["b", "one"]
+    alone = ("generate", path, "--support", two / "one", "--count", 2, "--out", tmp_path / "d")
+    assert typed(*alone)[0] == 0
+    generator = ml.load(path).fit([str(file) for file in sorted((two / "one").iterdir())])
+    assert isinstance(generator, ml.FewShotGenerator)
+    same = generator.sample(2, seed=0)
+    assert (_pixels(tmp_path / "d" / "1.png") == same[0]).all()
+
+
+def test_nothing_is_made_where_model_or_support_are_none(
+    typed: Typed, model: Path, drawings: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.metaloop"
+    ml.train(drawings, "nearest_centroid", out=other, image_size=12, ways=2, queries=2)
+    for path, support, said in (
+        (other, drawings, "makes no images"),
+        (tmp_path / "missing.metaloop", drawings, "missing.metaloop"),
+        (model, tmp_path / "nowhere", "does not exist"),
+    ):
+        words = ("generate", path, "--support", support, "--out", tmp_path / "new")
+        code, _, err = typed(*words)
+        assert code == 2 and said in err and not (tmp_path / "new").exists()
+
+
+def test_what_a_sheet_has_no_room_for_is_said(typed: Typed, model: Path, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 2, (52 * 2, 9, 9), np.uint8) * 255
+    np.savez(tmp_path / "many.npz", X=images, y=np.repeat([f"c{n:02d}" for n in range(52)], 2))
+    words = ("generate", model, "--support", tmp_path / "many.npz", "--count", 17)
+    code, _, err = typed(*words, "--out", tmp_path / "made")
+    assert code == 0
+    assert "the sheet has not all of it: 50 of 52 classes, 16 of 17 images made of one" in err
+    row = Row(np.zeros((10, 4, 4), np.uint8), np.zeros((16, 4, 4), np.uint8))
+    assert not_shown([row] * 50) == ""
+    assert not_shown([Row(np.zeros((11, 4, 4), np.uint8), row.samples)]) == (
+        "10 of 11 images shown of a class"
+    )
+
+
+@pytest.mark.long
+def test_colours_of_256_levels_are_learned_and_made_by_the_commands(
+    typed: Typed, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (16, 1, 1, 1, 3))
+    noise = rng.integers(-20, 20, (16, 5, 6, 6, 3))
+    images = np.clip(colours + noise, 0, 255).astype(np.uint8).reshape(-1, 6, 6, 3)
+    np.savez(tmp_path / "colours.npz", X=images, y=np.repeat(np.arange(16), 5))
+    words = ("--objective", "generation", "--shots", 2, "--queries", 2, "--workers", 1, "-q")
+    out = tmp_path / "run"
+    code, _, err = typed("learn", tmp_path / "colours.npz", *words, "--budget", "12steps",
+                         "--out", out)  # fmt: skip
+    assert code == 0, err
+    support = tmp_path / "support"
+    support.mkdir()
+    for place in range(3):
+        Image.fromarray(images[place]).save(support / f"{place}.png")
+    few = ("generate", out / "model.metaloop", "--support", support, "--count", 2, "--json")
+    code, told, err = typed(*few, "--out", tmp_path / "made")
+    assert code == 0, err
+    assert json.loads(told)["shape"] == [3, 6, 6] and json.loads(told)["levels"] == 256
+    assert _pixels(tmp_path / "made" / "1.png").shape == (6, 6, 3)
+
+
+def test_the_default_race_has_every_learner_that_makes_images() -> None:
+    for levels, shape in ((2, (1, 12, 12)), (256, (3, 8, 8))):
+        channels = shape[0]
+        known = InputFormat("image", shape, (0.5,) * channels, (0.5,) * channels, levels=levels)
+        spec = TaskSpec(0, 3, 2, shape, "generation", (levels,))
+        names = {each.learner.name for each in catalogue_candidates(known, spec)}
+        assert names == {
+            "blurred_mixture", "fomaml_pixelcnn", "pixelcnn", "set_pixelcnn", "set_vae",
+        }  # fmt: skip
+
+
+def test_images_of_a_single_pixel_are_refused_in_one_line(typed: Typed, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (16 * 4, 1, 1), np.uint8)
+    np.savez(tmp_path / "pixels.npz", X=images, y=np.repeat(np.arange(16), 4))
+    words = ("train", tmp_path / "pixels.npz", "--objective", "generation", "-q")
+    code, out, err = typed(*words, "--learner", "pixelcnn", "--out", tmp_path / "m.metaloop")
+    assert code == 2 and out == "" and err.count("\n") == 1, err
+    assert "every image of pixels is of one colour, as single pixels are" in err
+
+
 def test_data_that_cannot_be_generated_are_refused_in_one_line(
     typed: Typed, drawings: Path, tmp_path: Path
 ) -> None:
@@ -206,13 +313,17 @@ def test_data_that_cannot_be_generated_are_refused_in_one_line(
                 )
     common = ("--learner", "blurred_mixture", "--out", tmp_path / "x.metaloop", "-q")
     for data, more, said in (
-        (tmp_path / "v.npz", ("--objective", "generation"), "about images"),
-        ("sinusoid", ("--objective", "generation"), "has none"),
-        (single, SMALL, "needs"),
-        (equal, SMALL, "class"),
-        (drawings, ("--objective", "generation", "--image-size", "100"), "pixels a side"),
-        (drawings, ("--objective", "regression"), "ask for generation"),
-        (drawings, ("--objective", "generatoin"), "'generation'"),
+        (tmp_path / "v.npz", ("--objective", "generation"), "about images; v has vectors: leave"),
+        ("sinusoid", ("--objective", "generation"), "about classes of images; sinusoid has none"),
+        (single, SMALL, "no class has at least 2 usable examples"),
+        (equal, SMALL, "equal: 36 examples occur in several parts; without them part 'train' has"),
+        (
+            drawings,
+            ("--objective", "generation", "--image-size", "100"),
+            "at 2 to 64 pixels a side, drawings has 100 x 100; give another --image-size",
+        ),
+        (drawings, ("--objective", "regression"), "leave --objective away, or ask for generation"),
+        (drawings, ("--objective", "generatoin"), "'generatoin'; did you mean 'generation'"),
     ):
         code, out, err = typed("train", data, *common, *more)
         assert code == 2 and out == "" and said in err, (data, err)

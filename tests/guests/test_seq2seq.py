@@ -10,7 +10,7 @@ import torch
 from tests.made_documents import WORDS, rows
 
 from metaloop.core.errors import DataError, InputError, MissingExtraError
-from metaloop.guests.transformers.seq2seq import Seq2SeqSummariser
+from metaloop.guests.transformers.seq2seq import Seq2SeqSummariser, _within
 
 pytest.importorskip("sentencex", reason="needs metaloop[summaries]: sentencex")
 DOCUMENTS = [" ".join(map(str, row["document"])) for row in rows(4)]  # type: ignore[call-overload]
@@ -66,10 +66,19 @@ def test_what_cannot_write_is_refused_in_one_line(
     library.BertModel(config).save_pretrained(tmp_path / "bert")
     with pytest.raises(DataError, match="reads and does not write"):
         Seq2SeqSummariser(tmp_path / "bert")
-    with pytest.raises(DataError, match="there is no folder"):
+    with pytest.raises(DataError, match=r"there is no folder '.*nothing' for summariser '.*nothi"):
         Seq2SeqSummariser(tmp_path / "nothing")
     with pytest.raises(InputError, match="3 documents but 2 summaries"):
         Seq2SeqSummariser(folder).fit(DOCUMENTS[:3], SUMMARIES[:2])
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'metaloop\[transformers\]'"):
+    with pytest.raises(
+        MissingExtraError, match=r"summariser .* install 'metaloop\[transformers\]'"
+    ):
         Seq2SeqSummariser(folder)
+
+
+def test_what_is_written_fits_into_the_words_and_is_never_nothing() -> None:
+    assert _within("One two. Three four five.", 3) == "One two."
+    assert _within("One two three. Four.", 2) == "One two…"
+    assert _within("是" * 50, 3) == "是" * 6 + "…"
+    assert _within("语" * 30 + "。" + "短。", 60) == "语" * 30 + "。 短。"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from metaloop.catalogue.families import open_data
+from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.models.showing import Shown, shown_of
 from metaloop.models.training import Trained, train_model
 from metaloop.tasks.family import TaskFamily
@@ -73,3 +74,33 @@ def test_a_user_is_shown_with_what_is_predicted_and_items_on_a_map(
     hers = {line["what she had" if of_events else "her rating"] for line in known}
     assert hers == {"had"} if of_events else hers <= set("12345")
     assert Image.open(io.BytesIO(items.content)).size[0] > 640
+
+
+def test_generated_images_are_shown_for_the_five_best_and_the_five_worst_classes(
+    tmp_path: Path,
+) -> None:
+    """Drawings of a class are a square at one place, with noise: more of it is harder."""
+    rng = np.random.default_rng(0)
+    images, labels = [], []
+    for label in range(64):
+        row, column = rng.integers(0, 6, 2)
+        for _ in range(5):
+            image = np.full((9, 9), 255, np.uint8)
+            image[row : row + 3, column : column + 3] = 0
+            flipped = rng.random((9, 9)) < 0.3 * label / 64
+            images.append(np.where(flipped, 255 - image, image))
+            labels.append(label)
+    np.savez(tmp_path / "squares.npz", X=np.stack(images), y=labels)
+    options = DataOptions(objective="generation")
+    family = open_data(tmp_path / "squares.npz", options).family
+    best, worst = shown_in(family, "blurred_mixture", shots=2, queries=2)
+    assert (best.name, worst.name) == ("best classes", "worst classes")
+    bits = []
+    for item in (best, worst):
+        assert item.media_type == "image/png"
+        with Image.open(io.BytesIO(item.content)) as sheet:
+            assert sheet.height == 4 + 5 * (2 * 60 + 8) and sheet.width > 10 * 60
+        assert re.search(r"5 test classes of 1\d that are", item.caption)
+        bits.append([float(each) for each in re.findall(r"\((\d\.\d{3})\)", item.caption)])
+    assert [len(each) for each in bits] == [5, 5]
+    assert bits[0] == sorted(bits[0]) and max(bits[0]) <= min(bits[1])

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from metaloop.core.errors import DataError
 from metaloop.tasks.documents import REPEATS, dealt
 from metaloop.tasks.readers import read
-from metaloop.tasks.readers.sentences import as_document, is_dialogue, number_of_words
-from metaloop.tasks.readers.summaries import BETWEEN, KIND, REFERENCES
+from metaloop.tasks.readers.languages import language_of
+from metaloop.tasks.readers.sentences import (
+    as_document,
+    beginning,
+    is_dialogue,
+    number_of_words,
+    sentences_in,
+)
+from metaloop.tasks.readers.summaries import (
+    BETWEEN,
+    DOCUMENT,
+    KIND,
+    REFERENCES,
+    document_of,
+)
 
 pytest.importorskip("sentencex", reason="needs metaloop[summaries]: sentencex")
 
@@ -20,6 +35,12 @@ def references(path: Path) -> list[str]:
     inputs = read(path).store.inputs
     assert isinstance(inputs, dict)
     return [text.replace(BETWEEN, "|") for text in inputs[REFERENCES].take(slice_of(inputs))]  # type: ignore[union-attr]
+
+
+def documents(path: Path) -> list[str]:
+    inputs = read(path).store.inputs
+    assert isinstance(inputs, dict)
+    return list(inputs[DOCUMENT].take(slice_of(inputs)))  # type: ignore[union-attr]
 
 
 def slice_of(inputs: dict[str, object]) -> object:
@@ -50,6 +71,111 @@ def test_given_sentences_stay_and_others_are_split() -> None:
     assert as_document("Profits of Acme Inc. rose 7.5%. It sold more.").count("\n") == 1
     assert as_document("#Person1#: Hi. You?\n#Person2#: Fine.").split("\n")[0].endswith("You?")
     assert is_dialogue(["Ann: hello", "Ben: hi"]) and not is_dialogue(["Note: this", "and that"])
+
+
+def test_dialogues_that_are_lists_become_turns(tmp_path: Path) -> None:
+    turns = [{"speaker": "Ann", "text": "Hello.  How are you?"}, {"speaker": "Ben", "text": ""},
+             {"speaker": "Ben", "text": "Fine. And you?"}, {"text": "They laugh."}]  # fmt: skip
+    others = [{"role": "user", "content": "Hi."}, {"role": "system", "content": "Hi to you."}]
+    rows = [{"dialogue": turns, "summary": "All fine."}, {"dialogue": others, "summary": "Hi."}]
+    file = tmp_path / "a.jsonl"
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert documents(file) == [
+        "Ann: Hello. How are you?\nBen: Fine. And you?\nThey laugh.",
+        "user: Hi.\nsystem: Hi to you.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "odd", [[1, 2], [["a"]], [{"who": "Ann"}], ["a", {"text": "b"}], [{"text": 3}], [None]]
+)
+def test_lists_of_anything_else_are_no_documents(odd: list[Any], tmp_path: Path) -> None:
+    rows = [{"document": odd, "summary": "x y"}, {"document": ["One.", "Two."], "summary": "x y"}]
+    (tmp_path / "a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    found = read(tmp_path / "a.jsonl")
+    assert len(found.store) == 1
+    (left,) = found.left_out
+    assert left.what == "row 1" and "has sentences, or turns with speaker and text" in left.reason
+    (tmp_path / "b.jsonl").write_text(f"{json.dumps(rows[0])}\n")
+    with pytest.raises(DataError, match="turns with speaker and text") as error:
+        read(tmp_path / "b.jsonl", columns={"document": "document", "summary": "summary"})
+    assert "\n" not in str(error.value)
+
+
+def test_what_only_begins_like_a_list_is_a_text(tmp_path: Path) -> None:
+    assert document_of("[1] According to them it is so. It is.").count("\n") == 1
+    assert document_of('["One.", "Two."]') == "One.\nTwo."
+
+
+def test_a_mixed_table_with_empty_rows_counts_them(tmp_path: Path) -> None:
+    rows = [
+        {"document": "One. Two.", "summary": "x"},
+        {"document": "", "summary": "x"},
+        {"document": ["One.", "Two."], "summary": ["x", "y"]},
+        {"document": "Three.", "summary": "  "},
+        {"document": None, "summary": "x"},
+        {"document": [], "summary": "x"},
+        {"document": "Three.", "summary": []},
+        {"document": "<p>Three.</p>", "summary": "x"},
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    found = read(tmp_path / "a.jsonl")
+    assert len(found.store) == 3
+    counted = {item.reason: item.count for item in found.left_out}
+    assert counted == {"a: document is empty": 3, "a: summary is empty": 2}
+
+
+def test_parquet_has_documents_as_texts_lists_and_turns(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow", reason="pip install 'metaloop[tables]'")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    turns = [[{"speaker": "Ann", "text": "Hello."}, {"speaker": "Ben", "text": "Bye."}]] * 2
+    for name, column, said in (
+        ("texts", ["One thing. Two things."] * 2, "One thing.\nTwo things."),
+        ("lists", [["One thing.", "Two things."]] * 2, "One thing.\nTwo things."),
+        ("turns", turns, "Ann: Hello.\nBen: Bye."),
+    ):
+        file = tmp_path / f"{name}.parquet"
+        table = arrow.table({"document": column, "summary": [["x y", "z"], ["x"]]})
+        parquet.write_table(table, file)
+        assert documents(file) == [said] * 2
+        assert references(file) == ["x y|z", "x"]
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "sentences"),
+    [
+        ("Profits of Acme Inc. rose and that is what the owners of it want. It sold.", "en", 2),
+        ("Das ist z. B. ein Satz von Dr. Meier. Er kam am 3. Mai nach Bonn und blieb.", "de", 2),
+        ("El Sr. López vino con la Sra. Pérez y los niños. Fin de la historia.", "es", 2),
+        ("Это правда, что он пришёл. Потом ушёл.", "ru", 2),
+        ("これは一つ目の長い文章です。そしてこれが二つ目の文章です。", "ja", 2),
+        ("你好世界。今天天气很好。我们去公园散步吧！", "zh", 3),
+        ("यह एक वाक्य है। यह दूसरा है।", "hi", 2),
+        ("Barbo lenco tikdo movfo rasgo dunho. Barco lendo.", "en", 2),
+        ("", "en", 0),
+    ],
+)
+def test_sentences_end_by_the_rules_of_the_language_of_the_text(
+    text: str, language: str, sentences: int
+) -> None:
+    assert language_of(text) == language
+    assert len(sentences_in(text)) == sentences
+
+
+def test_two_megabytes_in_one_line_are_read_with_and_without_signs() -> None:
+    for text in ("some words of it " * 120_000, "Some words of it. " * 120_000):
+        start = time.process_time()
+        found = sentences_in(text)
+        assert time.process_time() - start < 20
+        assert sum(map(number_of_words, found)) == 480_000
+        assert max(map(number_of_words, found)) <= 120
+
+
+def test_the_beginning_of_a_sentence_is_never_empty() -> None:
+    assert beginning("One two, three four.", 2) == "One two…"
+    assert beginning("One two three.", 0) == "On…"
+    assert beginning("是" * 100, 3) == "是" * 6 + "…"
+    assert beginning("是" * 100 + " and, more", 51) == "是" * 100 + " and…"
 
 
 def test_a_labelled_table_of_texts_stays_one(tmp_path: Path) -> None:

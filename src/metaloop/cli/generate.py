@@ -53,12 +53,13 @@ def generate(
     """Make new images of each class of a support, from a few of it."""
     from metaloop.api import load
     from metaloop.cli.supports import images_by_class
+    from metaloop.core.randomness import derive_seed
     from metaloop.estimators import FewShotGenerator
-    from metaloop.models.sheets import Row, sheet
+    from metaloop.models.sheets import Row, not_shown, sheet
 
     if not 0 < temperature < math.inf:
         raise InputError(f"--temperature is a number above 0; got {temperature}")
-    _check_out(out)
+    _check_new(out)
     declared = options.value_range(value_range)
     estimator = load(model, value_range=declared)
     if not isinstance(estimator, FewShotGenerator):
@@ -78,18 +79,25 @@ def generate(
         shown = _shown(estimator)
         if len(shown) > 1 and (shown == shown[:1]).all():
             warn(f"all {len(shown)} images of '{name}' are the same: it is known by one")
-        drawn = estimator.sample(count, seed=seed + place, temperature=temperature)
-        folder = out / folders[place] if len(folders) > 1 else out
+        own = seed if len(folders) == 1 else derive_seed(seed, "class", name)
+        drawn = estimator.sample(count, seed=own, temperature=temperature)
+        _make(folder := out / folders[place] if len(folders) > 1 else out)
         told.append({"name": name, "support": len(shown), "files": _write(drawn, folder)})
         rows.append(Row(shown, drawn))
     (page := out / _SHEET).write_bytes(sheet(rows))
+    if missing := not_shown(rows):
+        tell(f"the sheet has not all of it: {missing}; the folders have")
     _say(model, page, told, estimator, {"seed": seed, "temperature": temperature}, as_json)
 
 
-def _check_out(out: Path) -> None:
-    """Raises `OutputError` unless images can be written to a folder in which nothing is."""
+def _check_new(out: Path) -> None:
+    """Raises `OutputError` for what is there already and is no empty folder."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"'{out}' already exists; name a new folder with --out")
+
+
+def _make(out: Path) -> None:
+    """Makes a folder, once there is something to write; raises `OutputError` if it cannot."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -124,7 +132,6 @@ def _shown(estimator: FewShotGenerator) -> np.ndarray:
 def _write(drawn: np.ndarray, folder: Path) -> list[str]:
     from metaloop.models.sheets import png
 
-    folder.mkdir(exist_ok=True)
     files = [folder / f"{place + 1:0{len(str(len(drawn)))}}.png" for place in range(len(drawn))]
     for file, picture in zip(files, drawn, strict=True):
         file.write_bytes(png(picture))

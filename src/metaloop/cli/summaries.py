@@ -17,6 +17,7 @@ from metaloop.tasks.readers.sentences import lines_of, sentences_in
 from metaloop.tasks.readers.summaries import (
     BETWEEN,
     DOCUMENT,
+    ODD_LIST,
     REFERENCES,
     document_column,
     document_of,
@@ -29,12 +30,17 @@ from metaloop.tasks.readers.text_folder import TEXT_SUFFIXES
 from metaloop.tasks.store import LeftOut, Reading
 
 if TYPE_CHECKING:
+    from metaloop.cli.inputs import Inputs
     from metaloop.estimators.documents import Extract
     from metaloop.models import Model
     from metaloop.models.classifier import Classifier
 
 Columns = Mapping[str, str | Sequence[str]]
 _PAGES = (*TEXT_SUFFIXES, ".md", ".html", ".htm")
+
+
+class _NothingInItError(DataError):
+    """An input that is there and has no word in it."""
 
 
 def takes_documents(model: Model | Classifier) -> bool:
@@ -65,7 +71,11 @@ def pairs_support(
 def documents_inputs(
     path: Path, columns: Columns | None
 ) -> tuple[list[str], tuple[list[str], ...]]:
-    """Returns names and sentences of documents: a text file each, a folder of them, a table."""
+    """Returns names and sentences of documents: a text file each, a folder of them, a table.
+
+    Of several those without a word are left out, counted and told of. Raises `DataError` where
+    nothing is left.
+    """
     if is_table(path) and path.is_file():
         return _of_table(path, columns)
     if path.is_dir():
@@ -80,14 +90,30 @@ def documents_inputs(
             f"the model takes documents: give it text files (.txt, .html), a folder of them or a "
             f"table with a column document ({', '.join(TABLE_ENDINGS)}), not '{path}'{what}"
         )
-    found = []
+    kept: list[tuple[str, list[str]]] = []
+    left_out: dict[str, list[str]] = {}
     for file in files:
         text = read_document(file)
         lines = sentences_in(text or "")
-        if not lines:
-            raise DataError(f"'{file}' {'is no text' if text is None else 'has no word in it'}")
-        found.append(lines)
-    return [str(file) for file in files], tuple(found)
+        if lines:
+            kept.append((str(file), lines))
+        else:
+            reason = "is no text" if text is None else "has no word in it"
+            left_out.setdefault(reason, []).append(f"'{file}'")
+    return _used(f"'{path}'", kept, left_out)
+
+
+def _used(
+    where: str, kept: list[tuple[str, list[str]]], left_out: Mapping[str, list[str]]
+) -> tuple[list[str], tuple[list[str], ...]]:
+    """Names and documents that can be used; the others are told of, and where all are, refused."""
+    told = [tally(names, reason) for reason, names in left_out.items()]
+    if not kept:
+        several = "; ".join(f"{item.what} {item.reason}" for item in told)
+        raise _NothingInItError(several or f"{where} has no documents")
+    for item in told:
+        warn(f"left out: {item.count:,} x {item.reason}: {item.what}")
+    return [name for name, _ in kept], tuple(lines for _, lines in kept)
 
 
 def told_of_documents(
@@ -112,9 +138,19 @@ def told_of_documents(
                 "away"
             )
         return None
-    groups = read_inputs(inputs, model_of(estimator), columns)
-    names = [name for each in groups for name in each.names]
-    documents: list[Any] = [lines for each in groups for lines in each.X]
+    groups: list[Inputs] = []
+    empty: list[DataError] = []
+    for path in inputs:
+        try:
+            groups += read_inputs([path], model_of(estimator), columns)
+        except _NothingInItError as error:
+            empty.append(error)
+    if empty and not groups:
+        raise empty[0]
+    for each in empty:
+        warn(f"left out: {each}")
+    names = [name for group in groups for name in group.names]
+    documents: list[Any] = [lines for group in groups for lines in group.X]
     rows = _summarised(estimator, names, documents, *length)
     if as_json:
         return {"model": str(model), "predictions": rows}
@@ -180,11 +216,15 @@ def _pairs(where: str, path: Path, options: ReadOptions) -> Reading:
 def _of_table(path: Path, columns: Columns | None) -> tuple[list[str], tuple[list[str], ...]]:
     table = read_table(path)
     name = document_column(f"table '{path}'", table, columns)
-    names, found = [], []
+    kept: list[tuple[str, list[str]]] = []
+    left_out: dict[str, list[str]] = {}
     for row, cell in enumerate(table.columns[name].tolist()):
-        lines = lines_of(document_of(str(cell)))
-        if not lines:
-            raise DataError(f"'{path}', row {row + 1}: the document '{name}' is empty")
-        names.append(f"{path}[{row}]")
-        found.append(lines)
-    return names, tuple(found)
+        try:
+            lines, reason = lines_of(document_of(str(cell))), f"has no word in {name!r}"
+        except DataError:
+            lines, reason = [], ODD_LIST
+        if lines:
+            kept.append((f"{path}[{row}]", lines))
+        else:
+            left_out.setdefault(reason, []).append(f"'{path}', row {row + 1}")
+    return _used(f"table '{path}'", kept, left_out)

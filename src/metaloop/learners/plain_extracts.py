@@ -1,7 +1,7 @@
 """Plain extracts, which learn nothing: the first sentences, the longest, the most central ones.
 
-    lead       the order of the document; the baseline of newspapers
-    longest    the most words
+    lead       the order of the document; the baseline of newspapers, Brandow et al. 1995
+    longest    the most words; that length tells was found by Kupiec et al. 1995, SIGIR
     centroid   the largest cosine with the sum of all sentences' tf-idf; Radev et al. 2004,
                Information Processing & Management 40(6)
     textrank   the largest weight of a random walk along cosines; Mihalcea and Tarau 2004, EMNLP
@@ -20,7 +20,31 @@ import numpy as np
 from metaloop.core.black_box import BlackBoxLearner, RealPredictor
 from metaloop.core.errors import MetaloopError
 
-_CITATION = """@inproceedings{mihalcea2004textrank,
+_LEAD = """@article{brandow1995condensation,
+  title = {Automatic condensation of electronic publications by sentence selection},
+  author = {Brandow, Ronald and Mitze, Karl and Rau, Lisa F.},
+  journal = {Information Processing \\& Management},
+  volume = {31},
+  number = {5},
+  pages = {675--685},
+  year = {1995},
+}"""
+_LONGEST = """@inproceedings{kupiec1995trainable,
+  title = {A trainable document summarizer},
+  author = {Kupiec, Julian and Pedersen, Jan and Chen, Francine},
+  booktitle = {Proceedings of SIGIR},
+  year = {1995},
+}"""
+_CENTROID = """@article{radev2004centroid,
+  title = {Centroid-based summarization of multiple documents},
+  author = {Radev, Dragomir R. and Jing, Hongyan and Sty{\\'s}, Ma{\\l}gorzata and Tam, Daniel},
+  journal = {Information Processing \\& Management},
+  volume = {40},
+  number = {6},
+  pages = {919--938},
+  year = {2004},
+}"""
+_TEXTRANK = """@inproceedings{mihalcea2004textrank,
   title = {TextRank: Bringing Order into Text},
   author = {Mihalcea, Rada and Tarau, Paul},
   booktitle = {Proceedings of EMNLP},
@@ -34,7 +58,7 @@ class Lead(BlackBoxLearner):
     """Takes sentences from the beginning."""
 
     target_kinds: ClassVar[frozenset[str]] = frozenset({"real"})
-    citation: ClassVar[str] = _CITATION
+    citation: ClassVar[str] = _LEAD
     flattens: ClassVar[bool] = False
 
     def make(self, seed: int) -> RealPredictor:
@@ -48,7 +72,7 @@ class Longest(BlackBoxLearner):
     """Takes the longest sentences."""
 
     target_kinds: ClassVar[frozenset[str]] = frozenset({"real"})
-    citation: ClassVar[str] = _CITATION
+    citation: ClassVar[str] = _LONGEST
     flattens: ClassVar[bool] = False
 
     def make(self, seed: int) -> RealPredictor:
@@ -62,7 +86,7 @@ class Centroid(BlackBoxLearner):
     """Takes the sentences that are most like the whole document."""
 
     target_kinds: ClassVar[frozenset[str]] = frozenset({"real"})
-    citation: ClassVar[str] = _CITATION
+    citation: ClassVar[str] = _CENTROID
     flattens: ClassVar[bool] = False
 
     def make(self, seed: int) -> RealPredictor:
@@ -76,7 +100,7 @@ class TextRank(BlackBoxLearner):
     """Takes the sentences that a walk among those alike visits most."""
 
     target_kinds: ClassVar[frozenset[str]] = frozenset({"real"})
-    citation: ClassVar[str] = _CITATION
+    citation: ClassVar[str] = _TEXTRANK
     flattens: ClassVar[bool] = False
 
     def make(self, seed: int) -> RealPredictor:

@@ -18,17 +18,23 @@ from metaloop.core.errors import DataError, missing_extra
 from metaloop.modelfile.checkpoint import MOST_BYTES, read_weights
 
 CONFIG, CARD = "config.json", "README.md"
+BACKBONE = "backbone"  # what folders are mostly for
 _SMALL = (CONFIG, "preprocessor_config.json", CARD)
 _TENSORS, _CHECKPOINT = "model*.safetensors", "pytorch_model.bin"
 _MOST_CONFIGURATION = 10_000_000  # bytes
 
 
 def hub_folder(
-    repository: str, name: str, extra: str, download: bool = False, also: Sequence[str] = ()
+    repository: str,
+    name: str,
+    extra: str,
+    download: bool = False,
+    also: Sequence[str] = (),
+    what: str = BACKBONE,
 ) -> Path:
     """Returns the folder in the user's cache that has a repository of the hub.
 
-    `name` is what the user calls the backbone, `also` are patterns of further files. Raises
+    `what` is `name`d so by the user, `also` are patterns of further files. Raises
     `MissingExtraError` without the hub's library, which `extra` brings, and `DataError` for what is
     not in the cache and is not to be downloaded, or cannot be.
     """
@@ -36,7 +42,7 @@ def hub_folder(
         from huggingface_hub import snapshot_download  # optional extra
         from huggingface_hub.errors import LocalEntryNotFoundError  # optional extra
     except ImportError as error:
-        raise missing_extra(f"backbone '{name}'", extra) from error
+        raise missing_extra(f"{what} '{name}'", extra) from error
     try:
         for wanted in ((*_SMALL, *also, _TENSORS), (*_SMALL, *also, _CHECKPOINT)):
             folder = Path(
@@ -47,18 +53,19 @@ def hub_folder(
             if files_of_weights(folder):
                 break
     except LocalEntryNotFoundError as error:
+        how = "--download" if what == BACKBONE else "download=True"
         if download:
             raise DataError(
-                f"backbone '{name}' cannot be downloaded: the hub is not reached or has no "
+                f"{what} '{name}' cannot be downloaded: the hub is not reached or has no "
                 f"'{repository}'; look at the name and at the network"
             ) from error
         raise DataError(
-            f"the weights of backbone '{name}' are not on this machine; download them with "
-            f"--download, or name a folder or file that has them"
+            f"the weights of {what} '{name}' are not on this machine; download them with "
+            f"{how}, or name a folder or file that has them"
         ) from error
     except (OSError, RuntimeError, ValueError) as error:  # errors of HTTP are OSErrors
         reason = " ".join(str(error).split())[:200]
-        raise DataError(f"backbone '{name}' cannot be downloaded: {reason}") from error
+        raise DataError(f"{what} '{name}' cannot be downloaded: {reason}") from error
     return folder
 
 

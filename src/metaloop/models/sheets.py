@@ -56,6 +56,19 @@ def sheet(rows: Sequence[Row]) -> bytes:
     return png(np.asarray(canvas))
 
 
+def not_shown(rows: Sequence[Row]) -> str:
+    """Returns in words what `sheet` has no room for, "" where it has all."""
+    shown = rows[:_MOST_ROWS]
+    support = max(len(row.support) for row in shown)
+    made = max(len(row.samples) for row in shown)
+    told = (
+        (len(rows), _MOST_ROWS, "classes"),
+        (support, _SHOWN, "images shown of a class"),
+        (made, _MADE, "images made of one"),
+    )
+    return ", ".join(f"{most} of {there:,} {what}" for there, most, what in told if there > most)
+
+
 def pictures_of(images: Tensor, input_format: InputFormat) -> np.ndarray:
     """Returns images `[N, channels, H, W]` in 0 to 1 as uint8 pictures at the format's levels.
 

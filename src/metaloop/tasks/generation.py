@@ -126,7 +126,8 @@ class GenerationFamily(TaskFamily):
 def generation_family(classes: ClassFamily) -> GenerationFamily:
     """Returns the tasks of generating the images of these classes.
 
-    Raises `DataError` for inputs that are no images, or images of a size that is not offered.
+    Raises `DataError` for inputs that are no images, for images of a size that is not offered, and
+    where each is of one colour: single pixels, whatever size they were read at.
     """
     shape = classes.store.input_shape
     if len(shape) != 3 or classes.view is not None:  # what a view has made is no image
@@ -139,12 +140,23 @@ def generation_family(classes: ClassFamily) -> GenerationFamily:
             f"images are generated at {LEAST_SIDE} to {MOST_SIDE} pixels a side, {classes.name} "
             f"has {shape[2]} x {shape[1]}; give another --image-size"
         )
+    if _are_plain(classes.store):
+        raise DataError(
+            f"every image of {classes.name} is of one colour, as single pixels are; give images "
+            "with something to be seen in them"
+        )
     return GenerationFamily(classes.name, classes)
 
 
 def classes_of(family: TaskFamily) -> ClassFamily | None:
     """Returns the classes whose examples a family is about, told apart or generated; else None."""
     return family.classes if isinstance(family, GenerationFamily) else family.as_classes
+
+
+def _are_plain(store: Store) -> bool:
+    """Whether no image that is looked at has two pixels that differ."""
+    images = store.taken(np.arange(min(len(store), _AT_ONCE))).flatten(2)
+    return bool((images == images[..., :1]).all())
 
 
 def _levels(classes: ClassFamily) -> int:

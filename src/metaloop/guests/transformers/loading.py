@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from metaloop.core.errors import DataError, missing_extra
-from metaloop.modelfile.hub import CONFIG, hub_folder, json_in
+from metaloop.modelfile.hub import BACKBONE, CONFIG, hub_folder, json_in
 
 EXTRA = "transformers"
 _SPARE_NUMBERS = 20_000_000  # that a net may have beyond its file: a head that is made anew
@@ -31,29 +31,32 @@ CITATION = """@inproceedings{wolf2020transformers,
 }"""
 
 
-def folder_named(name: str, called: str, download: bool, also: Sequence[str] = ()) -> Path:
+def folder_named(
+    name: str, called: str, download: bool, also: Sequence[str] = (), what: str = BACKBONE
+) -> Path:
     """Returns the folder of that path, or the one of that name in the user's cache of the hub.
 
-    `also`: patterns of files that are needed beside weights and configuration. Raises `DataError`.
+    `also`: patterns of files that are needed beside weights and configuration. `what` it is for, in
+    messages. Raises `DataError`.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise DataError(f"there is no folder '{name}' for backbone '{called}'")
-    return hub_folder(name, called, EXTRA, download, also)
+        raise DataError(f"there is no folder '{name}' for {what} '{called}'")
+    return hub_folder(name, called, EXTRA, download, also, what)
 
 
-def library_for(called: str) -> Any:
+def library_for(called: str, what: str = BACKBONE) -> Any:
     """Returns transformers; raises `MissingExtraError`."""
     try:
         import transformers  # optional extra
     except ImportError as error:
-        raise missing_extra(f"backbone '{called}'", EXTRA) from error
+        raise missing_extra(f"{what} '{called}'", EXTRA) from error
     return transformers
 
 
-def config_in(library: Any, folder: Path, called: str) -> Any:
+def config_in(library: Any, folder: Path, called: str, what: str = BACKBONE) -> Any:
     """Returns the configuration in a folder; raises `DataError` for none, and for one with code."""
     written = json_in(folder, CONFIG)
     if not written:
@@ -65,7 +68,7 @@ def config_in(library: Any, folder: Path, called: str) -> Any:
     except Exception as error:  # whatever the checks of a configuration raise
         reason = " ".join(str(error).split())[:160]
         raise DataError(
-            f"backbone '{called}' is of a kind ({written.get('model_type', 'unknown')!r}) that "
+            f"{what} '{called}' is of a kind ({written.get('model_type', 'unknown')!r}) that "
             f"transformers {library.__version__} cannot make by itself: {reason}"
         ) from error
 

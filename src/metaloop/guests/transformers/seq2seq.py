@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast, final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,7 +21,7 @@ from metaloop.core.errors import DataError, InputError
 from metaloop.core.randomness import numpy_stream, torch_stream
 from metaloop.guests.transformers.loading import config_in, folder_named, library_for, quiet
 from metaloop.modelfile.hub import weights_in
-from metaloop.tasks.readers.sentences import as_document, lines_of, number_of_words
+from metaloop.tasks.readers.sentences import as_document, beginning, lines_of, number_of_words
 
 _TUNED = ("q", "v", "q_proj", "v_proj")  # how nets call the queries and values of attention
 _ALPHA = 2.0
@@ -30,6 +29,7 @@ _MOST_TOKENS = 1024  # of a document; what the net itself takes, if that is less
 _TOKENS_PER_WORD = 3  # at most, that are written
 _BATCH, _BEAMS, _CLIP = 4, 4, 1.0
 _NO_LOSS = -100  # the label of what is no token
+_WHAT = "summariser"  # in messages
 _RULES = ("tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "*.model")
 
 
@@ -60,9 +60,9 @@ class Seq2SeqSummariser:
                 raise InputError(f"{name} is at least 1; got {value}")
         self.prefix, self.most_words, self.rank = prefix, most_words, rank
         self.steps, self.rate, self.seed = steps, rate, seed
-        called = f"hf:{folder}"
-        self._library = library_for(called)
-        place = folder_named(str(folder), called, download, _RULES)
+        called = str(folder)
+        self._library = library_for(called, _WHAT)
+        place = folder_named(called, called, download, _RULES, _WHAT)
         self._net, self._rules = _opened(self._library, place, called)
         self._added: dict[str, tuple[Tensor, Tensor]] = {}
         for name, layer in _layers(self._net, called).items():
@@ -151,7 +151,7 @@ class Seq2SeqSummariser:
 
 def _opened(library: Any, folder: Path, called: str) -> tuple[nn.Module, Any]:
     """The net with the weights of its folder, whose tensors stay as they are, and its tokens."""
-    config = config_in(library, folder, called)
+    config = config_in(library, folder, called, _WHAT)
     if not getattr(config, "is_encoder_decoder", False):
         raise DataError(f"'{folder}' ({config.model_type}) reads and does not write texts")
     tensors = weights_in(folder)
@@ -212,8 +212,4 @@ def _within(text: str, most: int) -> str:
             break
         taken.append(sentence)
         left -= number_of_words(sentence)
-    if taken:
-        return " ".join(taken)
-    runs = text.split()
-    fitting = np.cumsum([max(1, number_of_words(run)) for run in runs]) <= most
-    return " ".join(run for run, fits in zip(runs, fitting, strict=True) if fits) + "…"
+    return " ".join(taken) if taken else beginning(text, most)

@@ -1,8 +1,9 @@
 """Documents as sentences: given ones, the turns of a dialogue, or what a splitter finds.
 
 A document is a text whose lines are its sentences: so a column of texts holds it, and people can
-read it. Splitting is by sentencex (Wikimedia: rules for some 300 languages, no downloads); what it
-leaves longer than `MOST_WORDS` words is cut there, for a text without signs would be one sentence.
+read it. Splitting is by sentencex (Wikimedia, no downloads), with the rules of the language that
+the text seems to be in (`languages.py`); what it leaves longer than `MOST_WORDS` words is cut
+there, for a text without signs would be one sentence.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ from __future__ import annotations
 import html
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from metaloop.core.errors import missing_extra
+from metaloop.tasks.readers.languages import language_of
 
 MOST_WORDS = 120  # of a sentence: of what has more nobody has put an end to it
 _LEAST_WORDS_WHEN_CUT = 30  # pieces of a sentence without an end
+_LINES_THAT_TELL = 50  # the language of a text
 _TURN = re.compile(r"^\s*#?[^\W\d_][\w .'-]{0,30}#?\s*:\s+\S")
+_SPEAKERS = ("speaker", "name", "role", "from", "author", "participant")
+_SAID = ("text", "utterance", "content", "message", "value", "dialogue")
 _LEAST_TURNS = 0.8  # of the lines, for a text to be a dialogue
 _TAG = re.compile(r"<[^<>]{1,2000}>")
 _BLOCK = re.compile(r"</?(?:p|br|div|li|ul|ol|h[1-6]|tr|td|table|section|article)\b[^<>]*>", re.I)
@@ -42,6 +47,19 @@ def of_given(sentences: Sequence[Any]) -> str:
     return "\n".join(each for each in tidy if each)
 
 
+def sentences_or_turns(items: Sequence[Any]) -> list[str] | None:
+    """Returns given sentences as they are, turns as `Speaker: text`; None of a list of others.
+
+    A turn is a mapping with a text and perhaps a speaker, each under one of its usual names.
+    """
+    if all(isinstance(each, str) for each in items):
+        return list(items)
+    if not all(isinstance(each, Mapping) for each in items):
+        return None
+    found = [_turn({str(key).lower(): value for key, value in each.items()}) for each in items]
+    return None if None in found else [each for each in found if each]
+
+
 def lines_of(document: str) -> list[str]:
     """Returns the sentences of a document; none of an empty one."""
     return document.split("\n") if document else []
@@ -58,7 +76,8 @@ def sentences_in(text: str) -> list[str]:
     lines = [each for each in map(_tidy, text.splitlines()) if each]
     if is_dialogue(lines):
         return lines
-    return [piece for line in lines for piece in _split(line)]
+    language = language_of(" ".join(lines[:_LINES_THAT_TELL]))
+    return [piece for line in lines for piece in _split(line, language)]
 
 
 def is_dialogue(lines: Sequence[str]) -> bool:
@@ -83,6 +102,18 @@ def number_of_words(sentence: str) -> int:
     return sum(max(1, len(_SPACELESS.findall(run)) // 2) for run in sentence.split())
 
 
+def beginning(sentence: str, most: float | int) -> str:
+    """Returns the beginning of a sentence, so many words at most and never nothing, with a …."""
+    runs, taken, left = sentence.split(), 0, most
+    for run in runs:
+        left -= max(1, number_of_words(run))
+        if left < 0:
+            break
+        taken += 1
+    text = " ".join(runs[:taken]) if taken else "".join(runs[:1])[: 2 * max(1, int(most))]
+    return f"{text.rstrip(',;:')}…"
+
+
 def _without_hidden(page: str) -> str:
     """A page without its head, scripts and styles; what is never closed stays.
 
@@ -101,14 +132,25 @@ def _without_hidden(page: str) -> str:
     return "\n".join([*pieces, page[start:]])
 
 
+def _turn(fields: Mapping[str, Any]) -> str | None:
+    """A turn as a line, "" of one without a word; None where no field is its text."""
+    text = next((fields[name] for name in _SAID if name in fields), None)
+    speaker = next((fields[name] for name in _SPEAKERS if name in fields), None)
+    if not isinstance(text, str) or not isinstance(speaker, str | int | None):
+        return None
+    if not text.strip() or speaker in (None, ""):
+        return text
+    return f"{speaker}: {text}"
+
+
 def _tidy(text: str) -> str:
     return _SPACE.sub(" ", text).strip()
 
 
-def _split(line: str) -> list[str]:
+def _split(line: str, language: str) -> list[str]:
     if len(line) < 20:
         return [line]
-    pieces = [each for each in map(_tidy, _splitter()("en", line)) if each]
+    pieces = [each for each in map(_tidy, _splitter()(language, line)) if each]
     return [short for piece in pieces for short in _cut(piece)]
 
 

@@ -1,10 +1,10 @@
 """Documents with summaries: tables of `document, summary[, domain]`, several of them in a folder.
 
-A document is a text, or a list of its sentences; a summary is a text or a list of several, and may
-be in several columns (`summary1`, `summary2`, ...). Which columns are meant is told by their names,
-and said. The files of a folder are parts of one data set where they are called so: `train.jsonl`,
-`dev.jsonl`, `test.jsonl`. A domain is a topic, a source or an author: a task is to summarise its
-documents from a few of them.
+A document is a text, a list of its sentences or of turns, `{"speaker": ..., "text": ...}` each; a
+summary is a text or a list of several, and may be in several columns (`summary1`, ...). Which
+columns are meant is told by their names, and said. The files of a folder are parts of one data set
+where they are called so: `train.jsonl`, `dev.jsonl`, `test.jsonl`. A domain is a topic, a source or
+an author: a task is to summarise its documents from a few of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from metaloop.tasks.readers.finish import explain, tally
 from metaloop.tasks.readers.image_files import is_hidden
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
-from metaloop.tasks.readers.sentences import as_document, of_given
+from metaloop.tasks.readers.sentences import as_document, of_given, sentences_or_turns
 from metaloop.tasks.readers.table_roles import declared_columns, listed
 from metaloop.tasks.readers.tables import Table, is_table, read_table
 from metaloop.tasks.store import ClassInfo, LeftOut, Reading, Store
@@ -42,6 +42,8 @@ _SUMMARIES: Final = ("summary", "summaries", "highlights", "tldr", "abstract", "
 _PERHAPS: Final = ("target", "targets", "output", "description")  # if they look like summaries
 _DOMAINS: Final = ("domain", "topic", "category", "section", "author", "publication", "genre")
 _NUMBERED = re.compile(r"(summary|reference|highlights|target)[_ -]?\d{1,2}$")
+ODD_LIST: Final = "a document that is a list has sentences, or turns with speaker and text"
+_SHOWN = 60  # characters of what was found instead
 _LEAST_WORDS = 4  # of what may be a summary, in the middle
 _PART = re.compile(r"(?:^|[._-])(train|training|dev|val|valid|validation|test)(?:$|[._-])")
 _PARTS: Final = {"train": "train", "training": "train", "test": "test"}
@@ -162,9 +164,13 @@ def add_table(found: Found, table: Table, roles: Roles, part: str) -> None:
     """Adds the rows of a table that have both; counts those that have not."""
     texts = [_strings(table, name) for name in (roles.document, *roles.summaries)]
     domains = [""] * len(table) if roles.domain is None else _strings(table, roles.domain)
-    empty, bare = [], []
+    empty, bare, odd = [], [], []
     for row, (document, *summaries) in enumerate(zip(*texts, strict=True)):
-        lines = document_of(document)
+        try:
+            lines = document_of(document)
+        except DataError:
+            odd.append(f"row {row + 1}")
+            continue
         references = [each for text in summaries for each in references_in(text)]
         if not lines:
             empty.append(f"row {row + 1}")
@@ -175,21 +181,34 @@ def add_table(found: Found, table: Table, roles: Roles, part: str) -> None:
             found.references.append(BETWEEN.join(references))
             found.domains.append(tidy(domains[row].strip()))
             found.parts.append(part)
-    for names, reason in ((empty, "document is empty"), (bare, "summary is empty")):
+    for names, reason in (
+        (empty, "document is empty"),
+        (bare, "summary is empty"),
+        (odd, ODD_LIST),
+    ):
         if names:
             found.left_out.append(tally(names, f"{table.name}: {reason}"))
 
 
 def document_of(cell: str) -> str:
-    """Returns the document in a cell: its sentences one a line, given as a list or split here."""
+    """Returns the document in a cell: its sentences one a line, given as a list or split here.
+
+    Turns are `Speaker: text`. Raises `DataError` for a list of anything else.
+    """
     given = _listed(cell)
-    return as_document(cell) if given is None else of_given(given)
+    if given is None:
+        return as_document(cell)
+    found = sentences_or_turns(given)
+    if found is None:
+        raise DataError(f"{ODD_LIST}; got {cell[:_SHOWN]!r}")
+    return of_given(found)
 
 
 def references_in(cell: str) -> Iterator[str]:
-    """Yields the summaries in a cell: one text, or a list of several."""
+    """Yields the summaries in a cell: one text, or a list of several; none of other lists."""
     given = _listed(cell)
-    for text in [cell] if given is None else given:
+    texts = [cell] if given is None else given
+    for text in texts if all(isinstance(each, str) for each in texts) else ():
         tidied = " ".join(text.replace(BETWEEN, " ").split())
         if tidied:
             yield tidied
@@ -265,13 +284,12 @@ def _strings(table: Table, name: str) -> list[str]:
     return ["" if each != each else f"{each:g}" for each in values.tolist()]
 
 
-def _listed(cell: str) -> list[str] | None:
-    """The texts of a list, as JSON has it; None of a cell that is none."""
+def _listed(cell: str) -> list[Any] | None:
+    """The items of a list, as JSON has it; None of a cell that is none."""
     if not cell.lstrip().startswith("["):
         return None
     try:
         found = json.loads(cell)
     except (ValueError, RecursionError):
         return None
-    fine = isinstance(found, list) and all(isinstance(each, str) for each in found)
-    return found if fine else None
+    return found if isinstance(found, list) else None
