@@ -182,6 +182,24 @@ def test_the_name_of_a_class_is_one_more_example_if_asked(
     assert "adapted already" in command("predict", adapted, asked, "--use-label-names").error
 
 
+def test_a_support_is_judged_as_data_are(command: Command, model: Path, tmp_path: Path) -> None:
+    support, asked = tmp_path / "s.csv", tmp_path / "asked.txt"
+    asked.write_text("my luggage is lost\n")
+    rows = ["text,label", "pay now,pay", "play it,play", "pay at once,pay|urgent"]
+    support.write_text("\n".join(rows))
+    for words in (("predict", model, asked), ("fit", model, "--out", "x.metaloop")):
+        refused = command(*words, "--support", support).error
+        assert "1 of 3 rows have several labels, the first is 'pay|urgent'" in refused
+    support.write_text("\n".join([*rows[:-1], "play it,pay"]))
+    told = command("predict", model, asked, "--support", support)
+    assert "1 text has different labels in different rows, such as 'play it'" in told.err
+    for name in ("pay", "play"):
+        (tmp_path / "folder" / name).mkdir(parents=True)
+        (tmp_path / "folder" / name / "1.txt").write_text("play it")
+    told = command("predict", model, asked, "--support", tmp_path / "folder")
+    assert "different labels in different files" in told.err
+
+
 def test_what_is_no_text_is_refused_in_one_line(
     command: Command, model: Path, support: Path, tmp_path: Path
 ) -> None:

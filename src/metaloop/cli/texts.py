@@ -52,8 +52,9 @@ def text_support(
             f"{where} has no column of text ({roles.note}), and the model takes texts; name it "
             "with --text NAME"
         )
-    rows = text_rows(table, roles)
-    return rows.texts, rows.labels.tolist(), rows.left_out, [roles.note]
+    rows = text_rows(where, table, roles)
+    notes = [roles.note, *table.notes, *rows.notes]
+    return rows.texts, rows.labels.tolist(), rows.left_out, notes
 
 
 def _folder_support(
