@@ -43,7 +43,6 @@ from metaloop.core.randomness import torch_stream
 from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import EpisodeScores, estimate
 from metaloop.domains.speech import logmel
-from metaloop.domains.speech.augmentation import noisy
 from metaloop.domains.speech.embedding import (
     WINDOW_FEATURES,
     WINDOWS,
@@ -150,6 +149,30 @@ def _write_files(
         target, samples=np.concatenate(samples), offsets=offsets, y=np.array(words), rate=RATE,
         speaker=np.array(speakers),
     )  # fmt: skip
+
+
+_LEAST_POWER = 1e-12
+
+
+def noisy(clips: Tensor, decibels: Tensor, rng: torch.Generator) -> Tensor:
+    """Returns clips `[N, samples]` with noise at these signal-to-noise ratios `[N]`, in decibels.
+
+    The power of a clip is its mean over the samples that are not zero: what was added around a
+    word does not count. The power of noise falls with frequency to a power from 0 (white) to 2
+    (brown), at random.
+    """
+    spectrum = torch.fft.rfft(torch.randn(clips.shape, generator=rng))
+    places = torch.arange(1, spectrum.shape[1] + 1, dtype=torch.float32)
+    slope = torch.rand(len(clips), 1, generator=rng)
+    noise = torch.fft.irfft(spectrum * places**-slope, clips.shape[1])
+    ratio = 10 ** (-decibels.to(clips.dtype) / 10)
+    return clips + noise * (ratio * _power(clips) / _power(noise)).sqrt()[:, None]
+
+
+def _power(clips: Tensor) -> Tensor:
+    """The mean square of each clip over the samples that are not zero, `[N]`."""
+    heard = (clips != 0).sum(1).clamp(min=1)
+    return (clips.square().sum(1) / heard).clamp(min=_LEAST_POWER)
 
 
 def with_noise(store: Store, decibels: float) -> Store:

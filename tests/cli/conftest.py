@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -21,6 +22,12 @@ from metaloop.cli import run
 from metaloop.loop.settings import Settings
 
 QUICK = ("nearest_centroid", "protonet", "simpleshot")  # the gradient learners take seconds
+
+WORDS = (
+    "parcel invoice password refund delivery account card loan flight hotel luggage weather "
+    "recipe oven garden tomato piano concert ticket museum dentist fever bicycle tyre"
+)
+FRAMES = ("where is my {}", "the {} does not work", "I lost my {}", "what does a {} cost")
 
 
 def write_classes(root: Path, num_classes: int, examples: int, seed: int) -> Path:
@@ -131,6 +138,28 @@ def adapted(model: Path, new_classes: Path, tmp_path_factory: pytest.TempPathFac
     """The same model adapted to `new_classes`."""
     out = tmp_path_factory.mktemp("adapted") / "adapted.metaloop"
     assert run(["fit", str(model), "--support", str(new_classes), "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
+def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Packed lines of JSON with a text and an intent: 24 classes of 4."""
+    path = tmp_path_factory.mktemp("texts") / "questions.jsonl.gz"
+    rows = [
+        json.dumps({"id": n, "utterance": frame.format(word), "intent": f"ask_{word}"})
+        for n, (word, frame) in enumerate((w, f) for w in WORDS.split() for f in FRAMES)
+    ]
+    path.write_bytes(gzip.compress("\n".join(rows).encode()))
+    return path
+
+
+@pytest.fixture(scope="session")
+def model_of_texts(questions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small ProtoNet of texts."""
+    out = tmp_path_factory.mktemp("model") / "texts.metaloop"
+    asked = ("--learner", "protonet", "--budget", "20steps", "--out", str(out))
+    quick = ("--ways", "4", "--queries", "2", "--quiet")
+    assert run(["train", str(questions), *asked, *quick]) == 0
     return out
 
 

@@ -67,6 +67,7 @@ def test_a_verb_prints_what_is_documented(
     printed = command(*(names.get(word, word) for word in VERBS[case]), "--json").json
     verb = VERBS[case][0]
     json_contract.check(verb, printed)
+    assert verb != "predict" or 0 < printed["seconds_per_prediction"] < 10
     assert verb != "list" or list(printed) == [VERBS[case][1]]
 
 

@@ -2,50 +2,33 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.conftest import FRAMES, WORDS
 
 import metaloop as ml
 from metaloop.archive import Archive
 from metaloop.catalogue import offered
 from metaloop.catalogue.backbones import BACKBONES
 from metaloop.cli import predict as predicting
-from metaloop.cli import run, texts
+from metaloop.cli import texts
 
 Command = Callable[..., Any]
 
-WORDS = (
-    "parcel invoice password refund delivery account card loan flight hotel luggage weather "
-    "recipe oven garden tomato piano concert ticket museum dentist fever bicycle tyre"
-)
-FRAMES = ("where is my {}", "the {} does not work", "I lost my {}", "what does a {} cost")
 QUICK = ("--ways", "4", "--queries", "2", "--quiet")
 
 
-@pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Packed lines of JSON with a text and an intent: 24 classes of 4."""
-    path = tmp_path_factory.mktemp("texts") / "questions.jsonl.gz"
-    rows = [
-        json.dumps({"id": n, "utterance": frame.format(word), "intent": f"ask_{word}"})
-        for n, (word, frame) in enumerate((w, f) for w in WORDS.split() for f in FRAMES)
-    ]
-    path.write_bytes(gzip.compress("\n".join(rows).encode()))
-    return path
+@pytest.fixture
+def table(questions: Path) -> Path:
+    return questions
 
 
-@pytest.fixture(scope="module")
-def model(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small ProtoNet of texts."""
-    out = tmp_path_factory.mktemp("model") / "texts.metaloop"
-    asked = ("--learner", "protonet", "--budget", "20steps", "--out", str(out))
-    assert run(["train", str(table), *asked, *QUICK]) == 0
-    return out
+@pytest.fixture
+def model(model_of_texts: Path) -> Path:
+    return model_of_texts
 
 
 @pytest.fixture
@@ -128,6 +111,9 @@ def test_a_long_list_of_texts_is_predicted_as_it_is_read(
         (row["label"], row["input"]) for row in whole
     ]
     assert len(found) == 12 and "ms each" in lines.err
+    refused = command("predict", model, asked, "--support", support, "--skip-unreadable").error
+    assert "--skip-unreadable leaves out files of images and recordings" in refused
+    assert "leave --step away" in command("predict", model, asked, "--step", "1s").error
 
 
 def test_folders_of_text_files_are_a_support_and_inputs(
@@ -163,6 +149,9 @@ def test_a_list_that_is_no_utf8_is_guessed_and_said(
     assert "is no text" in command("predict", model, asked, "--support", support).error
     asked.write_text("x" * (texts.MOST_CHARACTERS + 1))
     assert "line 1" in command("predict", model, asked, "--support", support).error
+    cell = tmp_path / "asked.csv"
+    cell.write_text("text\nmy horse\n" + "x" * (texts.MOST_CHARACTERS + 1))
+    assert "characters in row 2" in command("predict", model, cell, "--support", support).error
 
 
 def test_the_name_of_a_class_is_one_more_example_if_asked(
@@ -180,6 +169,24 @@ def test_the_name_of_a_class_is_one_more_example_if_asked(
     again = command("predict", adapted, asked, "--json").json
     assert again["predictions"] == found.json["predictions"]
     assert "adapted already" in command("predict", adapted, asked, "--use-label-names").error
+
+
+def test_a_support_is_judged_as_data_are(command: Command, model: Path, tmp_path: Path) -> None:
+    support, asked = tmp_path / "s.csv", tmp_path / "asked.txt"
+    asked.write_text("my luggage is lost\n")
+    rows = ["text,label", "pay now,pay", "play it,play", "pay at once,pay|urgent"]
+    support.write_text("\n".join(rows))
+    for words in (("predict", model, asked), ("fit", model, "--out", "x.metaloop")):
+        refused = command(*words, "--support", support).error
+        assert "1 of 3 rows have several labels, the first is 'pay|urgent'" in refused
+    support.write_text("\n".join([*rows[:-1], "play it,pay"]))
+    told = command("predict", model, asked, "--support", support)
+    assert "1 text has different labels in different rows, such as 'play it'" in told.err
+    for name in ("pay", "play"):
+        (tmp_path / "folder" / name).mkdir(parents=True)
+        (tmp_path / "folder" / name / "1.txt").write_text("play it")
+    told = command("predict", model, asked, "--support", tmp_path / "folder")
+    assert "different labels in different files" in told.err
 
 
 def test_what_is_no_text_is_refused_in_one_line(

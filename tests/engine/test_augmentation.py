@@ -17,7 +17,9 @@ OFF: dict[str, dict[str, Any]] = {
     "affine": {"rotation": 0.0, "scale": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0},
     "photo": {"shift": 0.0, "flip": False, "brightness": 0.0, "contrast": 0.0},
     "jitter": {"strength": 0.0},
-    "sound": dict.fromkeys(("shift", "speed", "voice", "colour", "noise", "bands", "frames"), 0.0),
+    "sound": dict.fromkeys(
+        ("shift", "speed", "voice", "colour", "noise", "bands", "frames", "room"), 0.0
+    ),
 }
 
 

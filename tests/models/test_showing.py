@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.sounds import RATE, tune, write_words
 
 from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.models.showing import Shown, shown_of
 from metaloop.models.training import Trained, train_model
 from metaloop.tasks.family import TaskFamily
+from metaloop.tasks.readers.recordings import decode_recording
 
 WORDS = ("red", "green", "blue", "loud", "quiet", "round", "square", "far", "near", "old")
 
@@ -48,6 +50,28 @@ def test_a_task_of_texts_is_shown_with_what_the_learner_says(tmp_path: Path) -> 
         assert shown.startswith(kind.replace("label", "topic") + " ") and "مرحبا" in asked
         assert says == kind or says.endswith("(wrong)")
     assert sum(line["what it says"] == line["class"] for line in lines) >= len(lines) - 1
+
+
+def test_a_word_of_each_class_is_to_be_heard_with_what_the_learner_says(tmp_path: Path) -> None:
+    pytest.importorskip("soundfile", reason="metaloop[speech]")
+    pytest.importorskip("soxr", reason="metaloop[speech]")
+    family = open_data(write_words(tmp_path / "words", words=16, takes=6)).family
+    items = shown_in(family, "nearest_centroid", ways=2, shots=2, queries=3)
+    known = {tune(word, 0, take).shape for word in range(16) for take in range(6)}
+    assert [item.name for item in items] == ["recording 1", "recording 2"]
+    right = 0
+    for item in items:
+        assert item.media_type == "audio/wav"
+        word, said = re.fullmatch(
+            r"'(word\d+)' of `search`; the learner says '(word\d+)'", item.caption
+        ).groups()  # type: ignore[union-attr]
+        right += word == said
+        heard = decode_recording(item.content)
+        takes = [tune(int(word[4:]), 0, take) for take in range(6)]
+        rounded = [np.rint(take * 32767).astype(np.int16) for take in takes]
+        assert (heard.rate, heard.channels) == (RATE, 1) and (len(heard.samples),) in known
+        assert any(np.abs(heard.samples - take.astype(int)).max() <= 2 for take in rounded)
+    assert right == 2
 
 
 @pytest.mark.parametrize("of_events", [False, True], ids=["ratings", "events"])

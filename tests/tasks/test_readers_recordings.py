@@ -19,6 +19,7 @@ from metaloop.core.errors import DataError
 from metaloop.jobs.shipping import load_shipped, ship_family
 from metaloop.tasks.family import class_family
 from metaloop.tasks.readers import read, read_recordings
+from metaloop.tasks.readers.speaker_folders import speaker_folders
 from metaloop.tasks.store import Reading
 
 pytest.importorskip("soundfile", reason="metaloop[speech]")
@@ -150,6 +151,50 @@ def test_a_folder_of_a_speaker_is_no_part_of_the_word(tmp_path: Path, layout: st
     assert [info.name for info in reading.store.classes] == ["w0", "w1", "w2"]
     assert [voice.name for voice in reading.store.voices] == ["s0", "s1", "s2"]
     assert len(reading.store) == 18
+
+
+@pytest.mark.parametrize(
+    ("layout", "speakers"),
+    [
+        ("{speaker}/{word}", ("anna", "bob")),
+        ("{word}/{speaker}", ("anna", "bob")),
+        ("{speaker}/{word}", ("speaker1", "speaker2", "speaker3", "speaker4")),
+        ("train/{word}/{speaker}", ("p225", "p226", "p300", "p301")),
+    ],
+)
+def test_folders_of_the_same_words_below_several_speakers_are_told(
+    tmp_path: Path, layout: str, speakers: tuple[str, ...]
+) -> None:
+    for at, word in enumerate(("left", "right", "stop")):
+        for speaker, name in enumerate(speakers):
+            for take in range(2):
+                path = tmp_path / layout.format(word=word, speaker=name) / f"{take}.wav"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(encoded(tune(at, speaker, take)))
+
+    reading = read(tmp_path)
+
+    assert [info.name for info in reading.store.classes] == ["left", "right", "stop"]
+    assert [voice.name for voice in reading.store.voices] == list(speakers)
+    (told,) = [note for note in reading.notes if "the names recur" in note]
+    assert f"{len(speakers)} speakers (such as '{speakers[0]}')" in told
+    apart = read(tmp_path, classes_at=layout.count("/") + 1)
+    assert len(apart.store.classes) == 3 * len(speakers) and not apart.store.voices
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("yes/session1", "yes/session2", "no/session1", "no/session2"),
+        ("train/yes", "train/no", "test/yes", "test/no"),
+        ("animals/dog", "animals/cat", "tools/saw", "tools/drill"),
+        ("yes/01", "yes/02", "no/01", "no/02"),
+    ],
+)
+def test_sessions_parts_and_groups_are_no_speakers(
+    tmp_path: Path, folders: tuple[str, ...]
+) -> None:
+    assert speaker_folders([f"{folder}/{take}.wav" for folder in folders for take in "ab"]) is None
 
 
 def test_speech_commands_names_tell_their_speakers_and_its_noises_are_no_word(

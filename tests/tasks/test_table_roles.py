@@ -110,7 +110,7 @@ def test_an_unknown_role_names_the_nearest() -> None:
 
 def test_rows_of_texts_that_lack_a_part_are_left_out_and_counted() -> None:
     data = table(text=["a", "", "c", "d"], label=["p", "q", None, "r"], split=WORDS, group=WORDS)
-    rows = text_rows(data, roles(data))
+    rows = text_rows("t", data, roles(data))
     assert (rows.texts, rows.labels.tolist()) == (["a", "d"], ["p", "r"])
     assert rows.split is not None and rows.split.tolist() == ["a", "d"]
     assert rows.group is not None and rows.group.tolist() == ["a", "d"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -56,6 +57,30 @@ def test_rows_of_several_labels_are_refused_and_a_bar_in_a_name_is_not(tmp_path:
         read(lists)
 
 
+@pytest.mark.parametrize("joined", ["pay|urgent", "urgent | play", "pay;urgent", "pay|", "[1, 2]"])
+def test_a_label_that_holds_another_one_is_refused(tmp_path: Path, joined: str) -> None:
+    with pytest.raises(DataError, match="1 of 5 rows have several labels"):
+        read(_csv(tmp_path, [*ROWS, ("pay at once", joined)]))
+
+
+def test_lists_of_numbers_are_several_labels(tmp_path: Path) -> None:
+    lists = tmp_path / "t.jsonl"
+    rows = [{"text": text, "label": [len(text), 7]} for text, _ in ROWS]
+    lists.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with pytest.raises(DataError, match="4 of 4 rows have several labels"):
+        read(lists)
+
+
+@pytest.mark.parametrize("names", [("news|sport", "news|weather"), ("pay", "pay, urgent")])
+def test_labels_that_share_a_part_of_the_name_are_told(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    called = dict(zip(("pay", "play"), names, strict=True))
+    reading = read(_csv(tmp_path, [(text, called[label]) for text, label in ROWS]))
+    assert [c.name for c in reading.store.classes] == sorted(names)
+    assert "a part of the name with others, such as" in reading.notes[1]
+
+
 def test_texts_that_are_all_empty_are_said_to_be(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="'text' is empty in every row"):
         read(_csv(tmp_path, [(" ", label) for _, label in ROWS]))
@@ -70,6 +95,22 @@ def test_a_file_in_a_cell_is_left_out_and_counted(tmp_path: Path) -> None:
     assert len(reading.store) == 4
     assert [(item.count, item.what) for item in reading.left_out] == [(1, "row 5")]
     assert "1,000,000 characters" in reading.left_out[0].reason
+
+
+def test_a_long_cell_of_csv_is_left_out_and_counted_too(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    rows = [*ROWS, ("x" * 200_000, "pay"), ("x" * (MOST_CHARACTERS + 1), "pay")]
+    reading = read(_csv(tmp_path, rows))
+    assert len(reading.store) == 5
+    assert [(item.count, item.what) for item in reading.left_out] == [(1, "row 6")]
+    assert csv.field_size_limit() == before
+
+
+@pytest.mark.long
+def test_100_mb_in_a_cell_of_csv_are_left_out(tmp_path: Path) -> None:
+    reading = read(_csv(tmp_path, [*ROWS, ("x" * 100_000_000, "pay")]))
+    assert len(reading.store) == 4
+    assert [item.what for item in reading.left_out] == ["row 5"]
 
 
 def test_a_second_text_stands_behind_the_first_and_domains_are_groups(tmp_path: Path) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metaloop.core.errors import DataError
-
 if TYPE_CHECKING:
     from metaloop.core.encoder import Encoder
 
@@ -107,10 +105,16 @@ def onnx(named: str, side: int | None, download: bool) -> Encoder:
     return onnx_encoder(Path(path).expanduser(), output or None, side)
 
 
-def speech(_: str, side: int | None, download: bool) -> Encoder:
-    """Returns the encoder of `speech`."""
+def onnx_recordings(named: str, side: int | None, download: bool) -> Encoder:
+    """Returns the encoder of `onnx_recordings`."""
+    from metaloop.guests.onnx import onnx_recording_encoder  # lazy: torch
+
+    path, _, output = named.partition("#")
+    return onnx_recording_encoder(Path(path).expanduser(), output or None)
+
+
+def speech(file: str, side: int | None, download: bool) -> Encoder:
+    """Returns the encoder of `speech`, of the installed package or of a file."""
     from metaloop.domains.speech.embedding import SpeechEmbedding  # lazy: torch
 
-    if side is not None:
-        raise DataError("the backbone 'speech' takes recordings, which have no side in pixels")
-    return SpeechEmbedding()
+    return SpeechEmbedding(Path(file).expanduser() if file else None)

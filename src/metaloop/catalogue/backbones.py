@@ -1,6 +1,7 @@
 """The table of backbones: frozen nets of others, where their weights come from and what they know.
 
     lite0, lite0@160, speech    weights in an installed package
+    speech:FILE                 the same net for recordings, its file wherever it lies
     lite0-front                 lite0 without its last block, which is then a net (lite0_tail)
     timm:NAME, timm:NAME#FILE   a net of timm; weights in the user's cache or a file
     minilm, wordllama           weights in an installed package, for texts
@@ -9,7 +10,7 @@
     st:NAME, st:FOLDER          a model of sentence-transformers, for texts
     gensim:FILE                 word vectors, for texts
     hf:NAME, hf:FOLDER          a net of transformers, for images, texts or recordings; the same
-    onnx:FILE, onnx:FILE#OUTPUT what onnxruntime runs
+    onnx:FILE, onnx:FILE#OUTPUT what onnxruntime runs, for images or recordings
 
 `@SIDE` behind one for images asks for images of so many pixels. A path alone is taken for what its
 ending says. A name may stand for several kinds of inputs: which one is meant, the data say. What is
@@ -217,6 +218,19 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             whole=True,
             open=openers.speech,
         ),
+        "speech file": BackboneEntry(
+            summary="the same net, its file speech-embedding.onnx wherever you have it",
+            takes="recordings",
+            written="speech:FILE",
+            packages=("onnxruntime",),
+            install="pip install 'metaloop[speech]'",
+            megabytes=20,
+            licence="Apache-2.0",
+            knows="keywords in 200 million clips of YouTube, languages unknown",
+            sees="",
+            whole=False,
+            open=openers.speech,
+        ),
         "hf recordings": BackboneEntry(
             summary="wav2vec 2, HuBERT, WavLM, Whisper of transformers: the mean over time",
             takes="recordings",
@@ -256,6 +270,19 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             whole=False,
             open=openers.onnx,
         ),
+        "onnx recordings": BackboneEntry(
+            summary="any net of samples at 16 kHz as an ONNX file: its vector, or mean over time",
+            takes="recordings",
+            written="onnx:FILE, onnx:FILE#OUTPUT",
+            packages=("onnxruntime",),
+            install="pip install 'metaloop[onnx]'",
+            megabytes=20,
+            licence="of each net",
+            knows="of each net",
+            sees="of each net",
+            whole=False,
+            open=openers.onnx_recordings,
+        ),
     }
 )
 
@@ -294,7 +321,8 @@ def open_backbone(name: str, *, takes: str = "images", download: bool = False) -
     if colon and kind not in BACKBONES:
         raise unknown_name("backbone", f"{kind}:", _ways_to_name())
     entries = [entry for key, entry in BACKBONES.items() if key.split()[0] == kind]
-    if not entries or (bool(argument) is entries[0].whole):
+    entries = [entry for entry in entries if bool(argument) is not entry.whole]
+    if not entries:
         raise unknown_name("backbone", name, _ways_to_name())
     entry = next((entry for entry in entries if entry.takes == takes), None)
     if entry is None:

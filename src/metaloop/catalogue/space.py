@@ -133,6 +133,7 @@ AUGMENTATION_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
             "noise": Between(0.1, 0.8, "linear", zero=0.3),
             "bands": Between(0.05, 0.4, zero=0.1),
             "frames": Between(0.05, 0.4, zero=0.1),
+            "room": Between(0.1, 1.0, "linear", zero=0.6),
         },
         "words": {
             "drop": Between(0.03, 0.5, zero=0.2),

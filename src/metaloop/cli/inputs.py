@@ -64,7 +64,7 @@ class Inputs:
     """Some inputs of one kind, and a name for each: an array, texts, or files to be opened."""
 
     names: list[str]
-    X: np.ndarray | list[Path | Page] | tuple[str, ...] | tuple[list[str], ...]
+    X: np.ndarray | list[Path | Page] | tuple[Any, ...]
 
 
 def model_of(
@@ -206,15 +206,6 @@ class _Reader:
     streamed: Callable[[Sequence[Path], Any], Iterator[tuple[list[str], Any]]] | None = None
 
 
-def _support_of_texts(where: str, path: Path, options: ReadOptions, model: Any) -> Support:
-    return Support(*text_support(path, options))
-
-
-def _support_of_recordings(where: str, path: Path, options: ReadOptions, model: Any) -> Support:
-    options.refuse_columns(where)
-    return Support(*recording_support(path, options.classes_at))
-
-
 def _support_of_ratings(where: str, path: Path, options: ReadOptions, model: Any) -> Support:
     options.refuse_depth(where)
     names, values, left_out, notes = ratings_support(path, options.columns, of_events(model))
@@ -234,13 +225,15 @@ _READERS: Mapping[str, _Reader] = {  # by what a model takes
         _support_of_ratings, lambda path, columns: Inputs(*items_inputs(path, columns))
     ),
     "texts": _Reader(
-        _support_of_texts,
+        lambda where, path, options, model: Support(*text_support(path, options)),
         lambda path, columns: Inputs(*text_inputs(path, columns)),
         words=True,
         streamed=streamed_texts,
     ),
     "recordings": _Reader(
-        _support_of_recordings, lambda path, _: Inputs(*recording_inputs(path)), goes_on=True
+        lambda where, path, options, model: Support(*recording_support(path, options)),
+        lambda path, columns: Inputs(*recording_inputs(path, columns)),
+        goes_on=True,
     ),
 }
 
@@ -261,6 +254,12 @@ def in_words(model: Model | Classifier) -> bool:
     """Whether inputs are words, of which the name of a class can be one."""
     reader = _READERS.get(model.takes) if isinstance(model, Model) else None
     return reader is not None and reader.words
+
+
+def in_files(model: Model | Classifier) -> bool:
+    """Whether each input is an image or a recording, which may be damaged and be left out."""
+    reader = _READERS.get(model.takes)
+    return domain_of(model.read_format).in_files if reader is None else reader.goes_on
 
 
 def can_listen(model: Model | Classifier) -> bool:

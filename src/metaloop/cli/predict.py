@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from metaloop.tasks.value_range import ValueRange
 
 _TOLD_FROM = 1000  # texts: of fewer nobody asks how long one took
-_USUAL_WINDOW = "1s"
-_LEAST = 0.5  # confidence of a word in a window
+_USUAL_WINDOW, _USUAL_STEP = "1s", "0.1s"
 _NONE = "-"
 
 
@@ -37,7 +36,7 @@ def predict(
     columns: options.Columns = None, text: options.TextColumn = None,
     label: options.LabelColumn = None, domain: options.DomainColumn = None,
     use_label_names: options.UseLabelNames = False, skip_unreadable: own.SkipUnreadable = False,
-    window: own.Window = None, step: own.Step = "0.1s", microphone: own.Microphone = False,
+    window: own.Window = None, step: own.Step = None, microphone: own.Microphone = False,
     reject: own.Reject = None, top: own.Top = None, exclude_seen: own.ExcludeSeen = True,
     explain: own.Explain = False, csv: own.Csv = None, words: options.Words = None,
     sentences: options.Sentences = None, ratio: options.Ratio = None, seed: options.UnusedSeed = 0,
@@ -61,17 +60,18 @@ def predict(
         how = (inputs, top, exclude_seen, explain, as_json)
         _write(ranked(_ready(model, support, asked, use_label_names), model, support, named, *how))
         return
-    _check_inputs(inputs, microphone)
+    _check_inputs(inputs, microphone, window is not None, step is not None)
     estimator = _ready(model, support, asked, use_label_names)
     if told_table(estimator, model, inputs or [], csv, as_json, given):
         return
     assert not isinstance(estimator, TrainedTable)
-    if inputs is None:
-        _hear(estimator, model, window or _USUAL_WINDOW, step, as_json or reject is not None)
-        return
+    _check_skipping(estimator, model, inputs, skip_unreadable)
     least = None if reject is None else _threshold(estimator, model, reject)
-    if window is not None:
-        _listen(estimator, model, inputs, window, step, least, as_json)
+    if inputs is None or window is not None:
+        from metaloop.cli.listening import Hearing
+
+        how = Hearing(window or _USUAL_WINDOW, step or _USUAL_STEP, least, skip_unreadable)
+        how.tell(estimator, model, inputs, as_json)
         return
     told = told_of_documents(estimator, model, inputs, named, (words, sentences, ratio), as_json)
     if told is not None:
@@ -92,19 +92,23 @@ def _told(
     skip_unreadable: bool,
     least: float | None,
 ) -> dict[str, Any]:
-    """Returns what is said of all inputs, with the classes where there are any."""
+    """Returns what is said of all inputs, with the classes where there are any, and how long."""
     from metaloop.cli.inputs import model_of, range_of, read_inputs
     from metaloop.estimators import FewShotRegressor
 
+    began = time.monotonic()
     groups = read_inputs(inputs, model_of(estimator), named)
-    report: dict[str, Any] = {"predictions": []}
+    rows: list[dict[str, Any]] = []
+    report: dict[str, Any] = {"predictions": rows}
     if isinstance(estimator, FewShotRegressor):
-        report["predictions"] = [row for each in groups for row in _values(estimator, each)]
-        return report
-    report["classes"] = estimator.classes_.tolist()
-    known = range_of(estimator, extent)
-    for group in groups:
-        report["predictions"] += _labels(estimator, group, known, skip_unreadable, least)
+        rows += [row for each in groups for row in _values(estimator, each)]
+    else:
+        report["classes"] = estimator.classes_.tolist()
+        known = range_of(estimator, extent)
+        for group in groups:
+            rows += _labels(estimator, group, known, skip_unreadable, least)
+    seconds = time.monotonic() - began
+    report["seconds_per_prediction"] = seconds / len(rows) if rows else None
     return report
 
 
@@ -144,64 +148,42 @@ def _streams(
     return True
 
 
-def _listen(
-    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier,
-    model: Path,
-    inputs: list[Path],
-    window: str,
-    step: str,
-    least: float | None,
-    as_json: bool,
+def _check_inputs(
+    inputs: list[Path] | None, microphone: bool, windowed: bool, stepped: bool
 ) -> None:
-    """Prints the words that are heard in long recordings, and when."""
-    from metaloop.cli.listening import listen
-
-    heard = listen(_hearing(estimator, model, "--window"), inputs, window, step, _LEAST, least)
-    if as_json:
-        classes = estimator.classes_.tolist()
-        print_json({"model": str(model), "classes": classes, "predictions": heard})
-        return
-    for row in heard:
-        times = f"{row['start']:.2f}\t{row['end']:.2f}"
-        sys.stdout.write(f"{times}\t{row['label']}\t{row['confidence']:.4f}\t{row['input']}\n")
-
-
-def _check_inputs(inputs: list[Path] | None, microphone: bool) -> None:
     if microphone == bool(inputs):
         raise DataError(
             "name inputs to be told apart, or --top N of a model of ratings, or listen to the "
             "microphone alone"
         )
+    if stepped and not (windowed or microphone):
+        raise DataError(
+            "--step is how far apart the windows of --window TIME are; give that as well, or leave "
+            "--step away"
+        )
 
 
-def _hear(
+def _check_skipping(
     estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier,
     model: Path,
-    window: str,
-    step: str,
-    as_json: bool,
+    inputs: list[Path] | None,
+    skip_unreadable: bool,
 ) -> None:
-    """Prints the words that the microphone hears, each at once."""
-    from metaloop.cli.listening import hear, microphone
+    """Raises `ModelFileError` where no input is a file of its own that could be left out."""
+    from metaloop.cli.inputs import in_files, model_of
+    from metaloop.estimators import FewShotRegressor
 
-    listener = _hearing(estimator, model, "--microphone")
-    if as_json:
-        raise DataError("--microphone has no end and no threshold: leave --json, --reject away")
-    for row in hear(listener, microphone(step), window, _LEAST):
-        times = f"{row['start']:.2f}\t{row['end']:.2f}"
-        print(f"{times}\t{row['label']}\t{row['confidence']:.4f}", flush=True)
-
-
-def _hearing(
-    estimator: FewShotClassifier | FewShotRegressor | TrainedClassifier, model: Path, option: str
-) -> FewShotClassifier:
-    """Returns the estimator if it takes recordings; raises `ModelFileError`."""
-    from metaloop.cli.inputs import can_listen, model_of
-    from metaloop.estimators import FewShotClassifier
-
-    if not isinstance(estimator, FewShotClassifier) or not can_listen(model_of(estimator)):
-        raise ModelFileError(f"'{model}' takes no recordings; leave {option} away")
-    return estimator
+    if not skip_unreadable:
+        return
+    if (
+        inputs is None
+        or isinstance(estimator, FewShotRegressor)
+        or not in_files(model_of(estimator))
+    ):
+        raise ModelFileError(
+            f"'{model}': --skip-unreadable leaves out files of images and recordings, and nothing "
+            "else; leave it away"
+        )
 
 
 def _labels(
@@ -332,7 +314,8 @@ def _predict(
 
     Files are looked at one by one only if one is damaged.
     """
-    from metaloop.cli.inputs import as_sources, model_of, unreadable
+    from metaloop.cli.inputs import as_sources, can_listen, model_of, unreadable
+    from metaloop.cli.recordings import usable
     from metaloop.estimators import FewShotClassifier
 
     def told(sources: Any) -> tuple[Any, Any]:
@@ -341,6 +324,11 @@ def _predict(
             return probabilities, ()
         return probabilities, estimator.score_known(sources)
 
+    if skip_unreadable and can_listen(model_of(estimator)):
+        names, samples, reasons = usable(group.names, group.X)
+        for reason in reasons:
+            warn(f"left out: {reason}")
+        return names, *(told(samples) if names else ([], []))
     if not isinstance(group.X, list):
         return group.names, *told(group.X)
     input_format = model_of(estimator).read_format

@@ -23,7 +23,8 @@ SkipUnreadable = Annotated[
     bool,
     typer.Option(
         "--skip-unreadable",
-        help="Warn of inputs that cannot be read and go on; without, nothing is predicted.",
+        help="Warn of images and recordings that cannot be read and go on; without, nothing is "
+        "predicted.",
     ),
 ]
 Window = Annotated[
@@ -51,7 +52,13 @@ ExcludeSeen = Annotated[
 Explain = Annotated[
     bool, typer.Option("--explain", help="With --top: say which ratings speak for an item.")
 ]
-Step = Annotated[str, typer.Option(metavar="TIME", help="How far apart windows are.")]
+Step = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="With --window or --microphone: how far apart windows are; 0.1s if not given.",
+    ),
+]
 Microphone = Annotated[
     bool,
     typer.Option(

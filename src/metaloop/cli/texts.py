@@ -52,8 +52,9 @@ def text_support(
             f"{where} has no column of text ({roles.note}), and the model takes texts; name it "
             "with --text NAME"
         )
-    rows = text_rows(table, roles)
-    return rows.texts, rows.labels.tolist(), rows.left_out, [roles.note]
+    rows = text_rows(where, table, roles)
+    notes = [roles.note, *table.notes, *rows.notes]
+    return rows.texts, rows.labels.tolist(), rows.left_out, notes
 
 
 def _folder_support(
@@ -156,6 +157,12 @@ def text_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[s
         }
         name = text_column(table, present)
         texts = texts_of(table, name, second_text(table, [n for n in table.columns if n != name]))
+        long = [row for row, text in enumerate(texts) if len(text) > MOST_CHARACTERS]
+        if long:
+            raise DataError(
+                f"'{path}' has a text of more than {MOST_CHARACTERS:,} characters in row "
+                f"{long[0] + 1} after the header; cut or remove it"
+            )
         return _named(path, np.arange(len(table))), tuple(texts)
     if path.suffix.lower() not in TEXT_SUFFIXES or not path.is_file():
         what = "" if path.exists() else ", which does not exist"

@@ -26,7 +26,8 @@ from metaloop.tasks.readers import read_recordings
 from metaloop.tasks.store import ClassInfo
 
 FORMAT = InputFormat("spectrogram", (1, 40, 49), (0.5,), (0.2,))
-OFF = dict.fromkeys(("shift", "speed", "voice", "colour", "noise", "bands", "frames"), 0.0)
+KINDS = ("shift", "speed", "voice", "colour", "noise", "bands", "frames", "room")
+OFF = dict.fromkeys(KINDS, 0.0)
 RNG = np.random.default_rng(0)
 pytest.importorskip("soxr", reason="metaloop[speech]")
 
@@ -79,6 +80,19 @@ def test_noise_fills_what_is_soft_and_leaves_what_is_loud() -> None:
     assert 0.25 < float(changed) < 0.6
 
 
+def test_a_room_rings_behind_the_sound_and_nothing_is_heard_before_it() -> None:
+    heard = sound(_tone(), torch_stream(0, "a"), **{**OFF, "room": 0.6})[:, 0]
+    own, behind = heard[:, 20, 20:30], heard[:, 20, 30:]
+    assert not heard[:, 20, :20].any() and not heard[:, :20].any() and not heard[:, 21:].any()
+    assert float((own.amax(1) - 1).abs().max()) < 1e-5 and float(own.min()) > 0.9
+    rings = behind.amax(1) > 0.1
+    assert 0.3 < float(rings.float().mean()) < 0.6
+    assert bool((behind.diff() < 1e-6).all())  # it decays
+    fall = (behind[:, 0] - behind[:, 4])[rings & (behind[:, 4] > 0.05)]
+    slowest = 4 / (0.6 * 49) * 60 / 50  # 60 dB in 0.6 of 49 frames, as a share of 50 dB
+    assert float(fall.min()) > 0.9 * slowest
+
+
 def _words(number: int = 3, each: int = 4) -> Classes:
     inputs = RNG.integers(0, 256, (number * each, 1, 5, 10))
     infos = tuple(ClassInfo(f"w{k}") for k in range(number))
@@ -108,7 +122,7 @@ def test_a_spliced_word_begins_as_one_class_and_ends_as_another() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_changed_spectrograms_stay_in_their_range_but_for_noise(seed: int) -> None:
     maps = torch.rand(50, 1, 40, 49, generator=torch_stream(seed, "maps"))
-    changed = sound(maps, torch_stream(seed, "a"))
+    changed = sound(maps, torch_stream(seed, "a"), room=0.5)
     assert float(changed.min()) >= 0 and float(changed.max()) < 1.3
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tests.sounds import tune
+from tests.sounds import tune, write_words
+from typer.testing import CliRunner
 
+from metaloop.api import load
+from metaloop.catalogue import views
 from metaloop.catalogue.views import encoder_of, view_of_encoder
+from metaloop.cli import app
 from metaloop.core.columns import Ragged
 from metaloop.core.errors import DataError, MissingExtraError, ModelFileError
 from metaloop.core.fitted_view import FittedView
@@ -88,6 +93,31 @@ def test_the_card_says_what_it_is(encoder: SpeechEmbedding) -> None:
     assert card.licence == "Apache-2.0"
     again = SpeechEmbedding(embedding._installed()[0])
     assert again.card.weights == card.weights
+
+
+def test_a_model_made_with_a_file_names_it_and_is_opened_again(
+    encoder: SpeechEmbedding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "elsewhere.onnx"
+    file.write_bytes(embedding._installed()[0].read_bytes())
+    monkeypatch.setattr(embedding, "PACKAGE", "no-such-package-here")
+    monkeypatch.setenv("METALOOP_CACHE", str(tmp_path / "cache"))
+    data = write_words(tmp_path / "words", words=16, takes=3)
+    asked = ("--learner", "nearest_centroid", "--budget", "1steps", "--ways", "2", "--queries", "1")
+    model = tmp_path / "model.metaloop"
+    words = ["train", data, *asked, "--backbone", f"speech:{file}", "--out", model, "-q", "--json"]
+
+    done = CliRunner().invoke(app, [str(word) for word in words])
+
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["league"] == f"speech:{file}"
+    sounds = [tune(word, 0, take) for word in (50, 51) for take in range(2)]
+    fitted = load(model).fit(sounds, ["a", "a", "b", "b"])
+    assert fitted.predict([tune(51, 0, 7), tune(50, 0, 7)]).tolist() == ["b", "a"]
+    file.unlink()
+    views._opened.cache_clear()
+    with pytest.raises(ModelFileError, match=r"'speech:.*cannot be read"):
+        load(model).fit(sounds, ["a", "a", "b", "b"])
 
 
 def test_a_file_that_is_none_or_another_model_is_refused(tmp_path: Path) -> None:

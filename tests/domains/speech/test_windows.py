@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,3 +122,49 @@ def test_detections_are_in_order_do_not_rival_and_come_from_windows(
     for first, second in pairwise(found):
         shared = min(first.end, second.end) - second.start
         assert shared <= 0.5 * min(first.end - first.start, second.end - second.start) + 1e-9
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 60), st.integers(0, 25), st.sampled_from("abcdef"), st.integers(0, 9)
+        ),
+        max_size=40,
+    )
+)
+def test_comparing_neighbours_alone_keeps_whom_comparing_all_keeps(
+    windows: list[tuple[int, int, str, int]],
+) -> None:
+    rows = [
+        (0.1 * start, 0.1 * (start + length), word, float(score))
+        for start, length, word, score in sorted(windows)
+    ]
+
+    kept: list[Detection] = []
+    alone = [one for word in "abcdef" for one in _merged([row for row in rows if row[2] == word])]
+    for each in sorted(alone, key=lambda one: (-one.score, one.start, one.word)):
+        if not any(_is_rival(each, other) for other in kept):
+            kept.append(each)
+
+    assert _merged(rows) == sorted(kept, key=lambda one: (one.start, one.end, one.word))
+
+
+def _merged(rows: list[Any]) -> list[Detection]:
+    starts, ends, words, scores = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return merged(starts, ends, words, scores)
+
+
+def _is_rival(one: Detection, other: Detection) -> bool:
+    shared = min(one.end, other.end) - max(one.start, other.start)
+    return shared > 0.5 * min(one.end - one.start, other.end - other.start)
+
+
+def test_ten_hours_of_words_that_change_all_the_time_are_merged_in_a_moment() -> None:
+    starts = np.arange(36_000) * 1.0
+    words = [f"word {n % 7}" for n in range(len(starts))]
+    began = time.process_time()
+
+    found = merged(starts, starts + 1.4, words, np.tile([0.5, 0.7, 0.6], 12_000))
+
+    assert len(found) == len(starts)
+    assert time.process_time() - began < 5  # comparing all of them takes minutes

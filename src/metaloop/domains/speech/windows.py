@@ -2,12 +2,14 @@
 
 `windows_of` reads a file of any length by blocks and gives stretches of it, a batch at a time, as
 recordings that views and encoders take. `merged` makes words with their times of what a classifier
-says of each window: neighbours of one word are one detection, of which the best score counts.
+says of each window: neighbours of one word are one detection, of which the best score counts. It
+takes n log n comparisons, so that a day of windows is no matter.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -117,11 +119,46 @@ def merged(
             found.append(before)
         open_[word] = Detection(float(start), float(end), word, float(score))
     found += open_.values()
-    kept: list[Detection] = []
+    kept = _Apart()
     for each in sorted(found, key=lambda one: (-one.score, one.start, one.word)):
-        if not any(_rivals(each, other) for other in kept):
-            kept.append(each)
-    return sorted(kept, key=lambda one: (one.start, one.end, one.word))
+        kept.add(each)
+    return sorted(kept.all, key=lambda one: (one.start, one.end, one.word))
+
+
+class _Apart:
+    """Detections none of which rivals another: of a new one only neighbours are compared.
+
+    Whoever lies within another is its rival. So ends rise as starts do, of those that have a
+    length, and no more than a few overlap with a new one that lies around none of them.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[Detection] = []
+        self._starts: list[float] = []  # of those in order
+        self._in_order: list[Detection] = []  # that have a length; others rival nobody
+
+    def add(self, new: Detection) -> None:
+        """Takes a detection, unless it rivals one that is there."""
+        if not new.end > new.start:
+            self.all.append(new)
+            return
+        place = bisect_left(self._starts, new.start)
+        if any(_rivals(new, other) for other in self._near(place, new)):
+            return
+        self.all.append(new)
+        self._starts.insert(place, new.start)
+        self._in_order.insert(place, new)
+
+    def _near(self, place: int, new: Detection) -> Iterator[Detection]:
+        """Those that overlap with it, from its own place outwards."""
+        for index in range(place, len(self._in_order)):
+            if self._in_order[index].start >= new.end:
+                break
+            yield self._in_order[index]
+        for index in range(place - 1, -1, -1):
+            if self._in_order[index].end <= new.start:
+                break
+            yield self._in_order[index]
 
 
 def _rivals(one: Detection, other: Detection) -> bool:

@@ -6,7 +6,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +25,12 @@ from metaloop.tasks.readers.labels import LabelTable, as_labels, read_labels
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.parts import PART_NAMES
-from metaloop.tasks.readers.recording_arrays import is_of_waveforms, read_waveforms
+from metaloop.tasks.readers.recording_arrays import (
+    Waveforms,
+    is_of_waveforms,
+    read_waveforms,
+    waveforms_in,
+)
 from metaloop.tasks.readers.zip_archive import check_sizes
 from metaloop.tasks.store import PublishedPart, Reading
 
@@ -66,8 +71,7 @@ def read_npz(path: Path, options: ReadOptions) -> Reading:
     options.refuse_depth(where)
     with _opened(where, path) as archive:
         if is_of_waveforms(list(archive)):
-            arrays = {key.lower(): partial(_load, where, archive, key) for key in archive}
-            return read_waveforms(where, path.stem, arrays, options)
+            return read_waveforms(where, path.stem, _by_name(where, archive), options)
     options.refuse_recordings(where)
     found = load_npz(path)
     assert found.labels is not None
@@ -85,6 +89,13 @@ def load_npz(path: Path, labelled: bool = True) -> ArrayFile:
     where = f"npz {str(path)!r}"
     with _opened(where, path) as archive:
         return _members(where, archive, labelled)
+
+
+def load_waveforms(path: Path, labelled: bool = True) -> Waveforms:
+    """Returns the recordings of an npz; raises `DataError` as `load_npz`, and without a rate."""
+    where = f"npz {str(path)!r}"
+    with _opened(where, path) as archive:
+        return waveforms_in(where, _by_name(where, archive), labelled)
 
 
 @contextmanager
@@ -195,6 +206,11 @@ def _read_packed(
         example_parts=None if labels.parts is None else labels.parts[decoded.readable],
         detail=decoded.detail,
     )
+
+
+def _by_name(where: str, archive: NpzFile) -> dict[str, Callable[[], np.ndarray]]:
+    """What loads each array, by its name in lower case."""
+    return {key.lower(): partial(_load, where, archive, key) for key in archive}
 
 
 def _name_among(archive: NpzFile, names: tuple[str, ...]) -> str | None:

@@ -8,6 +8,7 @@ optional, for each recording.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
@@ -22,8 +23,21 @@ from metaloop.tasks.readers.recordings import Recording, samples_of
 from metaloop.tasks.store import Reading
 
 RATE_NAMES: Final = ("rate", "sample_rate", "samplerate", "sampling_rate", "sr")
+_LABELS: Final = ("y", "label", "labels", "target", "targets")
 _SPEAKERS: Final = ("speaker", "speakers", "speaker_id")
 _WAVEFORMS: Final = ("x", "waveforms", "audio", "recordings", "samples", "data")
+
+
+@dataclass(frozen=True, eq=False)
+class Waveforms:
+    """The waveforms of an npz, `rates` float64 `[n]` in Hz, and what else it says of each."""
+
+    X: Sequence[np.ndarray] | np.ndarray
+    rates: np.ndarray
+    labels: np.ndarray | None = None
+    speaker: np.ndarray | None = None
+    split: np.ndarray | None = None
+    class_names: np.ndarray | None = None
 
 
 def read_recordings(
@@ -45,8 +59,12 @@ def read_recordings(
     Floats are -1 to 1, integers use their whole range. Raises `DataError` for what cannot be used.
     """
     options = ReadOptions(strict=strict, clip_seconds=clip_seconds)
-    found = {"speaker": speaker, "split": split, "class_names": class_names}
-    return _read(name, name, "recordings in memory", X, y, rate, found, options)
+    given = {"speaker": speaker, "split": split, "class_names": class_names}
+    rates, labels = _rates(name, rate, len(X)), as_array(name, "y", y)
+    others = {
+        key: None if value is None else as_array(name, key, value) for key, value in given.items()
+    }
+    return _read(name, name, "recordings in memory", Waveforms(X, rates, labels, **others), options)
 
 
 def is_of_waveforms(names: Sequence[str]) -> bool:
@@ -61,58 +79,66 @@ def read_waveforms(
 
     Raises `DataError` if there are no waveforms or no labels.
     """
+    return _read(where, name, "npz of recordings", waveforms_in(where, arrays), options)
+
+
+def waveforms_in(
+    where: str, arrays: Mapping[str, Callable[[], np.ndarray]], labelled: bool = True
+) -> Waveforms:
+    """Returns the waveforms of an npz, whose labels may be missing where they are not asked for."""
 
     def first(names: Sequence[str]) -> np.ndarray | None:
         return next((arrays[key]() for key in names if key in arrays), None)
 
-    waveforms, labels = first(_WAVEFORMS), first(("y", "label", "labels", "target", "targets"))
-    if waveforms is None or labels is None:
+    waveforms, labels = first(_WAVEFORMS), first(_LABELS)
+    rate, offsets = first(RATE_NAMES), first(("offsets",))
+    if rate is None or waveforms is None or (labels is None and labelled):
         missing = "waveforms (X)" if waveforms is None else "labels (y)"
+        lacks = "no rate" if rate is None else f"a rate but no {missing}"
         raise DataError(
-            f"{where} has a rate but no {missing}: expected X [n, samples] or samples [total] with "
+            f"{where} has {lacks}: expected X [n, samples] or samples [total] with "
             f"offsets [n + 1], y and rate; found {', '.join(map(tidy, sorted(arrays)))}"
         )
-    offsets = first(("offsets",))
-    X: Any = waveforms if offsets is None else _cut(where, waveforms, offsets, len(labels))
-    found = {
-        "speaker": first(_SPEAKERS),
-        "split": first(("split", "splits")),
-        "class_names": first(("class_names", "classes", "keywords")),
-    }
-    rate = first(RATE_NAMES)
-    return _read(where, name, "npz of recordings", X, labels, rate, found, options)
+    X: Sequence[np.ndarray] | np.ndarray = waveforms
+    if offsets is not None:
+        X = _cut(where, waveforms, offsets, len(offsets) - 1 if labels is None else len(labels))
+    elif waveforms.ndim < 2:
+        raise DataError(
+            f"{where}: expected X as [n, samples], or samples with offsets, got "
+            f"{list(waveforms.shape)}"
+        )
+    return Waveforms(
+        X,
+        _rates(where, rate, len(X)),
+        labels,
+        first(_SPEAKERS),
+        first(("split", "splits")),
+        first(("class_names", "classes", "keywords")),
+    )
 
 
-def _read(
-    where: str,
-    name: str,
-    kind: str,
-    X: Any,
-    y: Any,
-    rate: Any,
-    found: Mapping[str, Any],
-    options: ReadOptions,
-) -> Reading:
-    labels = read_labels(where, as_array(where, "y", y), class_names=found["class_names"])
+def _read(where: str, name: str, kind: str, found: Waveforms, options: ReadOptions) -> Reading:
+    assert found.labels is not None
+    labels = read_labels(where, found.labels, class_names=found.class_names)
     number = len(labels.targets)
-    if len(X) != number:
-        raise DataError(f"{where}: {len(X)} recordings but {number} labels; expected one for each")
-    rates = _rates(where, rate, number)
+    if len(found.X) != number:
+        raise DataError(
+            f"{where}: {len(found.X)} recordings but {number} labels; expected one for each"
+        )
     speakers, parts = None, None
-    if found["speaker"] is not None:
-        given = as_array(where, "speaker", found["speaker"])
-        if given.shape != (number,):
+    if found.speaker is not None:
+        if found.speaker.shape != (number,):
             raise DataError(
                 f"{where}: speaker must be [{number}], one for each recording, got "
-                f"{list(given.shape)}"
+                f"{list(found.speaker.shape)}"
             )
-        speakers = [tidy(str(each)) for each in given.tolist()]
-    if found["split"] is not None:
-        of = example_parts(where, found["split"], labels.targets, len(labels.classes))
+        speakers = [tidy(str(each)) for each in found.speaker.tolist()]
+    if found.split is not None:
+        of = example_parts(where, found.split, labels.targets, len(labels.classes))
         parts = of.tolist()
 
     def load(index: int, most_seconds: float) -> Recording:
-        return samples_of(np.asarray(X[index]), float(rates[index]), most_seconds)
+        return samples_of(np.asarray(found.X[index]), float(found.rates[index]), most_seconds)
 
     spoken = Spoken([f"recording {index}" for index in range(number)], speakers, parts)
     return read_recording_set(where, name, kind, load, labels, spoken, options)

@@ -2,7 +2,8 @@
 
 Folders are classes by the rule of `layout.py`. A speaker is the first group of a pattern that is
 looked for in the path below the data (`anna/yes/1.wav`); where that group is a whole folder, it is
-the speaker's and no part of the word. File names of Speech Commands tell speakers by themselves.
+the speaker's and no part of the word. File names of Speech Commands tell speakers by themselves,
+and so do folders of the same words below several speakers (`speaker_folders.py`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.recording_set import Spoken, read_recording_set
 from metaloop.tasks.readers.recordings import Recording, decode_recording, is_recording
+from metaloop.tasks.readers.speaker_folders import speaker_folders
 from metaloop.tasks.readers.zip_archive import opened_zip
 from metaloop.tasks.store import LeftOut, Reading
 
@@ -92,9 +94,24 @@ def speakers_of(
     return speakers, shorter, notes
 
 
+def without_speakers(files: ImageFiles, classes_at: int | None) -> tuple[ImageFiles, list[str]]:
+    """Returns the files under names without folders of speakers, and what to say of the guess."""
+    paths = list(files.paths)
+    guess = None if classes_at is not None else speaker_folders(paths)
+    if guess is None:
+        return files, []
+    _, shorter, _ = speakers_of("", paths, guess[0])
+    return _renamed(files, shorter)[0], [guess[1]]
+
+
 def _read(where: str, name: str, kind: str, files: ImageFiles, options: ReadOptions) -> Reading:
     files = _without_noise(files)
-    speakers, shorter, notes = speakers_of(where, list(files.paths), options.speaker_pattern)
+    paths = list(files.paths)
+    speakers, shorter, notes = speakers_of(where, paths, options.speaker_pattern)
+    guess = None if speakers or options.classes_at is not None else speaker_folders(paths)
+    if guess is not None:
+        speakers, shorter, _ = speakers_of(where, paths, guess[0])
+        notes.append(guess[1])
     speaker_of = dict(zip(files.paths, speakers or [""] * len(files.paths), strict=True))
     files, path_of = _renamed(files, shorter)
     found = arrange(where, files, options.classes_at)

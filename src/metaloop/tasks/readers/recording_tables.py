@@ -8,6 +8,7 @@ columns `speaker`, `start`, `end` (seconds) and `split` are understood by their 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from metaloop.core.errors import DataError
 from metaloop.tasks.readers.labels import example_parts, read_labels
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.recording_folder import speakers_of
-from metaloop.tasks.readers.recording_set import Spoken, read_recording_set
+from metaloop.tasks.readers.recording_set import Load, Spoken, read_recording_set
 from metaloop.tasks.readers.recordings import Recording, decode_recording, is_recording
 from metaloop.tasks.readers.table_columns import as_text
 from metaloop.tasks.readers.table_roles import declared_columns, listed
@@ -35,7 +36,24 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "end": ("end", "offset", "stop", "end_time", "end_seconds"),
     "split": ("split", "part", "partition", "subset"),
 }
+_OF_INPUTS: Final = ("path", "start", "end")  # what inputs have, beside what a support has
 _LOOKED_AT = 100  # cells
+
+
+@dataclass(frozen=True, eq=False)
+class TableRecordings:
+    """Recordings that the rows of a table name: what each is called, its label, what opens it.
+
+    Rows that lack what is needed are left out, counted; `notes`: how the columns were understood.
+    """
+
+    names: list[str]
+    labels: np.ndarray | None
+    load: Load
+    spoken: Spoken
+    split: np.ndarray | None
+    left_out: list[LeftOut]
+    notes: list[str]
 
 
 def is_of_recordings(table: Table, columns: Mapping[str, str | Sequence[str]] | None) -> bool:
@@ -57,11 +75,26 @@ def read_recording_table(
     Rows without a path or a label are left out, counted. Raises `DataError` for a table without a
     label, and for times that are no numbers.
     """
-    roles = _roles(where, table, options.columns)
+    found = recordings_in(where, table, root, options)
+    assert found.labels is not None
+    labels = read_labels(where, found.labels)
+    labels.left_out.extend(found.left_out)
+    spoken = found.spoken
+    if found.split is not None:
+        parts = example_parts(where, found.split, labels.targets, len(labels.classes)).tolist()
+        spoken = replace(spoken, parts=parts)
+    kind = "table, recordings"
+    return read_recording_set(
+        where, table.name, kind, found.load, labels, spoken, options, found.notes
+    )
+
+
+def recordings_in(
+    where: str, table: Table, root: Path | None, options: ReadOptions, labelled: bool = True
+) -> TableRecordings:
+    """Returns the recordings that a table names; it need not have a label if none is asked for."""
+    roles = _roles(where, table, options.columns, labelled)
     rows, left_out = _complete(table, roles)
-    label = _text(table, roles["label"])[rows]
-    labels = read_labels(where, label)
-    labels.left_out.extend(left_out)
     names = [str(path) for path in _text(table, roles["path"])[rows]]
     spans = [_seconds(where, table, roles.get(role), rows) for role in ("start", "end")]
     notes = ["columns: " + ", ".join(f"{role} '{name}'" for role, name in roles.items())]
@@ -75,10 +108,6 @@ def read_recording_table(
     else:
         speakers, _, told = speakers_of(where, names, options.speaker_pattern)
         notes += told
-    parts = None
-    if "split" in roles:
-        split = _text(table, roles["split"])[rows]
-        parts = example_parts(where, split, labels.targets, len(labels.classes)).tolist()
 
     def load(index: int, most_seconds: float) -> Recording:
         path = Path(names[index]).expanduser()
@@ -89,29 +118,52 @@ def read_recording_table(
         return decode_recording(path, most_seconds, start, end)
 
     shown = [_shown(name, *(of[i] for of in spans)) for i, name in enumerate(names)]
-    spoken = Spoken(shown, speakers, parts)
-    return read_recording_set(
-        where, table.name, "table, recordings", load, labels, spoken, options, notes
+    return TableRecordings(
+        shown,
+        _text(table, roles["label"])[rows] if "label" in roles else None,
+        load,
+        Spoken(shown, speakers),
+        _text(table, roles["split"])[rows] if "split" in roles else None,
+        left_out,
+        notes,
     )
 
 
 def _roles(
-    where: str, table: Table, columns: Mapping[str, str | Sequence[str]] | None
+    where: str,
+    table: Table,
+    columns: Mapping[str, str | Sequence[str]] | None,
+    labelled: bool,
 ) -> dict[str, str]:
-    """The column of every role that the table has."""
-    declared = declared_columns(where, table, columns or {}, (*_NAMES, "ignore"))
+    """The column of every role that the table has; of inputs, of those that they need."""
+    known = _NAMES if labelled else {role: _NAMES[role] for role in _OF_INPUTS}
+    columns = {
+        role: names
+        for role, names in (columns or {}).items()
+        if labelled or (role in known and _has(table, names))
+    }
+    declared = declared_columns(where, table, columns, (*known, "ignore"))
     ignored = declared.pop("ignore", [])
     found = {role: names[0] for role, names in declared.items()}
-    for role in _NAMES:
+    for role in known:
         name = _by_name(table, role)
         if role not in found and name and name not in (*found.values(), *ignored):
             found[role] = name
-    if "label" not in found:
+    if "path" not in found:
+        raise DataError(
+            f"{where} has the columns {listed(table.columns)}: which are the paths of recordings? "
+            "Name them with --columns path=NAME"
+        )
+    if labelled and "label" not in found:
         raise DataError(
             f"{where} has the columns {listed(table.columns)}: the recordings are in "
             f"'{found['path']}', but which is the label? Name it with --columns label=NAME"
         )
     return {role: found[role] for role in _NAMES if role in found}
+
+
+def _has(table: Table, names: str | Sequence[str]) -> bool:
+    return all(name in table for name in ([names] if isinstance(names, str) else names))
 
 
 def _by_name(table: Table, role: str) -> str | None:
@@ -121,14 +173,15 @@ def _by_name(table: Table, role: str) -> str | None:
 
 def _complete(table: Table, roles: Mapping[str, str]) -> tuple[np.ndarray, list[LeftOut]]:
     rows, left_out = np.ones(len(table), bool), []
-    for role in ("path", "label"):
+    needed = [role for role in ("path", "label") if role in roles]
+    for role in needed:
         missing = table.missing(roles[role]) & rows
         if missing.any():
             what = f"rows without '{roles[role]}'"
             left_out.append(LeftOut(what, "incomplete", int(missing.sum())))
         rows &= ~missing
     if not rows.any():
-        raise DataError(f"table '{table.name}': no row has a path and a label")
+        raise DataError(f"table '{table.name}': no row has a {' and a '.join(needed)}")
     return rows, left_out
 
 

@@ -1,8 +1,9 @@
 """CSV and TSV: a header, then rows of as many cells, told apart by a comma, semicolon or tab.
 
 UTF-8 (with or without its mark) or UTF-16 with its mark; what is neither is taken for Latin-1 (that
-of Windows), and this is said. Quoted cells may hold delimiters and line
-ends. In files with semicolons a comma is a decimal point, as spreadsheets of much of Europe write.
+of Windows), and this is said. Quoted cells may hold delimiters and line ends, and be long: what is
+too long for a text is told by who knows which column that is. In files with semicolons a comma is a
+decimal point, as spreadsheets of much of Europe write.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import csv
 import io
 import re
+import threading
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from typing import BinaryIO, cast
@@ -29,6 +32,7 @@ from metaloop.tasks.readers.text_encoding import GUESSED, UTF16_MARKS
 _DELIMITERS = (",", ";", "\t")
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.IGNORECASE)
 _SHOWN = 40  # characters of a cell in a message
+_MOST_IN_CELL = 1 << 27  # characters; the module csv has four bytes of each in memory
 
 
 def read_delimited(where: str, opened: Opened, tabs: bool, texts: Collection[str]) -> Columns:
@@ -42,13 +46,39 @@ def read_delimited(where: str, opened: Opened, tabs: bool, texts: Collection[str
     for encoding in ("utf-16",) if start in UTF16_MARKS else ("utf-8-sig", *GUESSED):
         with io.TextIOWrapper(cast(BinaryIO, opened()), encoding, newline="") as lines:
             try:
-                columns = _read(where, _checked(where, lines), tabs, texts)
+                with _long_cells():
+                    columns = _read(where, _checked(where, lines), tabs, texts)
             except UnicodeDecodeError as error:
                 reason = error.reason
                 continue
         columns.notes = (GUESSED[encoding],) if encoding in GUESSED else ()
         return columns
     raise DataError(f"{where} is not UTF-8 text ({reason}); save it as CSV in UTF-8")
+
+
+class _Limit:
+    """The limit of cells, which the module csv has one of for all threads, while files are read."""
+
+    lock = threading.Lock()
+    readers = 0
+    usual = 0
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Cells may have `_MOST_IN_CELL` characters; the last reader puts the usual limit back."""
+    with _Limit.lock:
+        _Limit.readers += 1
+        if _Limit.readers == 1:
+            _Limit.usual = csv.field_size_limit()
+            csv.field_size_limit(max(_MOST_IN_CELL, _Limit.usual))
+    try:
+        yield
+    finally:
+        with _Limit.lock:
+            _Limit.readers -= 1
+            if not _Limit.readers:
+                csv.field_size_limit(_Limit.usual)
 
 
 def _read(where: str, lines: Iterator[str], tabs: bool, texts: Collection[str]) -> Columns:
@@ -138,8 +168,8 @@ def _explained(error: csv.Error) -> str:
     message = str(error)
     if "field larger" in message:
         return (
-            f"a cell of more than {csv.field_size_limit():,} characters; is a quote not closed? "
-            "Longer texts can be given as JSONL"
+            f"a cell of more than {_MOST_IN_CELL:,} characters; is a quote not closed? A text has "
+            "a million at most"
         )
     if "unexpected end" in message:
         return "the file ends inside of a quoted cell; a quote is not closed"

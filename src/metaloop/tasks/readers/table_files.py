@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,22 +20,26 @@ from metaloop.tasks.readers.recording_tables import is_of_recordings, read_recor
 from metaloop.tasks.readers.summaries import reading_of_summaries, roles_of
 from metaloop.tasks.readers.table_roles import Roles, find_roles, same_columns
 from metaloop.tasks.readers.tables import Table, read_table
+from metaloop.tasks.readers.text_labels import check_labels, contradictions
 from metaloop.tasks.store import LeftOut, Reading, Store
 
 MOST_CHARACTERS = 1_000_000  # of a text; a longer one is a file in a cell
 _BETWEEN = " [SEP] "  # of two texts: what BERT and its kin were trained with
-_SHOWN = 40  # characters of a text in a message
 
 
 @dataclass(frozen=True)
 class TextRows:
-    """Texts with a label of each, from the rows that have both; `split`, `group` as they stand."""
+    """Texts with a label of each, from the rows that have both; `split`, `group` as they stand.
+
+    `notes`: what is to be said of labels that may be several, and of texts that have several.
+    """
 
     texts: list[str]
     labels: np.ndarray
     split: np.ndarray | None
     group: np.ndarray | None
     left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
 
 
 def read_table_file(path: Path, options: ReadOptions) -> Reading:
@@ -74,10 +76,11 @@ def reading_of_table(
     return _read_classes(where, table, roles, options)
 
 
-def text_rows(table: Table, roles: Roles) -> TextRows:
+def text_rows(where: str, table: Table, roles: Roles) -> TextRows:
     """Returns the texts and labels of a table of texts; rows that lack one are left out, counted.
 
-    `roles` are those that `find_roles` gave it, of the kind `text`.
+    `roles` are those that `find_roles` gave it, of the kind `text`. Raises `DataError` for rows
+    with several labels.
     """
     assert roles.text is not None and roles.label is not None
     rows, left_out = _complete(table, (roles.text, roles.label))
@@ -86,12 +89,16 @@ def text_rows(table: Table, roles: Roles) -> TextRows:
         reason = f"a text of more than {MOST_CHARACTERS:,} characters"
         left_out.append(tally([f"row {row + 1}" for row in np.flatnonzero(long)], reason))
         rows = rows & ~long
+    texts = texts_of(table, roles.text, roles.pair, rows)
+    labels = _strings(table.columns[roles.label][rows])
+    written = labels.tolist()
     return TextRows(
-        texts_of(table, roles.text, roles.pair, rows),
-        _strings(table.columns[roles.label][rows]),
+        texts,
+        labels,
         _optional(table, roles.split, rows),
         _optional(table, roles.group, rows),
         tuple(left_out),
+        (*check_labels(where, written), *contradictions(texts, written)),
     )
 
 
@@ -139,8 +146,7 @@ def _read_classes(where: str, table: Table, roles: Roles, options: ReadOptions) 
 def _read_texts(where: str, table: Table, roles: Roles, options: ReadOptions) -> Reading:
     """The reading of labelled texts: nothing is fitted on them before they are split."""
     options.refuse_pixels(where)
-    rows = text_rows(table, roles)
-    _refuse_several(where, rows.labels)
+    rows = text_rows(where, table, roles)
     labels = read_labels(where, rows.labels, rows.split, rows.group)
     return finish(
         where,
@@ -151,7 +157,7 @@ def _read_texts(where: str, table: Table, roles: Roles, options: ReadOptions) ->
         [*labels.left_out, *rows.left_out],
         name=table.name,
         strict=options.strict,
-        notes=(roles.note, *table.notes, *contradictions(rows.texts, rows.labels.tolist())),
+        notes=(roles.note, *table.notes, *rows.notes),
     )
 
 
@@ -159,44 +165,6 @@ def _check_texts(where: str, table: Table, roles: Roles) -> None:
     """Raises `DataError` where what would be the text is empty in every row."""
     if roles.kind == "text" and roles.text is not None and table.missing(roles.text).all():
         raise DataError(f"{where}: the text '{roles.text}' is empty in every row; fill it in")
-
-
-def _refuse_several(where: str, labels: np.ndarray) -> None:
-    """Raises `DataError` where rows have several labels: `a|b`, both also known apart, or a list.
-
-    A label that has a bar in its name and is nowhere taken apart stays what it is.
-    """
-    names = {str(label) for label in np.unique(labels).tolist()}
-    pieces = Counter(piece for name in names for piece in {p.strip() for p in name.split("|")})
-    several = {
-        name
-        for name in names
-        if ("|" in name and all(pieces[p.strip()] > 1 for p in name.split("|")))
-        or (name.startswith("[") and name.endswith("]") and '"' in name)
-    }
-    if several:
-        count = sum(str(label) in several for label in labels.tolist())
-        raise DataError(
-            f"{where}: {count} of {len(labels)} rows have several labels, the first is "
-            f"{min(several)[:_SHOWN]!r}; a text has one label here: keep one, or make each "
-            "combination a name without a bar"
-        )
-
-
-def contradictions(
-    texts: Sequence[str], labels: Sequence[Any], places: str = "rows"
-) -> tuple[str, ...]:
-    """Returns what to say of texts that have several labels in different rows (or files)."""
-    labels_of: dict[str, set[str]] = {}
-    for text, label in zip(texts, labels, strict=True):
-        labels_of.setdefault(text, set()).add(str(label))
-    twofold = [text for text, labels in labels_of.items() if len(labels) > 1]
-    if not twofold:
-        return ()
-    first = min(twofold)
-    said = " and ".join(repr(label[:_SHOWN]) for label in sorted(labels_of[first])[:3])
-    count = f"{len(twofold):,} texts have" if len(twofold) > 1 else "1 text has"
-    return (f"{count} different labels in different {places}, such as {first[:_SHOWN]!r}: {said}",)
 
 
 def _read_groups(where: str, table: Table, roles: Roles, options: ReadOptions) -> Reading:

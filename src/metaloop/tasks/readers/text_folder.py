@@ -23,8 +23,9 @@ from metaloop.tasks.readers.image_folder import find_images, walk
 from metaloop.tasks.readers.images import Picture
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
-from metaloop.tasks.readers.table_files import MOST_CHARACTERS, contradictions
+from metaloop.tasks.readers.table_files import MOST_CHARACTERS
 from metaloop.tasks.readers.text_encoding import GUESSED, encoding_of
+from metaloop.tasks.readers.text_labels import contradictions
 from metaloop.tasks.readers.zip_archive import opened_zip
 from metaloop.tasks.store import ClassInfo, LeftOut, Reading
 
@@ -101,6 +102,8 @@ def texts_in(where: str, files: ImageFiles, classes_at: int | None = None) -> Fo
             f"{len(guessed):,} text{' is' if is_one else 's are'} {GUESSED['cp1252']}; the first "
             f"is {guessed[0]}"
         )
+    labels = [found.classes[target].name for target in found.targets[used].tolist()]
+    notes += contradictions(texts, labels, "files")
     parts = None if found.parts is None else found.parts[used]
     return FolderTexts(texts, found.targets[used], found.classes, parts, left_out, notes)
 
@@ -131,7 +134,6 @@ def read_text(source: Picture) -> tuple[str, str | None]:
 def _read(where: str, name: str, kind: str, files: ImageFiles, options: ReadOptions) -> Reading:
     options.refuse_pixels(where)
     found = texts_in(where, files, options.classes_at)
-    labels = [found.classes[target].name for target in found.targets.tolist()]
     return finish(
         where,
         kind,
@@ -141,7 +143,7 @@ def _read(where: str, name: str, kind: str, files: ImageFiles, options: ReadOpti
         found.left_out,
         name=name,
         strict=options.strict,
-        notes=(*found.notes, *contradictions(found.texts, labels, "files")),
+        notes=found.notes,
         example_parts=found.parts,
     )
 

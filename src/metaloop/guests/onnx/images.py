@@ -1,4 +1,4 @@
-"""ONNX files as frozen encoders, run by onnxruntime.
+"""ONNX files as frozen encoders of images, run by onnxruntime.
 
 `onnx:FILE` takes the last output that is a vector for each image, `onnx:FILE#OUTPUT` the one of
 that name. Images are `(x - mean) / deviation` of x in 0 to 1, ImageNet's unless the file's metadata
@@ -18,13 +18,17 @@ import torch
 from torch import Tensor
 
 from metaloop.core.encoder import EncoderCard
-from metaloop.core.errors import DataError, missing_extra
-from metaloop.modelfile.onnx_parts import has_other_files
+from metaloop.core.errors import DataError
+from metaloop.guests.onnx.loading import (
+    content_of,
+    library_for,
+    name_of,
+    output_of,
+    reason_of,
+    session_of,
+)
 from metaloop.nets.frozen import LARGEST_SIDE, ImageEncoder, ImagePreparation, measured_features
 
-EXTRA = "onnx"
-MOST_BYTES = 2 << 30  # protocol buffers have no more
-THREADS = 2
 USUAL_SIDE = 224  # pixels, where a file leaves it open
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
@@ -35,12 +39,12 @@ def onnx_encoder(path: Path, output: str | None = None, side: int | None = None)
     Raises `MissingExtraError` without onnxruntime and `DataError` for a file that is damaged, not
     whole, or too large, that has operators nobody knows, no input for images, or no such output.
     """
-    called = f"onnx:{path}" + (f"#{output}" if output else "")
-    content = _content(path)
-    session = _session(content, path, called)
+    called = name_of(path, output)
+    content = content_of(path)
+    session = session_of(content, path, called)
     try:
         source, one_by_one, fixed = _image_input(session, called)
-        target = _feature_output(session, output, called)
+        target = output_of(session, output, called)
         said = session.get_modelmeta().custom_metadata_map
     except UnicodeDecodeError as error:
         raise DataError(f"'{path}' is damaged: it has names that are no text") from error
@@ -55,7 +59,7 @@ def onnx_encoder(path: Path, output: str | None = None, side: int | None = None)
         try:
             made = [session.run([target], {source: piece.numpy()})[0] for piece in pieces]
         except Exception as error:  # onnxruntime's errors have no common class
-            raise ValueError(_reason(error)) from error
+            raise ValueError(reason_of(error)) from error
         return torch.from_numpy(np.concatenate(made)).flatten(1)
 
     card = EncoderCard(
@@ -64,61 +68,9 @@ def onnx_encoder(path: Path, output: str | None = None, side: int | None = None)
         features=measured_features(called, prepare, net),
         weights=hashlib.sha256(content).hexdigest()[:16],
         size=prepare.side,
-        version=f"onnxruntime {_library(called).__version__}",
+        version=f"onnxruntime {library_for(called).__version__}",
     )
     return ImageEncoder(card, prepare, net)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise DataError(
-                f"'{path}' has {path.stat().st_size / 1e9:.1f} GB; an ONNX file has at most "
-                f"{MOST_BYTES / 1e9:.1f} GB"
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
-
-
-def _library(called: str) -> Any:
-    try:
-        import onnxruntime  # optional extra
-    except ImportError as error:
-        raise missing_extra(f"backbone '{called}'", EXTRA) from error
-    return onnxruntime
-
-
-def _session(content: bytes, path: Path, called: str) -> Any:
-    """The file ready to run, if it names no other files."""
-    library = _library(called)
-    try:
-        if has_other_files(content):
-            raise DataError(
-                f"'{path}' cannot be used as a backbone: its weights are in other files; save it "
-                f"as one file"
-            )
-    except ValueError as error:
-        raise DataError(f"'{path}' is no ONNX file: {error}") from error
-    options = library.SessionOptions()
-    options.intra_op_num_threads = min(THREADS, torch.get_num_threads())
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what is wrong is told by the error
-    try:
-        return library.InferenceSession(
-            content,
-            sess_options=options,
-            providers=["CPUExecutionProvider"],
-            enable_fallback=0,  # it would try again, and print that
-        )
-    except Exception as error:  # onnxruntime's errors have no common class
-        raise DataError(f"'{path}' cannot be used as a backbone: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    """What onnxruntime says, without its codes."""
-    text = " ".join(str(error).split())
-    return text.rpartition("] : ")[2].partition(" : ")[2][:200] or text[:200]
 
 
 def _image_input(session: Any, called: str) -> tuple[str, bool, int]:
@@ -139,26 +91,6 @@ def _image_input(session: Any, called: str) -> tuple[str, bool, int]:
             f"backbone '{called}' takes images of {shape[2:]} pixels; squares can be made"
         )
     return inputs[0].name, shape[0] == 1, sides[0] if sides else 0
-
-
-def _feature_output(session: Any, output: str | None, called: str) -> str:
-    """The output of that name, or the last one that is a vector for each image."""
-    outputs = session.get_outputs()
-    names = [each.name for each in outputs]
-    if output is not None:
-        if output not in names:
-            raise DataError(
-                f"backbone '{called}' has no output '{output}'; it has {', '.join(names)}"
-            )
-        return output
-    flat = [each.name for each in outputs if len(each.shape or ()) == 2]
-    if not flat:
-        shapes = ", ".join(f"{each.name} {each.shape}" for each in outputs)[:200]
-        raise DataError(
-            f"backbone '{called}' has no output [N, D] for features: {shapes}; name one: "
-            f"'{called}#OUTPUT'"
-        )
-    return str(flat[-1])
 
 
 def _preparation(said: Mapping[str, str], side: int, called: str) -> ImagePreparation:

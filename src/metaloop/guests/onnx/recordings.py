@@ -1,0 +1,142 @@
+"""ONNX files as frozen encoders of recordings, run by onnxruntime.
+
+    features of a recording = the output [1, D], or the mean over its times of an output [1, T, D]
+
+The file has one input of samples, float32 `[N, samples]` at 16 kHz, -1 to 1. Recordings go through
+one at a time, so that what one becomes hangs on nothing else. Where the file leaves the number of
+samples open they go as they are, but for zeros behind one of less than a tenth of a second; where
+it does not, they are cut to their middle or filled up with zeros on both sides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metaloop.core.columns import Taken
+from metaloop.core.encoder import Encoder, EncoderCard
+from metaloop.core.errors import DataError
+from metaloop.guests.onnx.loading import (
+    content_of,
+    library_for,
+    name_of,
+    output_of,
+    reason_of,
+    session_of,
+)
+from metaloop.tasks.readers.recordings import RATE
+
+_SHORTEST = RATE // 10  # samples: below, the first layers of some nets have nothing to look at
+_MOST_SAMPLES = 60 * RATE
+
+
+def onnx_recording_encoder(path: Path, output: str | None = None) -> Encoder:
+    """Returns the net of an ONNX file that takes samples.
+
+    Raises `MissingExtraError` without onnxruntime and `DataError` for a file that is damaged, not
+    whole, or too large, that has operators nobody knows, no input of samples, or no such output.
+    """
+    called = name_of(path, output)
+    content = content_of(path)
+    session = session_of(content, path, called)
+    try:
+        source, length = _sample_input(session, called)
+        target = output_of(session, output, called, (2, 3))
+    except UnicodeDecodeError as error:
+        raise DataError(f"'{path}' is damaged: it has names that are no text") from error
+    hear = _Net(session, source, target, length)
+    card = EncoderCard(
+        name=called,
+        takes="recordings",
+        features=_measured(hear, called),
+        weights=hashlib.sha256(content).hexdigest()[:16],
+        version=f"onnxruntime {library_for(called).__version__}",
+    )
+    return _RecordingEncoder(card, hear)
+
+
+@final
+class _Net:
+    """What a session makes of one recording; `length` is how many samples it takes, 0 for any."""
+
+    def __init__(self, session: Any, source: str, target: str, length: int) -> None:
+        self._session, self._source, self._target = session, source, target
+        self._length = length
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        """Returns features `[D]` of samples `[length]`; raises `ValueError` as the net does."""
+        made = self._session.run([self._target], {self._source: self._fitted(samples)[None]})[0]
+        found = np.asarray(made, np.float32)
+        if found.ndim == 3 and len(found) == 1:
+            found = found.mean(1)
+        if found.ndim != 2 or len(found) != 1:
+            raise ValueError(f"it returns {list(found.shape)} for one recording")
+        return found[0]
+
+    def _fitted(self, samples: np.ndarray) -> np.ndarray:
+        length = self._length or max(len(samples), _SHORTEST)
+        first = max(0, (len(samples) - length) // 2)
+        samples = samples[first : first + length]
+        missing = length - len(samples)
+        before = missing // 2 if self._length else 0
+        return np.pad(samples, (before, missing - before))
+
+
+@final
+class _RecordingEncoder(Encoder):
+    """What a net makes of every recording."""
+
+    def __init__(self, card: EncoderCard, hear: _Net) -> None:
+        self.card = card
+        self._hear = hear
+
+    def encode(self, inputs: Taken) -> Tensor:
+        """Returns float32 `[N, features]`; raises `DataError` for what is no recordings."""
+        values = inputs.get("values") if isinstance(inputs, dict) else None
+        mask = inputs.get("mask") if isinstance(inputs, dict) else None
+        if not isinstance(values, Tensor) or not isinstance(mask, Tensor) or values.dim() != 2:
+            raise DataError("the backbone takes recordings; choose another with --backbone")
+        scale = 1.0 if values.is_floating_point() else 1 / 32768
+        out = torch.empty(len(values), self.card.features)
+        for row in range(len(values)):
+            samples = values[row][mask[row]].to(torch.float32) * scale
+            try:
+                out[row] = torch.from_numpy(self._hear(samples.numpy()))
+            except Exception as error:  # onnxruntime's errors have no common class
+                reason = reason_of(error)
+                raise DataError(f"'{self.card.name}' cannot take a recording: {reason}") from error
+        return out
+
+
+def _sample_input(session: Any, called: str) -> tuple[str, int]:
+    """The name of the input, and how many samples it takes, 0 where that is open."""
+    inputs = session.get_inputs()
+    shape = inputs[0].shape if len(inputs) == 1 else []
+    one = len(shape) == 2 and (shape[0] == 1 or not isinstance(shape[0], int))
+    length = shape[1] if one and isinstance(shape[1], int) else 0
+    if not one or inputs[0].type != "tensor(float)" or not 0 <= length <= _MOST_SAMPLES:
+        found = ", ".join(f"{each.name} {each.type} {each.shape}" for each in inputs)[:200]
+        raise DataError(
+            f"backbone '{called}' takes no recordings: one input, tensor(float) [N, samples], was "
+            f"expected; it has {found}"
+        )
+    return inputs[0].name, length
+
+
+def _measured(hear: _Net, called: str) -> int:
+    """How many features the net has, by a second of noise."""
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, RATE).astype(np.float32)
+    try:
+        features = hear(noise)
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise DataError(
+            f"backbone '{called}' cannot take a recording: {reason_of(error)}"
+        ) from error
+    if not np.isfinite(features).all():
+        raise DataError(f"backbone '{called}' makes no vector of finite numbers of a recording")
+    return len(features)
