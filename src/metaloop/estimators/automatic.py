@@ -107,7 +107,7 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
             run = open_race(
                 Path(folder), task, metric=metric, budget=budget, seed=self.random_state,
                 workers=self.workers or 1, begun=begun, among=names,
-                prior=prior_with(names, bool(task.classes), metric, archive),
+                prior=prior_with(names, bool(task.classes), metric, archive, task.content),
             )  # fmt: skip
             with run.executor:
                 for _ in race_on(run):
