@@ -72,11 +72,11 @@ def find_target(where: str, table: Table, name: str, objective: str | None) -> T
         raise DataError(f"{where}: the target '{name}' is missing in every row")
     numbers = [number_of(word) for word in words]
     if objective != CLASSIFICATION:
-        odd = _odd_words(numbers, nothing, np.bincount(codes, minlength=len(words)))
-        if odd:
-            nothing[odd] = True
+        few = _odd_words(numbers, nothing, np.bincount(codes, minlength=len(words)))
+        if few:
+            nothing[few] = True
             kept = np.flatnonzero(~nothing[codes])
-            said = ", ".join(repr(words[place][:40]) for place in odd)
+            said = ", ".join(repr(words[place][:40]) for place in few)
             notes.append(
                 f"{len(rows) - len(kept):,} rows whose '{name}' is no number are left out: {said}"
             )
