@@ -263,9 +263,11 @@ def compare(args: argparse.Namespace) -> None:
                 metric: interval(by_user(each[metric], few if metric == "few" else users))
                 for metric in ("rmse", "mae", "ndcg@10", "few")
             }
-            other = by_user(found[last]["rmse"], users) - by_user(each["rmse"], users)
-            row["ours minus it"] = interval(other)
-            row["percent"] = f"{100 * other.mean() / by_user(each['rmse'], users).mean():+.2f}"
+            for metric in ("rmse", "mae", "ndcg@10"):
+                its = by_user(each[metric], users)
+                apart = by_user(found[last][metric], users) - its
+                row[f"{metric}, ours minus it"] = interval(apart)
+                row[f"{metric}, percent"] = f"{100 * apart.mean() / its.mean():+.2f}"
             results[f"{known} {name}"] = row
             print(f"{name:26}", "  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
     if args.out:

@@ -15,7 +15,9 @@ from metaloop.api import load, select
 from metaloop.archive import Archive
 from metaloop.domains.tables.pipelines import offered
 from metaloop.domains.tables.storing import can_store
+from metaloop.domains.tables.task import table_task
 from metaloop.selecting.tabular.knowledge import prior_with
+from metaloop.selection.prior import Prior
 from metaloop.tasks.readers.tables import read_table
 
 Command = Callable[..., Any]
@@ -137,7 +139,29 @@ def test_what_was_learned_of_a_table_moves_what_is_expected_of_the_next(command:
     before = prior_with(names, True, "balanced_accuracy", None)
     after = prior_with(names, True, "balanced_accuracy", Path("all.sqlite"))
     assert not np.allclose(before.means, after.means)
-    assert after.provenance["archive"] == "1 run on tables"
+    assert after.provenance["archive"] == "1 other table"
+
+
+@needs_skops
+def test_a_table_counts_once_and_its_own_runs_are_left_out(command: Command) -> None:
+    write_customers(Path("c.csv"), 120)
+    words = ("--target", "buys", "--budget", "4steps", "--archive-to", "all.sqlite")
+    names = ("logistic", "naive_bayes", "knn", "svm")
+
+    def expected(table: str | None = None) -> Prior:
+        return prior_with(names, True, "balanced_accuracy", Path("all.sqlite"), table)
+
+    assert command("select", "c.csv", *words, "--out", "a").code == 0
+    once = expected()
+    assert command("select", "c.csv", *words, "--out", "b").code == 0
+    np.testing.assert_allclose(expected().means, once.means)  # the same folds again
+    seeds = ("--split-seed", "3", "--out", "c", "--archive", "all.sqlite", "--json")
+    report = command("select", "c.csv", *words, *seeds).json
+    assert "archive" not in report["prior"]
+    assert expected().provenance["archive"] == "1 other table"
+    rows = table_task(read_table("c.csv"), "buys", split_seed=9)
+    plain = prior_with(names, True, "balanced_accuracy", None)
+    np.testing.assert_array_equal(expected(rows.content).means, plain.means)
 
 
 @needs_skops
@@ -155,6 +179,32 @@ def test_groups_a_test_file_a_metric_and_a_limit_per_row_are_kept(command: Comma
     with Archive.open("run/archive.sqlite", read_only=True) as archive:
         asked = archive.runs()[0].arguments
     assert asked["groups"] == "town" and asked["per_row"] == 1.0
+
+
+@needs_skops
+def test_a_header_in_the_middle_of_a_file_is_told_and_a_number_stays_one(command: Command) -> None:
+    header = "a,b,y\n"
+    rows = [f"{i % 7},{i % 5},{i % 7 + 0.1 * (i % 5):g}\n" for i in range(40)]
+    Path("t.csv").write_text(header + "".join([*rows[:20], header, *rows[20:]]))
+    report = command(
+        "select", "t.csv", "--target", "y", "--budget", STEPS, "--out", "run", "--json"
+    ).json
+    assert report["objective"] == "regression"
+    assert sum(report["data"]["examples"].values()) == 40
+    assert "line 22 repeats the header and is left out" in report["notes"]
+
+
+@needs_skops
+def test_decimal_commas_with_words_for_nothing_stay_numbers(command: Command) -> None:
+    odd = {3: "-", 5: "--", 9: ".", 11: "nil", 13: "missing", 15: "unknown"}
+    rows = [f"{odd.get(i, f'{i % 7},{i % 10}')};{i % 3};{i % 7},5\n" for i in range(80)]
+    Path("t.csv").write_text("a;b;y\n" + "".join(rows))
+    report = command(
+        "select", "t.csv", "--target", "y", "--budget", STEPS, "--out", "run", "--json"
+    ).json
+    assert report["objective"] == "regression"
+    assert report["test"]["value"] < 0.7 * report["test"]["chance"]
+    assert "'a': 'unknown' count as missing" in report["notes"]
 
 
 def refused(command: Command, text: str, *words: str, name: str = "t.csv") -> str:

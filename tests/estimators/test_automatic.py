@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,10 +16,13 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import metaloop as ml
 from metaloop import AutoClassifier, AutoRegressor
 from metaloop.core.errors import MetaloopError
 from metaloop.domains.tables.pipelines import filed, offered
 from metaloop.domains.tables.storing import can_store
+from metaloop.estimators import TrainedTable, automatic
+from metaloop.selecting.tabular.knowledge import prior_with
 
 
 def quick(kind: type[Any]) -> Any:
@@ -74,6 +78,58 @@ def test_a_frame_of_mixed_columns_is_taken_and_unseen_words_are_no_trouble() -> 
         model.predict(frame.drop(columns="age"))
     with pytest.raises(ValueError, match="data frame"):
         model.predict(np.zeros((2, 4)))
+
+
+@pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")
+@pytest.mark.parametrize("labels", [None, ["a", "b", "c"], [3.0, 5.0, 7.0]])
+def test_what_was_fitted_goes_through_a_file(labels: list[Any] | None, tmp_path: Path) -> None:
+    X, y = load_iris(return_X_y=True)
+    kind = AutoRegressor if labels is None else AutoClassifier
+    y = X[:, 0] if labels is None else np.array(labels)[y]
+    model = kind(budget="4steps", pipelines=("logistic", "knn")).fit(X[:, 1:], y)
+    model.save(tmp_path / "m.metaloop")
+    back = kind.load(tmp_path / "m.metaloop")
+    np.testing.assert_array_equal(back.predict(X[:, 1:]), model.predict(X[:, 1:]))
+    assert (back.score_, back.chosen_) == (model.score_, model.chosen_)
+    assert back.score(X[:, 1:], y) == model.score(X[:, 1:], y) and back.n_features_in_ == 3
+    if labels is not None:
+        np.testing.assert_array_equal(back.predict_proba(X[:, 1:]), model.predict_proba(X[:, 1:]))
+        assert back.classes_.tolist() == labels
+    other = AutoClassifier if labels is None else AutoRegressor
+    with pytest.raises(MetaloopError, match=f"load it by {kind.__name__}"):
+        other.load(tmp_path / "m.metaloop")
+    with pytest.raises(MetaloopError, match="exists"):
+        model.save(tmp_path / "m.metaloop")
+    table = ml.load(tmp_path / "m.metaloop")
+    assert isinstance(table, TrainedTable)
+    np.testing.assert_array_equal(table.predict(X[:9, 1:]), model.predict(X[:9, 1:]))
+
+
+@pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")
+def test_an_archive_of_select_moves_what_is_tried_first(tmp_path: Path) -> None:
+    X, y = load_iris(return_X_y=True)
+    columns = {f"c{place}": X[:, place] for place in range(4)}
+    archive = tmp_path / "all.sqlite"
+    run = ml.select(
+        {**columns, "y": [f"k{each}" for each in y]}, target="y", budget="6steps",
+        out=tmp_path / "run", archive_to=archive, progress=False,
+    )  # fmt: skip
+    raced = [row["pipeline"] for row in run.content["leaderboard"]]
+    seen: list[Any] = []
+
+    def spied(*asked: Any) -> Any:
+        seen.append(prior_with(*asked))
+        return seen[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(automatic, "prior_with", spied)
+        other = np.random.default_rng(0).normal(size=X.shape) + y[:, None]
+        for data in (other, X):
+            AutoClassifier("2steps", pipelines=raced[:3], archive=archive).fit(data, y)
+    assert seen[0].provenance["archive"] == "1 other table"
+    assert "archive" not in seen[1].provenance  # these very rows
+    with pytest.raises(MetaloopError, match=r"no\.sqlite"):
+        AutoClassifier("2steps", archive=tmp_path / "no.sqlite").fit(X, y)
 
 
 def test_a_strange_pipeline_or_metric_is_named_with_those_that_are_known() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,49 @@ def test_users_with_one_rating_and_rows_that_lack_something_are_left_out_and_tol
     }
     with pytest.raises(DataError, match="strict"):
         read_frame(frame(rows), strict=True)
+
+
+def test_ratings_are_the_same_from_every_kind_of_file(tmp_path: Path) -> None:
+    columns = frame(ROWS, ("userId", "movieId", "rating"))
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert rated(read(tmp_path / "r.jsonl")) == EXPECTED
+    parquet = pytest.importorskip("pyarrow.parquet")
+    arrow = pytest.importorskip("pyarrow")
+    parquet.write_table(arrow.table(columns), tmp_path / "r.parquet")
+    assert rated(read(tmp_path / "r.parquet")) == EXPECTED
+
+
+FEW: Rows = [(u, 1 + (u + k) % 3, 100 * (k % 7) + u) for u in range(1, 5) for k in range(7)]
+NAMED = ("user_id", "item_id", "rating")
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (NAMED, "28 different ratings of 3 items; the two columns may be swapped"),
+        (("item_id", "user_id", "rating"), "28 different ratings of 3 users; .* --columns user="),
+    ],
+)
+def test_ratings_that_name_rows_are_swapped_with_what_does_not(
+    names: tuple[str, ...], says: str
+) -> None:
+    with pytest.raises(DataError, match=says):
+        read_frame(frame(FEW, names))
+
+
+def test_whole_numbers_of_few_items_are_ratings() -> None:
+    rows = [(u, i, (37 * u + 11 * i) % 101) for u in range(1, 13) for i in range(1, 6)]
+    assert rated(read_frame(frame(rows))) == {(str(u), str(i)): float(r) for u, i, r in rows}
+
+
+def test_users_and_items_that_were_named_the_other_way_round_are_told() -> None:
+    swapped = {"user": "item_id", "item": "user_id"}
+    notes = read_frame(frame(ROWS), columns=swapped).notes
+    assert "'item_id' is read as the users, as was asked for; by its name they may be swapped" in (
+        notes
+    )
+    assert not any("swapped" in note for note in read_frame(frame(ROWS)).notes)
 
 
 MANY: Rows = [(u, 1 + u % 5, u * 300 + k) for u in range(1, 13) for k in range(30)]

@@ -123,12 +123,39 @@ def test_what_is_a_number_is_what_a_person_would_take_for_one(
     assert table.columns["x"].tolist() == expected
 
 
-@pytest.mark.parametrize("word", ["", "NA", "n/a", "NaN", "null", "None", "?"])
+@pytest.mark.parametrize(
+    "word", ["", "NA", "n/a", "NaN", "null", "None", "?", "-", "--", ".", "nil", "missing"]
+)
 def test_words_for_nothing_are_missing_where_the_others_are_numbers(
     tmp_path: Path, word: str
 ) -> None:
     table = read_table(written(tmp_path, f"x,y\n1,a\n{word},b\n"))
     np.testing.assert_array_equal(table.columns["x"], [1, np.nan])
+    commas = read_table(written(tmp_path, f"x;y\n1,5;a\n{word};b\n"))
+    np.testing.assert_array_equal(commas.columns["x"], [1.5, np.nan])
+
+
+def test_a_word_among_decimal_commas_does_not_hide_that_the_others_are_numbers(
+    tmp_path: Path,
+) -> None:
+    table = read_table(written(tmp_path, "x;y;z\n1,5;a,5;1,5\nunknown;b;b\n-2,25;2,5;c\n"))
+    assert table.columns["x"].tolist() == ["1.5", "unknown", "-2.25"]
+    assert table.columns["y"].tolist() == ["a,5", "b", "2,5"]  # words mostly: as they are
+    assert table.columns["z"].tolist() == ["1,5", "b", "c"]
+
+
+def test_a_header_that_comes_again_is_left_out_and_told(tmp_path: Path) -> None:
+    once = "a,b,c\n1,2.5,x\n"
+    table = read_table(written(tmp_path, f"{once}3,4,y\n\ufeff{once}"))
+    assert columns(table) == {"a": [1, 3, 1], "b": [2.5, 4, 2.5], "c": ["x", "y", "x"]}
+    assert table.notes == ("line 4 repeats the header and is left out",)
+    many = read_table(written(tmp_path, once * 4))
+    assert len(many) == 4
+    assert many.notes == ("3 lines repeat the header and are left out, the first is 3",)
+    assert read_table(written(tmp_path, "word\nword\nx\n")).columns["word"].tolist() == [
+        "word",
+        "x",
+    ]
 
 
 def test_a_column_that_turns_to_text_late_is_text_as_it_was_written(

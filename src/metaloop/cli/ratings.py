@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metaloop.api.speaking import warn
 from metaloop.core.errors import DataError, ModelFileError
 from metaloop.tasks.readers.own_ratings import items_in, ratings_of_one
 from metaloop.tasks.readers.tables import TABLE_ENDINGS, is_table, read_table
@@ -109,6 +110,8 @@ def ranked(
     if explain and not rated:
         raise ModelFileError("--explain needs the ratings it is to explain by: --support FILE")
     found = recommend(estimator, top, rated=rated, exclude_seen=exclude_seen, explain=explain)
+    if explain and not any(each.because for each in found):
+        _warn_of_no_reasons(model_of(estimator).candidate.learner.name)
     rows = [
         {
             "input": each.name,
@@ -122,6 +125,18 @@ def ranked(
     did = "had" if events else "rated"
     lines = [_line_of(row, did) for row in rows]
     return {"model": str(model), "predictions": rows} if as_json else lines
+
+
+def _warn_of_no_reasons(learner: str) -> None:
+    from metaloop.estimators.recommending import REASONED_BY
+
+    able = ", ".join(REASONED_BY)
+    why = (
+        "none of the ratings raises one of these items"
+        if learner in REASONED_BY
+        else f"{learner} cannot tell which ratings speak for an item; these learners can: {able}"
+    )
+    warn(f"--explain: {why}")
 
 
 def _line_of(row: Mapping[str, Any], did: str) -> str:

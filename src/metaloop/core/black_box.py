@@ -69,6 +69,14 @@ class Adapting(Protocol):
         """Returns logits `[N, classes]` or values `[N, targets]`."""
 
 
+@runtime_checkable
+class Reasoned(Protocol):
+    """A fitted guest that tells what its answers are made of."""
+
+    def contributions(self, inputs: np.ndarray) -> np.ndarray:
+        """Returns `[N, support]`: what each example moves each answer by, in its unit."""
+
+
 Guest = ProbabilisticClassifier | RealPredictor | Adapting
 
 
@@ -210,6 +218,15 @@ class BlackBoxLearner(Learner):
                 "not learn from this support"
             )
         return torch.from_numpy(np.ascontiguousarray(answers)).to(inputs.device)
+
+    @final
+    def contributions(self, task_state: FittedBox, inputs: Inputs) -> np.ndarray | None:
+        """Returns what each example of the support moves each answer by, `[N, support]`.
+
+        None where the guest cannot tell.
+        """
+        guest = task_state.guest
+        return guest.contributions(self._rows(inputs)) if isinstance(guest, Reasoned) else None
 
     @final
     def meta_loss(

@@ -2,11 +2,12 @@
 
 They are scikit-learn's: parameters are stored as they are given, what is learned ends in `_`. The
 race is that of `metaloop select`, on all rows that are given: there is no sealed part, and
-`score_` is what cross-validation says.
+`score_` is what cross-validation says. Files are those of `metaloop select` as well.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from abc import abstractmethod
@@ -20,17 +21,20 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 
 from metaloop.archive import place_of
 from metaloop.core.budget import Budget, parse_budget
-from metaloop.core.errors import InputError, unknown_name
+from metaloop.core.errors import InputError, ModelFileError, unknown_name
+from metaloop.core.records import Result
 from metaloop.domains.tables.cells import distinct
-from metaloop.domains.tables.fitting import FittedPipeline
+from metaloop.domains.tables.fitting import FittedPipeline, fit_pipeline
 from metaloop.domains.tables.frame import Column, Frame, check_columns, row_hashes
-from metaloop.domains.tables.pipelines import offered
-from metaloop.domains.tables.scoring import TABLE_METRICS, USUAL_METRIC, lifted
-from metaloop.domains.tables.target import Target
+from metaloop.domains.tables.pipelines import filed, offered
+from metaloop.domains.tables.scoring import TABLE_METRICS, USUAL_METRIC
+from metaloop.domains.tables.target import Label, Target
 from metaloop.domains.tables.task import TableTask
 from metaloop.domains.tables.understanding import as_words, framed, understand
-from metaloop.models.tabular import averaged
-from metaloop.selecting.tabular.finishing import ChosenPipelines, choose, fit_chosen
+from metaloop.modelfile import TrainingRecord, read_model
+from metaloop.models.tabular import TabularModel, tabular_from_file
+from metaloop.selecting.tabular.ensembling import Joined, alone
+from metaloop.selecting.tabular.finishing import choose, fit_chosen
 from metaloop.selecting.tabular.judging import cross_validated, figure_of
 from metaloop.selecting.tabular.knowledge import prior_with
 from metaloop.selecting.tabular.running import TableRun, open_race, race_on
@@ -107,54 +111,90 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
             run = open_race(
                 Path(folder), task, metric=metric, budget=budget, seed=self.random_state,
                 workers=self.workers or 1, begun=begun, among=names,
-                prior=prior_with(names, bool(task.classes), metric, archive),
+                prior=prior_with(names, bool(task.classes), metric, archive, task.content),
             )  # fmt: skip
             with run.executor:
                 for _ in race_on(run):
                     pass
                 chosen, fitted = fit_chosen(run, choose(run))
                 figure = figure_of(run, chosen)
-            self._learned(run, chosen, fitted)
-            self.score_ = None if figure is None else figure.value
-            self.chosen_ = dict(chosen.weights)
+                used = run.executor.cpu_seconds
+            took = run.steps_taken, time.perf_counter() - begun, used
+            self._keep(task, metric, chosen.rule, fitted, figure, took)
+            self.leaderboard_ = _board(run)
             self.reason_ = chosen.reason
 
     def _fit_plain(self, task: TableTask, metric: str) -> None:
         """Of so few rows nothing can be told apart: the first pipeline of the table, fitted."""
-        from metaloop.domains.tables.fitting import fit_pipeline  # lazy: only here
-
         name = "extra_trees"
         classes = len(task.classes)
         fitted = fit_pipeline(name, task.frame, task.target.values, classes, self.random_state)
-        self._members: tuple[FittedPipeline, ...] = (fitted,)
-        self._weights: tuple[float, ...] = (1.0,)
-        self._powers: tuple[float, ...] = (1.0,)
-        self._lift = 0.0
-        self._common = task.common if classes else np.ones(1)
-        self._schema, self._metric_name = task.frame.schema, metric
-        board: list[dict[str, Any]] = [{"pipeline": name, "value": None, "ci95": None, "folds": 0}]
-        self.leaderboard_ = board
-        self.score_, self.chosen_ = None, {name: 1.0}
+        self._keep(task, metric, alone(None, name, metric, 0.0), [fitted], None, (0, 0.0, 0.0))
+        self.leaderboard_ = [{"pipeline": name, "value": None, "ci95": None, "folds": 0}]
         self.reason_ = "too few rows to compare pipelines"
 
-    def _learned(
-        self, run: TableRun, chosen: ChosenPipelines, fitted: list[FittedPipeline]
+    def _keep(
+        self,
+        task: TableTask,
+        metric: str,
+        rule: Joined,
+        fitted: list[FittedPipeline],
+        figure: Result | None,
+        took: tuple[int, float, float],
     ) -> None:
-        rule = chosen.rule
-        self._members, self._weights = tuple(fitted), tuple(rule.weights.values())
-        self._powers, self._lift = tuple(rule.powers[n] for n in rule.weights), rule.lift
-        self._common, self._schema = run.known.common, run.task.frame.schema
-        self._metric_name = run.metric
-        board: list[dict[str, Any]] = []
-        for name in run.race.ranking():
-            result = cross_validated(run.task, run.race, name)
-            if result is not None:
-                entry = run.race.entries[name]
-                board.append({
-                    "pipeline": name, "value": result.value, "ci95": result.ci95,
-                    "folds": len(entry.found), "cpu_seconds": entry.cpu_seconds,
-                })  # fmt: skip
-        self.leaderboard_ = board
+        """Keeps what was fitted; `took`: folds, seconds and CPU-seconds."""
+        training = TrainingRecord(self.random_state, str(self.budget), *took, task.digest, "X")
+        powers = tuple(rule.powers[name] for name in rule.weights)
+        common = task.common if task.classes else np.ones(1)
+        self._take(TabularModel(
+            tuple(fitted), tuple(rule.weights.values()), powers, task.frame.schema,
+            task.target.name, task.classes, common, rule.lift, metric, training,
+            () if figure is None else (figure,),
+        ))  # fmt: skip
+
+    def _take(self, model: TabularModel) -> None:
+        self._model = model
+        names = (one.name for one in model.members)
+        self.chosen_ = dict(zip(names, model.weights, strict=True))
+        self.score_ = model.results[0].value if model.results else None
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        """Writes what was fitted as `metaloop select` does; parameters are not in the file.
+
+        Raises `ModelFileError` for a pipeline that cannot be in one, `OutputError` where it cannot
+        be written, `MissingExtraError` without skops.
+        """
+        check_is_fitted(self, "leaderboard_")
+        strange = [name for name in self.chosen_ if name not in filed(tuple(self.chosen_))]
+        if strange:
+            raise ModelFileError(
+                f"{strange[0]} keeps its rows and cannot be in a model file; fit with pipelines "
+                "that can"
+            )
+        self._model.save(path, overwrite=overwrite)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Any:
+        """Returns the fitted estimator in a file that `save` or `metaloop select` wrote.
+
+        Its parameters are the defaults: they are what a further `fit` would go by. Raises
+        `ModelFileError` for a damaged file, and for one of another kind.
+        """
+        model = tabular_from_file(read_model(path))
+        made = cls()
+        if bool(model.classes) != isinstance(made, ClassifierMixin):
+            other = "AutoClassifier" if model.classes else "AutoRegressor"
+            raise ModelFileError(f"'{os.fspath(path)}' is of another kind; load it by {other}")
+        names = [column.name for column in model.schema]
+        made._named = names != [str(place) for place in range(len(names))]
+        made.n_features_in_ = len(names)
+        if made._named:
+            made.feature_names_in_ = np.array(names, object)
+        if model.classes:
+            made.classes_ = np.array(model.classes)
+        made._take(model)
+        made.leaderboard_, made.reason_ = [], "it was loaded from a file"
+        return made
 
     def _known(self, X: Any, y: Any) -> tuple[Frame, Target]:
         """The columns and the target; names of features are kept as scikit-learn does."""
@@ -188,8 +228,8 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "leaderboard_")
         if self._named and is_frame(X) and not isinstance(X, np.ndarray):
             table = table_of(X, "X")
-            check_columns("X", self._schema, list(table.columns))
-            return framed("X", table, self._schema)
+            check_columns("X", self._model.schema, list(table.columns))
+            return framed("X", table, self._model.schema)
         if self._named:
             raise InputError("it was fitted to a data frame; give one with the same columns")
         X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
@@ -197,7 +237,7 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
 
     def _outputs(self, X: Any) -> np.ndarray:
         rows = self._rows(X)
-        return averaged(self._members, self._weights, self._powers, rows)
+        return self._model.plain_outputs(rows)
 
     def _metric(self, for_classes: bool) -> str:
         metric = self.metric or USUAL_METRIC[for_classes]
@@ -234,7 +274,7 @@ class AutoClassifier(ClassifierMixin, _Automatic):  # type: ignore[misc]
             raise InputError("Input y contains NaN or infinity.")
         labels, places = np.unique(values, return_inverse=True)
         self._labels = labels
-        names = tuple(n if isinstance(n, str | int) else str(n) for n in labels.tolist())
+        names = tuple(_label(each) for each in labels.tolist())
         return Target("y", places.astype(np.int64), names, np.arange(len(places)), ())
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -244,7 +284,8 @@ class AutoClassifier(ClassifierMixin, _Automatic):  # type: ignore[misc]
 
     def predict(self, X: Any) -> np.ndarray:
         """Returns the class of each row: of its probabilities, as the metric weighs classes."""
-        shares = lifted(self._outputs(X), self._common, self._lift)
+        outputs = self._outputs(X)
+        shares = self._model.lifted(outputs)
         return np.asarray(self.classes_[shares.argmax(1)])
 
 
@@ -270,6 +311,25 @@ class AutoRegressor(RegressorMixin, _Automatic):  # type: ignore[misc]
     def predict(self, X: Any) -> np.ndarray:
         """Returns the value of each row."""
         return self._outputs(X)
+
+
+def _label(value: Any) -> Label:
+    """A class as files have it: text, or a whole number."""
+    return int(value) if isinstance(value, int | float) else str(value)
+
+
+def _board(run: TableRun) -> list[dict[str, Any]]:
+    """What is said of every pipeline that was measured, the best first."""
+    board = []
+    for name in run.race.ranking():
+        result = cross_validated(run.task, run.race, name)
+        if result is not None:
+            entry = run.race.entries[name]
+            board.append({
+                "pipeline": name, "value": result.value, "ci95": result.ci95,
+                "folds": len(entry.found), "cpu_seconds": entry.cpu_seconds,
+            })  # fmt: skip
+    return board
 
 
 def _numbers(X: np.ndarray) -> Frame:

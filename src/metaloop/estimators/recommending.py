@@ -8,12 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import InputError
+from metaloop.core.examples import Examples
 from metaloop.estimators.items import items_of
 from metaloop.estimators.regressor import FewShotRegressor
 from metaloop.estimators.task import AdaptedTask
 from metaloop.learners.deep_kernel import DeepKernel
+from metaloop.learners.ridge import Ridge
 
+REASONED_BY = ("deep_kernel", "ridge", "fold_in", "item_knn", "spectral")  # who can tell why
 _REASONS = 3  # items that are named
 
 
@@ -72,14 +76,35 @@ def recommend(
 
 def _reasons(task: AdaptedTask, items: torch.Tensor, rated: Sequence[str]) -> list[tuple[str, ...]]:
     """The rated items that move each of these up most; none where the learner cannot tell."""
-    model = task.model
-    if not isinstance(model.learner, DeepKernel) or not rated:
+    moved = _moved(task, items) if rated else None
+    if moved is None:
         return [()] * len(items)
-    with torch.no_grad():
-        features = model.learner.embed(model.meta_params, model.input_format.to_float(items))
-        moved = model.learner.contributions(model.meta_params, task.state, features)[..., 0]
     found = []
-    for row in moved.numpy():
+    for row in moved:
         most = [place for place in np.argsort(-row, kind="stable")[:_REASONS] if row[place] > 0]
         found.append(tuple(rated[place] for place in most))
     return found
+
+
+@torch.no_grad()
+def _moved(task: AdaptedTask, items: torch.Tensor) -> np.ndarray | None:
+    """What each rating moves the prediction for each item by, `[items, ratings]`."""
+    model = task.model
+    learner, inputs = model.learner, model.input_format.to_float(items)
+    if isinstance(learner, BlackBoxLearner):
+        return learner.contributions(task.state, inputs)
+    if isinstance(learner, DeepKernel):
+        features = learner.embed(model.meta_params, inputs)
+        return _first(learner.contributions(model.meta_params, task.state, features))
+    if isinstance(learner, Ridge) and task.support is not None:
+        known = learner.embed(model.meta_params, model.input_format.to_float(task.support.inputs))
+        targets = model.input_format.standardise_targets(task.support.targets).float()
+        support = Examples(known, targets, torch.ones(len(known), dtype=torch.bool), 0)
+        features = learner.embed(model.meta_params, inputs)
+        return _first(learner.contributions(model.meta_params, support, features))
+    return None
+
+
+def _first(moved: torch.Tensor) -> np.ndarray:
+    """Of the one target that a rating is."""
+    return np.asarray(moved[..., 0].numpy())

@@ -126,15 +126,23 @@ class _FoldedIn:
         self.bias = self.share * left.sum(0) / (len(left) + SHRINKING)
         of_items = inputs[:, self.factors]
         self.weights = np.zeros((len(self.factors), left.shape[1]))
+        self.shares = np.zeros((len(self.factors), len(left)))  # of each rating in the weights
         if self.strength and self.factors:
             gram = of_items.T @ of_items + self.strength * np.eye(len(self.factors))
-            self.weights = np.linalg.solve(gram, of_items.T @ (left - self.bias))
+            solved = np.linalg.solve(gram, of_items.T)
+            self.weights = solved @ (left - self.bias)
+            self.shares = solved * (left - self.bias)[:, 0]
         return self
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         inputs = inputs.astype(np.float64)
         found: np.ndarray = inputs[:, self.factors] @ self.weights
         found += inputs[:, [self.mean]] + self.bias
+        return found
+
+    def contributions(self, inputs: np.ndarray) -> np.ndarray:
+        """Returns `[N, support]`, which add up to v.w; nothing where factors are left out."""
+        found: np.ndarray = inputs[:, self.factors].astype(np.float64) @ self.shares
         return found
 
 
@@ -152,10 +160,17 @@ class _Neighbours:
         return self
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        inputs = inputs.astype(np.float64)
-        likeness = np.maximum(self._directions(inputs) @ self.known.T, 0) ** 2
-        moved = likeness @ self.left / (likeness.sum(1, keepdims=True) + self.damping)
-        found: np.ndarray = inputs[:, [self.mean]] + self.bias + moved
+        found: np.ndarray = inputs[:, [self.mean]].astype(np.float64) + self.bias
+        return found + self._weights(inputs) @ self.left
+
+    def contributions(self, inputs: np.ndarray) -> np.ndarray:
+        """Returns `[N, support]`: what was left of each rating, by how alike the items are."""
+        return self._weights(inputs) * self.left[:, 0]
+
+    def _weights(self, inputs: np.ndarray) -> np.ndarray:
+        """How much each known rating counts for each item, `[N, support]`."""
+        likeness = np.maximum(self._directions(inputs.astype(np.float64)) @ self.known.T, 0) ** 2
+        found: np.ndarray = likeness / (likeness.sum(1, keepdims=True) + self.damping)
         return found
 
     def _directions(self, inputs: np.ndarray) -> np.ndarray:

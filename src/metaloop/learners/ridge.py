@@ -85,6 +85,16 @@ class Ridge(NetLearner):
         logits = meta_params[_LOG_ALPHA].exp() * outputs + meta_params[_BETA]
         return logits.masked_fill(~task_state["present"], -torch.inf)
 
+    def contributions(self, meta_params: MetaParams, support: Examples, features: Tensor) -> Tensor:
+        """Returns `[Q, N, K]`: what each embedded example of real targets moves each output by.
+
+        They add up to it.
+        """
+        f_ND = self._scaled(support.features)
+        across = self._scaled(features) @ f_ND.T
+        shares = _solve(f_ND @ f_ND.T, meta_params[_LOG_LAMBDA].exp(), across.T).T
+        return shares.unsqueeze(-1) * support.targets
+
     def meta_loss(
         self,
         meta_params: MetaParams,

@@ -56,12 +56,18 @@ class _AddedUp:
         self.count, self.factors = count, factors
 
     def fit(self, inputs: np.ndarray, targets: np.ndarray) -> _AddedUp:
-        self.user = self._weighted(inputs, HAD).sum(0) / math.sqrt(len(inputs))
+        self.had = self._weighted(inputs, HAD) / math.sqrt(len(inputs))
+        self.user = self.had.sum(0)
         return self
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         found: np.ndarray = self._weighted(inputs, ASKED) @ self.user
         return found[:, None]
+
+    def contributions(self, inputs: np.ndarray) -> np.ndarray:
+        """Returns `[N, support]`, which add up to the scores."""
+        found: np.ndarray = self._weighted(inputs, ASKED) @ self.had.T
+        return found
 
     def _weighted(self, inputs: np.ndarray, power: float) -> np.ndarray:
         inputs = inputs.astype(np.float64)

@@ -11,12 +11,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from sklearn.linear_model import Ridge
 
 from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.core.columns import Lookup, kind_of, take
 from metaloop.core.errors import DataError
-from metaloop.domains.ratings.als import folded_in
+from metaloop.core.inputs import InputFormat
+from metaloop.domains.ratings.als import factors, folded_in
 from metaloop.domains.ratings.items import Ratings, cross_fitted, item_table
+from metaloop.learners.plain_ratings import SHRINKING, FoldIn
 from metaloop.tasks.groups import GroupFamily
 
 
@@ -65,6 +68,35 @@ def test_folding_in_is_the_least_squares_solution(seed: int, strength: float, wi
         right = np.concatenate([rows[row].data, np.zeros(width)])
         expected = np.linalg.lstsq(system, right, rcond=None)[0]
         np.testing.assert_allclose(found[row], expected, atol=1e-8)
+
+
+def test_a_user_is_folded_in_as_scikit_learns_ridge_has_it() -> None:
+    rng = np.random.default_rng(0)
+    known, others = rng.normal(size=(9, 3)), rng.normal(size=(40, 3))
+    left = rng.normal(size=9)
+    rows = sparse.csr_matrix((left, (np.zeros(9, int), np.arange(9))), (1, 9))
+    ridge = Ridge(alpha=5.0, fit_intercept=False).fit(known, left)
+    np.testing.assert_allclose(folded_in(rows, known, 5.0)[0], ridge.coef_, atol=1e-10)
+    columns = ("mean", "factor_0", "factor_1", "factor_2")
+    inputs = InputFormat("item", (4,), (0.0,) * 4, (1.0,) * 4, columns=columns)
+    guest = FoldIn(strength=5.0, input_format=inputs).make(0)
+    bias = left.sum() / (len(left) + SHRINKING)
+    of_user = Ridge(alpha=5.0, fit_intercept=False).fit(known, left - bias)
+    guest.fit(np.c_[np.zeros(9), known], left)
+    found = np.asarray(guest.predict(np.c_[np.full(40, 2.0), others]))[:, 0]
+    np.testing.assert_allclose(found, 2 + bias + of_user.predict(others), atol=1e-10)
+
+
+def test_als_ends_where_neither_users_nor_items_can_be_better() -> None:
+    rng = np.random.default_rng(0)
+    rows = sparse.random(12, 8, 0.6, "csr", random_state=rng)
+    items = factors(rows, 2, 0.5, 300, rng)
+    users = folded_in(rows, items, 0.5)
+    for item in range(8):
+        there = rows[:, [item]].toarray()[:, 0] != 0
+        ridge = Ridge(alpha=0.5, fit_intercept=False)
+        ridge.fit(users[there], rows[:, [item]].toarray()[there, 0])
+        np.testing.assert_allclose(items[item], ridge.coef_, atol=1e-4)
 
 
 def test_an_item_that_nobody_has_rated_is_the_usual_item() -> None:
@@ -122,6 +154,10 @@ def test_attributes_join_the_table_and_averages_of_ratings_are_left_out_and_told
     assert any("'rating'" in note and "left out" in note for note in opened.notes)
     other = tmp_path / "other.csv"
     other.write_text("id,genre\nx,Drama\ny,War\n")
+    users = tmp_path / "users.csv"
+    users.write_text("id,age\n" + "".join(f"u{user},{20 + user % 50}\n" for user in range(200)))
+    with pytest.raises(DataError, match="users and items of the ratings may be swapped"):
+        open_data(ratings_file, DataOptions(items=users))
     with pytest.raises(DataError, match="no column that names the items"):
         open_data(ratings_file, DataOptions(items=other))
     with pytest.raises(DataError, match="no ratings of items; leave --items away"):

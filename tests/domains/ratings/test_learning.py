@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,12 @@ import pytest
 import torch
 
 import metaloop as ml
+from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.cli import run
 from metaloop.core.errors import InputError, ModelFileError
 from metaloop.domains.ratings.known import KnownItems
 from metaloop.engine.evaluation import evaluate
-from metaloop.estimators.recommending import recommend
+from metaloop.estimators.recommending import _moved, recommend
 from metaloop.jobs.shipping import load_shipped, ship_family
 from metaloop.models import Model
 from metaloop.models.checking import check_assets
@@ -139,6 +142,82 @@ def test_the_command_line_ranks_items_for_a_user_nobody_has_seen(
         assert says in " ".join(typed(*words, code=2).split())
 
 
+def test_what_ratings_move_adds_up_to_what_ridge_predicts(family: GroupFamily) -> None:
+    model = trained(family, "ridge", "10steps")
+    items = model.view.assets["table"][:-1]  # type: ignore[union-attr]
+    regressor = ml.FewShotRegressor(model).fit(RATED, STARS)
+    moved = _moved(regressor.task_, items)
+    assert moved is not None and moved.shape == (60, 4)
+    standard = model.learner.predict(
+        model.meta_params, regressor.task_.state, model.input_format.to_float(items)
+    )
+    np.testing.assert_allclose(moved.sum(1), standard[:, 0].detach().numpy(), atol=1e-4)
+    assert any(each.because for each in recommend(regressor, 5, rated=RATED, explain=True))
+
+
+@pytest.mark.parametrize(
+    ("learner", "tells"), [("item_knn", True), ("fold_in", True), ("user_bias", False)]
+)
+def test_plain_learners_tell_why_or_a_line_says_that_they_cannot(
+    family: GroupFamily, learner: str, tells: bool, tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    plain = trained(family, learner, "1steps")
+    plain.save(tmp_path / "m.metaloop")
+    (tmp_path / "mine.csv").write_text("item,rating\ni1,5\ni4,1\ni7,4\ni9,2\n")
+    words = ["--support", str(tmp_path / "mine.csv"), "--top", "3", "--explain"]
+    assert run(["predict", str(tmp_path / "m.metaloop"), *words]) == 0
+    out, err = capfd.readouterr()
+    assert ("because you rated" in out) is tells
+    said = "user_bias cannot tell which ratings speak for an item; these learners can: deep_kernel"
+    assert (said in err) is not tells
+    if tells:
+        regressor = ml.FewShotRegressor(plain).fit(RATED, STARS)
+        best = recommend(regressor, 60, rated=RATED, explain=True, exclude_seen=False)
+        because = {each.name: each.because for each in best}
+        assert "i1" in because["i1"] and "i4" not in because["i4"]  # liked, and not
+
+
+GENRES = ("Drama", "Comedy")
+
+
+@pytest.fixture(scope="module")
+def genres(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Ratings by users who like one of two genres, and items with two that nobody has rated."""
+    folder, rng = tmp_path_factory.mktemp("genres"), np.random.default_rng(0)
+    lines = ["user_id,item_id,rating"]
+    for user in range(240):
+        for item in rng.choice(40, 20, replace=False):
+            liked = (item % 2) == (user % 2)
+            lines.append(f"u{user},i{item},{np.clip(rng.normal(4.5 if liked else 1.5, 0.4), 1, 5)}")
+    (folder / "stars.csv").write_text("\n".join(lines) + "\n")
+    items = [f"i{item},{GENRES[item % 2]}" for item in range(40)]
+    new = [f"new {genre},{genre}" for genre in GENRES]
+    (folder / "items.csv").write_text("\n".join(["item_id,genre", *items, *new]) + "\n")
+    return folder / "stars.csv", folder / "items.csv"
+
+
+def test_an_item_that_nobody_has_rated_is_recommended_by_its_features(
+    genres: tuple[Path, Path],
+) -> None:
+    stars, items = genres
+    opened = open_data(stars, DataOptions(items=items)).family
+    assert isinstance(opened, GroupFamily)
+    regressor = ml.FewShotRegressor(trained(opened, "deep_kernel", "150steps"))
+    for likes, genre in enumerate(GENRES):
+        rated = [f"i{item}" for item in range(8)]
+        regressor.fit(rated, [5.0 if item % 2 == likes else 1.0 for item in range(8)])
+        other = GENRES[1 - likes]
+        liked, not_liked = regressor.predict([f"new {genre}", f"new {other}"])
+        assert liked > 3 > not_liked + 0.5
+        names = [each.name for each in recommend(regressor, 42, rated=rated)]
+        better = [names.index(f"i{item}") for item in range(8, 40) if item % 2 == likes]
+        worse = [names.index(f"i{item}") for item in range(8, 40) if item % 2 != likes]
+        assert max(better) < min(worse)
+        assert names.index(f"new {genre}") < min(names.index(f"new {other}"), min(worse))
+        assert names.index(f"new {other}") > max(better)
+
+
 def test_a_family_of_ratings_reaches_workers_as_it_is(family: GroupFamily, tmp_path: Path) -> None:
     again = load_shipped(ship_family(family, tmp_path / "family"))
     assert again.digest == family.digest
@@ -167,3 +246,46 @@ def test_items_of_a_file_that_do_not_fit_are_refused(model: Model, change: Any) 
     assert KnownItems.of(view.assets).names[0].startswith("i")
     with pytest.raises(ModelFileError, match="damaged"):
         check_assets(replace(view, assets=change(view.assets)))
+
+
+@pytest.mark.long
+def test_the_page_of_a_run_shows_figures_a_user_and_the_map_of_items(
+    ratings_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "run")
+    words = ("--shots", "5", "--budget", "60steps", "--workers", "1", "--out", out, "--json")
+    assert run(["learn", str(ratings_file), *words]) == 0
+    report = json.loads(capfd.readouterr().out)
+    page = tmp_path / "page.html"
+    assert run(["report", out, "--out", str(page)]) == 0
+    text = page.read_text()
+    assert report["metric"] == "rmse" and f"{report['test']['value']:.2f}" in text
+    assert "rmse" in text and "her rating" in text and "A user of" in text
+    assert "rate alike lie near each other" in text and "data:image/png" in text
+
+
+MOST_BYTES = 600  # a rating, at the peak: text, columns, and what ALS solves
+READ = """
+import resource, sys
+from metaloop.catalogue.families import open_data
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+family = open_data(sys.argv[1]).family
+print(len(family.store), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+"""
+
+
+@pytest.mark.long
+def test_two_million_ratings_are_read_in_memory_that_grows_with_them(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    users, each, items = 40_000, 50, 2000
+    path = tmp_path / "u.data"
+    with path.open("w") as file:
+        for start in range(0, users, 2000):
+            who = np.repeat(np.arange(start, start + 2000), each)
+            what = np.concatenate([rng.permutation(items)[:each] for _ in range(2000)])
+            rows = np.stack([who, what, rng.integers(1, 6, len(who)), who], 1)
+            np.savetxt(file, rows, "%d", delimiter="\t")
+    asked = [sys.executable, "-c", READ, str(path)]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+    assert int(told[0]) == users * each
+    assert int(told[1]) < MOST_BYTES * users * each

@@ -52,7 +52,8 @@ def test_a_column_is_told_by_its_cells(cells: list[Any], kind: str) -> None:
 @pytest.mark.parametrize(
     ("cells", "why"),
     [
-        (list(range(100, 100 + ROWS)), "numbers the rows"),
+        (list(range(ROWS)), "numbers the rows"),
+        (list(range(1, ROWS + 1)), "numbers the rows"),
         ([f"k{i}" for i in range(ROWS)], "another word in every row"),
         (["same"] * ROWS, "the same in every row"),
         (["?"] * ROWS, "empty"),
@@ -62,6 +63,19 @@ def test_columns_of_no_use_are_told_and_left_out(cells: list[Any], why: str) -> 
     found = understand("t", table(c=cells), ["y"])
     assert why in found.dropped["c"]
     assert [column.name for column in found.frame.schema] == ["x"]
+
+
+def test_years_count_up_and_are_no_numbers_of_the_rows() -> None:
+    columns = {"year": list(range(1980, 1980 + ROWS)), "run id": list(range(7, 7 + ROWS))}
+    found = understand("t", table(**columns), ["y"])
+    assert [column.name for column in found.frame.schema] == ["x", "year"]
+    assert found.dropped == {"run id": "numbers the rows"}
+
+
+def test_a_column_of_words_that_holds_many_numbers_is_told() -> None:
+    found = understand("t", table(c=["1", "2", "low", "n.d.", "high", "few", "3", "4"] * 5), ["y"])
+    assert found.frame.schema[1].kind == "category"
+    assert found.notes == ("'c': numbers and words such as 'few': all are words",)
 
 
 def test_numbers_that_are_infinite_count_as_missing_and_are_told() -> None:
@@ -158,6 +172,33 @@ def test_the_objective_follows_from_the_target(column: list[Any], objective: str
 def test_an_infinite_class_is_a_class_by_its_word() -> None:
     found = table_task(table(z=["1", "2", "inf", "1"] * 10), "z")
     assert found.classes == ("1", "2", "inf")
+
+
+def test_a_few_words_do_not_make_classes_of_a_number_that_is_measured() -> None:
+    cells = [str(i / 8) for i in range(ROWS)]
+    cells[3] = cells[7] = "n.d."
+    found = task(table(y=cells))
+    assert found.target.objective == "regression" and len(found.known) + len(found.test) == ROWS - 2
+    assert "2 rows whose 'y' is no number are left out: 'n.d.'" in found.notes
+    assert task(table(y=["1", "2", "3", "many"] * 10)).classes == ("1", "2", "3", "many")
+
+
+@pytest.mark.parametrize("y", [["yes", "", "?", "no"], [0.5, np.nan, np.nan, 1.5]])
+def test_rows_of_a_test_file_without_a_target_are_left_out_and_told(y: list[Any]) -> None:
+    data = table() if y[0] == "yes" else table(y=np.arange(ROWS) / 8)
+    found = task(data, test=table_of({"x": [1.0, 2.0, 3.0, 4.0], "y": y}, "new"))
+    assert found.frame.values["x"][found.test].tolist() == [1.0, 4.0]
+    assert "2 rows of the test file without 'y' are left out" in found.notes
+    with pytest.raises(DataError, match="test file 'new': the target 'y' is missing in every row"):
+        task(data, test=table_of({"x": [1.0, 2.0], "y": y[1:3]}, "new"))
+    wrong = ["maybe", "yes"] if y[0] == "yes" else ["soon", "1.5"]
+    with pytest.raises(DataError, match=wrong[0]):
+        task(data, test=table_of({"x": [1.0, 2.0], "y": wrong}, "new"))
+
+
+def test_classes_of_hardly_any_rows_are_told() -> None:
+    found = task(table(y=["a"] * 20 + ["b"] * 17 + ["c", "c", "d"]))
+    assert "2 classes have fewer than 3 rows and are hardly learned: 'c', 'd'" in found.notes
 
 
 def test_the_objective_can_be_said() -> None:

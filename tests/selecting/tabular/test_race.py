@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 
 from metaloop.core.budget import Budget
 from metaloop.core.errors import ModelFileError
+from metaloop.domains.tables.explaining import explain
 from metaloop.domains.tables.fitting import FittedPipeline, fit_pipeline
 from metaloop.domains.tables.frame import Column, Frame
 from metaloop.domains.tables.pipelines import TABLE_PIPELINES, offered
@@ -21,8 +23,9 @@ from metaloop.domains.tables.storing import can_store, restored, stored
 from metaloop.domains.tables.task import TableTask, table_task
 from metaloop.jobs.tabular import FoldResult, even_order
 from metaloop.selecting.tabular.beliefs import expected_of
-from metaloop.selecting.tabular.finishing import choose, fit_chosen
-from metaloop.selecting.tabular.judging import figure_of
+from metaloop.selecting.tabular.ensembling import Told, cross_fitted, joined
+from metaloop.selecting.tabular.finishing import ChosenPipelines, choose, fit_chosen
+from metaloop.selecting.tabular.judging import calibration, figure_of, reliability
 from metaloop.selecting.tabular.knowledge import informed
 from metaloop.selecting.tabular.racing import TableRace, complete_folds
 from metaloop.selecting.tabular.running import TableRun, open_race, race_on
@@ -280,3 +283,85 @@ def test_what_was_best_on_other_tables_is_expected_to_be_best_and_tried_first() 
     known = TableRace(after, 300, 10, 2, "accuracy", 0)
     request = known.propose(None, 10.0)
     assert request is not None and request.pipeline == "knn"
+
+
+def without(run: TableRun, late: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the last fits of a race end without one of the pipelines."""
+    from metaloop.selecting.tabular import finishing
+
+    usual = finishing._fits
+
+    def fits(run: TableRun, names: list[str], *rest: Any, **more: Any) -> dict[str, Any]:
+        return usual(run, [name for name in names if name != late], *rest, **more)
+
+    monkeypatch.setattr(finishing, "_fits", fits)
+
+
+def test_who_is_left_out_for_time_is_in_no_figure(
+    finished: TableRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = choose(finished)
+    assert chosen.told is not None and len(chosen.weights) > 1
+    late = next(iter(chosen.weights))
+    perfect = np.eye(2)[chosen.told.targets.astype(int)]
+    told = replace(chosen.told, outputs={**chosen.told.outputs, late: perfect})
+    without(finished, late, monkeypatch)
+    shipped, fitted = fit_chosen(finished, replace(chosen, told=told))
+    figure, sure = figure_of(finished, shipped), calibration(shipped)
+    assert [one.name for one in fitted] == list(shipped.weights) and late not in shipped.weights
+    assert f"no time was left for {late}" in shipped.reason
+    assert figure is not None and figure.value < 0.99
+    assert sure is not None and all(row["right"] < 1 for row in sure["bins"][:-1])  # type: ignore[index]
+
+
+def test_what_is_told_of_a_fold_is_by_weights_of_the_others() -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 2, 300)
+    outputs = {f"guess {i}": rng.dirichlet([1, 1], 300) for i in range(12)}
+    told = Told(outputs, targets, np.arange(300) % 3, np.ones(2) / 2, "accuracy", 0)
+    crossed = cross_fitted(told)
+    for fold in range(3):
+        inside = told.folds == fold
+        rule = joined(told.rows(~inside))
+        expected = rule.plain(told.rows(inside).outputs, True)
+        np.testing.assert_allclose(crossed.plain[inside], expected)
+        assert crossed.of_folds[fold][0] == (expected.argmax(1) == targets[inside]).mean()
+    flattered = (joined(told).plain(outputs, True).argmax(1) == targets).mean()
+    assert np.mean([each[0] for each in crossed.of_folds]) < flattered
+    chosen = ChosenPipelines(joined(told), "", told)
+    assert calibration(chosen) == reliability(crossed.plain, targets)
+
+
+def test_reliability_is_what_is_counted_by_hand() -> None:
+    shares = np.array([[0.95, 0.05], [0.92, 0.08], [0.35, 0.65], [0.35, 0.65]])
+    found = reliability(shares, np.array([0, 1, 1, 0]))
+    sure, right = found["bins"][1], found["bins"][0]  # type: ignore[index]
+    assert sure == {"confidence": pytest.approx(0.935), "right": 0.5, "rows": 2}
+    assert right == {"confidence": pytest.approx(0.65), "right": 0.5, "rows": 2}
+    assert found["error"] == pytest.approx(0.5 * (0.935 - 0.5) + 0.5 * (0.65 - 0.5))
+
+
+class Line(FittedPipeline):
+    """Tells 3 a + 10 where the word is `u`, 3 a elsewhere."""
+
+    def outputs(self, frame: Frame) -> np.ndarray:
+        values = 3 * frame.values["a"] + 10 * (frame.values["w"] == 0)
+        return np.asarray(values, float)
+
+
+def test_partial_dependence_and_importance_are_what_a_line_says() -> None:
+    rng = np.random.default_rng(0)
+    frame = Frame(FRAME.schema, {"a": rng.normal(size=60), "w": np.tile(np.int32([0, 1, 1]), 20)})
+    line = Line("line", 0, {}, None)
+    told = explain(line, frame, line.outputs(frame), "rmse", np.ones(1), 0.0, np.inf, 0)
+    assert told["complete"] and told["value"] == 0
+    curves = {curve["column"]: curve for curve in told["curves"]}
+    along = curves["a"]
+    np.testing.assert_allclose(along["answers"][0], 3 * np.array(along["at"]) + 10 / 3)
+    words = dict(zip(curves["w"]["at"], curves["w"]["answers"][0], strict=True))
+    mean = 3 * frame.values["a"].mean()
+    assert words["u"] == pytest.approx(mean + 10) and words["v"] == pytest.approx(mean)
+    losses = {row["column"]: row["loss"] for row in told["importances"]}
+    # two shuffled values differ by the root of twice the variance, on average
+    assert losses["a"] == pytest.approx(3 * frame.values["a"].std() * np.sqrt(2), rel=0.2)
+    assert losses["w"] == pytest.approx(10 * np.sqrt(2 * 2 / 9), rel=0.2)

@@ -45,12 +45,15 @@ def no_attributes(items: Sequence[str]) -> Attributes:
     return Attributes(np.zeros((len(items), 0), np.float32), (), ("",) * len(items))
 
 
-def with_new_items(table: Table, rated: Sequence[str]) -> tuple[tuple[str, ...], str]:
+def with_new_items(
+    table: Table, rated: Sequence[str], users: Sequence[str] = ()
+) -> tuple[tuple[str, ...], str]:
     """Returns the rated items, then those that the table alone has, and the column that names them.
 
-    Raises `DataError` if no column of the table names the items.
+    Raises `DataError` if no column of the table names the items; where one names the `users`, it
+    says that these and items may be swapped.
     """
-    key = _key(table, rated)
+    key = _key(table, rated, users)
     return tuple(dict.fromkeys([*rated, *filter(None, _as_names(table.columns[key]))])), key
 
 
@@ -94,13 +97,20 @@ def attributes_of(
     return Attributes(values.astype(np.float32), tuple(columns), tuple(titles), tuple(told))
 
 
-def _key(table: Table, items: Sequence[str]) -> str:
+def _key(table: Table, items: Sequence[str], users: Sequence[str]) -> str:
     """The column that names the items."""
-    wanted = set(items)
+    wanted, others = set(items), set(users)
     shares = {name: len(wanted & set(_as_names(table.columns[name]))) for name in table.columns}
     distinct = {name: len(set(_as_names(table.columns[name]))) for name in table.columns}
     best = max(shares, key=lambda name: (shares[name], distinct[name]))
     if shares[best] < max(1, _LEAST_KNOWN * len(wanted)):
+        named = max(len(others & set(_as_names(column))) for column in table.columns.values())
+        if others and named >= _LEAST_KNOWN * len(others):
+            raise DataError(
+                f"table '{table.name}' names {named:,} of the {len(others):,} users and hardly an "
+                "item; users and items of the ratings may be swapped: say --columns "
+                "user=NAME,item=NAME"
+            )
         raise DataError(
             f"table '{table.name}' has no column that names the items: the best, '{best}', has "
             f"{shares[best]:,} of {len(wanted):,}; give the table of these items"

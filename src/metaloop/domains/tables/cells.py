@@ -8,27 +8,8 @@ from datetime import datetime, timezone
 
 import numpy as np
 
-NOTHING = frozenset(
-    {
-        *(
-            "",
-            "na",
-            "n/a",
-            "n.a.",
-            "nan",
-            "null",
-            "none",
-            "nil",
-            "?",
-            "-",
-            "--",
-            "---",
-            ".",
-            "#n/a",
-        ),
-        *("missing", "<na>", "nat", "(null)", "\\n"),
-    }
-)
+from metaloop.tasks.readers.table_columns import MISSING
+
 ISO = "iso"
 _DATE = re.compile(
     r"(\d{1,4})[./-](\d{1,2})[./-](\d{1,4})(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2}))?)?Z?"
@@ -38,13 +19,14 @@ _ORDERS = ("ymd", "dmy", "mdy")
 _NAMED = ("%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%d-%b-%Y", "%d-%b-%y", "%Y%m%d")
 _DAY = 86400.0
 _NO_NUMBER = re.compile(r"_|^[+-]?0\d")  # 1_000; and names that zeros begin, 007
+_ODD_WORDS, _FEWEST_NUMBERS = 3, 0.9  # of a column of numbers: words, and share of the cells
 _FEWEST_DATES = 0.95  # of the words of a column
 _YEARS = range(1000, 2200)
 
 
 def is_nothing(text: str) -> bool:
     """Returns whether a cell says that there is nothing in it."""
-    return text.strip().lower() in NOTHING
+    return text.strip().lower() in MISSING
 
 
 def number_of(text: str) -> float | None:
@@ -57,6 +39,11 @@ def number_of(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def mostly_numbers(odd_words: int, share: float) -> bool:
+    """Returns whether a column is of numbers in spite of so many other words, by its share."""
+    return odd_words <= _ODD_WORDS and bool(share >= _FEWEST_NUMBERS)
 
 
 def order_of_dates(words: Sequence[str]) -> str | None:

@@ -155,7 +155,7 @@ _DEEP = {
     "max_features": "sqrt",
 }
 
-# The order is that in which they are tried where nothing else is known.
+# The order decides nothing but ties: what is tried is said by the prior and by what was measured.
 TABLE_PIPELINES: Mapping[str, TablePipeline] = MappingProxyType(
     {
         "extra_trees": _forests(True, {}, 0.3),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from metaloop.core.errors import DataError, unknown_name
-from metaloop.domains.tables.cells import distinct, is_nothing, number_of
+from metaloop.domains.tables.cells import distinct, is_nothing, mostly_numbers, number_of
 from metaloop.domains.tables.understanding import as_words
 from metaloop.tasks.readers.tables import Table
 
@@ -70,6 +71,16 @@ def find_target(where: str, table: Table, name: str, objective: str | None) -> T
     if not len(rows):
         raise DataError(f"{where}: the target '{name}' is missing in every row")
     numbers = [number_of(word) for word in words]
+    if objective != CLASSIFICATION:
+        few = _odd_words(numbers, nothing, np.bincount(codes, minlength=len(words)))
+        if few:
+            nothing[few] = True
+            kept = np.flatnonzero(~nothing[codes])
+            said = ", ".join(repr(words[place][:40]) for place in few)
+            notes.append(
+                f"{len(rows) - len(kept):,} rows whose '{name}' is no number are left out: {said}"
+            )
+            rows = kept
     known = [n for n, empty in zip(numbers, nothing, strict=True) if not empty]
     if len(known) == 1:
         only = next(w for w, empty in zip(words, nothing, strict=True) if not empty)
@@ -91,7 +102,8 @@ def find_target(where: str, table: Table, name: str, objective: str | None) -> T
             f"{where}: the target '{name}' holds {odd[:40]!r}, and a number is needed for "
             f"{REGRESSION}; mend it, or leave --objective away"
         )
-    values = np.array(numbers, np.float64)[codes][rows]
+    found = [np.nan if number is None else number for number in numbers]
+    values = np.array(found, np.float64)[codes][rows]
     if column.dtype.kind == "f":
         values = column[rows].astype(np.float64)
     if not np.isfinite(values).all():
@@ -102,6 +114,17 @@ def find_target(where: str, table: Table, name: str, objective: str | None) -> T
     if objective is None:
         notes.append(f"'{name}' holds {len(known):,} different numbers: {REGRESSION}")
     return Target(name, values, (), rows, tuple(notes))
+
+
+def _odd_words(
+    numbers: Sequence[float | None], nothing: np.ndarray, counts: np.ndarray
+) -> list[int]:
+    """The few words in a target that is measured: places of those that are no numbers."""
+    odd = [place for place, number in enumerate(numbers) if number is None]
+    told = [place for place, n in enumerate(numbers) if n is not None and not nothing[place]]
+    share = counts[told].sum() / max(1, counts[~nothing].sum())
+    measured = _is_measured(np.array([numbers[place] for place in told], float), counts[told])
+    return odd if mostly_numbers(len(odd), share) and len(told) > 1 and measured else []
 
 
 def _is_measured(known: np.ndarray, counts: np.ndarray) -> bool:

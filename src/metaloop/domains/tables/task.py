@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from metaloop.core.errors import DataError
-from metaloop.domains.tables.cells import distinct
+from metaloop.domains.tables.cells import distinct, is_nothing, number_of
 from metaloop.domains.tables.dealing import sealed_rows, strata
 from metaloop.domains.tables.frame import Frame, row_hashes
 from metaloop.domains.tables.target import Label, Target, find_column, find_target
@@ -59,6 +59,14 @@ class TableTask:
         digest.update("\0".join(map(str, self.classes)).encode())
         digest.update(self.test.astype("<i8").tobytes())
         return digest.hexdigest()[:16]
+
+    @cached_property
+    def content(self) -> str:
+        """A hash of rows and target, whatever their order and parts, 16 hexadecimal digits."""
+        rows = row_hashes(self.frame)
+        told = self.target.values.astype("<f8").view("<u8")
+        both = np.sort(rows * np.uint64(0x9E3779B97F4A7C15) ^ told)
+        return hashlib.sha256(both.astype("<u8").tobytes()).hexdigest()[:16]
 
     @cached_property
     def common(self) -> np.ndarray:
@@ -106,7 +114,8 @@ def table_task(
     blocks = _blocks(where, hashes, None if group is None else table.columns[group], str(group))
     known, tested = np.arange(len(rows)), np.zeros(0, np.int64)
     if test is not None:
-        frame, values, added = _with_test(frame, values, found, test)
+        frame, values, added, told = _with_test(frame, values, found, test)
+        notes += told
         hashes = row_hashes(frame)
         blocks = np.concatenate([blocks, hashes[len(rows) :]])  # what is tested is dealt no more
         tested = np.arange(len(rows), len(rows) + added)
@@ -152,27 +161,43 @@ def _rows_of(table: Table, rows: np.ndarray) -> Table:
 
 def _with_test(
     frame: Frame, values: np.ndarray, target: Target, test: Table
-) -> tuple[Frame, np.ndarray, int]:
-    """The rows of a test file behind the others, and how many they are."""
+) -> tuple[Frame, np.ndarray, int, list[str]]:
+    """The rows of a test file behind the others, how many they are, and what is to be said."""
     where = f"test file '{test.name}'"
-    column = test.columns[find_column(where, test, target.name, "the target")]
+    name = find_column(where, test, target.name, "the target")
+    words, codes = distinct(as_words(test.columns[name]))
+    known = ~np.array([is_nothing(word) for word in words], bool)[codes]
+    if not known.any():
+        raise DataError(f"{where}: the target '{name}' is missing in every row")
+    lacking = int((~known).sum())
+    notes = [f"{lacking:,} rows of the test file without '{name}' are left out"] if lacking else []
+    test, codes = _rows_of(test, np.flatnonzero(known)), codes[known]
+    told = _as_targets(where, target, words, np.unique(codes))[codes]
+    added = framed(where, test, frame.schema)
+    joined = {n: np.concatenate([frame.values[n], added.values[n]]) for n in frame.values}
+    return Frame(frame.schema, joined), np.concatenate([values, told]), len(told), notes
+
+
+def _as_targets(where: str, target: Target, words: Sequence[str], there: np.ndarray) -> np.ndarray:
+    """Each word as a target, `[words]`; raises `DataError` for those there that are none."""
     if target.classes:
         places = {str(label): place for place, label in enumerate(target.classes)}
-        words = [word.strip() for word in as_words(column)]
-        foreign = sorted({word for word in words if word not in places})
+        foreign = [words[place] for place in there if words[place] not in places]
         if foreign:
             raise DataError(
                 f"{where} has a target {foreign[0][:40]!r} that the table does not have; its "
                 f"classes are {', '.join(list(places)[:5])}"
             )
-        told = np.array([places[word] for word in words], np.int64)
-    else:
-        if column.dtype == object or not np.isfinite(column).all():
-            raise DataError(f"{where}: the target '{target.name}' is no number in every row")
-        told = column.astype(np.float64)
-    added = framed(where, test, frame.schema)
-    joined = {n: np.concatenate([frame.values[n], added.values[n]]) for n in frame.values}
-    return Frame(frame.schema, joined), np.concatenate([values, told]), len(told)
+        return np.array([places.get(word, -1) for word in words], np.int64)
+    numbers = [number_of(word) for word in words]
+    found = np.array([np.nan if number is None else number for number in numbers], np.float64)
+    odd = there[~np.isfinite(found[there])]
+    if len(odd):
+        raise DataError(
+            f"{where}: the target '{target.name}' is {words[odd[0]][:40]!r} in a row, and a finite "
+            "number is needed; mend it, or leave the cell empty"
+        )
+    return found
 
 
 def _dropped_notes(dropped: Mapping[str, str]) -> list[str]:

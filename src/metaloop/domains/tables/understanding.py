@@ -17,6 +17,7 @@ from metaloop.domains.tables.cells import (
     days_of,
     distinct,
     is_nothing,
+    mostly_numbers,
     number_of,
     order_of_dates,
 )
@@ -24,12 +25,13 @@ from metaloop.domains.tables.frame import MISSING, UNSEEN, Column, Frame, check_
 from metaloop.tasks.readers.tables import Table
 
 MOST_COLUMNS = 20_000
-_ODD_WORDS, _FEWEST_NUMBERS = 3, 0.9  # of a column of numbers with words for what is missing
+_MIXED = 0.5  # of the cells: a column of words that holds so many numbers is told
 _FEWEST_ROWS = 20  # that an identifier can be told by
 _TEXT_WORDS, _TEXT_LETTERS = 4.0, 40.0  # a cell, on average
 _NUMBERED = re.compile(
     r"(?i)^(id|idx|index|row|nr|no|number|key|uuid|guid|unnamed: ?\d+|)$|_id$|^id_| id$"
 )
+_FIRSTS = (0, 1)  # that rows are numbered from: years count up as well
 _CAMEL = re.compile(r"[a-z]I[dD]$")  # PassengerId
 
 
@@ -114,7 +116,7 @@ def _told(name: str, values: np.ndarray) -> tuple[Column, np.ndarray, str]:
     odd = [place for place, number in enumerate(read) if number is None]
     known = int(counts[~nothing].sum())
     share = 1 - counts[odd].sum() / max(1, known)
-    if not odd or (len(odd) <= _ODD_WORDS and share >= _FEWEST_NUMBERS):
+    if not odd or mostly_numbers(len(odd), share):
         found = np.array([np.nan if n is None or np.isinf(n) else n for n in read])[codes]
         said = ", ".join(repr(words[place]) for place in odd)
         return Column(name, "number"), found, f"'{name}': {said} count as missing" if odd else ""
@@ -131,7 +133,9 @@ def _told(name: str, values: np.ndarray) -> tuple[Column, np.ndarray, str]:
         return Column(name, "text"), texts[codes], ""
     place = np.full(len(words), MISSING, np.int32)
     place[~nothing] = np.arange(len(dates), dtype=np.int32)
-    return Column(name, "category", tuple(dates)), place[codes], ""
+    mixed = share >= _MIXED
+    note = f"'{name}': numbers and words such as {words[odd[0]]!r}: all are words" if mixed else ""
+    return Column(name, "category", tuple(dates)), place[codes], note
 
 
 def _is_text(words: Sequence[str], counts: np.ndarray) -> bool:
@@ -159,7 +163,7 @@ def _useless(name: str, column: Column, values: np.ndarray) -> str:
         return _NAMES_ROWS if len(column.words) == len(values) else ""
     if column.kind == "number" and np.array_equal(known, np.rint(known)):
         steps = np.diff(known)
-        counts_up = bool((steps == 1).all())
+        counts_up = known[0] in _FIRSTS and bool((steps == 1).all())
         named = bool(_NUMBERED.search(name.strip()) or _CAMEL.search(name))
         if counts_up or (named and len(np.unique(known)) == len(known)):
             return _NUMBERS_ROWS

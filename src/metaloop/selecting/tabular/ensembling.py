@@ -7,8 +7,8 @@ weights that were chosen on the other folds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,6 +46,10 @@ class Told:
         return Told(
             outputs, self.targets[inside], self.folds[inside], self.common, self.metric, self.seed
         )
+
+    def of(self, names: Collection[str]) -> Told:
+        """Returns what these pipelines alone have told."""
+        return replace(self, outputs={n: told for n, told in self.outputs.items() if n in names})
 
 
 @dataclass(frozen=True)
@@ -97,20 +101,35 @@ def alone(told: Told | None, name: str, metric: str, lift: float) -> Joined:
     return Joined({name: 1.0}, {name: power}, lift if power == 1 else lift_of(metric))
 
 
-def by_fold(told: Told, most: int = _MOST_MEMBERS) -> list[tuple[float, float, int]]:
-    """Returns value, deviation and rows of each fold, told with weights of the other folds."""
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """What an average tells of every row by weights that the other folds chose.
+
+    `plain`: probabilities as they are, or values; `of_folds`: value, deviation and rows of each.
+    """
+
+    plain: np.ndarray
+    of_folds: tuple[tuple[float, float, int], ...]
+
+
+def cross_fitted(told: Told, most: int = _MOST_MEMBERS) -> CrossFitted:
+    """Returns what is told of each fold with weights, powers and lift of the others."""
     how = TABLE_METRICS[told.metric]
+    plain: np.ndarray | None = None
     found = []
     for fold in np.unique(told.folds):
         inside = told.folds == fold
         rule = joined(told.rows(~inside), most)
         asked = told.rows(inside)
         outputs = rule.plain(asked.outputs, how.for_classes)
+        plain = np.empty((len(inside), *outputs.shape[1:])) if plain is None else plain
+        plain[inside] = outputs
         seen = lifted(outputs, told.common, rule.lift) if how.for_classes else outputs
         found.append(
             (how.value(seen, asked.targets), how.deviation(seen, asked.targets), len(seen))
         )
-    return found
+    assert plain is not None
+    return CrossFitted(plain, tuple(found))
 
 
 def _some(told: Told) -> np.ndarray:

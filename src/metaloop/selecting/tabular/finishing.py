@@ -7,8 +7,9 @@ be the quickest pipeline is fitted to some of the rows.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -20,7 +21,14 @@ from metaloop.domains.tables.storing import can_store, restored
 from metaloop.executors.base import Job
 from metaloop.executors.in_process import InProcess
 from metaloop.jobs.tabular import EXPLAIN, FINAL, TableRequest, outputs_of
-from metaloop.selecting.tabular.ensembling import Joined, Told, alone, joined
+from metaloop.selecting.tabular.ensembling import (
+    CrossFitted,
+    Joined,
+    Told,
+    alone,
+    cross_fitted,
+    joined,
+)
 from metaloop.selecting.tabular.racing import TableRace, complete_folds
 from metaloop.selecting.tabular.running import WAIT, RaceStopped, TableRun
 
@@ -35,11 +43,20 @@ _MOST_NUMBERS = 150_000_000  # of their answers
 
 @dataclass(frozen=True)
 class ChosenPipelines:
-    """Pipelines joined, one at least, and why these; `told`: what they told of all rows."""
+    """Pipelines joined, one at least, and why these.
+
+    `told`: what all that could be joined have told of all rows; of those that are joined alone,
+    once others were left out for time.
+    """
 
     rule: Joined
     reason: str
     told: Told | None = None
+
+    @cached_property
+    def crossed(self) -> CrossFitted | None:
+        """What it tells of every row by weights of the other folds; None of a short race."""
+        return None if self.told is None else cross_fitted(self.told)
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -70,12 +87,25 @@ def choose(run: TableRun) -> ChosenPipelines:
     told = told_by(run, whole)
     if len(whole) == 1 and whole[0] == best:
         return replace(plain, rule=alone(told, best, run.metric, lift), told=told)
-    rule = _affordable(run, joined(told)) if len(whole) > 1 else None
-    if rule is None:
+    wanted = joined(told) if len(whole) > 1 else None
+    rule = None if wanted is None else _affordable(run, wanted)
+    if wanted is None or rule is None:
         return plain
-    parts = " + ".join(f"{share:.2f} {name}" for name, share in rule.weights.items())
-    reason = f"{parts}, of {len(whole)} that told all rows; the best alone: {ranking[0]}"
+    reason = f"{_parts(rule)}, of {len(whole)} that told all rows; the best alone: {ranking[0]}"
+    chosen = ChosenPipelines(rule, reason, told)
+    late = [name for name in wanted.weights if name not in rule.weights]
+    return _without(chosen, rule, late) if late else chosen
+
+
+def _without(chosen: ChosenPipelines, rule: Joined, late: Sequence[str]) -> ChosenPipelines:
+    """What is left of a choice without those that are late, and what is told of it."""
+    told = None if chosen.told is None else chosen.told.of(rule.weights)
+    reason = f"{_parts(rule)}; no time was left for {', '.join(late)}"
     return ChosenPipelines(rule, reason, told)
+
+
+def _parts(rule: Joined) -> str:
+    return " + ".join(f"{share:.2f} {name}" for name, share in rule.weights.items())
 
 
 def _in_time(run: TableRun, name: str) -> bool:
@@ -119,10 +149,11 @@ def fit_chosen(
     fitted = _fits(run, list(chosen.weights), {n: _affordable_rows(run, n) for n in chosen.weights})
     if fitted:
         missing = [name for name in chosen.weights if name not in fitted]
-        if missing:
-            run.notes.append(f"left out, for the time was over: {', '.join(missing)}")
-        kept = {name: chosen.weights[name] for name in fitted}
-        return replace(chosen, rule=_shared(chosen.rule, kept)), list(fitted.values())
+        if not missing:
+            return chosen, list(fitted.values())
+        run.notes.append(f"left out, for the time was over: {', '.join(missing)}")
+        rule = _shared(chosen.rule, {name: chosen.weights[name] for name in fitted})
+        return _without(chosen, rule, missing), list(fitted.values())
     name = min(run.race.ranking(), key=lambda n: run.race.predicted(n, _LAST_ROWS))
     rows = min(run.race.rows, _LAST_ROWS)
     fitted = _fits(run, [name], {name: rows}, least=_LAST_SECONDS)

@@ -15,7 +15,6 @@ import numpy as np
 from metaloop.core.records import Protocol, Result
 from metaloop.domains.tables.scoring import TABLE_METRICS
 from metaloop.domains.tables.task import TableTask
-from metaloop.selecting.tabular.ensembling import by_fold
 from metaloop.selecting.tabular.finishing import ChosenPipelines
 from metaloop.selecting.tabular.racing import TableRace
 from metaloop.selecting.tabular.running import TableRun
@@ -72,15 +71,36 @@ def _result(
 def figure_of(run: TableRun, chosen: ChosenPipelines) -> Result | None:
     """Returns the cross-validated figure of what was chosen.
 
-    Of pipelines that are joined: each fold with weights that were chosen on the others.
+    Of pipelines that are joined: each fold with weights that were chosen on the others. Who was
+    left out for time is in none of them.
     """
     race, task = run.race, run.task
-    if len(chosen.weights) == 1 or chosen.told is None:
-        return cross_validated(task, race, next(iter(chosen.weights)))
-    found = by_fold(chosen.told)
+    first = next(iter(chosen.weights))
+    if chosen.told is None or (len(chosen.weights) == 1 and _as_raced(race, chosen, first)):
+        return cross_validated(task, race, first)
+    assert chosen.crossed is not None
+    found = chosen.crossed.of_folds
     values, deviations = [each[0] for each in found], [each[1] for each in found]
     rows = sum(each[2] for each in found)
     return _result(task, race, values, deviations, rows, f"cv-{len(found)}")
+
+
+def _as_raced(race: TableRace, chosen: ChosenPipelines, name: str) -> bool:
+    """Whether a pipeline is used as its folds were: not tempered, with the lift of the race."""
+    raced = TABLE_METRICS[race.metric].lifts[race.lift(name)]
+    return chosen.rule.powers[name] == 1 and chosen.rule.lift == raced
+
+
+def calibration(chosen: ChosenPipelines) -> Mapping[str, object] | None:
+    """Returns how sure what was chosen is and how often right, on rows it had not learned from.
+
+    Weights and powers are those that the other folds chose. None for numbers and short races.
+    """
+    told = chosen.told
+    if told is None or not TABLE_METRICS[told.metric].for_classes:
+        return None
+    assert chosen.crossed is not None
+    return reliability(chosen.crossed.plain, told.targets.astype(int))
 
 
 def reliability(shares: np.ndarray, targets: np.ndarray) -> Mapping[str, object]:

@@ -1,7 +1,7 @@
 """What is expected of pipelines on the next table: the shipped prior, and an archive's runs on tables.
 
-Each run on other data is one more draw of how pipelines differ: where several were measured on the
-same folds, their errors on the prior's scale, beyond the run's own level, move the prior's means
+Each other table is one more draw of how pipelines differ, however often it was run: where several
+were measured on the same folds, their errors on the prior's scale, beyond the table's own level, move the prior's means
 (normal-inverse-Wishart with `_WORTH` tables' worth of prior, missing entries by their expectation).
 """  # noqa: E501
 
@@ -19,34 +19,44 @@ from metaloop.selection.prior import Prior
 
 _WORTH = 6.0  # tables that the prior is worth
 _NOISE = 0.03  # of a run's mean over folds, on the scale of the prior
-_FEWEST = 2  # pipelines of a run that say how they differ
+_FEWEST = 2  # pipelines of a table that say how they differ
 _FOLD = "table fold"
+Context = tuple[int, ...]  # run, level, repeat, fold
 
 
 def prior_with(
-    names: Sequence[str], for_classes: bool, metric: str, archive: Place | None
+    names: Sequence[str],
+    for_classes: bool,
+    metric: str,
+    archive: Place | None,
+    table: str | None = None,
 ) -> Prior:
-    """Returns what is expected of pipelines; `archive`: of earlier runs, on whatever table."""
+    """Returns what is expected of pipelines; `archive`: of earlier runs, on whatever table.
+
+    Runs on this `table` itself (`TableTask.content`) are left out: they may have learned from rows
+    that are sealed now.
+    """
     prior = expected_of(names, for_classes)
     if archive is None:
         return prior
     with Archive.open(archive, read_only=True) as opened:
-        runs = differences(opened, prior, metric)
-    return informed(prior, runs)
+        tables = differences(opened, prior, metric, table)
+    return informed(prior, tables)
 
 
-def differences(archive: Archive, prior: Prior, metric: str) -> list[dict[str, float]]:
-    """Returns, for each run on a table in this metric, the errors of its pipelines.
+def differences(
+    archive: Archive, prior: Prior, metric: str, table: str | None = None
+) -> list[dict[str, float]]:
+    """Returns, for each table but this one with runs in this metric, the errors of its pipelines.
 
     They are on the prior's scale; folds that only some pipelines had are made up for by their
     means.
     """
-    found = []
-    for run in archive.runs():
+    tables: dict[str, dict[str, dict[Context, float]]] = {}
+    for place, run in enumerate(archive.runs()):
         jobs = {job.id: job for job in archive.jobs(run.id) if job.work == _FOLD}
         if not jobs:
             continue
-        errors: dict[str, dict[tuple[int, ...], float]] = defaultdict(dict)
         for stored in archive.trials(run.id):
             job = jobs.get(stored.job) if stored.job is not None else None
             if job is None:
@@ -55,25 +65,31 @@ def differences(archive: Archive, prior: Prior, metric: str) -> list[dict[str, f
                 if result.metric == metric:
                     asked = job.asked
                     name = str(asked["pipeline"])
-                    context = (int(asked["level"]), int(asked["repeat"]), int(asked["fold"]))
+                    context = (
+                        place, int(asked["level"]), int(asked["repeat"]), int(asked["fold"])
+                    )  # fmt: skip
+                    of = str(asked.get("table", stored.data_hash))
                     deviation = max(result.ci95 / 1.96, 1e-3)
                     error = error_of(metric, result.value)
+                    errors = tables.setdefault(of, defaultdict(dict))
                     errors[name][context] = scaled(error, deviation, prior.scale)
+    found = []
+    for of, errors in tables.items():
         known = {name: seen for name, seen in errors.items() if name in prior.names}
-        if len(known) >= _FEWEST:
+        if len(known) >= _FEWEST and of != table:
             found.append(_means(known))
     return found
 
 
-def _means(errors: dict[str, dict[tuple[int, ...], float]]) -> dict[str, float]:
+def _means(errors: dict[str, dict[Context, float]]) -> dict[str, float]:
     """The error of each pipeline with the effects of its folds taken off."""
-    effects: dict[tuple[int, ...], float] = defaultdict(float)
+    effects: dict[Context, float] = defaultdict(float)
     means: dict[str, float] = {}
     for _ in range(5):
         means = {
             n: float(np.mean([e - effects[c] for c, e in s.items()])) for n, s in errors.items()
         }
-        contexts: dict[tuple[int, ...], list[float]] = defaultdict(list)
+        contexts: dict[Context, list[float]] = defaultdict(list)
         for name, seen in errors.items():
             for context, error in seen.items():
                 contexts[context].append(error - means[name])
@@ -82,10 +98,10 @@ def _means(errors: dict[str, dict[tuple[int, ...], float]]) -> dict[str, float]:
     return means
 
 
-def informed(prior: Prior, runs: Sequence[dict[str, float]]) -> Prior:
+def informed(prior: Prior, tables: Sequence[dict[str, float]]) -> Prior:
     """Returns the prior after tables on which some pipelines were measured, each one draw of it."""
     means, covariance, worth = prior.means, prior.covariance, _WORTH
-    for errors in runs:
+    for errors in tables:
         places = [prior.names.index(name) for name in errors]
         values = np.array([errors[name] for name in errors])
         known = covariance[np.ix_(places, places)] + prior.level_variance
@@ -102,10 +118,8 @@ def informed(prior: Prior, runs: Sequence[dict[str, float]]) -> Prior:
         covariance = (worth * covariance + left + moved) / (worth + 1)
         covariance = (covariance + covariance.T) / 2
         worth += 1
-    if not runs:
+    if not tables:
         return prior
-    provenance = {
-        **prior.provenance,
-        "archive": f"{len(runs)} run{'s' if runs[1:] else ''} on tables",
-    }
+    count = "1 other table" if len(tables) == 1 else f"{len(tables)} other tables"
+    provenance = {**prior.provenance, "archive": count}
     return replace(prior, means=means, covariance=covariance, provenance=provenance)

@@ -41,7 +41,7 @@ class Recording:
         )  # fmt: skip
         asked = {
             "pipeline": request.pipeline, "level": level, "repeat": request.repeat,
-            "fold": request.fold, "most": request.most,
+            "fold": request.fold, "most": request.most, "table": run.task.content,
         }  # fmt: skip
         archive = self.archive
         with archive.transaction():

@@ -27,8 +27,8 @@ from metaloop.loop.run import remove_states, run_folder
 from metaloop.modelfile import TrainingRecord
 from metaloop.models.events import DataRead
 from metaloop.models.tabular import TabularModel, candidate_of
-from metaloop.selecting.tabular.finishing import ChosenPipelines, choose, explained, fit_chosen
-from metaloop.selecting.tabular.judging import figure_of, protocol, reliability, tested
+from metaloop.selecting.tabular.finishing import choose, explained, fit_chosen
+from metaloop.selecting.tabular.judging import calibration, figure_of, protocol, tested
 from metaloop.selecting.tabular.knowledge import prior_with
 from metaloop.selecting.tabular.pictures import pictures_of
 from metaloop.selecting.tabular.recording import Recording
@@ -126,7 +126,7 @@ def _recorded(asked: TableAsked, begun: float, stop: Callable[[], bool]) -> Iter
             run = open_race(
                 asked.out / STATES_NAME, task, metric=metric, budget=asked.budget, seed=asked.seed,
                 workers=asked.workers, begun=begun, stop=stop, per_row=asked.per_row, among=names,
-                prior=prior_with(names, bool(task.classes), metric, asked.archive),
+                prior=prior_with(names, bool(task.classes), metric, asked.archive, task.content),
             )  # fmt: skip
             with run.executor:
                 recording = Recording(records, number, run)
@@ -247,7 +247,7 @@ def _selected(asked: TableAsked, run: TableRun, recording: Recording) -> Any:  #
         "better_than_chance": higher * (test.value - more["chance"]) > test.ci95,
         "protocol": protocol_json(test),
     }  # fmt: skip
-    report["calibration"] = _calibration(chosen)
+    report["calibration"] = calibration(chosen)
     report["explained"] = _named(going_by, task)
     if not run.has_time_for(_PICTURE_SECONDS):
         run.notes.append("no time was left for pictures of what it goes by")
@@ -255,14 +255,6 @@ def _selected(asked: TableAsked, run: TableRun, recording: Recording) -> Any:  #
     for name, png, caption in pictures_of(report, task.target.name):
         recording.archive.add_artefact(recording.number, name, "image/png", png, caption)
     return report
-
-
-def _calibration(chosen: ChosenPipelines) -> Mapping[str, object] | None:
-    """How sure what was chosen was on rows it had not learned; None for numbers or short races."""
-    told = chosen.told
-    if told is None or not TABLE_METRICS[told.metric].for_classes:
-        return None
-    return reliability(chosen.rule.plain(told.outputs, True), told.targets.astype(int))
 
 
 def _named(going_by: Mapping[str, Any] | None, task: TableTask) -> Mapping[str, Any] | None:

@@ -57,6 +57,7 @@ _HEADLESS: Final = {"u.data": b"\t", "ratings.dat": b"::"}
 _BYTES_AT_ONCE = 1 << 24
 _FEWEST = 2  # ratings of a user: one to learn from, one to be asked about
 _MANY_VALUES = 200  # whole numbers; no scale of ratings has so many
+_FEWEST_ROWS, _OFTEN = 10, 0.7  # rows that tell what is swapped; share of pairs that are new
 _MISSING = -1.0  # of many exports: seen, not rated
 
 
@@ -111,9 +112,10 @@ def read_ratings(where: str, table: Table, options: ReadOptions) -> Reading:
     if named.rating is not None:
         values = table.columns[named.rating][there].astype(np.float64)
     time, told = _times(table, named.time, there)
+    told = (*told, *_named_otherwise(named))
     said = f"columns: user '{named.user}', item '{named.item}'"
     said += ", no rating: events" if named.rating is None else f", rating '{named.rating}'"
-    said += f", time '{named.time}'" if named.time and not told else ""
+    said += f", time '{named.time}'" if named.time and time is not None else ""
     unused = [n for n in table.columns if n not in (*needed, named.time)]
     said += f", not used: {listed(unused)}" if unused else ""
     notes = (said, *told)
@@ -202,12 +204,36 @@ def _check_values(where: str, users: np.ndarray, items: np.ndarray, values: np.n
             f"{where}: {(values == _MISSING).sum():,} ratings are -1 and no others are negative; "
             "mostly that means 'seen, not rated': remove these rows"
         )
-    whole = bool((known == np.rint(known)).all())
-    if whole and len(known) > _MANY_VALUES and len(np.unique(items)) <= _MANY_VALUES:
-        raise DataError(
-            f"{where}: there are {len(known):,} different ratings of {len(np.unique(items)):,} "
-            "items; the two columns may be swapped: say --columns item=NAME,rating=NAME"
-        )
+    if (known == np.rint(known)).all():
+        _check_swapped(where, users, items, values, len(known))
+
+
+def _check_swapped(
+    where: str, users: np.ndarray, items: np.ndarray, values: np.ndarray, different: int
+) -> None:
+    """Raises `DataError` where whole numbers as ratings look like users or items, and these do not.
+
+    Of many ratings by their number; of few where users have the same item again and again, and
+    never the same rating: then the ratings are what names rows.
+    """
+    counts = {"item": len(np.unique(items)), "user": len(np.unique(users))}
+    of = {"item": (items, users), "user": (users, items)}
+    for role, count in sorted(counts.items(), key=lambda pair: pair[1]):
+        own, other = of[role]
+        many = role == "item" and different > _MANY_VALUES and count <= _MANY_VALUES
+        if many or (different > count and _names_rows(values, own, other)):
+            raise DataError(
+                f"{where}: there are {different:,} different ratings of {count:,} {role}s; the two "
+                f"columns may be swapped: say --columns {role}=NAME,rating=NAME"
+            )
+
+
+def _names_rows(values: np.ndarray, own: np.ndarray, other: np.ndarray) -> bool:
+    """Whether ratings are distinct for each of the others, and what is to name rows is not."""
+    place = np.unique(values, return_inverse=True)[1]
+    pairs = len(np.unique(other * (int(place.max()) + 1) + place))
+    usual = len(np.unique(other * (int(own.max()) + 1) + own))
+    return pairs == len(values) >= _FEWEST_ROWS and usual < _OFTEN * len(values)
 
 
 def _columns(
@@ -226,6 +252,16 @@ def _columns(
                 f"it with --columns {role}=NAME"
             )
     return _Columns(str(found["user"]), str(found["item"]), found["rating"], found["time"])
+
+
+def _named_otherwise(named: _Columns) -> tuple[str, ...]:
+    """What is to be said where columns have names that are usual for the other role."""
+    pairs = (("user", named.user, "item"), ("item", named.item, "user"))
+    odd = [(role, name) for role, name, other in pairs if name.lower() in _NAMES[other]]
+    return tuple(
+        f"'{name}' is read as the {role}s, as was asked for; by its name they may be swapped"
+        for role, name in odd
+    )
 
 
 def named_column(

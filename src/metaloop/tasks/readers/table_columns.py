@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,10 @@ Numbers = Callable[[Cells], np.ndarray | None]
 
 CHUNK_CELLS = 2**19  # held as Python objects at a time, some 30 MB
 _MOST_SHARED = 2**16  # texts that repeat are kept once; more different ones are no labels
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})  # where all others are numbers
+_WORDS = ("na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "null", "(null)", "none", "nil")
+MISSING = frozenset(("", *_WORDS, "missing", "?", "-", "--", "---", ".", "\\n"))  # among numbers
+_COMMA = re.compile(r"\s*[+-]?\d*,\d+(e[+-]?\d+)?\s*", re.IGNORECASE)
+_MOSTLY = 0.5  # of the cells that are not missing
 # What Python takes for a number and a person does not: 1_000; and names that zeros begin, 007.
 _NO_NUMBER = re.compile(r"_|(?:^|\n)\s*[+-]?0\d")
 
@@ -32,6 +36,7 @@ class Columns:
         self.texts = set(texts)
         self.late: set[str] = set()
         self.notes: tuple[str, ...] = ()  # how the file was understood
+        self.decimal_comma = False  # whether a comma in a number is a point
         self._chunks: dict[str, list[np.ndarray]] = {}
         self._shared: dict[str, dict[str, str]] = {}
         self._rows = 0
@@ -46,8 +51,15 @@ class Columns:
         self._rows += rows
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Returns the columns: int64, float64 with NaN for missing, or objects that are `str`."""
-        return {name: _joined(chunks) for name, chunks in self._chunks.items()}
+        """Returns the columns: int64, float64 with NaN for missing, or objects that are `str`.
+
+        Where a comma is a point, columns with numbers in most cells have points in these.
+        """
+        found = {name: _joined(chunks) for name, chunks in self._chunks.items()}
+        if self.decimal_comma:
+            texts = [name for name, column in found.items() if column.dtype == object]
+            found |= {name: _with_points(found[name]) for name in texts}
+        return found
 
     def _converted(self, name: str, cells: Cells, numbers: Numbers) -> np.ndarray:
         if name not in self.texts:
@@ -137,6 +149,16 @@ def _floats(cells: Cells) -> np.ndarray | None:
         return np.array([np.nan if cell in missing else cell for cell in cells], np.float64)
     except (ValueError, TypeError):
         return None
+
+
+def _with_points(texts: np.ndarray) -> np.ndarray:
+    """Texts, with points for the commas of numbers where most of the cells are numbers."""
+    counts = Counter(text for text in texts.tolist() if text.strip().lower() not in MISSING)
+    points = {text: text.replace(",", ".") for text in counts if _COMMA.fullmatch(text)}
+    numbers = sum(n for text, n in counts.items() if _floats((points.get(text, text),)) is not None)
+    if not points or numbers < _MOSTLY * counts.total():
+        return texts
+    return text_column([points.get(text, text) for text in texts.tolist()])
 
 
 def _joined(chunks: Sequence[np.ndarray]) -> np.ndarray:

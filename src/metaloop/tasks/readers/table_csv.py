@@ -3,7 +3,8 @@
 UTF-8 (with or without its mark) or UTF-16 with its mark; what is neither is taken for Latin-1 (that
 of Windows), and this is said. Quoted cells may hold delimiters and line ends, and be long: what is
 too long for a text is told by who knows which column that is. In files with semicolons a comma is a
-decimal point, as spreadsheets of much of Europe write.
+decimal point, as spreadsheets of much of Europe write. A row that repeats the header, as in files
+that were joined, is left out and told.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from metaloop.tasks.readers.text_encoding import GUESSED, UTF16_MARKS
 
 _DELIMITERS = (",", ";", "\t")
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.IGNORECASE)
+_MARK = "\ufeff"  # of UTF-8, before each of the files that were joined
 _SHOWN = 40  # characters of a cell in a message
 _MOST_IN_CELL = 1 << 27  # characters; the module csv has four bytes of each in memory
 
@@ -51,7 +53,8 @@ def read_delimited(where: str, opened: Opened, tabs: bool, texts: Collection[str
             except UnicodeDecodeError as error:
                 reason = error.reason
                 continue
-        columns.notes = (GUESSED[encoding],) if encoding in GUESSED else ()
+        if encoding in GUESSED:
+            columns.notes = (GUESSED[encoding], *columns.notes)
         return columns
     raise DataError(f"{where} is not UTF-8 text ({reason}); save it as CSV in UTF-8")
 
@@ -88,9 +91,12 @@ def _read(where: str, lines: Iterator[str], tabs: bool, texts: Collection[str]) 
     delimiter = _delimiter(first, tabs)
     reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
     columns = Columns(texts)
+    columns.decimal_comma = delimiter == ";"
+    again: list[int] = []
     numbers = partial(numbers_in_text, decimal_comma=delimiter == ";")
     try:
-        header = [tidy(cell.strip()) for cell in next(reader)]
+        written = [cell.strip() for cell in next(reader)]
+        header = [tidy(cell) for cell in written]
         _check_header(where, header, delimiter)
         most = max(1, CHUNK_CELLS // len(header))
         rows: list[list[str]] = []
@@ -102,6 +108,9 @@ def _read(where: str, lines: Iterator[str], tabs: bool, texts: Collection[str]) 
                     f"{where}, line {skipped + reader.line_num}: {len(row)} cells, but the header "
                     f"has {len(header)}; every row needs as many cells as there are columns"
                 )
+            if _repeats(row, written):
+                again.append(skipped + reader.line_num)
+                continue
             rows.append(row)
             if len(rows) == most:
                 _add(columns, header, rows, numbers)
@@ -110,7 +119,23 @@ def _read(where: str, lines: Iterator[str], tabs: bool, texts: Collection[str]) 
         raise DataError(
             f"{where}, line {skipped + reader.line_num}: {_explained(error)}"
         ) from error
+    if again:
+        columns.notes = (_repeated(again),)
     return columns
+
+
+def _repeats(row: list[str], header: list[str]) -> bool:
+    """Whether a row is the header again; a word may be the name of the only column."""
+    if row[0].lstrip(_MARK).strip() != header[0] or len(header) < 2:
+        return False
+    return [cell.strip() for cell in row[1:]] == header[1:]
+
+
+def _repeated(lines: list[int]) -> str:
+    """What is said of rows that repeat the header."""
+    if len(lines) == 1:
+        return f"line {lines[0]:,} repeats the header and is left out"
+    return f"{len(lines):,} lines repeat the header and are left out, the first is {lines[0]:,}"
 
 
 def _add(columns: Columns, header: list[str], rows: list[list[str]], numbers: Numbers) -> None:
