@@ -3,7 +3,8 @@
 A step: a batch, changed at random, in channels-last; the net in bfloat16 where that was measured
 to be faster here; cross-entropy with smoothed labels; one step of the plan's optimiser at a rate
 that is a function of the spent share of the budget. For the first part of it images may be shrunk,
-which costs a third of the time. Muon moves the filters, AdamW all else.
+which costs a third of the time. Muon moves the filters, AdamW all else. Over the last share of the
+budget that the plan names weights are averaged, and the net ends with their mean.
 Measured on CIFAR-10: LOG.md and benchmarks/cifar10.py.
 """
 
@@ -26,6 +27,7 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import numpy_stream, torch_stream
 from metaloop.core.records import Choice, CurvePoint, Plan, TrialStatus
 from metaloop.engine.augmentation import AUGMENTATIONS
+from metaloop.engine.averaging import WeightAverage
 from metaloop.engine.muon import Muon
 from metaloop.engine.optimisation import rate_factor
 
@@ -36,6 +38,7 @@ _POINTS = 20  # of a curve, at most
 _SMALLEST_SIDE = 8  # pixels
 _FEWEST_STEPS = 16  # of an epoch: few examples come in small batches,
 _SMALLEST_BATCH = 32  # but not in smaller ones than these
+_MEASURED_AGAIN = 8  # batches that statistics of averaged weights are of: as long as three steps
 _precisions: dict[int, torch.dtype] = {}  # by threads: what was the fastest in this process
 
 
@@ -91,8 +94,14 @@ def fit(
     most_steps = max(most_steps, training.fewest_steps)
     precision = _precision(plan, net, input_format, measured=budget.steps is None)
     batches = _batches(len(targets), batch_size, seed)
+    average = WeightAverage(net)
     curve: list[CurvePoint] = []
-    step, loss, ended = 0, math.nan, ""
+    step, loss, ended, side = 0, math.nan, "", 1.0
+
+    def images_at(place: int, rows: Tensor, side: float) -> Tensor:
+        rng = torch_stream(seed, "change", place)
+        return _shrunk(changed(inputs[rows], input_format, plan.augmentation, rng), side)
+
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     net.train()
     while not ended:
@@ -101,9 +110,8 @@ def fit(
         if spent >= 1:
             break
         rows = next(batches)
-        rng = torch_stream(seed, "change", step)
-        images = changed(inputs[rows], input_format, plan.augmentation, rng)
-        images = _shrunk(images, training.shrunk_side if spent < training.shrunk else 1.0)
+        side = training.shrunk_side if spent < training.shrunk else 1.0
+        images = images_at(step, rows, side)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
             logits = net(images)
         smoothing = training.label_smoothing
@@ -115,9 +123,15 @@ def fit(
         error.backward()  # type: ignore[no-untyped-call]
         _descend(optimisers, rate_factor(plan, spent))
         step += 1
+        if spent >= 1 - plan.averaging:
+            average.add()
         if step == 1 or wall_seconds > (len(curve) + 1) * 0.5:
             curve.append(CurvePoint(step, wall_seconds, loss))
             report(step, loss)
+    if average.number and not ended:
+        again = (images_at(step + n, next(batches), side) for n in range(_MEASURED_AGAIN))
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+            average.put(again, net)
     net.eval()
     return Fitted(
         "diverged" if ended else "finished",
