@@ -148,8 +148,8 @@ def kept_back(run: Selecting, found: Headed | Guesting, left: float) -> float:
     """Returns how much of what is left a rival needs to learn from all that is known: guests do."""
     if run.budget.wall_seconds is None or isinstance(found, Headed):
         return 0.0
-    growth = (len(run.labelled.known) / found.examples) ** _GROWTH
-    return min(left / 2, growth * found.seconds)
+    times = len(run.labelled.known) / found.examples
+    return min(left / 2, found.seconds * float(times**_GROWTH))
 
 
 def learned_rows(run: Selecting, found: Guesting, kept: float) -> np.ndarray:
