@@ -94,14 +94,10 @@ def fit(
     most_steps = max(most_steps, training.fewest_steps)
     precision = _precision(plan, net, input_format, measured=budget.steps is None)
     batches = _batches(len(targets), batch_size, seed)
+    looks = _Looks(inputs, input_format, plan.augmentation, seed, batches)
     average = WeightAverage(net)
     curve: list[CurvePoint] = []
     step, loss, ended, side = 0, math.nan, "", 1.0
-
-    def images_at(place: int, rows: Tensor, side: float) -> Tensor:
-        rng = torch_stream(seed, "change", place)
-        return _shrunk(changed(inputs[rows], input_format, plan.augmentation, rng), side)
-
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     net.train()
     while not ended:
@@ -109,13 +105,9 @@ def fit(
         spent = max(budget.spent(wall_seconds, step), step / most_steps)
         if spent >= 1:
             break
-        rows = next(batches)
         side = training.shrunk_side if spent < training.shrunk else 1.0
-        images = images_at(step, rows, side)
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
-            logits = net(images)
-        smoothing = training.label_smoothing
-        error = functional.cross_entropy(logits.float(), targets[rows], label_smoothing=smoothing)
+        images, rows = looks.at(step, side)
+        error = _error(_through(net, images, precision), targets[rows], training)
         loss = error.item()
         if not math.isfinite(loss):
             ended = f"the loss is not finite after {step} steps"
@@ -129,20 +121,43 @@ def fit(
             curve.append(CurvePoint(step, wall_seconds, loss))
             report(step, loss)
     if average.number and not ended:
-        again = (images_at(step + n, next(batches), side) for n in range(_MEASURED_AGAIN))
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
-            average.put(again, net)
+        again = (looks.at(step + n, side)[0] for n in range(_MEASURED_AGAIN))
+        average.put(again, lambda images: _through(net, images, precision))
     net.eval()
     return Fitted(
-        "diverged" if ended else "finished",
-        ended,
-        step,
-        step * batch_size / len(targets),
-        time.perf_counter() - wall,
-        time.process_time() - cpu,
-        loss,
+        "diverged" if ended else "finished", ended, step, step * batch_size / len(targets),
+        time.perf_counter() - wall, time.process_time() - cpu, loss,
         tuple(curve[:: 1 + len(curve) // _POINTS]),
-    )
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Looks:
+    """What a net is shown in training: batches of images that are changed at random."""
+
+    inputs: Tensor
+    input_format: InputFormat
+    augmentation: Choice
+    seed: int
+    batches: Iterator[Tensor]
+
+    def at(self, step: int, side: float) -> tuple[Tensor, Tensor]:
+        """The images of a step, with this share of their side, and their rows."""
+        rows, rng = next(self.batches), torch_stream(self.seed, "change", step)
+        images = changed(self.inputs[rows], self.input_format, self.augmentation, rng)
+        return _shrunk(images, side), rows
+
+
+def _through(net: nn.Module, images: Tensor, precision: torch.dtype) -> Tensor:
+    """The net's logits, computed in this number format."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        logits: Tensor = net(images)
+    return logits
+
+
+def _error(logits: Tensor, targets: Tensor, training: Training) -> Tensor:
+    smoothing = training.label_smoothing
+    return functional.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
 
 
 def batch_size_of(plan: Plan, number: int) -> int:
