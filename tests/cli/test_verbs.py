@@ -32,7 +32,8 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "--use-label-names --objective --view --backbone --download --strict --resume --json --quiet",
     "select": "DATA --budget --out --seed --split-seed --image-size --classes-at "
     "--value-range --target --objective --metric --groups --ignore --test --time-limit-per-row "
-    "--archive --archive-to --workers --backbone --download --strict --resume --json --quiet",
+    "--archive --archive-to --workers --backbone --download --guest --strict --resume --json "
+    "--quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
     "--classes-at --value-range --columns --text --label --domain "
     "--speaker-pattern --words --sentences --ratio --references --use-label-names "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ def select(
     resume: bool = False,
     backbone: str | Encoder = AUTO,
     download: bool = False,
+    guests: Mapping[str, Any] | Sequence[str] = (),
     settings: SelectSettings = USUAL,
     stop: Callable[[], bool] = lambda: False,
     progress: bool | None = None,
@@ -66,8 +67,10 @@ def select(
 
     Not few-shot: one labelled data set of images, whose classes are all known, or a table (a path
     or a data frame) whose column `target` is to be told: then a `TableResult`. The arguments are
-    those of `metaloop select`; `backbone` may be an encoder of your own. `settings` are numbers to
-    go by. `progress` and Ctrl-C are as in `learn`. `MetaloopError` for all that can be mended.
+    those of `metaloop select`; `backbone` may be an encoder of your own, and `guests` are
+    estimators of scikit-learn and compiled Keras models by names of yours, or names of the table.
+    `settings` are numbers to go by. `progress` and Ctrl-C are as in `learn`. `MetaloopError` for
+    all that can be mended.
 
     >>> import metaloop as ml
     >>> run = ml.select("my_folder", budget="3m")  # doctest: +SKIP
@@ -83,10 +86,11 @@ def select(
     of_images = {name: asked[name] for name in _OF_IMAGES}
     both = {name: asked[name] for name in _OF_BOTH}
     if is_tabular(data):
-        refused_together({**of_images, "backbone": backbone not in (AUTO, NONE)}, "a table")
+        named = {"backbone": backbone not in (AUTO, NONE), "guest": bool(guests)}
+        refused_together({**of_images, **named}, "a table")
         return selected_table(data, **of_tables, **both)
     refused_together(of_tables, "images")
-    return _of_images(data, settings, **of_images, **both)
+    return _of_images(data, settings, guests=guests, **of_images, **both)
 
 
 def _of_images(

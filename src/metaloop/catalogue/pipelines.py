@@ -28,6 +28,7 @@ CLASSIFIER, WHITENED = "classifier", "whitened"
 _MOST_WIDTH, _MOST_CLASSES, _MOST_PATCHES = 1024, 100_000, 256
 _MOST_NUMBERS = 1 << 26  # of a net
 _ACTIVATIONS = ("relu", "gelu", "silu")
+_RATES = {"muon": 3e-3, "adamw": 3e-3, "sgd": 0.1}  # a rate is one of its optimiser
 _TRAINING = ("label_smoothing", "shrunk", "shrunk_side", "most_epochs", "fewest_steps")
 
 
@@ -112,6 +113,11 @@ def _with_width(candidate: Candidate, scale: float) -> Candidate:
     return replace(candidate, net=Choice(WHITENED, {**candidate.net.options, "widths": scaled}))
 
 
+def _with_optimiser(candidate: Candidate, name: str) -> Candidate:
+    plan = replace(candidate.plan, optimiser=name, learning_rate=_RATES[name])  # type: ignore[arg-type]
+    return replace(candidate, plan=plan)
+
+
 def _with_mirror(candidate: Candidate, flip: bool) -> Candidate:
     changed = _photo_knob("flip", True).set(candidate, flip)
     return _learner_knob("copies", 1).set(changed, 2 if flip else 1)
@@ -136,6 +142,11 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
         "weight decay": _plan_knob("weight_decay", 5e-4, 5e-3, 5e-2),
         "batch size": _plan_knob("batch_size", 64, 128, 256, 512),
         "schedule": _plan_knob("schedule", "linear", "cosine"),
+        "optimiser": Knob(
+            lambda candidate: candidate.plan.optimiser, _with_optimiser, tuple(_RATES)
+        ),
+        "averaging": _plan_knob("averaging", 0.0, 0.2, 0.4),
+        "precision": _plan_knob("precision", "fastest", "float32", "bfloat16"),
     }
 )
 

@@ -35,11 +35,20 @@ _Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Worker processes, a thread each. (default: one per core)"),
 ]
+_Guests = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--guest",
+        metavar="NAME",
+        help="A learner of another library that takes part: extra_trees, gaussian_naive_bayes, "
+        "keras_cnn, lda, svm. Give it again for more.",
+    ),
+]
 
 _OF_TABLES = ("target", "objective", "metric", "groups", "ignore", "test", "time_limit_per_row")
 _NOT_OF_SCENARIOS = (
     *_OF_TABLES,
-    *("archive", "archive_to", "out", "resume", "image_size", "classes_at"),
+    *("archive", "archive_to", "out", "resume", "image_size", "classes_at", "guest"),
 )
 
 
@@ -64,6 +73,7 @@ def select(
     workers: _Workers = None,
     backbone: options.Backbone = "auto",
     download: options.Download = False,
+    guest: _Guests = None,
     strict: options.Strict = False,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -92,11 +102,12 @@ def select(
         run, code = select_from(
             data, out=out, strict=strict, resume=resume, progress=not quiet,
             value_range=options.value_range(value_range), backbone=backbone,
-            download=download, **asked, **of_tables,
+            download=download, guests=tuple(guest or ()), **asked, **of_tables,
         ), 0  # fmt: skip
     except Interrupted as stop:
         run, code = stop.result, stop.exit_code
     asked |= {"backbone": None if backbone == "auto" else backbone, "value_range": value_range}
+    asked |= {"guest": guest}
     _say(run, data, asked, as_json)
     return code
 

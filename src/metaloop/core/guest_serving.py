@@ -3,6 +3,7 @@
     to the process     {"do": "fit", "key", "recipe", "seed", "num_classes"}, the support and
                        what the recipe needs as arrays
                        {"do": "predict", "key"}, inputs
+                       {"do": "tensors", "key"}: what a model file may hold of the guest
     from it            {"known": true or false}, outputs (and the classes of a classifier)
 
 It keeps the last few fitted guests by their key. Whoever asks for one that is gone (`known` is
@@ -69,7 +70,10 @@ def _answer(
     if key not in fitted:
         return {"known": False}, {}
     fitted.move_to_end(key)
-    guest, inputs = fitted[key], np.array(arrays["inputs"])
+    guest = fitted[key]
+    if content["do"] == "tensors":
+        return {"known": True}, guest.tensors()
+    inputs = np.array(arrays["inputs"])
     if hasattr(guest, "predict_proba"):
         found = {"outputs": guest.predict_proba(inputs), "classes": guest.classes_}
     else:

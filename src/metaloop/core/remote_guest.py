@@ -47,18 +47,26 @@ class RemoteGuest:
 
     def predict(self, state: RemoteGuest, inputs: np.ndarray) -> np.ndarray:
         """Returns log-probabilities `[N, classes]`, or values `[N, targets]`."""
-        said, found = state._ask({"do": "predict", "key": state._key}, {"inputs": inputs})
-        if not said["known"]:
-            state._fit()
-            said, found = state._ask({"do": "predict", "key": state._key}, {"inputs": inputs})
-        if not said["known"]:
-            raise GuestError(f"the process of {self.program} forgets what it has fitted")
+        found = state._asked_of_the_fitted("predict", {"inputs": inputs})
         outputs = found["outputs"]
         if not state.num_classes:
             return outputs
         logits = np.full((len(outputs), state.num_classes), -np.inf)
         logits[:, found["classes"]] = np.log(np.maximum(outputs, 1e-12))
         return logits
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Returns what a model file may hold of the fitted guest; `GuestError` if nothing."""
+        return self._asked_of_the_fitted("tensors", {})
+
+    def _asked_of_the_fitted(self, what: str, arrays: Arrays) -> dict[str, np.ndarray]:
+        said, found = self._ask({"do": what, "key": self._key}, arrays)
+        if not said["known"]:
+            self._fit()
+            said, found = self._ask({"do": what, "key": self._key}, arrays)
+        if not said["known"]:
+            raise GuestError(f"the process of {self.program} forgets what it has fitted")
+        return found
 
     def _fit(self) -> None:
         content = {"do": "fit", "key": self._key, "recipe": dict(self.recipe), "seed": self.seed}

@@ -3,7 +3,8 @@
 A step: a batch, changed at random, in channels-last; the net in bfloat16 where that was measured
 to be faster here; cross-entropy with smoothed labels; one step of the plan's optimiser at a rate
 that is a function of the spent share of the budget. For the first part of it images may be shrunk,
-which costs a third of the time. Muon moves the filters, AdamW all else.
+which costs a third of the time. Muon moves the filters, AdamW all else. Over the last share of the
+budget that the plan names weights are averaged, and the net ends with their mean.
 Measured on CIFAR-10: LOG.md and benchmarks/cifar10.py.
 """
 
@@ -26,6 +27,7 @@ from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import numpy_stream, torch_stream
 from metaloop.core.records import Choice, CurvePoint, Plan, TrialStatus
 from metaloop.engine.augmentation import AUGMENTATIONS
+from metaloop.engine.averaging import WeightAverage
 from metaloop.engine.muon import Muon
 from metaloop.engine.optimisation import rate_factor
 from metaloop.nets.whitened import WhitenedNet
@@ -37,6 +39,7 @@ _POINTS = 20  # of a curve, at most
 _SMALLEST_SIDE = 8  # pixels
 _FEWEST_STEPS = 16  # of an epoch: few examples come in small batches,
 _SMALLEST_BATCH = 32  # but not in smaller ones than these
+_MEASURED_AGAIN = 8  # batches that statistics of averaged weights are of: as long as three steps
 _precisions: dict[int, torch.dtype] = {}  # by threads: what was the fastest in this process
 
 
@@ -92,8 +95,10 @@ def fit(
     most_steps = max(most_steps, training.fewest_steps)
     precision = _precision(plan, net, input_format, measured=budget.steps is None)
     batches = _batches(len(targets), batch_size, seed)
+    looks = _Looks(inputs, input_format, plan.augmentation, seed, batches)
+    average = WeightAverage(net)
     curve: list[CurvePoint] = []
-    step, loss, ended = 0, math.nan, ""
+    step, loss, ended, side = 0, math.nan, "", 1.0
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     net.train()
     while not ended:
@@ -101,14 +106,9 @@ def fit(
         spent = max(budget.spent(wall_seconds, step), step / most_steps)
         if spent >= 1:
             break
-        rows = next(batches)
-        rng = torch_stream(seed, "change", step)
-        images = changed(inputs[rows], input_format, plan.augmentation, rng)
-        images = _shrunk(images, training.shrunk_side if spent < training.shrunk else 1.0)
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
-            logits = net(images)
-        smoothing = training.label_smoothing
-        error = functional.cross_entropy(logits.float(), targets[rows], label_smoothing=smoothing)
+        side = training.shrunk_side if spent < training.shrunk else 1.0
+        images, rows = looks.at(step, side)
+        error = _error(_through(net, images, precision), targets[rows], training)
         loss = error.item()
         if not math.isfinite(loss):
             ended = f"the loss is not finite after {step} steps"
@@ -116,20 +116,49 @@ def fit(
         error.backward()  # type: ignore[no-untyped-call]
         _descend(optimisers, rate_factor(plan, spent))
         step += 1
+        if spent >= 1 - plan.averaging:
+            average.add()
         if step == 1 or wall_seconds > (len(curve) + 1) * 0.5:
             curve.append(CurvePoint(step, wall_seconds, loss))
             report(step, loss)
+    if average.number and not ended:
+        again = (looks.at(step + n, side)[0] for n in range(_MEASURED_AGAIN))
+        average.put(again, lambda images: _through(net, images, precision))
     net.eval()
     return Fitted(
-        "diverged" if ended else "finished",
-        ended,
-        step,
-        step * batch_size / len(targets),
-        time.perf_counter() - wall,
-        time.process_time() - cpu,
-        loss,
+        "diverged" if ended else "finished", ended, step, step * batch_size / len(targets),
+        time.perf_counter() - wall, time.process_time() - cpu, loss,
         tuple(curve[:: 1 + len(curve) // _POINTS]),
-    )
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Looks:
+    """What a net is shown in training: batches of images that are changed at random."""
+
+    inputs: Tensor
+    input_format: InputFormat
+    augmentation: Choice
+    seed: int
+    batches: Iterator[Tensor]
+
+    def at(self, step: int, side: float) -> tuple[Tensor, Tensor]:
+        """The images of a step, with this share of their side, and their rows."""
+        rows, rng = next(self.batches), torch_stream(self.seed, "change", step)
+        images = changed(self.inputs[rows], self.input_format, self.augmentation, rng)
+        return _shrunk(images, side), rows
+
+
+def _through(net: nn.Module, images: Tensor, precision: torch.dtype) -> Tensor:
+    """The net's logits, computed in this number format."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        logits: Tensor = net(images)
+    return logits
+
+
+def _error(logits: Tensor, targets: Tensor, training: Training) -> Tensor:
+    smoothing = training.label_smoothing
+    return functional.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
 
 
 def batch_size_of(plan: Plan, number: int) -> int:

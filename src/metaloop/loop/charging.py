@@ -25,7 +25,7 @@ class Charged:
     """A run that writes into a folder and an archive, with a budget and a clock.
 
     `spent_before` and `cpu_before` are the seconds and CPU-seconds that interrupted earlier tries
-    of it have used. CPU-seconds are those of the coordinator and of all workers.
+    of it have used. CPU-seconds are those of the coordinator, of all workers and of guests.
     """
 
     folder: Path
@@ -36,6 +36,7 @@ class Charged:
     spent_before: float = field(default=0.0, kw_only=True)
     cpu_before: float = field(default=0.0, kw_only=True)
     worker_cpu: float = field(default=0.0, kw_only=True)  # CPU-seconds of workers, in this try
+    guest_cpu: float = field(default=0.0, kw_only=True)  # of guests in processes of their own
     clock: Callable[[], float] = field(default=time.perf_counter, kw_only=True)  # in seconds
     started: float = field(default_factory=time.perf_counter, kw_only=True)
     cpu_started: float = field(default_factory=time.process_time, kw_only=True)
@@ -58,7 +59,8 @@ class Charged:
     @property
     def cpu_seconds(self) -> float:
         """CPU-seconds since the budget began, of all processes, over all tries of this run."""
-        return self.cpu_before + self.worker_cpu + time.process_time() - self.cpu_started
+        others = self.cpu_before + self.worker_cpu + self.guest_cpu
+        return others + time.process_time() - self.cpu_started
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """`Classifier`: a trained classifier of known classes, and its way to and from a model file.
 
 It is a trained net, or a head on the features of a frozen encoder, which the file names and does
-not hold.
+not hold, or a fitted guest (`catalogue/guests.py`).
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from metaloop.catalogue.frozen import FROZEN, features_of, head_of, head_shapes
+from metaloop.catalogue.guests import check_guest, guest_citation, is_guest, told_by_guest
 from metaloop.catalogue.pipelines import build_classifier, check_pipeline, copies_of
 from metaloop.catalogue.view_limits import check_view
 from metaloop.catalogue.views import ENCODER, cards_of, encoder_of
@@ -40,7 +42,8 @@ CITATION = "Jordan 2024, 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv:
 class Classifier:
     """A trained pipeline: images in, a probability for each of `classes` out.
 
-    `weights` are those of its net, or of its head where it sees images in a `view`.
+    `weights` are those of its net, or of its head where it sees images in a `view`; of a guest what
+    a model file holds of it.
     """
 
     weights: Mapping[str, Tensor]
@@ -77,6 +80,10 @@ class Classifier:
 
     def log_probabilities(self, inputs: Tensor) -> Tensor:
         """Returns log-probabilities `[N, classes]`, float64, of raw images `[N, *shape]`."""
+        if is_guest(self.candidate):
+            return told_by_guest(
+                self.candidate, self._guest, inputs, self.input_format, len(self.classes)
+            )
         if self.view is None:
             return logits_of(self._net, inputs, self.input_format, copies_of(self.candidate))
         _, _, copies, second = head_of(self.candidate)
@@ -101,6 +108,10 @@ class Classifier:
         net.eval()
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return net
+
+    @cached_property
+    def _guest(self) -> Any:
+        return check_guest(self.candidate, self.weights, self.input_format, len(self.classes))
 
     def with_results(self, *results: Result) -> Classifier:
         """Returns the classifier with further results recorded in it."""
@@ -129,6 +140,8 @@ class Classifier:
 
     @property
     def _citations(self) -> tuple[str, ...]:
+        if is_guest(self.candidate):
+            return guest_citation(self.candidate)
         of_backbones = tuple(card.citation for card in self.backbones if card.citation)
         return (CITATION,) if self.view is None else of_backbones
 
@@ -146,7 +159,9 @@ def classifier_with(
     """Returns the classifier with these weights; raises `MetaloopError` where they do not fit."""
     if (candidate.learner.name == FROZEN) != (view is not None):
         raise ModelFileError("a head on frozen features and the view that has them go together")
-    if view is None:
+    if is_guest(candidate):
+        check_guest(candidate, weights, input_format, len(classes))
+    elif view is None:
         check_pipeline(candidate, input_format, len(classes))
         with torch.device("meta"):
             expected = build_classifier(candidate, input_format, len(classes)).state_dict()

@@ -26,13 +26,16 @@ from metaloop.loop.run import Stopped
 from metaloop.modelfile import TrainingRecord
 from metaloop.models.classifier import Classifier, classifier_with
 from metaloop.selecting.baselines import tested_baselines
-from metaloop.selecting.offer import Headed
+from metaloop.selecting.guests import answers_of, kept_back, learned_rows
+from metaloop.selecting.offer import Guesting, Headed
 from metaloop.selecting.racing import Entry, Proposal
 from metaloop.selecting.recording import begin, last_result, result_of, take, told
 from metaloop.selecting.reporting import figures, summary
 from metaloop.selecting.run import Selecting, accuracy, task_of
 
 FINAL_RUNG = 2
+Rival = Headed | Guesting  # of the best net
+_WORDS = {Headed: "a frozen backbone", Guesting: "a guest"}
 
 
 @dataclass(frozen=True)
@@ -57,37 +60,96 @@ class Chosen:
 def train_chosen(run: Selecting) -> Generator[LoopEvent, None, Chosen]:
     """Yields the last training; returns who was trained.
 
-    Where a frozen pipeline takes part, the best other one is trained without `search`, which then
-    tells which of the two is better. Where a training diverges the next best is trained with what
-    is left. Raises `Stopped` when asked to stop, and `MetaloopError` where none can be trained.
+    Where a frozen pipeline or a guest is a rival, the best net is trained without `search`,
+    which then tells which of the two is better. Where a training diverges the next best is trained
+    with what is left. Raises `Stopped` when asked to stop, and `MetaloopError` where none can be
+    trained.
     """
-    frozen = run.offer.measured[0] if run.offer is not None and run.offer.measured else None
-    message = ""
+    rivals, message = _rivals(run), ""
     for entry in run.race.beliefs():
         reason = _decided(run, entry)
         last = last_result(run, entry)
         if last is not None:
             yield Promoted(entry.candidate.label, last, reason)
-        number, result, message = yield from _trained(run, entry, measured=frozen is not None)
+        left = _left(run)
+        kept = max((kept_back(run, one, left) for one in rivals), default=0.0)
+        number, result, message = yield from _trained(
+            run, entry, left - kept, measured=bool(rivals)
+        )
         if result is None:
             entry.failed = message
             continue
-        if frozen is not None:
+        for rival in rivals:
             entry.right[FINAL_RUNG] = np.array([float(one) for one in result.right])
-            is_better, reason = _compared(run, entry, frozen)
-            if not is_better:
-                return _headed(run, frozen, reason)
+            is_better, reason = _compared(run, entry, rival)
+            chosen = None if is_better else _of_rival(run, rival, reason, kept)
+            if chosen is not None:
+                return chosen
+            reason += _lost(rival)
         return Chosen(
             entry, reason, _weights(run, number), result.steps, result.epochs,
             result.train_cpu_seconds, result.train_wall_seconds,
         )  # fmt: skip
-    if frozen is not None:
-        found = "the best of what was measured on a frozen backbone; nothing else took part"
-        last = last_result(run, frozen.entry)
+    for rival in rivals:
+        found = f"the best of what was measured {_where(rival)}; nothing else took part"
+        last = last_result(run, rival.entry)
         if last is not None:
-            yield Promoted(frozen.entry.candidate.label, last, found)
-        return _headed(run, frozen, found)
+            yield Promoted(rival.entry.candidate.label, last, found)
+        chosen = _of_rival(run, rival, found, _left(run))
+        if chosen is not None:
+            return chosen
+        message = _lost(rival)
     raise MetaloopError(f"no pipeline could be trained on {run.labelled.name}; the last: {message}")
+
+
+def _rivals(run: Selecting) -> list[Rival]:
+    """The best frozen pipeline, and the best guest that can be kept; the better of the two first.
+
+    A guest that is behind what the best net has after a short training is no rival.
+    """
+    offer, guest = run.offer, run.guests.keepable
+    rivals: list[Rival] = [] if offer is None else [*offer.measured[:1]]
+    if guest is not None:
+        raced = [e.right[max(e.right)].mean() for e in run.race.beliefs() if e.right]
+        if _right(guest).mean() > max(raced, default=0.0):
+            rivals.append(guest)
+    return sorted(rivals, key=lambda rival: -float(_right(rival).mean()))
+
+
+def _of_rival(run: Selecting, rival: Rival, reason: str, kept: float) -> Chosen | None:
+    """The rival, trained on what it may learn from; None if it fails, which it then says itself."""
+    if isinstance(rival, Headed):
+        return _headed(run, rival, reason)
+    rows = learned_rows(run, rival, kept)
+    allowed = run.settings.patience * max(kept, rival.seconds) + run.settings.grace_seconds
+    cpu, wall = run.guest_cpu, time.perf_counter()
+    try:
+        answered = answers_of(run, rival.guest, rows, rows[:0], allowed)
+    except MetaloopError as error:
+        rival.entry.failed = f"on {len(rows):,} examples: {error}"
+        return None
+    rival.unkept = answered.unkept
+    if rival.unkept:
+        return None
+    return Chosen(
+        rival.entry, reason, answered.tensors, 0, 0.0, run.guest_cpu - cpu,
+        time.perf_counter() - wall,
+    )  # fmt: skip
+
+
+def _lost(rival: Rival) -> str:
+    """What became of a guest that was better and could not be kept; else nothing."""
+    if isinstance(rival, Headed) or not (rival.entry.failed or rival.unkept):
+        return ""
+    return f"; it could not be kept: {rival.entry.failed or rival.unkept}"
+
+
+def _right(rival: Rival) -> np.ndarray:
+    return rival.entry.right[max(rival.entry.right)]
+
+
+def _where(rival: Rival) -> str:
+    return "on a frozen backbone" if isinstance(rival, Headed) else "of guests"
 
 
 def finish(run: Selecting, chosen: Chosen) -> dict[str, Any]:
@@ -125,10 +187,10 @@ def finish(run: Selecting, chosen: Chosen) -> dict[str, Any]:
 
 
 def _trained(
-    run: Selecting, entry: Entry, measured: bool
+    run: Selecting, entry: Entry, amount: float, measured: bool
 ) -> Generator[LoopEvent, None, tuple[int, PipelineResult | None, str]]:
     """The job that trained an entry with what is left, what it came back with, or why it failed."""
-    proposal = Proposal(entry, FINAL_RUNG, _left(run))
+    proposal = Proposal(entry, FINAL_RUNG, amount)
     number, begun = begin(
         run, proposal, kept=True, measured=measured, threads=run.executor.num_workers
     )
@@ -175,20 +237,22 @@ def _decided(run: Selecting, entry: Entry) -> str:
     return reason
 
 
-def _compared(run: Selecting, entry: Entry, frozen: Headed) -> tuple[bool, str]:
-    """Whether a trained net is better than the best frozen pipeline, by more than noise, and why.
+def _compared(run: Selecting, entry: Entry, rival: Rival) -> tuple[bool, str]:
+    """Whether a trained net is better than its rival, by more than noise, and why.
 
-    Both were measured on `search` without having learned from it; the frozen one learns from it
-    yet, the net does not.
+    Both were measured on `search` without having learned from it; the rival learns from it yet, the
+    net does not.
     """
-    asked = np.isin(np.sort(run.labelled.rows["search"]), frozen.learned)
-    difference = entry.right[FINAL_RUNG][asked] - frozen.entry.right[FINAL_RUNG]
+    mine = entry.right[FINAL_RUNG]
+    if isinstance(rival, Headed):
+        mine = mine[np.isin(np.sort(run.labelled.rows["search"]), rival.learned)]
+    difference = mine - _right(rival)
     mean = float(difference.mean())
     noise = float(difference.std()) / len(difference) ** 0.5
     is_better = mean > noise
-    winner, loser = (entry, frozen.entry) if is_better else (frozen.entry, entry)
+    winner, loser = (entry, rival.entry) if is_better else (rival.entry, entry)
     sign = 1 if is_better else -1
-    words = "a net of its own" if is_better else "a frozen backbone"
+    words = "a net of its own" if is_better else _WORDS[type(rival)]
     reason = (
         f"{words}: {100 * sign * mean:+.1f} points on {len(difference):,} examples of 'search' "
         f"beside the best of the others"

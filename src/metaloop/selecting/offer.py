@@ -1,4 +1,4 @@
-"""What a run of `select` is offered beside nets of its own: frozen encoders, images for them."""
+"""What a run of `select` is offered beside nets of its own: frozen encoders, and guests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
+from metaloop.catalogue.guests import Guest
 from metaloop.catalogue.views import ENCODER, encoder_of, view_of_encoder
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, MetaloopError
@@ -86,6 +87,35 @@ class Offer:
     def view(self, encoder: Encoder) -> FittedView:
         """Returns the view that is this encoder's features."""
         return view_of_encoder(encoder)
+
+
+@dataclass(eq=False)
+class Guesting:
+    """A guest as it was measured: `entry.right` is of `search`.
+
+    `examples`: what it has learned from, in so many `seconds`. `unkept`: why no model file can hold
+    it, empty where one can.
+    """
+
+    guest: Guest
+    entry: Entry
+    examples: int
+    seconds: float = 0.0
+    unkept: str = ""
+
+
+@dataclass(eq=False)
+class Guests:
+    """The guests that take part, and what came of them, the best first."""
+
+    asked: tuple[Guest, ...] = ()
+    measured: list[Guesting] = field(default_factory=list)
+
+    @property
+    def keepable(self) -> Guesting | None:
+        """The best one that a model file can hold."""
+        able = (one for one in self.measured if not one.entry.failed and not one.unkept)
+        return next(able, None)
 
 
 def offer_of(labelled: LabelledSet, encoders: Sequence[Encoder], alone: bool) -> Offer | None:

@@ -151,14 +151,24 @@ def take(run: Selecting, begun: Begun, outcome: Outcome) -> Tried:
 
 
 def record_measured(
-    run: Selecting, entry: Entry, rung: int, cpu_seconds: float, wall_seconds: float
+    run: Selecting,
+    entry: Entry,
+    rung: int,
+    cpu_seconds: float,
+    wall_seconds: float,
+    message: str = "",
 ) -> Trial:
-    """Returns the trial of what this process has measured itself, now in the archive."""
-    right = entry.right[rung]
-    result = accuracy(float(right.mean()), len(right), run.protocol("search", number=len(right)))
+    """Returns the trial of what this process has measured itself, or failed to, now archived."""
+    right = entry.right.get(rung)
+    results, scores = [], {}
+    if right is not None:
+        number = len(right)
+        results = [accuracy(float(right.mean()), number, run.protocol("search", number=number))]
+        scores = {results[0].protocol.list_hash: right}
     trial = Trial(
-        candidate=entry.identity, status="finished", seed=run.seed, cpu_seconds=cpu_seconds,
-        wall_seconds=wall_seconds, rung=rung, results=(result,),
+        candidate=entry.identity, status="failed" if right is None else "finished", seed=run.seed,
+        cpu_seconds=cpu_seconds, wall_seconds=wall_seconds, rung=rung, results=tuple(results),
+        message=message,
     )  # fmt: skip
     archive, number = run.archive, run.next_job
     run.next_job += 1
@@ -168,7 +178,7 @@ def record_measured(
         stored = archive.begin_trial(
             run.id, entry.identity, run.labelled.digest, seed=run.seed, rung=rung, job=job
         )
-        archive.end_trial(stored, trial, {result.protocol.list_hash: right})
+        archive.end_trial(stored, trial, scores)
         archive.end_job(job, "finished", {}, "", cpu_seconds=cpu_seconds, wall_seconds=wall_seconds)
     run.search_cpu += cpu_seconds
     return trial

@@ -9,6 +9,7 @@ from metaloop.core.leagues import backbones_json
 from metaloop.core.records import Result
 from metaloop.loop.charging import ARCHIVE_NAME
 from metaloop.selecting.baselines import Baseline
+from metaloop.selecting.offer import Guesting
 from metaloop.selecting.racing import Entry
 from metaloop.selecting.recording import last_result
 from metaloop.selecting.run import Selecting
@@ -32,10 +33,16 @@ def summary(
     failed = [entry for entry in run.race.entries.values() if entry.failed]
     trained = [entry for entry in [*run.race.beliefs(), *failed] if entry.right or entry.failed]
     frozen = [] if run.offer is None else [found.entry for found in run.offer.measured]
+    guests = {one.entry.identity: one for one in run.guests.measured}
+    guested = [one.entry for one in guests.values()]
     plain = {one.entry.identity: one for one in baselines}
     first = [] if chosen is None else [chosen]
-    shown = {e.identity: e for e in [*first, *(one.entry for one in baselines), *frozen, *trained]}
-    rows = [_row(run, entry, plain.get(entry.identity)) for entry in shown.values()]
+    tried = [*frozen, *guested, *trained]
+    shown = {e.identity: e for e in [*first, *(one.entry for one in baselines), *tried]}
+    rows = [
+        _row(run, entry, plain.get(entry.identity)) | _of_guest(guests.get(entry.identity))
+        for entry in shown.values()
+    ]
     if chosen is not None and test is not None:
         rows[0]["test"] = figures(test)
     return {
@@ -53,7 +60,7 @@ def summary(
             "data_hash": labelled.digest,
         },
         "search": {
-            "tried": len(frozen) + len(trained),
+            "tried": len(tried),
             "cpu_seconds": run.search_cpu,
         },
         "cpu_seconds": run.cpu_seconds,
@@ -77,6 +84,8 @@ def _row(run: Selecting, entry: Entry, baseline: Baseline | None) -> dict[str, A
         "plan": {
             "optimiser": candidate.plan.optimiser,
             "batch_size": candidate.plan.batch_size,
+            "averaging": candidate.plan.averaging,
+            "precision": candidate.plan.precision,
             "augmentation": dict(candidate.plan.augmentation.options),
         },
         "operator": entry.operator,
@@ -87,6 +96,18 @@ def _row(run: Selecting, entry: Entry, baseline: Baseline | None) -> dict[str, A
         "believed": None if believed is None else run.race.gain * believed,
         "search": None if last is None else figures(last),
         "test": None if baseline is None else figures(baseline.test),
+    }
+
+
+def _of_guest(found: Guesting | None) -> dict[str, Any]:
+    """What the row of a guest says beside."""
+    if found is None:
+        return {}
+    kept = f"no model file can hold it: {found.unkept}" if found.unkept else ""
+    return {
+        "name": found.guest.label,
+        "examples": found.examples,
+        "message": found.entry.failed or kept,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from metaloop.archive import DataSet
 from metaloop.core.inputs import InputFormat
@@ -12,7 +12,7 @@ from metaloop.core.records import Candidate, Part, Protocol, Result
 from metaloop.core.spec import TaskSpec
 from metaloop.executors.base import Executor
 from metaloop.loop.charging import Charged
-from metaloop.selecting.offer import Offer
+from metaloop.selecting.offer import Guests, Offer
 from metaloop.selecting.racing import Race
 from metaloop.selecting.settings import SelectSettings
 from metaloop.tasks.labelled import LabelledSet
@@ -33,6 +33,7 @@ class Selecting(Charged):
     next_job: int = 0
     offer: Offer | None = None  # of frozen encoders
     spent_on_frozen: float = 0.0  # of the budget
+    guests: Guests = field(default_factory=Guests)  # of other libraries
     threads: int = 1  # of the processor, for what this process computes
 
     @property

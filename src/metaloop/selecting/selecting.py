@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 from metaloop.archive import Archive, Place, add_backbones, place_of
 from metaloop.catalogue.families import data_name
 from metaloop.catalogue.frozen import encoders_for, largest_side
+from metaloop.catalogue.guests import check_guests, guest_of
 from metaloop.catalogue.offered import AUTO, NONE, name_of_backbone
 from metaloop.catalogue.pipelines import (
     PIPELINES,
@@ -53,8 +54,9 @@ from metaloop.models.events import DataRead
 from metaloop.nets.whitened import operations
 from metaloop.selecting.finishing import finish, train_chosen
 from metaloop.selecting.frozen import Tell, frozen_on
+from metaloop.selecting.guests import guests_on
 from metaloop.selecting.knowledge import COMMAND, candidates_of
-from metaloop.selecting.offer import Offer, offer_of, offered_again
+from metaloop.selecting.offer import Guests, Offer, offer_of, offered_again
 from metaloop.selecting.racing import Entry, Race, size_loss
 from metaloop.selecting.reading import read_images
 from metaloop.selecting.recording import race_on, restored
@@ -89,6 +91,7 @@ class _Asked:
     backbone: str | Encoder
     download: bool
     tell: Tell | None
+    guests: Mapping[str, Any]
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -104,6 +107,7 @@ class _Asked:
             "archive": None if self.archive is None else str(self.archive),
             "workers": self.workers,
             "backbone": name_of_backbone(self.backbone),
+            "guest": sorted(self.guests) or None,
         }
 
 
@@ -126,6 +130,7 @@ def select(
     settings: SelectSettings = USUAL,
     stop: Callable[[], bool] = lambda: False,
     tell: Tell | None = None,
+    guests: Mapping[str, Any] | Sequence[str] = (),
 ) -> Iterator[LoopEvent]:
     """Yields what happens; the last event, `Learned`, holds the report that `--json` prints.
 
@@ -133,16 +138,17 @@ def select(
     one is dealt, by `split_seed`. `archive`: that of earlier runs on any data, to begin with what
     was good there. `backbone`: the frozen encoders that take part, too: `auto` (those installed),
     `none`; a name or an encoder: nothing else takes part. `tell` is called while one sees the
-    images, with how many it has seen and how many there are. Writes `out/model.metaloop` and
-    `out/archive.sqlite`. The budget covers choosing and training; reading and the test are reported
-    apart. Raises `MetaloopError` in one line for
-    everything that the caller can mend.
+    images, with how many it has seen and how many there are. `guests` take part, too: names of
+    `GUESTS`, or estimators of scikit-learn and compiled Keras models by names of the caller's.
+    Writes `out/model.metaloop` and `out/archive.sqlite`. The budget covers choosing and training;
+    reading and the test are reported apart. Raises `MetaloopError` in one line for everything that
+    the caller can mend.
     """
     asked = _Asked(
         data, Path(out), parse_budget(budget) if isinstance(budget, str) else budget, seed,
         split_seed, image_size, classes_at, value_range, strict, resume,
         place_of(archive) if archive else None, workers or default_workers(), settings,
-        backbone, download, tell,
+        backbone, download, tell, check_guests(guests),
     )  # fmt: skip
     yield from _recorded(asked, stop)
 
@@ -181,7 +187,7 @@ def _recorded(asked: _Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
                 run = Selecting(
                     asked.out, records, number, asked.budget, asked.seed, labelled, executor,
                     _race(asked, labelled, offer), asked.settings, stop,
-                    offer=offer, threads=asked.workers,
+                    offer=offer, threads=asked.workers, guests=_guests(asked),
                 )  # fmt: skip
                 if earlier is not None:
                     restored(run, earlier)
@@ -192,7 +198,7 @@ def _recorded(asked: _Asked, stop: Callable[[], bool]) -> Iterator[LoopEvent]:
             report["reading_seconds"] = reading_seconds
             # of the whole process tree: reading and the test are in it, unlike in the budget
             report["cpu_seconds"] = (
-                run.cpu_before + run.worker_cpu + time.process_time() - cpu_start
+                run.cpu_before + run.worker_cpu + run.guest_cpu + time.process_time() - cpu_start
             )
             status = report["status"]
         except (KeyboardInterrupt, GeneratorExit):
@@ -240,11 +246,16 @@ def _encoders(
 def _selected(run: Selecting, tell: Tell | None) -> Any:  # yields events, returns the report
     try:
         yield from frozen_on(run, tell)
+        yield from guests_on(run)
         yield from race_on(run)
         chosen = yield from train_chosen(run)
     except Stopped:
         return summary(run, "interrupted")
     return finish(run, chosen)
+
+
+def _guests(asked: _Asked) -> Guests:
+    return Guests(tuple(guest_of(name, guest) for name, guest in asked.guests.items()))
 
 
 def _offered_notes(offer: Offer | None) -> tuple[str, ...]:

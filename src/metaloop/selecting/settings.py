@@ -45,6 +45,11 @@ class SelectSettings:
     baseline_side: int = 16  # pixels of the images that they see
     most_tested: int = 2000  # examples of `test` that baselines are looked at on
 
+    guests_share: float = 0.5  # of what is for choosing, at most, for guests together,
+    guest_start_seconds: float = 15.0  # and this for each of them, which its library takes to load
+    guest_seconds: float = 600.0  # at most, where the budget is in steps
+    guest_examples: int = 2000  # of `train` that a guest is measured with
+
     kept_back: float = 0.01  # of the budget, for what is between two trainings
     wait_seconds: float = 0.25
     note_seconds: float = 2.0

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from metaloop.core.checked_trees import check_trees
 from metaloop.core.errors import MetaloopError, ModelFileError, missing_extra
 from metaloop.domains.tables.fitting import FittedPipeline
 from metaloop.domains.tables.pipelines import table_pipeline
@@ -76,47 +77,13 @@ def restored(data: bytes) -> FittedPipeline:
         table_pipeline(fitted.name)
         if type(fitted.classes) is not int or not isinstance(fitted.states, dict):
             raise ModelFileError("the model file is damaged: its pipeline is none")
-        _check_trees(fitted.learner)
+        check_trees(fitted.learner)
     except MetaloopError:
         raise
     except Exception as error:  # skops raises whatever the content makes it raise
         reason = " ".join(str(error).split())[:200]
         raise ModelFileError(f"the model file is damaged: {reason}") from error
     return fitted
-
-
-def _check_trees(learner: Any) -> None:
-    """Raises `ModelFileError` for trees that lead out of themselves, or round in a circle.
-
-    Their compiled code does not look where it is led.
-    """
-    if hasattr(learner, "_predictors"):  # boosted by histograms
-        for one in (tree for row in learner._predictors for tree in row):
-            nodes = one.nodes
-            inner = nodes["is_leaf"] == 0
-            features = nodes["feature_idx"][inner]
-            _check_tree(
-                np.stack([nodes["left"][inner], nodes["right"][inner]]).astype(np.int64),
-                np.flatnonzero(inner), len(nodes), features, learner.n_features_in_,
-            )  # fmt: skip
-        return
-    for one in np.ravel(getattr(learner, "estimators_", [])):
-        tree = one.tree_
-        inner = tree.children_left != -1
-        children = np.stack([tree.children_left[inner], tree.children_right[inner]])
-        if tree.n_features != learner.n_features_in_:
-            raise ModelFileError("the model file is damaged: a tree has other features")
-        _check_tree(
-            children, np.flatnonzero(inner), tree.node_count, tree.feature[inner], tree.n_features
-        )
-
-
-def _check_tree(
-    children: np.ndarray, places: np.ndarray, nodes: int, features: np.ndarray, number: int
-) -> None:
-    inside = (children > places).all() and (children < nodes).all()
-    if not inside or (features < 0).any() or (features >= number).any():
-        raise ModelFileError("the model file is damaged: a tree leads out of itself")
 
 
 def as_numbers(data: bytes) -> np.ndarray:

@@ -50,10 +50,11 @@ class Guest:
         if self.num_classes and _wants_one_hot(self.model):
             wanted = np.eye(self.num_classes, dtype=np.float32)[targets]
         keras.utils.set_random_seed(self.seed)
-        self.model.fit(
-            inputs, wanted, epochs=self.recipe["epochs"], batch_size=self.recipe["batch_size"],
-            verbose=0,
-        )  # fmt: skip
+        if self.recipe["epochs"]:  # none where it was fitted before
+            self.model.fit(
+                inputs, wanted, epochs=self.recipe["epochs"], batch_size=self.recipe["batch_size"],
+                verbose=0,
+            )  # fmt: skip
         self.fitted = [np.array(keras.ops.convert_to_numpy(v)) for v in self.model.variables]
         return self
 
@@ -67,6 +68,18 @@ class Guest:
         _assign(self.model.variables, self.fitted)
         inputs = _channels_last(inputs)
         return np.asarray(self.model.predict(inputs, batch_size=_PREDICTED_AT_ONCE, verbose=0))
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Returns the weights of `keras_cnn`; a file that holds another model would need its code.
+
+        Raises `GuestError` for every other model.
+        """
+        if self._architecture:
+            raise GuestError(
+                "a Keras model of your own cannot be kept: to build it again from a file could run "
+                "code; 'keras_cnn' can"
+            )
+        return {f"weight.{place:04d}": np.asarray(each) for place, each in enumerate(self.fitted)}
 
     def _probabilities(self, inputs: np.ndarray) -> np.ndarray:
         outputs = self.predict(inputs).astype(np.float64)

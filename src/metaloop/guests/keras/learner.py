@@ -62,6 +62,17 @@ class KerasCnn(BlackBoxLearner):
         return _apart(self.recipe, {}, seed, self.backend, "learner 'keras_cnn'")
 
 
+def fitted_cnn(weights: Arrays, input_shape: tuple[int, ...], num_classes: int) -> RemoteGuest:
+    """Returns the net of `keras_cnn` with weights that it has learned, in a process of Keras' own.
+
+    `weights` are what `RemoteGuest.tensors` has returned. Raises `MissingExtraError` without Keras.
+    """
+    recipe = {"kind": "cnn", "epochs": 0, "batch_size": 32}
+    made = _apart(recipe, weights, 0, "auto", "a model file with 'keras_cnn'")
+    nothing = np.zeros((num_classes, *input_shape), np.float32)
+    return made.adapt(nothing, np.arange(num_classes), num_classes)
+
+
 @final
 @dataclass(frozen=True)
 class KerasLearner(BlackBoxLearner):
