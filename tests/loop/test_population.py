@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from metaloop.core.records import Candidate, Choice, Plan, Protocol, Result
 from metaloop.core.statistics import EpisodeScores, mean_with_interval
 from metaloop.jobs.measured import Measured, difference
+from metaloop.loop.heads import SLOW_HEADS, heads_to_join
 from metaloop.loop.population import Head, Node, Population
 from metaloop.loop.proposal import NodeKind, Proposal
 
@@ -160,3 +163,15 @@ def test_no_history_makes_a_line_worse(history: list[tuple[int, float | None]]) 
         standing = made.nodes[made.current[line]]
         assert standing.value >= before and standing.line == line
         assert (made.stalls[line] == 0) == (standing.number == 10 + place)
+
+
+def test_on_joined_nets_the_best_heads_are_measured_and_all_slow_ones_whatever_they_were() -> None:
+    def of(method: str, value: float) -> Head:
+        return replace(head(value), candidate=replace(CANDIDATE, learner=Choice(method)))
+
+    made = Population()
+    made.end(node(0, of("simpleshot", 0.5), *(of(slow, 0.3) for slow in SLOW_HEADS), FAILED))
+    made.end(node(1, of("simpleshot", 0.6), of("ridge", 0.4), of("protonet", 0.2)))
+    chosen = heads_to_join(made, made.peaks[:1], 2)
+    assert {one.learner.name for one in chosen} == {"simpleshot", "ridge", *SLOW_HEADS}
+    assert len(chosen) == 4

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from metaloop.catalogue.candidates import trunk_of
 from metaloop.core.records import Candidate
-from metaloop.loop.population import Node
+from metaloop.loop.population import Node, Population
 
 SLOW_HEADS = ("baselinepp", "rfs")  # fitted by many steps: measured in the race, and when joined
 OTHER_HEADS = 2  # measured on a net beside the one that it is trained with
@@ -40,3 +41,31 @@ def _is_slow(head: Candidate) -> bool:
 def as_head(head: Candidate, trained: Candidate) -> Candidate:
     """Returns the trained candidate with the head of another one on its net."""
     return replace(trained, learner=head.learner, program=head.program)
+
+
+def heads_to_join(
+    population: Population, peaks: Sequence[Node], most: int
+) -> tuple[Candidate, ...]:
+    """Returns the best heads, up to `most`, of these and of what was invented, a method once.
+
+    And all slow ones: on a net that is better than that of their race they may be the best with
+    several examples (LOG.md).
+    """
+    nodes = [*peaks, *population.of_kind("invent")]
+    best = _methods(nodes)[:most]
+    slow = [head for head in _methods(population.nodes.values()) if _is_slow(head)]
+    return tuple({_method(head): head for head in (*slow, *best)}.values())
+
+
+def _methods(nodes: Iterable[Node]) -> list[Candidate]:
+    """Returns the heads that were measured there, the best first and of each method one."""
+    measured = [head for node in nodes for head in node.heads if head.search is not None]
+    chosen: dict[tuple[str, str | None], Candidate] = {}
+    for head in sorted(measured, key=lambda head: head.merit, reverse=True):
+        chosen.setdefault(_method(head.candidate), head.candidate)
+    return list(chosen.values())
+
+
+def _method(head: Candidate) -> tuple[str, str | None]:
+    """What tells heads apart, whatever view they have: the joined net has its own."""
+    return head.learner.name, head.program

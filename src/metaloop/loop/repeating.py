@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from metaloop.archive import JobId
 from metaloop.catalogue.learners import embeds
 from metaloop.core.budget import Budget
-from metaloop.core.records import Candidate
 from metaloop.executors.base import Executor, Job, Outcome
 from metaloop.jobs import baselines
 from metaloop.jobs.joining import Joinable, JoinRequest, plain_members
@@ -22,6 +21,7 @@ from metaloop.jobs.table import Request, arguments_of, name_of, result_of
 from metaloop.jobs.workplace import Workplace
 from metaloop.loop.breakdowns import Breakdowns
 from metaloop.loop.events import LoopEvent, Tried, Trying
+from metaloop.loop.heads import heads_to_join
 from metaloop.loop.judging import (
     Contestant,
     Judge,
@@ -253,7 +253,7 @@ def _join(loop: Loop) -> Iterator[LoopEvent]:
             *(Joinable(peak.number, peak.candidate) for peak in near),
             *(Joinable(None, candidate) for candidate in plain),
         ),
-        heads=_heads_to_join(loop, near),
+        heads=heads_to_join(loop.population, near, settings.most_heads_joined),
         seed=loop.run.seed,
         episodes=settings.join_episodes,
     )
@@ -265,17 +265,6 @@ def _join(loop: Loop) -> Iterator[LoopEvent]:
         if loop.run.stop():
             raise Stopped
         yield from _wait(loop)
-
-
-def _heads_to_join(loop: Loop, peaks: list[Node]) -> tuple[Candidate, ...]:
-    """Returns the best heads of these and of what was invented, different methods only."""
-    nodes = [*peaks, *loop.population.of_kind("invent")]
-    measured = [head for node in nodes for head in node.heads if head.search is not None]
-    chosen: dict[tuple[str, str | None], Candidate] = {}
-    for head in sorted(measured, key=lambda head: head.merit, reverse=True):
-        key = (head.candidate.learner.name, head.candidate.program)
-        chosen.setdefault(key, head.candidate)  # whatever view it has: the joined net has its own
-    return tuple(chosen.values())[: loop.settings.most_heads_joined]
 
 
 def _judge(loop: Loop, contestants: list[Contestant], episodes: int) -> Iterator[LoopEvent]:
