@@ -8,7 +8,8 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -24,11 +25,17 @@ from sklearn.svm import SVC
 
 import metaloop as ml
 from metaloop.archive import Archive
+from metaloop.catalogue.guests import guest_of
 from metaloop.cli import run as command
+from metaloop.core.budget import Budget
 from metaloop.core.errors import GuestError, MetaloopError, ModelFileError
 from metaloop.guests.sklearn.storing import kept, restored
 from metaloop.modelfile import read_model, write_model
 from metaloop.selecting import SelectSettings
+from metaloop.selecting.guests import kept_back, learned_rows
+from metaloop.selecting.offer import Guesting
+from metaloop.selecting.racing import Entry
+from metaloop.selecting.run import Selecting
 from metaloop.tasks.store import Reading
 
 Images = Callable[..., tuple[np.ndarray, list[str]]]
@@ -147,6 +154,37 @@ def test_guests_by_name_from_the_command_line(
     assert command([*words, "--out", "other", "--guest", "keras_cn"]) == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert "did you mean 'keras_cnn'" in line
+
+
+def test_an_interrupted_run_goes_on_with_its_guests(reading: Reading) -> None:
+    asked_so_often = iter(range(1000))
+    asked = {**ASKED, "guests": ["gaussian_naive_bayes"]}
+    first = ml.select(reading, out="run", stop=lambda: next(asked_so_often) > 0, **asked)
+    assert first.status == "interrupted"
+    assert [row["name"] for row in first.content["leaderboard"]] == ["gaussian_naive_bayes"]
+    with pytest.raises(MetaloopError, match="other values of --guest"):
+        ml.select(reading, out="run", resume=True, **{**asked, "guests": ["svm"]})
+    run = ml.select(reading, out="run", resume=True, **asked)
+    assert run.status == "finished"
+    assert "gaussian_naive_bayes" in {row["name"] for row in run.content["leaderboard"]}
+
+
+def test_a_winner_learns_from_what_its_time_buys() -> None:
+    made = guest_of("svm", None)
+    guest = Guesting(made, Entry(made.candidate, "guest"), examples=100, seconds=2.0)
+
+    def run(budget: Budget) -> Selecting:
+        part: Any = object.__new__(Selecting)
+        part.labelled, part.budget, part.seed = SimpleNamespace(known=np.arange(1000)), budget, 0
+        return cast(Selecting, part)
+
+    timed, counted = run(Budget(wall_seconds=60.0)), run(Budget(steps=9))
+    assert kept_back(counted, guest, 9.0) == 0 and len(learned_rows(counted, guest, 0.0)) == 1000
+    assert kept_back(timed, guest, 1e6) == pytest.approx(200.0)  # ten times as many, squared
+    assert len(learned_rows(timed, guest, 200.0)) == 1000
+    assert kept_back(timed, guest, 36.0) == 18.0  # half of what is left
+    assert len(learned_rows(timed, guest, 18.0)) == 300
+    assert len(learned_rows(timed, guest, 0.5)) == 100
 
 
 def test_a_table_takes_no_guests_so_far() -> None:

@@ -17,6 +17,7 @@ from metaloop.core.leagues import UNKNOWN, EncoderCard
 from metaloop.core.ranking import RANKING
 from metaloop.core.rating import RATING
 from metaloop.core.records import PARTS, Result
+from metaloop.guests.sklearn.apart import ESTIMATOR
 from metaloop.modelfile import ModelFile, file_hash, read_model
 from metaloop.modelfile.tensors import flatten_tensors
 from metaloop.models.classifier import Classifier, classifier_from_file
@@ -104,6 +105,8 @@ def _data(content: ModelFile) -> Iterator[str]:
     )
     kept = [] if content.fingerprints is None else ["fingerprints of training examples"]
     kept += [] if content.support is None else ["the examples of its support, as they are"]
+    if ESTIMATOR in content.weights:
+        kept.append("what its estimator keeps of it, for support vectors are examples")
     yield f"- Of the data the file holds: {' and '.join(kept) or 'nothing but what was learned'}"
     yield ""
 
