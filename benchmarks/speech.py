@@ -164,15 +164,17 @@ def noisy(clips: Tensor, decibels: Tensor, rng: torch.Generator) -> Tensor:
     spectrum = torch.fft.rfft(torch.randn(clips.shape, generator=rng))
     places = torch.arange(1, spectrum.shape[1] + 1, dtype=torch.float32)
     slope = torch.rand(len(clips), 1, generator=rng)
-    noise = torch.fft.irfft(spectrum * places**-slope, clips.shape[1])
-    ratio = 10 ** (-decibels.to(clips.dtype) / 10)
-    return clips + noise * (ratio * _power(clips) / _power(noise)).sqrt()[:, None]
+    noise: Tensor = torch.fft.irfft(spectrum * places**-slope, clips.shape[1])
+    ratio: Tensor = 10 ** (-decibels.to(clips.dtype) / 10)
+    heard: Tensor = clips + noise * (ratio * _power(clips) / _power(noise)).sqrt()[:, None]
+    return heard
 
 
 def _power(clips: Tensor) -> Tensor:
     """The mean square of each clip over the samples that are not zero, `[N]`."""
     heard = (clips != 0).sum(1).clamp(min=1)
-    return (clips.square().sum(1) / heard).clamp(min=_LEAST_POWER)
+    power: Tensor = (clips.square().sum(1) / heard).clamp(min=_LEAST_POWER)
+    return power
 
 
 def with_noise(store: Store, decibels: float) -> Store:

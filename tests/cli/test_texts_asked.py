@@ -97,13 +97,13 @@ def test_a_list_of_texts_is_read_in_the_memory_of_a_few_thousand(tmp_path: Path)
 
 
 @pytest.mark.long
-def test_a_hundred_thousand_texts_are_told_in_bounded_memory(
+def test_many_texts_are_told_in_the_memory_of_few(
     command: Command, model_of_texts: Path, tmp_path: Path
 ) -> None:
     support, path = tmp_path / "s.csv", tmp_path / "long.txt"
     support.write_text("text,label\nthe window,window\nmy horse,horse\n")
     peaks = []
-    for number in (20_000, 100_000):
+    for number in (5_000, 40_000):
         path.write_text("is the window open\na horse\n" * (number // 2))
         tracemalloc.start()
         told = command("predict", model_of_texts, path, "--support", support)
@@ -111,4 +111,4 @@ def test_a_hundred_thousand_texts_are_told_in_bounded_memory(
         tracemalloc.stop()
         assert told.out.count("\n") == number and "ms each" in told.err
         del told
-    assert peaks[1] < peaks[0] + (30 << 20)  # what was printed, which the test itself holds
+    assert peaks[1] < peaks[0] + (12 << 20)  # what was printed, which the test itself holds

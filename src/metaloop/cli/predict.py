@@ -70,8 +70,9 @@ def predict(
     if inputs is None or window is not None:
         from metaloop.cli.listening import Hearing
 
-        how = Hearing(window or _USUAL_WINDOW, step or _USUAL_STEP, least, skip_unreadable)
-        how.tell(estimator, model, inputs, as_json)
+        width, every = window or _USUAL_WINDOW, step or _USUAL_STEP
+        hearing = Hearing(width, every, least, skip_unreadable)
+        hearing.tell(estimator, model, inputs, as_json)
         return
     told = told_of_documents(estimator, model, inputs, named, (words, sentences, ratio), as_json)
     if told is not None:
@@ -325,7 +326,7 @@ def _predict(
         return probabilities, estimator.score_known(sources)
 
     if skip_unreadable and can_listen(model_of(estimator)):
-        names, samples, reasons = usable(group.names, group.X)
+        names, samples, reasons = usable(group.names, list(group.X))
         for reason in reasons:
             warn(f"left out: {reason}")
         return names, *(told(samples) if names else ([], []))

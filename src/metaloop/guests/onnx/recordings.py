@@ -76,7 +76,8 @@ class _Net:
             found = found.mean(1)
         if found.ndim != 2 or len(found) != 1:
             raise ValueError(f"it returns {list(found.shape)} for one recording")
-        return found[0]
+        features: np.ndarray = found[0]
+        return features
 
     def _fitted(self, samples: np.ndarray) -> np.ndarray:
         length = self._length or max(len(samples), _SHORTEST)
