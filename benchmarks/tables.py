@@ -12,9 +12,11 @@ the largest probability) on that data set, mean over outer splits; it may be neg
 shipped knowledge is derived anew for every data set, from what is no relative of it.
 
 Without further options rules are compared that choose from the same trained pipelines, of which a
-folder keeps what they tell. `--seconds` gives every method so many CPU-seconds of its own instead,
-training included; a method that is not installed is left out and named. `--shuffled` trains on
-targets in random order: all must end at chance. `--measure` writes what the prior is derived from.
+folder keeps what they tell; `as select joins them` is the code of `metaloop select` on them, fitted
+to all training rows as its model files are. `--seconds` gives every method so many CPU-seconds of
+its own instead, training included; a method that is not installed is left out and named.
+`--shuffled` trains on targets in random order: all must end at chance. `--measure` writes what the
+prior is derived from.
 """
 
 from __future__ import annotations
@@ -38,6 +40,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
 from derive_table_prior import Matrices, family_of
 
 from metaloop.core.statistics import mean_with_interval
+from metaloop.domains.tables.scoring import lifted
+from metaloop.selecting.tabular import ensembling
 from metaloop.selection.ensembling import (
     balanced_error,
     class_shares,
@@ -50,14 +54,16 @@ from metaloop.selection.shrinkage import paired_noise, posterior
 from metaloop.selection.table_settings import SETTINGS
 
 BAGS = 10
+SELECT = "as select joins them"
 SIZES = ((0, 200), (200, 500), (500, 1000), (1000, 10**9))
 Scores = dict[str, dict[str, float]]  # of a method: by data set, balanced accuracy in points
 
 
 @dataclass(frozen=True)
 class Case:
-    """A split of a data set, with all that rules may look at."""
+    """A split of a data set, with all that rules may look at; `as_told`: not tempered yet."""
 
+    as_told: Told
     told: Told
     shares: np.ndarray
     weights: np.ndarray
@@ -72,10 +78,29 @@ class Case:
         """Returns the balanced accuracy of decisions on the test rows, in points."""
         return 100 * (1 - balanced_error(decisions, self.told.test_targets))
 
-    def averaged(self, weights: np.ndarray, places: Sequence[int]) -> float:
-        """Returns the score of an average of these pipelines, by the balanced decision."""
-        both = (self.told.refit[places] + self.told.folds_mean[places]) / 2
-        return self.score(decide(np.tensordot(weights, both, 1), self.shares))
+    def averaged(
+        self, weights: np.ndarray, places: Sequence[int], with_folds: bool = False
+    ) -> float:
+        """Returns the score of an average of these pipelines, by the balanced decision.
+
+        They are fitted to all training rows; `with_folds`: averaged with those of the inner folds.
+        """
+        refit = self.told.refit[places]
+        told = (refit + self.told.folds_mean[places]) / 2 if with_folds else refit
+        return self.score(decide(np.tensordot(weights, told, 1), self.shares))
+
+    def selected(self) -> float:
+        """Returns the score of what `metaloop select` ships of these pipelines, by its own code."""
+        told = self.as_told
+        common = np.bincount(told.train_targets, minlength=told.num_classes)
+        common = common / common.sum()
+        known = ensembling.Told(
+            dict(zip(told.names, told.out_of_fold, strict=True)), told.train_targets,
+            np.zeros(len(told.train_targets), int), common, "balanced_accuracy", 0,
+        )  # fmt: skip
+        rule = ensembling.joined(known)
+        outputs = rule.plain(dict(zip(told.names, told.refit, strict=True)), True)
+        return self.score(lifted(outputs, common, rule.lift).argmax(axis=1))
 
 
 def case_of(told: Told, prior: Prior) -> Case:
@@ -84,7 +109,7 @@ def case_of(told: Told, prior: Prior) -> Case:
     shares = class_shares(told.train_targets, told.num_classes)
     wrong = decide(fitting.out_of_fold, shares) != told.train_targets
     weights = row_weights(told.train_targets, shares)
-    return Case(fitting, shares, weights, wrong.astype(float), prior)
+    return Case(told, fitting, shares, weights, wrong.astype(float), prior)
 
 
 def by_rules(case: Case) -> dict[str, float]:
@@ -108,11 +133,15 @@ def by_rules(case: Case) -> dict[str, float]:
     found["race, shrunk"] = case.score(
         decide(told.refit[told.names.index(known.best)], case.shares)
     )
+    found[SELECT] = case.selected()
     found["average of all"] = case.averaged(
         np.full(len(everything), 1 / len(everything)), everything
     )
     found["greedy average"] = _greedy(case, everything)
     found["greedy average in bags"] = _greedy(case, everything, bags=BAGS)
+    found["greedy average in bags, fold models as well"] = _greedy(
+        case, everything, with_folds=True, bags=BAGS
+    )
     found["greedy average in bags, eight"] = _greedy(case, eight, bags=BAGS)
     chances = known.chances()
     start = np.array([5 * chances[name] for name in told.names])
@@ -130,10 +159,10 @@ def by_rules(case: Case) -> dict[str, float]:
     return found
 
 
-def _greedy(case: Case, places: list[int], **options: Any) -> float:
+def _greedy(case: Case, places: list[int], with_folds: bool = False, **options: Any) -> float:
     told = case.told.out_of_fold[places]
     weights = greedy_weights(told, case.told.train_targets, case.shares, **options)
-    return case.averaged(weights, places)
+    return case.averaged(weights, places, with_folds)
 
 
 def offline(sets: Sequence[DataSet], splits: int, runs: Path, matrices: Matrices) -> Scores:
@@ -231,7 +260,7 @@ def table_of(scores: Mapping[str, Mapping[str, float]], rows: Mapping[str, int])
             "regret, families": _estimate(_by_family(best - own, sets)),
             "gain over extra trees": _estimate(own - trees),
             "gain over extra trees, families": _estimate(_by_family(own - trees, sets)),
-            "rank": round(float((1 + (others > own).sum(axis=0)).mean()), 2),
+            "rank": _estimate(1.0 + (others > own).sum(axis=0)),
             "regret by rows": {
                 f"{low}-{high}" if high < 10**9 else f"{low}+": round(
                     float((best - own)[_between(rows, sets, low, high)].mean()), 2
@@ -333,7 +362,8 @@ def print_table(table: Mapping[str, Any]) -> None:
                 "gain over extra trees, balanced",
             )
         ]
-        print(f"| {name} | {row['balanced_accuracy']} | {' | '.join(cells)} | {row['rank']} |")
+        rank = "{:.2f} ± {:.2f}".format(*row["rank"])
+        print(f"| {name} | {row['balanced_accuracy']} | {' | '.join(cells)} | {rank} |")
     print("\n| regret by rows | " + " | ".join(next(iter(table.values()))["regret by rows"]) + " |")
     for name, row in table.items():
         print(f"| {name} | " + " | ".join(map(str, row["regret by rows"].values())) + " |")

@@ -207,6 +207,79 @@ def test_decimal_commas_with_words_for_nothing_stay_numbers(command: Command) ->
     assert "'a': 'unknown' count as missing" in report["notes"]
 
 
+ARFF = """@relation flowers
+@attribute 'petal length' numeric
+@attribute colour {red, 'dark blue'}
+@attribute class {a, b}
+@data
+"""
+
+
+@needs_skops
+def test_files_of_openml_and_parquet_are_selected_on(command: Command) -> None:
+    numbers, words = [i % 10 for i in range(60)], ["red", "dark blue"]
+    colours = [words[i % 3 == 0] for i in range(60)]
+    told = ["ab"[n > 4] for n in numbers]
+    rows = zip(numbers, colours, told, strict=True)
+    Path("t.arff").write_text(ARFF + "".join(f"{n},'{w}',{y}\n" for n, w, y in rows))
+    asked = ("--budget", STEPS, "--json", "--target", "class")
+    report = command("select", "t.arff", *asked, "--out", "one").json
+    assert report["data"]["examples"] == {"train": 48, "test": 12}
+    assert report["test"]["value"] > 0.9
+    arrow, parquet = (pytest.importorskip(f"pyarrow{name}") for name in ("", ".parquet"))
+    columns = {"petal length": numbers, "colour": colours, "class": told}
+    parquet.write_table(arrow.table(columns), "t.parquet")
+    other = command("select", "t.parquet", *asked, "--out", "two").json
+    assert other["test"] == report["test"] | {"protocol": other["test"]["protocol"]}
+    lines = command("predict", "one/model.metaloop", "t.parquet").out.splitlines()
+    assert [line.split("\t")[0] for line in lines].count("a") == told.count("a")
+
+
+@needs_skops
+def test_more_than_a_thousand_classes_are_refused(command: Command) -> None:
+    rows = [f"{i % 7},c{i % 1001}\n" for i in range(2002)]
+    said = refused(command, "x,y\n" + "".join(rows), "--target", "y")
+    assert "has 1,001 classes, and 1,000 are the most" in said
+
+
+@pytest.mark.long
+@needs_skops
+def test_two_hundred_classes_are_told_from_start_to_end(command: Command) -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(200, 6))
+    kinds = np.repeat(np.arange(200), 8)
+    cells = centres[kinds] + 0.05 * rng.normal(size=(1600, 6))
+    rows = [
+        ",".join([*(f"{x:.4f}" for x in row), f"kind {k}"])
+        for row, k in zip(cells, kinds, strict=True)
+    ]
+    Path("t.csv").write_text("a,b,c,d,e,f,y\n" + "\n".join(rows) + "\n")
+    report = command(
+        "select", "t.csv", "--target", "y", "--budget", "12steps", "--out", "run", "--json"
+    ).json
+    assert report["data"]["classes"] == 200 and report["test"]["value"] > 0.9
+    lines = command("predict", "run/model.metaloop", "t.csv").out.splitlines()
+    told = [line.split("\t")[0] for line in lines]
+    assert np.mean([t == f"kind {k}" for t, k in zip(told, kinds, strict=True)]) > 0.9
+
+
+@pytest.mark.long
+@needs_skops
+def test_ten_thousand_columns_are_selected_on_in_time(command: Command) -> None:
+    rng = np.random.default_rng(0)
+    cells = rng.integers(0, 100, (120, 10_000))
+    told = np.where(cells[:, :5].sum(1) > 250, "yes", "no")
+    names = ",".join(f"c{place}" for place in range(10_000))
+    rows = [",".join(map(str, row)) + f",{y}" for row, y in zip(cells.tolist(), told, strict=True)]
+    Path("t.csv").write_text(f"{names},y\n" + "\n".join(rows) + "\n")
+    report = command(
+        "select", "t.csv", "--target", "y", "--budget", "30s", "--out", "run", "--json"
+    ).json
+    assert report["data"]["columns"] == 10_000 and report["test"] is not None
+    assert report["wall_seconds"] < 1.1 * 30 + 5
+    assert command("predict", "run/model.metaloop", "t.csv").code == 0
+
+
 def refused(command: Command, text: str, *words: str, name: str = "t.csv") -> str:
     Path(name).write_text(text)
     error = command("select", name, "--budget", STEPS, *words).error

@@ -60,8 +60,8 @@ def _fitted(family: GroupFamily, items: str | Path | None) -> tuple[GroupFamily,
     names, index = _items(store)
     described, key = (None, "") if items is None else (read_table(items), "")
     if described is not None:
-        users = [one.name for one in store.classes]
-        names, key = with_new_items(described, names, users)
+        people = [one.name for one in store.classes]
+        names, key = with_new_items(described, names, people)
     assert store.values is not None
     users, place, values = store.targets.numpy(), index.numpy(), store.values[:, 0].numpy()
     of_train = np.isin(users, train)

@@ -1,7 +1,7 @@
 """What a worker does with a pipeline for tables: a fold, the last fit, or what it goes by. No torch.
 
 table/card.json      columns, number of classes, metric
-      0.npy ...      the columns of the rows that may be learned from; `test` is not there
+      numbers.npy, codes.npy, ...  columns of rows that may be learned from; `test` is not there
       targets.npy    their targets;  order.npy: a random order, classes evenly;  folds.npy: [repeats, n]
 N.outputs.npy        what the pipeline of job N said of the rows that it was checked on
 N.skops              the fitted pipeline of job N

@@ -160,12 +160,14 @@ class _Neighbours:
         return self
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        found: np.ndarray = inputs[:, [self.mean]].astype(np.float64) + self.bias
-        return found + self._weights(inputs) @ self.left
+        found: np.ndarray = self._weights(inputs) @ self.left
+        found += inputs[:, [self.mean]].astype(np.float64) + self.bias
+        return found
 
     def contributions(self, inputs: np.ndarray) -> np.ndarray:
         """Returns `[N, support]`: what was left of each rating, by how alike the items are."""
-        return self._weights(inputs) * self.left[:, 0]
+        found: np.ndarray = self._weights(inputs) * self.left[:, 0]
+        return found
 
     def _weights(self, inputs: np.ndarray) -> np.ndarray:
         """How much each known rating counts for each item, `[N, support]`."""

@@ -259,7 +259,7 @@ def test_the_page_of_a_run_shows_figures_a_user_and_the_map_of_items(
     page = tmp_path / "page.html"
     assert run(["report", out, "--out", str(page)]) == 0
     text = page.read_text()
-    assert report["metric"] == "rmse" and f"{report['test']['value']:.2f}" in text
+    assert report["best"]["promotion"]["metric"] == "rmse"
     assert "rmse" in text and "her rating" in text and "A user of" in text
     assert "rate alike lie near each other" in text and "data:image/png" in text
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -245,6 +247,21 @@ def test_every_pipeline_goes_through_a_file_and_tells_the_same(name: str) -> Non
         back = restored(stored(one))
         assert np.array_equal(back.outputs(FRAME), one.outputs(FRAME))
         assert np.isfinite(one.outputs(FRAME)).all()
+
+
+@pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")
+def test_what_is_fitted_of_columns_that_are_alike_is_few_files() -> None:
+    rng = np.random.default_rng(0)
+    schema = (*(Column(f"c{place}", "number") for place in range(300)), *FRAME.schema)
+    many = {column.name: rng.normal(size=60) for column in schema[:300]}
+    frame = Frame(schema, {**many, **FRAME.values})
+    one = fit_pipeline("naive_bayes", frame, np.arange(60) % 2, 2, 0)
+    data = stored(one)
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        assert len(file.namelist()) < 40
+    back = restored(data)
+    assert set(back.states) == set(one.states)
+    assert np.array_equal(back.outputs(frame), one.outputs(frame))
 
 
 @pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")

@@ -18,6 +18,8 @@ from metaloop.core.errors import DataError
 
 Kind = Literal["number", "category", "date", "text"]
 MISSING, UNSEEN = -1, -2
+_NUMBERS, _CODES = "numbers.npy", "codes.npy"  # [columns, rows]
+_TOGETHER = {_NUMBERS: "<f8", _CODES: "<i4"}
 
 
 @dataclass(frozen=True)
@@ -86,27 +88,50 @@ def row_hashes(frame: Frame) -> np.ndarray:
 
 
 def write_frame(frame: Frame, folder: Path) -> None:
-    """Writes the values of a frame, a file for each column; texts as UTF-8 with their ends."""
+    """Writes the values of a frame: numbers in one file, codes in one, each text in two.
+
+    A file for each of ten thousand columns would take seconds.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    for name, kind in _TOGETHER.items():
+        columns = [column for column in frame.schema if _file_of(column) == name]
+        if columns:
+            shape = (len(columns), len(frame))
+            held = np.lib.format.open_memmap(folder / name, "w+", np.dtype(kind), shape)
+            for place, column in enumerate(columns):
+                held[place] = frame.values[column.name]
+            held.flush()
     for place, column in enumerate(frame.schema):
-        values = frame.values[column.name]
-        if values.dtype == object:
-            encoded = [str(text).encode() for text in values]
+        if column.kind == "text":
+            encoded = [str(text).encode() for text in frame.values[column.name]]
             np.save(folder / f"{place}.ends.npy", np.cumsum([len(e) for e in encoded], dtype="<i8"))
-            values = np.frombuffer(b"".join(encoded), np.uint8)
-        np.save(folder / f"{place}.npy", values, allow_pickle=False)
+            joined = np.frombuffer(b"".join(encoded), np.uint8)
+            np.save(folder / f"{place}.npy", joined, allow_pickle=False)
 
 
 def read_frame(schema: Sequence[Column], folder: Path) -> Frame:
     """Returns the frame that `write_frame` wrote; numbers and codes are mapped into memory."""
+    together = {
+        name: iter(np.load(folder / name, mmap_mode="r", allow_pickle=False))
+        for name in dict.fromkeys(map(_file_of, schema))
+        if name
+    }
     values: dict[str, np.ndarray] = {}
     for place, column in enumerate(schema):
-        found = np.load(folder / f"{place}.npy", mmap_mode="r", allow_pickle=False)
-        ends = folder / f"{place}.ends.npy"
-        if ends.exists():
-            found = _texts(bytes(np.asarray(found)), np.load(ends, allow_pickle=False))
-        values[column.name] = found
+        if column.kind != "text":
+            values[column.name] = np.asarray(next(together[_file_of(column)]))
+            continue
+        joined = np.load(folder / f"{place}.npy", allow_pickle=False)
+        ends = np.load(folder / f"{place}.ends.npy", allow_pickle=False)
+        values[column.name] = _texts(joined.tobytes(), ends)
     return Frame(tuple(schema), values)
+
+
+def _file_of(column: Column) -> str:
+    """The file that a column shares with others; "" where it has its own."""
+    if column.kind == "text":
+        return ""
+    return _CODES if column.kind == "category" else _NUMBERS
 
 
 def check_columns(where: str, known: Sequence[Column], there: Sequence[str]) -> None:

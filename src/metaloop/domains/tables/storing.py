@@ -1,12 +1,14 @@
 """A fitted pipeline as bytes and back, by skops: loading builds types of a list and runs no code.
 
 A file with any other type is refused. skops itself trusts the types of scikit-learn that are plain;
-`_TRUSTED` names what learners of the table need beside them.
+`_TRUSTED` names what learners of the table need beside them. What is fitted of columns that are
+alike is one array: skops writes a file for each, and ten thousand would take half a minute.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,10 +16,12 @@ import numpy as np
 
 from metaloop.core.checked_trees import check_trees
 from metaloop.core.errors import MetaloopError, ModelFileError, missing_extra
+from metaloop.domains.tables.encoding import State
 from metaloop.domains.tables.fitting import FittedPipeline
 from metaloop.domains.tables.pipelines import table_pipeline
 
 _FIELDS = ("name", "classes", "states", "learner", "middle", "scale")
+_STACKED = "stacked"
 _TRUSTED = (
     "collections.OrderedDict",
     "collections.defaultdict",
@@ -53,7 +57,7 @@ def stored(fitted: FittedPipeline) -> bytes:
     import skops.io  # optional extra
 
     content = {name: getattr(fitted, name) for name in _FIELDS}
-    content["states"] = dict(fitted.states)
+    content["states"], content[_STACKED] = _stacked(fitted.states)
     return bytes(skops.io.dumps(content))
 
 
@@ -73,6 +77,7 @@ def restored(data: bytes) -> FittedPipeline:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of another scikit-learn: it is said by the caller
             content: Any = skops.io.loads(data, trusted=list(_TRUSTED))
+        content["states"] |= _unstacked(content.get(_STACKED, []))
         fitted = FittedPipeline(**{name: content[name] for name in _FIELDS})
         table_pipeline(fitted.name)
         if type(fitted.classes) is not int or not isinstance(fitted.states, dict):
@@ -84,6 +89,38 @@ def restored(data: bytes) -> FittedPipeline:
         reason = " ".join(str(error).split())[:200]
         raise ModelFileError(f"the model file is damaged: {reason}") from error
     return fitted
+
+
+def _stacked(states: Mapping[str, State]) -> tuple[dict[str, State], list[dict[str, Any]]]:
+    """States that hold more than arrays, and the others: names and their arrays, one on another."""
+    alike: dict[tuple[Any, ...], dict[str, State]] = {}
+    left: dict[str, State] = {}
+    for name, state in states.items():
+        if not all(isinstance(value, np.ndarray) for value in state.values()):
+            left[name] = state
+            continue
+        kind = tuple((key, value.shape, value.dtype.str) for key, value in state.items())
+        alike.setdefault(kind, {})[name] = state
+    groups = [
+        {
+            "names": list(group),
+            "arrays": {key: np.stack([s[key] for s in group.values()]) for key, *_ in kind},
+        }
+        for kind, group in alike.items()
+    ]
+    return left, groups
+
+
+def _unstacked(groups: list[dict[str, Any]]) -> dict[str, State]:
+    """What was stacked, by name; raises `ValueError` where names and arrays do not fit."""
+    found: dict[str, State] = {}
+    for group in groups:
+        names, arrays = group["names"], group["arrays"]
+        if any(len(array) != len(names) for array in arrays.values()):
+            raise ValueError("its columns do not fit their names")
+        for place, name in enumerate(names):
+            found[name] = {key: array[place] for key, array in arrays.items()}
+    return found
 
 
 def as_numbers(data: bytes) -> np.ndarray:

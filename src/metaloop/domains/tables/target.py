@@ -72,15 +72,10 @@ def find_target(where: str, table: Table, name: str, objective: str | None) -> T
         raise DataError(f"{where}: the target '{name}' is missing in every row")
     numbers = [number_of(word) for word in words]
     if objective != CLASSIFICATION:
-        few = _odd_words(numbers, nothing, np.bincount(codes, minlength=len(words)))
-        if few:
-            nothing[few] = True
-            kept = np.flatnonzero(~nothing[codes])
-            said = ", ".join(repr(words[place][:40]) for place in few)
-            notes.append(
-                f"{len(rows) - len(kept):,} rows whose '{name}' is no number are left out: {said}"
-            )
-            rows = kept
+        odd_words = _odd_words(numbers, nothing, np.bincount(codes, minlength=len(words)))
+        nothing[odd_words] = True
+        notes += _odd_notes(name, [words[place] for place in odd_words], codes, odd_words)
+        rows = np.flatnonzero(~nothing[codes])
     known = [n for n, empty in zip(numbers, nothing, strict=True) if not empty]
     if len(known) == 1:
         only = next(w for w, empty in zip(words, nothing, strict=True) if not empty)
@@ -125,6 +120,13 @@ def _odd_words(
     share = counts[told].sum() / max(1, counts[~nothing].sum())
     measured = _is_measured(np.array([numbers[place] for place in told], float), counts[told])
     return odd if mostly_numbers(len(odd), share) and len(told) > 1 and measured else []
+
+
+def _odd_notes(name: str, words: Sequence[str], codes: np.ndarray, odd: Sequence[int]) -> list[str]:
+    """What is said of rows whose target is one of these words."""
+    count = int(np.isin(codes, odd).sum())
+    said = ", ".join(repr(word[:40]) for word in words)
+    return [f"{count:,} rows whose '{name}' is no number are left out: {said}"] if words else []
 
 
 def _is_measured(known: np.ndarray, counts: np.ndarray) -> bool:
