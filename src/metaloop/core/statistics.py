@@ -15,6 +15,15 @@ With K units, equally often, the last factor is about 1 / K. The interval is Stu
 of freedom Satterthwaite's: about K - 1 where units count most, T - 1 where noise does. Pairs of
 units that suit each other ill are not modelled; they count in variance(gamma), with about twice the
 share they should have.
+
+Queries that recur are a sample, too: documents of which extracts are judged are few, and are asked
+about in many episodes. More episodes bring the mean close to what it is on these documents. With
+n_d values of document d whose sum is s_d, and m the mean of all values,
+
+    standard_error_documents^2 = D / (D - 1) * sum_d (s_d - m n_d)^2 / (sum_d n_d)^2,
+
+which is what a bootstrap over D documents comes to (a test compares). Where scores tell of queries,
+the interval for these units is the wider one of this and that of the episodes.
 """
 
 from __future__ import annotations
@@ -37,16 +46,44 @@ LEAST_NOISE = 0.1  # of the episodes' variance
 
 
 @dataclass(frozen=True, eq=False)
+class QueryScores:
+    """The metric of every query of T episodes, where the same examples are asked about again.
+
+    `values` float64 `[T, N]`; `examples` int64 `[T, N]`, which example, -1 where there is none.
+    """
+
+    values: np.ndarray
+    examples: np.ndarray
+
+    def __getitem__(self, episodes: slice) -> QueryScores:
+        return QueryScores(self.values[episodes], self.examples[episodes])
+
+    def half_width(self) -> float:
+        """Returns that of the 95 % interval over examples; infinite for a single one."""
+        there = self.examples >= 0
+        identities, places = np.unique(self.examples[there], return_inverse=True)
+        number = len(identities)
+        if number < 2:
+            return math.inf
+        values = self.values[there]
+        residuals = np.bincount(places, values - values.mean())
+        error = math.sqrt(number / (number - 1) * float(residuals @ residuals)) / len(values)
+        return float(stdtrit(number - 1, 0.975)) * error
+
+
+@dataclass(frozen=True, eq=False)
 class EpisodeScores:
-    """The metric of T episodes, and of every unit (class, user, document) in each.
+    """The metric of T episodes, and of every unit (class, user, domain) in each.
 
     `values` float64 `[T]`; `unit_values` float64 `[T, U]`, on the queries of each unit (NaN where
-    there are none); `units` int64 `[T, U]`, which unit, -1 where there is none.
+    there are none); `units` int64 `[T, U]`, which unit, -1 where there is none. `queries`: those of
+    the queries, where these are a sample, too.
     """
 
     values: np.ndarray
     unit_values: np.ndarray
     units: np.ndarray
+    queries: QueryScores | None = None
 
     def __post_init__(self) -> None:
         """Raises `ValueError` for shapes that do not belong together."""
@@ -72,6 +109,7 @@ class EpisodeScores:
             np.concatenate([part.values for part in parts]),
             np.concatenate([_padded(part.unit_values, width, math.nan) for part in parts]),
             np.concatenate([_padded(part.units, width, -1) for part in parts]),
+            _queries_of([part.queries for part in parts]),
         )
 
     def __len__(self) -> int:
@@ -79,12 +117,21 @@ class EpisodeScores:
 
     def __getitem__(self, episodes: slice) -> EpisodeScores:
         return EpisodeScores(
-            self.values[episodes], self.unit_values[episodes], self.units[episodes]
+            self.values[episodes],
+            self.unit_values[episodes],
+            self.units[episodes],
+            None if self.queries is None else self.queries[episodes],
         )
 
     def scaled(self, factor: float) -> EpisodeScores:
         """Returns the same in another unit: every value times `factor`."""
-        return EpisodeScores(self.values * factor, self.unit_values * factor, self.units)
+        queries = self.queries
+        return EpisodeScores(
+            self.values * factor,
+            self.unit_values * factor,
+            self.units,
+            None if queries is None else QueryScores(queries.values * factor, queries.examples),
+        )
 
     def __sub__(self, reference: EpisodeScores) -> EpisodeScores:
         """Returns the differences; `ValueError` if these are not the same episodes and units."""
@@ -95,7 +142,10 @@ class EpisodeScores:
         if not np.array_equal(self.units, reference.units):
             raise ValueError("paired scores need the same units in the same episodes")
         return EpisodeScores(
-            self.values - reference.values, self.unit_values - reference.unit_values, self.units
+            self.values - reference.values,
+            self.unit_values - reference.unit_values,
+            self.units,
+            _difference(self.queries, reference.queries),
         )
 
 
@@ -103,9 +153,10 @@ class EpisodeScores:
 class Estimate:
     """A mean over episodes with the half-widths of two 95 % intervals.
 
-    `ci95` is for these units, as the literature reports it; `ci95_new` for new units of the family,
-    None where it cannot be told: a single unit says nothing about others. The latter is Student's,
-    with `standard_error_new` and `freedom_new`.
+    `ci95` is for these units, as the literature reports it, and where queries recur for others of
+    these units than those asked about; `ci95_new` for new units of the family, None where it cannot
+    be told: a single unit says nothing about others. The latter is Student's, with
+    `standard_error_new` and `freedom_new`.
     """
 
     value: float
@@ -161,7 +212,10 @@ def estimate(scores: EpisodeScores) -> Estimate:
     plain = mean_with_interval(scores.values)
     count, error, freedom = _for_new_units(scores)
     half = None if error is None or freedom is None else float(stdtrit(freedom, 0.975)) * error
-    return Estimate(plain.value, plain.ci95, plain.episodes, half, count, error, freedom)
+    here = plain.ci95
+    if scores.queries is not None:
+        here = max(here, scores.queries.half_width())
+    return Estimate(plain.value, here, plain.episodes, half, count, error, freedom)
 
 
 def paired_difference(scores: EpisodeScores, reference: EpisodeScores) -> Estimate:
@@ -181,6 +235,7 @@ def mean_of(tasks: Sequence[EpisodeScores]) -> EpisodeScores:
         np.mean([task.values for task in tasks], axis=0),
         np.concatenate([task.unit_values for task in tasks], axis=1),
         np.concatenate([task.units for task in tasks], axis=1),
+        tasks[0].queries if len(tasks) == 1 else None,
     )
 
 
@@ -331,6 +386,25 @@ def _own_values(scores: EpisodeScores) -> tuple[float, float] | None:
     left = len(values) - len(identities)
     within = float(((values - means[columns]) ** 2).sum()) / left if left else 0.0
     return float(np.var(means, ddof=1)), within * float((1 / counts).mean())
+
+
+def _queries_of(parts: Sequence[QueryScores | None]) -> QueryScores | None:
+    """Returns the queries of all parts; None where those of one are not known."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    width = max(part.examples.shape[1] for part in known)
+    return QueryScores(
+        np.concatenate([_padded(part.values, width, math.nan) for part in known]),
+        np.concatenate([_padded(part.examples, width, -1) for part in known]),
+    )
+
+
+def _difference(one: QueryScores | None, other: QueryScores | None) -> QueryScores | None:
+    """Returns the differences on the same queries; None where they are not known, or others."""
+    if one is None or other is None or not np.array_equal(one.examples, other.examples):
+        return None
+    return QueryScores(one.values - other.values, one.examples)
 
 
 def _padded(array: np.ndarray, width: int, filling: int | float) -> np.ndarray:
