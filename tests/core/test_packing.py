@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from metaloop.core.packing import packed, scores_from_json, scores_to_json, unpacked
-from metaloop.core.statistics import EpisodeScores, QueryScores
+from metaloop.core.query_scores import QueryScores
+from metaloop.core.statistics import EpisodeScores
 
 SHARES = np.random.default_rng(0).integers(0, 16, (400, 5)) / 15
 

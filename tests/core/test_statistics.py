@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from metaloop.core.query_scores import QueryScores
 from metaloop.core.statistics import (
     EpisodeScores,
     Estimate,
-    QueryScores,
     estimate,
     mean_of,
     mean_with_interval,

@@ -86,21 +86,18 @@ def document_family(
     `view`, `input_format`: a model's; documents that it was made with keep their parts. `encoder`:
     one of texts that sentences are seen through, too; `tell` is called while it sees them.
     """
-    known = None
-    if view is not None:
-        pairs = zip(view.assets["seen"].tolist(), view.assets["seen_parts"].tolist(), strict=True)
-        known = dict(pairs)
-    parted = dealt(reading, split_seed, known)
+    parted = dealt(reading, split_seed, None if view is None else _known(view))
     documents, references = _texts(parted, DOCUMENT), _texts(parted, REFERENCES)
     told = [*parted.notes]
     lines = [lines_of(text) for text in documents]
     if view is None:
         view, said = _fitted(parted, documents, references, length, bool(best))
         told += said
-    elif view.choice.name == ENCODED:
-        encoder = encoder_of(view)
-    vectors = None if encoder is None else _vectors(lines, encoder, tell)
-    if encoder is not None and vectors is not None and view.choice.name != ENCODED:
+    else:
+        encoder = encoder_of(view) if view.choice.name == ENCODED else None
+    vectors = None
+    if encoder is not None:
+        vectors = _vectors(lines, encoder, tell)
         view = _through(view, encoder, vectors[_of_train(parted, lines)])
         told.append(f"sentences are seen through {described_card(encoder.card)}, too")
     rules = Rules.of(view.assets)
@@ -110,16 +107,11 @@ def document_family(
     train = parted.part_of == PARTS.index("train")
     own = [each if learned else None for each, learned in zip(wanted, train, strict=True)]
     seen = seen_documents(lines, view.assets, rules, own, vectors)
-    judged = _judged(documents, wanted, seen, rules)
+    judged = _judged(lines, wanted, seen, rules)
     inputs = torch.from_numpy(np.stack([each.inputs for each in seen]))
     worth = np.stack([judged.worth(row, PLACES) for row in range(len(seen))])
-    source = parted.store
-    store = replace(
-        source,
-        inputs=inputs,
-        values=torch.from_numpy(worth),
-        identity=f"{source.digest} {rules.length} {rules.best}{_of_weights(encoder)}",
-    )
+    identity = f"{parted.store.digest} {rules.length} {rules.best}{_of_weights(encoder)}"
+    store = replace(parted.store, inputs=inputs, values=torch.from_numpy(worth), identity=identity)
     family = GroupFamily(
         reading.name,
         store,
@@ -127,12 +119,18 @@ def document_family(
         input_format or _measured(inputs[torch.from_numpy(train)], columns_of(view)),
         EXTRACTION.name,
         view,
-        source,
+        parted.store,
         judged=judged,
         alike=parted.by_document,
     )
     left_out = (*reading.left_out, *parted.left_out)
     return family, reading.kind, left_out, (*reading.notes, *told)
+
+
+def _known(view: FittedView) -> dict[int, int]:
+    """The part of each document that a model was made with, by its hash."""
+    hashes, parts = view.assets["seen"].tolist(), view.assets["seen_parts"].tolist()
+    return dict(zip(hashes, parts, strict=True))
 
 
 def _fitted(
@@ -195,7 +193,9 @@ def _of_train(parted: DealtDocuments, lines: Sequence[list[str]]) -> np.ndarray:
 
 
 def _through(view: FittedView, encoder: Encoder, vectors: np.ndarray) -> FittedView:
-    """A fitted view as one that sees sentences through an encoder, too."""
+    """A fitted view as one that sees sentences through an encoder, too; itself if it does."""
+    if view.choice.name == ENCODED:
+        return view
     choice = Choice(ENCODED, {"features": ENCODED_FEATURES, "encoder": dict(vars(encoder.card))})
     at_hand = {key_of(encoder.card.name, encoder.card.weights): encoder}
     return FittedView(choice, {**view.assets, **assets_of_space(fitted_space(vectors))}, at_hand)
@@ -206,14 +206,13 @@ def _of_weights(encoder: Encoder | None) -> str:
 
 
 def _judged(
-    documents: Sequence[str],
+    documents: Sequence[Sequence[str]],
     references: Sequence[list[list[int]]],
     seen: Sequence[SeenDocument],
     rules: Rules,
 ) -> Judged:
     found = []
-    for document, wanted, view in zip(documents, references, seen, strict=True):
-        sentences = lines_of(document)
+    for sentences, wanted, view in zip(documents, references, seen, strict=True):
         found.append(
             JudgedDocument(
                 [stems(sentences[place], rules.latin) for place in view.places],

@@ -8,7 +8,7 @@ views a family is seen in is chosen in `sights.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, cast
@@ -29,7 +29,6 @@ from metaloop.core.columns import (
     pieces_of,
     take,
 )
-from metaloop.core.conforming import conforming
 from metaloop.core.encoder import Encoder, EncoderCard
 from metaloop.core.errors import (
     DataError,
@@ -38,7 +37,7 @@ from metaloop.core.errors import (
     UnknownNameError,
     unknown_name,
 )
-from metaloop.core.fitted_view import AS_IS, BESIDE, Expected, FittedView, as_long, key_of
+from metaloop.core.fitted_view import AS_IS, BESIDE, Expected, FittedView, key_of
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
 from metaloop.core.spec import Shape
@@ -53,10 +52,8 @@ ENCODER = "encoder"  # the view that is a frozen encoder's features; which one i
 _AT_ONCE = 4096  # examples seen in one go
 _NUMBERS_AT_ONCE = 1 << 21  # of sequences, each of which may be some hundred thousand long
 _MOST_BYTES = 1 << 30  # of all examples in a view
-_MOST_FEATURES, _LEAST_FEATURES = 2048, 256
-_MOST_OF_ENCODER = 1 << 16
+MOST_FEATURES, _LEAST_FEATURES = 2048, 256
 _FITTING_EXAMPLES = 50_000
-_LARGEST_SIDE = 2048  # pixels of images for encoders
 
 Assets = dict[str, Tensor]
 
@@ -180,12 +177,12 @@ def view_of_encoder(encoder: Encoder) -> FittedView:
 
 def cards_of(view: FittedView | None) -> tuple[EncoderCard, ...]:
     """Returns what is known of the encoders of a view, as it was when the view was made."""
-    found = [] if view is None else [_card_of(piece.choice) for piece in view.pieces]
+    found = [] if view is None else [card_of(piece.choice) for piece in view.pieces]
     return tuple(EncoderCard(**card) for card in found if card is not None)
 
 
-def _card_of(choice: Choice) -> Mapping[str, Any] | None:
-    """What is written of the encoder of a view; None of a view without one."""
+def card_of(choice: Choice) -> Mapping[str, Any] | None:
+    """Returns what is written of the encoder of a view; None of a view without one."""
     if choice.name == ENCODER:
         return choice.options
     return choice.options["encoder"] if choice.name == of_sentences.ENCODED else None
@@ -228,83 +225,12 @@ def read_format(view: FittedView | None, input_format: InputFormat) -> InputForm
     return InputFormat("image", (3, side, side), (0.0,) * 3, (1.0,) * 3)
 
 
-def check_view(view: FittedView, input_format: InputFormat) -> Expected:
-    """Returns the assets that the view of a file from a stranger is to have, by name.
-
-    Raises `ModelFileError` unless it can be used as it is and makes inputs of that format.
-    """
-    if view.choice.name == BESIDE:
-        return _check_beside(view, input_format)
-    features: Any = view.choice.options.get("features")
-    known, kind = {"features"}, "vector"
-    shape: Shape = (features,)
-    if view.choice.name == ENCODER:
-        known, most = {each.name for each in fields(EncoderCard)}, _MOST_OF_ENCODER
-        expected: Expected = {}
-    elif view.choice.name in VIEWS:
-        entry = VIEWS[view.choice.name]
-        most, kind, shape = entry.features or _MOST_FEATURES, entry.kind, entry.shape or shape
-        expected = as_long(entry.expected, view.assets)
-    else:
-        raise ModelFileError(
-            f"the model sees its inputs as '{view.choice.name}', a view that this metaloop does "
-            f"not have; upgrade metaloop"
-        )
-    if view.choice.name == of_sentences.ENCODED:
-        known = {"features", "encoder"}
-    if set(view.choice.options) != known or type(features) is not int:
-        raise ModelFileError("the model file is damaged: its view has no number of features")
-    if not 1 <= features <= most:
-        raise ModelFileError(f"a view has 1 to {most} features, got {features}")
-    if (card := _card_of(view.choice)) is not None:
-        _check_encoder(card)
-        if view.choice.name == of_sentences.ENCODED:
-            expected |= of_sentences.expected_space(int(card["features"]))
-    if tuple(input_format.shape) != shape or input_format.kind != kind:
-        raise ModelFileError(
-            f"the model file is damaged: it sees inputs as {kind}s of shape {shape}, and takes "
-            f"{input_format.kind}s of shape {tuple(input_format.shape)}"
-        )
-    return expected
-
-
-def _check_beside(view: FittedView, input_format: InputFormat) -> Expected:
-    of = view.choice.options.get("of")
-    told = isinstance(of, list | tuple) and all(
-        isinstance(each, Mapping)
-        and set(each) <= {"name", "options"}
-        and isinstance(each.get("name"), str)
-        and isinstance(each.get("options", {}), Mapping)
-        and each["name"] != BESIDE
-        for each in of
-    )
-    if not told or len(view.pieces) != len(input_format.pieces):
-        raise ModelFileError("the model file is damaged: its views do not fit its inputs")
-    expected: Expected = {}
-    for place, (piece, part) in enumerate(zip(view.pieces, input_format.pieces, strict=True)):
-        if piece.choice != AS_IS.choice:
-            wanted = check_view(piece, part)
-            expected |= {f"{place}.{name}": shape for name, shape in wanted.items()}
-    return expected
-
-
-def _check_encoder(written: Any) -> None:
-    try:
-        card = conforming(EncoderCard(**written))
-    except TypeError as error:
-        raise ModelFileError(f"the model file is damaged: {error}") from error
-    if not 0 <= card.size <= _LARGEST_SIDE:
-        raise ModelFileError(
-            f"a backbone sees images of up to {_LARGEST_SIDE} pixels, got {card.size}"
-        )
-
-
 def encoder_of(view: FittedView) -> Encoder:
     """Returns the encoder of a view, opened by its name where it is not at hand.
 
     Raises `ModelFileError` if it is not installed, or if its weights are others.
     """
-    card = _card_of(view.choice)
+    card = card_of(view.choice)
     assert card is not None
     name, weights = card["name"], card["weights"]
     if key_of(name, weights) in view.encoders:
@@ -419,4 +345,4 @@ def kind_of_view(view: FittedView) -> str:
 def _num_features(num_examples: int) -> int:
     """As many as there is room for, a power of two."""
     possible = max(_LEAST_FEATURES, _MOST_BYTES // (4 * max(1, num_examples)))
-    return int(min(_MOST_FEATURES, 1 << (possible.bit_length() - 1)))
+    return int(min(MOST_FEATURES, 1 << (possible.bit_length() - 1)))

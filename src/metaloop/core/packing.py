@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from metaloop.core.statistics import EpisodeScores, QueryScores
+from metaloop.core.query_scores import QueryScores
+from metaloop.core.statistics import EpisodeScores
 
 _MOST_BYTES = 1 << 26  # of one array: a million episodes of eight units
 

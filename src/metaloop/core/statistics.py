@@ -16,14 +16,8 @@ of freedom Satterthwaite's: about K - 1 where units count most, T - 1 where nois
 units that suit each other ill are not modelled; they count in variance(gamma), with about twice the
 share they should have.
 
-Queries that recur are a sample, too: documents of which extracts are judged are few, and are asked
-about in many episodes. More episodes bring the mean close to what it is on these documents. With
-n_d values of document d whose sum is s_d, and m the mean of all values,
-
-    standard_error_documents^2 = D / (D - 1) * sum_d (s_d - m n_d)^2 / (sum_d n_d)^2,
-
-which is what a bootstrap over D documents comes to (a test compares). Where scores tell of queries,
-the interval for these units is the wider one of this and that of the episodes.
+Queries that recur are a sample, too (`query_scores.py`): where scores tell of them, the interval
+for these units is the wider one of that over examples and that of the episodes.
 """
 
 from __future__ import annotations
@@ -36,6 +30,8 @@ import numpy as np
 from scipy import sparse
 from scipy.special import stdtr, stdtrit
 
+from metaloop.core.query_scores import QueryScores, difference, joined, padded
+
 # How far the variance of the units' own values is trusted to be that of what they do to the mean:
 # relatively so much. It is a compromise: the truth is 0.7 to 1.6 times it for single learners on
 # photographs and for two nets (benchmarks/intervals.py), but about a seventh for two heads on one
@@ -43,32 +39,6 @@ from scipy.special import stdtr, stdtrit
 OWN_VALUES_ERROR = 0.4
 LEAST_SPREAD = 0.3  # of the own values' variance: less is not believed
 LEAST_NOISE = 0.1  # of the episodes' variance
-
-
-@dataclass(frozen=True, eq=False)
-class QueryScores:
-    """The metric of every query of T episodes, where the same examples are asked about again.
-
-    `values` float64 `[T, N]`; `examples` int64 `[T, N]`, which example, -1 where there is none.
-    """
-
-    values: np.ndarray
-    examples: np.ndarray
-
-    def __getitem__(self, episodes: slice) -> QueryScores:
-        return QueryScores(self.values[episodes], self.examples[episodes])
-
-    def half_width(self) -> float:
-        """Returns that of the 95 % interval over examples; infinite for a single one."""
-        there = self.examples >= 0
-        identities, places = np.unique(self.examples[there], return_inverse=True)
-        number = len(identities)
-        if number < 2:
-            return math.inf
-        values = self.values[there]
-        residuals = np.bincount(places, values - values.mean())
-        error = math.sqrt(number / (number - 1) * float(residuals @ residuals)) / len(values)
-        return float(stdtrit(number - 1, 0.975)) * error
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +77,9 @@ class EpisodeScores:
         width = max(part.units.shape[1] for part in parts)
         return cls(
             np.concatenate([part.values for part in parts]),
-            np.concatenate([_padded(part.unit_values, width, math.nan) for part in parts]),
-            np.concatenate([_padded(part.units, width, -1) for part in parts]),
-            _queries_of([part.queries for part in parts]),
+            np.concatenate([padded(part.unit_values, width, math.nan) for part in parts]),
+            np.concatenate([padded(part.units, width, -1) for part in parts]),
+            joined([part.queries for part in parts]),
         )
 
     def __len__(self) -> int:
@@ -130,7 +100,7 @@ class EpisodeScores:
             self.values * factor,
             self.unit_values * factor,
             self.units,
-            None if queries is None else QueryScores(queries.values * factor, queries.examples),
+            None if queries is None else queries.scaled(factor),
         )
 
     def __sub__(self, reference: EpisodeScores) -> EpisodeScores:
@@ -145,7 +115,7 @@ class EpisodeScores:
             self.values - reference.values,
             self.unit_values - reference.unit_values,
             self.units,
-            _difference(self.queries, reference.queries),
+            difference(self.queries, reference.queries),
         )
 
 
@@ -386,31 +356,6 @@ def _own_values(scores: EpisodeScores) -> tuple[float, float] | None:
     left = len(values) - len(identities)
     within = float(((values - means[columns]) ** 2).sum()) / left if left else 0.0
     return float(np.var(means, ddof=1)), within * float((1 / counts).mean())
-
-
-def _queries_of(parts: Sequence[QueryScores | None]) -> QueryScores | None:
-    """Returns the queries of all parts; None where those of one are not known."""
-    known = [part for part in parts if part is not None]
-    if len(known) < len(parts):
-        return None
-    width = max(part.examples.shape[1] for part in known)
-    return QueryScores(
-        np.concatenate([_padded(part.values, width, math.nan) for part in known]),
-        np.concatenate([_padded(part.examples, width, -1) for part in known]),
-    )
-
-
-def _difference(one: QueryScores | None, other: QueryScores | None) -> QueryScores | None:
-    """Returns the differences on the same queries; None where they are not known, or others."""
-    if one is None or other is None or not np.array_equal(one.examples, other.examples):
-        return None
-    return QueryScores(one.values - other.values, one.examples)
-
-
-def _padded(array: np.ndarray, width: int, filling: int | float) -> np.ndarray:
-    """Returns `[T, width]`, the array `[T, U]` and then the filling."""
-    missing = ((0, 0), (0, width - array.shape[1]))
-    return np.pad(array, missing, constant_values=filling)
 
 
 def _positive(number: float, scale: float) -> float:

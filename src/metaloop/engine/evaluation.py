@@ -19,9 +19,10 @@ from metaloop.core.inputs import InputFormat, embedded_at_once
 from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams, predict_present
 from metaloop.core.metric import Scores
 from metaloop.core.objective import Objective, objective
+from metaloop.core.query_scores import QueryScores
 from metaloop.core.records import Measure, Part, Protocol, Result
 from metaloop.core.spec import TaskSpec
-from metaloop.core.statistics import EpisodeScores, Estimate, QueryScores, estimate
+from metaloop.core.statistics import EpisodeScores, Estimate, estimate
 from metaloop.core.task_map import loop_over_tasks, vmap_over_tasks
 from metaloop.nets.functional import vmaps
 from metaloop.tasks.episodes import Episodes, Indices, scored_by_tensors

@@ -14,9 +14,10 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from metaloop.catalogue.checking_views import check_view
 from metaloop.catalogue.frozen import FROZEN, features_of, head_of, head_shapes
 from metaloop.catalogue.pipelines import build_classifier, check_pipeline, copies_of
-from metaloop.catalogue.views import ENCODER, cards_of, check_view, encoder_of
+from metaloop.catalogue.views import ENCODER, cards_of, encoder_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import MetaloopError, ModelFileError
 from metaloop.core.fitted_view import FittedView, key_of

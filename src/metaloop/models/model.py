@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from metaloop.catalogue.candidates import build_learner, learner_class
+from metaloop.catalogue.checking_views import check_view
 from metaloop.catalogue.limits import check_candidate
 from metaloop.catalogue.nets import CUSTOM
-from metaloop.catalogue.views import cards_of, check_view, read_format, takes
+from metaloop.catalogue.views import cards_of, read_format, takes
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import ModelFileError, UnknownNameError

