@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from metaloop.core.packing import packed, scores_from_json, scores_to_json, unpacked
+from metaloop.core.query_scores import QueryScores
 from metaloop.core.statistics import EpisodeScores
 
 SHARES = np.random.default_rng(0).integers(0, 16, (400, 5)) / 15
@@ -33,6 +34,18 @@ def test_scores_come_back_from_json_with_their_classes() -> None:
     read = scores_from_json(json.loads(json.dumps(scores_to_json(scores))))
     for name in ("values", "unit_values", "units"):
         np.testing.assert_array_equal(getattr(read, name), getattr(scores, name))
+    assert read.queries is None
+
+
+def test_scores_of_queries_come_back_from_json() -> None:
+    examples = np.random.default_rng(1).integers(-1, 12, (400, 5))
+    own = np.zeros((400, 1))
+    queries = QueryScores(np.where(examples < 0, np.nan, SHARES), examples)
+    scores = EpisodeScores(SHARES.mean(1), own, own.astype(np.int64), queries)
+    read = scores_from_json(json.loads(json.dumps(scores_to_json(scores)))).queries
+    assert read is not None
+    np.testing.assert_array_equal(read.values, queries.values)
+    np.testing.assert_array_equal(read.examples, queries.examples)
 
 
 @pytest.mark.parametrize(

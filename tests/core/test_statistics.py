@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from metaloop.core.query_scores import QueryScores
 from metaloop.core.statistics import (
     EpisodeScores,
     Estimate,
@@ -274,3 +275,71 @@ def test_holms_steps_by_hand() -> None:
     assert surely_better([with_p(0.02)]) == [True]
     assert surely_better([with_p(0.02), with_p(0.9)]) == [False, False]
     assert surely_better([]) == []
+
+
+def recurring(
+    rng: np.random.Generator, documents: int, episodes: int, spread: float, of_support: float
+) -> EpisodeScores:
+    """Returns scores of one unit, whose documents are asked about in many episodes."""
+    own = rng.normal(0.4, spread, documents)
+    examples = np.stack([rng.permutation(documents)[:15] for _ in range(episodes)])
+    values = own[examples] + rng.normal(0, of_support, (episodes, 1))
+    mean = values.mean(1)
+    units = np.zeros((episodes, 1), np.int64)
+    return EpisodeScores(mean, mean[:, None], units, QueryScores(values, examples))
+
+
+def test_where_documents_recur_the_interval_is_that_of_a_bootstrap_over_them() -> None:
+    rng = np.random.default_rng(0)
+    scores = recurring(rng, documents=120, episodes=600, spread=0.15, of_support=0.01)
+    assert scores.queries is not None
+    examples, values = scores.queries.examples, scores.queries.values
+    sums, counts = (np.bincount(examples.ravel(), weights) for weights in (values.ravel(), None))
+    drawn = rng.integers(0, 120, (4000, 120))
+    means = sums[drawn].sum(1) / counts[drawn].sum(1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    found = estimate(scores)
+    assert found.ci95 == pytest.approx((high - low) / 2, rel=0.05)
+    assert found.ci95 > 5 * mean_with_interval(scores.values).ci95
+    assert found.ci95_new is None and found.units == 1
+    half = estimate(scores[:300])
+    assert half.ci95 == pytest.approx(found.ci95, rel=0.1)  # more episodes do not help
+
+
+def test_the_interval_over_documents_covers_the_mean_of_all_documents() -> None:
+    rng = np.random.default_rng(1)
+    covered = [
+        abs(found.value - 0.4) <= found.ci95
+        for found in (estimate(recurring(rng, 30, 60, 0.2, 0.02)) for _ in range(400))
+    ]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.03)
+
+
+def test_where_supports_say_more_than_documents_the_interval_is_that_of_episodes() -> None:
+    scores = recurring(np.random.default_rng(2), 400, 8, 0.001, 0.2)
+    assert estimate(scores).ci95 == mean_with_interval(scores.values).ci95
+    assert scores.queries is not None
+    alone = QueryScores(scores.queries.values, np.zeros_like(scores.queries.examples))
+    assert alone.half_width() == math.inf
+
+
+def test_a_paired_difference_of_documents_is_over_documents() -> None:
+    rng = np.random.default_rng(3)
+    one = recurring(rng, 60, 200, 0.2, 0.0)
+    assert one.queries is not None
+    gains = np.where(np.arange(60) < 6, 1.0, 0.0)[one.queries.examples]
+    better = EpisodeScores(
+        one.values + gains.mean(1),
+        one.unit_values + gains.mean(1)[:, None],
+        one.units,
+        QueryScores(one.queries.values + gains, one.queries.examples),
+    )
+    found = paired_difference(better, one)
+    assert found.ci95 == pytest.approx(2.0 * 0.3 / math.sqrt(59), rel=0.1)
+    negative = paired_difference(one, better)
+    assert (negative.value, negative.ci95) == pytest.approx((-found.value, found.ci95))
+    parts = EpisodeScores.concatenated([better[:80], better[80:]])
+    assert parts.queries is not None and estimate(parts).ci95 == estimate(better).ci95
+    assert mean_of([better]).scaled(2.0).queries is not None
+    unknown = EpisodeScores(one.values, one.unit_values, one.units)
+    assert paired_difference(better, unknown).ci95 < found.ci95

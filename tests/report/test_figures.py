@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaloop.core.records import Choice
+from metaloop.core.units import why_not_new
 from metaloop.report.figures import (
     choice_text,
     estimate,
@@ -70,6 +71,20 @@ def test_the_intervals_are_said_in_words(result: Any) -> None:
     assert "cannot be told" in intervals_text(result(0.7))
     assert "Each episode is a new task" in intervals_text(result(0.7, ci95_new=0.01, units=200))
     assert table_note([None, result(0.7)]) == ""
+
+
+def test_why_there_is_no_interval_for_new_units_is_said(result: Any) -> None:
+    assert why_not_new(result(0.7, ci95_new=0.03, units=12)) is None
+    shared = result(0.4, metric="rouge1", units=1)
+    assert "nothing is known of new domains" in intervals_text(shared)
+    assert "over documents" in intervals_text(shared) and "these" not in intervals_text(shared)
+    domains = intervals_text(result(0.4, metric="rouge1", ci95_new=0.03, units=12))
+    assert "over documents" in domains and "these 12 are a sample" in domains
+    alone = intervals_text(result(0.7, units=1))
+    assert alone == "± is on this class; one class says nothing of others."
+
+
+def test_a_table_says_what_its_second_intervals_are(result: Any) -> None:
     assert "new classes" in table_note([None, result(0.7, ci95_new=0.03, units=12)])
 
 

@@ -17,8 +17,15 @@ from metaloop.core.leagues import (
 )
 from metaloop.core.records import Measure, Protocol, Result, measures_json
 from metaloop.core.strict_json import json_values
+from metaloop.core.units import why_not_new
 from metaloop.report.claim import chance
-from metaloop.report.figures import figure, intervals_text, measures_text, printable, protocol_text
+from metaloop.report.figures import (
+    figure,
+    intervals_text,
+    measures_text,
+    printable,
+    protocol_text,
+)
 
 
 @dataclass(frozen=True)
@@ -38,14 +45,14 @@ class Figures:
     """The mean of a metric over episodes; accuracies are fractions, not percent.
 
     `ci95` is the half-width of its 95 % interval on the classes at hand, as the literature reports
-    it; `ci95_new` that for new classes of the family, None where it cannot be told. `units`: how
-    many classes (or functions) were seen. `protocol` says how it was measured. `recognised` counts
-    the classes that a model has seen, by part, and those `unknown` to it: of `evaluate` only.
-    `metrics` are what other metrics say of the same episodes, each with `value` and both intervals:
-    `figures.metrics["log_loss"].value`. `backbones` are the encoders that the model sees through,
-    which are its `league`. `open` says what else was asked about, where it was. `apart`: `speaker`
-    if queries of a task are of other speakers than its support. `label_names`: if the name of each
-    class was one more example of it.
+    it, of summaries over documents; `ci95_new` that for new classes of the family, None where it
+    cannot be told. `units`: how many classes (or functions) were seen. `protocol` says how it was
+    measured. `recognised` counts the classes that a model has seen, by part, and those `unknown` to
+    it: of `evaluate` only. `metrics` are what other metrics say of the same episodes, each with
+    `value` and both intervals: `figures.metrics["log_loss"].value`. `backbones` are the encoders
+    that the model sees through, which are its `league`. `open` says what else was asked about,
+    where it was. `apart`: `speaker` if queries of a task are of other speakers than its support.
+    `label_names`: if the name of each class was one more example of it.
 
     Printed they are one line: `94.1 ± 0.4 % (± 1.2 new) (1,000 episodes, 5-way 1-shot, part test,
     inductive: no batch norm)`.
@@ -145,6 +152,7 @@ class Figures:
                 "value": self.value,
                 "ci95": self.ci95,
                 "ci95_new": self.ci95_new,
+                "ci95_new_reason": why_not_new(self.result),
                 "episodes": self.episodes,
                 "units": self.units,
                 "metrics": measures_json(self.result),

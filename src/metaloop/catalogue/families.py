@@ -151,10 +151,7 @@ def open_data(
         check_shape(reading, input_format)
     of_items = _has_items(reading, options)
     if holds_documents(reading, options.view, options.length, options.best_reference):
-        opened = OpenedData(*document_family(
-            reading, split_seed=options.split_seed, length=options.length,
-            best=options.best_reference, view=view, input_format=input_format,
-        ))  # fmt: skip
+        opened = _of_documents(reading, options, view, input_format, tell)
     elif reading.store.values is not None:
         _check_seen_as_is(reading.name, options, None if of_items else view)
         opened = _in_groups(reading, options, parts, seen, input_format, view)
@@ -164,6 +161,34 @@ def open_data(
         raise _without_names(reading.name)
     _check_strict(reading, opened.left_out, options.strict)
     return opened
+
+
+def _of_documents(
+    reading: Reading,
+    options: DataOptions,
+    view: FittedView | None,
+    input_format: InputFormat | None,
+    tell: Tell | None,
+) -> OpenedData:
+    """The family of a reading of documents with summaries."""
+    return OpenedData(*document_family(
+        reading, split_seed=options.split_seed, length=options.length,
+        best=options.best_reference, view=view, input_format=input_format,
+        encoder=_encoder_of_texts(reading, options), tell=tell,
+    ))  # fmt: skip
+
+
+def _encoder_of_texts(reading: Reading, options: DataOptions) -> Encoder | None:
+    """The encoder that is named for documents; none unless one is, whatever is installed."""
+    if options.backbone in (NONE, AUTO):
+        return None
+    found = named(options.backbone, "texts", download=options.download)
+    if len(found) != 1:
+        raise DataError(
+            f"{reading.name} has documents, which are seen through one backbone of texts; got "
+            f"{len(found)}: name one with --backbone, or leave it away"
+        )
+    return found[0]
 
 
 def _to_generate(data: Any, options: DataOptions, **known: Any) -> OpenedData:

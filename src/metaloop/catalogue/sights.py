@@ -192,7 +192,8 @@ def backbones_of(family: TaskFamily) -> tuple[Backbone, ...]:
     """Returns the encoders that a family may be seen through, its own view's first."""
     classes = family.as_classes
     if classes is None:
-        return ()
+        own: FittedView | None = getattr(family, "view", None)  # of documents
+        return tuple(Backbone("", card) for card in cards_of(own))
     views = {"": classes.view, **{name: sight.view for name, sight in classes.sights.items()}}
     return tuple(Backbone(name, card) for name, view in views.items() for card in cards_of(view))
 

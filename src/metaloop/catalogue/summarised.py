@@ -10,17 +10,24 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from metaloop.catalogue.features import Tell, encoded
+from metaloop.catalogue.views import encoder_of, view_of_encoder
 from metaloop.core.columns import Column, Texts, kind_of
+from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError
 from metaloop.core.extraction import EXTRACTION, PLACES
-from metaloop.core.extracts import Length
-from metaloop.core.fitted_view import FittedView
+from metaloop.core.extracts import Length, most_when_cut
+from metaloop.core.fitted_view import FittedView, key_of
 from metaloop.core.inputs import InputFormat
+from metaloop.core.leagues import described_card
 from metaloop.core.records import PARTS, Choice
-from metaloop.domains.summaries.features import COLUMNS, counted, fitted_terms
+from metaloop.domains.summaries.features import COLUMNS, counted, fitted_space, fitted_terms
 from metaloop.domains.summaries.kept import fitted_kept
 from metaloop.domains.summaries.stems import is_latin, stems
 from metaloop.domains.summaries.view import (
+    ENCODED,
+    ENCODED_COLUMNS,
+    ENCODED_FEATURES,
     FEATURES,
     KIND,
     MOST_SENTENCES,
@@ -28,16 +35,17 @@ from metaloop.domains.summaries.view import (
     Rules,
     SeenDocument,
     assets_of,
-    seen_document,
-    terms_of,
+    assets_of_space,
+    read_lines,
+    seen_documents,
 )
 from metaloop.nets.sentences import AS_THEY_ARE
 from metaloop.tasks.documents import DealtDocuments, dealt
 from metaloop.tasks.groups import GroupFamily
 from metaloop.tasks.judged import Judged, JudgedDocument
-from metaloop.tasks.readers.sentences import lines_of, number_of_words
+from metaloop.tasks.readers.sentences import beginning, lines_of, number_of_words
 from metaloop.tasks.readers.summaries import BETWEEN, DOCUMENT, REFERENCES
-from metaloop.tasks.store import LeftOut, Reading
+from metaloop.tasks.store import ClassInfo, LeftOut, Reading, Store
 
 _FITTING_SENTENCES = 40_000
 _FITTING_TEXTS = 200  # that tell the script
@@ -68,56 +76,61 @@ def document_family(
     best: bool | None = None,
     view: FittedView | None = None,
     input_format: InputFormat | None = None,
+    encoder: Encoder | None = None,
+    tell: Tell | None = None,
 ) -> tuple[GroupFamily, str, tuple[LeftOut, ...], tuple[str, ...]]:
     """Returns the family of a reading of documents, its kind, what is left out, what to say of it.
 
     `length`: what extracts are asked for, by default the model's, else as many words as the
     summaries of `train` have in the middle. `best`: the best reference counts, not their mean.
-    `view`, `input_format`: a model's; documents that it was made with keep their parts.
+    `view`, `input_format`: a model's; documents that it was made with keep their parts. `encoder`:
+    one of texts that sentences are seen through, too; `tell` is called while it sees them.
     """
-    known = None
-    if view is not None:
-        pairs = zip(view.assets["seen"].tolist(), view.assets["seen_parts"].tolist(), strict=True)
-        known = dict(pairs)
-    parted = dealt(reading, split_seed, known)
+    parted = dealt(reading, split_seed, None if view is None else _known(view))
     documents, references = _texts(parted, DOCUMENT), _texts(parted, REFERENCES)
     told = [*parted.notes]
+    lines = [lines_of(text) for text in documents]
     if view is None:
         view, said = _fitted(parted, documents, references, length, bool(best))
         told += said
+    else:
+        encoder = encoder_of(view) if view.choice.name == ENCODED else None
+    vectors = None
+    if encoder is not None:
+        vectors = _vectors(lines, encoder, tell)
+        view = _through(view, encoder, vectors[_of_train(parted, lines)])
+        told.append(f"sentences are seen through {described_card(encoder.card)}, too")
     rules = Rules.of(view.assets)
     rules = replace(rules, length=length or rules.length, best=rules.best if best is None else best)
     told += [f"an extract has {rules.length} at most", *_of_long(documents)]
-    terms = terms_of(view.assets)
     wanted = [[stems(each, rules.latin) for each in text.split(BETWEEN)] for text in references]
     train = parted.part_of == PARTS.index("train")
-    seen = [
-        seen_document(lines_of(text), terms, rules, own if learned else None)
-        for text, own, learned in zip(documents, wanted, train, strict=True)
-    ]
-    judged = _judged(documents, wanted, seen, rules)
+    own = [each if learned else None for each, learned in zip(wanted, train, strict=True)]
+    seen = seen_documents(lines, view.assets, rules, own, vectors)
+    judged = _judged(lines, wanted, seen, rules)
     inputs = torch.from_numpy(np.stack([each.inputs for each in seen]))
     worth = np.stack([judged.worth(row, PLACES) for row in range(len(seen))])
-    source = parted.store
-    store = replace(
-        source,
-        inputs=inputs,
-        values=torch.from_numpy(worth),
-        identity=f"{source.digest} {rules.length} {rules.best}",
-    )
+    identity = f"{parted.store.digest} {rules.length} {rules.best}{_of_weights(encoder)}"
+    store = replace(parted.store, inputs=inputs, values=torch.from_numpy(worth), identity=identity)
     family = GroupFamily(
         reading.name,
         store,
         parted.parts,
-        input_format or _measured(inputs[torch.from_numpy(train)]),
+        input_format or _measured(inputs[torch.from_numpy(train)], columns_of(view)),
         EXTRACTION.name,
         view,
-        source,
+        parted.store,
         judged=judged,
         alike=parted.by_document,
     )
     left_out = (*reading.left_out, *parted.left_out)
     return family, reading.kind, left_out, (*reading.notes, *told)
+
+
+def _known(view: FittedView) -> dict[int, int]:
+    """The part of each document that a model was made with, by its hash."""
+    hashes, parts = view.assets["seen"].tolist(), view.assets["seen_parts"].tolist()
+    return dict(zip(hashes, parts, strict=True))
 
 
 def _fitted(
@@ -161,24 +174,63 @@ def _fitted(
     return FittedView(Choice(NAME, {"features": FEATURES}), assets), told
 
 
+def columns_of(view: FittedView) -> tuple[str, ...]:
+    """Returns what a view tells of each sentence."""
+    return ENCODED_COLUMNS if view.choice.name == ENCODED else COLUMNS
+
+
+def _vectors(lines: Sequence[list[str]], encoder: Encoder, tell: Tell | None) -> np.ndarray:
+    """What an encoder makes of all sentences that are read, one document behind the other."""
+    texts = Texts.of([line for document in lines for line in read_lines(document)])
+    store = Store(texts, torch.zeros(len(texts), dtype=torch.int64), (ClassInfo("sentences"),))
+    return encoded(view_of_encoder(encoder), store, tell).numpy()
+
+
+def _of_train(parted: DealtDocuments, lines: Sequence[list[str]]) -> np.ndarray:
+    """Which of the sentences that are read are of `train`."""
+    numbers = [len(read_lines(document)) for document in lines]
+    return np.repeat(parted.part_of == PARTS.index("train"), numbers)
+
+
+def _through(view: FittedView, encoder: Encoder, vectors: np.ndarray) -> FittedView:
+    """A fitted view as one that sees sentences through an encoder, too; itself if it does."""
+    if view.choice.name == ENCODED:
+        return view
+    choice = Choice(ENCODED, {"features": ENCODED_FEATURES, "encoder": dict(vars(encoder.card))})
+    at_hand = {key_of(encoder.card.name, encoder.card.weights): encoder}
+    return FittedView(choice, {**view.assets, **assets_of_space(fitted_space(vectors))}, at_hand)
+
+
+def _of_weights(encoder: Encoder | None) -> str:
+    return "" if encoder is None else f" {key_of(encoder.card.name, encoder.card.weights)}"
+
+
 def _judged(
-    documents: Sequence[str],
+    documents: Sequence[Sequence[str]],
     references: Sequence[list[list[int]]],
     seen: Sequence[SeenDocument],
     rules: Rules,
 ) -> Judged:
     found = []
-    for document, wanted, view in zip(documents, references, seen, strict=True):
-        sentences = lines_of(document)
+    for sentences, wanted, view in zip(documents, references, seen, strict=True):
         found.append(
             JudgedDocument(
                 [stems(sentences[place], rules.latin) for place in view.places],
                 view.words.tolist(),
                 view.total,
                 wanted,
+                _cuts(sentences, view, rules),
             )
         )
     return Judged.of(found, rules.length, rules.best)
+
+
+def _cuts(sentences: Sequence[str], view: SeenDocument, rules: Rules) -> list[int]:
+    """How many stems each sentence has that is cut to the length; 0 where one is short enough."""
+    if not len(view.words) or view.words.min() <= rules.length.most_words(view.total):
+        return [0] * len(view.words)
+    most = most_when_cut(rules.length, view.total)
+    return [len(stems(beginning(sentences[p], most), rules.latin)) for p in view.places]
 
 
 def _texts(parted: DealtDocuments, name: str) -> tuple[str, ...]:
@@ -203,7 +255,7 @@ def _of_long(documents: Sequence[str]) -> list[str]:
     return told
 
 
-def _measured(inputs: Tensor) -> InputFormat:
+def _measured(inputs: Tensor, columns: tuple[str, ...]) -> InputFormat:
     """The format: numbers are standardised over sentences, directions stay what they are."""
     there = inputs[:, :1] > 0
     count = there.sum().clamp(min=1)
@@ -213,8 +265,8 @@ def _measured(inputs: Tensor) -> InputFormat:
     mean[:AS_THEY_ARE], deviation[:AS_THEY_ARE] = 0.0, 1.0
     return InputFormat(
         "sentence",
-        (len(COLUMNS), PLACES),
+        (len(columns), PLACES),
         tuple(mean.tolist()),
         tuple(deviation.tolist()),
-        columns=COLUMNS,
+        columns=columns,
     )

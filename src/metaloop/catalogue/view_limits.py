@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from metaloop.catalogue.views import ENCODER, MOST_FEATURES, VIEWS
+from metaloop.catalogue.views import ENCODER, MOST_FEATURES, VIEWS, card_of
 from metaloop.core.conforming import conforming
 from metaloop.core.encoder import EncoderCard
 from metaloop.core.errors import ModelFileError
 from metaloop.core.fitted_view import AS_IS, BESIDE, Expected, FittedView, as_long
 from metaloop.core.inputs import InputFormat
-from metaloop.core.records import Choice
 from metaloop.core.spec import Shape
+from metaloop.domains.summaries import view as of_sentences
 
 _MOST_OF_ENCODER = 1 << 16
 _LARGEST_SIDE = 2048  # pixels of images for encoders
@@ -41,12 +41,16 @@ def check_view(view: FittedView, input_format: InputFormat) -> Expected:
             f"the model sees its inputs as '{view.choice.name}', a view that this metaloop does "
             f"not have; upgrade metaloop"
         )
+    if view.choice.name == of_sentences.ENCODED:
+        known = {"features", "encoder"}
     if set(view.choice.options) != known or type(features) is not int:
         raise ModelFileError("the model file is damaged: its view has no number of features")
     if not 1 <= features <= most:
         raise ModelFileError(f"a view has 1 to {most} features, got {features}")
-    if view.choice.name == ENCODER:
-        _check_encoder(view.choice)
+    if (card := card_of(view.choice)) is not None:
+        _check_encoder(card)
+        if view.choice.name == of_sentences.ENCODED:
+            expected |= of_sentences.expected_space(int(card["features"]))
     if tuple(input_format.shape) != shape or input_format.kind != kind:
         raise ModelFileError(
             f"the model file is damaged: it sees inputs as {kind}s of shape {shape}, and takes "
@@ -75,9 +79,9 @@ def _check_beside(view: FittedView, input_format: InputFormat) -> Expected:
     return expected
 
 
-def _check_encoder(choice: Choice) -> None:
+def _check_encoder(written: Any) -> None:
     try:
-        card = conforming(EncoderCard(**choice.options))
+        card = conforming(EncoderCard(**written))
     except TypeError as error:
         raise ModelFileError(f"the model file is damaged: {error}") from error
     if not 0 <= card.size <= _LARGEST_SIDE:

@@ -164,7 +164,8 @@ VIEWS: Mapping[str, ViewEntry] = MappingProxyType(
             kind="item",
             check=known_items.check,
         ),
-        of_sentences.NAME: ViewEntry(**of_sentences.ENTRY),  # fitted in `summarised.py`
+        of_sentences.NAME: ViewEntry(**of_sentences.ENTRY),  # both fitted in `summarised.py`
+        of_sentences.ENCODED: ViewEntry(**of_sentences.ENCODED_ENTRY),
     }
 )
 
@@ -190,8 +191,15 @@ def view_of_encoder(encoder: Encoder) -> FittedView:
 
 def cards_of(view: FittedView | None) -> tuple[EncoderCard, ...]:
     """Returns what is known of the encoders of a view, as it was when the view was made."""
-    pieces = () if view is None else view.pieces
-    return tuple(EncoderCard(**p.choice.options) for p in pieces if p.choice.name == ENCODER)
+    found = [] if view is None else [card_of(piece.choice) for piece in view.pieces]
+    return tuple(EncoderCard(**card) for card in found if card is not None)
+
+
+def card_of(choice: Choice) -> Mapping[str, Any] | None:
+    """Returns what is written of the encoder of a view; None of a view without one."""
+    if choice.name == ENCODER:
+        return choice.options
+    return choice.options["encoder"] if choice.name == of_sentences.ENCODED else None
 
 
 def takes(view: FittedView) -> str:
@@ -236,11 +244,13 @@ def encoder_of(view: FittedView) -> Encoder:
 
     Raises `ModelFileError` if it is not installed, or if its weights are others.
     """
-    name, weights = view.choice.options["name"], view.choice.options["weights"]
+    card = card_of(view.choice)
+    assert card is not None
+    name, weights = card["name"], card["weights"]
     if key_of(name, weights) in view.encoders:
         return view.encoders[key_of(name, weights)]
     try:
-        encoder: Encoder = _opened(name, view.choice.options["takes"])
+        encoder: Encoder = _opened(name, card["takes"])
     except UnknownNameError as error:
         raise ModelFileError(
             f"the model sees its inputs through a backbone that is not here: {error} One of your "
@@ -253,9 +263,9 @@ def encoder_of(view: FittedView) -> Encoder:
             f"the model sees its inputs through '{name}' with the weights {weights}, those here "
             f"are {encoder.card.weights}; install the version that it was made with"
         )
-    if encoder.card.features != view.choice.options["features"]:
+    if encoder.card.features != card["features"]:
         raise ModelFileError(
-            f"the model sees its inputs as {view.choice.options['features']} features of '{name}', "
+            f"the model sees its inputs as {card['features']} features of '{name}', "
             f"which makes {encoder.card.features} of them in this metaloop; train it anew"
         )
     return encoder
@@ -286,7 +296,18 @@ def seen(view: FittedView, column: Column, detail: Column | None = None) -> Tens
     entry = view_entry(view.choice.name)
     _check_kind(column, entry.takes)
     features = int(view.choice.options["features"])
+    if view.choice.name == of_sentences.ENCODED:
+        return torch.cat([encoded_documents(view, take(column, some)) for some in rows])
     return torch.cat([entry.see(view.assets, take(column, some), features) for some in rows])
+
+
+def encoded_documents(view: FittedView, documents: Taken) -> Tensor:
+    """Returns documents as a view of sentences with an encoder sees them."""
+    lines = of_sentences.lines_in(documents)
+    read = [line for document in lines for line in of_sentences.read_lines(document)]
+    vectors = encoder_of(view).encode(tuple(read)).numpy()
+    found = of_sentences.seen_documents(lines, view.assets, vectors=vectors)
+    return of_sentences.stacked(found, of_sentences.ENCODED_COLUMNS)
 
 
 def _at_once(column: Column) -> int:

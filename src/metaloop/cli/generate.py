@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from metaloop.estimators import FewShotGenerator
+    from metaloop.models.sheets import Row
 
 _MOST = 100_000  # images of a class
 _SHEET = "sheet.png"
@@ -53,9 +54,8 @@ def generate(
     """Make new images of each class of a support, from a few of it."""
     from metaloop.api import load
     from metaloop.cli.supports import images_by_class
-    from metaloop.core.randomness import derive_seed
     from metaloop.estimators import FewShotGenerator
-    from metaloop.models.sheets import Row, not_shown, sheet
+    from metaloop.models.sheets import not_shown, sheet
 
     if not 0 < temperature < math.inf:
         raise InputError(f"--temperature is a number above 0; got {temperature}")
@@ -72,9 +72,28 @@ def generate(
         warn(f"left out: {item.count} x {item.reason}: {item.what}")
     for note in classes.notes:
         tell(f"read so: {note}")
+    told, rows = _drawn(estimator, classes.images, out, count, seed, temperature)
+    (page := out / _SHEET).write_bytes(sheet(rows))
+    if missing := not_shown(rows):
+        tell(f"the sheet has not all of it: {missing}; the folders have")
+    _say(model, page, told, estimator, {"seed": seed, "temperature": temperature}, as_json)
+
+
+def _drawn(
+    estimator: FewShotGenerator,
+    images: Mapping[str, Any],
+    out: Path,
+    count: int,
+    seed: int,
+    temperature: float,
+) -> tuple[list[dict[str, Any]], list[Row]]:
+    """Writes new images of each class; returns what was made, and the rows of a sheet."""
+    from metaloop.core.randomness import derive_seed
+    from metaloop.models.sheets import Row
+
     told, rows = [], []
-    folders = _folders(classes.images)
-    for place, (name, X) in enumerate(classes.images.items()):
+    folders = _folders(images)
+    for place, (name, X) in enumerate(images.items()):
         estimator.fit(X)
         shown = _shown(estimator)
         if len(shown) > 1 and (shown == shown[:1]).all():
@@ -84,10 +103,7 @@ def generate(
         _make(folder := out / folders[place] if len(folders) > 1 else out)
         told.append({"name": name, "support": len(shown), "files": _write(drawn, folder)})
         rows.append(Row(shown, drawn))
-    (page := out / _SHEET).write_bytes(sheet(rows))
-    if missing := not_shown(rows):
-        tell(f"the sheet has not all of it: {missing}; the folders have")
-    _say(model, page, told, estimator, {"seed": seed, "temperature": temperature}, as_json)
+    return told, rows
 
 
 def _check_new(out: Path) -> None:

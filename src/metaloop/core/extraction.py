@@ -93,5 +93,7 @@ EXTRACTION = Objective(
         _by_family(scales.ROUGE_2),
         _by_family(scales.ROUGE_L),
         _by_family(scales.ROUGE_1_ORACLE),
+        _by_family(scales.ROUGE_2_ORACLE),
+        _by_family(scales.ROUGE_L_ORACLE),
     ),
 )

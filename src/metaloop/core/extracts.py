@@ -84,6 +84,12 @@ def chosen(
     return sorted(taken)
 
 
+def most_when_cut(length: Length, total: int) -> float | int:
+    """Returns how many words of a sentence are left where none is short enough: one at least."""
+    most = length.most_words(total)
+    return most if most == math.inf else max(1, int(most))
+
+
 def asked_length(
     words: int | None, sentences: int | None, ratio: float | int | None
 ) -> Length | None:

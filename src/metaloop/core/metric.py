@@ -10,7 +10,8 @@ from torch import Tensor
 
 from metaloop.core.scales import Scale
 
-Scores = tuple[Tensor, Tensor]  # of tasks and of their units
+# Of tasks `[T]`, of their units `[T, units]`, and of queries `[T, N]` where those are a sample.
+Scores = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]
 Pooled = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from metaloop.core.query_scores import QueryScores
 from metaloop.core.statistics import EpisodeScores
 
 _MOST_BYTES = 1 << 26  # of one array: a million episodes of eight units
@@ -42,12 +43,19 @@ def unpacked(content: bytes, shape: tuple[int, ...], kind: str = "<f8") -> np.nd
 
 def scores_to_json(scores: EpisodeScores) -> dict[str, Any]:
     """Returns scores as JSON values, all bits of them: what a worker answers with."""
-    return {
+    content: dict[str, Any] = {
         "shape": list(scores.units.shape),
         "values": _text(packed(scores.values)),
         "unit_values": _text(packed(scores.unit_values)),
         "units": _text(packed(scores.units, "<i8")),
     }
+    if scores.queries is not None:
+        content["queries"] = {
+            "number": scores.queries.examples.shape[1],
+            "values": _text(packed(scores.queries.values)),
+            "examples": _text(packed(scores.queries.examples, "<i8")),
+        }
+    return content
 
 
 def scores_from_json(content: Mapping[str, Any]) -> EpisodeScores:
@@ -57,6 +65,15 @@ def scores_from_json(content: Mapping[str, Any]) -> EpisodeScores:
         unpacked(_bytes(content["values"]), (episodes,)),
         unpacked(_bytes(content["unit_values"]), (episodes, width)),
         unpacked(_bytes(content["units"]), (episodes, width), "<i8"),
+        _queries(content["queries"], episodes) if "queries" in content else None,
+    )
+
+
+def _queries(content: Mapping[str, Any], episodes: int) -> QueryScores:
+    shape = (episodes, int(content["number"]))
+    return QueryScores(
+        unpacked(_bytes(content["values"]), shape),
+        unpacked(_bytes(content["examples"]), shape, "<i8"),
     )
 
 

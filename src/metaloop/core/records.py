@@ -150,8 +150,9 @@ class Measure:
 class Result:
     """A measured value: mean over episodes, half-widths of its 95 % intervals, protocol.
 
-    `ci95` is for the classes at hand, as the literature reports it. `ci95_new` is for new classes
-    of the family: the `units` (classes, or functions) are a sample, too. None: it cannot be told.
+    `ci95` is for the classes at hand, as the literature reports it; of extracts it is over
+    documents. `ci95_new` is for new classes of the family: the `units` (classes, or functions) are
+    a sample, too. None: it cannot be told.
     `metrics` are what other metrics say of the same episodes, where they were computed.
     """
 

@@ -36,7 +36,10 @@ RANKING_GAIN = Scale("ndcg@10", "NDCG@10", True, 1.0)
 ROUGE_1 = Scale("rouge1", "ROUGE-1", True, 1.0, share=True)
 ROUGE_2 = Scale("rouge2", "ROUGE-2", True, 1.0, share=True)
 ROUGE_L = Scale("rougeL", "ROUGE-L", True, 1.0, share=True)
-ROUGE_1_ORACLE = Scale("rouge1_oracle", "ROUGE-1 of the best sentences", True, 1.0, share=True)
+ROUGE_1_ORACLE, ROUGE_2_ORACLE, ROUGE_L_ORACLE = (
+    Scale(f"{scale.name}_oracle", f"{scale.words} of the best sentences", True, 1.0, share=True)
+    for scale in (ROUGE_1, ROUGE_2, ROUGE_L)
+)
 RECALL_OF_THE_BEST = Scale("recall@10", "recall@10", True, 1.0, share=True)
 RIGHT_ORDER = Scale("auc", "in the right order", True, 1.0, share=True)
 BITS_PER_DIM = Scale("bits_per_dim", "bits per dimension", False, 0.0)
@@ -74,6 +77,8 @@ SCALES = {
         ROUGE_2,
         ROUGE_L,
         ROUGE_1_ORACLE,
+        ROUGE_2_ORACLE,
+        ROUGE_L_ORACLE,
         RECALL_OF_THE_BEST,
         RIGHT_ORDER,
         BITS_PER_DIM,

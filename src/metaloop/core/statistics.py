@@ -15,6 +15,9 @@ With K units, equally often, the last factor is about 1 / K. The interval is Stu
 of freedom Satterthwaite's: about K - 1 where units count most, T - 1 where noise does. Pairs of
 units that suit each other ill are not modelled; they count in variance(gamma), with about twice the
 share they should have.
+
+Queries that recur are a sample, too (`query_scores.py`): where scores tell of them, the interval
+for these units is the wider one of that over examples and that of the episodes.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ import numpy as np
 from scipy import sparse
 from scipy.special import stdtr, stdtrit
 
+from metaloop.core.query_scores import QueryScores, difference, joined, padded
+
 # How far the variance of the units' own values is trusted to be that of what they do to the mean:
 # relatively so much. It is a compromise: the truth is 0.7 to 1.6 times it for single learners on
 # photographs and for two nets (benchmarks/intervals.py), but about a seventh for two heads on one
@@ -38,15 +43,17 @@ LEAST_NOISE = 0.1  # of the episodes' variance
 
 @dataclass(frozen=True, eq=False)
 class EpisodeScores:
-    """The metric of T episodes, and of every unit (class, user, document) in each.
+    """The metric of T episodes, and of every unit (class, user, domain) in each.
 
     `values` float64 `[T]`; `unit_values` float64 `[T, U]`, on the queries of each unit (NaN where
-    there are none); `units` int64 `[T, U]`, which unit, -1 where there is none.
+    there are none); `units` int64 `[T, U]`, which unit, -1 where there is none. `queries`: those of
+    the queries, where these are a sample, too.
     """
 
     values: np.ndarray
     unit_values: np.ndarray
     units: np.ndarray
+    queries: QueryScores | None = None
 
     def __post_init__(self) -> None:
         """Raises `ValueError` for shapes that do not belong together."""
@@ -70,8 +77,9 @@ class EpisodeScores:
         width = max(part.units.shape[1] for part in parts)
         return cls(
             np.concatenate([part.values for part in parts]),
-            np.concatenate([_padded(part.unit_values, width, math.nan) for part in parts]),
-            np.concatenate([_padded(part.units, width, -1) for part in parts]),
+            np.concatenate([padded(part.unit_values, width, math.nan) for part in parts]),
+            np.concatenate([padded(part.units, width, -1) for part in parts]),
+            joined([part.queries for part in parts]),
         )
 
     def __len__(self) -> int:
@@ -79,12 +87,21 @@ class EpisodeScores:
 
     def __getitem__(self, episodes: slice) -> EpisodeScores:
         return EpisodeScores(
-            self.values[episodes], self.unit_values[episodes], self.units[episodes]
+            self.values[episodes],
+            self.unit_values[episodes],
+            self.units[episodes],
+            None if self.queries is None else self.queries[episodes],
         )
 
     def scaled(self, factor: float) -> EpisodeScores:
         """Returns the same in another unit: every value times `factor`."""
-        return EpisodeScores(self.values * factor, self.unit_values * factor, self.units)
+        queries = self.queries
+        return EpisodeScores(
+            self.values * factor,
+            self.unit_values * factor,
+            self.units,
+            None if queries is None else queries.scaled(factor),
+        )
 
     def __sub__(self, reference: EpisodeScores) -> EpisodeScores:
         """Returns the differences; `ValueError` if these are not the same episodes and units."""
@@ -95,7 +112,10 @@ class EpisodeScores:
         if not np.array_equal(self.units, reference.units):
             raise ValueError("paired scores need the same units in the same episodes")
         return EpisodeScores(
-            self.values - reference.values, self.unit_values - reference.unit_values, self.units
+            self.values - reference.values,
+            self.unit_values - reference.unit_values,
+            self.units,
+            difference(self.queries, reference.queries),
         )
 
 
@@ -103,9 +123,10 @@ class EpisodeScores:
 class Estimate:
     """A mean over episodes with the half-widths of two 95 % intervals.
 
-    `ci95` is for these units, as the literature reports it; `ci95_new` for new units of the family,
-    None where it cannot be told: a single unit says nothing about others. The latter is Student's,
-    with `standard_error_new` and `freedom_new`.
+    `ci95` is for these units, as the literature reports it, and where queries recur for others of
+    these units than those asked about; `ci95_new` for new units of the family, None where it cannot
+    be told: a single unit says nothing about others. The latter is Student's, with
+    `standard_error_new` and `freedom_new`.
     """
 
     value: float
@@ -161,7 +182,10 @@ def estimate(scores: EpisodeScores) -> Estimate:
     plain = mean_with_interval(scores.values)
     count, error, freedom = _for_new_units(scores)
     half = None if error is None or freedom is None else float(stdtrit(freedom, 0.975)) * error
-    return Estimate(plain.value, plain.ci95, plain.episodes, half, count, error, freedom)
+    here = plain.ci95
+    if scores.queries is not None:
+        here = max(here, scores.queries.half_width())
+    return Estimate(plain.value, here, plain.episodes, half, count, error, freedom)
 
 
 def paired_difference(scores: EpisodeScores, reference: EpisodeScores) -> Estimate:
@@ -181,6 +205,7 @@ def mean_of(tasks: Sequence[EpisodeScores]) -> EpisodeScores:
         np.mean([task.values for task in tasks], axis=0),
         np.concatenate([task.unit_values for task in tasks], axis=1),
         np.concatenate([task.units for task in tasks], axis=1),
+        tasks[0].queries if len(tasks) == 1 else None,
     )
 
 
@@ -331,12 +356,6 @@ def _own_values(scores: EpisodeScores) -> tuple[float, float] | None:
     left = len(values) - len(identities)
     within = float(((values - means[columns]) ** 2).sum()) / left if left else 0.0
     return float(np.var(means, ddof=1)), within * float((1 / counts).mean())
-
-
-def _padded(array: np.ndarray, width: int, filling: int | float) -> np.ndarray:
-    """Returns `[T, width]`, the array `[T, U]` and then the filling."""
-    missing = ((0, 0), (0, width - array.shape[1]))
-    return np.pad(array, missing, constant_values=filling)
 
 
 def _positive(number: float, scale: float) -> float:

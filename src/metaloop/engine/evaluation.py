@@ -19,6 +19,7 @@ from metaloop.core.inputs import InputFormat, embedded_at_once
 from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams, predict_present
 from metaloop.core.metric import Scores
 from metaloop.core.objective import Objective, objective
+from metaloop.core.query_scores import QueryScores
 from metaloop.core.records import Measure, Part, Protocol, Result
 from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import EpisodeScores, Estimate, estimate
@@ -102,7 +103,7 @@ def score_episodes(
     judge = objective(objective_name)
     asked = replace(judge, metrics=judge.metrics[:1])  # others take as long as a small head
     pieces = _scored_pieces(learner, meta_params, episodes, input_format, asked, cache, scored)
-    return _whole(judge, pieces, episodes.units)[judge.metric]
+    return _whole(judge, pieces, episodes)[judge.metric]
 
 
 @torch.no_grad()
@@ -121,7 +122,7 @@ def score_by_all_metrics(
     """
     judge = objective(objective_name)
     pieces = _scored_pieces(learner, meta_params, episodes, input_format, judge, cache, scored)
-    return _whole(judge, pieces, episodes.units)
+    return _whole(judge, pieces, episodes)
 
 
 @torch.no_grad()
@@ -190,7 +191,7 @@ def _output_pieces(
 
 
 def _whole(
-    judge: Objective, pieces: Sequence[Mapping[str, Scores]], units: np.ndarray
+    judge: Objective, pieces: Sequence[Mapping[str, Scores]], episodes: Episodes
 ) -> dict[str, EpisodeScores]:
     """Returns the scores of the whole list, of which the pieces are parts."""
     told, known = pieces[0], [metric.name for metric in judge.metrics]
@@ -199,15 +200,24 @@ def _whole(
             f"objective '{judge.name}' has the metrics {', '.join(known)}, the first of which must "
             f"be there; its family's score told of {', '.join(told) or 'none'}"
         )
-    found = {}
+    found, units = {}, episodes.units
     for metric in judge.metrics:
         if metric.name in told:
-            sides = [torch.cat([piece[metric.name][side] for piece in pieces]) for side in (0, 1)]
-            values, unit_values = (side.double().cpu().numpy() for side in sides)
+            sides = [
+                torch.cat([piece[metric.name][side] for piece in pieces]).double().cpu().numpy()
+                for side in range(len(told[metric.name]))
+            ]
+            values, unit_values = sides[:2]
             if metric.pooled is not None:
                 values, unit_values = metric.pooled(values, unit_values)
-            found[metric.name] = EpisodeScores(values, unit_values, units)
+            queries = _queries(sides[2], episodes) if len(sides) > 2 else None
+            found[metric.name] = EpisodeScores(values, unit_values, units, queries)
     return found
+
+
+def _queries(values: np.ndarray, episodes: Episodes) -> QueryScores:
+    query = episodes.query
+    return QueryScores(values, np.where(query.mask, query.examples, -1).astype(np.int64))
 
 
 def evaluate(

@@ -10,17 +10,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metaloop.catalogue.views import encoder_of
 from metaloop.core.errors import InputError
 from metaloop.core.extraction import PLACES
-from metaloop.core.extracts import Length, chosen
+from metaloop.core.extracts import Length, chosen, most_when_cut
 from metaloop.core.fitted_view import FittedView
 from metaloop.domains.summaries.stems import stems
-from metaloop.domains.summaries.view import Rules, SeenDocument, seen_document, terms_of
+from metaloop.domains.summaries.view import (
+    ENCODED,
+    Rules,
+    SeenDocument,
+    read_lines,
+    seen_documents,
+)
 from metaloop.estimators.one_column import SHOWN, one_column
 from metaloop.tasks.judged import Judged, JudgedDocument
-from metaloop.tasks.readers.sentences import as_document, lines_of, number_of_words, of_given
+from metaloop.tasks.readers.sentences import (
+    as_document,
+    beginning,
+    lines_of,
+    number_of_words,
+    of_given,
+    sentences_or_turns,
+)
 
-_EXPECTED = "expected a list of documents: texts, or lists of sentences"
+_EXPECTED = "expected a list of documents: texts, or lists of sentences or of turns"
 
 
 @dataclass(frozen=True)
@@ -62,9 +76,12 @@ def read_documents(X: Any, view: FittedView) -> DocumentRows:
     """
     values = one_column(X, "document", _EXPECTED)
     sentences = [_sentences(row, value) for row, value in enumerate(values)]
-    terms, rules = terms_of(view.assets), Rules.of(view.assets)
-    seen = tuple(seen_document(each, terms, rules) for each in sentences)
-    return DocumentRows(tuple(sentences), seen)
+    vectors = None
+    if view.choice.name == ENCODED:
+        read = tuple(line for lines in sentences for line in read_lines(lines))
+        vectors = encoder_of(view).encode(read).numpy()
+    seen = seen_documents(sentences, view.assets, vectors=vectors)
+    return DocumentRows(tuple(sentences), tuple(seen))
 
 
 def worth_of(y: Any, rows: DocumentRows, view: FittedView) -> Tensor:
@@ -123,7 +140,7 @@ def _extract(
         summary = " ".join(sentences)
         return Extract(summary, sentences, tuple(places), of_scores, words, seen.total, whole=whole)
     best = int(np.argmax(scores))
-    short = _cut(lines[int(seen.places[best])], max(1, int(length.most_words(seen.total))))
+    short = beginning(lines[int(seen.places[best])], most_when_cut(length, seen.total))
     return Extract(
         short,
         (short,),
@@ -135,24 +152,14 @@ def _extract(
     )
 
 
-def _cut(sentence: str, most: int) -> str:
-    """The beginning of a sentence, no more than so many words, and a sign that it was cut."""
-    runs = sentence.split()
-    taken: list[str] = []
-    for run in runs:
-        if number_of_words(" ".join([*taken, run])) > most:
-            break
-        taken.append(run)
-    text = " ".join(taken) if taken else runs[0][: 2 * most]
-    return f"{text.rstrip(',;:')}…"
-
-
 def _sentences(row: int, value: Any) -> list[str]:
+    found: list[str] | None
     if isinstance(value, str):
         found = lines_of(as_document(value))
-    elif isinstance(value, Sequence) and all(isinstance(each, str) for each in value):
-        found = lines_of(of_given(value))
     else:
+        given = sentences_or_turns(value) if isinstance(value, Sequence) else None
+        found = None if given is None else lines_of(of_given(given))
+    if found is None:
         raise InputError(
             f"the model takes documents: X[{row}] is a {type(value).__name__} "
             f"({value!r:.{SHOWN}}); {_EXPECTED}"

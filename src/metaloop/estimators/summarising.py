@@ -6,7 +6,7 @@ from typing import Any
 
 from metaloop.core.errors import InputError
 from metaloop.core.extracts import asked_length
-from metaloop.domains.summaries.view import NAME
+from metaloop.domains.summaries.view import ENCODED, NAME
 from metaloop.estimators.documents import Extract as Extract
 from metaloop.estimators.documents import extracts, length_of, read_documents
 from metaloop.estimators.regressor import FewShotRegressor
@@ -29,7 +29,7 @@ def summarise(
     """
     task: AdaptedTask | None = getattr(regressor, "task_", None)
     view = None if task is None else task.model.view
-    if task is None or view is None or view.choice.name != NAME:
+    if task is None or view is None or view.choice.name not in (NAME, ENCODED):
         raise InputError("summarise is for a fitted regressor whose model was trained on documents")
     length = asked_length(words, sentences, ratio) or length_of(view)
     rows = read_documents(X, view)

@@ -87,7 +87,7 @@ class Measured:
         mean = mean_of(self.scores)
         if higher_is_better(self.result.metric):
             return mean
-        return EpisodeScores(-mean.values, -mean.unit_values, mean.units)
+        return mean.scaled(-1.0)
 
     @cached_property
     def value(self) -> float:

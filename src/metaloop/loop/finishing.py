@@ -10,6 +10,7 @@ from typing import Any
 from metaloop.catalogue.families import OpenedData
 from metaloop.core.errors import MetaloopError
 from metaloop.core.records import Result, measures_json
+from metaloop.core.units import why_not_new
 from metaloop.jobs.workplace import TrainedNet
 from metaloop.loop.events import LoopEvent, Promoted
 from metaloop.loop.population import net_node
@@ -55,6 +56,7 @@ def finish(
     chance = chance_of(run)
     report["test"] = {
         **(figures(test) or {}),
+        "ci95_new_reason": why_not_new(test),
         "metrics": measures_json(test),
         "ways": run.spec.ways,
         "shots": run.spec.shots,

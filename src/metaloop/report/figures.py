@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from metaloop.core.records import Choice, Protocol, Result, Verdict
-from metaloop.core.scales import BITS_PER_DIM, SCALES, Scale
+from metaloop.core.scales import SCALES, Scale
+from metaloop.core.units import is_of_documents, units_of, why_not_new
 
 _POLICIES = {
     "none": "inductive: no batch norm",
@@ -108,18 +109,25 @@ def verdict_gain(metric: str, verdict: Verdict, sign: int = 1) -> str:
 
 
 def intervals_text(result: Result) -> str:
-    """Returns in words what the intervals of a figure mean."""
-    of_classes = result.protocol.ways or result.metric == BITS_PER_DIM.name
-    one, several = ("class", "classes") if of_classes else ("group", "groups")
+    """Returns in words what the intervals of a figure mean, and why there is none for new units."""
+    one, several = units_of(result)
+    of_documents = is_of_documents(result)
+    if of_documents:
+        here = "± is over documents, however often episodes ask about them"
+    elif result.units == 1:
+        here = f"± is on this {one}"
+    else:
+        here = f"± is on these {count(result.units, one, several) if result.units else several}"
     if is_of_fewer_units(result):
+        sampled = f"these {result.units:,}" if of_documents else "these"
+        literature = "" if of_documents else ", as the literature reports it"
         return (
-            f"± is on these {result.units:,} {several}, as the literature reports it; (± new) is "
-            f"for new {several} of the family, of which these are a sample."
+            f"{here}{literature}; (± new) is for new {several} of the family, of which {sampled} "
+            "are a sample."
         )
     if result.ci95_new is not None:
         return "Each episode is a new task of the family, so ± is for new tasks."
-    what = count(result.units, one, several) if result.units else several
-    return f"± is on these {what}; what it is for new ones cannot be told from the records."
+    return f"{here}; {why_not_new(result)}."
 
 
 def seconds(value: float) -> str:

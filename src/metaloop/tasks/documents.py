@@ -29,6 +29,7 @@ _LEAST_OF_FEW = 48  # of a domain of few: six in the smallest part, on average
 _LEAST = 40  # documents with summaries, to be dealt to four parts
 _SHARES: Mapping[Part, float] = {"train": 0.5, "search": 0.125, "promotion": 0.125, "test": 0.25}
 _OTHERS = "others"
+_SHARED = "the model was made with documents of these domains: nothing is known of new ones"
 REPEATS = "a document of another part, word for word"
 
 
@@ -72,6 +73,9 @@ def dealt(
         part_of = np.array([known.get(int(each), test) for each in hashes])
         # called as they were for training, so that the same episodes are known by the same hash
         domains = domains if apart else _few(domains, counts, reading.name)
+        by_document = not apart or _shares_domains(domains, part_of)
+        if by_document:
+            notes.append(_SHARED if apart else _why(len(large), reading.example_parts is not None))
     else:
         _check_enough(reading)
         if apart:
@@ -109,6 +113,12 @@ def content_hash(document: str) -> int:
     """Returns the number that tells a document again; spaces and lines do not count."""
     digest = hashlib.blake2b(" ".join(document.split()).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
+
+
+def _shares_domains(domains: np.ndarray, part_of: np.ndarray) -> bool:
+    """Whether `test` has documents of domains that other parts have, too."""
+    tested = part_of == PARTS.index("test")
+    return bool({*domains[tested].tolist()} & {*domains[~tested].tolist()})
 
 
 def _check_enough(reading: Reading) -> None:

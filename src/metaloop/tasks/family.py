@@ -105,9 +105,9 @@ class TaskFamily(ABC):
 
         `outputs` and `targets` `[T, N, ...]` belong to the rows `episodes.query.examples`, those
         that its mask leaves out mean nothing. A pair for each metric, by its name: per task `[T]`
-        and per unit `[T, U]`, as `episodes.units` has them. The primary metric is among them. The
-        default computes all that need tensors alone; a family whose metric needs what its examples
-        are (texts to be compared, lists to be ranked) overrides it.
+        and per unit `[T, U]`, as `episodes.units` has them; a third, per query `[T, N]`, makes the
+        interval one over examples. The primary metric is among them. The default needs tensors
+        alone; a family whose metric needs what examples are (texts, lists) overrides it.
         """
         return scored_by_tensors(objective, outputs, targets, episodes)
 

@@ -2,7 +2,8 @@
 
 Words are stems as numbers, so that nothing of the texts is needed, and workers have it as tensors.
 An extract is scored against every reference; the mean counts, or the best one where a data set is
-judged so. What was said of an extract once is remembered.
+judged so. What was said of an extract once is remembered. Where no sentence is short enough, the
+best one is cut, as `predict` does it.
 
 Shapes: T tasks, N documents, S sentences.
 """
@@ -21,20 +22,32 @@ from metaloop.core.extraction import absent
 from metaloop.core.extracts import Length, chosen
 from metaloop.core.metric import Objective, Scores
 from metaloop.core.rouge import grams, rouge_l, rouge_n, shared
+from metaloop.core.scales import ROUGE_1_ORACLE, ROUGE_2_ORACLE, ROUGE_L_ORACLE
 from metaloop.tasks.episodes import Episodes
 
 _MOST_TRIED = 40  # sentences among which the oracle looks, those worth most by themselves
-_ORACLE = "rouge1_oracle"
+_OF_ORACLE = {
+    scale.name: metric
+    for scale, metric in (
+        (ROUGE_1_ORACLE, "rouge1"),
+        (ROUGE_2_ORACLE, "rouge2"),
+        (ROUGE_L_ORACLE, "rougeL"),
+    )
+}
 
 
 @dataclass(frozen=True)
 class JudgedDocument:
-    """The stems of each sentence, its length in words, all words, and stems of the references."""
+    """The stems of each sentence, its length in words, all words, and stems of the references.
+
+    `cuts`: how many of its stems a sentence has that is cut to the length, 0 where nobody has said.
+    """
 
     sentences: Sequence[Sequence[int]]
     words: Sequence[int]
     total: int
     references: Sequence[Sequence[int]]
+    cuts: Sequence[int] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +60,7 @@ class Judged:
     _known: dict[tuple[int, tuple[int, ...]], dict[str, float]] = field(
         default_factory=dict, repr=False
     )
+    _best: dict[int, list[int]] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def of(documents: Sequence[JudgedDocument], length: Length, best: bool = False) -> Judged:
@@ -56,6 +70,7 @@ class Judged:
                 "stems": _ragged([[w for s in d.sentences for w in s] for d in documents]),
                 "ends": _ragged([np.cumsum([len(s) for s in d.sentences]) for d in documents]),
                 "words": _ragged([d.words for d in documents]),
+                "cuts": _ragged([d.cuts or [0] * len(d.words) for d in documents]),
                 "total": torch.tensor([d.total for d in documents], dtype=torch.int64),
                 "wanted": _ragged([[w for r in d.references for w in r] for d in documents]),
                 "wanted_ends": _ragged(
@@ -76,6 +91,7 @@ class Judged:
             rows["words"].tolist(),
             int(total[row]),
             _split(rows["wanted"], rows["wanted_ends"]),
+            rows["cuts"].tolist(),
         )
 
     def worth(self, row: int, most: int) -> np.ndarray:
@@ -88,53 +104,66 @@ class Judged:
         return found
 
     def extract(self, row: int, scores: np.ndarray) -> list[int]:
-        """Returns the sentences that these scores choose."""
+        """Returns the sentences that these scores choose, the best one where none is short enough.
+
+        That one is judged as it is cut.
+        """
         document = self.document(row)
         words = np.array(document.words)
-        return chosen(scores[: len(words)], words, self.length, document.total)
+        scores = scores[: len(words)]
+        found = chosen(scores, words, self.length, document.total)
+        return found or [int(np.argmax(scores))] * bool(len(words))
 
     def rouge(self, row: int, extract: Sequence[int], metric: str) -> float:
-        """Returns `rouge1`, `rouge2` or `rougeL` of these sentences of a document."""
+        """Returns `rouge1`, `rouge2` or `rougeL` of these sentences of a document.
+
+        A single one that is too long is cut.
+        """
         known = self._known.setdefault((row, tuple(extract)), {})
         if metric not in known:
             document = self.document(row)
             summary = [word for place in extract for word in document.sentences[place]]
+            if sum(document.words[place] for place in extract) > self._most_words(document):
+                summary = summary[: document.cuts[extract[0]]]
             known[metric] = self._over([_ROUGE[metric](summary, r) for r in document.references])
         return known[metric]
 
-    def oracle(self, row: int) -> float:
-        """Returns the ROUGE-1 of the sentences that are best together, as far as greed finds them.
+    def oracle(self, row: int) -> list[int]:
+        """Returns the sentences whose ROUGE-1 is best together, as far as greed finds them.
 
         Each one that adds most to it is taken as long as one does.
         """
-        known = self._known.setdefault((row, (-1,)), {})
-        if _ORACLE not in known:
-            known[_ORACLE] = self._best(row)
-        return known[_ORACLE]
+        if row not in self._best:
+            self._best[row] = self._found_best(row)
+        return self._best[row]
 
     def scores(
         self, objective: Objective, outputs: Tensor, episodes: Episodes
     ) -> dict[str, Scores]:
-        """Returns what each asked metric says: per task, of its documents, and per unit."""
+        """Returns what each asked metric says: per task, per unit, and of every document."""
         rows_TN, mask_TN = episodes.query.examples, episodes.query.mask
         scores_TNS = outputs.double().cpu().numpy()
-        found: dict[str, list[float]] = {metric.name: [] for metric in objective.metrics}
-        for task in range(len(rows_TN)):
-            there = np.flatnonzero(mask_TN[task])
-            pairs = [
-                (int(rows_TN[task, n]), self.extract(int(rows_TN[task, n]), scores_TNS[task, n]))
-                for n in there
-            ]
-            for name, values in found.items():
-                told = [self._told(name, row, extract) for row, extract in pairs]
-                values.append(float(np.mean(told)) if told else 0.0)
-        tensors = {
-            name: torch.tensor(values, dtype=torch.float64) for name, values in found.items()
-        }
-        return {name: (values, values.unsqueeze(1)) for name, values in tensors.items()}
+        told = {metric.name: np.full(rows_TN.shape, np.nan) for metric in objective.metrics}
+        for task, n in np.argwhere(mask_TN):
+            row = int(rows_TN[task, n])
+            extract = self.extract(row, scores_TNS[task, n])
+            for name, values_TN in told.items():
+                values_TN[task, n] = self._told(name, row, extract)
+        found: dict[str, Scores] = {}
+        counts = torch.from_numpy(mask_TN).sum(1).clamp(min=1)
+        for name, values_TN in told.items():
+            of_queries = torch.from_numpy(values_TN)
+            values = of_queries.nansum(1) / counts
+            found[name] = (values, values.unsqueeze(1), of_queries)
+        return found
 
     def _told(self, metric: str, row: int, extract: Sequence[int]) -> float:
-        return self.oracle(row) if metric == _ORACLE else self.rouge(row, extract, metric)
+        if metric in _OF_ORACLE:
+            return self.rouge(row, self.oracle(row), _OF_ORACLE[metric])
+        return self.rouge(row, extract, metric)
+
+    def _most_words(self, document: JudgedDocument) -> float:
+        return self.length.most_words(document.total) + 1e-9
 
     def _over(self, values: Sequence[float]) -> float:
         return max(values) if self.best else sum(values) / len(values)
@@ -144,7 +173,7 @@ class Judged:
             return rouge_n(sentence, reference, 1)
         return shared(grams(sentence, 1), grams(reference, 1)) / max(1, len(sentence))
 
-    def _best(self, row: int) -> float:
+    def _found_best(self, row: int) -> list[int]:
         document = self.document(row)
         worth, words = self.worth(row, len(document.words)), np.array(document.words)
         left, most = self.length.most_words(document.total), self.length.most_sentences()
@@ -162,7 +191,9 @@ class Judged:
             best, place = max(steps)
             taken.append(-place)
             left -= words[-place]
-        return best
+        if taken or not tried or bool((words[tried] <= left).any()):
+            return sorted(taken)
+        return [max(tried, key=lambda place: self.rouge(row, [place], "rouge1"))]
 
 
 _ROUGE = {

@@ -32,25 +32,6 @@ from metaloop.tasks.groups import GroupFamily
 LEARNERS = ("sentence_cover", "sentence_ridge", "sentence_steps")
 
 
-@pytest.fixture(scope="session")
-def model_file(documents_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of the documents, trained for some steps."""
-    out = tmp_path_factory.mktemp("model") / "papers.metaloop"
-    ml.train(
-        documents_file, "sentence_ridge", out=out, budget="40steps", shots=5, queries=10,
-        sentences=1, progress=False,
-    )  # fmt: skip
-    return out
-
-
-@pytest.fixture(scope="session")
-def fitted(model_file: Path) -> ml.FewShotRegressor:
-    """The same, fitted to five new documents."""
-    pairs = rows(5, seed=1)
-    model: Any = ml.load(model_file)
-    return model.fit([r["document"] for r in pairs], [r["summary"] for r in pairs])
-
-
 def test_a_trained_scorer_finds_the_sentence_that_plain_ones_do_not(
     model_file: Path, documents_file: Path
 ) -> None:

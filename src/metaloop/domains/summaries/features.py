@@ -14,6 +14,13 @@
                    what plain methods say, standardised within the document: what one of them says
                    means the same in every source
 
+and where sentences are seen through a frozen encoder of texts, too, by its vectors of them:
+
+    space_centroid, space_first, space_before, space_after, space_all, space_most, space_novelty
+                   cosines with the document's mean, its first sentence, the neighbours, the others
+    by_space       the first of these, standardised within the document
+    space_0, ...   principal directions of training sentences
+
 Everything else is of the document alone, so a new one can be seen by itself. TextRank is that of
 Mihalcea and Tarau (2004) on cosines, by its stationary vector.
 
@@ -54,6 +61,12 @@ COLUMNS = (
     *(f"with_{place}" for place in range(PLACES)),
     *("size", "wanted", "by_words"),
     *NUMBERS,
+)
+SPACE_DIRECTIONS = 8
+IN_SPACE = (
+    *("space_centroid", "space_first", "space_before", "space_after", "space_all", "space_most"),
+    *("space_novelty", "by_space"),
+    *(f"space_{place}" for place in range(SPACE_DIRECTIONS)),
 )
 _PERSON = re.compile(r"^#?\w[\w .'-]{0,30}#?:\s")
 
@@ -216,6 +229,62 @@ def _standing(counts: sparse.csr_matrix, terms: Terms, words: np.ndarray) -> np.
             common / np.sqrt(lengths),
         ]
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """The mean `[D]` of an encoder's vectors of training sentences, and directions `[D, L]`."""
+
+    mean: np.ndarray
+    directions: np.ndarray
+
+
+def fitted_space(vectors: np.ndarray) -> Space:
+    """Returns the principal directions of training sentences `[N, D]`, scaled to a deviation of 1.
+
+    Where there are fewer than `SPACE_DIRECTIONS`, the last ones are nothing.
+    """
+    seen = _of_length_1(vectors)
+    mean = seen.mean(0)
+    spread = (seen - mean).T @ (seen - mean) / max(1, len(seen))
+    values, found = np.linalg.eigh(spread)
+    number = min(SPACE_DIRECTIONS, int((values > 1e-9).sum()))
+    directions = np.zeros((vectors.shape[1], SPACE_DIRECTIONS))
+    if number:
+        best = found[:, ::-1][:, :number]
+        best = best * np.sign(best[np.abs(best).argmax(0), np.arange(number)])
+        directions[:, :number] = best / np.sqrt(values[::-1][:number])
+    return Space(mean.astype(np.float32), directions.astype(np.float32))
+
+
+def in_space(vectors: np.ndarray, space: Space) -> np.ndarray:
+    """Returns what an encoder's vectors `[S, D]` say of a document's sentences, `[IN_SPACE, S]`."""
+    seen = _of_length_1(vectors)
+    number = len(seen)
+    alike = seen @ seen.T
+    np.fill_diagonal(alike, 0.0)
+    centroid = seen @ _of_length_1(seen.mean(0, keepdims=True))[0]
+    beside = np.diagonal(alike, 1)
+    before = np.tril(alike, -1).max(1) if number > 1 else np.zeros(number)
+    told = np.stack(
+        [
+            centroid,
+            np.where(np.arange(number) == 0, 1.0, alike[0]),
+            np.concatenate([[0.0], beside]),
+            np.concatenate([beside, [0.0]]),
+            alike.sum(1) / max(1, number - 1),
+            alike.max(1),
+            1 - before,
+            (centroid - centroid.mean()) / max(float(centroid.std()), 1e-6),
+        ]
+    )
+    return np.concatenate([told, ((seen - space.mean) @ space.directions).T]).astype(np.float32)
+
+
+def _of_length_1(vectors: np.ndarray) -> np.ndarray:
+    wide = vectors.astype(np.float64)
+    found: np.ndarray = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-9)
+    return found
 
 
 def textrank(alike: np.ndarray) -> np.ndarray:
