@@ -48,7 +48,7 @@ _Guests = Annotated[
 _OF_TABLES = ("target", "objective", "metric", "groups", "ignore", "test", "time_limit_per_row")
 _NOT_OF_SCENARIOS = (
     *_OF_TABLES,
-    *("archive", "archive_to", "out", "resume", "image_size", "classes_at", "guest"),
+    *("archive", "archive_to", "out", "resume", "image_size", "classes_at"),
 )
 
 
@@ -73,7 +73,7 @@ def select(
     workers: _Workers = None,
     backbone: options.Backbone = "auto",
     download: options.Download = False,
-    guest: _Guests = None,
+    guests: _Guests = None,
     strict: options.Strict = False,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -92,7 +92,8 @@ def select(
 
     if is_scenario(Path(data)):
         asked_for = {n: bool(typed[n]) for n in _NOT_OF_SCENARIOS} | {"budget": budget != "3m"}
-        words = {f"--{name.replace('_', '-')}": there for name, there in asked_for.items()}
+        words = {"--guest": bool(guests)}
+        words |= {f"--{name.replace('_', '-')}": there for name, there in asked_for.items()}
         return select_of_scenario(Path(data), seed, words, as_json)
     asked: dict[str, Any] = {"budget": budget, "seed": seed, "split_seed": split_seed}
     more = {"image_size": image_size, "classes_at": classes_at, "workers": workers}
@@ -102,12 +103,12 @@ def select(
         run, code = select_from(
             data, out=out, strict=strict, resume=resume, progress=not quiet,
             value_range=options.value_range(value_range), backbone=backbone,
-            download=download, guests=tuple(guest or ()), **asked, **of_tables,
+            download=download, guests=tuple(guests or ()), **asked, **of_tables,
         ), 0  # fmt: skip
     except Interrupted as stop:
         run, code = stop.result, stop.exit_code
     asked |= {"backbone": None if backbone == "auto" else backbone, "value_range": value_range}
-    asked |= {"guest": guest}
+    asked |= {"guest": guests}
     _say(run, data, asked, as_json)
     return code
 
