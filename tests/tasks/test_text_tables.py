@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from metaloop.core.errors import DataError
-from metaloop.tasks.readers import read
+from metaloop.tasks.readers import read, table_csv
 from metaloop.tasks.readers.table_files import MOST_CHARACTERS
 from metaloop.tasks.store import Reading
 
@@ -104,6 +104,14 @@ def test_a_long_cell_of_csv_is_left_out_and_counted_too(tmp_path: Path) -> None:
     assert len(reading.store) == 5
     assert [(item.count, item.what) for item in reading.left_out] == [(1, "row 6")]
     assert csv.field_size_limit() == before
+
+
+def test_a_cell_that_memory_may_not_hold_is_refused_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_csv, "_MOST_IN_CELL", 200_000)
+    with pytest.raises(DataError, match="line 6: a cell of more than 200,000 characters; is a"):
+        read(_csv(tmp_path, [*ROWS, ("x" * 300_000, "pay")]))
 
 
 @pytest.mark.long
