@@ -85,7 +85,12 @@ def test_why_there_is_no_interval_for_new_units_is_said(result: Any) -> None:
 
 
 def test_a_table_says_what_its_second_intervals_are(result: Any) -> None:
-    assert "new classes" in table_note([None, result(0.7, ci95_new=0.03, units=12)])
+    assert table_note([None, result(0.7, ci95_new=0.03, units=12)]) == (
+        "± is on the classes of that part, (± new) for new classes of the family."
+    )
+    assert table_note([result(0.7, ci95_new=0.03, units=12, metric="rouge1")]) == (
+        "± is over the documents of that part, (± new) for new domains of the family."
+    )
 
 
 @given(st.text(alphabet=st.characters(codec=None)))

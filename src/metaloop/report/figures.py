@@ -228,9 +228,12 @@ def _with_interval(value: float, ci95: float, places: int, sign: str = "") -> st
 
 def table_note(results: Iterable[Result | None]) -> str:
     """Returns what the intervals of a table's figures mean, empty where there is one kind only."""
-    if not any(result is not None and is_of_fewer_units(result) for result in results):
+    shown = [each for each in results if each is not None and is_of_fewer_units(each)]
+    if not shown:
         return ""
-    return "± is on the classes of that part, (± new) for new classes of the family."
+    several = units_of(shown[0])[1]
+    here = "over the documents" if is_of_documents(shown[0]) else f"on the {several}"
+    return f"± is {here} of that part, (± new) for new {several} of the family."
 
 
 def _new(ci95_new: float | None, scale: int, places: int) -> str:
