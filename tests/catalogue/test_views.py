@@ -74,8 +74,11 @@ def test_a_view_is_made_of_training_texts_alone(family: ClassFamily, name: str) 
 def test_texts_are_seen_alike_alone_and_in_company(family: ClassFamily, name: str) -> None:
     view = fitted(family, name)
     together = seen(view, family.store.inputs)
-    assert together.shape == (len(family.store), view.choice.options["features"])
-    torch.testing.assert_close(together.norm(dim=1), torch.ones(len(together)), atol=1e-3, rtol=0)
+    assert together.shape[0] == len(family.store)
+    assert together[0].numel() == view.choice.options["features"]
+    if together.dim() == 2:  # vectors, not words
+        lengths = together.norm(dim=1)
+        torch.testing.assert_close(lengths, torch.ones(len(together)), atol=1e-3, rtol=0)
     (third,) = family.store.inputs.take(torch.tensor([2]))  # type: ignore[union-attr]
     assert torch.equal(seen(view, Texts.of([third]))[0], together[2])
     assert not seen(view, Texts.of(["", " \n "])).any()
