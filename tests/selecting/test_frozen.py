@@ -322,6 +322,19 @@ def test_lite0_by_name_from_a_folder_to_a_prediction(
     assert loaded.model.backbones[0].weights == "fc38944cf555b2c5"
 
 
+@pytest.mark.skipif(packaged_file() is None, reason="needs 'metaloop[backbones]'")
+def test_two_looks_beside_each_other_by_name_from_a_folder_to_a_prediction(
+    squares: Images, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    np.savez(tmp_path / "d.npz", **dict(zip("Xy", squares(each=10), strict=True)))
+    both = "lite0@32+lite0@64"
+    run = ml.select(tmp_path / "d.npz", out=tmp_path / "run", backbone=both, **ASKED)
+    assert run.league == both and run.test is not None and run.test.value > 0.6
+    images, names = squares(each=4, seed=5)
+    assert (ml.load(tmp_path / "run").predict(images) == np.array(names)).mean() > 0.6
+
+
 def test_data_without_images_are_one_clear_line(blocks: Encoder) -> None:
     vectors = read_arrays(np.random.default_rng(0).normal(size=(12, 4)), ["a", "b"] * 6)
     with pytest.raises(DataError, match="takes images so far"):

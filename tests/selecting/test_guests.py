@@ -69,6 +69,12 @@ class Mine(LogisticRegression):  # type: ignore[misc]
     """Good, and of a type that no model file holds."""
 
 
+needs_skops = pytest.mark.skipif(
+    importlib.util.find_spec("skops") is None,
+    reason="skops is not installed (the extra 'tables'): no model file holds an estimator",
+)
+
+
 @pytest.fixture(scope="module")
 def run(reading: Reading, tmp_path_factory: pytest.TempPathFactory) -> ml.SelectResult:
     """A run too short for nets, in which a pipeline of the caller's own takes part."""
@@ -76,6 +82,7 @@ def run(reading: Reading, tmp_path_factory: pytest.TempPathFactory) -> ml.Select
     return ml.select(reading, out=tmp_path_factory.mktemp("run") / "out", guests=guests, **ASKED)
 
 
+@needs_skops
 def test_a_guest_that_is_better_than_short_trained_nets_is_chosen(run: ml.SelectResult) -> None:
     best = run.content["best"]
     assert (best["learner"], best["name"], best["operator"]) == ("own", "lines", "guest")
@@ -86,6 +93,7 @@ def test_a_guest_that_is_better_than_short_trained_nets_is_chosen(run: ml.Select
     assert run.table[0][0] == "lines"
 
 
+@needs_skops
 def test_the_archive_and_the_page_have_the_guest(run: ml.SelectResult) -> None:
     with Archive.open(run.archive, read_only=True) as archive:
         (trial,) = archive.trials(candidate=run.content["best"]["candidate"])
@@ -93,6 +101,7 @@ def test_the_archive_and_the_page_have_the_guest(run: ml.SelectResult) -> None:
     assert "guest" in run.report().read_text()
 
 
+@needs_skops
 def test_the_model_file_holds_the_fitted_guest(run: ml.SelectResult, squares: Images) -> None:
     content = read_model(run.path)
     assert (
@@ -106,6 +115,7 @@ def test_the_model_file_holds_the_fitted_guest(run: ml.SelectResult, squares: Im
     assert np.allclose(shares.sum(1), 1) and np.array_equal(shares, run.model.predict_proba(images))
 
 
+@needs_skops
 def test_a_guest_of_a_file_that_does_not_fit_is_refused(
     run: ml.SelectResult, tmp_path: Path
 ) -> None:
@@ -124,6 +134,7 @@ def test_a_guest_of_a_file_that_does_not_fit_is_refused(
             ml.load(tmp_path / "bad.metaloop")
 
 
+@needs_skops
 def test_bad_guests_are_rows_that_say_why_and_nothing_is_lost(reading: Reading) -> None:
     guests = {"none": object(), "raising": Raising(), "slow": Slow(), "mine": Mine(max_iter=200)}
     settings = dataclasses.replace(SHORT, guest_seconds=25.0)
@@ -193,6 +204,7 @@ def test_a_table_takes_no_guests_so_far() -> None:
         ml.select("t.csv", target="label", guests=["svm"], out="run")
 
 
+@needs_skops
 @pytest.mark.parametrize(
     "estimator",
     [
@@ -211,6 +223,7 @@ def test_what_is_kept_answers_as_before(estimator: Any) -> None:
     assert np.array_equal(again.predict(inputs), fitted.predict(inputs))
 
 
+@needs_skops
 def test_what_a_file_could_not_hold_safely_is_not_kept() -> None:
     inputs, targets = np.eye(6), np.arange(6) % 2
     with pytest.raises(GuestError, match="KNeighborsClassifier is none of"):

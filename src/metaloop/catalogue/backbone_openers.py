@@ -5,11 +5,19 @@ What a source needs is imported when it is opened: the table is read without tor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from metaloop.core.encoder import Encoder
+
+
+def beside(name: str, encoders: Sequence[Encoder]) -> Encoder:
+    """Returns these encoders beside each other, under that name."""
+    from metaloop.core.encoder import Beside  # lazy: torch
+
+    return Beside(name, encoders)
 
 
 def lite0(_: str, side: int | None, download: bool) -> Encoder:

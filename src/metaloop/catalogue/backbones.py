@@ -11,6 +11,7 @@
     gensim:FILE                 word vectors, for texts
     hf:NAME, hf:FOLDER          a net of transformers, for images, texts or recordings; the same
     onnx:FILE, onnx:FILE#OUTPUT what onnxruntime runs, for images or recordings
+    ONE+ANOTHER                 any of these for the same inputs, beside each other
 
 `@SIDE` behind one for images asks for images of so many pixels. A path alone is taken for what its
 ending says. A name may stand for several kinds of inputs: which one is meant, the data say. What is
@@ -308,11 +309,15 @@ def installed_for_entities() -> tuple[str, ...]:
 def open_backbone(name: str, *, takes: str = "images", download: bool = False) -> Encoder:
     """Returns the frozen net of that name, or in that file or folder, ready to encode.
 
-    Nothing is fetched from another machine unless `download`. Raises `UnknownNameError` for a name
-    that is none, `MissingExtraError` where a package is not installed, and `DataError` for weights
-    that are not there, damaged or of another net, and for a net that takes something else.
+    Names with `+` between them are nets beside each other. Nothing is fetched from another machine
+    unless `download`. Raises `UnknownNameError` for a name that is none, `MissingExtraError` where
+    a package is not installed, and `DataError` for weights that are not there, damaged or of
+    another net, and for a net that takes something else.
     """
     named, side = name.strip(), None
+    if pieces := _beside(named):
+        opened = [open_backbone(piece, takes=takes, download=download) for piece in pieces]
+        return openers.beside("+".join(pieces), opened)
     if found := _SIDE.fullmatch(named):
         named, side = found[1], int(found[2])
     kind, colon, argument = named.partition(":")
@@ -333,6 +338,14 @@ def open_backbone(name: str, *, takes: str = "images", download: bool = False) -
     if side is not None and takes not in _WITH_SIDES:
         raise DataError(f"backbone '{name}': {takes} have no size in pixels; leave @{side} away")
     return entry.open(argument, side, download)
+
+
+def _beside(name: str) -> list[str]:
+    """The names that a name is made of with `+`; none where it is one net's, or a file's."""
+    pieces = [piece.strip() for piece in name.split("+")]
+    kinds = {key.split()[0] for key in BACKBONES}
+    several = len(pieces) > 1 and name not in BACKBONES
+    return pieces if several and all(re.split("[:@]", p)[0] in kinds for p in pieces) else []
 
 
 def _kind_of_path(path: str, takes: str) -> str:

@@ -10,49 +10,14 @@ gained nothing from MiniLM (LOG.md). Both packages must be installed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import final
-
-import torch
-from torch import Tensor
-from torch.nn import functional
-
-from metaloop.core.encoder import Encoder, EncoderCard, JoinedEncoder
+from metaloop.core.encoder import Beside
 from metaloop.domains.text.minilm import minilm
 from metaloop.domains.text.wordllama import wordllama
-from metaloop.modelfile.checkpoint import hash_of_weights
 
 NAME = "minilm+wordllama"
-_SHARE = 0.6  # of wordllama, beside 1 of MiniLM
+_SHARES = (1.0, 0.6)
 
 
-@final
-class Both(JoinedEncoder):
-    """Two encoders of texts beside each other, each text of unit length in both."""
-
-    def __init__(self, first: Encoder, second: Encoder) -> None:
-        of = (first.card, second.card)
-        bytes_of = "".join(card.weights for card in of).encode()
-        weights = {"of both": torch.frombuffer(bytearray(bytes_of), dtype=torch.uint8)}
-        self.card: EncoderCard = replace(
-            first.card,
-            name=NAME,
-            features=sum(card.features for card in of),
-            weights=hash_of_weights(weights),
-            version=", ".join(card.version for card in of),
-            licence=" and ".join(card.licence for card in of),
-            knows=" and ".join(card.knows for card in of),
-            citation="\n".join(card.citation for card in of),
-        )
-        self.pieces = (first, second)
-
-    def join(self, features: Sequence[Tensor]) -> Tensor:
-        """Returns float32 `[N, features]`; each text by itself."""
-        first, second = (functional.normalize(each, dim=1) for each in features)
-        return torch.cat([first, _SHARE * second], dim=1)
-
-
-def minilm_and_wordllama() -> Both:
+def minilm_and_wordllama() -> Beside:
     """Returns both with their packages' files; raises as `minilm` and `wordllama` do."""
-    return Both(minilm(), wordllama())
+    return Beside(NAME, (minilm(), wordllama()), _SHARES)
