@@ -257,16 +257,16 @@ def test_colours_of_256_levels_are_learned_and_made_by_the_commands(
     noise = rng.integers(-20, 20, (16, 5, 6, 6, 3))
     images = np.clip(colours + noise, 0, 255).astype(np.uint8).reshape(-1, 6, 6, 3)
     np.savez(tmp_path / "colours.npz", X=images, y=np.repeat(np.arange(16), 5))
-    words = ("--objective", "generation", "--shots", 2, "--queries", 2, "--workers", 1, "-q")
-    out = tmp_path / "run"
-    code, _, err = typed("learn", tmp_path / "colours.npz", *words, "--budget", "12steps",
-                         "--out", out)  # fmt: skip
+    words = ("--objective", "generation", "--shots", 2, "--queries", 2, "--budget", "12steps", "-q")
+    model = tmp_path / "colours.metaloop"
+    data = ("train", tmp_path / "colours.npz", "--learner", "set_pixelcnn")
+    code, _, err = typed(*data, *words, "--out", model)
     assert code == 0, err
     support = tmp_path / "support"
     support.mkdir()
     for place in range(3):
         Image.fromarray(images[place]).save(support / f"{place}.png")
-    few = ("generate", out / "model.metaloop", "--support", support, "--count", 2, "--json")
+    few = ("generate", model, "--support", support, "--count", 2, "--json")
     code, told, err = typed(*few, "--out", tmp_path / "made")
     assert code == 0, err
     assert json.loads(told)["shape"] == [3, 6, 6] and json.loads(told)["levels"] == 256
