@@ -259,7 +259,7 @@ def test_colours_of_256_levels_are_learned_and_made_by_the_commands(
     np.savez(tmp_path / "colours.npz", X=images, y=np.repeat(np.arange(16), 5))
     words = ("--objective", "generation", "--shots", 2, "--queries", 2, "--budget", "12steps", "-q")
     model = tmp_path / "colours.metaloop"
-    data = ("train", tmp_path / "colours.npz", "--learner", "set_pixelcnn")
+    data = ("train", tmp_path / "colours.npz", "--image-size", 6, "--learner", "set_pixelcnn")
     code, _, err = typed(*data, *words, "--out", model)
     assert code == 0, err
     support = tmp_path / "support"
