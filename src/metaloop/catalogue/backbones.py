@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _WITH_SIDES = frozenset({"images"})  # inputs that are asked for in pixels
 _OF_MODULES: Mapping[str, str] = {"texts": "st"}  # whose folders of sentence-transformers are
+_MOST_BESIDE = 4  # nets as one view: a name may be of a stranger's file
 _SIDE = re.compile(r"(.+)@(\d{1,4})")
 
 
@@ -344,7 +345,7 @@ def _beside(name: str) -> list[str]:
     """The names that a name is made of with `+`; none where it is one net's, or a file's."""
     pieces = [piece.strip() for piece in name.split("+")]
     kinds = {key.split()[0] for key in BACKBONES}
-    several = len(pieces) > 1 and name not in BACKBONES
+    several = 1 < len(pieces) <= _MOST_BESIDE and name not in BACKBONES
     return pieces if several and all(re.split("[:@]", p)[0] in kinds for p in pieces) else []
 
 
