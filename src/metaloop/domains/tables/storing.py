@@ -1,36 +1,33 @@
 """A fitted pipeline as bytes and back, by skops: loading builds types of a list and runs no code.
 
-A file with any other type is refused. skops itself trusts the types of scikit-learn that are plain;
-`_TRUSTED` names what learners of the table need beside them. What is fitted of columns that are
-alike is one array: skops writes a file for each, and ten thousand would take half a minute.
+A file with any other type is refused (`modelfile/trusted_objects.py`). What is fitted of columns
+that are alike is one array: skops writes a file for each, and ten thousand would take half a
+minute.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from metaloop.core.checked_trees import check_trees
-from metaloop.core.errors import MetaloopError, ModelFileError, missing_extra
+from metaloop.core.errors import ModelFileError, missing_extra
 from metaloop.domains.tables.encoding import State
 from metaloop.domains.tables.fitting import FittedPipeline
 from metaloop.domains.tables.pipelines import table_pipeline
+from metaloop.modelfile.trusted_objects import check_trees, object_of, skops_for
 
 _FIELDS = ("name", "classes", "states", "learner", "middle", "scale")
 _STACKED = "stacked"
-_TRUSTED = (
+_WHAT = "a table"
+_FURTHER = (  # types that learners of the table need
     "collections.OrderedDict",
     "collections.defaultdict",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
     "lightgbm.sklearn.LGBMRegressor",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "sklearn.tree._tree.Tree",
 )
 
 
@@ -42,7 +39,7 @@ def can_store() -> bool:
 def require_storing() -> None:
     """Raises `MissingExtraError` where skops is not installed."""
     if not can_store():
-        raise missing_extra("a model file of a table (skops)", "tables")
+        raise missing_extra("a table in a model file (skops)", "tables")
 
 
 def load_storing() -> None:
@@ -53,12 +50,9 @@ def load_storing() -> None:
 
 def stored(fitted: FittedPipeline) -> bytes:
     """Returns the bytes of a fitted pipeline; raises `MissingExtraError` without skops."""
-    require_storing()
-    import skops.io  # optional extra
-
     content = {name: getattr(fitted, name) for name in _FIELDS}
     content["states"], content[_STACKED] = _stacked(fitted.states)
-    return bytes(skops.io.dumps(content))
+    return bytes(skops_for(_WHAT).dumps(content))
 
 
 def restored(data: bytes) -> FittedPipeline:
@@ -67,27 +61,17 @@ def restored(data: bytes) -> FittedPipeline:
     Raises `ModelFileError` for types that no learner of the table has, for what is damaged, and
     where what is in there is no fitted pipeline; `MissingExtraError` without skops.
     """
-    require_storing()
-    import skops.io  # optional extra
+    return object_of(data, _WHAT, _pipeline, _FURTHER)
 
-    try:
-        foreign = sorted(set(skops.io.get_untrusted_types(data=data)) - set(_TRUSTED))
-        if foreign:
-            raise ModelFileError(f"the model file holds {foreign[0][:80]}, which is not trusted")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of another scikit-learn: it is said by the caller
-            content: Any = skops.io.loads(data, trusted=list(_TRUSTED))
-        content["states"] |= _unstacked(content.get(_STACKED, []))
-        fitted = FittedPipeline(**{name: content[name] for name in _FIELDS})
-        table_pipeline(fitted.name)
-        if type(fitted.classes) is not int or not isinstance(fitted.states, dict):
-            raise ModelFileError("the model file is damaged: its pipeline is none")
-        check_trees(fitted.learner)
-    except MetaloopError:
-        raise
-    except Exception as error:  # skops raises whatever the content makes it raise
-        reason = " ".join(str(error).split())[:200]
-        raise ModelFileError(f"the model file is damaged: {reason}") from error
+
+def _pipeline(content: Any) -> FittedPipeline:
+    """The fitted pipeline that was written; raises `ModelFileError` where it is none."""
+    content["states"] |= _unstacked(content.get(_STACKED, []))
+    fitted = FittedPipeline(**{name: content[name] for name in _FIELDS})
+    table_pipeline(fitted.name)
+    if type(fitted.classes) is not int or not isinstance(fitted.states, dict):
+        raise ModelFileError("the model file is damaged: its pipeline is none")
+    check_trees(fitted.learner)
     return fitted
 
 

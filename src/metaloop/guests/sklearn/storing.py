@@ -6,21 +6,16 @@ by NumPy alone, or what their compiled code is given is checked. Others can be m
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from metaloop.core.checked_trees import check_trees
-from metaloop.core.errors import GuestError, MetaloopError, ModelFileError, missing_extra
+from metaloop.core.errors import GuestError
+from metaloop.modelfile.trusted_objects import check_trees, object_of, skops_for
 
 _KERNELS = ("linear", "poly", "rbf", "sigmoid")
-_TRUSTED = (  # beside what skops trusts of scikit-learn by itself
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "sklearn.tree._tree.Tree",
-)
+_WHAT = "a scikit-learn classifier"
 
 
 def kept(fitted: Any) -> bytes:
@@ -30,7 +25,7 @@ def kept(fitted: Any) -> bytes:
     skops.
     """
     fitted = getattr(fitted, "best_estimator_", fitted)
-    skops_io = _skops()
+    skops_io = skops_for(_WHAT)
     try:
         _check(fitted)
         data = bytes(skops_io.dumps(fitted))
@@ -49,31 +44,12 @@ def restored(data: bytes) -> Any:
     Raises `ModelFileError` for what is damaged, or is none of those that are kept, and
     `MissingExtraError` without skops.
     """
-    skops_io = _skops()
-    try:
-        foreign = sorted(set(skops_io.get_untrusted_types(data=data)) - set(_TRUSTED))
-        if foreign:
-            raise ModelFileError(f"the model file holds {foreign[0][:80]}, which is not trusted")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of another scikit-learn
-            fitted = skops_io.loads(data, trusted=list(_TRUSTED))
-        _check(fitted)
-    except GuestError as error:
-        raise ModelFileError(f"the model file is damaged: {error}") from error
-    except MetaloopError:
-        raise
-    except Exception as error:  # skops raises whatever the content makes it raise
-        reason = " ".join(str(error).split())[:200]
-        raise ModelFileError(f"the model file is damaged: {reason}") from error
+    return object_of(data, _WHAT, _checked)
+
+
+def _checked(fitted: Any) -> Any:
+    _check(fitted)
     return fitted
-
-
-def _skops() -> Any:
-    try:
-        import skops.io  # optional extra
-    except ImportError:
-        raise missing_extra("a scikit-learn classifier in a model file (skops)", "tables") from None
-    return skops.io
 
 
 def _check(fitted: Any) -> None:
