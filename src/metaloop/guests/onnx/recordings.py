@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metaloop.core.columns import Taken
 from metaloop.core.encoder import Encoder, EncoderCard
 from metaloop.core.errors import DataError
 from metaloop.guests.onnx.loading import (
@@ -29,6 +28,7 @@ from metaloop.guests.onnx.loading import (
     reason_of,
     session_of,
 )
+from metaloop.nets.frozen_recordings import RecordingEncoder, features_heard
 from metaloop.tasks.readers.recordings import RATE
 
 _SHORTEST = RATE // 10  # samples: below, the first layers of some nets have nothing to look at
@@ -53,11 +53,11 @@ def onnx_recording_encoder(path: Path, output: str | None = None) -> Encoder:
     card = EncoderCard(
         name=called,
         takes="recordings",
-        features=_measured(hear, called),
+        features=features_heard(hear, RATE, called),
         weights=hashlib.sha256(content).hexdigest()[:16],
         version=f"onnxruntime {library_for(called).__version__}",
     )
-    return _RecordingEncoder(card, hear)
+    return RecordingEncoder(card, hear)
 
 
 @final
@@ -68,16 +68,19 @@ class _Net:
         self._session, self._source, self._target = session, source, target
         self._length = length
 
-    def __call__(self, samples: np.ndarray) -> np.ndarray:
-        """Returns features `[D]` of samples `[length]`; raises `ValueError` as the net does."""
-        made = self._session.run([self._target], {self._source: self._fitted(samples)[None]})[0]
+    def __call__(self, samples: Tensor) -> Tensor:
+        """Returns features `[D]` of samples `[length]`; raises `DataError` as the net does."""
+        given = self._fitted(samples.numpy())[None]
+        try:
+            made = self._session.run([self._target], {self._source: given})[0]
+        except Exception as error:  # onnxruntime's errors have no common class
+            raise DataError(reason_of(error)) from error
         found = np.asarray(made, np.float32)
         if found.ndim == 3 and len(found) == 1:
             found = found.mean(1)
         if found.ndim != 2 or len(found) != 1:
-            raise ValueError(f"it returns {list(found.shape)} for one recording")
-        features: np.ndarray = found[0]
-        return features
+            raise DataError(f"it returns {list(found.shape)} for one recording")
+        return torch.from_numpy(found[0])
 
     def _fitted(self, samples: np.ndarray) -> np.ndarray:
         length = self._length or max(len(samples), _SHORTEST)
@@ -86,32 +89,6 @@ class _Net:
         missing = length - len(samples)
         before = missing // 2 if self._length else 0
         return np.pad(samples, (before, missing - before))
-
-
-@final
-class _RecordingEncoder(Encoder):
-    """What a net makes of every recording."""
-
-    def __init__(self, card: EncoderCard, hear: _Net) -> None:
-        self.card = card
-        self._hear = hear
-
-    def encode(self, inputs: Taken) -> Tensor:
-        """Returns float32 `[N, features]`; raises `DataError` for what is no recordings."""
-        values = inputs.get("values") if isinstance(inputs, dict) else None
-        mask = inputs.get("mask") if isinstance(inputs, dict) else None
-        if not isinstance(values, Tensor) or not isinstance(mask, Tensor) or values.dim() != 2:
-            raise DataError("the backbone takes recordings; choose another with --backbone")
-        scale = 1.0 if values.is_floating_point() else 1 / 32768
-        out = torch.empty(len(values), self.card.features)
-        for row in range(len(values)):
-            samples = values[row][mask[row]].to(torch.float32) * scale
-            try:
-                out[row] = torch.from_numpy(self._hear(samples.numpy()))
-            except Exception as error:  # onnxruntime's errors have no common class
-                reason = reason_of(error)
-                raise DataError(f"'{self.card.name}' cannot take a recording: {reason}") from error
-        return out
 
 
 def _sample_input(session: Any, called: str) -> tuple[str, int]:
@@ -127,17 +104,3 @@ def _sample_input(session: Any, called: str) -> tuple[str, int]:
             f"expected; it has {found}"
         )
     return inputs[0].name, length
-
-
-def _measured(hear: _Net, called: str) -> int:
-    """How many features the net has, by a second of noise."""
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, RATE).astype(np.float32)
-    try:
-        features = hear(noise)
-    except Exception as error:  # onnxruntime's errors have no common class
-        raise DataError(
-            f"backbone '{called}' cannot take a recording: {reason_of(error)}"
-        ) from error
-    if not np.isfinite(features).all():
-        raise DataError(f"backbone '{called}' makes no vector of finite numbers of a recording")
-    return len(features)

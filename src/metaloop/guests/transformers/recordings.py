@@ -16,10 +16,8 @@ import math
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from torch import Tensor
 
-from metaloop.core.columns import Taken
 from metaloop.core.encoder import Encoder, EncoderCard
 from metaloop.core.errors import DataError
 from metaloop.guests.transformers.loading import (
@@ -32,6 +30,7 @@ from metaloop.guests.transformers.loading import (
 from metaloop.modelfile.checkpoint import hash_of_weights
 from metaloop.modelfile.hub import datasets_in, json_in, licence_in, weights_in
 from metaloop.nets.frozen import frozen
+from metaloop.nets.frozen_recordings import RecordingEncoder, features_heard
 from metaloop.tasks.readers.recordings import RATE
 
 _HOW = "preprocessor_config.json"
@@ -60,14 +59,14 @@ def transformers_recording_encoder(name: str, download: bool = False) -> Encoder
     card = EncoderCard(
         name=called,
         takes="recordings",
-        features=_measured(hear, called),
+        features=features_heard(hear, RATE, called),
         weights=hash_of_weights(tensors),
         version=f"transformers {library.__version__}",
         licence=licence_in(folder),
         knows=datasets_in(folder),
         citation=CITATION,
     )
-    return _RecordingEncoder(card, hear)
+    return RecordingEncoder(card, hear, _SHORTEST)
 
 
 class _Waves:
@@ -105,40 +104,3 @@ class _Spectrograms:
         hidden = self.net(made["input_features"]).last_hidden_state[0]
         share = min(1.0, len(samples) / self.rules.n_samples)
         return cast(Tensor, hidden[: max(1, math.ceil(share * len(hidden)))].mean(0))
-
-
-class _RecordingEncoder(Encoder):
-    """What `hear` makes of every recording."""
-
-    def __init__(self, card: EncoderCard, hear: _Waves | _Spectrograms) -> None:
-        self.card = card
-        self._hear = hear
-
-    @torch.inference_mode()
-    def encode(self, inputs: Taken) -> Tensor:
-        """Returns float32 `[N, features]`; raises `DataError` for what is no recordings."""
-        values = inputs.get("values") if isinstance(inputs, dict) else None
-        mask = inputs.get("mask") if isinstance(inputs, dict) else None
-        if not isinstance(values, Tensor) or not isinstance(mask, Tensor) or values.dim() != 2:
-            raise DataError("the backbone takes recordings; choose another with --backbone")
-        scale = 1.0 if values.is_floating_point() else 1 / 32768
-        out = torch.empty(len(values), self.card.features)
-        for row in range(len(values)):
-            samples = values[row][mask[row]].to(torch.float32) * scale
-            missing = max(0, _SHORTEST - len(samples))
-            out[row] = self._hear(torch.nn.functional.pad(samples, (0, missing)))
-        return out
-
-
-def _measured(hear: _Waves | _Spectrograms, called: str) -> int:
-    """How many features the net has, by a second of noise."""
-    noise = torch.rand(RATE, generator=torch.Generator().manual_seed(0)) - 0.5
-    try:
-        with torch.inference_mode():
-            features = hear(noise)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise DataError(f"backbone '{called}' cannot take a recording: {reason}") from error
-    if features.ndim != 1 or not bool(torch.isfinite(features).all()):
-        raise DataError(f"backbone '{called}' makes no vector of finite numbers of a recording")
-    return len(features)
