@@ -42,10 +42,12 @@ from torch import Tensor
 
 import metaloop
 from metaloop.catalogue.backbones import open_backbone
+from metaloop.catalogue.nets import RAW, VIEW
 from metaloop.core.columns import Texts, take
 from metaloop.core.examples import Examples
 from metaloop.core.learner import Learner
 from metaloop.core.likeness import means_of, nearest_cosine
+from metaloop.core.records import Candidate, Choice, Plan
 from metaloop.core.statistics import EpisodeScores, estimate
 from metaloop.domains.speech.embedding import SpeechEmbedding
 from metaloop.engine.evaluation import learner_outputs
@@ -138,6 +140,14 @@ def rows(model: Model, family: Any, ways: int, shots: int, episodes: int) -> Ite
     )
 
 
+def _regression() -> Candidate:
+    """Logistic regression on features of unit length, C as 5-way tasks of intents have it."""
+    options = {"inverse_strength": 10.0}
+    return Candidate(
+        Choice("logistic_regression", options), Choice(RAW, {VIEW: "unit"}), Plan("none")
+    )
+
+
 def oos(data: Path, cache: Path) -> Iterator[str]:
     """Yields lines: accuracy, AUROC and recall of out-of-scope queries, by likeness and cosine."""
     pairs = clinc(data)
@@ -154,8 +164,11 @@ def oos(data: Path, cache: Path) -> Iterator[str]:
     rng = np.random.default_rng(0)
     dealt = dict(enumerate(rng.permutation(["train"] * 46 + ["val"] * 26 + ["test"] * 5).tolist()))
     read = _reading("banking", bank, places, names, dealt)
-    model = metaloop.train(read, centroid(), budget="1steps", progress=False).trained
-    rejection = model.rejection
+    trained = {
+        name: metaloop.train(read, candidate, budget="1steps", progress=False).trained
+        for name, candidate in (("class mean", centroid()), ("regression", _regression()))
+    }
+    rejection = trained["class mean"].rejection
     assert rejection is not None and rejection.likeness is not None
     known = rejection.likeness
     labels = sorted({label for _, label in pairs})
@@ -172,6 +185,10 @@ def oos(data: Path, cache: Path) -> Iterator[str]:
                 torch.ones(len(rows_of), dtype=torch.bool), 150,
             )  # fmt: skip
             both = torch.cat([mine[asked], far])
+            for name, model in trained.items():
+                head = metaloop.FewShotClassifier(model).fit(mine[rows_of].numpy(), own[rows_of])
+                right = head.predict(mine[asked].numpy()) == own[asked.numpy()]
+                draws.setdefault(f"accuracy, {name}", []).append(float(right.mean()))
             means, counts = means_of(support.with_inputs(known.seen(support.features)))
             found = {
                 "likeness": known.evidence(means, counts, known.seen(both)).numpy(),

@@ -94,7 +94,7 @@ def test_verify_tells_the_sealed_rows_of_a_table_again(command: Command) -> None
     assert command("select", "t.csv", *how).code == 0
     assert "A model of a table. It tells a column" in command("card", "run").out
     said = command("verify", "run", "t.csv", "--quiet")
-    assert said.code == 0 and "test, rows of a table: balanced_accuracy" in said.out
+    assert said.code == 0 and "test, all that was sealed: balanced_accuracy" in said.out
     assert "name the table" in command("verify", "run", "--quiet").error
     refused = command("verify", "run", "t.csv", "--image-size", "16")
     assert "--image-size: not for a table" in refused.error

@@ -27,7 +27,7 @@ class Case:
     """A generative learner with fresh meta-parameters that say something of every image."""
 
     def __init__(self, name: str, shape: tuple[int, int, int], levels: int) -> None:
-        channels = shape[0]
+        self.name, channels = name, shape[0]
         self.format = InputFormat(
             "image", shape, (0.5,) * channels, (0.5,) * channels, levels=levels
         )

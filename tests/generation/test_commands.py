@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import metaloop as ml
@@ -217,6 +218,29 @@ def test_the_temperature_changes_what_is_drawn_and_classes_have_streams_of_their
     assert isinstance(generator, ml.FewShotGenerator)
     same = generator.sample(2, seed=0)
     assert (_pixels(tmp_path / "d" / "1.png") == same[0]).all()
+
+
+def test_of_several_tries_the_one_is_kept_that_the_support_speaks_most_for(
+    typed: Typed, drawings: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "set.metaloop"
+    words = ("--learner", "set_pixelcnn", "--budget", "2steps", "--shots", 3, "--queries", 2)
+    assert typed("train", drawings, *SMALL, *words, "--out", path, "-q")[0] == 0
+    shown = drawings / "class03"
+    generator = ml.load(path).fit([str(file) for file in sorted(shown.iterdir())])
+    assert isinstance(generator, ml.FewShotGenerator)
+    drawn, kept = generator.sample(8, seed=5), generator.sample(2, seed=5, tries=4)
+    task = generator.task_
+    learner: Any = task.model.learner
+    ink = torch.from_numpy(drawn < 128).float().unsqueeze(1)  # as the model has it
+    told = learner.told_by_support(task.model.meta_params, task.state, ink).view(2, 4)
+    assert told.unique().numel() > 2
+    assert (kept == drawn.reshape(2, 4, *drawn.shape[1:])[[0, 1], told.argmax(1)]).all()
+    words = ("generate", path, "--support", shown, "--count", 2, "--seed", 5, "--tries", 4)
+    assert typed(*words, "--out", tmp_path / "made")[0] == 0
+    assert (_pixels(tmp_path / "made" / "2.png") == kept[1]).all()
+    code, _, err = typed(*words[:-1], 101, "--out", tmp_path / "many")
+    assert code == 2 and "1 to 100; got 101" in err and not (tmp_path / "many").exists()
 
 
 def test_nothing_is_made_where_model_or_support_are_none(

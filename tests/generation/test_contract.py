@@ -111,6 +111,23 @@ def test_predict_tells_nats_per_dimension_and_figures_are_in_bits(case: Any) -> 
     assert float(bits) == pytest.approx(-float(nats.mean()) / 30 / math.log(2), rel=1e-5)
 
 
+def test_what_a_support_says_of_an_image_is_beside_what_is_known_without_one(
+    case: Any,
+) -> None:
+    support, images = case.support(3), case.support(4, seed=1).features
+    learner, phi = case.learner, case.meta_params
+    with torch.no_grad():
+        told = learner.told_by_support(phi, learner.adapt(phi, support), images)
+        before = {
+            "set_pixelcnn": lambda: learner.known_of(phi, support.features[:0].unsqueeze(0)),
+            "fomaml_pixelcnn": lambda: phi,
+        }.get(case.name)
+        known = 0.0 if before is None else learner.log_prob(phi, before(), images)
+    expected = case.log_prob(support, images) - known
+    assert before is None or float(torch.as_tensor(known).abs().max()) > 1e-3
+    torch.testing.assert_close(told, expected, atol=1e-4, rtol=1e-4)
+
+
 def test_a_support_makes_what_is_like_it_likelier(new_case: Any) -> None:
     case = new_case("blurred_mixture", (1, 6, 5), 2)
     support = case.support(1)

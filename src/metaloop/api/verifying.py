@@ -49,7 +49,7 @@ class Verified:
 
     def __str__(self) -> str:
         task = f"{self.ways}-way {self.shots}-shot" if self.ways else f"{self.shots} examples"
-        task = task if self.shots else "rows of a table"
+        task = task if self.shots else "all that was sealed"
         now = "not measured" if self.measured is None else f"{self.measured:.5f}"
         said = "holds" if self.holds else f"does not hold: {self.reason}"
         stored = f"{self.metric} {self.stored:.5f} ± {self.ci95:.5f}"

@@ -43,6 +43,14 @@ def generate(
         float,
         typer.Option(metavar="T", help="Below 1: closer to the support, less different."),
     ] = 1.0,
+    tries: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Images drawn for each that is kept: the one most like the support.",
+        ),
+    ] = 1,
     classes_at: options.SupportClassesAt = None,
     value_range: options.AskedRange = None,
     seed: Annotated[
@@ -72,11 +80,12 @@ def generate(
         warn(f"left out: {item.count} x {item.reason}: {item.what}")
     for note in classes.notes:
         tell(f"read so: {note}")
-    told, rows = _drawn(estimator, classes.images, out, count, seed, temperature)
+    told, rows = _drawn(estimator, classes.images, out, count, seed, temperature, tries)
+    how = {"seed": seed, "temperature": temperature, "tries": tries}
     (page := out / _SHEET).write_bytes(sheet(rows))
     if missing := not_shown(rows):
         tell(f"the sheet has not all of it: {missing}; the folders have")
-    _say(model, page, told, estimator, {"seed": seed, "temperature": temperature}, as_json)
+    _say(model, page, told, estimator, how, as_json)
 
 
 def _drawn(
@@ -86,6 +95,7 @@ def _drawn(
     count: int,
     seed: int,
     temperature: float,
+    tries: int,
 ) -> tuple[list[dict[str, Any]], list[Row]]:
     """Writes new images of each class; returns what was made, and the rows of a sheet."""
     from metaloop.core.randomness import derive_seed
@@ -99,7 +109,7 @@ def _drawn(
         if len(shown) > 1 and (shown == shown[:1]).all():
             warn(f"all {len(shown)} images of '{name}' are the same: it is known by one")
         own = seed if len(folders) == 1 else derive_seed(seed, "class", name)
-        drawn = estimator.sample(count, seed=own, temperature=temperature)
+        drawn = estimator.sample(count, seed=own, temperature=temperature, tries=tries)
         _make(folder := out / folders[place] if len(folders) > 1 else out)
         told.append({"name": name, "support": len(shown), "files": _write(drawn, folder)})
         rows.append(Row(shown, drawn))

@@ -44,6 +44,14 @@ class Sampler(Protocol):
         Below a temperature of 1 they are more likely ones, and differ less from each other.
         """
 
+    def told_by_support(
+        self, meta_params: MetaParams, task_state: TaskState, inputs: Tensor
+    ) -> Tensor:
+        """Returns `[N]` nats: how much more likely examples are for the support than without it.
+
+        Of a learner that does not know what it would say without one, how likely they are.
+        """
+
 
 @runtime_checkable
 class SideBySide(Sampler, Protocol):
@@ -104,6 +112,12 @@ class GenerativeLearner(Learner):
         temperature: float = 1.0,
     ) -> Tensor:
         """Returns `[count, *input]` new examples."""
+
+    def told_by_support(
+        self, meta_params: MetaParams, task_state: TaskState, inputs: Tensor
+    ) -> Tensor:
+        """Returns `[N]` nats; here the log probability, for nothing is known without a support."""
+        return self.log_prob(meta_params, task_state, inputs)
 
     @final
     def predict(self, meta_params: MetaParams, task_state: TaskState, inputs: Inputs) -> Tensor:

@@ -7,15 +7,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from metaloop.core.errors import InputError
 from metaloop.core.randomness import torch_stream
 from metaloop.core.sampler import Sampler
 from metaloop.estimators.base import FewShotEstimator
-from metaloop.estimators.task import Support, adapt_to
+from metaloop.estimators.task import AdaptedTask, Support, adapt_to
 from metaloop.models.sheets import pictures_of
 
 MOST_AT_ONCE = 1000  # images that are drawn side by side
+MOST_TRIES = 100
 
 
 class FewShotGenerator(FewShotEstimator):
@@ -41,32 +43,32 @@ class FewShotGenerator(FewShotEstimator):
             raise InputError("a generator is fitted to one class; fit one for each of the classes")
         return self._learned(lambda new: new._learn(X))
 
-    def sample(self, count: int = 1, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
+    def sample(
+        self, count: int = 1, seed: int = 0, temperature: float = 1.0, tries: int = 1
+    ) -> np.ndarray:
         """Returns new images: uint8 `[count, height, width]`, or `[..., 3]` in colour.
 
         Drawings are dark on white, whatever the support was. Below a temperature of 1 images are
-        more likely ones and differ less. The same seed gives the same images. Raises `InputError`
-        for a count below 1 or a temperature that is not above 0.
+        more likely ones and differ less. `tries` images are drawn for each that is returned, the
+        one that the support speaks most for: p(x | S) / p(x), where the model knows p(x). The same
+        seed gives the same images. Raises `InputError` for a count or tries below 1, tries above
+        100, and a temperature that is not above 0.
         """
         if count < 1:
             raise InputError(f"count is how many images are wanted, at least 1; got {count}")
+        if not 1 <= tries <= MOST_TRIES:
+            raise InputError(
+                f"tries is how many images are drawn for each, 1 to {MOST_TRIES}; got {tries}"
+            )
         if not 0 < temperature < math.inf:
             raise InputError(f"a temperature is a number above 0; got {temperature}")
-        task = self._snapshot().task_
-        learner, rng = _sampler(task.model.learner), torch_stream(seed, "sample")
-        drawn = torch.cat(
-            [
-                learner.sample(
-                    task.model.meta_params,
-                    task.state,
-                    min(MOST_AT_ONCE, count - start),
-                    rng,
-                    temperature,
-                ).cpu()
-                for start in range(0, count, MOST_AT_ONCE)
-            ]
-        )
-        return pictures_of(drawn, task.model.input_format)
+        task, rng = self._snapshot().task_, torch_stream(seed, "sample")
+        at_once = max(1, MOST_AT_ONCE // tries)
+        drawn = [
+            _drawn(task, min(at_once, count - start), rng, temperature, tries)
+            for start in range(0, count, at_once)
+        ]
+        return pictures_of(torch.cat(drawn), task.model.input_format)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Returns the natural logarithms of the probabilities of images `[n]`, as the model has it.
@@ -102,6 +104,18 @@ class FewShotGenerator(FewShotEstimator):
             getattr(self, "value_range_", None),
             keep_support=bool(self.keep_support),
         )
+
+
+def _drawn(
+    task: AdaptedTask, count: int, rng: torch.Generator, temperature: float, tries: int
+) -> Tensor:
+    """Images `[count, *input]`, of every `tries` that are drawn the one most like the support."""
+    learner, phi = _sampler(task.model.learner), task.model.meta_params
+    drawn = learner.sample(phi, task.state, count * tries, rng, temperature)
+    if tries > 1:
+        told = learner.told_by_support(phi, task.state, drawn).view(count, tries)
+        drawn = drawn.view(count, tries, *drawn.shape[1:])[torch.arange(count), told.argmax(1)]
+    return drawn.cpu()
 
 
 def _sampler(learner: Any) -> Sampler:

@@ -105,6 +105,14 @@ class FomamlPixelCnn(GradientLearner):
         return per_value * inputs[0].numel()
 
     @torch.no_grad()
+    def told_by_support(
+        self, meta_params: MetaParams, task_state: MetaParams, inputs: Tensor
+    ) -> Tensor:
+        """Returns `[N]` nats: by how much the steps on the support made examples likelier."""
+        told = self.log_prob(meta_params, task_state, inputs)
+        return told - self.log_prob(meta_params, meta_params, inputs)
+
+    @torch.no_grad()
     def sample(
         self,
         meta_params: MetaParams,

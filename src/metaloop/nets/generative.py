@@ -64,6 +64,18 @@ class GenerativeNetLearner(GenerativeLearner):
 
     @final
     @torch.no_grad()
+    def told_by_support(
+        self, meta_params: MetaParams, task_state: MetaParams, inputs: Tensor
+    ) -> Tensor:
+        """Returns `[N]` nats: log p(x | S) - log p(x), the latter where training has shown none."""
+        told = self.log_prob(meta_params, task_state, inputs)
+        if not (self.looks and self.unshown):
+            return told
+        nothing = self.known_of(meta_params, inputs[:0].unsqueeze(0))
+        return told - self.log_prob(meta_params, nothing, inputs)
+
+    @final
+    @torch.no_grad()
     def sample(
         self,
         meta_params: MetaParams,
