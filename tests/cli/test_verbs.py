@@ -44,8 +44,8 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "--reject --top --exclude-seen --explain --csv --words --sentences --ratio --seed --json",
     "fit": "MODEL --support --out --keep-support --classes-at --value-range --columns "
     "--text --label --domain --use-label-names --seed --json",
-    "generate": "MODEL --support --out --count --temperature --tries --classes-at --value-range --seed "
-    "--json",
+    "generate": "MODEL --support --out --count --temperature --tries --classes-at --value-range "
+    "--seed --json",
     "report": "RUN --out --seed --json",
     "show": "RUN CANDIDATE --seed --json",
     "export": "RUN --to --out --seed --json",
