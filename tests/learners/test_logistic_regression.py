@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 
+from metaloop.core.examples import Examples
 from metaloop.learners.logistic_regression import LogisticRegressionLearner, SpannedSpace
 
 
@@ -44,3 +48,13 @@ def test_examples_span_no_more_numbers_than_there_are_examples() -> None:
 def test_where_there_are_more_examples_than_numbers_they_stay() -> None:
     inputs, _, _ = task(1, 2, 10)
     np.testing.assert_array_equal(SpannedSpace().fit(inputs).transform(inputs), inputs)
+
+
+def test_an_example_each_of_many_classes_is_learned_without_a_warning() -> None:
+    inputs = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+    support = Examples(inputs, torch.arange(30), torch.ones(30, dtype=torch.bool), 30)
+    learner = LogisticRegressionLearner()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        known = learner.adapt({}, support)
+    assert learner.predict({}, known, inputs).argmax(1).tolist() == list(range(30))

@@ -11,6 +11,7 @@ part once, and what they make of them are tensors of the model file like any oth
 from __future__ import annotations
 
 import hashlib
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -182,7 +183,9 @@ class BlackBoxLearner(Learner):
             if isinstance(guest, Adapting):
                 state = guest.adapt(inputs, targets, classes)
             else:
-                guest = guest.fit(inputs, targets)
+                with warnings.catch_warnings():  # an example each of many classes is no mistake
+                    warnings.filterwarnings("ignore", "The number of unique classes is greater")
+                    guest = guest.fit(inputs, targets)
         except (MetaloopError, MemoryError):
             raise
         except Exception as error:
