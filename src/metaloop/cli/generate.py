@@ -45,11 +45,7 @@ def generate(
     ] = 1.0,
     tries: Annotated[
         int,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Images drawn for each that is kept: the one most like the support.",
-        ),
+        typer.Option(min=1, metavar="N", help="Images drawn for each that is kept, the likest."),
     ] = 1,
     classes_at: options.SupportClassesAt = None,
     value_range: options.AskedRange = None,
@@ -80,8 +76,8 @@ def generate(
         warn(f"left out: {item.count} x {item.reason}: {item.what}")
     for note in classes.notes:
         tell(f"read so: {note}")
-    told, rows = _drawn(estimator, classes.images, out, count, seed, temperature, tries)
     how = {"seed": seed, "temperature": temperature, "tries": tries}
+    told, rows = _drawn(estimator, classes.images, out, count, how)
     (page := out / _SHEET).write_bytes(sheet(rows))
     if missing := not_shown(rows):
         tell(f"the sheet has not all of it: {missing}; the folders have")
@@ -93,9 +89,7 @@ def _drawn(
     images: Mapping[str, Any],
     out: Path,
     count: int,
-    seed: int,
-    temperature: float,
-    tries: int,
+    how: Mapping[str, Any],
 ) -> tuple[list[dict[str, Any]], list[Row]]:
     """Writes new images of each class; returns what was made, and the rows of a sheet."""
     from metaloop.core.randomness import derive_seed
@@ -108,8 +102,8 @@ def _drawn(
         shown = _shown(estimator)
         if len(shown) > 1 and (shown == shown[:1]).all():
             warn(f"all {len(shown)} images of '{name}' are the same: it is known by one")
-        own = seed if len(folders) == 1 else derive_seed(seed, "class", name)
-        drawn = estimator.sample(count, seed=own, temperature=temperature, tries=tries)
+        own = how["seed"] if len(folders) == 1 else derive_seed(how["seed"], "class", name)
+        drawn = estimator.sample(count, **{**how, "seed": own})
         _make(folder := out / folders[place] if len(folders) > 1 else out)
         told.append({"name": name, "support": len(shown), "files": _write(drawn, folder)})
         rows.append(Row(shown, drawn))
