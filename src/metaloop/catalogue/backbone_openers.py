@@ -77,6 +77,13 @@ def minilm(_: str, side: int | None, download: bool) -> Encoder:
     return minilm()
 
 
+def minilm_front(_: str, side: int | None, download: bool) -> Encoder:
+    """Returns the encoder of `minilm_front`."""
+    from metaloop.domains.text.minilm import minilm_front  # lazy: torch
+
+    return minilm_front()
+
+
 def minilm_entities(_: str, side: int | None, download: bool) -> Encoder:
     """Returns the encoder of `minilm_entities`."""
     from metaloop.domains.text.entities import minilm_entities  # lazy: torch

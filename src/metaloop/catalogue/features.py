@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import safetensors
 import torch
 from safetensors.torch import save_file
@@ -28,6 +29,7 @@ from metaloop.core.columns import described, kind_of, length, take
 from metaloop.core.encoder import JoinedEncoder
 from metaloop.core.errors import DataError
 from metaloop.core.fitted_view import FittedView
+from metaloop.core.large import room
 from metaloop.tasks.glyphs import cache_folder
 from metaloop.tasks.store import Store
 
@@ -60,7 +62,7 @@ def encoded(view: FittedView, store: Store, tell: Tell | None = None) -> Tensor:
     known = _read(path, shape)
     if known is not None:
         return known
-    features = torch.empty(shape)
+    features = torch.from_numpy(room(shape, np.float32))
     for rows in torch.split(torch.arange(len(features)), _AT_ONCE):
         features[rows] = encoder.encode(take(column, rows))
         if tell is not None:

@@ -251,6 +251,7 @@ NET_LIMITS: Mapping[str, Limits] = MappingProxyType(
     {
         "conv4": {"channels": _CHANNELS, "depth": Whole(1, _MOST_LAYERS), **_CONVOLUTIONAL},
         "lite0_tail": {"rank": Whole(0, _WIDEST), "damped": Whole(0, _WIDEST), **_ANY},
+        "minilm_tail": {"rank": Whole(0, _WIDEST), "damped": Whole(0, _WIDEST), **_ANY},
         "mlp": {
             "width": _CHANNELS,
             "depth": Whole(1, _MOST_LAYERS),

@@ -20,6 +20,7 @@ from metaloop.core.views import View, checked_view
 from metaloop.domains.images.lite0_tail import lite0_tail
 from metaloop.domains.images.nets import finer as finer
 from metaloop.domains.images.nets import on_whole_images as on_whole_images
+from metaloop.domains.text.minilm_tail import minilm_tail
 from metaloop.domains.text.text_cnn import text_cnn
 from metaloop.guests.keras.net import as_net, is_keras_model
 from metaloop.nets.conv4 import conv4
@@ -70,6 +71,9 @@ NETS: Mapping[str, NetEntry] = MappingProxyType(
         "lite0_tail": NetEntry(
             lite0_tail, "the last block of EfficientNet-Lite0, on lite0-front", view="raw"
         ),
+        "minilm_tail": NetEntry(
+            minilm_tail, "the last layers of MiniLM, on minilm-front", view="raw"
+        ),
         "mlp": NetEntry(mlp, "layers of units, plain or residual, for vectors"),
         "pixelcnn": NetEntry(
             pixelcnn, "pixel by pixel, with attention to a support", 2, generates=True
@@ -90,7 +94,9 @@ NETS: Mapping[str, NetEntry] = MappingProxyType(
 
 
 # front of a net, as an encoder -> its other half, which is trained, with its usual options
-TAILS: Mapping[str, Choice] = MappingProxyType({"lite0-front": Choice("lite0_tail")})
+TAILS: Mapping[str, Choice] = MappingProxyType(
+    {"lite0-front": Choice("lite0_tail"), "minilm-front": Choice("minilm_tail")}
+)
 
 
 def tail_of(input_format: InputFormat) -> Choice | None:

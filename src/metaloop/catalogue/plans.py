@@ -19,7 +19,8 @@ from metaloop.core.ranking import OF_ITEMS
 from metaloop.core.records import Choice, Plan
 from metaloop.core.spec import TaskSpec
 
-_TAIL_RATE = 3e-4  # of weights that were trained on a million photographs (LOG.md)
+# of weights that were trained on a million photographs, and on a billion sentences (LOG.md)
+_TAIL_RATES = {"lite0_tail": 3e-4, "minilm_tail": 3e-5}
 
 Style = Literal["episodes", "classes"]
 
@@ -82,8 +83,8 @@ def _optimised(input_format: InputFormat, style: Style, **chosen: Any) -> Plan:
     """Returns the plan with what all plans for such inputs have."""
     domain = domain_of(input_format)
     fields = {**domain.plan, **chosen, **domain.plan_for(input_format, style)}
-    if tail_of(input_format):
-        fields["learning_rate"] = _TAIL_RATE
+    if tail := tail_of(input_format):
+        fields["learning_rate"] = _TAIL_RATES[tail.name]
     return Plan(style, **fields)
 
 

@@ -180,6 +180,7 @@ NET_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
             **_RESIDUAL,
         },
         "lite0_tail": {"rank": Among((0, 8, 32)), "damped": Among((0, 64))},
+        "minilm_tail": {"rank": Among((0, 8, 32)), "damped": Among((0, 64))},
         "mlp": {
             "width": Between(16, 1024, multiple=8),
             "depth": Between(1, 5, "linear", multiple=1),

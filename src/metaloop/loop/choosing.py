@@ -21,6 +21,7 @@ from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.learners import learner_entry
 from metaloop.catalogue.limits import check_candidate
+from metaloop.catalogue.nets import tail_of
 from metaloop.catalogue.plans import default_augmentation
 from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.catalogue.ranges import Among
@@ -105,7 +106,8 @@ def _of_catalogue(family: TaskFamily, spec: TaskSpec, shrunk: bool) -> list[Cand
     """Returns the catalogue's candidates for every view, best guesses of baselines first.
 
     In further views those that start slowly are left out: there are enough who tell what it is
-    worth. Views take turns, encoders first.
+    worth. So are plain ones where a view is the front of a net, which is no features yet. Views
+    take turns, encoders first.
     """
     found = []
     for view in family.views:
@@ -115,7 +117,7 @@ def _of_catalogue(family: TaskFamily, spec: TaskSpec, shrunk: bool) -> list[Cand
             [
                 replace(candidate, view=view)
                 for candidate in candidates
-                if not (view and learner_entry(candidate.learner.name).starts_slowly)
+                if not (view and _is_out_of_place(candidate, input_format))
             ]
         )
     if len(found) == 1:
@@ -123,6 +125,12 @@ def _of_catalogue(family: TaskFamily, spec: TaskSpec, shrunk: bool) -> list[Cand
     plain = [[c for c in of_view if c.plan.style == "none"] for of_view in found]
     trained = [[c for c in of_view if c.plan.style != "none"] for of_view in found]
     return _in_turns(plain) + _in_turns([*trained[1:], trained[0]])
+
+
+def _is_out_of_place(candidate: Candidate, input_format: InputFormat) -> bool:
+    plain = candidate.plan.style == "none"
+    slow = learner_entry(candidate.learner.name).starts_slowly
+    return slow or (plain and tail_of(input_format) is not None)
 
 
 def _in_turns(of_views: Sequence[Sequence[Candidate]]) -> list[Candidate]:

@@ -43,6 +43,7 @@ class Joined(nn.Module):
         self.members = nn.ModuleList(members)
         self.input_format = input_format
         self.pieces = tuple(pieces)
+        self.vmappable = all(getattr(member, "vmappable", True) for member in members)
         for index, width in enumerate(widths):
             self.register_buffer(f"center{index}", torch.zeros(width))
 

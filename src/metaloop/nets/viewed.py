@@ -22,6 +22,9 @@ class Viewed(nn.Module):
         self.net = net
         self.input_format = input_format
         self.view = view
+        for told in ("vmappable", "own_cost"):  # what a net says of itself
+            if hasattr(net, told):
+                setattr(self, told, getattr(net, told))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Returns the net's features `[N, D]`."""

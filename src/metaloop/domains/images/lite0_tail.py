@@ -4,9 +4,9 @@
 
 The front is frozen and its maps are kept like any features, so a step costs the tail alone. It
 begins with the package's weights, batch norm folded into them, and its features are at first those
-of `lite0`. `rank`: of every dense convolution W the change is a product of thin matrices, W + B A,
-with B zero at first, and nothing else is trained; 0: all weights are (Hu et al. 2021,
-arXiv:2106.09685). `damped` directions are damped once training ends, see `nets/mlp.py`.
+of `lite0`. `rank`: dense convolutions are changed by thin matrices and nothing else is trained, see
+`nets/low_rank.py`; 0: all weights are. `damped` directions are damped once training ends, see
+`nets/mlp.py`.
 """
 
 from __future__ import annotations
@@ -16,18 +16,17 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from metaloop.core.errors import MetaloopError
 from metaloop.core.spec import Shape
 from metaloop.domains.images.efficientnet import (
     FRONT_CHANNELS,
     NUM_FEATURES,
-    Layer,
     Tail,
     tail_tensors,
 )
 from metaloop.domains.images.lite0 import packaged_net
+from metaloop.nets.low_rank import in_thin_matrices
 from metaloop.nets.mlp import Damped
 
 
@@ -47,7 +46,7 @@ def lite0_tail(input_shape: Shape, rank: int = 0, damped: int = 0) -> nn.Module:
     if not torch.empty(0).is_meta:
         tail.load_state_dict(_packaged_tail())
     if rank:
-        _in_thin_matrices(tail, rank)
+        in_thin_matrices(tail, rank)
     layers: list[nn.Module] = [_Maps(side), tail]
     if damped:
         layers.append(Damped(min(damped, NUM_FEATURES // 4), NUM_FEATURES))
@@ -70,36 +69,3 @@ class _Maps(nn.Module):
     def forward(self, flat: Tensor) -> Tensor:
         channels, *sides = self.as_maps
         return flat.reshape(len(flat), *sides, channels).permute(0, 3, 1, 2)
-
-
-class _LowRank(nn.Conv2d):
-    """A 1x1 convolution with weight W + B A: W and the bias are kept, A and B are trained."""
-
-    def __init__(self, like: nn.Conv2d, rank: int) -> None:
-        super().__init__(like.in_channels, like.out_channels, 1)
-        rank = min(rank, like.in_channels, like.out_channels)
-        self.thin = nn.Parameter(torch.randn(rank, like.in_channels) / math.sqrt(like.in_channels))
-        self.wide = nn.Parameter(torch.zeros(like.out_channels, rank))
-        for name in ("weight", "bias"):
-            _keep(self, name, getattr(like, name).detach())
-
-    def forward(self, input: Tensor) -> Tensor:
-        weight = self.weight + (self.wide @ self.thin)[:, :, None, None]
-        return functional.conv2d(input, weight, self.bias)
-
-
-def _in_thin_matrices(tail: Tail, rank: int) -> None:
-    """Makes of every dense convolution one of low rank, and keeps the others as they are."""
-    for layer in [module for module in tail.modules() if isinstance(module, Layer)]:
-        convolution = layer.convolution
-        if convolution.groups == 1:
-            layer.convolution = _LowRank(convolution, rank)
-        else:
-            for name in ("weight", "bias"):
-                _keep(convolution, name, getattr(convolution, name).detach())
-
-
-def _keep(module: nn.Module, name: str, tensor: Tensor) -> None:
-    """Makes a buffer of a parameter: it is carried along and not trained."""
-    delattr(module, name)
-    module.register_buffer(name, tensor)

@@ -10,6 +10,7 @@ mean: Reimers and Gurevych 2019, arXiv:1908.10084.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import cast, final
 
@@ -34,7 +35,7 @@ class MeanOfBert(nn.Module):
         self.positions = nn.Embedding(longest, width)
         self.kind = nn.Parameter(torch.zeros(width))  # of a first sentence; there is no second
         self.norm = nn.LayerNorm(width, _EPSILON)
-        self.layers = nn.ModuleList(_Layer(width, heads, hidden) for _ in range(layers))
+        self.layers = nn.ModuleList(Layer(width, heads, hidden) for _ in range(layers))
 
     def forward(self, ids: Tensor) -> Tensor:
         """Returns the features of texts of equally many tokens."""
@@ -51,7 +52,9 @@ class MeanOfBert(nn.Module):
             yield seen
 
 
-class _Layer(nn.Module):
+class Layer(nn.Module):
+    """One layer: tokens `[N, length, width]` to tokens of the same shape."""
+
     def __init__(self, width: int, heads: int, hidden: int) -> None:
         super().__init__()
         self.heads = heads
@@ -62,14 +65,42 @@ class _Layer(nn.Module):
         self.narrow = nn.Linear(hidden, width)
         self.norm2 = nn.LayerNorm(width, _EPSILON)
 
-    def forward(self, seen: Tensor) -> Tensor:
-        n, length, width = seen.shape
-        parts = self.attention(seen).view(n, length, 3, self.heads, width // self.heads)
-        query, key, value = parts.permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(query, key, value)
-        mixed = mixed.transpose(1, 2).reshape(n, length, width)
+    def forward(self, seen: Tensor, there: Tensor | None = None) -> Tensor:
+        """Returns the tokens behind the layer.
+
+        `there` bool `[N, length]` tells which of them there are, where texts differ in length; with
+        it `seen` may be those tokens alone, `[tokens, width]`, and so is what is returned.
+        """
+        parts = self.attention(seen)
+        mixed = self._whole(parts) if there is None else self._masked(parts, there)
         seen = self.norm1(seen + self.after_attention(mixed))
         return cast(Tensor, self.norm2(seen + self.narrow(functional.gelu(self.widen(seen)))))
+
+    def _whole(self, parts: Tensor) -> Tensor:
+        """What the tokens tell each other: `[N, length, 3 width]` to `[N, length, width]`."""
+        mixed = functional.scaled_dot_product_attention(*self._of_heads(parts))
+        return mixed.transpose(1, 2).flatten(2)
+
+    def _masked(self, parts: Tensor, there: Tensor) -> Tensor:
+        """The same among the tokens that are there, in operations that have second derivatives."""
+        packed = parts.dim() == 2
+        query, key, value = self._of_heads(unpacked(parts, there) if packed else parts)
+        scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[-1])
+        scores = scores.masked_fill(~there[:, None, None], torch.finfo(scores.dtype).min)
+        mixed = (scores.softmax(-1) @ value).transpose(1, 2).flatten(2)
+        return mixed[there] if packed else mixed
+
+    def _of_heads(self, parts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value, each `[N, heads, length, width / heads]`."""
+        n, length, _ = parts.shape
+        query, key, value = parts.reshape(n, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return query, key, value
+
+
+def unpacked(tokens: Tensor, there: Tensor) -> Tensor:
+    """Returns tokens `[tokens, D]` in their places `[N, length, D]`, zeros where none is there."""
+    places = tokens.new_zeros(*there.shape, tokens.shape[1])
+    return places.index_put((there,), tokens)
 
 
 def mean_of_bert(tensors: Mapping[str, Tensor], heads: int, where: str) -> MeanOfBert:

