@@ -39,9 +39,10 @@ def learn(
     image_size: int | None = None, classes_at: int | None = None,
     value_range: ValueRange | None = None, columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None, speaker_pattern: str | None = None, items: str | Path | None = None,
-    words: int | None = None, sentences: int | None = None, ratio: float | None = None,
-    references: str | None = None, use_label_names: bool = False, objective: str | None = None,
-    backbone: str | Encoder = AUTO, download: bool = False, also: Sequence[str | Path] = (),
+    users: str | Path | None = None, words: int | None = None, sentences: int | None = None,
+    ratio: float | None = None, references: str | None = None, use_label_names: bool = False,
+    objective: str | None = None, backbone: str | Encoder = AUTO, download: bool = False,
+    also: Sequence[str | Path] = (),
     archive: str | Path | None = None, archive_to: str | Path | None = None,
     workers: int | None = None, strict: bool = False, resume: bool = False,
     net: nn.Module | None = None, candidates: Sequence[Candidate] | None = None,
@@ -66,7 +67,7 @@ def learn(
         shown.status(f"reading {data_name(data)}")
         folder = _folder(data, out, resume, workers)
         options = DataOptions(
-            *asked, download, speaker_pattern, items=items, objective=objective,
+            *asked, download, speaker_pattern, items=items, users=users, objective=objective,
             length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
             label_names=use_label_names,
         )  # fmt: skip
@@ -94,9 +95,10 @@ def stream(
     image_size: int | None = None, classes_at: int | None = None,
     value_range: ValueRange | None = None, columns: Mapping[str, str | Sequence[str]] | None = None,
     view: str | None = None, speaker_pattern: str | None = None, items: str | Path | None = None,
-    words: int | None = None, sentences: int | None = None, ratio: float | None = None,
-    references: str | None = None, use_label_names: bool = False, objective: str | None = None,
-    backbone: str | Encoder = AUTO, download: bool = False, also: Sequence[str | Path] = (),
+    users: str | Path | None = None, words: int | None = None, sentences: int | None = None,
+    ratio: float | None = None, references: str | None = None, use_label_names: bool = False,
+    objective: str | None = None, backbone: str | Encoder = AUTO, download: bool = False,
+    also: Sequence[str | Path] = (),
     archive: str | Path | None = None, archive_to: str | Path | None = None,
     workers: int | None = None, strict: bool = False, resume: bool = False,
     net: nn.Module | None = None, candidates: Sequence[Candidate] | None = None,
@@ -126,7 +128,7 @@ def stream(
     folder = _folder(data, out, resume, workers)
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
     options = DataOptions(
-        *asked, download, speaker_pattern, items=items, objective=objective,
+        *asked, download, speaker_pattern, items=items, users=users, objective=objective,
         length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
         label_names=use_label_names,
     )  # fmt: skip

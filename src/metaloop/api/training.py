@@ -39,8 +39,9 @@ def train(
     queries: int = 15, seed: int = 0, split_seed: int = 0, image_size: int | None = None,
     classes_at: int | None = None, value_range: ValueRange | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None, view: str | None = None,
-    speaker_pattern: str | None = None, items: str | Path | None = None, words: int | None = None,
-    sentences: int | None = None, ratio: float | None = None, references: str | None = None,
+    speaker_pattern: str | None = None, items: str | Path | None = None,
+    users: str | Path | None = None, words: int | None = None, sentences: int | None = None,
+    ratio: float | None = None, references: str | None = None,
     use_label_names: bool = False, objective: str | None = None, backbone: str | Encoder = NONE,
     download: bool = False, strict: bool = False, resume: bool = False,
     stop: Callable[[], bool] = lambda: False, progress: bool | None = None,
@@ -62,7 +63,7 @@ def train(
     limit = parse_budget(budget) if isinstance(budget, str) else budget
     asked = (image_size, split_seed, classes_at, value_range, columns, view, strict, backbone)
     options = DataOptions(
-        *asked, download, speaker_pattern, items=items, objective=objective,
+        *asked, download, speaker_pattern, items=items, users=users, objective=objective,
         length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
         label_names=use_label_names,
     )  # fmt: skip

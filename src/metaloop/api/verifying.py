@@ -87,6 +87,7 @@ def verify(
     classes_at: int | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     speaker_pattern: str | None = None,
+    users: str | Path | None = None,
     split_seed: int = 0,
     groups: str | None = None,
     ignore: Sequence[str] = (),
@@ -110,6 +111,7 @@ def verify(
     kept = archive if archive is not None else path.parent / ARCHIVE_NAME
     of_rows: dict[str, Any] = {"groups": groups, "ignore": tuple(ignore), "test": test}
     of_columns: dict[str, Any] = {"columns": columns, "speaker_pattern": speaker_pattern}
+    of_columns["users"] = users
     of_images: dict[str, Any] = {"classes_at": classes_at, "value_range": value_range}
     if content.kind == "table":
         refused_together({**of_images, **of_columns, "image_size": image_size}, "a table")

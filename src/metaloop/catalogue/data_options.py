@@ -23,10 +23,10 @@ class DataOptions:
     they are not on this machine. `split_seed` deals the classes; `strict` leaves nothing out in
     silence. `speaker_pattern` tells who speaks in a recording by its path. `allowance`: how long
     encoders that nobody has named may take. `items`: a table of what is known of the items that
-    users rate. `objective`: what tasks are about where it is not what the data say: `generation`.
-    `length`: what extracts of documents may have; `best_reference`: of several summaries the best
-    one counts, not their mean. `label_names`: the name of a class of texts is one more example of
-    it in every support.
+    users rate, `users`: one of what is known of users. `objective`: what tasks are about where it
+    is not what the data say: `generation`. `length`: what extracts of documents may
+    have; `best_reference`: of several summaries the best one counts, not their mean. `label_names`:
+    the name of a class of texts is one more example of it in every support.
     """
 
     image_size: int | None = None
@@ -41,6 +41,7 @@ class DataOptions:
     speaker_pattern: str | None = None
     allowance: Allowance = NO_CLOCK
     items: str | Path | None = None
+    users: str | Path | None = None
     objective: str | None = None
     length: Length | None = None
     best_reference: bool | None = None

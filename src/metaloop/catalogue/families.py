@@ -230,10 +230,11 @@ def _without_names(name: str) -> DataError:
 
 
 def _has_items(reading: Reading, options: DataOptions) -> bool:
-    """Whether a reading is of ratings; raises `DataError` if a table of items is for nothing."""
+    """Whether a reading is of ratings; raises `DataError` if a table of theirs is for nothing."""
     of_items = kind_of(reading.store.inputs) == ITEMS
-    if options.items is not None and not of_items:
-        raise DataError(f"{reading.name} has no ratings of items; leave --items away")
+    for name in ("items", "users"):
+        if getattr(options, name) is not None and not of_items:
+            raise DataError(f"{reading.name} has no ratings of items; leave --{name} away")
     return of_items
 
 
@@ -251,7 +252,7 @@ def _in_groups(
     )
     told: tuple[str, ...] = ()
     if _has_items(reading, options):
-        family, told = with_items(family, view, options.items)
+        family, told = with_items(family, view, options.items, options.users)
     return OpenedData(family, reading.kind, left_out, (*reading.notes, *told), known)
 
 

@@ -14,7 +14,8 @@ from typing import cast
 import numpy as np
 import torch
 
-from metaloop.core.columns import Lookup, Texts
+from metaloop.catalogue.rated_users import fitted_users, for_model
+from metaloop.core.columns import Beside, Column, Lookup, Texts, take
 from metaloop.core.errors import DataError
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.inputs import InputFormat
@@ -29,22 +30,31 @@ from metaloop.domains.ratings.attributes import (
     with_new_items,
 )
 from metaloop.domains.ratings.items import Ratings, columns_of, cross_fitted
-from metaloop.domains.ratings.known import KIND, KnownItems
+from metaloop.domains.ratings.known import FOR_USERS, KIND, KnownItems
 from metaloop.tasks.groups import GroupFamily
 from metaloop.tasks.readers.tables import Table, read_table
 from metaloop.tasks.store import Store
 
 
 def with_items(
-    family: GroupFamily, view: FittedView | None, items: str | Path | None
+    family: GroupFamily,
+    view: FittedView | None,
+    items: str | Path | None = None,
+    users: str | Path | None = None,
 ) -> tuple[GroupFamily, tuple[str, ...]]:
     """Returns a family of ratings with its items seen as numbers, and what to say of that.
 
-    `view` is a model's; None: one is fitted. `items` is a table of what is known of items. Raises
-    `DataError` if that is none of these items, or if a model already knows its own.
+    `view` is a model's; None: one is fitted. `items` is a table of what is known of items, `users`
+    one of what is known of users. Raises `DataError` if these are others than those of the ratings,
+    or if a model already knows its own items.
     """
+    if users is not None and family.objective == RANKING.name:
+        raise DataError(
+            f"{family.name} is of events, and what is known of users is used with ratings; leave "
+            "--users away"
+        )
     if view is None:
-        return _fitted(family, items)
+        return _fitted(family, items, users)
     if items is not None:
         raise DataError("the model knows its items already; leave --items away")
     names, index = _items(family.store)
@@ -52,37 +62,49 @@ def with_items(
     places = known.places(names)
     unknown = int((places == len(known.names)).sum())
     told = (f"{unknown:,} of {len(names):,} items are unknown to the model",) if unknown else ()
-    return _seen(family, view, known.table, places[index]), told
+    place = places[index]
+    table, moved, said = for_model(family.store, view, users, names, place)
+    return _seen(family, view, _rows(table, place, moved)), (*told, *said)
 
 
-def _fitted(family: GroupFamily, items: str | Path | None) -> tuple[GroupFamily, tuple[str, ...]]:
+def _fitted(
+    family: GroupFamily, items: str | Path | None, users: str | Path | None
+) -> tuple[GroupFamily, tuple[str, ...]]:
     store, train = family.store, family.parts["train"]
     names, index = _items(store)
+    rated_names = names
     described, key = (None, "") if items is None else (read_table(items), "")
     if described is not None:
         people = [one.name for one in store.classes]
         names, key = with_new_items(described, names, people)
     assert store.values is not None
-    users, place, values = store.targets.numpy(), index.numpy(), store.values[:, 0].numpy()
-    of_train = np.isin(users, train)
+    user, place, values = store.targets.numpy(), index.numpy(), store.values[:, 0].numpy()
+    of_train = np.isin(user, train)
     of_events = family.objective == RANKING.name
     mean, deviation, limits = (0.0, 1.0, ()) if of_events else _scale(values, of_train)
-    ratings = Ratings(users, place, (values - mean) / deviation, len(names))
+    ratings = Ratings(user, place, (values - mean) / deviation, len(names))
     told = no_attributes(names)
     if described is not None:
         told = _attributes(described, key, names, ratings.of(of_train))
     table_of = events.event_table if of_events else of_ratings.item_table
     tables, fold_of, dealt = cross_fitted(ratings, train, told.values, table_of=table_of)
+    fold = np.full(len(store.classes), len(tables) - 1)
+    fold[dealt] = fold_of
     rated = np.bincount(place[of_train], minlength=len(names))
     columns = columns_of(told.columns, (events if of_events else of_ratings).FACTORS)
     full = torch.from_numpy(tables[-1])
     known = KnownItems(names, told.titles, full, torch.from_numpy(rated.astype(np.int64)))
-    view = FittedView(Choice(KIND, {"features": len(columns)}), known.to_assets())
-    fold = np.full(len(store.classes), len(tables) - 1)
-    fold[dealt] = fold_of
-    places = torch.from_numpy(fold[users] * (len(names) + 1) + place)
-    table = torch.from_numpy(tables.reshape(-1, len(columns)))
-    spread = table[places[torch.from_numpy(of_train)]]
+    assets, said, moved, kind = known.to_assets(), told.told, None, KIND
+    if users is not None:
+        of_users = fitted_users(store, users, rated_names, ratings, train, fold, tables)
+        said = (*said, *of_users.told)
+        if of_users.assets:
+            assets, moved, kind = {**assets, **of_users.assets}, of_users.moved, FOR_USERS
+            columns = ("mean", of_ratings.OF_ALL, *columns[1:])
+    view = FittedView(Choice(kind, {"features": len(columns)}), assets)
+    table = torch.from_numpy(tables.reshape(-1, tables.shape[-1]))
+    inputs = _rows(table, torch.from_numpy(fold[user] * (len(names) + 1) + place), moved)
+    spread = cast(torch.Tensor, take(inputs, torch.from_numpy(np.flatnonzero(of_train))))
     off = spread.std(0, correction=0)
     measured = InputFormat(
         "item",
@@ -95,7 +117,13 @@ def _fitted(family: GroupFamily, items: str | Path | None) -> tuple[GroupFamily,
         target_range=limits,
     )
     family = replace(family, given_format=family.given_format or measured)
-    return _seen(family, view, table, places), told.told
+    return _seen(family, view, inputs), said
+
+
+def _rows(table: torch.Tensor, places: torch.Tensor, moved: torch.Tensor | None) -> Column:
+    """Ratings as rows of a table; `moved`: in front their item's mean, moved by so much `[N]`."""
+    rows = Lookup(table, places)
+    return rows if moved is None else Beside(((table[places, 0] + moved)[:, None], rows))
 
 
 def _scale(values: np.ndarray, of_train: np.ndarray) -> tuple[float, float, tuple[float, float]]:
@@ -111,11 +139,9 @@ def _attributes(table: Table, key: str, names: Sequence[str], ratings: Ratings) 
     return attributes_of(table, key, names, mean, count)
 
 
-def _seen(
-    family: GroupFamily, view: FittedView, table: torch.Tensor, places: torch.Tensor
-) -> GroupFamily:
+def _seen(family: GroupFamily, view: FittedView, inputs: Column) -> GroupFamily:
     source = family.store
-    store = replace(source, inputs=Lookup(table, places), identity=source.digest)
+    store = replace(source, inputs=inputs, identity=source.digest)
     of_events = family.objective == RANKING.name
     number = len(view.assets["rated"]) if of_events else 0
     return replace(family, store=store, view=view, raw=source, num_items=number)

@@ -164,6 +164,16 @@ VIEWS: Mapping[str, ViewEntry] = MappingProxyType(
             kind="item",
             check=known_items.check,
         ),
+        known_items.FOR_USERS: ViewEntry(
+            "the same, and what training users like the one who asks think of it",
+            known_items.KIND,
+            lambda items: {},
+            known_items.see,
+            known_items.EXPECTED_FOR_USERS,
+            offered=False,
+            kind="item",
+            check=known_items.check,
+        ),
         of_sentences.NAME: ViewEntry(**of_sentences.ENTRY),  # both fitted in `summarised.py`
         of_sentences.ENCODED: ViewEntry(**of_sentences.ENCODED_ENTRY),
     }

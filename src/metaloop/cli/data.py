@@ -28,6 +28,7 @@ def data(
     domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
     items: options.Items = None,
+    users: options.Users = None,
     words: options.Words = None,
     sentences: options.Sentences = None,
     ratio: options.Ratio = None,
@@ -56,7 +57,7 @@ def data(
         meant = DataOptions(
             image_size, split_seed, classes_at, options.value_range(value_range),
             options.columns(columns, text, label, domain), view, strict,
-            speaker_pattern=speaker_pattern, items=items,
+            speaker_pattern=speaker_pattern, items=items, users=users,
             length=asked_length(words, sentences, ratio), best_reference=asked_best(references),
         )  # fmt: skip
         if cache is not None:

@@ -57,6 +57,7 @@ def evaluate(
     label: options.LabelColumn = None,
     domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
+    users: options.Users = None,
     words: options.Words = None,
     sentences: options.Sentences = None,
     ratio: options.Ratio = None,
@@ -81,8 +82,8 @@ def evaluate(
         model, data, part=part, ways=ways, shots=shots, queries=queries, episodes=episodes,
         archive=archive, classes_at=classes_at, value_range=options.value_range(value_range),
         columns=options.columns(columns, text, label, domain), speaker_pattern=speaker_pattern,
-        allow_seen=allow_seen, apart=apart, strict=strict, open_set=open_set, progress=not quiet,
-        words=words, sentences=sentences, ratio=ratio, references=references,
+        users=users, allow_seen=allow_seen, apart=apart, strict=strict, open_set=open_set,
+        progress=not quiet, words=words, sentences=sentences, ratio=ratio, references=references,
         use_label_names=use_label_names,
     )  # fmt: skip
     if as_json:

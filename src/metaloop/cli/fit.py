@@ -114,4 +114,5 @@ def fitted(
         names = sorted(set(labels))
         X, labels = [*X, *map(as_text, names)], [*labels, *names]
         tell("read so: the name of each class is one more example of it")
-    return estimator.fit(X, labels), len(labels)
+    of_user = {} if read.user is None else {"user": read.user}
+    return estimator.fit(X, labels, **of_user), len(labels)

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from metaloop.catalogue.domains import domain_of
-from metaloop.cli.ratings import items_inputs, of_events, ratings_support, unknown_items
+from metaloop.cli.ratings import items_inputs, support_of_user
 from metaloop.cli.recordings import recording_inputs, recording_support
 from metaloop.cli.summaries import documents_inputs, pairs_support
 from metaloop.cli.tables import table_inputs, table_support
@@ -57,6 +57,7 @@ class Support:
     labels: list[Any]
     left_out: Sequence[LeftOut] = ()
     notes: Sequence[str] = ()
+    user: Mapping[str, str] | None = None  # what is known of whom they are of
 
 
 @dataclass(frozen=True)
@@ -208,8 +209,7 @@ class _Reader:
 
 def _support_of_ratings(where: str, path: Path, options: ReadOptions, model: Any) -> Support:
     options.refuse_depth(where)
-    names, values, left_out, notes = ratings_support(path, options.columns, of_events(model))
-    return Support(names, values, left_out, [*notes, *unknown_items(model, names)])
+    return Support(*support_of_user(path, options.columns, model))
 
 
 def _support_of_documents(where: str, path: Path, options: ReadOptions, model: Any) -> Support:

@@ -51,7 +51,8 @@ def learn(
     columns: options.Columns = None, text: options.TextColumn = None,
     label: options.LabelColumn = None, domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None, items: options.Items = None,
-    words: options.Words = None, sentences: options.Sentences = None, ratio: options.Ratio = None,
+    users: options.Users = None, words: options.Words = None,
+    sentences: options.Sentences = None, ratio: options.Ratio = None,
     references: options.References = None, use_label_names: options.UseLabelNames = False,
     objective: options.Objective = None, view: options.View = None,
     backbone: options.Backbone = "auto", download: options.Download = False, also: _Also = None,
@@ -67,7 +68,8 @@ def learn(
     asked: dict[str, Any] = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
     asked |= {"seed": seed, "split_seed": split_seed, "image_size": image_size, "view": view}
     asked |= {"classes_at": classes_at, "also": also or [], "archive": archive, "workers": workers}
-    asked |= {"speaker_pattern": speaker_pattern, "items": items, "archive_to": archive_to}
+    asked |= {"speaker_pattern": speaker_pattern, "items": items, "users": users}
+    asked |= {"archive_to": archive_to}
     asked |= {"objective": objective, "words": words, "sentences": sentences}
     asked |= {"ratio": ratio, "references": references, "use_label_names": use_label_names}
     asked |= {"executor": executor, "ray_address": ray_address}

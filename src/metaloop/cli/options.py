@@ -140,6 +140,14 @@ Items = Annotated[
         "ratings have them: genres, years, titles. Averages of ratings in it are left out.",
     ),
 ]
+Users = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Of ratings: a table of the users, one a row, with their names or numbers as the "
+        "ratings have them: age, occupation. Also MovieLens' users.dat and u.user.",
+    ),
+]
 Words = Annotated[
     int | None,
     typer.Option(metavar="N", help="Of summaries: at most so many words, in whole sentences."),

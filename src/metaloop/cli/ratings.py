@@ -47,6 +47,27 @@ def unknown_items(model: Model, names: Sequence[str]) -> list[str]:
     return [f"{unknown:,} of {len(names):,} items are unknown to the model"] if unknown else []
 
 
+def support_of_user(
+    path: Path, columns: Columns | None, model: Model
+) -> tuple[list[str], list[float], Sequence[Any], list[str], dict[str, str] | None]:
+    """Returns what `ratings_support` does, and what the table says of the user besides.
+
+    None where the model knows nothing of users. Raises `DataError` for rows that disagree.
+    """
+    from metaloop.domains.ratings.users import said_of_one
+    from metaloop.estimators.items import users_of
+
+    names, values, left_out, notes = ratings_support(path, columns, of_events(model))
+    notes, users, user = [*notes, *unknown_items(model, names)], users_of(model), None
+    if users is not None:
+        user = said_of_one(f"support '{path}'", users, read_table(path).columns)
+        said = ", ".join(f"{name} {cell}" for name, cell in user.items())
+        wanted = ", ".join(users.columns)
+        unknown = f"nothing is known of the user; columns as in training would tell: {wanted}"
+        notes.append(f"of the user: {said}" if said else unknown)
+    return names, values, left_out, notes, user
+
+
 def items_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[str, ...]]:
     """Returns the items of a table or of a file with one a line, twice: as names and as inputs."""
     if is_table(path) and path.is_file():

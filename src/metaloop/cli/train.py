@@ -38,7 +38,8 @@ def train(
     columns: options.Columns = None, text: options.TextColumn = None,
     label: options.LabelColumn = None, domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None, items: options.Items = None,
-    words: options.Words = None, sentences: options.Sentences = None, ratio: options.Ratio = None,
+    users: options.Users = None, words: options.Words = None,
+    sentences: options.Sentences = None, ratio: options.Ratio = None,
     references: options.References = None, use_label_names: options.UseLabelNames = False,
     objective: options.Objective = None,
     view: options.View = None, backbone: options.Backbone = "none",
@@ -52,7 +53,8 @@ def train(
 
     asked: dict[str, Any] = {"learner": learner, "net": net, "budget": budget, "ways": ways}
     asked |= {"shots": shots, "queries": queries, "seed": seed, "split_seed": split_seed}
-    asked |= {"image_size": image_size, "classes_at": classes_at, "view": view, "items": items}
+    asked |= {"image_size": image_size, "classes_at": classes_at, "view": view}
+    asked |= {"items": items, "users": users}
     asked |= {
         "backbone": backbone,
         "speaker_pattern": speaker_pattern,

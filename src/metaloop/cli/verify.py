@@ -27,6 +27,7 @@ def verify(
     label: options.LabelColumn = None,
     domain: options.DomainColumn = None,
     speaker_pattern: options.SpeakerPattern = None,
+    users: options.Users = None,
     split_seed: options.SplitSeed = 0,
     groups: options.Groups = None,
     ignore: options.Ignore = None,
@@ -45,7 +46,7 @@ def verify(
 
     found = verified(
         model, data, archive=archive, classes_at=classes_at, speaker_pattern=speaker_pattern,
-        columns=options.columns(columns, text, label, domain), split_seed=split_seed,
+        users=users, columns=options.columns(columns, text, label, domain), split_seed=split_seed,
         groups=groups, ignore=ignore or (), test=test, image_size=image_size,
         value_range=options.value_range(value_range), progress=not quiet,
     )  # fmt: skip

@@ -112,7 +112,8 @@ def to_tensors(column: Column, name: str) -> dict[str, Tensor]:
         index = column.index.cpu().contiguous()
         return {f"{name}.index": index, **to_tensors(column.table, f"{name}.table")}
     if isinstance(column, Beside):
-        raise TypeError("views beside each other are written one by one")
+        parts = [to_tensors(each, f"{name}.by.{n}") for n, each in enumerate(column.pieces)]
+        return {key: tensor for each in parts for key, tensor in each.items()}
     if any("." in field for field in column):
         raise ValueError(f"names of fields have no dots, got {sorted(column)}")
     named = [to_tensors(each, f"{name}.of.{field}") for field, each in column.items()]
@@ -129,6 +130,10 @@ def from_tensors(tensors: Mapping[str, Tensor], name: str) -> Column:
         return Ragged(tensors[f"{name}.values"], tensors[f"{name}.values_ends"])
     if f"{name}.index" in tensors:
         return Lookup(from_tensors(tensors, f"{name}.table"), tensors[f"{name}.index"])
+    start = f"{name}.by."
+    places = {int(key[len(start) :].partition(".")[0]) for key in tensors if key.startswith(start)}
+    if places:
+        return Beside(tuple(from_tensors(tensors, f"{start}{place}") for place in sorted(places)))
     start = f"{name}.of."
     fields = {key[len(start) :].partition(".")[0]: None for key in tensors if key.startswith(start)}
     if not fields:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from metaloop.core.errors import InputError
+from metaloop.core.errors import DataError, InputError
 from metaloop.core.fitted_view import FittedView
-from metaloop.domains.ratings.known import KnownItems
+from metaloop.domains.ratings.known import KnownItems, with_user
+from metaloop.domains.ratings.users import KnownUsers, said_of_one
 from metaloop.estimators.one_column import SHOWN, one_column
+from metaloop.models import Model
 
 _EXPECTED = "expected a list, array or column of items, by the names that the ratings had"
 
@@ -33,6 +37,41 @@ class ItemRows:
 def items_of(view: FittedView) -> KnownItems:
     """Returns the items that a model of ratings knows."""
     return KnownItems.of(view.assets)
+
+
+def users_of(model: Model | None) -> KnownUsers | None:
+    """Returns how a model reads users; None of one that knows nothing of them."""
+    view = None if model is None else model.view
+    return None if view is None or "leanings" not in view.assets else KnownUsers.of(view.assets)
+
+
+def for_user(model: Model, user: Any) -> Model:
+    """Returns the model as a user sees items, of whom columns of the users' table are given.
+
+    None is a user of whom nothing is known. Raises `InputError` for columns that the model does not
+    have, and for cells that are none.
+    """
+    if user is not None and not isinstance(user, Mapping):
+        raise InputError(
+            f"user is a dictionary of what is known of her, got a {type(user).__name__}"
+        )
+    users = users_of(model)
+    if users is None or model.view is None:
+        if user is not None:
+            raise InputError("the model knows nothing of users; leave user away")
+        return model
+    known = {name.casefold() for name in users.columns}
+    if strange := [str(name) for name in user or {} if str(name).casefold() not in known]:
+        raise InputError(
+            f"of a user the model knows {', '.join(users.columns)}; got {strange[0]!r:.60}"
+        )
+    try:
+        said = said_of_one("user", users, {str(n): [each] for n, each in (user or {}).items()})
+        cells = {name: np.array([each], object) for name, each in said.items()}
+        about = users.read("user", cells)[0] if cells else np.zeros(len(users.about), np.float32)
+    except DataError as error:
+        raise InputError(str(error)) from error
+    return replace(model, view=with_user(model.view, torch.from_numpy(about)))
 
 
 def read_items(X: Any, view: FittedView) -> ItemRows:

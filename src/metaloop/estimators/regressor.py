@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,10 +15,16 @@ from metaloop.core.errors import InputError
 from metaloop.core.ranking import RANKING
 from metaloop.estimators.base import FewShotEstimator, check_lengths
 from metaloop.estimators.baseline import baseline_model
+from metaloop.estimators.items import for_user
 from metaloop.estimators.labels import input_errors
 from metaloop.estimators.reading import reading_of
 from metaloop.estimators.task import AdaptedTask, Support, adapt_to
 from metaloop.models import Model
+
+if TYPE_CHECKING:
+    About = Mapping[str, Any] | None
+else:  # whatever it is given, `fit` judges it
+    About = Any
 
 
 class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
@@ -42,19 +49,26 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
 
     objective: ClassVar[str] = "regression"
 
-    def fit(self, X: Any, y: Any = None) -> FewShotRegressor:
+    def fit(self, X: Any, y: Any = None, user: About = None) -> FewShotRegressor:
         """Returns self, having learned from targets `y`; forgets what it learned before.
 
-        Raises `InputError` for X or y that do not fit.
+        `user`: of ratings what is known of the user besides, by columns of the table of users that
+        the model was trained with: `{"age": 25, "occupation": "writer"}`.
+        Raises `InputError` for X, y or a user that do not fit.
         """
-        return self._learned(lambda new: new._learn(X, y, None))
+        return self._learned(lambda new: new._learn(X, y, None, user))
 
-    def partial_fit(self, X: Any, y: Any = None) -> FewShotRegressor:
+    def partial_fit(self, X: Any, y: Any = None, user: About = None) -> FewShotRegressor:
         """Returns self, having added examples: the same as `fit` on all.
 
-        Raises `InputError` if the support of before was not kept.
+        `user` is given with the first of them. Raises `InputError` if it comes later, or if the
+        support of before was not kept.
         """
-        return self._learned(lambda new: new._learn(X, y, new._task_to_extend()), adding=True)
+
+        def learn(new: FewShotRegressor) -> None:
+            new._learn(X, y, new._task_to_extend(), user)
+
+        return self._learned(learn, adding=True)
 
     def predict(self, X: Any) -> np.ndarray:
         """Returns the predicted values `[n]`, or `[n, targets]` where there are several."""
@@ -72,9 +86,9 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
         tags.target_tags.multi_output = several
         return tags
 
-    def _learn(self, X: Any, y: Any, before: AdaptedTask | None) -> None:
+    def _learn(self, X: Any, y: Any, before: AdaptedTask | None, user: About) -> None:
         """Adapts to the examples, joined to those of the task before, if any."""
-        model = self._model_to_adapt(before)
+        model = _of_user(self._model_to_adapt(before), user, before is None)
         answers = reading_of(model).answers
         read = self._read(X, model, before)
         known = before.model if before else model
@@ -97,6 +111,17 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
             getattr(self, "value_range_", None),
             keep_support=bool(self.keep_support),
         )
+
+
+def _of_user(model: Model | None, user: About, first: bool) -> Model | None:
+    """The model for this user: for nobody in particular where nothing is said of her."""
+    if user is not None and not first:
+        raise InputError("what is known of a user is given with her first ratings, to fit")
+    if model is None or not first:
+        if user is not None:
+            raise InputError("without a model nothing is known of users; leave user away")
+        return model
+    return for_user(model, user)
 
 
 def _check_shape(targets: Tensor, model: Model | None) -> None:

@@ -111,8 +111,9 @@ class Asked:
         }
         if how.speaker_pattern is not None:
             asked["speaker_pattern"] = how.speaker_pattern
-        if how.items is not None:
-            asked["items"] = str(how.items)
+        for name in ("items", "users"):
+            if getattr(how, name) is not None:
+                asked[name] = str(getattr(how, name))
         if how.length is not None:
             asked["length"] = str(how.length)
         if how.best_reference is not None:

@@ -40,8 +40,9 @@ def folded_in(rows: sparse.csr_matrix, others: np.ndarray, strength: float) -> n
     ridge = strength * np.eye(width)
     start = 0
     while start < len(order):  # rows of about the same length together, padded
-        some = order[start : start + _AT_ONCE // (counts[order[start]] * width) + 1]
-        longest = counts[some[-1]]
+        shortest = max(counts[order[start]], width)  # a system of a row is width by width
+        some = order[start : start + _AT_ONCE // (shortest * width) + 1]
+        longest = max(counts[some[-1]], width)
         some = some[: max(1, _AT_ONCE // (longest * width))]
         steps = np.arange(counts[some[-1]])
         there = steps < counts[some][:, None]

@@ -31,6 +31,7 @@ _ITEM_SHRINKING, _USER_SHRINKING, _SPREAD_SHRINKING = 5.0, 3.0, 5.0  # ratings
 _BIAS_ROUNDS = 3
 _COUNT_SCALE, _COUNT_CENTRE = 3.0, 1.0  # so that log counts are about as large as other columns
 OWN_COLUMNS = ("mean", "log_count", "deviation")
+OF_ALL = "mean_of_all"  # what the first column is called where another has users' own means
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ def item_table(ratings: Ratings, attributes: np.ndarray) -> np.ndarray:
 
     The last row is that of an item which nobody has heard of; `attributes` `[items, A]`.
     """
-    mean, residuals, users = _means(ratings)
+    mean, residuals, users = means(ratings)
     count = np.bincount(ratings.items, minlength=ratings.num_items).astype(np.float64)
     squares = np.bincount(ratings.items, residuals**2, ratings.num_items)
     usual = float(np.mean(residuals**2)) if len(residuals) else 1.0
@@ -107,8 +108,8 @@ def cross_fitted(
     return np.stack(tables), fold_of, users
 
 
-def _means(ratings: Ratings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Item means, what is left of every rating, and users numbered from 0 without gaps."""
+def means(ratings: Ratings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns item means, what is left of every rating, and users numbered from 0 without gaps."""
     users = np.unique(ratings.users, return_inverse=True)[1]
     items, values, number = ratings.items, ratings.values, ratings.num_items
     per_item = np.bincount(items, minlength=number)

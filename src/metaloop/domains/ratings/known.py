@@ -3,12 +3,18 @@
 names, titles   UTF-8 and where each ends, as `Texts` has it; titles are what people read
 table           float32 `[items + 1, columns]`, the last row is that of an unknown item
 rated           int64 `[items]`, by how many training users
+
+Where something is known of users there are besides, for A numbers of each (`users.py`):
+
+about, flags, scales    how a user is read
+leanings                float32 `[items + 1, A]`, what they say of an item (`leaning.py`)
+user                    float32 `[A]`, the user of this view: 0 in a learner, for it knows no one
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,8 +24,11 @@ from torch import Tensor
 
 from metaloop.core.columns import Texts
 from metaloop.core.errors import ModelFileError
+from metaloop.core.fitted_view import FittedView
+from metaloop.domains.ratings import users as of_users
 
 KIND = "items"  # what raw inputs are, and the view that sees them
+FOR_USERS = "items_for_users"  # the view that sees them as users like the one who asks do
 _ANY = -1
 EXPECTED: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
     "names": ((_ANY,), torch.uint8),
@@ -29,11 +38,21 @@ EXPECTED: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
     "table": ((_ANY, _ANY), torch.float32),
     "rated": ((_ANY,), torch.int64),
 }
+EXPECTED_FOR_USERS = {
+    **EXPECTED,
+    **of_users.ASSETS,
+    "leanings": ((_ANY, _ANY), torch.float32),
+    "user": ((_ANY,), torch.float32),
+}
 
 
 @dataclass(frozen=True, eq=False)
 class KnownItems:
-    """Items by their names; `titles` are empty where nothing but the name is known."""
+    """Items by their names; `titles` are empty where nothing but the name is known.
+
+    `table` is as the user of the view sees it: where something is known of users, a first column
+    has the items' means among users like her.
+    """
 
     names: tuple[str, ...]
     titles: tuple[str, ...]
@@ -47,7 +66,10 @@ class KnownItems:
             Texts(assets[which], assets[f"{which[:-1]}_ends"]) for which in ("names", "titles")
         ]
         names, titles = (each.take(torch.arange(len(each))) for each in texts)
-        return KnownItems(names, titles, assets["table"], assets["rated"])
+        table = assets["table"]
+        if "leanings" in assets:
+            table = for_users_like(table, assets["leanings"] @ assets["user"])
+        return KnownItems(names, titles, table, assets["rated"])
 
     def to_assets(self) -> dict[str, Tensor]:
         """Returns the items as tensors by name; see `of`."""
@@ -87,6 +109,16 @@ class KnownItems:
         return self.titles[place] or self.names[place]
 
 
+def for_users_like(rows: Tensor, moved: Tensor) -> Tensor:
+    """Returns rows of a table `[n, columns + 1]`: in front their mean, moved by so much `[n]`."""
+    return torch.cat([(rows[:, 0] + moved)[:, None], rows], 1)
+
+
+def with_user(view: FittedView, user: Tensor) -> FittedView:
+    """Returns a view of items as a user `[A]` sees them."""
+    return replace(view, assets={**view.assets, "user": user})
+
+
 def see(assets: Mapping[str, Tensor], names: Any, num_features: int) -> Tensor:
     """Returns the rows `[N, columns]` of items by their names."""
     known = KnownItems.of(assets)
@@ -96,8 +128,9 @@ def see(assets: Mapping[str, Tensor], names: Any, num_features: int) -> Tensor:
 def check(assets: Mapping[str, Tensor], num_features: int) -> None:
     """Raises `ModelFileError` unless names, titles and table of a file fit each other."""
     number = len(assets["name_ends"])
+    width = num_features - 1 if "leanings" in assets else num_features
     fits = (
-        tuple(assets["table"].shape) == (number + 1, num_features)
+        tuple(assets["table"].shape) == (number + 1, width)
         and len(assets["title_ends"]) == len(assets["rated"]) == number
         and bool((assets["rated"] >= 0).all())
     )
@@ -107,6 +140,8 @@ def check(assets: Mapping[str, Tensor], num_features: int) -> None:
         fits = fits and (int(ends[-1]) if number else 0) == size
     if not fits:
         raise ModelFileError("the model file is damaged: the items that it knows do not fit")
+    if "leanings" in assets:
+        of_users.check(assets, number)
     try:
         known = KnownItems.of(assets)
     except UnicodeDecodeError as error:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from metaloop.core.columns import Lookup
+from metaloop.core.columns import Beside, Lookup
 from metaloop.core.examples import Examples
 from metaloop.core.ranking import RANKING
 from metaloop.core.spec import TaskSpec
@@ -71,7 +71,8 @@ def _user(model: Model, family: TaskFamily, spec: TaskSpec, known: KnownItems) -
 
 def _title(known: KnownItems, store: Store, row: int) -> str:
     """What people call the item of a row: a place in one of several tables of all items."""
-    lookup = cast(Lookup, store.inputs)
+    inputs = store.inputs
+    lookup = cast(Lookup, inputs.pieces[-1] if isinstance(inputs, Beside) else inputs)
     place = int(lookup.index[row]) % len(known.table)
     return known.shown(place)[:_TITLE] if place < len(known.names) else "unknown"
 
