@@ -77,6 +77,7 @@ def test_a_text_hangs_on_itself_alone_and_nothing_is_zeros(tokens: Tensor) -> No
     together = tail(tokens)
     torch.testing.assert_close(tail(tokens[2:3]), together[2:3], atol=1e-5, rtol=1e-4)
     assert not tail(torch.zeros(2, NUMBERS)).any()
+    assert tail(torch.zeros(0, NUMBERS)).shape == (0, WIDTH)
     mixed = torch.cat([torch.zeros(1, NUMBERS), tokens[:1]]).requires_grad_()
     tail(mixed)[1, 0].backward()
     assert mixed.grad is not None and bool(mixed.grad.isfinite().all())

@@ -92,8 +92,9 @@ class Layer(nn.Module):
 
     def _of_heads(self, parts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value, each `[N, heads, length, width / heads]`."""
-        n, length, _ = parts.shape
-        query, key, value = parts.reshape(n, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        n, length, width = parts.shape
+        each = width // (3 * self.heads)
+        query, key, value = parts.reshape(n, length, 3, self.heads, each).permute(2, 0, 3, 1, 4)
         return query, key, value
 
 
