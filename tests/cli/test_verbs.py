@@ -23,12 +23,12 @@ Command = Callable[..., Any]
 FLAGS = {  # they are a contract with scripts: a change here is a change for users
     "learn": "DATA --budget --ways --shots --queries --out --seed --split-seed --image-size "
     "--classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --items --words --sentences --ratio --references "
+    "--speaker-pattern --items --users --words --sentences --ratio --references "
     "--use-label-names --objective --view --backbone --download --also --archive --archive-to "
     "--workers --executor --ray-address --strict --resume --json --quiet",
     "train": "DATA --learner --out --net --budget --ways --shots --queries --seed --split-seed "
     "--image-size --classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --items --words --sentences --ratio --references "
+    "--speaker-pattern --items --users --words --sentences --ratio --references "
     "--use-label-names --objective --view --backbone --download --strict --resume --json --quiet",
     "select": "DATA --budget --out --seed --split-seed --image-size --classes-at "
     "--value-range --target --objective --metric --groups --ignore --test --time-limit-per-row "
@@ -36,7 +36,7 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "--quiet",
     "evaluate": "MODEL DATA --part --ways --shots --queries --episodes --archive "
     "--classes-at --value-range --columns --text --label --domain "
-    "--speaker-pattern --words --sentences --ratio --references --use-label-names "
+    "--speaker-pattern --users --words --sentences --ratio --references --use-label-names "
     "--allow-seen --apart --strict "
     "--open --seed --json --quiet",
     "predict": "MODEL INPUT... --support --classes-at --value-range --columns "
@@ -54,12 +54,12 @@ FLAGS = {  # they are a contract with scripts: a change here is a change for use
     "export-model": "MODEL --out --to --browser --seed --json",
     "card": "MODEL --out --seed --json",
     "verify": "MODEL DATA --archive --classes-at --columns --text --label --domain "
-    "--speaker-pattern --split-seed --groups --ignore --test --image-size --value-range --seed "
-    "--json --quiet",
+    "--speaker-pattern --users --split-seed --groups --ignore --test --image-size --value-range "
+    "--seed --json --quiet",
     "list": "KIND --seed --json",
     "data": "DATA --image-size --split-seed --classes-at --value-range --columns "
-    "--text --label --domain --speaker-pattern --items --words --sentences --ratio --references "
-    "--view --strict --cache "
+    "--text --label --domain --speaker-pattern --items --users --words --sentences --ratio "
+    "--references --view --strict --cache "
     "--seed --json --quiet",
     "archive list": "ARCHIVE --seed --json",
     "archive show": "ARCHIVE RUN --seed --json",
