@@ -145,6 +145,7 @@ def _trained(
         tensor.requires_grad_()
     optimiser = torch.optim.Adam(list(trained(leaves).values()), lr=3e-3)
     losses = []
+    torch.manual_seed(0)  # latent variables are drawn from torch's own stream
     for step in range(steps):
         batch = batches(step)
         found = case.learner.meta_loss(leaves, batch, torch_stream(step), loop_over_tasks)
