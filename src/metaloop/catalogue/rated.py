@@ -151,4 +151,4 @@ def _items(store: Store) -> tuple[tuple[str, ...], torch.Tensor]:
     """The names of the items, and which of them each rating is about."""
     lookup = cast(Lookup, store.inputs)
     names = cast(Texts, lookup.table)
-    return names.take(torch.arange(len(names))), lookup.index
+    return names.all(), lookup.index

@@ -16,10 +16,10 @@ from torch import Tensor
 from metaloop.core.errors import DataError
 from metaloop.core.fitted_view import FittedView
 from metaloop.core.randomness import numpy_stream
-from metaloop.domains.ratings.attributes import key_of
+from metaloop.domains.ratings.attributes import key_of, places_of
 from metaloop.domains.ratings.items import Ratings
 from metaloop.domains.ratings.leaning import cross_fitted_leanings, moved
-from metaloop.domains.ratings.users import KnownUsers, about_users, known_users, places_of
+from metaloop.domains.ratings.users import KnownUsers, about_users, known_users
 from metaloop.tasks.readers.user_files import read_users
 from metaloop.tasks.store import Store
 

@@ -238,7 +238,7 @@ def _texts(parted: DealtDocuments, name: str) -> tuple[str, ...]:
     assert isinstance(inputs, Mapping)
     column: Column = inputs[name]
     assert isinstance(column, Texts)
-    return column.take(torch.arange(len(column)))
+    return column.all()
 
 
 def _of_long(documents: Sequence[str]) -> list[str]:

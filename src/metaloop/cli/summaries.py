@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from metaloop.api.speaking import warn
 from metaloop.core.columns import Texts
 from metaloop.core.errors import DataError, ModelFileError
@@ -58,7 +56,7 @@ def pairs_support(
         assert isinstance(reading.store.inputs, dict)
         column = reading.store.inputs[name]
         assert isinstance(column, Texts)
-        texts.append(column.take(torch.arange(len(column))))
+        texts.append(column.all())
     documents, references = texts
     return (
         [lines_of(text) for text in documents],

@@ -68,6 +68,22 @@ class Texts:
             for start, end in zip(*_bounds(self.ends, rows), strict=True)
         )
 
+    def all(self) -> tuple[str, ...]:
+        """Returns all strings, in their order."""
+        return self.take(torch.arange(len(self)))
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the ends fit the bytes, and these are UTF-8: of tensors that a file had."""
+        ends = self.ends.numpy()
+        if (np.diff(ends, prepend=0) < 0).any() or (ends[-1] if len(ends) else 0) != len(self.utf8):
+            return False
+        try:
+            self.all()
+        except UnicodeDecodeError:
+            return False
+        return True
+
 
 @dataclass(frozen=True, eq=False)
 class Ragged:

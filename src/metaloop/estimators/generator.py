@@ -13,7 +13,7 @@ from metaloop.core.errors import InputError
 from metaloop.core.randomness import torch_stream
 from metaloop.core.sampler import Sampler
 from metaloop.estimators.base import FewShotEstimator
-from metaloop.estimators.task import AdaptedTask, Support, adapt_to
+from metaloop.estimators.task import BATCH, AdaptedTask, Support, adapt_to
 from metaloop.models.sheets import pictures_of
 
 MOST_AT_ONCE = 1000  # images that are drawn side by side
@@ -113,8 +113,11 @@ def _drawn(
     learner, phi = _sampler(task.model.learner), task.model.meta_params
     drawn = learner.sample(phi, task.state, count * tries, rng, temperature)
     if tries > 1:
-        told = learner.told_by_support(phi, task.state, drawn).view(count, tries)
-        drawn = drawn.view(count, tries, *drawn.shape[1:])[torch.arange(count), told.argmax(1)]
+        told = torch.cat(
+            [learner.told_by_support(phi, task.state, some) for some in drawn.split(BATCH)]
+        )
+        best = told.view(count, tries).argmax(1)
+        drawn = drawn.view(count, tries, *drawn.shape[1:])[torch.arange(count), best]
     return drawn.cpu()
 
 

@@ -29,7 +29,7 @@ from metaloop.models.rejecting import OLDER, eyes_of
 from metaloop.nets.functional import with_memory_format
 from metaloop.tasks.value_range import ValueRange
 
-_BATCH = 256  # inputs in the net at once: enough for its speed, little memory
+BATCH = 256  # inputs in the net at once: enough for its speed, little memory
 
 
 # A slice of each is a tensor that `Model` takes.
@@ -92,7 +92,7 @@ class AdaptedTask:
         if self.num_classes == 1:  # nothing to tell apart
             return torch.zeros(len(inputs), 1, dtype=torch.float64)
         check_device(self.model.device)
-        size = len(inputs) if self.model.learner.uses_query_batch else _BATCH
+        size = len(inputs) if self.model.learner.uses_query_batch else BATCH
         batches = [
             self.model.predict(self.state, inputs[start : start + size]).double().cpu()
             for start in range(0, len(inputs), size)
@@ -124,7 +124,7 @@ class AdaptedTask:
         means, counts = (t.to(self.model.device) for t in (self.shown.means, self.shown.counts))
         batches = [
             likeness.evidence(means, counts, likeness.seen(_features(self.model, eyes, batch)))
-            for batch in (inputs[start : start + _BATCH] for start in range(0, len(inputs), _BATCH))
+            for batch in (inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH))
         ]
         return torch.cat(batches).double().cpu()
 
@@ -178,7 +178,7 @@ def _shown(model: Model, support: Support, num_classes: int) -> Shown | None:
     seen = torch.cat(
         [
             likeness.seen(_features(model, eyes, batch).cpu())
-            for batch in torch.split(support.inputs, _BATCH)
+            for batch in torch.split(support.inputs, BATCH)
         ]
     )
     mask = torch.ones(len(seen), dtype=torch.bool)
@@ -202,7 +202,7 @@ def _learn(model: Model, inputs: Tensor, targets: Tensor, num_classes: int) -> T
                 model.learner.embed(
                     model.meta_params, model.input_format.to_float(batch.to(model.device))
                 )
-                for batch in torch.split(inputs, _BATCH)
+                for batch in torch.split(inputs, BATCH)
             ]
         )
         mask = torch.ones(len(features), dtype=torch.bool, device=features.device)

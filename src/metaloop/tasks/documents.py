@@ -106,7 +106,7 @@ def content_hashes(store: Store) -> np.ndarray:
     assert isinstance(store.inputs, dict)
     texts = store.inputs[DOCUMENT]
     assert isinstance(texts, Texts)
-    return np.array([content_hash(t) for t in texts.take(torch.arange(len(texts)))], np.int64)
+    return np.array([content_hash(t) for t in texts.all()], np.int64)
 
 
 def content_hash(document: str) -> int:

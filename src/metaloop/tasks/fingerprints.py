@@ -108,7 +108,7 @@ def prints_of(store: Store) -> np.ndarray:
 
 def _fingerprints(inputs: Column, scale: Scale | None) -> np.ndarray:
     if isinstance(inputs, Texts):
-        return _digests([_essence(text) for text in inputs.take(torch.arange(len(inputs)))])
+        return _digests([_essence(text) for text in inputs.all()])
     if not isinstance(inputs, Tensor):
         return _digests(row_hashes(inputs))
     inputs = inputs.detach().cpu().contiguous()

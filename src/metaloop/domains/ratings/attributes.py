@@ -64,8 +64,7 @@ def attributes_of(
 
     `mean`, `count` `[items]`: of the ratings of training users; they find columns that leak.
     """
-    rows = {name: row for row, name in enumerate(as_names(table.columns[key]))}
-    place = np.array([rows.get(item, -1) for item in items], np.int64)
+    place = places_of(table, key, items)
     told = [
         f"items are known from '{table.name}' by '{key}': {(place >= 0).sum():,} of {len(items):,}"
     ]
@@ -120,6 +119,12 @@ def key_of(table: Table, what: str, names: Sequence[str], other: str, others: Se
             f"{shares[best]:,} of {len(wanted):,}; give the table of these {what}"
         )
     return best
+
+
+def places_of(table: Table, key: str, names: Sequence[str]) -> np.ndarray:
+    """Returns the row of the table for each of these names, -1 for those that it does not have."""
+    rows = {name: row for row, name in enumerate(as_names(table.columns[key]))}
+    return np.array([rows.get(name, -1) for name in names], np.int64)
 
 
 def as_names(values: np.ndarray) -> list[str]:

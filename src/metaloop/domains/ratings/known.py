@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,14 +61,11 @@ class KnownItems:
     @staticmethod
     def of(assets: Mapping[str, Tensor]) -> KnownItems:
         """Returns the items in the assets of a view."""
-        texts = [
-            Texts(assets[which], assets[f"{which[:-1]}_ends"]) for which in ("names", "titles")
-        ]
-        names, titles = (each.take(torch.arange(len(each))) for each in texts)
+        names, titles = _texts(assets)
         table = assets["table"]
         if "leanings" in assets:
             table = for_users_like(table, assets["leanings"] @ assets["user"])
-        return KnownItems(names, titles, table, assets["rated"])
+        return KnownItems(names.all(), titles.all(), table, assets["rated"])
 
     def to_assets(self) -> dict[str, Tensor]:
         """Returns the items as tensors by name; see `of`."""
@@ -133,18 +129,19 @@ def check(assets: Mapping[str, Tensor], num_features: int) -> None:
         tuple(assets["table"].shape) == (number + 1, width)
         and len(assets["title_ends"]) == len(assets["rated"]) == number
         and bool((assets["rated"] >= 0).all())
+        and all(each.is_sound for each in _texts(assets))
     )
-    for which in ("name", "title"):
-        ends, size = assets[f"{which}_ends"].numpy(), len(assets[f"{which}s"])
-        fits = fits and bool((np.diff(ends, prepend=0) >= 0).all())
-        fits = fits and (int(ends[-1]) if number else 0) == size
     if not fits:
         raise ModelFileError("the model file is damaged: the items that it knows do not fit")
     if "leanings" in assets:
         of_users.check(assets, number)
-    try:
-        known = KnownItems.of(assets)
-    except UnicodeDecodeError as error:
-        raise ModelFileError("the model file is damaged: a name of an item is no text") from error
-    if len(known.place_of) != number:
+    if len(KnownItems.of(assets).place_of) != number:
         raise ModelFileError("the model file is damaged: two of its items have one name")
+
+
+def _texts(assets: Mapping[str, Tensor]) -> tuple[Texts, Texts]:
+    """Names and titles of the assets of a view."""
+    return (
+        Texts(assets["names"], assets["name_ends"]),
+        Texts(assets["titles"], assets["title_ends"]),
+    )

@@ -21,6 +21,7 @@ from metaloop.domains.ratings.attributes import (
     as_names,
     leaks,
     listed_in,
+    places_of,
     scale_of,
     scaled,
     shared_names,
@@ -53,14 +54,8 @@ class KnownUsers:
     @staticmethod
     def of(assets: Mapping[str, Tensor]) -> KnownUsers:
         """Returns how users are read by the assets of a view."""
-        about, flags = (
-            texts.take(torch.arange(len(texts)))
-            for texts in (
-                Texts(assets["about"], assets["about_ends"]),
-                Texts(assets["flags"], assets["flag_ends"]),
-            )
-        )
-        return KnownUsers(about, flags, assets["scales"])
+        about, flags = _texts(assets)
+        return KnownUsers(about.all(), flags.all(), assets["scales"])
 
     def to_assets(self) -> dict[str, Tensor]:
         """Returns it as tensors by name; see `of`."""
@@ -201,12 +196,6 @@ def _flags(table: Table, key: str, rows: np.ndarray) -> tuple[list[_About], list
     return [about for _, about in found], of_one
 
 
-def places_of(table: Table, key: str, users: Sequence[str]) -> np.ndarray:
-    """Returns the row of the table for each of these users, -1 for those whom it does not have."""
-    rows = {name: row for row, name in enumerate(as_names(table.columns[key]))}
-    return np.array([rows.get(user, -1) for user in users], np.int64)
-
-
 def about_users(known: KnownUsers, table: Table, place: np.ndarray) -> np.ndarray:
     """Returns the numbers `[n, A]` of users in these rows of a table; 0 where `place` is -1."""
     found = known.read(f"table '{table.name}'", table.columns)
@@ -219,22 +208,23 @@ def check(assets: Mapping[str, Tensor], num_items: int) -> None:
     """Raises `ModelFileError` unless what a file has of users fits together, and its items."""
     scales, number = assets["scales"], len(assets["scales"])
     fits = (
-        len(assets["about_ends"]) == len(assets["flag_ends"]) == number
+        all(each.is_sound for each in _texts(assets))
+        and len(assets["about_ends"]) == len(assets["flag_ends"]) == number
         and tuple(assets["leanings"].shape) == (num_items + 1, number)
         and tuple(assets["user"].shape) == (number,)
         and 0 < number <= MOST_ABOUT
         and bool((scales[:, 2] > 0).all() and ((scales[:, 0] == 0) | (scales[:, 0] == 1)).all())
     )
-    for which, ends in (("about", "about_ends"), ("flags", "flag_ends")):
-        known = assets[ends].numpy()
-        fits = fits and bool((np.diff(known, prepend=0) >= 0).all())
-        fits = fits and (int(known[-1]) if len(known) else 0) == len(assets[which])
     if not fits:
         raise ModelFileError("the model file is damaged: what it knows of users does not fit")
-    try:
-        KnownUsers.of(assets)
-    except UnicodeDecodeError as error:
-        raise ModelFileError("the model file is damaged: a column of users is no text") from error
+
+
+def _texts(assets: Mapping[str, Tensor]) -> tuple[Texts, Texts]:
+    """Columns and flags of the assets of a view."""
+    return (
+        Texts(assets["about"], assets["about_ends"]),
+        Texts(assets["flags"], assets["flag_ends"]),
+    )
 
 
 def _as_numbers(where: str, name: str, values: np.ndarray) -> np.ndarray:
