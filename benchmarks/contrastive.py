@@ -1,18 +1,26 @@
 """Fine-tuning MiniLM for every task, as SetFit does it, beside a map that is learned once.
 
     .venv/bin/python benchmarks/contrastive.py DATA [--data banking] [--fold 1] [--tasks 5x1,5x5]
-        [--episodes 20] [--pairs 20] [--steps 200]
+        [--episodes 20] [--pairs 20] [--steps 200] [--rows frozen,contrastive,map]
+        [--budget 120s] [--out runs/benchmark-contrastive]
 
 DATA as for benchmarks/language.py. All rows are on the same tasks of the test classes, 15 queries a
-class, and the CPU-seconds are those of one task (of the map: of its training, once for all tasks).
+class, and the CPU-seconds are those of one task; what a row learns before its tasks, once for all
+of them, is told above the table. Rows:
 
     frozen        nearest class mean of MiniLM's features, centred and of unit length
     contrastive   pairs of the support, `--pairs` of the same and of other classes for each example:
                   (cosine - same)^2, one epoch of AdamW at 2e-5, batches of 16; then logistic
                   regression on the features. Written by hand after Tunstall et al. 2022,
-                  arXiv:2209.11055, which the package `setfit` implements; not that package
+                  arXiv:2209.11055
+    setfit        the same by the package `setfit`, on the same weights: its usual plan but for
+                  `num_iterations`, which is `--pairs`
     map           `projection` on minilm+wordllama, ProtoNet, `--steps` of training on the training
                   classes, at the rate that `learn` begins with
+    learn         what `learn` ends with in `--budget`, with the encoders installed, on one core
+
+The package is no part of metaloop and none of its extras: `setfit` is a row where it can be
+imported, with sentence-transformers, datasets and accelerate.
 
 Inductive all. Fine-tuning forgets nothing between tasks: each begins with the weights of the file.
 """
@@ -20,9 +28,13 @@ Inductive all. Fine-tuning forgets nothing between tasks: each begins with the w
 from __future__ import annotations
 
 import argparse
-import time
+import resource
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,12 +47,16 @@ from metaloop.catalogue.candidates import build_learner, gentle_candidate
 from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.core.budget import parse_budget
 from metaloop.core.examples import Examples
+from metaloop.core.learner import Learner, MetaParams
 from metaloop.core.randomness import torch_stream
 from metaloop.domains.text.bert import MeanOfBert
-from metaloop.domains.text.minilm import MOST_TOKENS, opened_minilm
+from metaloop.domains.text.minilm import MOST_TOKENS, PACKAGE, opened_minilm
+from metaloop.domains.text.packaged import packaged_file
 from metaloop.domains.text.tokens import tokens_by
 from metaloop.engine.events import Finished
 from metaloop.engine.training import train
+from metaloop.loop import Learned, learn
+from metaloop.models import load_model
 from metaloop.nets.frozen_texts import by_length
 from metaloop.tasks.family import ClassFamily
 
@@ -77,6 +93,38 @@ def contrastive(texts: Sequence[str], pairs: int) -> Predict:
         )
         head = LogisticRegression(C=1.0, max_iter=1000).fit(seen, labels)
         return np.asarray(head.predict(asked))
+
+    return predict
+
+
+def setfit(texts: Sequence[str], pairs: int) -> Predict:
+    """Returns what the package makes of a support: a fresh model of its own for every task.
+
+    Ends the program in one line where the package cannot be imported.
+    """
+    try:
+        from datasets import Dataset  # none of metaloop's extras
+        from setfit import SetFitModel, Trainer, TrainingArguments
+    except ImportError as error:
+        sys.exit(
+            f"the row 'setfit' needs the package setfit and what it needs ({error}); install them "
+            "or leave the row out of --rows"
+        )
+    listed = packaged_file(PACKAGE, "/modules.json")
+    assert listed is not None  # without the package no row has a net
+    folder = str(listed.parent)
+
+    def predict(support: np.ndarray, labels: np.ndarray, queries: np.ndarray) -> np.ndarray:
+        model = SetFitModel.from_pretrained(folder, local_files_only=True)
+        examples = {"text": [texts[row] for row in support], "label": labels.tolist()}
+        with tempfile.TemporaryDirectory() as out:
+            plan = TrainingArguments(
+                output_dir=out, num_iterations=pairs, report_to="none", save_strategy="no",
+                show_progress_bar=False,
+            )  # fmt: skip
+            data = Dataset.from_dict(examples)
+            Trainer(model=model, args=plan, train_dataset=data).train()
+        return np.asarray(model.predict([texts[row] for row in queries]))
 
     return predict
 
@@ -120,8 +168,21 @@ def learned_map(family: ClassFamily, steps: int) -> Predict:
     budget = parse_budget(f"{steps} steps")
     *_, finished = train(learner, family, candidate.plan, budget, spec, seed=0)
     assert isinstance(finished, Finished)
-    phi, inputs = finished.meta_params, _tensor(family)
+    return _adapting(learner, finished.meta_params, _tensor(family))
 
+
+def learned(read: Any, budget: str, out: Path) -> Predict:
+    """Returns what a run of the loop ends with."""
+    shutil.rmtree(out, ignore_errors=True)
+    asked = DataOptions(backbone="auto")
+    events = learn(read, out=out, budget=budget, seed=0, options=asked, workers=1)
+    model = next(load_model(each.report["model"]) for each in events if isinstance(each, Learned))
+    opened = open_data(read, view=model.view)
+    assert isinstance(opened.family, ClassFamily)
+    return _adapting(model.learner, model.meta_params, _tensor(opened.family))
+
+
+def _adapting(learner: Learner, phi: MetaParams, inputs: Tensor) -> Predict:
     def predict(support: np.ndarray, labels: np.ndarray, queries: np.ndarray) -> np.ndarray:
         seen = inputs[torch.from_numpy(support)]
         known = torch.ones(len(seen), dtype=torch.bool)
@@ -142,6 +203,9 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--rows", default="frozen,contrastive,map")
+    parser.add_argument("--budget", default="120s")
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmark-contrastive"))
     asked = parser.parse_args()
     torch.set_num_threads(1)
     read = reading(asked.data, asked.name, asked.fold)
@@ -154,15 +218,19 @@ def main() -> None:
     features = _tensor(families["minilm"])
     train_rows = families["minilm"].labelled("train")[0]
     unit = torch.nn.functional.normalize(features - features[train_rows].mean(0), dim=1)
-    start = time.process_time()
-    by_map = learned_map(families["minilm+wordllama"], asked.steps)
-    once = time.process_time() - start
-    ways_to = {
-        "frozen": frozen(unit),
-        "contrastive": contrastive(texts, asked.pairs),
-        "map": by_map,
+    makers: dict[str, Callable[[], Predict]] = {
+        "frozen": lambda: frozen(unit),
+        "contrastive": lambda: contrastive(texts, asked.pairs),
+        "setfit": lambda: setfit(texts, asked.pairs),
+        "map": lambda: learned_map(families["minilm+wordllama"], asked.steps),
+        "learn": lambda: learned(read, asked.budget, asked.out),
     }
-    print(f"{asked.episodes} tasks, {asked.name} fold {asked.fold}; the map: {once:.1f} CPU-s once")
+    print(f"{asked.episodes} tasks, {asked.name} fold {asked.fold}")
+    ways_to = {}
+    for row in dict.fromkeys(["frozen", *asked.rows.split(",")]):
+        start = _cpu_seconds()
+        ways_to[row] = makers[row]()
+        print(f"{row}: {_cpu_seconds() - start:.1f} CPU-seconds once", flush=True)
     print(
         "| row | task | accuracy | over frozen, paired | CPU-seconds a task |\n|---"
         + "|---" * 4
@@ -172,9 +240,9 @@ def main() -> None:
         tasks = _tasks(families["minilm"], ways, shots, asked.episodes)
         values: dict[str, np.ndarray] = {}
         for row, predict in ways_to.items():
-            start = time.process_time()
+            start = _cpu_seconds()
             right = [float((predict(s, ys, q) == yq).mean()) for s, ys, q, yq in tasks]
-            each = (time.process_time() - start) / len(tasks)
+            each = (_cpu_seconds() - start) / len(tasks)
             values[row] = np.array(right)
             gain = values[row] - values["frozen"]
             print(
@@ -182,6 +250,12 @@ def main() -> None:
                 f"{_figure(gain, '+.1f')} | {each:.2f} |",
                 flush=True,
             )
+
+
+def _cpu_seconds() -> float:
+    """What this process and those that it waited for have taken."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def _tensor(family: ClassFamily) -> Tensor:
