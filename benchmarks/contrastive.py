@@ -1,7 +1,8 @@
 """Fine-tuning MiniLM for every task, as SetFit does it, beside a map that is learned once.
 
     .venv/bin/python benchmarks/contrastive.py DATA [--data banking] [--fold 1] [--tasks 5x1,5x5]
-        [--episodes 20] [--pairs 20] [--steps 200] [--rows frozen,contrastive,map]
+        [--episodes 20] [--pairs 20] [--steps 200] [--tail-steps 60]
+        [--rows frozen,contrastive,setfit,map,tail,learn]
         [--budget 120s] [--out runs/benchmark-contrastive]
 
 DATA as for benchmarks/language.py. All rows are on the same tasks of the test classes, 15 queries a
@@ -17,6 +18,7 @@ of them, is told above the table. Rows:
                   `num_iterations`, which is `--pairs`
     map           `projection` on minilm+wordllama, ProtoNet, `--steps` of training on the training
                   classes, at the rate that `learn` begins with
+    tail          `minilm_tail` on minilm-front: the last two layers tuned, ProtoNet, `--tail-steps`
     learn         what `learn` ends with in `--budget`, with the encoders installed, on one core
 
 The package is no part of metaloop and none of its extras: `setfit` is a row where it can be
@@ -33,6 +35,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +46,13 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from metaloop.catalogue.backbones import open_backbone
-from metaloop.catalogue.candidates import build_learner, gentle_candidate
+from metaloop.catalogue.candidates import build_learner, gentle_candidate, make_candidate
 from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.core.budget import parse_budget
 from metaloop.core.examples import Examples
 from metaloop.core.learner import Learner, MetaParams
 from metaloop.core.randomness import torch_stream
+from metaloop.core.records import Candidate
 from metaloop.domains.text.bert import MeanOfBert
 from metaloop.domains.text.minilm import MOST_TOKENS, PACKAGE, opened_minilm
 from metaloop.domains.text.packaged import packaged_file
@@ -160,10 +164,10 @@ def frozen(features: Tensor) -> Predict:
     return predict
 
 
-def learned_map(family: ClassFamily, steps: int) -> Predict:
-    """Returns nearest class means behind the map, after its training."""
+def trained_net(family: ClassFamily, steps: int, make: Callable[..., Candidate]) -> Predict:
+    """Returns nearest class means behind a candidate's net, after its training."""
     spec = family.spec(5, 1, QUERIES)
-    candidate = gentle_candidate(family.input_format, spec)
+    candidate = make(family.input_format, spec)
     learner = build_learner(candidate, family.input_format, spec.objective)
     budget = parse_budget(f"{steps} steps")
     *_, finished = train(learner, family, candidate.plan, budget, spec, seed=0)
@@ -203,6 +207,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--tail-steps", type=int, default=60)
     parser.add_argument("--rows", default="frozen,contrastive,map")
     parser.add_argument("--budget", default="120s")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark-contrastive"))
@@ -210,19 +215,23 @@ def main() -> None:
     torch.set_num_threads(1)
     read = reading(asked.data, asked.name, asked.fold)
     texts = [str(text) for text in read.store.take(torch.arange(len(read.store)))]
-    families = {}
-    for name in ("minilm", "minilm+wordllama"):
-        opened = open_data(read, DataOptions(backbone=open_backbone(name, takes="texts")))
+
+    @cache
+    def of(backbone: str) -> ClassFamily:
+        opened = open_data(read, DataOptions(backbone=open_backbone(backbone, takes="texts")))
         assert isinstance(opened.family, ClassFamily)
-        families[name] = opened.family
-    features = _tensor(families["minilm"])
-    train_rows = families["minilm"].labelled("train")[0]
+        return opened.family
+
+    features = _tensor(of("minilm"))
+    train_rows = of("minilm").labelled("train")[0]
+    protonet = partial(make_candidate, "protonet")
     unit = torch.nn.functional.normalize(features - features[train_rows].mean(0), dim=1)
     makers: dict[str, Callable[[], Predict]] = {
         "frozen": lambda: frozen(unit),
         "contrastive": lambda: contrastive(texts, asked.pairs),
         "setfit": lambda: setfit(texts, asked.pairs),
-        "map": lambda: learned_map(families["minilm+wordllama"], asked.steps),
+        "map": lambda: trained_net(of("minilm+wordllama"), asked.steps, gentle_candidate),
+        "tail": lambda: trained_net(of("minilm-front"), asked.tail_steps, protonet),
         "learn": lambda: learned(read, asked.budget, asked.out),
     }
     print(f"{asked.episodes} tasks, {asked.name} fold {asked.fold}")
@@ -237,7 +246,7 @@ def main() -> None:
         + "|"
     )
     for ways, shots in (map(int, task.split("x")) for task in asked.tasks.split(",")):
-        tasks = _tasks(families["minilm"], ways, shots, asked.episodes)
+        tasks = _tasks(of("minilm"), ways, shots, asked.episodes)
         values: dict[str, np.ndarray] = {}
         for row, predict in ways_to.items():
             start = _cpu_seconds()

@@ -21,8 +21,9 @@ Nothing else should run meanwhile where the budget is in seconds.
     a minute    images drawn on this machine, of one thread, 1,000 side by side
 
 Rows besides learners: real images of the class, the support copied, and the support moved by up to
-two pixels; nets also draw at temperatures below 1. `--part promotion` judges other classes, to
-choose by. What is finished is kept in the results folder and not run again.
+two pixels; nets also draw at temperatures below 1, and the best of several tries.
+`--part promotion` judges other classes, to choose by. What is finished is kept in the results
+folder and not run again.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ from metaloop.tasks.generation import GenerationFamily
 LEARNERS = ("blurred_mixture", "pixelcnn", "set_pixelcnn", "fomaml_pixelcnn", "set_vae")
 SHOTS, WAYS, SUPPORT = (1, 5, 10), 20, 5
 COOLER = (0.7, 0.4, 0.3)  # temperatures
+CHOSEN = ((0.7, 4), (0.5, 4), (0.4, 2))  # temperatures, and of how many tries the best is kept
 FEATURES_STEPS, FEATURES_BATCH, TEMPERATURE = 300, 128, 0.2
 Draw = Callable[[np.ndarray, int, int], np.ndarray]  # support, count, seed -> pictures
 
@@ -153,10 +155,12 @@ def _contrast(net: nn.Module, family: ClassFamily) -> None:
 def drawers(paths: dict[str, Path]) -> dict[str, Draw]:
     """Returns who draws new images of a class from its support, by the name of the row."""
 
-    def by(path: Path, temperature: float = 1.0) -> Draw:
+    def by(path: Path, temperature: float = 1.0, tries: int = 1) -> Draw:
         generator = ml.load(path)
         assert isinstance(generator, ml.FewShotGenerator)
-        return lambda support, count, seed: generator.fit(support).sample(count, seed, temperature)
+        return lambda support, count, seed: generator.fit(support).sample(
+            count, seed, temperature, tries
+        )
 
     def copied(support: np.ndarray, count: int, seed: int) -> np.ndarray:
         return support[np.arange(count) % len(support)]
@@ -175,6 +179,7 @@ def drawers(paths: dict[str, Path]) -> dict[str, Draw]:
         draws[name] = by(path)
         if name != "blurred_mixture":
             draws |= {f"{name} at {each}": by(path, each) for each in COOLER}
+            draws |= {f"{name} at {t}, best of {n}": by(path, t, n) for t, n in CHOSEN}
     return draws
 
 

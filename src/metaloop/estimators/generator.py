@@ -114,7 +114,7 @@ def _drawn(
     drawn = learner.sample(phi, task.state, count * tries, rng, temperature)
     if tries > 1:
         told = torch.cat(
-            [learner.told_by_support(phi, task.state, some) for some in drawn.split(BATCH)]
+            [learner.told_by_support(phi, task.state, some) for some in torch.split(drawn, BATCH)]
         )
         best = told.view(count, tries).argmax(1)
         drawn = drawn.view(count, tries, *drawn.shape[1:])[torch.arange(count), best]
