@@ -85,7 +85,7 @@ def test_a_query_alone_is_predicted_as_among_others(
     together = estimator.predict_proba(task["queries"])
     alone = [estimator.predict_proba(task["queries"][i : i + 1]) for i in range(5)]
     assert_allclose(np.concatenate(alone), together[:5], atol=1e-5)
-    monkeypatch.setattr(task_module, "_BATCH", 4)
+    monkeypatch.setattr(task_module, "BATCH", 4)
     assert_allclose(estimator.predict_proba(task["queries"]), together, atol=1e-5)
     in_batches = FewShotClassifier(model).fit(task["support"], task["labels"])
     assert_allclose(in_batches.predict_proba(task["queries"]), together, atol=1e-5)
@@ -98,7 +98,7 @@ def test_queries_of_a_transductive_learner_are_not_split(
     estimator = FewShotClassifier(replace(image_maml, learner=learner))
     estimator.fit(task["support"], task["labels"])
     together = estimator.predict_proba(task["queries"])
-    monkeypatch.setattr(task_module, "_BATCH", 4)
+    monkeypatch.setattr(task_module, "BATCH", 4)
     assert_array_equal(estimator.predict_proba(task["queries"]), together)
 
 
