@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaloop.core.column_content import from_tensors, hash_into, row_hashes, to_tensors
+from metaloop.core.column_kinds import kind_of
 from metaloop.core.columns import (
     Column,
     Lookup,
@@ -19,7 +20,6 @@ from metaloop.core.columns import (
     chosen,
     described,
     device_of,
-    kind_of,
     length,
     moved,
     shape_of,

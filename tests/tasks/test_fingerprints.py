@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from metaloop.core.columns import is_of_vectors
+from metaloop.core.column_kinds import is_of_vectors
 from metaloop.tasks.fingerprints import (
     BYTES,
     Known,

@@ -24,7 +24,7 @@ from metaloop.catalogue.refusing import backbone_for, check_enough, check_shape
 from metaloop.catalogue.sights import in_view, seen_as
 from metaloop.catalogue.summarised import document_family, holds_documents
 from metaloop.catalogue.views import detail_of, own_format
-from metaloop.core.columns import kind_of
+from metaloop.core.column_kinds import kind_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, unknown_name
 from metaloop.core.fitted_view import FittedView

@@ -25,7 +25,8 @@ from torch import Tensor
 
 from metaloop.catalogue.views import encoder_of, view_of_encoder
 from metaloop.core.column_content import hash_into
-from metaloop.core.columns import described, kind_of, length, take
+from metaloop.core.column_kinds import kind_of
+from metaloop.core.columns import described, length, take
 from metaloop.core.encoder import JoinedEncoder
 from metaloop.core.errors import DataError
 from metaloop.core.fitted_view import FittedView

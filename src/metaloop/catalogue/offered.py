@@ -26,7 +26,8 @@ from metaloop.catalogue.backbones import (
     installed_for_entities,
     open_backbone,
 )
-from metaloop.core.columns import Column, Taken, kind_of, length, take
+from metaloop.core.column_kinds import kind_of
+from metaloop.core.columns import Column, Taken, length, take
 from metaloop.core.encoder import Encoder, JoinedEncoder
 from metaloop.core.errors import InputError, MetaloopError
 from metaloop.core.fitted_view import key_of

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from metaloop.catalogue.offered import AUTO, NONE
-from metaloop.core.columns import is_of_vectors, kind_of
+from metaloop.core.column_kinds import is_of_vectors, kind_of
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError, MetaloopError
 from metaloop.core.inputs import InputFormat

@@ -39,7 +39,8 @@ from metaloop.catalogue.views import (
     view_entry,
     view_of_encoder,
 )
-from metaloop.core.columns import Beside, Column, described, kind_of
+from metaloop.core.column_kinds import kind_of
+from metaloop.core.columns import Beside, Column, described
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError
 from metaloop.core.fitted_view import AS_IS, FittedView

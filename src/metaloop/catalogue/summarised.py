@@ -12,7 +12,8 @@ from torch import Tensor
 
 from metaloop.catalogue.features import Tell, encoded
 from metaloop.catalogue.views import encoder_of, view_of_encoder
-from metaloop.core.columns import Column, Texts, kind_of
+from metaloop.core.column_kinds import kind_of
+from metaloop.core.columns import Column, Texts
 from metaloop.core.encoder import Encoder
 from metaloop.core.errors import DataError
 from metaloop.core.extraction import EXTRACTION, PLACES

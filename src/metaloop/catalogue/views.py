@@ -19,17 +19,8 @@ import torch
 from torch import Tensor
 
 from metaloop.catalogue.backbones import open_backbone
-from metaloop.core.columns import (
-    Column,
-    Taken,
-    described,
-    flat_beside,
-    kind_of,
-    length,
-    mean_length,
-    pieces_of,
-    take,
-)
+from metaloop.core.column_kinds import kind_of, mean_length
+from metaloop.core.columns import Column, Taken, described, flat_beside, length, pieces_of, take
 from metaloop.core.encoder import Encoder, EncoderCard
 from metaloop.core.errors import (
     DataError,

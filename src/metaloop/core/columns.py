@@ -303,13 +303,6 @@ def length(column: Column) -> int:
     return len(column)
 
 
-def mean_length(column: Column) -> float:
-    """Returns how long sequences are on average; 1 for examples that are none."""
-    pieces = [piece for piece in pieces_of(column) if isinstance(piece, Ragged)]
-    examples = sum(map(len, pieces))
-    return sum(len(piece.values) for piece in pieces) / examples if examples else 1.0
-
-
 def moved(column: Column, device: torch.device | str) -> Column:
     """Returns the column with its numbers on `device`; strings and ends stay where they are."""
     if isinstance(column, Tensor):
@@ -345,28 +338,6 @@ def shape_of(column: Column) -> tuple[int, ...]:
     if isinstance(column, Lookup):
         return shape_of(column.table)
     return tuple(column.shape[1:]) if isinstance(column, Tensor) else ()
-
-
-def kind_of(column: Column) -> str:
-    """Returns what examples are to views: `texts`, `images`, `recordings`, `vectors`, `items`.
-
-    Or `documents`; "" if they are none of these.
-    """
-    if isinstance(column, Segments):
-        return kind_of(column.pieces[0])
-    if isinstance(column, dict):
-        return "documents" if "document" in column else ""
-    if isinstance(column, Lookup):
-        return "items" if isinstance(column.table, Texts) else kind_of(column.table)
-    if isinstance(column, Texts):
-        return "texts"
-    if isinstance(column, Ragged):
-        return "recordings" if column.values.dim() == 1 else ""
-    if not isinstance(column, Tensor):
-        return ""
-    if column.dtype == torch.uint8 and column.dim() == 4:
-        return "images"
-    return "vectors" if column.dim() == 2 else ""
 
 
 def described(column: Column) -> str:
@@ -406,9 +377,3 @@ def _joined(pieces: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     starts = np.cumsum([0, *(len(values) for values, _ in pieces)])
     ends = [end + int(start) for (_, end), start in zip(pieces, starts, strict=False)]
     return torch.cat([values for values, _ in pieces]), torch.cat(ends)
-
-
-def is_of_vectors(column: Column) -> bool:
-    """Whether examples are numbers of any scale, as vectors are, and no bytes as of images."""
-    first = pieces_of(column)[0]
-    return isinstance(first, Tensor) and first.is_floating_point()

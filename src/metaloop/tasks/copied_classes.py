@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 from scipy.cluster.hierarchy import DisjointSet
 
-from metaloop.core.columns import is_of_vectors
+from metaloop.core.column_kinds import is_of_vectors
 from metaloop.tasks.fingerprints import Known, groups_of_equal, prints_of
 from metaloop.tasks.store import ClassInfo, LeftOut, Store
 

@@ -12,7 +12,8 @@ from functools import cache
 
 import numpy as np
 
-from metaloop.core.columns import Column, is_of_vectors
+from metaloop.core.column_kinds import is_of_vectors
+from metaloop.core.columns import Column
 from metaloop.core.errors import DataError
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.fingerprints import (

@@ -25,7 +25,8 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from metaloop.core.column_content import row_hashes
-from metaloop.core.columns import Column, Texts, is_of_vectors, length, pieces_of, tensors_of
+from metaloop.core.column_kinds import is_of_vectors
+from metaloop.core.columns import Column, Texts, length, pieces_of, tensors_of
 from metaloop.core.large import MOST_IN_MEMORY, pieces
 from metaloop.core.randomness import numpy_stream
 from metaloop.tasks.store import Store

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from metaloop.core.columns import behind, chosen, described, is_of_vectors, moved
+from metaloop.core.column_kinds import is_of_vectors
+from metaloop.core.columns import behind, chosen, described, moved
 from metaloop.core.errors import DataError
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.copied_classes import named

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from metaloop.core.columns import chosen, is_of_vectors
+from metaloop.core.column_kinds import is_of_vectors
+from metaloop.core.columns import chosen
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.fingerprints import (

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from metaloop.core.column_content import hash_into, row_hashes
+from metaloop.core.column_kinds import is_of_vectors
 from metaloop.core.columns import (
     Column,
     Taken,
     chosen,
     described,
     device_of,
-    is_of_vectors,
     length,
     moved,
     shape_of,

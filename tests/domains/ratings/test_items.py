@@ -14,7 +14,8 @@ from scipy import sparse
 from sklearn.linear_model import Ridge
 
 from metaloop.catalogue.families import DataOptions, open_data
-from metaloop.core.columns import Lookup, kind_of, take
+from metaloop.core.column_kinds import kind_of
+from metaloop.core.columns import Lookup, take
 from metaloop.core.errors import DataError
 from metaloop.core.inputs import InputFormat
 from metaloop.domains.ratings.als import factors, folded_in

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from metaloop.catalogue.domains import domain_of
-from metaloop.core.columns import kind_of
+from metaloop.core.column_kinds import kind_of
 from metaloop.core.generation import GENERATION
 from metaloop.core.spec import TaskSpec
 from metaloop.models.model import Model

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from metaloop.core.columns import Column, kind_of, mean_length
+from metaloop.core.column_kinds import kind_of, mean_length
+from metaloop.core.columns import Column
 from metaloop.core.errors import DataError, MissingExtraError
 
 RATE = 16_000  # Hz: what speech encoders take; above 8 kHz words hardly differ

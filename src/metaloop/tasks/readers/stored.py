@@ -27,7 +27,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metaloop.core.columns import Column, described, is_of_vectors, pieces_of
+from metaloop.core.column_kinds import is_of_vectors
+from metaloop.core.columns import Column, described, pieces_of
 from metaloop.core.errors import DataError, OutputError
 from metaloop.core.mapping import facts_of, map_file, write_file
 from metaloop.tasks.copied_classes import joining
