@@ -59,8 +59,8 @@ from metaloop.core.learner import AfterTraining, EmbeddingLearner, Learner, Meta
 from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Candidate, Part, candidate_from_json, to_json
 from metaloop.core.statistics import EpisodeScores
+from metaloop.engine.beginning import initial_state, mean_feature
 from metaloop.engine.evaluation import FeatureCache, evaluate
-from metaloop.engine.training import initial_state, mean_feature
 from metaloop.generators.recipes import extended
 from metaloop.jobs.baselines import best_of_each
 from metaloop.loop import Generates, Learned, learn

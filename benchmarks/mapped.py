@@ -36,7 +36,8 @@ from metaloop.catalogue.candidates import build_learner, make_candidate
 from metaloop.core.budget import Budget
 from metaloop.core.columns import pieces_of
 from metaloop.core.large import pieces, room
-from metaloop.engine.training import _Run, initial_state
+from metaloop.engine.beginning import initial_state
+from metaloop.engine.training import _Run
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.stored import write_stored

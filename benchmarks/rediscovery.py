@@ -45,9 +45,10 @@ from metaloop.core.learner import EmbeddingLearner
 from metaloop.core.randomness import numpy_stream, torch_stream
 from metaloop.core.records import Choice, Part
 from metaloop.core.statistics import mean_with_interval
+from metaloop.engine.beginning import mean_feature
 from metaloop.engine.evaluation import FeatureCache
 from metaloop.engine.events import Finished
-from metaloop.engine.training import mean_feature, train
+from metaloop.engine.training import train
 from metaloop.programs.blank import blank_program, random_program
 from metaloop.programs.checking import check
 from metaloop.programs.evolution import Invented, Settings, Start, invent

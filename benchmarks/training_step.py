@@ -35,6 +35,7 @@ def time_case(name: str, steps: int) -> float:
     from metaloop.catalogue import build_learner, make_candidate, open_data
     from metaloop.core.budget import Budget
     from metaloop.engine import training
+    from metaloop.engine.beginning import initial_state
     from metaloop.engine.memory import keep_large_blocks
     from metaloop.engine.strategy import Strategy
 
@@ -45,7 +46,7 @@ def time_case(name: str, steps: int) -> float:
     spec = family.spec(5, 1)
     candidate = make_candidate(learner_name, family.input_format, spec, net)
     learner = build_learner(candidate, family.input_format, "classification")
-    state = training.initial_state(learner, family, spec, seed=0)
+    state = initial_state(learner, family, spec, seed=0)
     run = training._Run(learner, family, candidate.plan, Budget(steps=10**6), spec, 0, state)
     run.strategy = Strategy(tasks, precision)
     for _ in range(3):

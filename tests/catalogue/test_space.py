@@ -126,8 +126,8 @@ def test_regression_varies_no_classes_and_no_noise_on_inputs() -> None:
 
 
 def test_nets_suit_the_inputs() -> None:
-    assert set(nets_for(COLOUR)) == {"conv4", "strided", "resnet10", "resnet12"}
-    assert set(nets_for(TINY)) == {"resnet10", "resnet12"}
+    assert set(nets_for(COLOUR)) == {"conv4", "lean", "strided", "resnet10", "resnet12"}
+    assert set(nets_for(TINY)) == {"lean", "resnet10", "resnet12"}
     assert nets_for(VECTORS) == ("mlp",)
 
 

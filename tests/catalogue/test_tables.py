@@ -115,7 +115,7 @@ def test_companions_differ_and_can_be_built_for_the_inputs() -> None:
 def test_learners_that_start_slowly_have_a_quick_net() -> None:
     spec = TaskSpec(5, 1, 15, PHOTOGRAPHS.shape)
     assert make_candidate("maml", PHOTOGRAPHS, spec).net.name == "strided"
-    assert make_candidate("protonet", PHOTOGRAPHS, spec).net.name == "resnet10"
+    assert make_candidate("protonet", PHOTOGRAPHS, spec).net.name == "lean"
     assert make_candidate("maml", PHOTOGRAPHS, spec, shrunk=True).net.name == "strided"
 
 
@@ -141,7 +141,7 @@ def test_nets_begin_on_shrunk_images_where_their_tensors_stay_the_same() -> None
 
 def test_default_nets_fit_the_inputs() -> None:
     assert default_net(IMAGES).name == "strided"
-    assert default_net(PHOTOGRAPHS).name == "resnet10"
+    assert default_net(PHOTOGRAPHS).name == "lean"
     assert default_net(PHOTOGRAPHS, quick=True).name == "strided"
     assert default_net(TINY).name == default_net(VECTORS).name == "mlp"
     assert default_net(VECTORS, "real") == Choice("mlp", {"width": 40, "depth": 2})

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from metaloop.core.budget import Budget
+from metaloop.engine.beginning import initial_state
 from metaloop.engine.events import Checkpointed, Evaluated, Finished
 from metaloop.engine.state import Checkpoints
-from metaloop.engine.training import initial_state, train
+from metaloop.engine.training import train
 from metaloop.tasks.family import ClassFamily
 from metaloop.tasks.sinusoid import SinusoidFamily
 from metaloop.tasks.store import Store

@@ -14,8 +14,8 @@ from metaloop.core.examples import Examples
 from metaloop.core.randomness import torch_stream
 from metaloop.core.statistics import estimate, mean_with_interval
 from metaloop.core.task_map import loop_over_tasks, vmap_over_tasks
+from metaloop.engine.beginning import initial_state
 from metaloop.engine.evaluation import FeatureCache, evaluate, score_episodes
-from metaloop.engine.training import initial_state
 from metaloop.tasks.family import episode_list
 from metaloop.tasks.sinusoid import SinusoidFamily
 

@@ -15,6 +15,7 @@ from metaloop.core.learner import trained
 from metaloop.core.randomness import torch_stream
 from metaloop.core.task_map import in_chunks, loop_over_tasks, vmap_over_tasks
 from metaloop.engine.batches import BatchSource
+from metaloop.engine.beginning import initial_state
 from metaloop.engine.strategy import (
     Strategy,
     Timing,
@@ -22,7 +23,7 @@ from metaloop.engine.strategy import (
     parse_strategy,
     possible_strategies,
 )
-from metaloop.engine.training import initial_state, train
+from metaloop.engine.training import train
 
 
 def _step(job: Any, strategy: Strategy) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

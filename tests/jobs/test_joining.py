@@ -21,8 +21,8 @@ from metaloop.catalogue.programs import PROGRAMS, on_trunk
 from metaloop.core.learner import CENTER, EmbeddingLearner, MetaParams
 from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Candidate, Choice
+from metaloop.engine.beginning import mean_feature
 from metaloop.engine.evaluation import evaluate
-from metaloop.engine.training import mean_feature
 from metaloop.jobs import joining
 from metaloop.jobs.joining import (
     Joinable,

@@ -171,8 +171,8 @@ def test_the_operator_says_what_changed() -> None:
                 assert float(first) == child.candidate.plan.learning_rate
     assert any(o.startswith("plan: photo.crop 0 -> 0.") for o in operators)
     assert any(o.startswith("plan: photo.flip yes -> no") for o in operators)
-    assert any(o.startswith("net: widths 32,64,128,160 -> 32,") for o in operators)
-    assert any(o.startswith("net: name resnet10 -> conv4") for o in operators)
+    assert any(o.startswith("net: widths 24,32,64,128 -> 24,") for o in operators)
+    assert any(o.startswith("net: name lean -> conv4") for o in operators)
 
 
 def test_what_cannot_vary_gives_none() -> None:

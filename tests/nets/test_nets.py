@@ -17,6 +17,7 @@ from metaloop.nets.functional import FunctionalNet
 # name -> {(channels, side): features}, for the small options below
 WIDTHS: dict[str, dict[tuple[int, int], int]] = {
     "conv4": {(1, 16): 64, (1, 28): 64, (3, 32): 256},
+    "lean": {(1, 8): 128, (3, 20): 128, (3, 64): 128},
     "lite0_tail": {(3, 8): 1280, (3, 24): 1280},
     "minilm_tail": {(12, 32): 384},
     "mlp": {(1, 8): 64, (3, 10): 64},

@@ -25,6 +25,7 @@ CONVOLUTIONAL = sorted(
 )
 SMALL: dict[str, dict[str, Any]] = {
     "conv4": {"channels": 8},
+    "lean": {"widths": (8, 8, 16, 24)},
     "strided": {"widths": (8, 8, 16, 16, 24)},
     "resnet10": {"widths": (4, 8, 16, 32)},
     "resnet12": {"widths": (4, 8, 16, 32)},

@@ -33,6 +33,7 @@ from metaloop.nets.costing import (
 )
 from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.joined import Joined
+from metaloop.nets.lean import lean
 from metaloop.nets.mlp import mlp, projection, raw
 from metaloop.nets.pixelcnn import pixelcnn
 from metaloop.nets.resnet import resnet10, resnet12
@@ -68,6 +69,7 @@ class NetEntry:
 NETS: Mapping[str, NetEntry] = MappingProxyType(
     {
         "conv4": NetEntry(conv4, "the four blocks of 64 channels of the literature", 16),
+        "lean": NetEntry(lean, "whitened patches, stages that are pooled early: quick", 8),
         "lite0_tail": NetEntry(
             lite0_tail, "the last block of EfficientNet-Lite0, on lite0-front", view="raw"
         ),

@@ -148,7 +148,7 @@ _SHARED: Mapping[str, Range] = {
 }
 _OF_IMAGES = tuple(name for name in POOLINGS if name != "times")  # columns that are places
 _CONVOLUTIONAL: Mapping[str, Range] = {**_SHARED, "pooling": Among(_OF_IMAGES)}
-_RESIDUAL: Mapping[str, Range] = {**_CONVOLUTIONAL, "shrink": Among((1, 2))}
+_RESIZABLE: Mapping[str, Range] = {**_CONVOLUTIONAL, "shrink": Among((1, 2))}
 
 # net -> option -> values. Images of `smallest_side` pixels or more take the nets that have one.
 NET_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
@@ -158,6 +158,7 @@ NET_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
             "depth": Between(3, 6, "linear", multiple=1),
             **_CONVOLUTIONAL,
         },
+        "lean": {"widths": Widths(16, 512, 3, 6), **_RESIZABLE},
         "strided": {"widths": Widths(16, 512, 3, 8), **_CONVOLUTIONAL},
         "temporal": {
             "widths": Widths(32, 512, 3, 8),
@@ -172,12 +173,12 @@ NET_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
         "resnet10": {
             "widths": Widths(16, 512, 2, 5),
             "depth": Between(1, 3, "linear", multiple=1),
-            **_RESIDUAL,
+            **_RESIZABLE,
         },
         "resnet12": {
             "widths": Widths(16, 640, 2, 5),
             "depth": Between(2, 4, "linear", multiple=1),
-            **_RESIDUAL,
+            **_RESIZABLE,
         },
         "lite0_tail": {"rank": Among((0, 8, 32)), "damped": Among((0, 64))},
         "minilm_tail": {"rank": Among((0, 8, 32)), "damped": Among((0, 64))},

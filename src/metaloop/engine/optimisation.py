@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from metaloop.core.errors import unknown_name
-from metaloop.core.learner import MetaParams, trained
+from metaloop.core.learner import BUFFER_PREFIX, MetaParams, trained
 from metaloop.core.records import Plan
 from metaloop.engine.muon import Muon
 
 _FINAL_SHARE = 1e-3  # of the peak rate, where a schedule ends
+_COMPUTED = f"{BUFFER_PREFIX}net."  # tensors of a net that are not trained
 _DECAY_SHARE = 0.3  # of the budget, over which a trapezoid falls to zero
 
 
@@ -20,12 +21,14 @@ def make_optimisers(plan: Plan, meta_params: MetaParams) -> list[torch.optim.Opt
     """Returns the plan's optimisers over the trained tensors, in the order of their names.
 
     Weight decay applies to matrices and convolutions only, not to scales, biases and norms. `muon`
-    moves the matrices of the net but its first; AdamW moves the others.
+    moves the matrices of the net but its first, unless a computed one stands before that; AdamW
+    moves the others.
     """
     named = sorted(trained(meta_params).items())
     if plan.optimiser == "muon":
         matrices = [name for name, tensor in named if name.startswith("net.") and tensor.dim() > 1]
-        first = next((name for name in meta_params if name in matrices), None)
+        is_computed = any(t.dim() > 1 for n, t in meta_params.items() if n.startswith(_COMPUTED))
+        first = next((n for n in meta_params if n in matrices and not is_computed), None)
         by_muon = [tensor for name, tensor in named if name in matrices and name != first]
         others = [tensor for name, tensor in named if name not in matrices or name == first]
         adamw = _gradient_optimiser("adamw", plan, others)

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -28,11 +27,12 @@ from metaloop.core.learner import (
     MetaParams,
     trained,
 )
-from metaloop.core.randomness import numpy_stream, seeded_modules, torch_stream
+from metaloop.core.randomness import seeded_modules, torch_stream
 from metaloop.core.records import CurvePoint, Plan, TrialStatus
 from metaloop.core.spec import TaskSpec
 from metaloop.core.team import LostProcessError, Team
 from metaloop.engine.batches import BatchSource
+from metaloop.engine.beginning import initial_state, mean_feature
 from metaloop.engine.damping import damped
 from metaloop.engine.evaluation import FeatureCache, evaluate
 from metaloop.engine.events import Checkpointed, Evaluated, Event, Finished, Progressed
@@ -53,49 +53,10 @@ from metaloop.engine.strategy import (
     parse_strategy,
     possible_strategies,
 )
-from metaloop.nets.classifier import WEIGHT, class_means
 from metaloop.nets.norm import batch_parted
-from metaloop.tasks.family import ClassFamily, TaskFamily
+from metaloop.tasks.family import TaskFamily
 
 _SECONDS_BETWEEN_EVENTS = 0.5
-_OF_EACH_CLASS = 64  # examples, for the mean that a classifier begins with
-_TYPICAL_EXAMPLES = 1024  # of the training part, whose mean feature a learner may ask for
-
-
-def initial_state(
-    learner: Learner,
-    family: TaskFamily,
-    spec: TaskSpec,
-    seed: int,
-    identity: str = "",
-    plan: Plan | None = None,
-) -> TrainState:
-    """Returns the state before the first step, on the family's device.
-
-    With a plan its whole-class classifier begins as that says.
-    """
-    if family.as_classes is not None:
-        spec = replace(spec, num_training_classes=len(family.as_classes.parts["train"]))
-    meta_params = learner.init(spec, torch_stream(seed, "init"))
-    meta_params = {name: t.to(family.device) for name, t in meta_params.items()}
-    if plan is not None and plan.classifier == "means" and WEIGHT in meta_params:
-        meta_params[WEIGHT] = _class_means(learner, meta_params, family)
-    return TrainState(identity, meta_params)
-
-
-def _class_means(learner: Learner, meta_params: MetaParams, family: TaskFamily) -> Tensor:
-    """Where a whole-class classifier begins: the mean features of a few examples of each class."""
-    classes = family.as_classes
-    assert classes is not None and isinstance(learner, EmbeddingLearner)
-    members = [
-        classes.store.examples_of[index][:_OF_EACH_CLASS] for index in classes.parts["train"]
-    ]
-    rows = np.concatenate(members)
-    labels = torch.from_numpy(np.repeat(np.arange(len(members)), list(map(len, members))))
-    with torch.no_grad():
-        cache = FeatureCache(learner, meta_params)
-        features = cache.features(classes.store, rows, classes.input_format)
-    return class_means(features, labels.to(features.device), len(members))
 
 
 def train(
@@ -379,19 +340,3 @@ class _Run:
             strategy=str(self.strategy) if self.strategy else None,
             curve=tuple(self.curve),
         )
-
-
-@torch.no_grad()
-def mean_feature(learner: EmbeddingLearner, meta_params: MetaParams, family: ClassFamily) -> Tensor:
-    """Returns the mean feature `[D]` of `typical_examples`."""
-    family, cache = family.original, FeatureCache(learner, meta_params)
-    return cache.features(family.store, typical_examples(family), family.input_format).mean(0)
-
-
-def typical_examples(family: ClassFamily) -> np.ndarray:
-    """Returns a fixed sample of the training examples, as row numbers of the store."""
-    examples, _ = family.labelled("train")
-    if len(examples) > _TYPICAL_EXAMPLES:
-        rng = numpy_stream(0, "typical examples")
-        examples = np.sort(rng.choice(examples, _TYPICAL_EXAMPLES, replace=False))
-    return examples

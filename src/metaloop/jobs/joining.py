@@ -21,8 +21,8 @@ from metaloop.catalogue.nets import RAW, VIEW
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import CENTER, EmbeddingLearner, MetaParams
 from metaloop.core.records import Candidate, Choice, DataRecipe, Plan
+from metaloop.engine.beginning import typical_examples
 from metaloop.engine.evaluation import FeatureCache
-from metaloop.engine.training import typical_examples
 from metaloop.executors.base import Report
 from metaloop.jobs.measured import Figures, Found
 from metaloop.jobs.scoring import score_heads, task_lists

@@ -18,9 +18,10 @@ from torch import Tensor
 from metaloop.core.budget import Budget
 from metaloop.core.learner import Learner, MetaParams
 from metaloop.core.records import Candidate, CurvePoint, Plan, TrialStatus
+from metaloop.engine.beginning import initial_state
 from metaloop.engine.events import Finished, Progressed
 from metaloop.engine.state import TrainState
-from metaloop.engine.training import initial_state, train
+from metaloop.engine.training import train
 from metaloop.executors.base import Report
 from metaloop.generators.recipes import shaped
 from metaloop.jobs.measured import Figures

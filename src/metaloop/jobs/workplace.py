@@ -30,10 +30,10 @@ from metaloop.core.learner import CENTER, AfterTraining, EmbeddingLearner, Learn
 from metaloop.core.randomness import numpy_stream
 from metaloop.core.records import Candidate, to_json
 from metaloop.core.spec import TaskSpec
+from metaloop.engine.beginning import initial_state, mean_feature
 from metaloop.engine.devices import best_device
 from metaloop.engine.preparing import after_meta_stage
 from metaloop.engine.state import TrainState, from_bytes, to_bytes
-from metaloop.engine.training import initial_state, mean_feature
 from metaloop.generators.drawing import Draw
 from metaloop.generators.filtering import Verdict, judge_classes
 from metaloop.generators.generate import Made

@@ -31,10 +31,11 @@ from metaloop.core.learner import Learner
 from metaloop.core.records import Candidate
 from metaloop.core.spec import TaskSpec
 from metaloop.core.team import Team
+from metaloop.engine.beginning import initial_state
 from metaloop.engine.devices import best_device
 from metaloop.engine.events import Event, Finished
 from metaloop.engine.state import Checkpoints, TrainState, load_state
-from metaloop.engine.training import initial_state, train
+from metaloop.engine.training import train
 from metaloop.guests.keras.net import as_net, is_keras_model
 from metaloop.modelfile import TrainingRecord, read_model
 from metaloop.models.events import DataRead, data_read

@@ -71,6 +71,15 @@ class FunctionalNet:
         """Whether batch statistics play a role at all."""
         return self._has_norms
 
+    @property
+    def computes(self) -> bool:
+        """Whether some tensors are computed of training inputs, not trained.
+
+        A module of that kind has them as buffers, and a method `computed` of normalised inputs
+        `[N, *input]` that returns them by name.
+        """
+        return hasattr(self._module, "computed")
+
     def init(self, rng: torch.Generator) -> MetaParams:
         """Returns the initial tensors; parameters are `net.*`, buffers are `buffers.net.*`."""
         module = self._module
@@ -82,6 +91,13 @@ class FunctionalNet:
             for name, buffer in module.named_buffers():
                 tensors[_BUFFERS + name] = buffer.detach().clone()
         return {name: with_memory_format(tensor) for name, tensor in tensors.items()}
+
+    def begun(self, tensors: MetaParams, inputs: Tensor) -> MetaParams:
+        """Returns the tensors with those that the net computes of a few training inputs."""
+        compute: Callable[[Tensor], dict[str, Tensor]] = self._module.computed  # type: ignore[assignment]
+        with torch.no_grad():
+            found = compute(self.input_format.normalise(inputs))
+        return tensors | {_BUFFERS + n: with_memory_format(tensor) for n, tensor in found.items()}
 
     def __call__(
         self,

@@ -94,14 +94,22 @@ class WhitenedNet(nn.Module):
     @torch.no_grad()
     def whiten(self, images: Tensor) -> None:
         """Sets the first layer from patches of normalised images `[N, channels, side, side]`."""
-        kernel = self.stem.kernel_size[0]
-        patches_NLP = functional.unfold(images, kernel, stride=max(1, kernel // 2)).mT
-        patches_NP = patches_NLP.reshape(-1, patches_NLP.shape[-1]).double()
-        centred = patches_NP - patches_NP.mean(0)
-        values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
-        whitening = (vectors / torch.sqrt(values.clamp(min=0) + _SMOOTHING)).T.flip(0)
-        chosen = whitening[: self.components].to(self.stem.weight.dtype)
-        self.stem.weight.copy_(torch.cat([chosen, -chosen]).view_as(self.stem.weight))
+        self.stem.weight.copy_(whitening(images, self.stem.kernel_size[0], self.components))
+
+
+def whitening(images: Tensor, kernel: int, components: int) -> Tensor:
+    """Returns filters `[2 * components, channels, kernel, kernel]` that whiten patches of images.
+
+    They are the first principal components of patches of normalised `images [N, channels, side,
+    side]`, scaled to unit variance, each with both signs.
+    """
+    patches_NLP = functional.unfold(images, kernel, stride=max(1, kernel // 2)).mT
+    patches_NP = patches_NLP.reshape(-1, patches_NLP.shape[-1]).double()
+    centred = patches_NP - patches_NP.mean(0)
+    values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
+    filters = (vectors / torch.sqrt(values.clamp(min=0) + _SMOOTHING)).T.flip(0)
+    chosen = filters[:components].to(images.dtype)
+    return torch.cat([chosen, -chosen]).view(2 * components, images.shape[1], kernel, kernel)
 
 
 def operations(net: WhitenedNet, side: int) -> float:
