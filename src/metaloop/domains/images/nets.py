@@ -10,10 +10,10 @@ from metaloop.core.records import Choice
 # On photographs four CPU-minutes of the lean net are worth more than of a narrow residual net,
 # which is above the literature's width, and above the strided net (LOG.md).
 _FOR_PHOTOGRAPHS = Choice("lean")
-_OTHER_ACTIVATION = Choice("lean", {"activation": "silu"})
+_WIDER = Choice("lean", {"widths": [32, 48, 96, 192], "activation": "silu"})
 _NARROW = Choice("resnet10", {"widths": [32, 64, 128, 160]})
 _COMPANIONS_OF_DRAWINGS = (Choice("strided"), _NARROW, Choice("conv4"))
-_COMPANIONS_OF_PHOTOGRAPHS = (_FOR_PHOTOGRAPHS, _OTHER_ACTIVATION, _NARROW)
+_COMPANIONS_OF_PHOTOGRAPHS = (_FOR_PHOTOGRAPHS, _WIDER, _NARROW)
 _FOR_TINY_IMAGES = Choice("mlp", {"width": 256, "depth": 2})
 _FOR_REAL_TARGETS = Choice("mlp", {"width": 40, "depth": 2})
 
