@@ -105,6 +105,11 @@ class Lean(nn.Module):
         return {"stem.weight": whitening(images, kernel, components)}
 
 
+def stem_stride(input_shape: Shape) -> int:
+    """Returns how many pixels of an image `[channels, height, width]` the stem makes one of."""
+    return -(-max(input_shape[1:]) // _LARGEST_MAP)
+
+
 def lean(
     input_shape: Shape,
     widths: Sequence[int] = (24, 32, 64, 128),
@@ -121,5 +126,5 @@ def lean(
     `MetaloopError` for a wrong name, size or number of widths.
     """
     checked = checked_widths(widths, FEWEST_WIDTHS, MOST_WIDTHS)
-    stride = -(-max(input_shape[1:]) // _LARGEST_MAP)
+    stride = stem_stride(input_shape)
     return Lean(input_shape[0], stride, checked, normalisation, activation, pooling, shrink)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from metaloop.core.inputs import InputFormat
 from metaloop.core.records import Choice
+from metaloop.nets.lean import stem_stride
 
 # On photographs four CPU-minutes of the lean net are worth more than of a narrow residual net,
 # which is above the literature's width, and above the strided net (LOG.md).
@@ -19,7 +20,7 @@ _FOR_REAL_TARGETS = Choice("mlp", {"width": 40, "depth": 2})
 
 SMALLEST_SIDE = 16  # pixels, for convolutions
 _RESIZABLE = ("lean", "resnet10", "resnet12")
-_COARSEST_SIDE = 14  # pixels
+_COARSEST_SIDE = 14  # pixels of what the first layer that is trained sees
 
 
 def usual_net(input_format: InputFormat, target_kind: str, quick: bool) -> Choice:
@@ -43,8 +44,10 @@ def beginning(net: Choice, input_format: InputFormat) -> Choice:
     """
     if not is_resizable(net):
         return net
-    shrink = 1
-    while min(input_format.shape[1:]) // (2 * shrink) >= _COARSEST_SIDE:
+    shrink, side = 1, min(input_format.shape[1:])
+    if net.name == "lean":
+        side //= stem_stride(input_format.shape)
+    while side // (2 * shrink) >= _COARSEST_SIDE:
         shrink *= 2
     return Choice(net.name, {**net.options, "shrink": shrink}) if shrink > 1 else net
 
