@@ -57,8 +57,8 @@ from metaloop.tasks.generation import GenerationFamily
 
 LEARNERS = ("blurred_mixture", "pixelcnn", "set_pixelcnn", "fomaml_pixelcnn", "set_vae")
 SHOTS, WAYS, SUPPORT = (1, 5, 10), 20, 5
-COOLER = (0.7, 0.4, 0.3)  # temperatures
-CHOSEN = ((0.7, 4), (0.5, 4), (0.4, 2))  # temperatures, and of how many tries the best is kept
+COOLER = (0.7, 0.5, 0.4)  # temperatures
+CHOSEN = ((0.7, 2), (0.5, 2))  # temperatures, and of how many tries the best is kept
 FEATURES_STEPS, FEATURES_BATCH, TEMPERATURE = 300, 128, 0.2
 Draw = Callable[[np.ndarray, int, int], np.ndarray]  # support, count, seed -> pictures
 
