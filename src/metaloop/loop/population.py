@@ -185,6 +185,11 @@ class Population:
         return 2 * worse > ended
 
     @property
+    def known(self) -> list[Node]:
+        """All nodes: those that have ended, then those that something is done for."""
+        return [*self.nodes.values(), *self.pending.values()]
+
+    @property
     def tips(self) -> list[Node]:
         """The node where each line stands, best first."""
         if self._tips[0] != self.current:

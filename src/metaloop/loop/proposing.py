@@ -65,7 +65,7 @@ LAST_SEGMENT = 2.5  # times a usual one, at most: a line's last continuation tak
 LAST_AT = 0.5  # spent share of the budget after which a line may have its last continuation
 LONGEST_START = 0.15  # of the budget: the first segment of a bred line
 LAST_START = 0.75  # spent share of the budget after which no line is begun any more
-FINER_AT = 0.35  # spent share of the budget after which lines go on with larger images
+FINER_AT = 0.2  # spent share of the budget after which lines go on with larger images
 INVENT_AT = (0.5, 0.8)  # spent shares of the budget at which programs are invented on the best net
 AGAIN_FROM = 30.0  # CPU-seconds of a usual segment: a second invention has as long as is worth it
 INVENT_SHARE = 0.03
@@ -167,7 +167,7 @@ class Proposer:
         `spent`: the share of the budget that is used or given away.
         """
         rng = numpy_stream(self.seed, "proposal", number)
-        known = [*self.population.nodes.values(), *self.population.pending.values()]
+        known = self.population.known
         if self.baselines and not any(node.kind == "baselines" for node in known):
             return Proposal("baselines", self.baselines, CATALOGUE)
         if self.generates.chance:
@@ -228,11 +228,19 @@ class Proposer:
         return [tip for tip in tips if self.population.stalls.get(tip.line, 0) < _REST_AFTER]
 
     def _still_learns(self, tip: Node) -> bool:
-        """Whether a line's last continuation paid, or it has had none."""
+        """Whether a line's last continuation paid, or it has had none, or none on larger images."""
+        if self._may_see_more(tip):
+            return True
         if tip.proposal.rung == 0:
             return tip.line in self.population.stalls and not self.population.stalls[tip.line]
         progress = self.population.progress(tip)
         return progress is not None and progress.value >= LEARNING * self.population.gain
+
+    def _may_see_more(self, tip: Node) -> bool:
+        """Whether its images are shrunk yet, and larger ones have not been tried."""
+        known = self.population.known
+        tried = any(n.parent == tip.number and n.proposal.arm == RESOLUTION for n in known)
+        return not tried and self.changes.applies(RESOLUTION, tip.candidate)
 
     def _continuation(self, tip: Node, rng: np.random.Generator, spent: float) -> Proposal | None:
         """Step 2: the line goes on as it is, or with other data, or by another plan.
@@ -240,7 +248,7 @@ class Proposer:
         Nothing is tried twice from the same place; None if nothing is left to try. Larger images
         come when their time has come: their steps take longer, and pay late.
         """
-        known = [*self.population.nodes.values(), *self.population.pending.values()]
+        known = self.population.known
         tried = {
             node.proposal.arm for node in known if node.parent == tip.number and node.continues
         }
@@ -331,7 +339,7 @@ class Proposer:
         population = self.population
         last = {
             node.line
-            for node in [*population.nodes.values(), *population.pending.values()]
+            for node in population.known
             if node.continues and node.proposal.share > SEGMENT_SHARE
         }
         going_on = {each.line for each in self._awake(self.race.survivors(population.tips))}

@@ -309,7 +309,7 @@ def _spent(loop: Loop) -> float:
     run, population = loop.run, loop.population
     if run.budget.wall_seconds is not None:
         return run.wall_seconds / (run.budget.wall_seconds - _finish_seconds(loop))
-    nodes = [*population.nodes.values(), *population.pending.values()]
+    nodes = population.known
     return sum((node.proposal.share for node in nodes), 0.0)
 
 
