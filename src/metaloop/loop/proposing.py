@@ -238,9 +238,8 @@ class Proposer:
 
     def _may_see_more(self, tip: Node) -> bool:
         """Whether its images are shrunk yet, and larger ones have not been tried."""
-        known = self.population.known
-        tried = any(n.parent == tip.number and n.proposal.arm == RESOLUTION for n in known)
-        return not tried and self.changes.applies(RESOLUTION, tip.candidate)
+        tried = {node.proposal.arm for node in self.population.known if node.parent == tip.number}
+        return RESOLUTION not in tried and self.changes.applies(RESOLUTION, tip.candidate)
 
     def _continuation(self, tip: Node, rng: np.random.Generator, spent: float) -> Proposal | None:
         """Step 2: the line goes on as it is, or with other data, or by another plan.
