@@ -26,7 +26,6 @@ from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.core.budget import Budget
 from metaloop.core.learner import EmbeddingLearner
 from metaloop.core.records import Choice
-from metaloop.engine.beginning import initial_state
 from metaloop.engine.evaluation import FeatureCache, evaluate
 from metaloop.engine.events import Finished
 from metaloop.engine.memory import keep_large_blocks
@@ -53,10 +52,9 @@ def measured(net: str, family: TaskFamily, asked: argparse.Namespace) -> dict[st
     for choice, share in ((small, SHARE), (small if "small" in net else whole, 1 - SHARE)):
         part = replace(candidate, net=choice, plan=plan)
         learner = build_learner(part, family.input_format, spec.objective)
-        begun = initial_state(learner, family, spec, asked.seed) if state is None else state
         budget = Budget(wall_seconds=share * asked.seconds)
         for event in train(
-            learner, family, plan, budget, spec, seed=asked.seed, state=begun, evaluations=0
+            learner, family, plan, budget, spec, seed=asked.seed, state=state, evaluations=0
         ):
             if isinstance(event, Finished):
                 state = event.state.segment()

@@ -16,8 +16,9 @@ from metaloop.engine.beginning import initial_state
 from metaloop.engine.events import Finished
 from metaloop.engine.optimisation import make_optimisers
 from metaloop.engine.training import train
+from metaloop.nets import whitened
 from metaloop.nets.functional import FunctionalNet
-from metaloop.nets.lean import lean
+from metaloop.nets.lean import Lean, lean
 from metaloop.nets.whitened import whitening
 
 STEM = "buffers.net.stem.weight"
@@ -32,7 +33,7 @@ def _lean_job(new_job: Any, name: str) -> Any:
 @pytest.mark.parametrize("name", ["simpleshot", "protonet", "fomaml"])
 def test_a_stem_whitens_training_images_and_stays_as_it_is(new_job: Any, name: str) -> None:
     job = _lean_job(new_job, name)
-    state = initial_state(job.learner, job.family, job.spec, seed=0)
+    state = initial_state(job.learner, job.family, job.spec, 0, plan=job.plan)
     filters = state.meta_params[STEM]
     rows = job.family.labelled("train")[0]
     images = job.family.input_format.normalise(
@@ -48,18 +49,18 @@ def test_a_stem_whitens_training_images_and_stays_as_it_is(new_job: Any, name: s
     assert STEM not in trained(last.state.meta_params)
 
 
-def test_without_training_images_the_stem_is_drawn(new_job: Any) -> None:
+def test_where_nothing_is_trained_the_stem_is_drawn(new_job: Any) -> None:
     job = _lean_job(new_job, "simpleshot")
-    drawn = job.learner.init(job.spec, torch.Generator().manual_seed(0))[STEM]
+    drawn = initial_state(job.learner, job.family, job.spec, 0).meta_params[STEM]
     flat = drawn[:6].flatten(1)
     torch.testing.assert_close(flat @ flat.T, torch.eye(6), atol=1e-5, rtol=0.0)
-    computed = initial_state(job.learner, job.family, job.spec, seed=0).meta_params[STEM]
+    computed = initial_state(job.learner, job.family, job.spec, 0, plan=job.plan).meta_params[STEM]
     assert not torch.allclose(drawn, computed)
 
 
 def test_muon_moves_the_first_convolution_behind_a_computed_stem(new_job: Any) -> None:
     job = _lean_job(new_job, "simpleshot")
-    params = initial_state(job.learner, job.family, job.spec, seed=0).meta_params
+    params = initial_state(job.learner, job.family, job.spec, 0, plan=job.plan).meta_params
     params = {n: t.requires_grad_() if n in trained(params) else t for n, t in params.items()}
     muon = make_optimisers(Plan("classes", optimiser="muon"), params)[0]
     moved = {id(tensor) for group in muon.param_groups for tensor in group["params"]}
@@ -76,3 +77,28 @@ def test_whitening_has_both_signs_and_the_largest_components_first() -> None:
     torch.testing.assert_close(filters[:5], -filters[5:])
     sizes = filters[:5].flatten(1).norm(dim=1)  # one over the standard deviation
     assert (sizes.diff() > 0).all()
+
+
+def test_images_that_are_not_numbers_end_the_training_by_themselves(new_job: Any) -> None:
+    job = _lean_job(new_job, "simpleshot")
+    store = job.family.store
+    inputs = torch.full_like(store.inputs, torch.nan, dtype=torch.float32)
+    poisoned = replace(store, inputs=inputs)
+    family = replace(job.family, store=poisoned, given_format=job.family.input_format)
+    last = list(train(job.learner, family, job.plan, Budget(steps=5), job.spec))[-1]
+    assert isinstance(last, Finished) and last.status == "diverged"
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 200), (1, 90, 20), (3, 224, 224)])
+def test_images_of_any_shape_have_a_stem_and_large_ones_take_little_memory(shape: Any) -> None:
+    net = lean(shape)
+    assert isinstance(net, Lean)
+    images = torch.rand(8, *shape, generator=torch.Generator().manual_seed(0))
+    net.load_state_dict(net.computed(images), strict=False)
+    assert net(images).shape == (8, 128)
+
+
+def test_whitening_looks_at_no_more_patches_than_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(whitened, "_MOST_NUMBERS", 64 * 7 * 7 * 4 // 8)
+    torch.testing.assert_close(whitening(images, 2, 3), whitening(images[::8], 2, 3))

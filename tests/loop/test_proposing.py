@@ -44,6 +44,7 @@ from metaloop.loop.proposing import (
     LAST_AT,
     LAST_SEGMENT,
     LAST_START,
+    LEARNING,
     LONGEST_START,
     SEGMENT_SHARE,
     SHORTEST_SHARE,
@@ -587,3 +588,51 @@ def test_nets_that_see_for_themselves_have_a_continuation_to_come_near_in() -> N
     still_far = add(3, fresh.candidate, 0.8, continued=fresh)
     assert still_far.line == 1
     assert {tip.number for tip in race.survivors(population.tips)} == {0}
+
+
+@pytest.mark.parametrize("is_shrunk", [True, False])
+def test_slow_lines_go_on_before_new_ones_begin_if_their_images_may_grow(is_shrunk: bool) -> None:
+    proposer = make_proposer("photographs", generates=Generates(data=False, algorithms=False))
+    population, quiet = proposer.population, np.random.default_rng(0)
+    contenders = FIELDS["photographs"].contenders
+    for number, heads in enumerate(contenders):
+        node = Node(number, Proposal("train", heads, share=0.01), number, trained=0.01)
+        node.heads = [measured(heads[0], 0.8 if number == 0 else 0.3, quiet)]
+        population.end(node)
+    population.nodes[100] = Node(100, Proposal("baselines", FIELDS["photographs"].baselines))
+    first = contenders[0][0]
+    other = replace(
+        first,
+        net=coarse(
+            companions(FAMILIES["photographs"].input_format)[1],
+            FAMILIES["photographs"].input_format,
+        ),
+    )
+    for line, candidate in ((0, first), (50, other)):
+        if not is_shrunk:
+            candidate = replace(candidate, net=on_whole_images(candidate.net))
+        parent = population.nodes.get(line)
+        if parent is None:
+            parent = Node(line, Proposal("train", (candidate,), parent=0, share=0.1), line)
+            parent.heads = [measured(candidate, 0.8, quiet)]
+            population.end(parent)
+        slowly = slow_continuation(parent, candidate, 0.1 * LEARNING)
+        population.end(slowly)
+        population.stalls[line] = 0
+    proposal = proposer.propose(200, 0.5 * FINER_AT)
+    assert proposal is not None and proposal.continues == is_shrunk
+
+
+def slow_continuation(parent: Node, candidate: Candidate, more: float) -> Node:
+    """Returns a continuation whose every score is the parent's and a little more."""
+    asked = Proposal("train", (candidate,), parent=parent.number, continues=True, rung=1, share=0.1)
+    node = Node(parent.number + 300, asked, parent.line, trained=0.2)
+    assert parent.best is not None and parent.best.search is not None
+    scores = EpisodeScores.independent(parent.best.search.scores[0].values + more)
+    result = replace(parent.best.search.result, value=float(scores.values.mean()))
+    node.heads = [
+        Head(
+            candidate, "finished", search=Measured((result,), (scores,)), cpu_seconds=1.0, cost=1.0
+        )
+    ]
+    return node

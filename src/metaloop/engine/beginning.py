@@ -37,12 +37,14 @@ def initial_state(
 ) -> TrainState:
     """Returns the state before the first step, on the family's device.
 
-    With a plan its whole-class classifier begins as that says.
+    With a plan it is that of a training: its whole-class classifier begins as the plan says, and
+    what the net computes of training examples is computed. Without one all is drawn, as for shapes.
     """
     if family.as_classes is not None:
         spec = replace(spec, num_training_classes=len(family.as_classes.parts["train"]))
     meta_params = learner.init(spec, torch_stream(seed, "init"))
-    meta_params = _begun(learner, meta_params, family)
+    if plan is not None:
+        meta_params = _begun(learner, meta_params, family)
     meta_params = {name: t.to(family.device) for name, t in meta_params.items()}
     if plan is not None and plan.classifier == "means" and WEIGHT in meta_params:
         meta_params[WEIGHT] = _class_means(learner, meta_params, family)

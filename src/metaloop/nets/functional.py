@@ -75,10 +75,10 @@ class FunctionalNet:
     def computes(self) -> bool:
         """Whether some tensors are computed of training inputs, not trained.
 
-        A module of that kind has them as buffers, and a method `computed` of normalised inputs
-        `[N, *input]` that returns them by name.
+        A net of the catalogue that has some has them as buffers, and a method `computed` of
+        normalised inputs `[N, *input]` that returns them by name.
         """
-        return hasattr(self._module, "computed")
+        return not self.is_users and hasattr(self._module, "computed")
 
     def init(self, rng: torch.Generator) -> MetaParams:
         """Returns the initial tensors; parameters are `net.*`, buffers are `buffers.net.*`."""

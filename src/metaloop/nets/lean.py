@@ -33,7 +33,7 @@ from metaloop.nets.blocks import (
 from metaloop.nets.whitened import whitening
 
 FEWEST_WIDTHS, MOST_WIDTHS = 2, 7  # the stem's, and one for each stage
-_LARGEST_MAP = 40  # pixels a side, after the stem
+_LARGEST_MAP = 40  # pixels of the shorter side, after the stem
 
 
 class _Stem(nn.Conv2d):
@@ -100,14 +100,19 @@ class Lean(nn.Module):
         return features
 
     def computed(self, images: Tensor) -> dict[str, Tensor]:
-        """Returns the stem's weights for normalised training images `[N, channels, H, W]`."""
+        """Returns the stem's weights for normalised training images `[N, channels, H, W]`.
+
+        None for images with numbers that are not finite: training on them ends by itself.
+        """
+        if not images.isfinite().all():
+            return {}
         kernel, components = self.stem.kernel_size[0], self.stem.components
         return {"stem.weight": whitening(images, kernel, components)}
 
 
 def stem_stride(input_shape: Shape) -> int:
     """Returns how many pixels of an image `[channels, height, width]` the stem makes one of."""
-    return -(-max(input_shape[1:]) // _LARGEST_MAP)
+    return -(-min(input_shape[1:]) // _LARGEST_MAP)
 
 
 def lean(

@@ -11,6 +11,7 @@ arXiv:2404.00498, who trained far larger nets of this kind on a GPU. Batch norm 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -23,6 +24,7 @@ from metaloop.nets.norm import BatchNorm
 _MOMENTUM = 0.3  # of running statistics: trainings have few steps
 _SMOOTHING = 5e-4  # of the variances of patches: where there is nothing, nothing is blown up
 _LARGEST_WHOLE = 40  # pixels: larger pictures are first looked at in steps of several pixels
+_MOST_NUMBERS = 1 << 25  # of patches that are looked at: 256 MiB
 _SMALLEST_MAP = 3  # what is smaller is not pooled any more
 
 
@@ -100,12 +102,16 @@ class WhitenedNet(nn.Module):
 def whitening(images: Tensor, kernel: int, components: int) -> Tensor:
     """Returns filters `[2 * components, channels, kernel, kernel]` that whiten patches of images.
 
-    They are the first principal components of patches of normalised `images [N, channels, side,
-    side]`, scaled to unit variance, each with both signs.
+    They are the first principal components of patches of normalised `images [N, channels, height,
+    width]`, scaled to unit variance, each with both signs. Of large images some are enough.
     """
-    patches_NLP = functional.unfold(images, kernel, stride=max(1, kernel // 2)).mT
-    patches_NP = patches_NLP.reshape(-1, patches_NLP.shape[-1]).double()
-    centred = patches_NP - patches_NP.mean(0)
+    step = max(1, kernel // 2)
+    places = math.prod((side - kernel) // step + 1 for side in images.shape[2:])
+    numbers = len(images) * places * images.shape[1] * kernel**2
+    some = images[:: max(1, math.ceil(numbers / _MOST_NUMBERS))]
+    patches_NLP = functional.unfold(some, kernel, stride=step).mT
+    centred = patches_NLP.reshape(-1, patches_NLP.shape[-1]).double()
+    centred -= centred.mean(0)
     values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
     filters = (vectors / torch.sqrt(values.clamp(min=0) + _SMOOTHING)).T.flip(0)
     chosen = filters[:components].to(images.dtype)
