@@ -250,7 +250,7 @@ _RESIDUAL: Limits = {**_WIDTHS, "depth": Whole(1, _MOST_LAYERS), "shrink": Whole
 NET_LIMITS: Mapping[str, Limits] = MappingProxyType(
     {
         "conv4": {"channels": _CHANNELS, "depth": Whole(1, _MOST_LAYERS), **_CONVOLUTIONAL},
-        "lean": {**_WIDTHS, "shrink": Whole(1, 64)},
+        "lean": {**_WIDTHS, "shrink": Whole(1, 64), "damped": Whole(0, _WIDEST)},
         "lite0_tail": {"rank": Whole(0, _WIDEST), "damped": Whole(0, _WIDEST), **_ANY},
         "minilm_tail": {"rank": Whole(0, _WIDEST), "damped": Whole(0, _WIDEST), **_ANY},
         "mlp": {

@@ -158,7 +158,7 @@ NET_SPACE: Mapping[str, Mapping[str, Range]] = MappingProxyType(
             "depth": Between(3, 6, "linear", multiple=1),
             **_CONVOLUTIONAL,
         },
-        "lean": {"widths": Widths(16, 512, 3, 6), **_RESIZABLE},
+        "lean": {"widths": Widths(16, 512, 3, 6), "damped": Among((0, 64)), **_RESIZABLE},
         "strided": {"widths": Widths(16, 512, 3, 8), **_CONVOLUTIONAL},
         "temporal": {
             "widths": Widths(32, 512, 3, 8),

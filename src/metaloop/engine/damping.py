@@ -18,8 +18,8 @@ from torch.nn import functional
 from metaloop.core.learner import EmbeddingLearner, MetaParams
 from metaloop.core.randomness import numpy_stream, torch_stream
 from metaloop.engine.evaluation import FeatureCache
+from metaloop.nets.damped import DAMPING
 from metaloop.nets.functional import FunctionalNet
-from metaloop.nets.mlp import DAMPING
 from metaloop.tasks.family import ClassFamily
 
 POWER = 0.125  # measured on 24 classes of photographs: 1/4 loses with one example of each class

@@ -2,7 +2,7 @@
 
     stem: relu(whitened patches), 4x4 in steps of 2, or what brings maps to some 40 pixels a side
     stage: h = relu(norm(max-pool(conv(x)))),   relu(h + norm(conv(h)))
-    the mean over the picture
+    the mean over the picture; directions of it are damped once training ends (`damped.py`)
 
 The stem is not trained but computed of training images (`whitened.py`), so that the first trained
 layer sees decorrelated inputs. A stage is pooled before it is normalised: half of its work is done
@@ -30,6 +30,7 @@ from metaloop.nets.blocks import (
     convolution,
     pooling_layers,
 )
+from metaloop.nets.damped import damped_layers
 from metaloop.nets.whitened import whitening
 
 FEWEST_WIDTHS, MOST_WIDTHS = 2, 7  # the stem's, and one for each stage
@@ -82,13 +83,15 @@ class Lean(nn.Module):
         activation: str,
         pooling: str,
         shrink: int,
+        damped: int,
     ) -> None:
         super().__init__()
         self.shrink = checked_size("shrink", shrink)
         self.stem = _Stem(channels, widths[0], stride)
         ends = [self.stem.out_channels, *widths[1:]]
         stages = (_Stage(*pair, normalisation, activation) for pair in pairwise(ends))
-        self.body = nn.Sequential(*stages, *pooling_layers(pooling))
+        last = damped_layers(damped, widths[-1]) if pooling == "mean" else []
+        self.body = nn.Sequential(*stages, *pooling_layers(pooling), *last)
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns features `[N, D]`; the stem, with its one or three channels, stays in float32."""
@@ -122,14 +125,16 @@ def lean(
     activation: str = "relu",
     pooling: str = "mean",
     shrink: int = 1,
+    damped: int = 0,
 ) -> nn.Module:
     """Returns the lean net for images `[channels, height, width]`; features `[N, widths[-1]]`.
 
     `widths` are the channels of the stem (at most twice the numbers in a patch) and of 1 to 6
     stages after it. `shrink`: blocks of so many pixels a side are averaged before all else; with
-    `mean` pooling the tensors stay the same, so a net can begin on small images. Raises
-    `MetaloopError` for a wrong name, size or number of widths.
+    `mean` pooling the tensors stay the same, so a net can begin on small images. `damped`: how
+    many directions of the features, at most a quarter, are damped in the end, with `mean` pooling.
+    Raises `MetaloopError` for a wrong name, size or number of widths.
     """
     checked = checked_widths(widths, FEWEST_WIDTHS, MOST_WIDTHS)
     stride = stem_stride(input_shape)
-    return Lean(input_shape[0], stride, checked, normalisation, activation, pooling, shrink)
+    return Lean(input_shape[0], stride, checked, normalisation, activation, pooling, shrink, damped)

@@ -5,25 +5,21 @@
 
 Where inputs are good features already (text, embeddings of a large model), few classes cannot
 teach a plain perceptron to be as good again; the residual one need not. `unit_inputs` first scales
-every input to one length, sqrt(features), as a cosine does. `damped` directions of the features,
-those in which examples of one class differ most, are damped once training ends: f - B^T B f, with B
-set by `engine/damping.py`, and nothing at first.
+every input to one length, sqrt(features), as a cosine does. `damped` directions of the features
+are damped once training ends, see `damped.py`.
 """
 
 from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from metaloop.core.errors import MetaloopError
 from metaloop.core.spec import Shape
 from metaloop.nets.blocks import activation_layer, checked_size, norm_layer
-
-DAMPING = "damping"  # how the buffer is called that holds B
-_LEAST_SHARE = 4  # of its features a net damps a quarter at most
+from metaloop.nets.damped import damped_layers
 
 
 class _UnitLength(nn.Module):
@@ -45,20 +41,6 @@ class _Residual(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         outputs: Tensor = inputs + self.correction(self.layers(inputs))
         return outputs
-
-
-class Damped(nn.Module):
-    """Features `[N, D]` less what lies in some directions: `f - B^T B f`, B `[directions, D]`."""
-
-    damping: Tensor
-
-    def __init__(self, directions: int, num_features: int) -> None:
-        super().__init__()
-        self.register_buffer(DAMPING, torch.zeros(directions, num_features))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Returns the features without that."""
-        return features - (features @ self.damping.T) @ self.damping
 
 
 def mlp(
@@ -98,9 +80,7 @@ def mlp(
     if residual:
         layers = [_Residual(nn.Sequential(*layers), num_inputs, width)]
     num_features = num_inputs if residual else width
-    if directions := min(damped, num_features // _LEAST_SHARE):
-        layers.append(Damped(directions, num_features))
-    return nn.Sequential(*first, *layers)
+    return nn.Sequential(*first, *layers, *damped_layers(damped, num_features))
 
 
 def raw(input_shape: Shape) -> nn.Module:

@@ -6,7 +6,7 @@ The front is frozen and its maps are kept like any features, so a step costs the
 begins with the package's weights, batch norm folded into them, and its features are at first those
 of `lite0`. `rank`: dense convolutions are changed by thin matrices and nothing else is trained, see
 `nets/low_rank.py`; 0: all weights are. `damped` directions are damped once training ends, see
-`nets/mlp.py`.
+`nets/damped.py`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from metaloop.domains.images.efficientnet import (
     tail_tensors,
 )
 from metaloop.domains.images.lite0 import packaged_net
+from metaloop.nets.damped import damped_layers
 from metaloop.nets.low_rank import in_thin_matrices
-from metaloop.nets.mlp import Damped
 
 
 def lite0_tail(input_shape: Shape, rank: int = 0, damped: int = 0) -> nn.Module:
@@ -47,10 +47,7 @@ def lite0_tail(input_shape: Shape, rank: int = 0, damped: int = 0) -> nn.Module:
         tail.load_state_dict(_packaged_tail())
     if rank:
         in_thin_matrices(tail, rank)
-    layers: list[nn.Module] = [_Maps(side), tail]
-    if damped:
-        layers.append(Damped(min(damped, NUM_FEATURES // 4), NUM_FEATURES))
-    return nn.Sequential(*layers)
+    return nn.Sequential(_Maps(side), tail, *damped_layers(damped, NUM_FEATURES))
 
 
 @cache

@@ -7,7 +7,7 @@ so a step costs the tail alone. It begins with the package's weights, and its fe
 those of `minilm`, but for their length, which is that of standardised inputs, and for what is cut.
 Dense layers see no token that is not there: texts have half of them or fewer. `rank`: dense layers
 are changed by thin matrices and nothing else is trained, see `nets/low_rank.py`; 0: all weights
-are. `damped` directions are damped once training ends, see `nets/mlp.py`.
+are. `damped` directions are damped once training ends, see `nets/damped.py`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from metaloop.domains.text.minilm import (
     WIDTH,
     opened_minilm,
 )
+from metaloop.nets.damped import damped_layers
 from metaloop.nets.low_rank import in_thin_matrices
-from metaloop.nets.mlp import Damped
 
 _SMALLEST = 1e-3  # of a token's largest number; standardised and restored, zeros are nearly zeros
 _DENSE = 4 * WIDTH + 2 * HIDDEN  # numbers of a token that the dense layers of one layer make
@@ -49,7 +49,7 @@ class MiniLMTail(nn.Module):
         self.layers = nn.ModuleList(
             Layer(WIDTH, HEADS, HIDDEN) for _ in range(LAYERS - FRONT_LAYERS)
         )
-        self.damped = Damped(min(damped, WIDTH // 4), WIDTH) if damped else nn.Identity()
+        (self.damped,) = damped_layers(damped, WIDTH) or [nn.Identity()]
         largest = FRONT_TOKENS * max(3 * WIDTH, HIDDEN)
         self.own_cost = (largest, len(self.layers) * FRONT_TOKENS * _DENSE * WIDTH, WIDTH)
 
