@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from metaloop.catalogue.nets import NETS
+from metaloop.core.budget import Budget
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import MetaParams
 from metaloop.core.randomness import torch_stream
 from metaloop.engine.damping import POWER, _damping, damped
+from metaloop.engine.events import Finished
+from metaloop.engine.training import train
 from metaloop.learners.simpleshot import SimpleShot
 from metaloop.nets.functional import FunctionalNet
+from metaloop.nets.lean import lean
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read_arrays
 
@@ -55,6 +61,25 @@ def test_the_direction_in_which_a_class_varies_is_damped_and_others_are_not(
     assert set(after) == set(before)
     again = damped(made, after, family)  # what is damped already is measured as it was before
     torch.testing.assert_close(again[NAME], after[NAME])
+
+
+def test_a_lean_net_is_damped_when_training_ends_and_keeps_its_tensors(new_job: Any) -> None:
+    job = new_job("simpleshot", side=12)
+    options: dict[str, Any] = {"widths": (12, 8, 8)}
+    net = FunctionalNet(job.family.input_format, build=partial(lean, **options, damped=64))
+    plain = FunctionalNet(job.family.input_format, build=partial(lean, **options))
+    job = replace(job, learner=replace(job.learner, net=net))
+    last = list(train(*job, Budget(steps=4), job.spec, evaluations=0))[-1]
+    assert isinstance(last, Finished) and last.status == "finished"
+    (name,) = set(net.init(torch_stream(0, "x"))) - set(plain.init(torch_stream(0, "x")))
+    assert last.meta_params[name].shape == (2, 8)  # a quarter of the features at most
+    assert last.meta_params[name].any() and not last.state.meta_params[name].any()
+    images = torch.rand(6, *job.family.input_format.shape)
+    damped_features = net(last.meta_params, images)[0]
+    features = plain({n: t for n, t in last.meta_params.items() if n != name}, images)[0]
+    damping = last.meta_params[name]
+    torch.testing.assert_close(damped_features, features - features @ damping.T @ damping)
+    assert lean((1, 12, 12), (12, 8, 8), pooling="flatten", damped=64)(images).shape[1] % 8 == 0
 
 
 def test_how_much_is_a_power_of_the_variance() -> None:

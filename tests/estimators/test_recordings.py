@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 from metaloop.api import learn, load, train
 from metaloop.cli import app, listening
 from metaloop.cli.listening import hear
-from metaloop.core.errors import InputError
+from metaloop.core.errors import DataError, InputError
 from metaloop.domains.speech.windows import Windows, windows_of
 from metaloop.estimators import FewShotClassifier
 from metaloop.loop.settings import Settings
@@ -68,7 +69,7 @@ def test_the_commands_take_folders_and_files_of_recordings(model: Path, tmp_path
 
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("a\t")
-    assert isinstance(damaged.exception, InputError) or damaged.exit_code == 2
+    assert isinstance(damaged.exception, DataError) or damaged.exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def ran(*arguments: object) -> Result:
 
 @pytest.fixture
 def tables(tmp_path: Path) -> dict[str, Path]:
-    """The same two words as a folder, as an npz, and as tables: of files, and of stretches."""
+    """The same two words as folder, zip, npz, and as tables: of files, and of stretches."""
     sounds, words = new_words()
     paths = []
     for number, (sound, word) in enumerate(zip(sounds, words, strict=True)):
@@ -118,10 +119,16 @@ def tables(tmp_path: Path) -> dict[str, Path]:
     (tmp_path / "cut.jsonl").write_text("\n".join(cut))
     samples = np.stack([sound[: min(map(len, sounds))] for sound in sounds])
     np.savez(tmp_path / "words.npz", X=samples, y=words, rate=RATE)
-    return {name: tmp_path / name for name in ("mine", "files.csv", "cut.jsonl", "words.npz")}
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as packed:
+        for path in paths:
+            packed.write(tmp_path / path, path.relative_to("mine"))
+    return {name: tmp_path / name for name in ("mine", *WAYS)}
 
 
-@pytest.mark.parametrize("name", ["mine", "files.csv", "cut.jsonl", "words.npz"])
+WAYS = ("mine.zip", "files.csv", "cut.jsonl", "words.npz")
+
+
+@pytest.mark.parametrize("name", ["mine", *WAYS])
 def test_fit_and_predict_take_what_learn_reads(
     model: Path, tables: dict[str, Path], tmp_path: Path, name: str
 ) -> None:
@@ -154,7 +161,7 @@ def test_inputs_in_a_table_need_no_labels_and_bad_ones_are_named(
         ["a", "mine/a/0.wav"],
     ]
     for words, message in (
-        ((*support, tmp_path / "gone.csv"), "'gone.wav' of .*there is no such file"),
+        ((*support, tmp_path / "gone.csv"), "'gone.wav' cannot be used: there is no such file"),
         (("--support", tmp_path / "gone.csv", tmp_path / "asked.csv"), "there is no such file"),
         (("--support", tmp_path / "no_rate.npz", tmp_path / "asked.csv"), "has no rate"),
         ((*support, tmp_path / "no_rate.npz"), "has no rate"),
@@ -162,6 +169,46 @@ def test_inputs_in_a_table_need_no_labels_and_bad_ones_are_named(
         refused = ran("predict", model, *words)
         assert refused.exit_code != 0
         assert re.search(message, f"{refused.output}{refused.exception}")
+
+
+def test_rows_of_a_table_that_cannot_be_used_are_left_out_if_asked(
+    model: Path, tables: dict[str, Path], tmp_path: Path
+) -> None:
+    asked = tmp_path / "asked.csv"
+    asked.write_text("path\ngone.wav\nmine/b/5.wav\n")
+    words = ("predict", model, "--support", tables["mine"], asked)
+    done = ran(*words, "--skip-unreadable")
+    assert [line.split("\t")[::2] for line in done.stdout.splitlines()] == [["b", "mine/b/5.wav"]]
+    assert "left out: recording 'gone.wav' cannot be used: there is no such file" in done.stderr
+    refused = ran(*words)
+    assert "--skip-unreadable" in f"{refused.output}{refused.exception}"
+
+
+def test_a_zip_of_anything_else_holds_no_recordings(
+    model: Path, tables: dict[str, Path], tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "notes.zip", "w") as packed:
+        packed.writestr("a.txt", "text")
+    done = ran("predict", model, "--support", tables["mine"], tmp_path / "notes.zip")
+    assert "holds no recordings" in f"{done.output}{done.exception}"
+
+
+def test_of_a_long_recording_the_loudest_part_is_used_and_that_is_said(
+    model: Path, tables: dict[str, Path], tmp_path: Path
+) -> None:
+    long = np.zeros(12 * RATE)
+    word = tune(51, 0, 7)
+    long[5 * RATE : 5 * RATE + len(word)] = word
+    (tmp_path / "long.wav").write_bytes(encoded(long))
+    done = ran("predict", model, "--support", tables["mine"], tmp_path / "long.wav")
+    assert done.exit_code == 0, done.output
+    assert "1 are longer than 10 s: the loudest 10 s of each are used" in done.stderr
+    estimator = load(model).fit(*new_words())
+    with pytest.warns(UserWarning, match="longer than 10 s"):
+        estimator.predict([str(tmp_path / "long.wav")])
+    (tmp_path / "mine" / "b" / "9.wav").write_bytes(encoded(long))
+    fitted = ran("fit", model, "--support", tmp_path / "mine", "--out", tmp_path / "mine.metaloop")
+    assert fitted.exit_code == 0 and "longer than 10 s" in " ".join(fitted.output.split())
 
 
 def test_speakers_in_the_folders_of_a_support_are_no_words(

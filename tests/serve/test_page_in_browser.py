@@ -100,7 +100,9 @@ def test_texts_are_taught_and_asked_by_the_keyboard_alone(page: Any) -> None:
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         page.get_by_role("region", name=f"Class {name}").get_by_text("1 example").wait_for()
-    page.locator("#ask textarea").focus()
+    asking = page.locator("#ask textarea")
+    asking.focus()
+    assert asking.get_attribute("dir") == "auto"  # its first letter says which way it runs
     page.keyboard.type("the parcel")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")

@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.base import clone
-from tests.serve.conftest import Client, drawing, png
+from tests.serve.conftest import Client, drawing, png, serving
+
+import metaloop
+from metaloop.tasks.readers import read_arrays
 
 pytest.importorskip("fastapi", reason="metaloop[serve]")
 pytest.importorskip("uvicorn", reason="metaloop[serve]")
@@ -43,6 +46,40 @@ def test_a_task_of_images_is_taught_asked_extended_and_deleted(client: Client) -
     for method, path in (("GET", ""), ("POST", "/predict"), ("POST", "/examples"), ("DELETE", "")):
         reply = client(method, f"/tasks/{task}{path}", (None, png(0)))
         assert reply.status in (404, 422) and reply.error
+
+
+def test_what_is_none_of_the_classes_has_no_label_where_that_is_asked_for(client: Client) -> None:
+    rng = np.random.default_rng(0)
+    X = np.repeat(rng.normal(size=(30, 8)) * 3, 8, 0) + rng.normal(size=(240, 8))
+    reading = read_arrays(X.astype(np.float32), np.repeat(np.arange(30), 8), name="clusters")
+    model = metaloop.train(reading, "nearest_centroid", budget="1steps", progress=False).model
+    estimator = clone(model)
+    estimator.fit(X[:24], np.repeat(["a", "b", "c"], 8))
+    expected = estimator.score_known(X[20:30])
+    with serving({"clusters": model}) as server:
+        task = server.new("clusters")
+        for label, vector in zip(np.repeat(["a", "b", "c"], 8), X[:24], strict=True):
+            server.show(task, {"label": label, "array": vector.tolist()})
+        for vector, evidence in zip(X[20:30], expected, strict=True):
+            for reject, rate in (("5%25", 0.05), ("0.5", 0.5)):
+                least = estimator.threshold(rate).value
+                answer = server.ask(task, {"array": vector.tolist()}, f"?reject={reject}")
+                assert answer["evidence"] == pytest.approx(evidence, abs=1e-4)
+                assert answer["threshold"] == pytest.approx(least)
+                assert answer["known"] == (answer["evidence"] > least)
+                assert answer["label"] == (answer["most_likely"] if answer["known"] else None)
+                assert answer["confidence"] == max(answer["probabilities"].values())
+        path = f"/tasks/{task}/predict?reject="
+        refused = server("POST", f"{path}often", {"array": X[0].tolist()})
+        assert refused.status == 422 and "such as 5%" in refused.error
+    task = client.new("curves")
+    client.show(task, {"label": 1.0, "array": [0, 0, 0, 1]})
+    refused = client("POST", f"/tasks/{task}/predict?reject=0.05", {"array": [0, 0, 0, 1]})
+    assert refused.status == 422 and "only classes" in refused.error
+    task = client.new("numbers")  # a model that nobody has measured thresholds of
+    client.show(task, {"label": "a", "array": [0, 0, 0, 1]})
+    refused = client("POST", f"/tasks/{task}/predict?reject=0.05", {"array": [0, 0, 0, 1]})
+    assert refused.status == 422 and "thresholds" in refused.error
 
 
 def test_answers_are_those_of_predict(client: Client, models: Any) -> None:

@@ -38,6 +38,12 @@ def test_first_mentions_are_marked_in_the_text(tmp_path: Path, name: str) -> Non
     assert "<e1>head</e1>" in reading.notes[0] and not reading.left_out
 
 
+def test_a_sentence_of_two_relations_is_told_and_kept(tmp_path: Path) -> None:
+    reading = read(_written(tmp_path, {"born in": [GOOD, GOOD], "lived in": [GOOD]}))
+    assert len(reading.store) == 3
+    assert "1 text has different labels in different relations" in reading.notes[1]
+
+
 def test_an_entity_within_the_other_keeps_both_marks(tmp_path: Path) -> None:
     nested = {**GOOD, "t": ["ada", "Q1", [[0]]]}
     text, *_ = read(_written(tmp_path, {"a": [nested] * 2, "b": [GOOD] * 2})).store.take(

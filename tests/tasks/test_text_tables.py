@@ -33,6 +33,28 @@ def test_letters_survive_every_encoding_and_a_guess_is_said(tmp_path: Path, enco
     assert len(guessed) == (encoding == "cp1252")
 
 
+@pytest.mark.parametrize("ending", [".jsonl", ".json"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_objects_are_read_in_utf_16_too(tmp_path: Path, ending: str, encoding: str) -> None:
+    rows = [{"text": text, "label": label} for text, label in [*ROWS, ("größe – 5 €", "pay")]]
+    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    content = lines if ending == ".jsonl" else json.dumps(rows, ensure_ascii=False)
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    path = tmp_path / f"t{ending}"
+    path.write_bytes((mark + content).encode(encoding))
+    reading = read(path)
+    assert set(reading.store.take(_all(reading))) == {row["text"] for row in rows}
+
+
+def test_a_nul_byte_in_a_text_is_refused_with_its_row(tmp_path: Path) -> None:
+    rows = [{"text": text, "label": label} for text, label in [*ROWS, ("\0 pay", "pay")]]
+    path = tmp_path / "t.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(DataError, match=f"row {len(rows)}: a NUL byte") as raised:
+        read(path)
+    assert "\n" not in str(raised.value)
+
+
 def test_a_text_with_two_labels_is_told_and_kept(tmp_path: Path) -> None:
     reading = read(_csv(tmp_path, [*ROWS, ("pay the bill", "play")]))
     assert len(reading.store) == 5

@@ -316,7 +316,7 @@ def _predict(
     Files are looked at one by one only if one is damaged.
     """
     from metaloop.cli.inputs import as_sources, can_listen, model_of, unreadable
-    from metaloop.cli.recordings import usable
+    from metaloop.cli.recordings import heard
     from metaloop.estimators import FewShotClassifier
 
     def told(sources: Any) -> tuple[Any, Any]:
@@ -325,11 +325,12 @@ def _predict(
             return probabilities, ()
         return probabilities, estimator.score_known(sources)
 
-    if skip_unreadable and can_listen(model_of(estimator)):
-        names, samples, reasons = usable(group.names, list(group.X))
-        for reason in reasons:
-            warn(f"left out: {reason}")
-        return names, *(told(samples) if names else ([], []))
+    if can_listen(model_of(estimator)):
+        sound = heard(group.names, list(group.X))
+        _left_out(sound.reasons, skip_unreadable)
+        for note in sound.notes:
+            warn(note)
+        return sound.names, *(told(sound.samples) if sound.names else ([], []))
     if not isinstance(group.X, list):
         return group.names, *told(group.X)
     input_format = model_of(estimator).read_format
@@ -339,13 +340,17 @@ def _predict(
         bad = unreadable(group.X, input_format, value_range)
         if not bad:
             raise
-    reasons = list(bad.values())
-    if not skip_unreadable:
-        more = f" (and {len(bad) - 1:,} more)" if len(bad) > 1 else ""
-        raise DataError(f"{reasons[0]}{more}; --skip-unreadable leaves such inputs out")
-    for reason in reasons:
-        warn(f"left out: {reason}")
+    _left_out(list(bad.values()), skip_unreadable)
     fine = [place for place in range(len(group.X)) if place not in bad]
     names = [group.names[place] for place in fine]
     sources = as_sources([group.X[place] for place in fine], input_format, value_range)
     return names, *(told(sources) if fine else ([], []))
+
+
+def _left_out(reasons: Sequence[str], skip_unreadable: bool) -> None:
+    """Says why inputs are left out; raises `DataError` where nobody asked for that."""
+    if reasons and not skip_unreadable:
+        more = f" (and {len(reasons) - 1:,} more)" if len(reasons) > 1 else ""
+        raise DataError(f"{reasons[0]}{more}; --skip-unreadable leaves such inputs out")
+    for reason in reasons:
+        warn(f"left out: {reason}")

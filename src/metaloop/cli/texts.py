@@ -156,7 +156,8 @@ def text_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[s
             if role in _OF_INPUTS or all(name in table for name in _listed(names))
         }
         name = text_column(table, present)
-        texts = texts_of(table, name, second_text(table, [n for n in table.columns if n != name]))
+        others = [other for other in table.columns if other != name]
+        texts = texts_of(f"'{path}'", table, name, second_text(table, others))
         long = [row for row, text in enumerate(texts) if len(text) > MOST_CHARACTERS]
         if long:
             raise DataError(

@@ -23,6 +23,7 @@ from metaloop.core.extracts import Length
 from metaloop.core.learner import EmbeddingLearner
 from metaloop.core.objective import probabilities
 from metaloop.core.ranking import RANKING
+from metaloop.core.rejection import parse_rate
 from metaloop.estimators import (
     FewShotClassifier,
     FewShotGenerator,
@@ -37,7 +38,7 @@ from metaloop.estimators.reading import Asked, reading_of
 from metaloop.estimators.task import AdaptedTask, RawInputs, Support, adapt_to
 from metaloop.models import Model
 from metaloop.models.classifier import Classifier
-from metaloop.serve.limits import Limits
+from metaloop.serve.limits import Limits, RefusedError
 from metaloop.serve.sent import TAKEN, Sent, Taken
 from metaloop.serve.storage import Label
 
@@ -201,17 +202,32 @@ def already_learned(of: Served, limits: Limits) -> Ready:
     return Ready(of, Reader(of, limits), getattr(of.estimator, "task_", None), names)
 
 
+def least_evidence(ready: Ready, reject: str) -> float:
+    """Returns the evidence above which an input of a task is taken for one of its classes.
+
+    `reject` is the share of others that have as much, as text. Raises `MetaloopError` for what is
+    no share, and where nothing is known of others.
+    """
+    if ready.served.answers != "labels" or ready.adapted is None:
+        raise RefusedError(
+            422, "only classes learned from a few examples can be rejected; leave 'reject' away"
+        )
+    return ready.adapted.threshold(parse_rate(reject)).value
+
+
 @dataclass(frozen=True, eq=False)
 class Query:
     """One input of a task, decoded, and how many of the nearest examples are to be named.
 
     `length` is that of the summary of a document, None for the one that the model was trained for.
+    `least`: the evidence that an input of one of the classes has more of; None: each is of one.
     """
 
     ready: Ready
     inputs: RawInputs
     nearest: int = 0
     length: Length | None = None
+    least: float | None = None
 
 
 @dataclass(frozen=True)
@@ -219,7 +235,8 @@ class Answer:
     """A label with the probability of every class, or a real value; and the nearest examples.
 
     `nearest`: numbers of examples and how alike they are, as a cosine in features. `extract`: the
-    summary of a document.
+    summary of a document. `evidence`: how much the input looks like one of the classes, where that
+    was asked for, and `least`, what it has to have more of.
     """
 
     label: str | None
@@ -227,6 +244,13 @@ class Answer:
     value: float | list[float] | None
     nearest: tuple[tuple[int, float], ...] = ()
     extract: Extract | None = None
+    evidence: float | None = None
+    least: float | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the input is taken for one of the classes."""
+        return self.evidence is None or self.least is None or self.evidence > self.least
 
 
 @torch.no_grad()
@@ -257,7 +281,7 @@ def _together(queries: Sequence[Query]) -> list[Answer | Exception]:
     outputs = _outputs(served.model, queries, inputs)
     told = zip(queries, torch.split(inputs, 1), outputs, strict=True)
     return [
-        error if error is not None else _with_nearest(query, _answer(query, row), one)
+        error if error is not None else _with_evidence(query, _answer(query, row), one)
         for query, one, row in told
         for error in [_not_finite(served.model, row)]
     ]
@@ -325,6 +349,15 @@ def _answer(query: Query, row: Tensor) -> Answer:
     return Answer(
         classes[int(shares.argmax())], dict(zip(classes, shares.tolist(), strict=True)), None
     )
+
+
+def _with_evidence(query: Query, answer: Answer, one: Tensor) -> Answer:
+    """The answer with the nearest examples, and with the evidence for it, as far as asked for."""
+    answer = _with_nearest(query, answer, one)
+    if query.least is None or query.ready.adapted is None:
+        return answer
+    evidence = float(query.ready.adapted.evidence(query.inputs)[0])
+    return replace(answer, evidence=evidence, least=query.least)
 
 
 def _with_nearest(query: Query, answer: Answer, one: Tensor) -> Answer:

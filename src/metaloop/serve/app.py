@@ -172,12 +172,14 @@ class _Service:
         request: Request,
         task: str,
         nearest: int = 0,
+        reject: str | None = None,
         words: int | None = None,
         sentences: int | None = None,
         ratio: float | None = None,
     ) -> Response:
         """Tells the class of an input, the value of a function there, or a document's summary.
 
+        With `reject`, such as 5%, an input that looks like none of the classes has no label.
         `words`, `sentences` or `ratio`: how long a summary is to be, by default as trained for.
         """
         length = _length(words=words, sentences=sentences, ratio=ratio)
@@ -188,7 +190,7 @@ class _Service:
                 raise RefusedError(422, "a question has no 'label' or 'summary'; leave it away")
             if not 0 <= nearest <= 100:
                 raise RefusedError(422, "'nearest' is a number of examples from 0 to 100")
-            query = await self._do(self._tasks.query, task, sent, nearest, length)
+            query = await self._do(self._tasks.query, task, sent, nearest, length, reject)
             answer = await self._within(batcher.ask(query))
         return _json(_told(answer, nearest))
 
@@ -341,6 +343,11 @@ def _told(answer: Answer, nearest: int) -> dict[str, Any]:
     }  # fmt: skip
     if answer.value is not None:
         told["value"] = answer.value
+    if answer.evidence is not None:
+        told |= {
+            "label": answer.label if answer.is_known else None, "most_likely": answer.label,
+            "known": answer.is_known, "evidence": answer.evidence, "threshold": answer.least,
+        }  # fmt: skip
     if nearest:
         told["nearest"] = [{"id": number, "likeness": like} for number, like in answer.nearest]
     return told

@@ -29,6 +29,7 @@ from metaloop.serve.answering import (
     Served,
     already_learned,
     learned,
+    least_evidence,
     worth,
 )
 from metaloop.serve.limits import LARGEST_NAME, LARGEST_TEXT, Limits, RefusedError, not_found
@@ -205,8 +206,18 @@ class Tasks:
         self._keep(entry)
         return ready
 
-    def query(self, task: str, sent: Sent, nearest: int = 0, length: Length | None = None) -> Query:
-        """Returns a question to a task, decoded; `length` is that of a summary."""
+    def query(
+        self,
+        task: str,
+        sent: Sent,
+        nearest: int = 0,
+        length: Length | None = None,
+        reject: str | None = None,
+    ) -> Query:
+        """Returns a question to a task, decoded; `length` is that of a summary.
+
+        `reject`: the share of inputs of other classes that may be taken for one of the task's.
+        """
         ready = self.ready(task)
         if ready.served.answers == "samples":
             raise RefusedError(
@@ -214,7 +225,8 @@ class Tasks:
             )
         if length is not None and ready.served.answers != "summaries":
             raise RefusedError(422, "only summaries have a length; leave it away")
-        return Query(ready, ready.reader.read(sent), nearest, length)
+        least = None if reject is None else least_evidence(ready, reject)
+        return Query(ready, ready.reader.read(sent), nearest, length, least)
 
     def generate(self, task: str, count: int, seed: int, temperature: float) -> Any:
         """Returns uint8 pictures `[count, H, W]` or `[..., 3]` of the task's class."""

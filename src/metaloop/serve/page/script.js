@@ -72,7 +72,7 @@ const isSound = () => model().accept.startsWith("audio");
 
 // How one input looks: a picture, a sound, or its words.
 function shown(content, name) {
-  if (typeof content === "string") return make("div", { className: "words" }, content);
+  if (typeof content === "string") return make("div", { className: "words", dir: "auto" }, content);
   if (isSound()) return make("audio", { controls: true, src: urlOf(content), "aria-label": name });
   return make("img", { className: "thumb", src: urlOf(content), alt: name });
 }
@@ -99,7 +99,7 @@ function inputs(what, take) {
     return { tools, drop: give };
   }
   const long = sends() === "text";
-  const field = make(long ? "textarea" : "input", { id: key, required: true, rows: "2" });
+  const field = make(long ? "textarea" : "input", { id: key, required: true, rows: "2", dir: "auto" });
   const label = { text: "Text", array: "Numbers, with commas", item: "Item" }[sends()];
   const form = make("form", {
     className: "tools",
@@ -261,7 +261,7 @@ function classCard(name) {
   const count = examples.length === 1 ? "1 example" : `${examples.length} examples`;
   const { tools, drop } = inputs(` of ${name}`, (bodies) => teach(bodies, name));
   const card = make("section", { className: "card", "aria-label": `Class ${name}` },
-    make("header", {}, make("h3", {}, name), make("span", { className: "count" }, count)),
+    make("header", {}, make("h3", { dir: "auto" }, name), make("span", { className: "count" }, count)),
     list(examples), tools);
   droppable(card, drop);
   return card;
@@ -290,7 +290,9 @@ function samplesCard() {
 
 function summaryCard() {
   const fields = ["document", "summary"].map((name) =>
-    make("textarea", { id: `new-${name}`, required: true, rows: name === "summary" ? "2" : "4" }));
+    make("textarea", {
+      id: `new-${name}`, required: true, rows: name === "summary" ? "2" : "4", dir: "auto",
+    }));
   const form = make("form", {
     onsubmit: guarded(async (event) => {
       event.preventDefault();
@@ -418,7 +420,7 @@ async function best() {
   say("Ranking…");
   const { items } = await json("GET", `tasks/${state.task.id}/top`);
   answered("Best items", make("ol", {}, ...items.map((each) =>
-    make("li", {}, `${each.title}: ${number(each.value)}`))));
+    make("li", { dir: "auto" }, `${each.title}: ${number(each.value)}`))));
 }
 
 // An answer that is no label: a title, and what there is to see.
@@ -439,7 +441,7 @@ async function ask(body) {
   state.asked = body;
   if (told.summary !== undefined) {
     const cut = told.cut ? ", cut short" : "";
-    answered(`${told.words} of ${told.of_words} words${cut}`, make("p", {}, told.summary));
+    answered(`${told.words} of ${told.of_words} words${cut}`, make("p", { dir: "auto" }, told.summary));
     return;
   }
   const words = body.text || body.item || (body.array && body.array.join(", "));
@@ -454,7 +456,7 @@ function show(told, asked, named) {
   byId("answer-title").textContent = title;
   const shares = Object.entries(told.probabilities || {}).sort((a, b) => b[1] - a[1]);
   byId("shares").replaceChildren(...shares.slice(0, 10).map(([name, share]) =>
-    make("div", { className: "share" }, make("span", {}, name),
+    make("div", { className: "share" }, make("span", { dir: "auto" }, name),
       make("progress", { max: "1", value: share, "aria-label": `how sure of ${name}` }),
       make("span", {}, percent(share)))));
   drawDecided(told.nearest || []);

@@ -159,6 +159,14 @@ def _told(recordings: Sequence[Recording], names: Sequence[str], most: float) ->
     several = sum(recording.channels > 1 for recording in recordings)
     if several:
         notes.append(f"the channels of {several:,} recordings are averaged")
+    return notes + odd_recordings(recordings, names, most)
+
+
+def odd_recordings(
+    recordings: Sequence[Recording], names: Sequence[str], most: float = MOST_SECONDS
+) -> list[str]:
+    """Returns what to say of recordings of which a part alone is used, and of clipped ones."""
+    notes = []
     for what, doing in (
         ("cut", f"longer than {most:g} s: the loudest {most:g} s of each are used"),
         ("clipped", "clipped (recorded too loud) and used as they are"),

@@ -23,6 +23,7 @@ from metaloop.core.errors import DataError
 from metaloop.tasks.readers.finish import finish, tally
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
+from metaloop.tasks.readers.text_labels import contradictions
 from metaloop.tasks.store import ClassInfo, LeftOut, Reading
 
 _BEGINNING = re.compile(rb'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*\[\s*\{\s*"(?:tokens|h|t)"\s*:')
@@ -57,6 +58,7 @@ def read_relations(path: Path, options: ReadOptions) -> Reading:
     targets: list[int] = []
     broken: list[str] = []
     relations = _relations(where, path)
+    names = [tidy(relation) for relation in relations]
     for place, (relation, examples) in enumerate(relations.items()):
         if not isinstance(examples, list):
             raise DataError(f"{where}: relation {relation[:40]!r} is no list of sentences")
@@ -73,11 +75,11 @@ def read_relations(path: Path, options: ReadOptions) -> Reading:
         "relations, texts",
         Texts.of(texts),
         np.array(targets, np.int64),
-        [ClassInfo(tidy(relation)) for relation in relations],
+        [ClassInfo(name) for name in names],
         left_out,
         name=path.name.split(".")[0],
         strict=options.strict,
-        notes=(_NOTE,),
+        notes=(_NOTE, *contradictions(texts, [names[place] for place in targets], "relations")),
     )
 
 

@@ -24,6 +24,7 @@ from metaloop.tasks.readers.text_labels import check_labels, contradictions
 from metaloop.tasks.store import LeftOut, Reading, Store
 
 MOST_CHARACTERS = 1_000_000  # of a text; a longer one is a file in a cell
+_NUL = "\0"
 _BETWEEN = " [SEP] "  # of two texts: what BERT and its kin were trained with
 
 
@@ -80,7 +81,7 @@ def text_rows(where: str, table: Table, roles: Roles) -> TextRows:
     """Returns the texts and labels of a table of texts; rows that lack one are left out, counted.
 
     `roles` are those that `find_roles` gave it, of the kind `text`. Raises `DataError` for rows
-    with several labels.
+    with several labels and for NUL bytes.
     """
     assert roles.text is not None and roles.label is not None
     rows, left_out = _complete(table, (roles.text, roles.label))
@@ -89,7 +90,7 @@ def text_rows(where: str, table: Table, roles: Roles) -> TextRows:
         reason = f"a text of more than {MOST_CHARACTERS:,} characters"
         left_out.append(tally([f"row {row + 1}" for row in np.flatnonzero(long)], reason))
         rows = rows & ~long
-    texts = texts_of(table, roles.text, roles.pair, rows)
+    texts = texts_of(where, table, roles.text, roles.pair, rows)
     labels = _strings(table.columns[roles.label][rows])
     written = labels.tolist()
     return TextRows(
@@ -102,13 +103,20 @@ def text_rows(where: str, table: Table, roles: Roles) -> TextRows:
     )
 
 
-def texts_of(table: Table, text: str, pair: str | None, rows: Any = ...) -> list[str]:
-    """Returns the texts of a table, each with the second one of its row behind it."""
-    first = [str(each) for each in table.columns[text][rows]]
-    if pair is None:
-        return first
-    second = table.columns[pair][rows]
-    return [f"{one}{_BETWEEN}{two}" for one, two in zip(first, second, strict=True)]
+def texts_of(where: str, table: Table, text: str, pair: str | None, rows: Any = ...) -> list[str]:
+    """Returns the texts of a table, each with the second one of its row behind it.
+
+    Raises `DataError` for a text with a NUL byte, by its row.
+    """
+    texts = [str(each) for each in table.columns[text][rows]]
+    if pair is not None:
+        second = table.columns[pair][rows]
+        texts = [f"{one}{_BETWEEN}{two}" for one, two in zip(texts, second, strict=True)]
+    nul = next((place for place, each in enumerate(texts) if _NUL in each), None)
+    if nul is not None:
+        row = np.arange(len(table.columns[text]))[rows][nul] + 1
+        raise DataError(f"{where}, row {row}: a NUL byte, which no text holds; take it out")
+    return texts
 
 
 def numbers_of(table: Table, names: tuple[str, ...] | list[str], rows: Any = ...) -> np.ndarray:

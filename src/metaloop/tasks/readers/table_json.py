@@ -1,4 +1,7 @@
-"""JSONL (one object on each line) and JSON (a list of objects) as columns."""
+"""JSONL (one object on each line) and JSON (a list of objects) as columns.
+
+In UTF-8, with or without its mark, or in UTF-16 with its mark.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any, BinaryIO, cast
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.table_columns import CHUNK_CELLS, Columns, Opened, numbers_in_values
+from metaloop.tasks.readers.text_encoding import marked_encoding
 
 _DAMAGED = (ValueError, RecursionError)
 
@@ -27,7 +31,8 @@ def read_json_list(where: str, opened: Opened, texts: Collection[str]) -> Column
     expected = "expected a list of objects, [{...}, {...}]"
     try:
         with opened() as raw:
-            found = json.loads(raw.read().decode("utf-8-sig"))
+            content = raw.read()
+        found = json.loads(content.decode(marked_encoding(content)))
     except _DAMAGED as error:
         hint = "; a file of one object on each line ends in .jsonl" if _is_extra(error) else ""
         raise DataError(f"{where} is no JSON ({_short(error)}); {expected}{hint}") from error
@@ -38,7 +43,9 @@ def read_json_list(where: str, opened: Opened, texts: Collection[str]) -> Column
 
 
 def _objects(where: str, opened: Opened) -> Iterator[tuple[str, Any]]:
-    with io.TextIOWrapper(cast(BinaryIO, opened()), "utf-8-sig", newline="\n") as lines:
+    with opened() as raw:
+        encoding = marked_encoding(raw.read(2))
+    with io.TextIOWrapper(cast(BinaryIO, opened()), encoding, newline="\n") as lines:
         number = 0
         try:
             for number, line in enumerate(lines, 1):
@@ -47,7 +54,7 @@ def _objects(where: str, opened: Opened) -> Iterator[tuple[str, Any]]:
         except _DAMAGED as error:
             place = f", line {number}: no JSON"
             raise DataError(
-                f"{where}{' is not UTF-8' if isinstance(error, UnicodeDecodeError) else place} "
+                f"{where}{' is not UTF-8' if isinstance(error, UnicodeError) else place} "
                 f"({_short(error)}); expected one object on each line"
             ) from error
 

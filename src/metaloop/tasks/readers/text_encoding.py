@@ -13,6 +13,11 @@ GUESSED: Mapping[str, str] = MappingProxyType(
 )
 
 
+def marked_encoding(start: bytes) -> str:
+    """Returns UTF-16 where the first bytes are its mark, else UTF-8, with its mark or without."""
+    return "utf-16" if start[:2] in UTF16_MARKS else "utf-8-sig"
+
+
 def encoding_of(chunks: Callable[[], Iterable[bytes]]) -> str | None:
     """Returns the first encoding in which all bytes are text; None where there is none.
 
@@ -20,7 +25,8 @@ def encoding_of(chunks: Callable[[], Iterable[bytes]]) -> str | None:
     is held. An encoding that is in `GUESSED` is a guess.
     """
     start = next((chunk for chunk in chunks() if chunk), b"")[:2]
-    for encoding in ("utf-16",) if start in UTF16_MARKS else ("utf-8-sig", *GUESSED):
+    marked = marked_encoding(start)
+    for encoding in (marked,) if start in UTF16_MARKS else (marked, *GUESSED):
         decoder = codecs.getincrementaldecoder(encoding)()
         try:
             for chunk in chunks():
