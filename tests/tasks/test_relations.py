@@ -39,8 +39,8 @@ def test_first_mentions_are_marked_in_the_text(tmp_path: Path, name: str) -> Non
 
 
 def test_a_sentence_of_two_relations_is_told_and_kept(tmp_path: Path) -> None:
-    reading = read(_written(tmp_path, {"born in": [GOOD, GOOD], "lived in": [GOOD]}))
-    assert len(reading.store) == 3
+    reading = read(_written(tmp_path, {"born in": [GOOD, GOOD], "lived in": [GOOD, GOOD]}))
+    assert len(reading.store) == 4
     assert "1 text has different labels in different relations" in reading.notes[1]
 
 
