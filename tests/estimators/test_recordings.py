@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -209,6 +210,21 @@ def test_of_a_long_recording_the_loudest_part_is_used_and_that_is_said(
     (tmp_path / "mine" / "b" / "9.wav").write_bytes(encoded(long))
     fitted = ran("fit", model, "--support", tmp_path / "mine", "--out", tmp_path / "mine.metaloop")
     assert fitted.exit_code == 0 and "longer than 10 s" in " ".join(fitted.output.split())
+
+
+def test_a_single_word_is_learned_and_told_from_others(
+    model: Path, tables: dict[str, Path], tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.metaloop"
+    shutil.rmtree(tables["mine"] / "b")
+    fitted = ran("fit", model, "--support", tables["mine"], "--out", mine)
+    assert fitted.exit_code == 0 and "1 class from 3 examples" in fitted.stdout, fitted.output
+    done = ran("predict", mine, tables["words.npz"])
+    assert {line[0] for line in done.stdout.splitlines()} == {"a"}
+    assert "give --reject" in done.stderr
+    rejecting = ran("predict", mine, tables["words.npz"], "--reject", "5%")
+    assert rejecting.exit_code == 0 and "give --reject" not in rejecting.stderr
+    assert {line[0] for line in rejecting.stdout.splitlines()} <= {"a", "-"}
 
 
 def test_speakers_in_the_folders_of_a_support_are_no_words(

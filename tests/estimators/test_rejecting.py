@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import metaloop
-from metaloop.core.errors import ModelFileError
+from metaloop.core.errors import InputError, ModelFileError
 from metaloop.estimators import FewShotClassifier
 from metaloop.models import Model
 from metaloop.tasks.readers import read_arrays
@@ -47,6 +47,22 @@ def test_others_are_none_and_own_classes_are_told(
     named = classifier.predict(X[~own][:3], reject=0.05, reject_label="other")
     assert set(named.tolist()) <= {"other", *classifier.classes_.tolist()}
     assert (classifier.predict(X) == np.where(told == None, classifier.predict(X), told)).all()  # noqa: E711
+
+
+def test_one_class_alone_is_told_from_everything_else(
+    classifier: FewShotClassifier, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    X, y = data
+    own = y == "class07"
+    alone = FewShotClassifier(classifier.model).fit(X[own][:4], y[own][:4])
+    with pytest.warns(UserWarning, match="a guess for 1 way "):
+        told = alone.predict(X, reject=0.05)
+    assert (told[own] == "class07").mean() > 0.7
+    assert np.mean([each is None for each in told[~own]]) > 0.9
+    assert (alone.predict(X) == "class07").all()
+    unmeasured = replace(classifier.model, rejection=None)
+    with pytest.raises(InputError, match="at least 2 classes"):
+        FewShotClassifier(unmeasured).fit(X[own][:4], y[own][:4])
 
 
 def test_a_higher_share_of_false_alarms_rejects_less(

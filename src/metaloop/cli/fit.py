@@ -65,7 +65,8 @@ def fit(
             }
         )
     else:
-        learned = f"{len(classes)} classes" if classes else "a function"
+        several = f"{len(classes)} classes" if len(classes) > 1 else "1 class"
+        learned = several if classes else "a function"
         print(f"{learned} from {examples} examples\nmodel  {out}")
 
 

@@ -15,6 +15,8 @@ from metaloop.cli.output import print_json
 from metaloop.core.errors import DataError, ModelFileError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from metaloop.cli.inputs import Inputs
     from metaloop.estimators import (
         FewShotClassifier,
@@ -67,6 +69,8 @@ def predict(
     assert not isinstance(estimator, TrainedTable)
     _check_skipping(estimator, model, inputs, skip_unreadable)
     least = None if reject is None else _threshold(estimator, model, reject)
+    if reject is None and getattr(estimator, "classes_", None) is not None:
+        _warn_of_one_class(estimator.classes_)
     if inputs is None or window is not None:
         from metaloop.cli.listening import Hearing
 
@@ -225,6 +229,11 @@ def _line(row: Mapping[str, Any]) -> str:
         return f"{row['value']}\t{row['input']}"
     label = _NONE if row["label"] is None else row["label"]
     return f"{label}\t{row['confidence']:.4f}\t{row['input']}"
+
+
+def _warn_of_one_class(classes: np.ndarray) -> None:
+    if len(classes) == 1:
+        warn(f"only {classes[0]!s} is known, and everything is taken for it: give --reject 5%")
 
 
 def _threshold(

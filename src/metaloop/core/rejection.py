@@ -163,4 +163,5 @@ def _between(
 def _outside(known: tuple[int, ...], asked: float | int, what: str) -> str:
     if known[0] <= asked <= known[-1]:
         return ""
-    return f"{asked:g} {what} ({known[0]} to {known[-1]} were measured)"
+    measured = f"{known[0]} to {known[-1]} were" if len(known) > 1 else f"{known[0]} alone was"
+    return f"{asked:g} {what if asked != 1 else what[:-1]} ({measured} measured)"

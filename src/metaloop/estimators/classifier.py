@@ -54,11 +54,13 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
     def fit(self, X: Any, y: Any) -> FewShotClassifier:
         """Returns self, having learned the classes in `y [n]`; forgets what it learned before.
 
-        Raises `InputError` for fewer than two classes and for X or y that do not fit.
+        One class alone can be learned where the model knows what others look like: `predict` with
+        `reject` then says whether an example is of it. Raises `InputError` for a single class else,
+        and for X or y that do not fit.
         """
         labels = read_labels(y)
         classes = distinct(labels)
-        if len(classes) < 2:
+        if len(classes) < 2 and not self._knows_others():
             raise InputError(
                 f"telling classes apart needs examples of at least 2 classes, got one class: "
                 f"{classes.tolist()[0]!r}"
@@ -133,6 +135,12 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
             check_consistent_length(predicted, labels, sample_weight)
         check_same_kind(predicted, labels)
         return float(np.average(predicted == labels, weights=sample_weight))
+
+    def _knows_others(self) -> bool:
+        """Whether the model can tell examples of one class from those of none."""
+        model = self._model_to_adapt(None)
+        known = None if model is None else model.rejection
+        return known is not None and known.likeness is not None
 
     def _learn(self, X: Any, labels: np.ndarray, before: AdaptedTask | None) -> None:
         """Adapts to the examples, joined to those of the task before, if any."""
