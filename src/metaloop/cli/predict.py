@@ -335,7 +335,8 @@ def _predict(
         return probabilities, estimator.score_known(sources)
 
     if can_listen(model_of(estimator)):
-        sound = heard(group.names, list(group.X))
+        assert isinstance(group.X, tuple)
+        sound = heard(group.names, group.X)
         _left_out(sound.reasons, skip_unreadable)
         for note in sound.notes:
             warn(note)
