@@ -202,7 +202,7 @@ def test_the_temperature_changes_what_is_drawn_and_classes_have_streams_of_their
     for name in ("one", "other"):  # of the same images, so that nothing but the stream differs
         shutil.copytree(drawings / "class03", two / name)
     drawn = {}
-    for out, more in (("a", ()), ("b", ("--seed", 1)), ("c", ("--temperature", 0.3))):
+    for out, more in (("a", ()), ("b", ("--seed", 1)), ("c", ("--temperature", 1))):
         few = ("generate", path, "--support", two, "--count", 2, "--out", tmp_path / out)
         code, _, err = typed(*few, *more)
         assert code == 0, err
@@ -218,6 +218,9 @@ def test_the_temperature_changes_what_is_drawn_and_classes_have_streams_of_their
     assert isinstance(generator, ml.FewShotGenerator)
     same = generator.sample(2, seed=0)
     assert (_pixels(tmp_path / "d" / "1.png") == same[0]).all()
+    assert generator.usual_temperature == 0.4  # of drawings
+    assert (generator.sample(2, seed=0, temperature=0.4) == same).all()
+    assert (generator.sample(2, seed=0, temperature=1.0) != same).any()
 
 
 def test_of_several_tries_the_one_is_kept_that_the_support_speaks_most_for(

@@ -96,6 +96,8 @@ def test_images_are_made_of_a_class_as_the_estimator_makes_them(asked: Client) -
     reply = asked("POST", f"/tasks/{task}/generate", {"count": 3, "seed": 7, "temperature": 0.8})
     assert reply.status == 200, reply.body
     expected = image_maker().fit(shown).sample(3, seed=7, temperature=0.8)
+    usual = asked("POST", f"/tasks/{task}/generate", {"count": 1})
+    assert usual.json["temperature"] == image_maker().fit(shown).usual_temperature
     files = [base64.b64decode(each) for each in reply.json["images"]]
     found = [np.asarray(Image.open(io.BytesIO(each))) for each in files]
     np.testing.assert_array_equal(np.stack(found), expected)

@@ -40,9 +40,13 @@ def generate(
         int, typer.Option(min=1, max=_MOST, metavar="N", help="Images to make of each class.")
     ] = 16,
     temperature: Annotated[
-        float,
-        typer.Option(metavar="T", help="Below 1: closer to the support, less different."),
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            metavar="T",
+            help="Below 1: closer to the support, less different.",
+            show_default="what suits the model",
+        ),
+    ] = None,
     tries: Annotated[
         int,
         typer.Option(min=1, metavar="N", help="Images drawn for each that is kept, the likest."),
@@ -61,7 +65,7 @@ def generate(
     from metaloop.estimators import FewShotGenerator
     from metaloop.models.sheets import not_shown, sheet
 
-    if not 0 < temperature < math.inf:
+    if temperature is not None and not 0 < temperature < math.inf:
         raise InputError(f"--temperature is a number above 0; got {temperature}")
     _check_new(out)
     declared = options.value_range(value_range)
@@ -167,6 +171,7 @@ def _say(
     as_json: bool,
 ) -> None:
     known = estimator.task_.model.input_format
+    how = {**how, "temperature": how["temperature"] or estimator.usual_temperature}
     if as_json:
         size = {"shape": list(known.shape), "levels": known.levels}
         print_json({"model": str(model), **size, **how, "classes": told, "sheet": str(page)})

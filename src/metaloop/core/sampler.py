@@ -28,6 +28,10 @@ class Sampler(Protocol):
     exact: ClassVar[bool]
     """Whether `log_prob` is the logarithm itself, or a lower bound of it."""
 
+    @property
+    def usual_temperature(self) -> float:
+        """The temperature at which examples are drawn where none is asked for."""
+
     def log_prob(self, meta_params: MetaParams, task_state: TaskState, inputs: Tensor) -> Tensor:
         """Returns `[N]` nats: the log probability of each example, 0 to 1 in all its numbers."""
 
@@ -92,6 +96,11 @@ class GenerativeLearner(Learner):
     target_kinds: ClassVar[frozenset[str]] = frozenset({"inputs"})
     vmappable: ClassVar[bool] = False
     exact: ClassVar[bool] = True
+
+    @property
+    def usual_temperature(self) -> float:
+        """The temperature at which examples are drawn where none is asked for: as they are."""
+        return 1.0
 
     @property
     @abstractmethod

@@ -43,16 +43,21 @@ class FewShotGenerator(FewShotEstimator):
             raise InputError("a generator is fitted to one class; fit one for each of the classes")
         return self._learned(lambda new: new._learn(X))
 
+    @property
+    def usual_temperature(self) -> float:
+        """The temperature that `sample` has where none is given: what suits the model's images."""
+        return _sampler(self._snapshot().task_.model.learner).usual_temperature
+
     def sample(
-        self, count: int = 1, seed: int = 0, temperature: float = 1.0, tries: int = 1
+        self, count: int = 1, seed: int = 0, temperature: float | None = None, tries: int = 1
     ) -> np.ndarray:
         """Returns new images: uint8 `[count, height, width]`, or `[..., 3]` in colour.
 
         Drawings are dark on white, whatever the support was. Below a temperature of 1 images are
-        more likely ones and differ less. `tries` images are drawn for each that is returned, the
-        one that the support speaks most for: p(x | S) / p(x), where the model knows p(x). The same
-        seed gives the same images. Raises `InputError` for a count or tries below 1, tries above
-        100, and a temperature that is not above 0.
+        more likely ones and differ less; None is `usual_temperature`. `tries` images are drawn for
+        each that is returned, the one that the support speaks most for: p(x | S) / p(x), where the
+        model knows p(x). The same seed gives the same images. Raises `InputError` for a count or
+        tries below 1, tries above 100, and a temperature that is not above 0.
         """
         if count < 1:
             raise InputError(f"count is how many images are wanted, at least 1; got {count}")
@@ -60,6 +65,7 @@ class FewShotGenerator(FewShotEstimator):
             raise InputError(
                 f"tries is how many images are drawn for each, 1 to {MOST_TRIES}; got {tries}"
             )
+        temperature = self.usual_temperature if temperature is None else temperature
         if not 0 < temperature < math.inf:
             raise InputError(f"a temperature is a number above 0; got {temperature}")
         task, rng = self._snapshot().task_, torch_stream(seed, "sample")

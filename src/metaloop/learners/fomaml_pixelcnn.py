@@ -104,6 +104,11 @@ class FomamlPixelCnn(GradientLearner):
         per_value = self.predict(meta_params, task_state, inputs)[..., 0]
         return per_value * inputs[0].numel()
 
+    @property
+    def usual_temperature(self) -> float:
+        """Examples are drawn as they are likely, where no temperature is asked for."""
+        return 1.0
+
     @torch.no_grad()
     def told_by_support(
         self, meta_params: MetaParams, task_state: MetaParams, inputs: Tensor

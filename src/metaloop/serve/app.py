@@ -202,17 +202,17 @@ class _Service:
             "count", asked.get("count", min(16, self._limits.images)), 1, self._limits.images
         )
         seed = _number("seed", asked.get("seed", 0), 0, _LARGEST_SEED)
-        temperature = asked.get("temperature", 1.0)
+        temperature = asked.get("temperature")
         numeric = isinstance(temperature, int | float) and not isinstance(temperature, bool)
-        if not numeric or not 0 < temperature < math.inf:
+        if temperature is not None and not (numeric and 0 < temperature < math.inf):
             raise RefusedError(422, f"'temperature' is a number above 0, got {temperature!r:.40}")
 
-        def drawn() -> list[str]:
-            pictures = self._tasks.generate(task, count, seed, float(temperature))
-            return [base64.b64encode(png(each)).decode() for each in pictures]
+        def drawn() -> dict[str, Any]:
+            pictures, at = self._tasks.generate(task, count, seed, temperature)
+            images = [base64.b64encode(png(each)).decode() for each in pictures]
+            return {"images": images, "seed": seed, "temperature": at}
 
-        told = {"images": await self._do(drawn), "seed": seed, "temperature": temperature}
-        return _json(told)
+        return _json(await self._do(drawn))
 
     async def top(self, request: Request, task: str, count: int = 10) -> Response:
         """Lists the items that the user of the task would like most, none that she had."""

@@ -228,8 +228,13 @@ class Tasks:
         least = None if reject is None else least_evidence(ready, reject)
         return Query(ready, ready.reader.read(sent), nearest, length, least)
 
-    def generate(self, task: str, count: int, seed: int, temperature: float) -> Any:
-        """Returns uint8 pictures `[count, H, W]` or `[..., 3]` of the task's class."""
+    def generate(
+        self, task: str, count: int, seed: int, temperature: float | None
+    ) -> tuple[Any, float]:
+        """Returns uint8 pictures `[count, H, W]` or `[..., 3]` of the task's class.
+
+        And the temperature at which they were drawn: None is the one that suits the model.
+        """
         ready = self.ready(task)
         served = ready.served
         if not isinstance(served.estimator, FewShotGenerator):
@@ -243,7 +248,8 @@ class Tasks:
         estimator = FewShotGenerator(served.model)
         estimator.task_ = ready.adapted
         with self._drawing:  # drawing takes all that a processor has
-            return estimator.sample(count, seed, temperature)
+            at = estimator.usual_temperature if temperature is None else float(temperature)
+            return estimator.sample(count, seed, at), at
 
     def top(self, task: str, count: int) -> Sequence[Recommended]:
         """Returns the items that the user of a task would like most, none that she has had."""

@@ -43,7 +43,8 @@ def show_generated(model: Model, family: TaskFamily, spec: TaskSpec) -> Iterator
         outputs = model.learner.predict(model.meta_params, state, query.features[0])
         bits = float(bits_per_dimension(outputs[None], query.targets, query.mask))
         rng = torch_stream(0, "sheet", place)
-        drawn = learner.sample(model.meta_params, state, _SAMPLES, rng)
+        warmth = learner.usual_temperature
+        drawn = learner.sample(model.meta_params, state, _SAMPLES, rng, warmth)
         pictures = [pictures_of(each, family.input_format) for each in (shown.features, drawn)]
         found[unit] = (bits, episodes.store.classes[unit].name, Row(*pictures))
     ranked = sorted(found.values(), key=lambda each: each[0])
@@ -53,6 +54,7 @@ def show_generated(model: Model, family: TaskFamily, spec: TaskSpec) -> Iterator
             told = ", ".join(f"{name} ({bits:.3f})" for bits, name, _ in rows)
             caption = (
                 f"New images of the {len(rows)} test classes of {len(ranked)} that are {words} by "
-                f"bits per dimension: left what was shown of each, right what was made. {told}"
+                f"bits per dimension: left what was shown of each, right what was made, at a "
+                f"temperature of {learner.usual_temperature:g}. {told}"
             )
             yield Shown(f"{words} classes", sheet([row for _, _, row in rows]), caption)
