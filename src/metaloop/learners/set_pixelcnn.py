@@ -23,7 +23,7 @@ from metaloop.core.learner import MetaParams
 from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.generative import PixelNetLearner
 
-_OF_DRAWINGS = 0.4
+_OF_DRAWINGS = 0.5
 
 
 @final

@@ -104,9 +104,9 @@ _ABOUT: dict[tuple[str, str], dict[str, Any]] = {
                 "seed": {"type": "integer"},
                 "temperature": {"type": "number"},
             },
-            {"count": 4, "seed": 0, "temperature": 0.4},
+            {"count": 4, "seed": 0, "temperature": 0.5},
         ),
-        "answer": {"images": ["iVBORw0KGgo..."], "seed": 0, "temperature": 0.4},
+        "answer": {"images": ["iVBORw0KGgo..."], "seed": 0, "temperature": 0.5},
     },
     ("GET", "/tasks/{task}/top"): {
         "summary": "The items that a user would like most",
