@@ -20,15 +20,15 @@ from metaloop.domains.tables.explaining import explain
 from metaloop.domains.tables.fitting import FittedPipeline, fit_pipeline
 from metaloop.domains.tables.frame import Column, Frame
 from metaloop.domains.tables.pipelines import TABLE_PIPELINES, offered
-from metaloop.domains.tables.scoring import TABLE_METRICS
+from metaloop.domains.tables.scoring import TABLE_METRICS, unit_of
 from metaloop.domains.tables.storing import can_store, restored, stored
 from metaloop.domains.tables.task import TableTask, table_task
 from metaloop.jobs.tabular import FoldResult, even_order
-from metaloop.selecting.tabular.beliefs import expected_of
+from metaloop.selecting.tabular.beliefs import Seen, expected_of
 from metaloop.selecting.tabular.ensembling import Told, cross_fitted, joined
 from metaloop.selecting.tabular.finishing import ChosenPipelines, choose, fit_chosen
 from metaloop.selecting.tabular.judging import calibration, figure_of, reliability
-from metaloop.selecting.tabular.knowledge import informed
+from metaloop.selecting.tabular.knowledge import informed, on_scale
 from metaloop.selecting.tabular.racing import TableRace, complete_folds
 from metaloop.selecting.tabular.running import TableRun, open_race, race_on
 from metaloop.tasks.readers.tables import table_of
@@ -100,6 +100,47 @@ def test_steps_are_kept_and_the_same_seed_gives_the_same_race(tmp_path: Path) ->
             told.append([(e.request.pipeline, e.context, e.result.values) for e in race_on(run)
                          if e.result])  # fmt: skip
     assert told[0] == told[1] and len(told[0]) == 6
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae", "r2"])
+def test_the_unit_of_a_target_changes_nothing_in_a_race(metric: str, tmp_path: Path) -> None:
+    X, y = load_diabetes(return_X_y=True)
+    columns = {f"c{i}": X[:120, i] for i in range(4)}
+    told = []
+    for exponent in (0, -20, 20):  # powers of two are exact
+        data = table_of({**columns, "y": np.ldexp(y[:120], exponent)}, "t")
+        run = run_of(tmp_path / str(exponent), table_task(data, "y"), 12, metric)
+        with run.executor:
+            told.append([(ended.request.pipeline, ended.context) for ended in race_on(run)])
+    assert len(told[0]) == 12 and told[1] == told[0] and told[2] == told[0]
+
+
+@pytest.mark.parametrize("metric", [n for n, one in TABLE_METRICS.items() if not one.for_classes])
+def test_a_metric_of_numbers_is_in_the_unit_of_the_target_or_in_none(metric: str) -> None:
+    how, rng = TABLE_METRICS[metric], np.random.default_rng(0)
+    targets = rng.normal(size=50)
+    told = targets + 0.1 * rng.normal(size=50)
+    for factor in (2.0**-60, 2.0**60):
+        unit = 1.0 if metric == "r2" else factor
+        assert how.value(factor * told, factor * targets) == unit * how.value(told, targets)
+        expected = unit * how.deviation(told, targets)
+        assert how.deviation(factor * told, factor * targets) == expected
+        scaled = unit * unit_of(metric, targets)
+        assert unit_of(metric, factor * targets) == scaled
+    same = np.full(50, 0.1)
+    assert unit_of(metric, same) == 1 and np.isfinite(how.value(told, same))
+
+
+def test_errors_of_other_tables_are_compared_in_whatever_unit_these_were_told() -> None:
+    found = []
+    for factor in (1.0, 2.0**-40):
+        errors = {
+            "svm": {(0,): Seen(3 * factor, 0.1 * factor)},
+            "knn": {(0,): Seen(4 * factor, 0.0)},
+        }
+        found.append(on_scale(errors, "log"))
+    assert found[0] == found[1]
+    assert found[0]["knn"][0,] - found[0]["svm"][0,] == pytest.approx(np.log(4 / 3))
 
 
 def test_who_fails_takes_part_no_more_and_the_others_go_on(

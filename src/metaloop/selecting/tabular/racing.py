@@ -29,7 +29,7 @@ _ENOUGH, _LEADERS = 6, 3  # pipelines on few rows, before the first of them see 
 _HALVED = 0.04  # of an error, what learning from half of the rows costs
 _SHORT = 0.02  # of an error, what fewer rows mislead by, for each level
 _LEAST = 0.002
-_WORTH = 0.0005  # of an error, that a try must be expected to gain
+_WORTH = 0.0005  # of an error rate, or of what a constant answer is off by: a try must gain it
 _LATE_JOINED, _JOINED = (
     5,
     12,
@@ -65,6 +65,7 @@ class TableRace:
     """What is known of every pipeline; `rows` may be learned from, `features` are columns.
 
     `blocks`: of how many parts that stay together the rows are; there are no more folds than that.
+    `unit`: what errors are measured in (`scoring.unit_of`).
     """
 
     expected: Prior
@@ -79,6 +80,7 @@ class TableRace:
     entries: dict[str, Entry] = field(default_factory=dict)
     asked: int = 0
     blocks: int | None = None
+    unit: float = 1.0
 
     def __post_init__(self) -> None:
         self.folds = _FOLDS if self.rows <= _MANY_ROWS else _FOLDS_OF_MANY
@@ -125,7 +127,7 @@ class TableRace:
         return int(np.mean(values, axis=0).argmax()) if len(values[0]) > 1 else 0
 
     def beliefs(self) -> Posterior:
-        """Returns what is known of the pipelines by now."""
+        """Returns what is known of the pipelines by now, their errors in units of `unit`."""
         return believed(self.expected, {name: self._seen(name) for name in self.entries})
 
     def propose(
@@ -321,8 +323,9 @@ class TableRace:
         seen = {}
         for context, result in self.entries[name].found.items():
             value, noise = result.values[lift], result.deviations[lift]
-            error = error_of(how.name, value)
-            noise = abs(error_of(how.name, value - how.sign * noise) - error) or noise
+            error = error_of(how.name, value, self.unit)
+            moved = error_of(how.name, value - how.sign * noise, self.unit)
+            noise = abs(moved - error) or noise / self.unit
             size = 1.0 if self.expected.scale == "angle" else max(error, 1e-12)
             short = _SHORT * size * (self.last_level - context[0])
             seen[context] = Seen(error, float(np.hypot(max(noise, _LEAST * size), short)))

@@ -19,6 +19,7 @@ from metaloop.core.errors import MachineError
 from metaloop.core.randomness import numpy_stream
 from metaloop.domains.tables.dealing import deal, strata
 from metaloop.domains.tables.pipelines import offered
+from metaloop.domains.tables.scoring import unit_of
 from metaloop.domains.tables.storing import load_storing
 from metaloop.domains.tables.task import TableTask
 from metaloop.executors.base import Executor, Job, Outcome
@@ -140,6 +141,7 @@ def open_race(
             prior or expected_of(names, bool(task.classes)), len(task.known),
             len(task.frame.schema), len(task.classes), metric, seed,
             blocks=len(np.unique(task.blocks[task.known])),
+            unit=unit_of(metric, task.target.values[task.known]),
         )  # fmt: skip
         known = _known(task, race, seed)
         ship_table(known, folder)
