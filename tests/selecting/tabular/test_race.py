@@ -191,6 +191,22 @@ def test_a_fold_that_is_easier_flatters_nobody() -> None:
     assert known.ranking()[0] == "logistic"
 
 
+def test_a_race_in_steps_goes_by_no_clock() -> None:
+    told = []
+    for slow in QUICK:
+        known, asked = race(300), []
+        for number in range(12):
+            request = known.propose(None, late=number > 6)
+            assert request is not None
+            context = known.begin(request, number)
+            one = result(0.8 + 0.01 * QUICK.index(request.pipeline), 240)
+            took = replace(one, fit_seconds=30.0 if request.pipeline == slow else 0.001)
+            known.take(request.pipeline, context, took, "", 0.1)
+            asked.append((request.pipeline, context))
+        told.append(asked)
+    assert all(asked == told[0] for asked in told)
+
+
 def test_where_the_first_was_ended_the_quickest_is_next() -> None:
     known = race(9000, ("extra_trees", "naive_bayes", "logistic", "mlp"))
     known.take("extra_trees", (0, 0, 0), None, "ended after 20 s", 20.0)

@@ -136,7 +136,8 @@ class TableRace:
         """Returns what is to be done next within so many seconds; None: nothing is worth it.
 
         What costs less than `cheap` seconds costs nothing worth mentioning. `late`: it is time to
-        let the best ones tell all rows, for only these can be joined.
+        let the best ones tell all rows, for only these can be joined. Without a limit in seconds
+        no clock is asked, so that the race can be repeated.
         """
         steps = {name: self._next(entry, seconds) for name, entry in self.entries.items()}
         able = {name: step for name, step in steps.items() if step is not None}
@@ -149,10 +150,8 @@ class TableRace:
             and len(complete_folds(self, tuple(self.entries))) < _LATE_JOINED
         ):
             chosen = self._to_complete(able)
-        costs = {
-            name: max(cheap, self.predicted(name, self._rows(name, step)))
-            for name, step in able.items()
-        }
+        cost = self._guess if seconds is None else self.predicted
+        costs = {name: max(cheap, cost(name, self._rows(name, s))) for name, s in able.items()}
         if chosen is None and able and self.nothing_found and self._any_failed:
             chosen = min(costs, key=costs.__getitem__)  # something at all, before what is good
         if chosen is None:
