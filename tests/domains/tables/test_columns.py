@@ -149,6 +149,58 @@ def test_parts_have_all_classes_and_equal_rows_and_groups_stay_together() -> Non
     assert "g" not in [column.name for column in grouped.frame.schema]
 
 
+def in_one_part(found: TableTask, keys: Any) -> bool:
+    keys = np.asarray(keys)
+    return len(found.test) > 0 and not set(keys[found.known]) & set(keys[found.test])
+
+
+def test_a_class_that_is_kept_to_learn_from_is_kept_with_its_whole_group() -> None:
+    groups = [f"g{i // 8}" for i in range(ROWS)]
+    y = ["A" if i == 8 else "ab"[i % 2] for i in range(ROWS)]
+    for seed in range(6):
+        found = task(table(g=groups, y=y), groups="g", split_seed=seed)
+        assert in_one_part(found, groups) and 8 in found.known and len(found.test) == 8
+        assert "classes of which no row is in test, for groups are kept whole: 'A'" in found.notes
+
+
+def test_a_class_that_is_kept_to_learn_from_is_kept_with_all_equal_rows() -> None:
+    x = [float(i // 2) for i in range(30)] + [float(i) for i in range(20, 40)]
+    y = ["A" if i == 4 else "ab"[i % 2] for i in range(50)]
+    for seed in range(20):
+        found = task(table_of({"x": x, "y": y}, "t"), split_seed=seed)
+        assert in_one_part(found, x) and 4 in found.known and 5 in found.known
+
+
+def test_equal_rows_of_several_groups_keep_these_together_or_it_is_said() -> None:
+    groups = np.array([f"g{i // 4:02}" for i in range(ROWS)])
+    x = np.arange(ROWS, dtype=float) + 0.5
+    x[4], x[20] = x[0], x[16]  # of g01 and g00, of g05 and g04
+    for seed in range(6):
+        found = task(table(g=groups, x=x), groups="g", split_seed=seed)
+        assert in_one_part(found, groups) and in_one_part(found, x)
+    assert not any("equal rows" in note for note in found.notes)
+    x[4::4] = x[0]  # every group has it
+    found = task(table(g=groups, x=x), groups="g")
+    assert in_one_part(found, groups)
+    assert any(note.startswith("so many groups of 'g' have equal rows") for note in found.notes)
+
+
+def test_where_every_group_has_a_class_of_its_own_nothing_can_be_sealed() -> None:
+    groups = [f"g{i % 4}" for i in range(ROWS)]
+    with pytest.raises(DataError, match=r"no rows can be sealed as test.*give --test FILE"):
+        task(table(g=groups, y=[f"class of {g}" for g in groups]), groups="g")
+    mixed = ["a" if g in ("g0", "g1") else f"class of {g}" for g in groups]
+    for seed in range(6):
+        found = task(table(g=groups, y=mixed), groups="g", split_seed=seed)
+        assert in_one_part(found, groups) and len(set(found.target.values[found.known])) == 3
+
+
+@pytest.mark.parametrize("rows", [10, 13, 19])
+def test_of_few_rows_with_a_number_a_fifth_is_sealed_as_well(rows: int) -> None:
+    found = task(table_of({"x": np.arange(rows) / 7, "y": np.arange(rows) ** 0.5}, "t"))
+    assert rows // 5 <= len(found.test) <= rows // 5 + 1
+
+
 def test_where_most_rows_are_equal_to_another_they_are_dealt_one_by_one() -> None:
     words = ["OR"[i % 2] for i in range(ROWS)]
     found = task(table_of({"city": words, "y": ["a", "a", "b", "b"] * 10}, "t"))
