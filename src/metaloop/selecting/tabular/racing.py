@@ -50,7 +50,7 @@ class Step:
 
 @dataclass
 class Entry:
-    """A pipeline in the race."""
+    """A pipeline in the race; `row_seconds`: the longest that telling a row should take it."""
 
     name: str
     found: dict[Context, FoldResult] = field(default_factory=dict)
@@ -58,6 +58,7 @@ class Entry:
     under_way: set[Context] = field(default_factory=set)
     failed: str = ""
     cpu_seconds: float = 0.0
+    row_seconds: float = 0.0
 
 
 @dataclass
@@ -234,6 +235,18 @@ class TableRace:
             entry.jobs.pop(context, None)
         else:
             entry.found[context] = result
+
+    def timed(self, name: str, result: FoldResult) -> float:
+        """Returns how long telling a row should take what is fitted to all rows, by a fold of it.
+
+        The longest of a pipeline's folds is kept as its `row_seconds`.
+        """
+        each = result.tell_seconds / max(1, result.checked)
+        if table_pipeline(name).by_rows:
+            each *= max(1.0, self.most_rows(name) / max(1, result.rows))
+        entry = self.entries[name]
+        entry.row_seconds = max(entry.row_seconds, each)
+        return each
 
     def ranking(self) -> list[str]:
         """Returns the pipelines that were measured, the best first.

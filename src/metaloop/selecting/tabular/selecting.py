@@ -234,7 +234,10 @@ def _selected(asked: TableAsked, run: TableRun, recording: Recording) -> Any:  #
         identity, "the end of a select run", protocol(task, "test", "test"), run=recording.number
     )
     frame = task.frame.take(task.test)
+    asked_at = time.perf_counter()
     plain = model.plain_outputs(frame)
+    slow = run.too_slow((time.perf_counter() - asked_at) / len(frame))
+    run.notes += [f"telling the rows of test was {slow}"] if slow else []
     outputs = model.lifted(plain) if task.classes else plain
     test, more = tested(task, outputs, plain, run.metric)
     recording.archive.finish_opening(opening, test)
