@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,15 @@ from hypothesis import strategies as st
 from metaloop.core.errors import DataError, MetaloopError, UnknownNameError
 from metaloop.domains.tables.cells import days_of, order_of_dates
 from metaloop.domains.tables.encoding import encode, fit_encoding
-from metaloop.domains.tables.frame import UNSEEN, Column, Frame, read_frame, row_hashes, write_frame
+from metaloop.domains.tables.frame import (
+    MISSING,
+    UNSEEN,
+    Column,
+    Frame,
+    read_frame,
+    row_hashes,
+    write_frame,
+)
 from metaloop.domains.tables.leaks import leaking
 from metaloop.domains.tables.task import TableTask, table_task
 from metaloop.domains.tables.understanding import framed, understand
@@ -63,6 +72,50 @@ def test_columns_of_no_use_are_told_and_left_out(cells: list[Any], why: str) -> 
     found = understand("t", table(c=cells), ["y"])
     assert why in found.dropped["c"]
     assert [column.name for column in found.frame.schema] == ["x"]
+
+
+def declared(*names: str, **columns: Any) -> Table:
+    """A table that declares these columns to be categories."""
+    return replace(table(**columns), categories=frozenset(names))
+
+
+def test_a_column_that_is_declared_to_be_of_categories_is_one() -> None:
+    numbers, words = [3, 1, 2, 1] * 10, ["none", "?", "", "2021-01-01"] * 10
+    data = declared("c", "w", c=numbers, w=words, n=numbers)
+    schema = {column.name: column for column in understand("t", data, ["y"]).frame.schema}
+    assert [schema[name].kind for name in "cwn"] == ["category", "category", "number"]
+    assert schema["c"].words == ("1", "2", "3")
+    assert schema["w"].words == ("2021-01-01", "?", "none")  # nothing is what is empty
+
+
+def test_a_declared_category_is_known_again_however_a_file_writes_it() -> None:
+    data = declared("c", "w", c=["1.0", "2.5"] * 20, w=["none", "some"] * 20)
+    known = understand("t", data, ["y"]).frame
+    new = table_of({"x": [0.5] * 4, "c": [1.0, 2.5, 3.0, np.nan], "w": ["none", "", "x", "?"]})
+    found = framed("new", new, known.schema)
+    assert found.values["c"].tolist() == [0, 1, UNSEEN, MISSING]
+    assert found.values["w"].tolist() == [0, MISSING, UNSEEN, MISSING]
+    again = framed("new", data, known.schema)
+    assert all(np.array_equal(again.values[name], known.values[name]) for name in "cw")
+
+
+def test_a_declared_target_is_of_classes_whatever_they_are_called() -> None:
+    codes = [str(7 * (i % 25)) for i in range(4 * ROWS)]
+    columns = {"x": np.random.default_rng(0).normal(size=4 * ROWS), "z": codes}
+    plain = table_of(columns, "t")
+    assert task(plain, "z").target.objective == "regression"
+    found = task(replace(plain, categories=frozenset("z")), "z")
+    assert found.classes[:3] == (0, 7, 14) and len(found.classes) == 25
+    assert any("'z' is declared to be of categories: classification" in n for n in found.notes)
+    asked = task(replace(plain, categories=frozenset("z")), "z", objective="regression")
+    assert asked.target.objective == "regression"
+
+
+def test_a_declared_class_may_be_called_none() -> None:
+    data = declared("y", y=["none", "mild"] * 20)
+    found = task(data, test=table_of({"x": [0.5, 1.5, 2.5], "y": ["none", "mild", ""]}, "new"))
+    assert found.classes == ("mild", "none") and len(found.known) == ROWS
+    assert found.target.values[found.test].tolist() == [1, 0]
 
 
 def test_years_count_up_and_are_no_numbers_of_the_rows() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -190,7 +190,7 @@ def _untested_notes(target: Target, tested: np.ndarray) -> list[str]:
 def _rows_of(table: Table, rows: np.ndarray) -> Table:
     if len(rows) == len(table):
         return table
-    return Table(table.name, {n: column[rows] for n, column in table.columns.items()}, table.notes)
+    return replace(table, columns={n: column[rows] for n, column in table.columns.items()})
 
 
 def _with_test(
@@ -200,7 +200,8 @@ def _with_test(
     where = f"test file '{test.name}'"
     name = find_column(where, test, target.name, "the target")
     words, codes = distinct(as_words(test.columns[name]))
-    known = ~np.array([is_nothing(word) for word in words], bool)[codes]
+    labels = set(map(str, target.classes))
+    known = ~np.array([is_nothing(word) and word not in labels for word in words], bool)[codes]
     if not known.any():
         raise DataError(f"{where}: the target '{name}' is missing in every row")
     lacking = int((~known).sum())

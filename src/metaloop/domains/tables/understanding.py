@@ -1,7 +1,8 @@
 """What the columns of a table are: numbers, categories, dates, texts; and which are of no use.
 
-Told by content, for names lie. Nothing is fitted here: the words of a category are listed, so that
-rows can be kept as codes; what they are worth is learned inside of every fit.
+Told by content, for names lie, where a file does not declare what are categories. Nothing is fitted
+here: the words of a category are listed, so that rows can be kept as codes; what they are worth is
+learned inside of every fit.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ def understand(where: str, table: Table, ignored: Sequence[str]) -> Understood:
     numbered: dict[str, np.ndarray] = {}
     notes: list[str] = []
     for name in names:
-        column, found, note = _told(name, table.columns[name])
+        tell = _declared if name in table.categories else _told
+        column, found, note = tell(name, table.columns[name])
         reason = _useless(name, column, found)
         if reason:
             dropped[name] = reason
@@ -102,6 +104,22 @@ _NUMBERS_ROWS, _NAMES_ROWS = "numbers the rows", "has another word in every row:
 _IDENTIFIERS = (_NUMBERS_ROWS, _NAMES_ROWS)
 
 
+def _declared(name: str, values: np.ndarray) -> tuple[Column, np.ndarray, str]:
+    """A column that is declared to be of categories: `none`, `?` and `1` are words of it."""
+    words, codes = distinct(as_words(values))
+    return (*_categories(name, words, codes, np.array([not word for word in words], bool)), "")
+
+
+def _categories(
+    name: str, words: Sequence[str], codes: np.ndarray, nothing: np.ndarray
+) -> tuple[Column, np.ndarray]:
+    """A column of these words, but for those that say nothing, and the code of each row."""
+    place = np.full(len(words), MISSING, np.int32)
+    known = [word for word, empty in zip(words, nothing, strict=True) if not empty]
+    place[~nothing] = np.arange(len(known), dtype=np.int32)
+    return Column(name, "category", tuple(known)), place[codes]
+
+
 def _told(name: str, values: np.ndarray) -> tuple[Column, np.ndarray, str]:
     """What a column is, its values, and what is to be said of it."""
     if values.dtype.kind in "iuf":
@@ -131,11 +149,9 @@ def _told(name: str, values: np.ndarray) -> tuple[Column, np.ndarray, str]:
     if _is_text(dates, counts[~nothing]):
         texts = np.array([("" if e else w) for w, e in zip(words, nothing, strict=True)], object)
         return Column(name, "text"), texts[codes], ""
-    place = np.full(len(words), MISSING, np.int32)
-    place[~nothing] = np.arange(len(dates), dtype=np.int32)
     mixed = share >= _MIXED
     note = f"'{name}': numbers and words such as {words[odd[0]]!r}: all are words" if mixed else ""
-    return Column(name, "category", tuple(dates)), place[codes], note
+    return (*_categories(name, words, codes, nothing), note)
 
 
 def _is_text(words: Sequence[str], counts: np.ndarray) -> bool:
@@ -187,9 +203,27 @@ def _as_known(column: Column, values: np.ndarray) -> np.ndarray:
     if column.kind == "text":
         texts = np.array([("" if is_nothing(word) else word) for word in words], object)
         return np.asarray(texts[codes])
+    return np.asarray(_codes_of(column, words)[codes])
+
+
+def _codes_of(column: Column, words: Sequence[str]) -> np.ndarray:
+    """The code of each word in a column of categories; numbers are known however they are written.
+
+    A file that declares 1.0 to be a category is asked about 1 by one that does not.
+    """
     places = {word: place for place, word in enumerate(column.words)}
-    known = [MISSING if is_nothing(word) else places.get(word, UNSEEN) for word in words]
-    return np.asarray(np.array(known, np.int32)[codes])
+    numbers = {number_of(word): place for word, place in reversed(places.items())}
+    numbers.pop(None, None)
+    found = np.full(len(words), UNSEEN, np.int32)
+    for row, word in enumerate(words):
+        if word in places:
+            found[row] = places[word]
+        elif is_nothing(word):
+            found[row] = MISSING
+        else:
+            number = number_of(word)
+            found[row] = UNSEEN if number is None else numbers.get(number, UNSEEN)
+    return found
 
 
 def as_words(values: np.ndarray) -> np.ndarray:
