@@ -43,6 +43,7 @@ def test_scikit_learn_finds_nothing_wrong_at_a_first_look(check: str) -> None:
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.filterwarnings("ignore:'.*' alone tells 'y':UserWarning")  # its data are easy
 @parametrize_with_checks([quick(AutoClassifier), quick(AutoRegressor)])
 def test_scikit_learn_finds_nothing_wrong(estimator: Any, check: Any) -> None:
     check(estimator)
@@ -78,6 +79,26 @@ def test_a_frame_of_mixed_columns_is_taken_and_unseen_words_are_no_trouble() -> 
         model.predict(frame.drop(columns="age"))
     with pytest.raises(ValueError, match="data frame"):
         model.predict(np.zeros((2, 4)))
+
+
+def test_what_is_not_learned_from_is_told_and_a_leak_is_a_warning() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.choice(["a", "b"], 80)
+    columns = {
+        "x": rng.normal(size=80), "customer": [f"K{i}" for i in range(80)],
+        "cost": np.r_[np.inf, rng.normal(size=79)],
+    }  # fmt: skip
+    model = AutoClassifier(budget="2steps", pipelines=("logistic",)).fit(columns, y)
+    assert model.dropped_ == {"customer": "has another word in every row: a name of it"}
+    assert "'cost': 1 infinite numbers count as missing" in model.notes_
+    with pytest.warns(UserWarning, match=r"'copy' alone tells 'y' .* leave it out of X") as warned:
+        leaked = clone(model).fit({**columns, "copy": np.where(y == "a", 1.5, 0)}, y)
+    assert leaked.notes_[:-1] == model.notes_ and str(warned[0].message) == leaked.notes_[-1]
+    plain = AutoRegressor(budget="2steps", pipelines=("logistic",))
+    levels = rng.integers(0, 4, 80).astype(float)
+    with pytest.warns(UserWarning, match="'0' alone tells 'y'"):
+        plain.fit(np.stack([levels, rng.normal(size=80)], axis=1), 3 * levels)
+    assert plain.dropped_ == {}
 
 
 @pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")

@@ -128,7 +128,7 @@ def table_task(
         known = np.setdiff1d(known, tested)
         notes.append(f"{len(tested):,} of {len(rows):,} rows are sealed as test")
         notes += [] if group is None else _untested_notes(found, values[tested])
-    notes += [*_dropped_notes(understood.dropped), *understood.notes]
+    notes += understood.told
     whole = Target(found.name, values, found.classes, np.arange(len(values)), found.notes)
     return TableTask(
         table.name, frame, whole, blocks, known, tested, understood.dropped, tuple(notes),
@@ -233,14 +233,3 @@ def _as_targets(where: str, target: Target, words: Sequence[str], there: np.ndar
             "number is needed; mend it, or leave the cell empty"
         )
     return found
-
-
-def _dropped_notes(dropped: Mapping[str, str]) -> list[str]:
-    told: dict[str, list[str]] = {}
-    for name, why in dropped.items():
-        told.setdefault(why, []).append(name)
-    return [
-        f"not learned from, for it {why}: " + ", ".join(f"'{n}'" for n in names[:5])
-        + (f" and {len(names) - 5:,} more" if names[5:] else "")
-        for why, names in told.items()
-    ]  # fmt: skip

@@ -28,6 +28,7 @@ from metaloop.tasks.readers.tables import Table
 MOST_COLUMNS = 20_000
 _MIXED = 0.5  # of the cells: a column of words that holds so many numbers is told
 _FEWEST_ROWS = 20  # that an identifier can be told by
+_FEWEST_KNOWN = 0.9  # of the rows, that have one
 _TEXT_WORDS, _TEXT_LETTERS = 4.0, 40.0  # a cell, on average
 _NUMBERED = re.compile(
     r"(?i)^(id|idx|index|row|nr|no|number|key|uuid|guid|unnamed: ?\d+|)$|_id$|^id_| id$"
@@ -38,7 +39,7 @@ _CAMEL = re.compile(r"[a-z]I[dD]$")  # PassengerId
 
 @dataclass(frozen=True, eq=False)
 class Understood:
-    """The columns that are of use, why others are not, and what is to be said.
+    """The columns that are of use, why others are not, and what is to be said of those that are.
 
     `numbered`: columns that number or name the rows, by name; they are not learned from, and may
     tell the target nevertheless.
@@ -48,6 +49,19 @@ class Understood:
     dropped: Mapping[str, str]
     notes: tuple[str, ...]
     numbered: Mapping[str, np.ndarray]
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """All that is to be said: which columns are not learned from, and `notes`."""
+        by_reason: dict[str, list[str]] = {}
+        for name, why in self.dropped.items():
+            by_reason.setdefault(why, []).append(name)
+        dropped = [
+            f"not learned from, for it {why}: " + ", ".join(f"'{n}'" for n in names[:5])
+            + (f" and {len(names) - 5:,} more" if names[5:] else "")
+            for why, names in by_reason.items()
+        ]  # fmt: skip
+        return (*dropped, *self.notes)
 
 
 def understand(where: str, table: Table, ignored: Sequence[str]) -> Understood:
@@ -167,19 +181,20 @@ def _useless(name: str, column: Column, values: np.ndarray) -> str:
     """Why a column is not learned from; empty where it is."""
     if column.kind == "text":
         return ""
-    known = values[~np.isnan(values)] if values.dtype.kind == "f" else values[values >= 0]
+    rows = np.flatnonzero(~np.isnan(values) if values.dtype.kind == "f" else values >= 0)
+    known = values[rows]
     if not len(known):
         return "is empty"
     first = known[0]
     if (known == first).all() and len(known) == len(values):
         return "is the same in every row"
-    if len(values) < _FEWEST_ROWS or len(known) < len(values):
+    if len(values) < _FEWEST_ROWS or len(known) < _FEWEST_KNOWN * len(values):
         return ""
     if column.kind == "category":
-        return _NAMES_ROWS if len(column.words) == len(values) else ""
+        return _NAMES_ROWS if len(column.words) == len(known) else ""
     if column.kind == "number" and np.array_equal(known, np.rint(known)):
-        steps = np.diff(known)
-        counts_up = known[0] in _FIRSTS and bool((steps == 1).all())
+        began = known - rows  # the number of the first row, by each of them
+        counts_up = began[0] in _FIRSTS and bool((began == began[0]).all())
         named = bool(_NUMBERED.search(name.strip()) or _CAMEL.search(name))
         if counts_up or (named and len(np.unique(known)) == len(known)):
             return _NUMBERS_ROWS

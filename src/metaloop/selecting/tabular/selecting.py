@@ -119,7 +119,11 @@ def _recorded(asked: TableAsked, begun: float, stop: Callable[[], bool]) -> Iter
             metric = _metric(asked, task)
             able = offered(bool(task.classes), len(task.classes))
             names = filed(able)
-            notes = (*notes, *leaking(task, asked.seed), *_not_filed(able, names))
+            leaks = (
+                leak.told(f"--ignore {leak.column} leaves it out")
+                for leak in leaking(task, asked.seed)
+            )
+            notes = (*notes, *leaks, *_not_filed(able, names))
             records.add_data_set(_described(task))
             reading_seconds = time.perf_counter() - begun
             yield _read_event(task, metric, notes, reading_seconds)
