@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -9,11 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.selecting.tabular.conftest import QUICK
 
+from metaloop.core.budget import Budget
 from metaloop.core.errors import MetaloopError
 from metaloop.selecting.tabular.ensembling import Told, cross_fitted, joined
-from metaloop.selecting.tabular.finishing import ChosenPipelines, choose, fit_chosen
+from metaloop.selecting.tabular.finishing import ChosenPipelines, _fits, choose, fit_chosen
 from metaloop.selecting.tabular.judging import calibration, figure_of, reliability
+from metaloop.selecting.tabular.racing import TableRace
 from metaloop.selecting.tabular.running import TableRun
 
 
@@ -34,6 +38,17 @@ def test_what_is_shipped_keeps_the_limit_of_a_row_with_all_its_members(finished:
     assert len(choose(replace(finished, per_row=0.6e-3 * 4)).weights) > 1
     with pytest.raises(MetaloopError, match=r"too slow: 0\.6 ms a row.*larger --time-limit"):
         choose(replace(finished, per_row=0.5e-3))
+
+
+def test_a_fit_that_cannot_be_ended_is_begun_only_where_it_should_end(
+    finished: TableRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = replace(finished, budget=Budget(wall_seconds=60.0), begun=time.perf_counter())
+    names = list(QUICK[:3])
+    rows = dict.fromkeys(names, 0)
+    assert list(_fits(run, names, rows)) == names
+    monkeypatch.setattr(TableRace, "predicted", lambda *asked: 3000.0)
+    assert list(_fits(run, names, rows)) == names[:1]  # there must be something
 
 
 def without(run: TableRun, late: str, monkeypatch: pytest.MonkeyPatch) -> None:

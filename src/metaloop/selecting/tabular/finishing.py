@@ -195,13 +195,22 @@ def _affordable_rows(run: TableRun, name: str) -> int:
 def _fits(
     run: TableRun, names: list[str], rows: Mapping[str, int], least: float = 0.5
 ) -> dict[str, FittedPipeline]:
-    """The pipelines that were fitted in what is left."""
-    afar = [] if not can_store() or isinstance(run.executor, InProcess) else filed(names)
-    found = {n: _fitted_here(run, n, rows[n]) for n in names if n not in afar}
-    waiting = list(afar)
-    under_way: dict[int, str] = {}
+    """The pipelines that were fitted in what is left.
+
+    What cannot be in a file, and everything without skops, is fitted here, where it cannot be
+    ended: one fit is begun whether or not it should end in time, others only where they should.
+    """
+    afar = () if not can_store() or isinstance(run.executor, InProcess) else filed(names)
     left = None if run.left is None else max(least, run.left - run.kept_back / 2)
     until = None if left is None else time.perf_counter() + left
+    found: dict[str, FittedPipeline] = {}
+    for name in names:
+        needed = run.race.predicted(name, rows[name] or run.race.most_rows(name))
+        in_time = until is None or time.perf_counter() + needed < until
+        if name not in afar and (in_time or not (found or afar)):
+            found[name] = _fitted_here(run, name, rows[name])
+    waiting = list(afar)
+    under_way: dict[int, str] = {}
     while waiting or under_way:
         if run.stop():
             raise RaceStopped
