@@ -126,6 +126,35 @@ def test_what_was_fitted_goes_through_a_file(labels: list[Any] | None, tmp_path:
     np.testing.assert_array_equal(table.predict(X[:9, 1:]), model.predict(X[:9, 1:]))
 
 
+WORDS = {"praise": ("warm", "friendly", "lovely"), "blame": ("cold", "rude", "bland")}
+OTHERS = ("the", "soup", "waiter", "table", "evening", "street", "window", "rain")
+
+
+def opinions(rows: int, seed: int) -> tuple[dict[str, Any], np.ndarray]:
+    """Texts with one word that tells praise from blame, beside a number that tells nothing."""
+    rng = np.random.default_rng(seed)
+    y = rng.choice(list(WORDS), rows)
+    texts = [" ".join([*rng.choice(OTHERS, 6), rng.choice(WORDS[label])]) for label in y]
+    return {"x": rng.normal(size=rows), "text": texts}, y
+
+
+@pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")
+@pytest.mark.parametrize("pipeline", ["logistic", "extra_trees"])  # one of each way to see columns
+def test_texts_that_alone_tell_the_class_are_learned_and_go_through_a_file(
+    pipeline: str, tmp_path: Path
+) -> None:
+    X, y = opinions(120, 0)
+    model = AutoClassifier(budget="2steps", pipelines=(pipeline,)).fit(X, y)
+    new, told = opinions(60, 1)
+    assert model.score_ > 0.9 and model.score(new, told) > 0.9
+    model.save(tmp_path / "m.metaloop")
+    back = AutoClassifier.load(tmp_path / "m.metaloop")
+    assert {column.name: column.kind for column in back._model.schema}["text"] == "text"
+    new["text"][0] = ""  # nothing was said
+    np.testing.assert_array_equal(back.predict_proba(new), model.predict_proba(new))
+    assert np.isfinite(back.predict_proba(new)).all()
+
+
 @pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")
 def test_an_archive_of_select_moves_what_is_tried_first(tmp_path: Path) -> None:
     X, y = load_iris(return_X_y=True)
