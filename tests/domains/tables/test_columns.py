@@ -175,6 +175,19 @@ def test_an_encoding_is_fitted_to_its_rows_and_to_no_others(way: Any) -> None:
     assert way == "trees" or np.isfinite(seen).all()
 
 
+@pytest.mark.parametrize("way", ["trees", "scaled"])
+def test_texts_of_three_terms_have_three_directions_and_no_rounding_for_others(way: Any) -> None:
+    words = np.array([["alpha", "beta", "gamma"][i % 3] for i in range(ROWS)])
+    texts = np.array([f"{a} {b}" for a, b in zip(words, np.roll(words, 3), strict=True)], object)
+    texts[::5] = "alpha beta gamma"
+    frame = Frame((Column("t", "text"),), {"t": texts})
+    fitted = fit_encoding(frame, way, 0)
+    assert encode(frame, fitted, way).shape == (ROWS, 3)
+    strange = frame.with_values("t", np.array(["", "delta"], object))
+    seen = encode(strange, fitted, way)
+    np.testing.assert_allclose(seen[1], seen[0], atol=1e-6)
+
+
 def test_a_frame_goes_through_files_unchanged(tmp_path: Any) -> None:
     texts = [f"däs ist der Text {i} von allen vieren" for i in range(ROWS)]
     frame = understand("t", table(c=["a", "b"] * 20, t=texts), ["y"]).frame
