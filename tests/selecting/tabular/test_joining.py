@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.selecting.tabular.conftest import QUICK
+from sklearn.datasets import load_diabetes
+from tests.selecting.tabular.conftest import QUICK, run_of
 
 from metaloop.core.budget import Budget
 from metaloop.core.errors import MetaloopError
+from metaloop.domains.tables.task import table_task
 from metaloop.selecting.tabular.ensembling import Told, cross_fitted, joined
-from metaloop.selecting.tabular.finishing import ChosenPipelines, _fits, choose, fit_chosen
+from metaloop.selecting.tabular.finishing import ChosenPipelines, _fits, choose, fit_chosen, told_by
 from metaloop.selecting.tabular.judging import calibration, figure_of, reliability
-from metaloop.selecting.tabular.racing import TableRace
-from metaloop.selecting.tabular.running import TableRun
+from metaloop.selecting.tabular.racing import TableRace, complete_folds
+from metaloop.selecting.tabular.running import TableRun, race_on
+from metaloop.tasks.readers.tables import table_of
 
 
 def test_who_was_too_slow_in_one_fold_is_chosen_by_none_of_the_others(finished: TableRun) -> None:
@@ -38,6 +42,22 @@ def test_what_is_shipped_keeps_the_limit_of_a_row_with_all_its_members(finished:
     assert len(choose(replace(finished, per_row=0.6e-3 * 4)).weights) > 1
     with pytest.raises(MetaloopError, match=r"too slow: 0\.6 ms a row.*larger --time-limit"):
         choose(replace(finished, per_row=0.5e-3))
+
+
+def test_numbers_far_from_zero_are_joined_as_they_were_told(tmp_path: Path) -> None:
+    X, y = load_diabetes(return_X_y=True)
+    columns = {f"c{i}": X[:100, i] for i in range(4)}
+    data = table_of({**columns, "y": y[:100] / 256 + 2.0**31}, "t")  # as seconds since 1970 are
+    run = run_of(tmp_path, table_task(data, "y"), 12, "rmse")
+    with run.executor:
+        list(race_on(run))
+        names = complete_folds(run.race, run.race.ranking())
+        told = told_by(run, names)
+    for fold in range(run.race.folds):
+        inside = told.folds == fold
+        off = told.outputs[names[0]][inside] - told.targets[inside]
+        found = run.race.entries[names[0]].found[0, 0, fold].values[0]
+        assert np.sqrt(np.mean(off**2)) == pytest.approx(found, rel=1e-4)
 
 
 def test_a_fit_that_cannot_be_ended_is_begun_only_where_it_should_end(
