@@ -43,6 +43,7 @@ def test_scikit_learn_finds_nothing_wrong_at_a_first_look(check: str) -> None:
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.filterwarnings("ignore:'.*' alone tells 'y':UserWarning")  # its data are easy
 @parametrize_with_checks([quick(AutoClassifier), quick(AutoRegressor)])
 def test_scikit_learn_finds_nothing_wrong(estimator: Any, check: Any) -> None:
     check(estimator)
@@ -80,6 +81,26 @@ def test_a_frame_of_mixed_columns_is_taken_and_unseen_words_are_no_trouble() -> 
         model.predict(np.zeros((2, 4)))
 
 
+def test_what_is_not_learned_from_is_told_and_a_leak_is_a_warning() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.choice(["a", "b"], 80)
+    columns = {
+        "x": rng.normal(size=80), "customer": [f"K{i}" for i in range(80)],
+        "cost": np.r_[np.inf, rng.normal(size=79)],
+    }  # fmt: skip
+    model = AutoClassifier(budget="2steps", pipelines=("logistic",)).fit(columns, y)
+    assert model.dropped_ == {"customer": "has another word in every row: a name of it"}
+    assert "'cost': 1 infinite numbers count as missing" in model.notes_
+    with pytest.warns(UserWarning, match=r"'copy' alone tells 'y' .* leave it out of X") as warned:
+        leaked = clone(model).fit({**columns, "copy": np.where(y == "a", 1.5, 0)}, y)
+    assert leaked.notes_[:-1] == model.notes_ and str(warned[0].message) == leaked.notes_[-1]
+    plain = AutoRegressor(budget="2steps", pipelines=("logistic",))
+    levels = rng.integers(0, 4, 80).astype(float)
+    with pytest.warns(UserWarning, match="'0' alone tells 'y'"):
+        plain.fit(np.stack([levels, rng.normal(size=80)], axis=1), 3 * levels)
+    assert plain.dropped_ == {}
+
+
 @pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")
 @pytest.mark.parametrize("labels", [None, ["a", "b", "c"], [3.0, 5.0, 7.0]])
 def test_what_was_fitted_goes_through_a_file(labels: list[Any] | None, tmp_path: Path) -> None:
@@ -103,6 +124,35 @@ def test_what_was_fitted_goes_through_a_file(labels: list[Any] | None, tmp_path:
     table = ml.load(tmp_path / "m.metaloop")
     assert isinstance(table, TrainedTable)
     np.testing.assert_array_equal(table.predict(X[:9, 1:]), model.predict(X[:9, 1:]))
+
+
+WORDS = {"praise": ("warm", "friendly", "lovely"), "blame": ("cold", "rude", "bland")}
+OTHERS = ("the", "soup", "waiter", "table", "evening", "street", "window", "rain")
+
+
+def opinions(rows: int, seed: int) -> tuple[dict[str, Any], np.ndarray]:
+    """Texts with one word that tells praise from blame, beside a number that tells nothing."""
+    rng = np.random.default_rng(seed)
+    y = rng.choice(list(WORDS), rows)
+    texts = [" ".join([*rng.choice(OTHERS, 6), rng.choice(WORDS[label])]) for label in y]
+    return {"x": rng.normal(size=rows), "text": texts}, y
+
+
+@pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")
+@pytest.mark.parametrize("pipeline", ["logistic", "extra_trees"])  # one of each way to see columns
+def test_texts_that_alone_tell_the_class_are_learned_and_go_through_a_file(
+    pipeline: str, tmp_path: Path
+) -> None:
+    X, y = opinions(120, 0)
+    model = AutoClassifier(budget="2steps", pipelines=(pipeline,)).fit(X, y)
+    new, told = opinions(60, 1)
+    assert model.score_ > 0.9 and model.score(new, told) > 0.9
+    model.save(tmp_path / "m.metaloop")
+    back = AutoClassifier.load(tmp_path / "m.metaloop")
+    assert {column.name: column.kind for column in back._model.schema}["text"] == "text"
+    new["text"][0] = ""  # nothing was said
+    np.testing.assert_array_equal(back.predict_proba(new), model.predict_proba(new))
+    assert np.isfinite(back.predict_proba(new)).all()
 
 
 @pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")

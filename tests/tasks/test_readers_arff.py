@@ -48,6 +48,12 @@ def test_quotes_commas_missing_values_dates_and_weights_are_understood() -> None
     assert table.columns["note"].tolist() == ["it's, odd", "?", "plain text", ""]
 
 
+def test_nominal_columns_are_the_categories_of_a_table(tmp_path: Path) -> None:
+    text = "@relation r\n@attribute a {1,2,3}\n@attribute b real\n@data\n1,1\n3,2\n"
+    (tmp_path / "t.arff").write_text(text)
+    assert read_table(tmp_path / "t.arff").categories == {"a"}
+
+
 def test_what_a_sparse_row_leaves_out_is_zero_or_the_first_declared_value() -> None:
     table = read("@relation s\n@attribute a real\n@attribute b {no,yes}\n@data\n{}\n{1 yes, 0 2.5}")
     assert table.columns["a"].tolist() == [0.0, 2.5]

@@ -325,6 +325,28 @@ def test_columns_of_a_data_frame_may_be_categories_nullable_and_numbered() -> No
     assert table.columns["1"].tolist() == ["a", "b"]
 
 
+def test_what_a_frame_declares_to_be_categories_is_known_of_its_table(tmp_path: Path) -> None:
+    pandas, polars, pyarrow, parquet = (
+        pytest.importorskip(name) for name in ("pandas", "polars", "pyarrow", "pyarrow.parquet")
+    )
+    data = {"n": [2, 1, 2], "c": [3, 1, 3], "w": ["b", "a", "b"]}
+    frame = pandas.DataFrame(data).astype({"c": "category", "w": "category"})
+    arrow = pyarrow.table(data)
+    for place, name in ((1, "c"), (2, "w")):
+        arrow = arrow.set_column(place, name, arrow.column(name).dictionary_encode())
+    parquet.write_table(arrow, tmp_path / "t.parquet")
+    lazy = polars.DataFrame(data).with_columns(
+        polars.col("c").cast(polars.String).cast(polars.Enum(["1", "3"])),
+        polars.col("w").cast(polars.Categorical),
+    )
+    for table in map(table_of, (frame, arrow, lazy)):
+        assert table.categories == {"c", "w"}
+        assert [str(value) for value in table.columns["c"]] == ["3", "1", "3"]
+        assert table.columns["w"].tolist() == ["b", "a", "b"]
+    assert read_table(tmp_path / "t.parquet").categories == {"c", "w"}
+    assert table_of(data).categories == frozenset()
+
+
 def test_a_lazy_frame_is_asked_to_collect() -> None:
     polars = pytest.importorskip("polars", reason="polars is not installed")
     with pytest.raises(DataError, match="collect"):

@@ -2,7 +2,8 @@
 
 They are scikit-learn's: parameters are stored as they are given, what is learned ends in `_`. The
 race is that of `metaloop select`, on all rows that are given: there is no sealed part, and
-`score_` is what cross-validation says. Files are those of `metaloop select` as well.
+`score_` is what cross-validation says. Files are those of `metaloop select` as well. What that
+prints of columns is in `dropped_` and `notes_`, and a suspected leak is a warning.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+import warnings
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any
@@ -24,13 +26,15 @@ from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import InputError, ModelFileError, unknown_name
 from metaloop.core.records import Result
 from metaloop.domains.tables.cells import distinct
+from metaloop.domains.tables.dealing import kept_together
 from metaloop.domains.tables.fitting import FittedPipeline, fit_pipeline
 from metaloop.domains.tables.frame import Column, Frame, check_columns, row_hashes
+from metaloop.domains.tables.leaks import leaking
 from metaloop.domains.tables.pipelines import filed, offered
 from metaloop.domains.tables.scoring import TABLE_METRICS, USUAL_METRIC
 from metaloop.domains.tables.target import Label, Target
 from metaloop.domains.tables.task import TableTask
-from metaloop.domains.tables.understanding import as_words, framed, understand
+from metaloop.domains.tables.understanding import Understood, as_words, framed, understand
 from metaloop.modelfile import TrainingRecord, read_model
 from metaloop.models.tabular import TabularModel, tabular_from_file
 from metaloop.selecting.tabular.ensembling import Joined, alone
@@ -71,11 +75,13 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
         """Returns the estimator, with the best pipelines that its budget could find, fitted.
 
         `X` is a data frame of mixed columns, or numbers `[n, features]`, NaN for what is missing;
-        rows of one of `groups` are told together. Raises `InputError` (a `ValueError`) for what
-        fits not.
+        rows of one of `groups` are told together. Columns of no use are left out: `dropped_` says
+        which and why. Warns of those that tell `y` alone. Raises `InputError` (a `ValueError`) for
+        what fits not.
         """
         begun = time.perf_counter()
-        frame, target = self._known(X, y)
+        understood, target = self._known(X, y)
+        frame = understood.frame
         metric = self._metric(bool(target.classes))
         budget = parse_budget(self.budget) if isinstance(self.budget, str) else self.budget
         if len(frame) < _FEWEST or not frame.schema:
@@ -85,11 +91,13 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
             )
         blocks = row_hashes(frame)
         if groups is not None:
-            blocks = distinct(as_words(np.asarray(groups)))[1].astype(np.uint64)
+            blocks, _ = kept_together(distinct(as_words(np.asarray(groups)))[1], blocks)
         task = TableTask(
-            "X", frame, target, blocks, np.arange(len(frame)), np.zeros(0, np.int64), {}, (), {},
-            groups is not None,
+            "X", frame, target, blocks, np.arange(len(frame)), np.zeros(0, np.int64),
+            understood.dropped, understood.told, understood.numbered, groups is not None,
         )  # fmt: skip
+        self.dropped_: dict[str, str] = dict(task.dropped)
+        self.notes_: list[str] = [*task.notes, *self._leaks(task)]
         if self._labels is not None:
             self.classes_: np.ndarray = self._labels
         few = len(frame) < 2 * 5 or (target.classes and len(target.classes) < 2)
@@ -98,6 +106,14 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
         else:
             self._race(task, metric, budget, begun)
         return self
+
+    def _leaks(self, task: TableTask) -> list[str]:
+        """What is said of columns that tell `y` alone; each is a warning of whoever calls `fit`."""
+        found = leaking(task, self.random_state)
+        told = [leak.told("then leave it out of X") for leak in found]
+        for each in told:
+            warnings.warn(each, stacklevel=3)
+        return told
 
     def _race(self, task: TableTask, metric: str, budget: Budget, begun: float) -> None:
         names = offered(bool(task.classes), len(task.classes))
@@ -194,9 +210,10 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
             made.classes_ = np.array(model.classes)
         made._take(model)
         made.leaderboard_, made.reason_ = [], "it was loaded from a file"
+        made.dropped_, made.notes_ = {}, []
         return made
 
-    def _known(self, X: Any, y: Any) -> tuple[Frame, Target]:
+    def _known(self, X: Any, y: Any) -> tuple[Understood, Target]:
         """The columns and the target; names of features are kept as scikit-learn does."""
         if y is None:
             raise InputError(
@@ -214,7 +231,7 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
                 raise InputError(
                     f"X has {len(table)} rows and y {len(target.values)}; give one each"
                 )
-            return understand("X", table, ()).frame, target
+            return understand("X", table, ()), target
         X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
         target = self._target(y)
         if len(target.values) != len(X):
@@ -222,7 +239,7 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
                 f"Found input variables with inconsistent numbers of samples: "
                 f"{[len(X), len(target.values)]}"
             )
-        return _numbers(X), target
+        return Understood(_numbers(X), {}, (), {}), target
 
     def _rows(self, X: Any) -> Frame:
         check_is_fitted(self, "leaderboard_")
@@ -258,7 +275,8 @@ class AutoClassifier(ClassifierMixin, _Automatic):  # type: ignore[misc]
     `metric` decides, by default balanced accuracy. `pipelines` are names of
     `metaloop.domains.tables.pipelines.TABLE_PIPELINES`, all by default; `archive` is one of earlier
     runs. `leaderboard_` tells what was tried, `chosen_` the weights, `score_` what
-    cross-validation says. A budget in steps (`"20 steps"`, a fold each) can be repeated.
+    cross-validation says; `dropped_` which columns are not learned from and why, `notes_` what else
+    is to be said of them. A budget in steps (`"20 steps"`, a fold each) can be repeated.
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import time
 import zipfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes
+from tests.selecting.tabular.conftest import QUICK, run_of, small_task
 
 from metaloop.core.budget import Budget
 from metaloop.core.errors import ModelFileError
@@ -20,42 +20,17 @@ from metaloop.domains.tables.explaining import explain
 from metaloop.domains.tables.fitting import FittedPipeline, fit_pipeline
 from metaloop.domains.tables.frame import Column, Frame
 from metaloop.domains.tables.pipelines import TABLE_PIPELINES, offered
-from metaloop.domains.tables.scoring import TABLE_METRICS
+from metaloop.domains.tables.scoring import TABLE_METRICS, unit_of
 from metaloop.domains.tables.storing import can_store, restored, stored
-from metaloop.domains.tables.task import TableTask, table_task
+from metaloop.domains.tables.task import table_task
 from metaloop.jobs.tabular import FoldResult, even_order
-from metaloop.selecting.tabular.beliefs import expected_of
-from metaloop.selecting.tabular.ensembling import Told, cross_fitted, joined
-from metaloop.selecting.tabular.finishing import ChosenPipelines, choose, fit_chosen
-from metaloop.selecting.tabular.judging import calibration, figure_of, reliability
-from metaloop.selecting.tabular.knowledge import informed
+from metaloop.selecting.tabular.beliefs import Seen, expected_of
+from metaloop.selecting.tabular.finishing import choose, fit_chosen
+from metaloop.selecting.tabular.judging import figure_of
+from metaloop.selecting.tabular.knowledge import informed, on_scale
 from metaloop.selecting.tabular.racing import TableRace, complete_folds
-from metaloop.selecting.tabular.running import TableRun, open_race, race_on
+from metaloop.selecting.tabular.running import TableRun, race_on
 from metaloop.tasks.readers.tables import table_of
-
-QUICK = ("logistic", "naive_bayes", "knn", "svm")
-
-
-def small_task(for_classes: bool, rows: int = 200) -> TableTask:
-    X, y = (load_breast_cancer if for_classes else load_diabetes)(return_X_y=True)
-    columns = {f"c{i}": X[:rows, i] for i in range(6)}
-    return table_task(table_of({**columns, "y": y[:rows]}, "t"), "y")
-
-
-def run_of(folder: Path, task: TableTask, steps: int, metric: str, **asked: Any) -> TableRun:
-    names = [n for n in QUICK if n in offered(bool(task.classes), len(task.classes))]
-    return open_race(
-        folder, task, metric=metric, budget=Budget(steps=steps), seed=0, workers=1,
-        begun=time.perf_counter(), among=tuple(names), **asked,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def finished(tmp_path: Path) -> Iterator[TableRun]:
-    run = run_of(tmp_path, small_task(True), 20, "balanced_accuracy")
-    with run.executor:
-        list(race_on(run))
-        yield run
 
 
 def test_a_race_ends_with_pipelines_that_are_better_than_guessing(finished: TableRun) -> None:
@@ -102,6 +77,47 @@ def test_steps_are_kept_and_the_same_seed_gives_the_same_race(tmp_path: Path) ->
     assert told[0] == told[1] and len(told[0]) == 6
 
 
+@pytest.mark.parametrize("metric", ["rmse", "mae", "r2"])
+def test_the_unit_of_a_target_changes_nothing_in_a_race(metric: str, tmp_path: Path) -> None:
+    X, y = load_diabetes(return_X_y=True)
+    columns = {f"c{i}": X[:120, i] for i in range(4)}
+    told = []
+    for exponent in (0, -20, 20):  # powers of two are exact
+        data = table_of({**columns, "y": np.ldexp(y[:120], exponent)}, "t")
+        run = run_of(tmp_path / str(exponent), table_task(data, "y"), 12, metric)
+        with run.executor:
+            told.append([(ended.request.pipeline, ended.context) for ended in race_on(run)])
+    assert len(told[0]) == 12 and told[1] == told[0] and told[2] == told[0]
+
+
+@pytest.mark.parametrize("metric", [n for n, one in TABLE_METRICS.items() if not one.for_classes])
+def test_a_metric_of_numbers_is_in_the_unit_of_the_target_or_in_none(metric: str) -> None:
+    how, rng = TABLE_METRICS[metric], np.random.default_rng(0)
+    targets = rng.normal(size=50)
+    told = targets + 0.1 * rng.normal(size=50)
+    for factor in (2.0**-60, 2.0**60):
+        unit = 1.0 if metric == "r2" else factor
+        assert how.value(factor * told, factor * targets) == unit * how.value(told, targets)
+        expected = unit * how.deviation(told, targets)
+        assert how.deviation(factor * told, factor * targets) == expected
+        scaled = unit * unit_of(metric, targets)
+        assert unit_of(metric, factor * targets) == scaled
+    same = np.full(50, 0.1)
+    assert unit_of(metric, same) == 1 and np.isfinite(how.value(told, same))
+
+
+def test_errors_of_other_tables_are_compared_in_whatever_unit_these_were_told() -> None:
+    found = []
+    for factor in (1.0, 2.0**-40):
+        errors = {
+            "svm": {(0,): Seen(3 * factor, 0.1 * factor)},
+            "knn": {(0,): Seen(4 * factor, 0.0)},
+        }
+        found.append(on_scale(errors, "log"))
+    assert found[0] == found[1]
+    assert found[0]["knn"][0,] - found[0]["svm"][0,] == pytest.approx(np.log(4 / 3))
+
+
 def test_who_fails_takes_part_no_more_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +143,15 @@ def test_what_tells_rows_too_slowly_is_left_out(tmp_path: Path) -> None:
         assert all("too slow" in e.message for e in race_on(run))
 
 
+def test_a_fold_says_how_long_a_row_takes_what_has_learned_from_all() -> None:
+    known = race(1000)
+    one = replace(result(0.9, 800), tell_seconds=0.2, checked=200)
+    assert known.timed("logistic", one) == pytest.approx(1e-3)
+    assert known.timed("knn", one) == pytest.approx(1e-3 * 1000 / 800)  # it looks at every row
+    known.timed("logistic", replace(one, tell_seconds=0.1))
+    assert known.entries["logistic"].row_seconds == pytest.approx(1e-3)
+
+
 def race(rows: int, names: tuple[str, ...] = QUICK) -> TableRace:
     return TableRace(expected_of(names, True), rows, 10, 2, "accuracy", 0)
 
@@ -148,6 +173,22 @@ def test_a_fold_that_is_easier_flatters_nobody() -> None:
         known.take("svm", (0, 0, fold), result(0.75 + easy), "", 0.1)
     known.take("logistic", (0, 0, 0), result(0.80), "", 0.1)
     assert known.ranking()[0] == "logistic"
+
+
+def test_a_race_in_steps_goes_by_no_clock() -> None:
+    told = []
+    for slow in QUICK:
+        known, asked = race(300), []
+        for number in range(12):
+            request = known.propose(None, late=number > 6)
+            assert request is not None
+            context = known.begin(request, number)
+            one = result(0.8 + 0.01 * QUICK.index(request.pipeline), 240)
+            took = replace(one, fit_seconds=30.0 if request.pipeline == slow else 0.001)
+            known.take(request.pipeline, context, took, "", 0.1)
+            asked.append((request.pipeline, context))
+        told.append(asked)
+    assert all(asked == told[0] for asked in told)
 
 
 def test_where_the_first_was_ended_the_quickest_is_next() -> None:
@@ -300,62 +341,6 @@ def test_what_was_best_on_other_tables_is_expected_to_be_best_and_tried_first() 
     known = TableRace(after, 300, 10, 2, "accuracy", 0)
     request = known.propose(None, 10.0)
     assert request is not None and request.pipeline == "knn"
-
-
-def without(run: TableRun, late: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the last fits of a race end without one of the pipelines."""
-    from metaloop.selecting.tabular import finishing
-
-    usual = finishing._fits
-
-    def fits(run: TableRun, names: list[str], *rest: Any, **more: Any) -> dict[str, Any]:
-        return usual(run, [name for name in names if name != late], *rest, **more)
-
-    monkeypatch.setattr(finishing, "_fits", fits)
-
-
-def test_who_is_left_out_for_time_is_in_no_figure(
-    finished: TableRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chosen = choose(finished)
-    assert chosen.told is not None and len(chosen.weights) > 1
-    late = next(iter(chosen.weights))
-    perfect = np.eye(2)[chosen.told.targets.astype(int)]
-    told = replace(chosen.told, outputs={**chosen.told.outputs, late: perfect})
-    without(finished, late, monkeypatch)
-    shipped, fitted = fit_chosen(finished, replace(chosen, told=told))
-    figure, sure = figure_of(finished, shipped), calibration(shipped)
-    assert [one.name for one in fitted] == list(shipped.weights) and late not in shipped.weights
-    assert f"no time was left for {late}" in shipped.reason
-    assert figure is not None and figure.value < 0.99
-    assert sure is not None and all(row["right"] < 1 for row in sure["bins"][:-1])  # type: ignore[index]
-
-
-def test_what_is_told_of_a_fold_is_by_weights_of_the_others() -> None:
-    rng = np.random.default_rng(0)
-    targets = rng.integers(0, 2, 300)
-    outputs = {f"guess {i}": rng.dirichlet([1, 1], 300) for i in range(12)}
-    told = Told(outputs, targets, np.arange(300) % 3, np.ones(2) / 2, "accuracy", 0)
-    crossed = cross_fitted(told)
-    for fold in range(3):
-        inside = told.folds == fold
-        rule = joined(told.rows(~inside))
-        expected = rule.plain(told.rows(inside).outputs, True)
-        np.testing.assert_allclose(crossed.plain[inside], expected)
-        assert crossed.of_folds[fold][0] == (expected.argmax(1) == targets[inside]).mean()
-    flattered = (joined(told).plain(outputs, True).argmax(1) == targets).mean()
-    assert np.mean([each[0] for each in crossed.of_folds]) < flattered
-    chosen = ChosenPipelines(joined(told), "", told)
-    assert calibration(chosen) == reliability(crossed.plain, targets)
-
-
-def test_reliability_is_what_is_counted_by_hand() -> None:
-    shares = np.array([[0.95, 0.05], [0.92, 0.08], [0.35, 0.65], [0.35, 0.65]])
-    found = reliability(shares, np.array([0, 1, 1, 0]))
-    sure, right = found["bins"][1], found["bins"][0]  # type: ignore[index]
-    assert sure == {"confidence": pytest.approx(0.935), "right": 0.5, "rows": 2}
-    assert right == {"confidence": pytest.approx(0.65), "right": 0.5, "rows": 2}
-    assert found["error"] == pytest.approx(0.5 * (0.935 - 0.5) + 0.5 * (0.65 - 0.5))
 
 
 class Line(FittedPipeline):

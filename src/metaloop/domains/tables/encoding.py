@@ -22,6 +22,7 @@ _FEW, _MANY = 12, 50  # words that have a column each
 _RARE = 2  # rows of a word that has one
 _CLIP = 6.0  # standard deviations
 _TERMS, _DIRECTIONS = 4096, 16  # of texts
+_LEAST_DIRECTION = 1e-6  # of the largest singular value
 _FEWEST_GAPS = 0.01  # of rows, for a mark of its own
 
 
@@ -118,9 +119,11 @@ def _fit_texts(column: Column, values: np.ndarray, way: Way, seed: int) -> State
 
     number = max(1, min(_DIRECTIONS, terms.shape[0] - 1))
     svd = TruncatedSVD(number, random_state=seed % (1 << 32)).fit(_weighted(terms, weight))
-    return {"weight": weight, "directions": svd.components_, **_scale(
-        _weighted(terms, weight) @ svd.components_.T
-    )}  # fmt: skip
+    # texts of few different terms have fewer directions; what is beyond them is rounding
+    real = svd.singular_values_ > _LEAST_DIRECTION * svd.singular_values_.max()
+    directions = svd.components_[: max(1, int(real.sum()))]
+    found = _weighted(terms, weight) @ directions.T
+    return {"weight": weight, "directions": directions, **_scale(found)}
 
 
 def _see_texts(values: np.ndarray, state: State, way: Way) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from metaloop.domains.tables.dealing import deal, strata
@@ -12,8 +14,34 @@ _FEWEST = 30
 _TELLS, _NUMBER_TELLS = 0.995, 0.9  # of what can be gained over guessing
 
 
-def leaking(task: TableTask, seed: int) -> list[str]:
-    """Returns what is to be said of columns that tell the target alone, by cross-validation.
+@dataclass(frozen=True)
+class Leak:
+    """A column that tells the target alone: `share` of what can be gained over guessing.
+
+    `numbers_rows`: it is a row number, which is not learned from.
+    """
+
+    column: str
+    target: str
+    share: float
+    numbers_rows: bool = False
+
+    def told(self, remedy: str) -> str:
+        """Returns what is to be said of it; `remedy` says how a column is left out."""
+        gained = f"({100 * self.share:.1f} % of what can be gained)"
+        if self.numbers_rows:
+            return (
+                f"the row number '{self.column}' tells '{self.target}' {gained}, so the order of "
+                "the rows does; it is left out"
+            )
+        return (
+            f"'{self.column}' alone tells '{self.target}' {gained}: is it a copy, or known only "
+            f"afterwards? {remedy}"
+        )
+
+
+def leaking(task: TableTask, seed: int) -> list[Leak]:
+    """Returns the columns that tell the target alone, by cross-validation.
 
     Looks at the rows that may be learned from, 2,000 of them and 300 columns at most. A column that
     numbers the rows is not learned from, but says how the file was made.
@@ -25,29 +53,22 @@ def leaking(task: TableTask, seed: int) -> list[str]:
     targets, classes = task.target.values[rows], len(task.classes)
     layers = strata(targets, classes)
     folds = deal(layers, np.arange(len(rows), dtype=np.uint64), _FOLDS, seed, "leaks")
-    notes = []
+    found = []
     for column in task.frame.schema[:_COLUMNS]:
         values = task.frame.values[column.name]
         if values.dtype == object:
             continue
         told = _told(values[rows].astype(np.float64), targets, folds, classes)
         if told >= _TELLS:
-            notes.append(
-                f"'{column.name}' alone tells '{task.target.name}' ({100 * told:.1f} % of what can "
-                "be gained): is it a copy, or known only afterwards? "
-                f"--ignore {column.name} leaves it out"
-            )
+            found.append(Leak(column.name, task.target.name, told))
     for name, numbers in task.numbered.items():
         known_rows = rows[rows < len(numbers)]
         if len(known_rows) < len(rows) or numbers.dtype == object:
             continue
         told = _told(numbers[rows].astype(np.float64), targets, folds, classes)
         if told >= _NUMBER_TELLS:
-            notes.append(
-                f"the row number '{name}' tells '{task.target.name}' ({100 * told:.1f} % of what "
-                "can be gained), so the order of the rows does; it is left out"
-            )
-    return notes
+            found.append(Leak(name, task.target.name, told, numbers_rows=True))
+    return found
 
 
 def _told(values: np.ndarray, targets: np.ndarray, folds: np.ndarray, classes: int) -> float:
@@ -69,5 +90,7 @@ def _told(values: np.ndarray, targets: np.ndarray, folds: np.ndarray, classes: i
         return float(1 - np.mean((found - targets) ** 2) / spread) if spread else 0.0
     right = found == targets
     rates = [float(right[targets == c].mean()) for c in np.unique(targets)]
+    if len(rates) < 2:
+        return 0.0
     guessed = 1 / len(rates)
     return (float(np.mean(rates)) - guessed) / (1 - guessed)

@@ -29,6 +29,7 @@ class TablePipeline:
     rows of 20 numbers and two classes; `by_classes`: whether that is for each class.
     `most_rows`, `most_classes`: beyond them it is not tried, or on so many rows. `needs` is the package.
     `in_file`: whether what is fitted can be in a model file; one that keeps its rows as they are cannot.
+    `by_rows`: whether telling a row takes longer in proportion to the rows that were learned from.
     """  # noqa: E501
 
     make: Make
@@ -42,6 +43,7 @@ class TablePipeline:
     for_numbers: bool = True
     needs: str = ""
     in_file: bool = True
+    by_rows: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -142,8 +144,10 @@ def _forests(extra: bool, options: Mapping[str, Any], seconds: float) -> TablePi
 
 _HIST = {"exponent": 1.0, "seconds": 0.4, "by_classes": True}
 _BOOST = {"exponent": 1.1, "seconds": 0.6, "by_classes": True, "most_rows": 50_000}
-_SVM = {"exponent": 2.0, "seconds": 0.1, "most_rows": 20_000, "most_classes": 250}
-_KNN = {"exponent": 1.6, "seconds": 0.05, "most_rows": 100_000}
+_SVM = {
+    "exponent": 2.0, "seconds": 0.1, "most_rows": 20_000, "most_classes": 250, "by_rows": True,
+}  # fmt: skip
+_KNN = {"exponent": 1.6, "seconds": 0.05, "most_rows": 100_000, "by_rows": True}
 _MLP = {"exponent": 1.0, "seconds": 2.0}
 _LIGHT = {"exponent": 1.0, "seconds": 0.3, "by_classes": True, "needs": "lightgbm"}
 _SLOW = {"learning_rate": 0.03, "max_iter": 300, "max_leaf_nodes": 15, "l2_regularization": 1.0}
@@ -199,11 +203,11 @@ TABLE_PIPELINES: Mapping[str, TablePipeline] = MappingProxyType(
         ),
         "tabpfn": _row(
             _tabpfn, "trees", {}, exponent=1.5, seconds=5.0, most_rows=10_000, most_classes=10,
-            needs="tabpfn", in_file=False,
+            needs="tabpfn", in_file=False, by_rows=True,
         ),
         "tabicl": _row(
             _tabicl, "trees", {}, exponent=1.5, seconds=5.0, most_rows=50_000, needs="tabicl",
-            in_file=False,
+            in_file=False, by_rows=True,
         ),
     }
 )  # fmt: skip

@@ -14,6 +14,7 @@ import numpy as np
 
 LIFTS = (0.0, 0.5, 1.0)
 _LEAST = 1e-7  # of a probability
+_ROUNDING = 100 * np.finfo(np.float64).eps  # of a number, that a mean may be off by
 
 
 @dataclass(frozen=True)
@@ -102,16 +103,32 @@ def _rmse(values: np.ndarray, targets: np.ndarray) -> float:
 def _rmse_deviation(values: np.ndarray, targets: np.ndarray) -> float:
     squares = _squares(values, targets)
     root = np.sqrt(squares.mean())
-    return float(squares.std() / np.sqrt(len(squares)) / max(1e-12, 2 * root))
+    return float(squares.std() / np.sqrt(len(squares)) / (2 * root)) if root else 0.0
 
 
 def _r2(values: np.ndarray, targets: np.ndarray) -> float:
-    return float(1 - _squares(values, targets).mean() / max(1e-12, float(np.var(targets))))
+    """The share of the variance that is told; where there is none 1 for the target itself, else 0.
+
+    So scikit-learn has it, too.
+    """
+    squares, variance = float(_squares(values, targets).mean()), _variance(targets)
+    return 1 - squares / variance if variance else float(squares == 0)
 
 
 def _r2_deviation(values: np.ndarray, targets: np.ndarray) -> float:
-    squares = _squares(values, targets)
-    return float(squares.std() / np.sqrt(len(squares)) / max(1e-12, float(np.var(targets))))
+    squares, variance = _squares(values, targets), _variance(targets)
+    return float(squares.std() / np.sqrt(len(squares)) / variance) if variance else 0.0
+
+
+def _variance(targets: np.ndarray) -> float:
+    """The variance of targets, 0 where they differ by rounding alone."""
+    variance = float(np.var(targets))
+    return variance if variance > _rounding(targets) ** 2 else 0.0
+
+
+def _rounding(targets: np.ndarray) -> float:
+    """What targets that are alike may be off by from their mean."""
+    return float(_ROUNDING * np.abs(targets).max(initial=0.0))
 
 
 TABLE_METRICS: Mapping[str, TableMetric] = MappingProxyType(
@@ -144,3 +161,18 @@ def lifted(shares: np.ndarray, common: np.ndarray, lift: float) -> np.ndarray:
         return shares
     found = shares / np.maximum(1e-12, common) ** lift
     return np.asarray(found / np.maximum(1e-300, found.sum(1, keepdims=True)))
+
+
+def unit_of(metric: str, targets: np.ndarray) -> float:
+    """Returns what errors in a metric are measured in: those of a constant answer, 1 for rates.
+
+    It is 1 as well where all targets are alike.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if metric == "rmse":
+            unit = float(np.std(targets))
+        elif metric == "mae":
+            unit = float(np.abs(targets - np.median(targets)).mean())
+        else:
+            return 1.0
+    return unit if _rounding(targets) < unit < np.inf else 1.0

@@ -59,18 +59,16 @@ def find_target(where: str, table: Table, name: str, objective: str | None) -> T
     the objective that was asked for needs.
     """
     name = find_column(where, table, name, "the target")
-    if objective is not None and objective not in OBJECTIVES:
-        raise unknown_name("objective of a table", objective, OBJECTIVES)
-    column = table.columns[name]
+    column, declared = table.columns[name], name in table.categories
     words, codes = distinct(as_words(column))
-    nothing = np.array([is_nothing(word) for word in words], bool)
+    nothing = np.array([not word if declared else is_nothing(word) for word in words], bool)
+    numbers = [number_of(word) for word in words]
+    objective, notes = _asked(name, objective, declared, None not in numbers)
     rows = np.flatnonzero(~nothing[codes])
-    notes = []
     if len(rows) < len(codes):
         notes.append(f"{len(codes) - len(rows):,} rows without '{name}' are left out")
     if not len(rows):
         raise DataError(f"{where}: the target '{name}' is missing in every row")
-    numbers = [number_of(word) for word in words]
     if objective != CLASSIFICATION:
         odd_words = _odd_words(numbers, nothing, np.bincount(codes, minlength=len(words)))
         nothing[odd_words] = True
@@ -109,6 +107,18 @@ def find_target(where: str, table: Table, name: str, objective: str | None) -> T
     if objective is None:
         notes.append(f"'{name}' holds {len(known):,} different numbers: {REGRESSION}")
     return Target(name, values, (), rows, tuple(notes))
+
+
+def _asked(
+    name: str, objective: str | None, declared: bool, numeric: bool
+) -> tuple[str | None, list[str]]:
+    """The objective that was asked for or follows from a declaration, and what is to be said."""
+    if objective is not None and objective not in OBJECTIVES:
+        raise unknown_name("objective of a table", objective, OBJECTIVES)
+    if objective is not None or not declared:
+        return objective, []
+    said = f"'{name}' is declared to be of categories: {CLASSIFICATION}"
+    return CLASSIFICATION, [f"{said} (else say --objective {REGRESSION})"] if numeric else []
 
 
 def _odd_words(

@@ -1,21 +1,21 @@
 """`TableTask`: a table as one task: columns, target, and the rows that are sealed, as the run has it.
 
 The parts are sets of rows: `known` may be learned from, `test` is opened once. Rows of one group,
-and equal rows, are in one part.
+and equal rows, are in one part as far as they can be; where not, a note says so.
 """  # noqa: E501
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from metaloop.core.errors import DataError
 from metaloop.domains.tables.cells import distinct, is_nothing, number_of
-from metaloop.domains.tables.dealing import sealed_rows, strata
+from metaloop.domains.tables.dealing import FEWEST_PARTS, kept_together, sealed_rows, strata
 from metaloop.domains.tables.frame import Frame, row_hashes
 from metaloop.domains.tables.target import Label, Target, find_column, find_target
 from metaloop.domains.tables.understanding import as_words, framed, understand
@@ -111,7 +111,8 @@ def table_task(
     notes = list(found.notes)
     frame, values, classes = understood.frame, found.values, len(found.classes)
     hashes = row_hashes(frame)
-    blocks = _blocks(where, hashes, None if group is None else table.columns[group], str(group))
+    blocks, said = _blocks(where, hashes, table, group)
+    notes += said
     known, tested = np.arange(len(rows)), np.zeros(0, np.int64)
     if test is not None:
         frame, values, added, told = _with_test(frame, values, found, test)
@@ -119,15 +120,15 @@ def table_task(
         hashes = row_hashes(frame)
         blocks = np.concatenate([blocks, hashes[len(rows) :]])  # what is tested is dealt no more
         tested = np.arange(len(rows), len(rows) + added)
-        if group is None:
-            copies = int(np.isin(hashes[tested], hashes[known]).sum())
-            if copies:
-                notes.append(f"{copies:,} rows of the test file are in the table as well")
+        copies = int(np.isin(hashes[tested], hashes[known]).sum())
+        if copies:
+            notes.append(f"{copies:,} rows of the test file are in the table as well")
     elif sealed:
-        tested = sealed_rows(strata(values, classes), blocks, split_seed)
+        tested = _sealed(where, strata(values, classes), blocks, split_seed, found)
         known = np.setdiff1d(known, tested)
         notes.append(f"{len(tested):,} of {len(rows):,} rows are sealed as test")
-    notes += [*_dropped_notes(understood.dropped), *understood.notes]
+        notes += [] if group is None else _untested_notes(found, values[tested])
+    notes += understood.told
     whole = Target(found.name, values, found.classes, np.arange(len(values)), found.notes)
     return TableTask(
         table.name, frame, whole, blocks, known, tested, understood.dropped, tuple(notes),
@@ -135,28 +136,61 @@ def table_task(
     )  # fmt: skip
 
 
-def _blocks(where: str, hashes: np.ndarray, groups: np.ndarray | None, name: str) -> np.ndarray:
-    """Which rows stay together, uint64 `[n]`: those of a group, else copies of each other.
+def _blocks(
+    where: str, hashes: np.ndarray, table: Table, group: str | None
+) -> tuple[np.ndarray, list[str]]:
+    """Which rows stay together, uint64 `[n]`: groups and copies; and what is to be said of it.
 
-    Where most rows are equal to another one they are dealt one by one: new rows will be equal to
-    known ones as well. Raises `DataError` for fewer than three groups.
+    Where most rows are equal to another one these are no reason: new rows will be equal to known
+    ones as well. Raises `DataError` for fewer than three groups.
     """
-    if groups is None:
-        as_copies = 2 * len(np.unique(hashes)) > len(hashes)
-        return hashes if as_copies else np.arange(len(hashes), dtype=np.uint64)
-    blocks = distinct(as_words(groups))[1].astype(np.uint64)
-    if len(np.unique(blocks)) < 3:
+    as_copies = 2 * len(np.unique(hashes)) > len(hashes)
+    if group is None:
+        return hashes if as_copies else np.arange(len(hashes), dtype=np.uint64), []
+    blocks = distinct(as_words(table.columns[group]))[1].astype(np.uint64)
+    number = len(np.unique(blocks))
+    if number < FEWEST_PARTS:
         raise DataError(
-            f"{where}: '{name}' has {len(np.unique(blocks))} groups, and 3 are the fewest: to "
+            f"{where}: '{group}' has {number} groups, and {FEWEST_PARTS} are the fewest: to "
             "learn from, to choose by and to test"
         )
-    return blocks
+    if not as_copies:
+        return blocks, []
+    parts, able = kept_together(blocks, hashes)
+    said = (
+        f"so many groups of '{group}' have equal rows that these cannot be kept together: groups "
+        "are, and a row of test may be equal to one that is learned from"
+    )
+    return parts, [] if able else [said]
+
+
+def _sealed(
+    where: str, layers: np.ndarray, blocks: np.ndarray, split_seed: int, target: Target
+) -> np.ndarray:
+    """The sealed rows; raises `DataError` where none can be without one that is needed."""
+    tested = sealed_rows(layers, blocks, split_seed, bool(target.classes))
+    if not len(tested):
+        raise DataError(
+            f"{where}: no rows can be sealed as test, for all that stay together (groups, equal "
+            f"rows) hold a class of '{target.name}' that no others have; give --test FILE"
+        )
+    return tested
+
+
+def _untested_notes(target: Target, tested: np.ndarray) -> list[str]:
+    """What is said of classes that are learned and, for groups are whole, not tested."""
+    there = set(tested.astype(np.int64).tolist()) if target.classes else set()
+    untested = [repr(label) for place, label in enumerate(target.classes) if place not in there]
+    if not untested:
+        return []
+    said = ", ".join(untested[:3]) + (", ..." if untested[3:] else "")
+    return [f"classes of which no row is in test, for groups are kept whole: {said}"]
 
 
 def _rows_of(table: Table, rows: np.ndarray) -> Table:
     if len(rows) == len(table):
         return table
-    return Table(table.name, {n: column[rows] for n, column in table.columns.items()}, table.notes)
+    return replace(table, columns={n: column[rows] for n, column in table.columns.items()})
 
 
 def _with_test(
@@ -166,7 +200,8 @@ def _with_test(
     where = f"test file '{test.name}'"
     name = find_column(where, test, target.name, "the target")
     words, codes = distinct(as_words(test.columns[name]))
-    known = ~np.array([is_nothing(word) for word in words], bool)[codes]
+    labels = set(map(str, target.classes))
+    known = ~np.array([is_nothing(word) and word not in labels for word in words], bool)[codes]
     if not known.any():
         raise DataError(f"{where}: the target '{name}' is missing in every row")
     lacking = int((~known).sum())
@@ -198,14 +233,3 @@ def _as_targets(where: str, target: Target, words: Sequence[str], there: np.ndar
             "number is needed; mend it, or leave the cell empty"
         )
     return found
-
-
-def _dropped_notes(dropped: Mapping[str, str]) -> list[str]:
-    told: dict[str, list[str]] = {}
-    for name, why in dropped.items():
-        told.setdefault(why, []).append(name)
-    return [
-        f"not learned from, for it {why}: " + ", ".join(f"'{n}'" for n in names[:5])
-        + (f" and {len(names) - 5:,} more" if names[5:] else "")
-        for why, names in told.items()
-    ]  # fmt: skip

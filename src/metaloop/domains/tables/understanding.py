@@ -1,7 +1,8 @@
 """What the columns of a table are: numbers, categories, dates, texts; and which are of no use.
 
-Told by content, for names lie. Nothing is fitted here: the words of a category are listed, so that
-rows can be kept as codes; what they are worth is learned inside of every fit.
+Told by content, for names lie, where a file does not declare what are categories. Nothing is fitted
+here: the words of a category are listed, so that rows can be kept as codes; what they are worth is
+learned inside of every fit.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from metaloop.tasks.readers.tables import Table
 MOST_COLUMNS = 20_000
 _MIXED = 0.5  # of the cells: a column of words that holds so many numbers is told
 _FEWEST_ROWS = 20  # that an identifier can be told by
+_FEWEST_KNOWN = 0.9  # of the rows, that have one
 _TEXT_WORDS, _TEXT_LETTERS = 4.0, 40.0  # a cell, on average
 _NUMBERED = re.compile(
     r"(?i)^(id|idx|index|row|nr|no|number|key|uuid|guid|unnamed: ?\d+|)$|_id$|^id_| id$"
@@ -37,7 +39,7 @@ _CAMEL = re.compile(r"[a-z]I[dD]$")  # PassengerId
 
 @dataclass(frozen=True, eq=False)
 class Understood:
-    """The columns that are of use, why others are not, and what is to be said.
+    """The columns that are of use, why others are not, and what is to be said of those that are.
 
     `numbered`: columns that number or name the rows, by name; they are not learned from, and may
     tell the target nevertheless.
@@ -47,6 +49,19 @@ class Understood:
     dropped: Mapping[str, str]
     notes: tuple[str, ...]
     numbered: Mapping[str, np.ndarray]
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """All that is to be said: which columns are not learned from, and `notes`."""
+        by_reason: dict[str, list[str]] = {}
+        for name, why in self.dropped.items():
+            by_reason.setdefault(why, []).append(name)
+        dropped = [
+            f"not learned from, for it {why}: " + ", ".join(f"'{n}'" for n in names[:5])
+            + (f" and {len(names) - 5:,} more" if names[5:] else "")
+            for why, names in by_reason.items()
+        ]  # fmt: skip
+        return (*dropped, *self.notes)
 
 
 def understand(where: str, table: Table, ignored: Sequence[str]) -> Understood:
@@ -66,7 +81,8 @@ def understand(where: str, table: Table, ignored: Sequence[str]) -> Understood:
     numbered: dict[str, np.ndarray] = {}
     notes: list[str] = []
     for name in names:
-        column, found, note = _told(name, table.columns[name])
+        tell = _declared if name in table.categories else _told
+        column, found, note = tell(name, table.columns[name])
         reason = _useless(name, column, found)
         if reason:
             dropped[name] = reason
@@ -102,6 +118,22 @@ _NUMBERS_ROWS, _NAMES_ROWS = "numbers the rows", "has another word in every row:
 _IDENTIFIERS = (_NUMBERS_ROWS, _NAMES_ROWS)
 
 
+def _declared(name: str, values: np.ndarray) -> tuple[Column, np.ndarray, str]:
+    """A column that is declared to be of categories: `none`, `?` and `1` are words of it."""
+    words, codes = distinct(as_words(values))
+    return (*_categories(name, words, codes, np.array([not word for word in words], bool)), "")
+
+
+def _categories(
+    name: str, words: Sequence[str], codes: np.ndarray, nothing: np.ndarray
+) -> tuple[Column, np.ndarray]:
+    """A column of these words, but for those that say nothing, and the code of each row."""
+    place = np.full(len(words), MISSING, np.int32)
+    known = [word for word, empty in zip(words, nothing, strict=True) if not empty]
+    place[~nothing] = np.arange(len(known), dtype=np.int32)
+    return Column(name, "category", tuple(known)), place[codes]
+
+
 def _told(name: str, values: np.ndarray) -> tuple[Column, np.ndarray, str]:
     """What a column is, its values, and what is to be said of it."""
     if values.dtype.kind in "iuf":
@@ -131,11 +163,9 @@ def _told(name: str, values: np.ndarray) -> tuple[Column, np.ndarray, str]:
     if _is_text(dates, counts[~nothing]):
         texts = np.array([("" if e else w) for w, e in zip(words, nothing, strict=True)], object)
         return Column(name, "text"), texts[codes], ""
-    place = np.full(len(words), MISSING, np.int32)
-    place[~nothing] = np.arange(len(dates), dtype=np.int32)
     mixed = share >= _MIXED
     note = f"'{name}': numbers and words such as {words[odd[0]]!r}: all are words" if mixed else ""
-    return Column(name, "category", tuple(dates)), place[codes], note
+    return (*_categories(name, words, codes, nothing), note)
 
 
 def _is_text(words: Sequence[str], counts: np.ndarray) -> bool:
@@ -151,19 +181,20 @@ def _useless(name: str, column: Column, values: np.ndarray) -> str:
     """Why a column is not learned from; empty where it is."""
     if column.kind == "text":
         return ""
-    known = values[~np.isnan(values)] if values.dtype.kind == "f" else values[values >= 0]
+    rows = np.flatnonzero(~np.isnan(values) if values.dtype.kind == "f" else values >= 0)
+    known = values[rows]
     if not len(known):
         return "is empty"
     first = known[0]
     if (known == first).all() and len(known) == len(values):
         return "is the same in every row"
-    if len(values) < _FEWEST_ROWS or len(known) < len(values):
+    if len(values) < _FEWEST_ROWS or len(known) < _FEWEST_KNOWN * len(values):
         return ""
     if column.kind == "category":
-        return _NAMES_ROWS if len(column.words) == len(values) else ""
+        return _NAMES_ROWS if len(column.words) == len(known) else ""
     if column.kind == "number" and np.array_equal(known, np.rint(known)):
-        steps = np.diff(known)
-        counts_up = known[0] in _FIRSTS and bool((steps == 1).all())
+        began = known - rows  # the number of the first row, by each of them
+        counts_up = began[0] in _FIRSTS and bool((began == began[0]).all())
         named = bool(_NUMBERED.search(name.strip()) or _CAMEL.search(name))
         if counts_up or (named and len(np.unique(known)) == len(known)):
             return _NUMBERS_ROWS
@@ -187,9 +218,27 @@ def _as_known(column: Column, values: np.ndarray) -> np.ndarray:
     if column.kind == "text":
         texts = np.array([("" if is_nothing(word) else word) for word in words], object)
         return np.asarray(texts[codes])
+    return np.asarray(_codes_of(column, words)[codes])
+
+
+def _codes_of(column: Column, words: Sequence[str]) -> np.ndarray:
+    """The code of each word in a column of categories; numbers are known however they are written.
+
+    A file that declares 1.0 to be a category is asked about 1 by one that does not.
+    """
     places = {word: place for place, word in enumerate(column.words)}
-    known = [MISSING if is_nothing(word) else places.get(word, UNSEEN) for word in words]
-    return np.asarray(np.array(known, np.int32)[codes])
+    numbers = {number_of(word): place for word, place in reversed(places.items())}
+    numbers.pop(None, None)
+    found = np.full(len(words), UNSEEN, np.int32)
+    for row, word in enumerate(words):
+        if word in places:
+            found[row] = places[word]
+        elif is_nothing(word):
+            found[row] = MISSING
+        else:
+            number = number_of(word)
+            found[row] = UNSEEN if number is None else numbers.get(number, UNSEEN)
+    return found
 
 
 def as_words(values: np.ndarray) -> np.ndarray:

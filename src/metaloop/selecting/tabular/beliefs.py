@@ -69,10 +69,13 @@ def _base(name: str, known: Mapping[str, int]) -> str | None:
     return next((one for one in able if one in known), None)
 
 
-def error_of(metric: str, value: float) -> float:
-    """Returns a metric's value as an error: a rate of 0 to 1, or a distance of 0 or more."""
+def error_of(metric: str, value: float, unit: float = 1.0) -> float:
+    """Returns a metric's value as an error: a rate of 0 to 1, or a distance of 0 or more.
+
+    Distances are in units of `unit` (`scoring.unit_of`), so that nothing hangs on the target's own.
+    """
     if metric in ("rmse", "mae"):
-        return max(0.0, value)
+        return max(0.0, value / unit)
     if metric == "r2":
         return float(np.sqrt(max(0.0, 1 - value)))
     if metric == "log_loss":

@@ -8,7 +8,7 @@ weights that were chosen on the other folds.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -31,7 +31,11 @@ _BY_SHARE = ("balanced_accuracy", "f1_macro")  # metrics in which classes count 
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """What every pipeline has told of rows it has not learned from, their folds and targets."""
+    """What every pipeline has told of rows it has not learned from, their folds and targets.
+
+    `row_seconds`: how long each takes to tell a row; those that are joined may take `limit`, all
+    together, None: however long.
+    """
 
     outputs: Mapping[str, np.ndarray]
     targets: np.ndarray
@@ -39,12 +43,14 @@ class Told:
     common: np.ndarray
     metric: str
     seed: int
+    row_seconds: Mapping[str, float] = field(default_factory=dict)
+    limit: float | None = None
 
     def rows(self, inside: np.ndarray) -> Told:
         """Returns the same of some rows."""
         outputs = {name: found[inside] for name, found in self.outputs.items()}
-        return Told(
-            outputs, self.targets[inside], self.folds[inside], self.common, self.metric, self.seed
+        return replace(
+            self, outputs=outputs, targets=self.targets[inside], folds=self.folds[inside]
         )
 
     def of(self, names: Collection[str]) -> Told:
@@ -54,11 +60,15 @@ class Told:
 
 @dataclass(frozen=True)
 class Joined:
-    """Weights by pipeline, of sum 1, the power that tempers each, and the lift of the average."""
+    """Weights by pipeline, of sum 1, the power that tempers each, and the lift of the average.
+
+    `too_slow`: whose share would have made telling a row take longer than it may.
+    """
 
     weights: Mapping[str, float]
     powers: Mapping[str, float]
     lift: float
+    too_slow: tuple[str, ...] = ()
 
     def plain(self, outputs: Mapping[str, np.ndarray], for_classes: bool) -> np.ndarray:
         """Returns the average of what pipelines have told: probabilities, or values."""
@@ -76,8 +86,35 @@ def lift_of(metric: str) -> float:
 
 
 def joined(told: Told, most: int = _MOST_MEMBERS) -> Joined:
-    """Returns the average of pipelines that the rule chooses, of so many members at most."""
+    """Returns the average of pipelines that the rule chooses, of so many members at most.
+
+    Where they would take longer than the limit for a row, the smallest shares are left out, and
+    the rule weighs the others anew. Each of the pipelines must keep the limit alone.
+    """
     told = told.rows(_some(told))
+    found = _weighed(told, most)
+    kept = _within(told, found.weights)
+    if len(kept) == len(found.weights):
+        return found
+    slow = tuple(name for name in found.weights if name not in kept)
+    return replace(_weighed(told.of(kept), most), too_slow=slow)
+
+
+def _within(told: Told, weights: Mapping[str, float]) -> list[str]:
+    """The members, the largest first, that keep the limit of a row together."""
+    kept: list[str] = []
+    left = np.inf if told.limit is None else told.limit
+    for name in sorted(weights, key=weights.__getitem__, reverse=True):
+        needed = told.row_seconds.get(name, 0.0)
+        if needed <= left:
+            left -= needed
+            kept.append(name)
+    assert kept, "no pipeline keeps the limit alone"
+    return kept
+
+
+def _weighed(told: Told, most: int) -> Joined:
+    """The average that the rule chooses of all pipelines, however slow."""
     names = list(told.outputs)
     if not TABLE_METRICS[told.metric].for_classes:
         predictions = np.stack([told.outputs[name] for name in names])

@@ -67,17 +67,13 @@ class ChosenPipelines:
 def choose(run: TableRun) -> ChosenPipelines:
     """Returns the average of pipelines that have told all rows, the best one where few have.
 
-    Raises `MetaloopError` where nothing was measured.
+    It keeps the limit of a row: its members together, each as long as its slowest fold says. Raises
+    `MetaloopError` where nothing was measured, or nothing keeps the limit.
     """
     race = run.race
-    ranking = race.ranking()
+    ranking = _quick_enough(run)
     if not ranking:
-        failed = [f"{n}: {e.failed}" for n, e in race.entries.items() if e.failed]
-        why = failed[-1] if failed else "no fold could be told in the time given"
-        mended = "a larger --time-limit-per-row" if "too slow" in why else "a larger --budget"
-        raise MetaloopError(
-            f"no pipeline could be measured on {run.task.name} ({why}); give it {mended}"
-        )
+        raise MetaloopError(_nothing(run))
     able = [name for name in ranking if _in_time(run, name)]
     best, whole = (able or ranking)[0], complete_folds(race, ranking)[: _affordable_number(race)]
     lift = TABLE_METRICS[run.metric].lifts[race.lift(best)]
@@ -92,9 +88,27 @@ def choose(run: TableRun) -> ChosenPipelines:
     if wanted is None or rule is None:
         return plain
     reason = f"{_parts(rule)}, of {len(whole)} that told all rows; the best alone: {ranking[0]}"
+    if rule.too_slow:
+        reason += f"; with {', '.join(rule.too_slow)} a row would take longer than it may"
     chosen = ChosenPipelines(rule, reason, told)
     late = [name for name in wanted.weights if name not in rule.weights]
     return _without(chosen, rule, late) if late else chosen
+
+
+def _quick_enough(run: TableRun) -> list[str]:
+    """The pipelines that were measured and tell rows in the time that these may take."""
+    entries = run.race.entries
+    return [n for n in run.race.ranking() if not run.too_slow(entries[n].row_seconds)]
+
+
+def _nothing(run: TableRun) -> str:
+    """Why there is nothing to choose from, and what to do."""
+    failed = [f"{name}: {one.failed}" for name, one in run.race.entries.items() if one.failed]
+    why = failed[-1] if failed else "no fold could be told in the time given"
+    for name in run.race.ranking()[:1]:
+        why = f"{name}: {run.too_slow(run.race.entries[name].row_seconds)}"
+    mended = "a larger --time-limit-per-row" if "too slow" in why else "a larger --budget"
+    return f"no pipeline could be measured on {run.task.name} ({why}); give it {mended}"
 
 
 def _without(chosen: ChosenPipelines, rule: Joined, late: Sequence[str]) -> ChosenPipelines:
@@ -154,7 +168,7 @@ def fit_chosen(
         run.notes.append(f"left out, for the time was over: {', '.join(missing)}")
         rule = _shared(chosen.rule, {name: chosen.weights[name] for name in fitted})
         return _without(chosen, rule, missing), list(fitted.values())
-    name = min(run.race.ranking(), key=lambda n: run.race.predicted(n, _LAST_ROWS))
+    name = min(_quick_enough(run), key=lambda n: run.race.predicted(n, _LAST_ROWS))
     rows = min(run.race.rows, _LAST_ROWS)
     fitted = _fits(run, [name], {name: rows}, least=_LAST_SECONDS)
     if not fitted:  # in this process, where nothing is waited for
@@ -181,13 +195,22 @@ def _affordable_rows(run: TableRun, name: str) -> int:
 def _fits(
     run: TableRun, names: list[str], rows: Mapping[str, int], least: float = 0.5
 ) -> dict[str, FittedPipeline]:
-    """The pipelines that were fitted in what is left."""
-    afar = [] if not can_store() or isinstance(run.executor, InProcess) else filed(names)
-    found = {n: _fitted_here(run, n, rows[n]) for n in names if n not in afar}
-    waiting = list(afar)
-    under_way: dict[int, str] = {}
+    """The pipelines that were fitted in what is left.
+
+    What cannot be in a file, and everything without skops, is fitted here, where it cannot be
+    ended: one fit is begun whether or not it should end in time, others only where they should.
+    """
+    afar = () if not can_store() or isinstance(run.executor, InProcess) else filed(names)
     left = None if run.left is None else max(least, run.left - run.kept_back / 2)
     until = None if left is None else time.perf_counter() + left
+    found: dict[str, FittedPipeline] = {}
+    for name in names:
+        needed = run.race.predicted(name, rows[name] or run.race.most_rows(name))
+        in_time = until is None or time.perf_counter() + needed < until
+        if name not in afar and (in_time or not (found or afar)):
+            found[name] = _fitted_here(run, name, rows[name])
+    waiting = list(afar)
+    under_way: dict[int, str] = {}
     while waiting or under_way:
         if run.stop():
             raise RaceStopped
@@ -228,7 +251,11 @@ def told_by(run: TableRun, names: list[str]) -> Told:
             outputs[name].append(outputs_of(run.folder, number).astype(np.float64))
     whole = {name: np.concatenate(found) for name, found in outputs.items()}
     targets = known.targets[np.concatenate(rows)]
-    return Told(whole, targets, np.concatenate(folds), known.common, run.metric, run.seed)
+    seconds = {name: race.entries[name].row_seconds for name in names}
+    return Told(
+        whole, targets, np.concatenate(folds), known.common, run.metric, run.seed, seconds,
+        run.per_row,
+    )  # fmt: skip
 
 
 def _reason(race: TableRace, ranking: list[str], best: str) -> str:

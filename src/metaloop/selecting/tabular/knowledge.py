@@ -8,17 +8,18 @@ were measured on the same folds, their errors on the prior's scale, beyond the t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from metaloop.archive import Archive, Place
-from metaloop.selecting.tabular.beliefs import error_of, expected_of, scaled
+from metaloop.selecting.tabular.beliefs import Seen, error_of, expected_of, scaled
 from metaloop.selection.prior import Prior
 
 _WORTH = 6.0  # tables that the prior is worth
 _NOISE = 0.03  # of a run's mean over folds, on the scale of the prior
+_LEAST = 1e-3  # the deviation of an error rate, or of a distance in units of the table's median
 _FEWEST = 2  # pipelines of a table that say how they differ
 _FOLD = "table fold"
 Context = tuple[int, ...]  # run, level, repeat, fold
@@ -52,7 +53,7 @@ def differences(
     They are on the prior's scale; folds that only some pipelines had are made up for by their
     means.
     """
-    tables: dict[str, dict[str, dict[Context, float]]] = {}
+    tables: dict[str, dict[str, dict[Context, Seen]]] = {}
     for place, run in enumerate(archive.runs()):
         jobs = {job.id: job for job in archive.jobs(run.id) if job.work == _FOLD}
         if not jobs:
@@ -69,19 +70,35 @@ def differences(
                         place, int(asked["level"]), int(asked["repeat"]), int(asked["fold"])
                     )  # fmt: skip
                     of = str(asked.get("table", stored.data_hash))
-                    deviation = max(result.ci95 / 1.96, 1e-3)
-                    error = error_of(metric, result.value)
                     errors = tables.setdefault(of, defaultdict(dict))
-                    errors[name][context] = scaled(error, deviation, prior.scale)
+                    errors[name][context] = Seen(error_of(metric, result.value), result.ci95 / 1.96)
     found = []
     for of, errors in tables.items():
         known = {name: seen for name, seen in errors.items() if name in prior.names}
         if len(known) >= _FEWEST and of != table:
-            found.append(_means(known))
+            found.append(_means(on_scale(known, prior.scale)))
     return found
 
 
-def _means(errors: dict[str, dict[Context, float]]) -> dict[str, float]:
+def on_scale(
+    errors: Mapping[str, Mapping[Context, Seen]], scale: str
+) -> dict[str, dict[Context, float]]:
+    """Returns errors of a table's pipelines on a prior's scale.
+
+    Distances are in units of their median, so that nothing hangs on that of the target.
+    """
+    distances = [one.error for seen in errors.values() for one in seen.values() if one.error > 0]
+    unit = float(np.median(distances)) if scale == "log" and distances else 1.0
+    return {
+        name: {
+            context: scaled(one.error / unit, max(one.deviation / unit, _LEAST), scale)
+            for context, one in seen.items()
+        }
+        for name, seen in errors.items()
+    }
+
+
+def _means(errors: Mapping[str, Mapping[Context, float]]) -> dict[str, float]:
     """The error of each pipeline with the effects of its folds taken off."""
     effects: dict[Context, float] = defaultdict(float)
     means: dict[str, float] = {}

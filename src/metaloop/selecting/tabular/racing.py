@@ -29,7 +29,7 @@ _ENOUGH, _LEADERS = 6, 3  # pipelines on few rows, before the first of them see 
 _HALVED = 0.04  # of an error, what learning from half of the rows costs
 _SHORT = 0.02  # of an error, what fewer rows mislead by, for each level
 _LEAST = 0.002
-_WORTH = 0.0005  # of an error, that a try must be expected to gain
+_WORTH = 0.0005  # of an error rate, or of what a constant answer is off by: a try must gain it
 _LATE_JOINED, _JOINED = (
     5,
     12,
@@ -50,7 +50,7 @@ class Step:
 
 @dataclass
 class Entry:
-    """A pipeline in the race."""
+    """A pipeline in the race; `row_seconds`: the longest that telling a row should take it."""
 
     name: str
     found: dict[Context, FoldResult] = field(default_factory=dict)
@@ -58,6 +58,7 @@ class Entry:
     under_way: set[Context] = field(default_factory=set)
     failed: str = ""
     cpu_seconds: float = 0.0
+    row_seconds: float = 0.0
 
 
 @dataclass
@@ -65,6 +66,7 @@ class TableRace:
     """What is known of every pipeline; `rows` may be learned from, `features` are columns.
 
     `blocks`: of how many parts that stay together the rows are; there are no more folds than that.
+    `unit`: what errors are measured in (`scoring.unit_of`).
     """
 
     expected: Prior
@@ -79,6 +81,7 @@ class TableRace:
     entries: dict[str, Entry] = field(default_factory=dict)
     asked: int = 0
     blocks: int | None = None
+    unit: float = 1.0
 
     def __post_init__(self) -> None:
         self.folds = _FOLDS if self.rows <= _MANY_ROWS else _FOLDS_OF_MANY
@@ -125,7 +128,7 @@ class TableRace:
         return int(np.mean(values, axis=0).argmax()) if len(values[0]) > 1 else 0
 
     def beliefs(self) -> Posterior:
-        """Returns what is known of the pipelines by now."""
+        """Returns what is known of the pipelines by now, their errors in units of `unit`."""
         return believed(self.expected, {name: self._seen(name) for name in self.entries})
 
     def propose(
@@ -134,7 +137,8 @@ class TableRace:
         """Returns what is to be done next within so many seconds; None: nothing is worth it.
 
         What costs less than `cheap` seconds costs nothing worth mentioning. `late`: it is time to
-        let the best ones tell all rows, for only these can be joined.
+        let the best ones tell all rows, for only these can be joined. Without a limit in seconds
+        no clock is asked, so that the race can be repeated.
         """
         steps = {name: self._next(entry, seconds) for name, entry in self.entries.items()}
         able = {name: step for name, step in steps.items() if step is not None}
@@ -147,10 +151,8 @@ class TableRace:
             and len(complete_folds(self, tuple(self.entries))) < _LATE_JOINED
         ):
             chosen = self._to_complete(able)
-        costs = {
-            name: max(cheap, self.predicted(name, self._rows(name, step)))
-            for name, step in able.items()
-        }
+        cost = self._guess if seconds is None else self.predicted
+        costs = {name: max(cheap, cost(name, self._rows(name, s))) for name, s in able.items()}
         if chosen is None and able and self.nothing_found and self._any_failed:
             chosen = min(costs, key=costs.__getitem__)  # something at all, before what is good
         if chosen is None:
@@ -233,6 +235,18 @@ class TableRace:
             entry.jobs.pop(context, None)
         else:
             entry.found[context] = result
+
+    def timed(self, name: str, result: FoldResult) -> float:
+        """Returns how long telling a row should take what is fitted to all rows, by a fold of it.
+
+        The longest of a pipeline's folds is kept as its `row_seconds`.
+        """
+        each = result.tell_seconds / max(1, result.checked)
+        if table_pipeline(name).by_rows:
+            each *= max(1.0, self.most_rows(name) / max(1, result.rows))
+        entry = self.entries[name]
+        entry.row_seconds = max(entry.row_seconds, each)
+        return each
 
     def ranking(self) -> list[str]:
         """Returns the pipelines that were measured, the best first.
@@ -321,8 +335,9 @@ class TableRace:
         seen = {}
         for context, result in self.entries[name].found.items():
             value, noise = result.values[lift], result.deviations[lift]
-            error = error_of(how.name, value)
-            noise = abs(error_of(how.name, value - how.sign * noise) - error) or noise
+            error = error_of(how.name, value, self.unit)
+            moved = error_of(how.name, value - how.sign * noise, self.unit)
+            noise = abs(moved - error) or noise / self.unit
             size = 1.0 if self.expected.scale == "angle" else max(error, 1e-12)
             short = _SHORT * size * (self.last_level - context[0])
             seen[context] = Seen(error, float(np.hypot(max(noise, _LEAST * size), short)))

@@ -19,6 +19,7 @@ from metaloop.core.errors import MachineError
 from metaloop.core.randomness import numpy_stream
 from metaloop.domains.tables.dealing import deal, strata
 from metaloop.domains.tables.pipelines import offered
+from metaloop.domains.tables.scoring import unit_of
 from metaloop.domains.tables.storing import load_storing
 from metaloop.domains.tables.task import TableTask
 from metaloop.executors.base import Executor, Job, Outcome
@@ -81,7 +82,7 @@ class TableRun:
     stop: Callable[[], bool] = lambda: False
     next_job: int = 0
     steps_taken: int = 0
-    per_row: float | None = None  # seconds that telling a row may take
+    per_row: float | None = None  # seconds that all that is joined may take to tell a row
     notes: list[str] = field(default_factory=list)
     stored: dict[str, bytes] = field(default_factory=dict)  # fitted pipelines, by name
     slowed: float = 1.0  # seconds that a second of this process takes on a machine that is shared
@@ -99,6 +100,12 @@ class TableRun:
         whole = self.budget.wall_seconds or 0.0
         usual = _KEPT_SECONDS + _KEPT_BACK * whole
         return max(usual, min(self.slowed * usual, _MOST_KEPT * whole))
+
+    def too_slow(self, row_seconds: float) -> str:
+        """Returns what is said of what takes so long to tell a row; "" where it may."""
+        if self.per_row is None or row_seconds <= self.per_row:
+            return ""
+        return f"too slow: {1e3 * row_seconds:.2g} ms a row, {1e3 * self.per_row:.2g} are allowed"
 
     def has_time_for(self, seconds: float) -> bool:
         """Returns whether what takes so long ends before the run is noticeably late."""
@@ -140,6 +147,7 @@ def open_race(
             prior or expected_of(names, bool(task.classes)), len(task.known),
             len(task.frame.schema), len(task.classes), metric, seed,
             blocks=len(np.unique(task.blocks[task.known])),
+            unit=unit_of(metric, task.target.values[task.known]),
         )  # fmt: skip
         known = _known(task, race, seed)
         ship_table(known, folder)
@@ -228,11 +236,9 @@ def _taken(run: TableRun, request: TableRequest, context: Context, outcome: Outc
         content |= {name: tuple(content[name]) for name in ("values", "deviations")}
         result = FoldResult(**content)
     message = "" if result else outcome.message
-    if result is not None and run.per_row is not None:
-        each = result.tell_seconds / max(1, result.checked)
-        if each > run.per_row:
-            message = f"too slow: {1e3 * each:.2g} ms a row, {1e3 * run.per_row:.2g} are allowed"
-            result = None
+    if result is not None:
+        message = run.too_slow(run.race.timed(request.pipeline, result))
+        result = None if message else result
     run.race.take(request.pipeline, context, result, message, outcome.cpu_seconds)
     return FoldEnded(request, context, outcome.job.number, result, message, outcome)
 

@@ -119,7 +119,11 @@ def _recorded(asked: TableAsked, begun: float, stop: Callable[[], bool]) -> Iter
             metric = _metric(asked, task)
             able = offered(bool(task.classes), len(task.classes))
             names = filed(able)
-            notes = (*notes, *leaking(task, asked.seed), *_not_filed(able, names))
+            leaks = (
+                leak.told(f"--ignore {leak.column} leaves it out")
+                for leak in leaking(task, asked.seed)
+            )
+            notes = (*notes, *leaks, *_not_filed(able, names))
             records.add_data_set(_described(task))
             reading_seconds = time.perf_counter() - begun
             yield _read_event(task, metric, notes, reading_seconds)
@@ -234,7 +238,10 @@ def _selected(asked: TableAsked, run: TableRun, recording: Recording) -> Any:  #
         identity, "the end of a select run", protocol(task, "test", "test"), run=recording.number
     )
     frame = task.frame.take(task.test)
+    asked_at = time.perf_counter()
     plain = model.plain_outputs(frame)
+    slow = run.too_slow((time.perf_counter() - asked_at) / len(frame))
+    run.notes += [f"telling the rows of test was {slow}"] if slow else []
     outputs = model.lifted(plain) if task.classes else plain
     test, more = tested(task, outputs, plain, run.metric)
     recording.archive.finish_opening(opening, test)

@@ -32,7 +32,7 @@ def summary(
             "candidate": candidate_of({name: 1.0}).identity, "pipeline": name,
             "status": "failed" if entry.failed else "finished", "message": entry.failed,
             "search": None if result is None else figures_json(result),
-            "folds": len(entry.found), "believed_error": errors[name],
+            "folds": len(entry.found), "believed_error": errors[name] * race.unit,
             "cpu_seconds": entry.cpu_seconds,
             "fit_seconds": max((r.fit_seconds for r in entry.found.values()), default=None),
             "rows": max((r.rows for r in entry.found.values()), default=0),

@@ -60,6 +60,11 @@ class ArffTable:
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
+    @property
+    def categories(self) -> frozenset[str]:
+        """The names of the nominal columns."""
+        return frozenset(each.name for each in self.attributes if each.kind == "nominal")
+
 
 def read_arff_file(path: Path) -> ArffTable:
     """Returns what a file holds; raises `DataError` as `read_arff` does, or if there is none."""

@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,13 @@ _COMMA = re.compile(r"\s*[+-]?\d*,\d+(e[+-]?\d+)?\s*", re.IGNORECASE)
 _MOSTLY = 0.5  # of the cells that are not missing
 # What Python takes for a number and a person does not: 1_000; and names that zeros begin, 007.
 _NO_NUMBER = re.compile(r"_|(?:^|\n)\s*[+-]?0\d")
+
+
+class Declared(NamedTuple):
+    """Columns by name, and which of them a file or frame declares to be of categories."""
+
+    columns: dict[str, np.ndarray]
+    categories: frozenset[str] = frozenset()
 
 
 class Columns:

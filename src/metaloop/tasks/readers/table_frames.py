@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from metaloop.core.errors import DataError
-from metaloop.tasks.readers.table_columns import numbers_in_values, text_column
+from metaloop.tasks.readers.table_columns import Declared, numbers_in_values, text_column
 from metaloop.tasks.readers.table_parquet import arrow_columns
 
+_CATEGORIES = ("CategoricalDtype", "Categorical", "Enum")  # types of pandas, and of polars
 EXPECTED = "a pandas or polars DataFrame, an Arrow table or a dictionary of columns"
 
 
@@ -21,10 +22,11 @@ def is_frame(data: Any) -> bool:
     return hasattr(data, "columns") and hasattr(data, "__getitem__")
 
 
-def frame_columns(where: str, frame: Any) -> dict[str, np.ndarray]:
+def frame_columns(where: str, frame: Any) -> Declared:
     """Returns the columns of a frame by name; raises `DataError` if it is none.
 
-    Names that are no text (pandas numbers columns) become it.
+    Names that are no text (pandas numbers columns) become it. Columns of a categorical type are
+    categories.
     """
     if hasattr(frame, "column_names") and hasattr(frame, "column"):
         return arrow_columns(where, frame)
@@ -34,14 +36,23 @@ def frame_columns(where: str, frame: Any) -> dict[str, np.ndarray]:
         raise DataError(f"{where}: expected {EXPECTED}, got {type(frame).__name__}")
     names: Iterable[Any] = frame if isinstance(frame, Mapping) else frame.columns
     columns: dict[str, np.ndarray] = {}
+    categories = set()
     for name in names:
         written = " ".join(map(str, name)) if isinstance(name, tuple) else str(name)
         if written in columns:
             raise DataError(
                 f"{where}: several columns are called {written!r}; give each a name of its own"
             )
-        columns[written] = column_of(where, written, frame[name])
-    return columns
+        values = frame[name]
+        columns[written] = column_of(where, written, values)
+        if _is_categorical(values):
+            categories.add(written)
+    return Declared(columns, frozenset(categories))
+
+
+def _is_categorical(values: Any) -> bool:
+    kind = getattr(values, "dtype", None)
+    return (kind if isinstance(kind, type) else type(kind)).__name__ in _CATEGORIES
 
 
 def column_of(where: str, name: str, values: Any) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.arff import read_arff
 from metaloop.tasks.readers.names import tidy
-from metaloop.tasks.readers.table_columns import Columns, Opened
+from metaloop.tasks.readers.table_columns import Columns, Declared, Opened
 from metaloop.tasks.readers.table_csv import read_delimited
 from metaloop.tasks.readers.table_frames import frame_columns
 from metaloop.tasks.readers.table_json import read_json_lines, read_json_list
@@ -34,11 +34,14 @@ class Table:
     A column is int64, or float64 with NaN where there is no number, or an object array of `str`
     with "" where there is no text. A column is of numbers where every cell that is not missing is
     one; "007" and whole numbers beyond int64 are text. `notes`: how a file was understood.
+    `categories`: columns that are declared to be such (nominal attributes of ARFF, dictionaries of
+    Arrow and Parquet, categoricals of data frames), whatever their cells look like.
     """
 
     name: str
     columns: Mapping[str, np.ndarray]
     notes: tuple[str, ...] = ()
+    categories: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         lengths = {len(column) for column in self.columns.values()}
@@ -90,14 +93,14 @@ def read_table(path: str | Path) -> Table:
         raise DataError(f"{where} {kind}; expected a table")
     opened = partial(_opened, path)
     try:
-        columns, notes = _columns(where, ending, opened)
+        found, notes = _columns(where, ending, opened)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(
             f"{where} ends in .gz but is no gzip file, or is cut short ({error}); compress it again"
         ) from error
     except OSError as error:
         raise DataError(f"{where} cannot be read: {error.strerror or error}") from error
-    return _with_rows(where, Table(_name(path), columns, notes))
+    return _with_rows(where, Table(_name(path), found.columns, notes, found.categories))
 
 
 def table_of(frame: Any, name: str = "table") -> Table:
@@ -105,16 +108,16 @@ def table_of(frame: Any, name: str = "table") -> Table:
 
     Raises `DataError` for anything else, for columns that are no `[n]`, and where there is no row.
     """
-    return _with_rows(name, Table(name, frame_columns(name, frame)))
+    found = frame_columns(name, frame)
+    return _with_rows(name, Table(name, found.columns, categories=found.categories))
 
 
-def _columns(
-    where: str, ending: str, opened: Opened
-) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+def _columns(where: str, ending: str, opened: Opened) -> tuple[Declared, tuple[str, ...]]:
     if ending == ".parquet":
         return read_parquet(where, opened), ()
     if ending == ".arff":
-        return dict(read_arff(where, opened).columns), ()
+        read_in = read_arff(where, opened)
+        return Declared(dict(read_in.columns), read_in.categories), ()
 
     def read(texts: Collection[str]) -> Columns:
         if ending in (".csv", ".tsv"):
@@ -127,7 +130,7 @@ def _columns(
         texts = columns.texts
         del columns
         columns = read(texts)
-    return columns.arrays(), columns.notes
+    return Declared(columns.arrays()), columns.notes
 
 
 def _with_rows(where: str, table: Table) -> Table:
