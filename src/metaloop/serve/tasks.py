@@ -214,7 +214,8 @@ class Tasks:
             )
         if length is not None and ready.served.answers != "summaries":
             raise RefusedError(422, "only summaries have a length; leave it away")
-        return Query(ready, ready.reader.read(sent), nearest, length)
+        ready = ready if length is None else ready.at(length)
+        return Query(ready, ready.reader.read(sent), nearest)
 
     def generate(self, task: str, count: int, seed: int, temperature: float) -> Any:
         """Returns uint8 pictures `[count, H, W]` or `[..., 3]` of the task's class."""
