@@ -73,9 +73,10 @@ def dealt(
         part_of = np.array([known.get(int(each), test) for each in hashes])
         # called as they were for training, so that the same episodes are known by the same hash
         domains = domains if apart else _few(domains, counts, reading.name)
-        by_document = not apart or _shares_domains(domains, part_of)
+        shared = _shares_domains(domains, part_of)
+        by_document = not apart or shared
         if by_document:
-            notes.append(_SHARED if apart else _why(len(large), reading.example_parts is not None))
+            notes.append(_SHARED if shared else _why_not_new(len(large), reading))
     else:
         _check_enough(reading)
         if apart:
@@ -88,7 +89,7 @@ def dealt(
         else:
             part_of = _by_content(hashes, reading.example_parts, split_seed)
             domains = _few(domains, counts, reading.name)
-            notes.append(_why(len(large), reading.example_parts is not None))
+            notes.append(_why_split(len(large), reading))
     repeats = _repeats_across(hashes, part_of) & keep
     if repeats.any():
         rows = [f"document {row + 1}" for row in np.flatnonzero(repeats)]
@@ -180,13 +181,25 @@ def _few(domains: np.ndarray, counts: Counter[str], name: str) -> np.ndarray:
     return np.array([each if each in large else others for each in domains], object)
 
 
-def _why(large: int, published: bool) -> str:
-    if published:
+def _why_split(large: int, reading: Reading) -> str:
+    if reading.example_parts is not None:
         return "documents are split as published; nothing is known of new domains"
     return (
-        f"{large} domain{'' if large == 1 else 's'} of {MIN_DOCUMENTS} documents or more and four "
-        f"parts, which need {MIN_CLASSES}: documents are split, and nothing is known of new domains"
+        f"{_large(large)} and four parts, which need {MIN_CLASSES}: documents are split, and "
+        "nothing is known of new domains"
     )
+
+
+def _why_not_new(large: int, reading: Reading) -> str:
+    """Why documents that are all new to a model say nothing of new domains."""
+    if reading.example_parts is not None:
+        return "documents have a published split: nothing is known of new domains"
+    return f"{_large(large)}: to tell of new domains takes {MIN_CLASSES}"
+
+
+def _large(number: int) -> str:
+    several = "" if number == 1 else "s"
+    return f"{number} domain{several} of {MIN_DOCUMENTS} documents or more"
 
 
 def _repeats_across(hashes: np.ndarray, part_of: np.ndarray) -> np.ndarray:
