@@ -64,6 +64,28 @@ def test_empty_rows_and_files_are_left_out_and_counted(
     assert code == 2 and out == "" and err.count("\n") == 1
 
 
+def test_columns_of_the_pairs_need_not_be_in_what_is_summarised(
+    typed: Typed, model_file: Path, adapted: Path, tmp_path: Path
+) -> None:
+    pairs = write(
+        tmp_path / "pairs.jsonl",
+        [{"body": r["document"], "gist": r["summary"], "desk": "a"} for r in rows(5, seed=1)],
+    )
+    asked = rows(2, seed=3)
+    new = write(tmp_path / "new.jsonl", [{"body": row["document"], "x": 1} for row in asked])
+    named = ("--columns", "document=body,summary=gist,domain=desk")
+    code, out, err = typed("predict", model_file, "--support", pairs, new, *named)
+    assert code == 0 and out.splitlines() == [row["summary"] for row in asked], err
+    for columns, said in (
+        ("document=gone", "no column 'gone' for the role 'document'"),
+        ("document=body,label=x", "label"),
+        ("document=body,label=gone", "label"),
+        ("document=body,summary=body", "two roles"),
+    ):
+        code, out, err = typed("predict", adapted, new, "--columns", columns)
+        assert code == 2 and out == "" and said in err and err.count("\n") == 1
+
+
 def test_lengths_and_references_are_asked_for_in_every_command(
     typed: Typed, documents_file: Path, tmp_path: Path
 ) -> None:
