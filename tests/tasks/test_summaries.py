@@ -203,6 +203,26 @@ def test_folders_of_pairs_are_read_both_ways(tmp_path: Path) -> None:
     assert len(beside.store) == 2 and beside.left_out[0].reason == "a file without a partner"
 
 
+def test_a_document_may_have_several_files_of_summaries_either_way(tmp_path: Path) -> None:
+    files = {
+        "two/articles/a.txt": "Of a. Another.", "two/articles/b.txt": "Of b. Another.",
+        "two/articles/c_summary.txt": "Of c. Another.", "two/articles/a.text": "Of no pair.",
+        "two/summaries/a.summary2.txt": "second", "two/summaries/a.summary1.txt": "first",
+        "two/summaries/a.txt": "plain", "two/summaries/b_reference.txt": "of b",
+        "two/summaries/c_summary.txt": "of c",
+        "beside/a.txt": "Of a. Another.", "beside/a.summary1.txt": "first",
+        "beside/a.summary2.txt": "second", "beside/b.txt": "Of b. Another.",
+        "beside/b.summary.txt": "of b", "beside/b.text": "Of no pair.",
+    }  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert references(tmp_path / "two") == ["first|second|plain", "of b", "of c"]
+    assert references(tmp_path / "beside") == ["first|second", "of b"]
+    for folder in ("two", "beside"):
+        assert [item.count for item in read(tmp_path / folder).left_out] == [1]
+
+
 def test_files_of_a_folder_are_the_parts_that_their_names_say(tmp_path: Path) -> None:
     for part, count in (("train", 40), ("dev", 12), ("test", 10)):
         lines = [

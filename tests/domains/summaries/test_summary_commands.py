@@ -86,6 +86,26 @@ def test_columns_of_the_pairs_need_not_be_in_what_is_summarised(
         assert code == 2 and out == "" and said in err and err.count("\n") == 1
 
 
+def test_a_folder_of_one_pair_is_a_support_and_of_a_folder_of_pairs_documents_are_summarised(
+    typed: Typed, model_file: Path, adapted: Path, tmp_path: Path
+) -> None:
+    (row,) = rows(1, seed=3)
+    place = tmp_path / "pairs"
+    place.mkdir()
+    (place / "a.txt").write_text(" ".join(row["document"]))  # type: ignore[arg-type]
+    (place / "a.summary.txt").write_text(str(row["summary"]))
+    code, out, err = typed("predict", model_file, "--support", place, place)
+    assert code == 0 and len(out.splitlines()) == 1, err
+    (place / "b.summary.txt").write_text("Nobody knows of what this is a summary.")
+    code, out, err = typed("predict", adapted, place, "--json")
+    assert code == 0, err
+    told = json.loads(out)["predictions"]
+    assert [Path(each["input"]).name for each in told] == ["a.txt", "b.summary.txt"]
+    assert "left out: 1 x is the summary of another" in err and "a.summary.txt" in err
+    code, out, _ = typed("predict", adapted, place / "a.summary.txt")
+    assert code == 0 and out.strip() == row["summary"]
+
+
 def test_lengths_and_references_are_asked_for_in_every_command(
     typed: Typed, documents_file: Path, tmp_path: Path
 ) -> None:
