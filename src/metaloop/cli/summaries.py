@@ -198,6 +198,7 @@ def _row(name: str, extract: Extract) -> dict[str, Any]:
         "of_words": extract.of_words,
         "sentences": [{"place": p, "score": score, "text": text} for p, score, text in told],
         "cut": extract.cut,
+        "whole": extract.whole,
     }
 
 

@@ -106,6 +106,20 @@ def test_a_folder_of_one_pair_is_a_support_and_of_a_folder_of_pairs_documents_ar
     assert code == 0 and out.strip() == row["summary"]
 
 
+def test_json_says_of_each_document_whether_it_was_cut_or_is_there_whole(
+    typed: Typed, adapted: Path, tmp_path: Path, json_contract: Any
+) -> None:
+    texts = ["We show it.", "One sentence. " + "Another " * 40 + "one.", "word " * 40 + "end."]
+    table = write(tmp_path / "some.jsonl", [{"document": text} for text in texts])
+    code, out, err = typed("predict", adapted, table, "--words", 6, "--json")
+    assert code == 0, err
+    json_contract.check("predict", json.loads(out))
+    told = json.loads(out)["predictions"]
+    assert [(each["whole"], each["cut"]) for each in told] == [
+        (True, False), (False, False), (False, True),
+    ]  # fmt: skip
+
+
 def test_lengths_and_references_are_asked_for_in_every_command(
     typed: Typed, documents_file: Path, tmp_path: Path
 ) -> None:
