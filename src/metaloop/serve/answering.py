@@ -40,6 +40,7 @@ from metaloop.estimators.documents import (
     length_of,
     worth_of,
 )
+from metaloop.estimators.generator import check_sides
 from metaloop.estimators.images import read_pictures
 from metaloop.estimators.joining import joined, opened
 from metaloop.estimators.reading import Asked, reading_of
@@ -136,7 +137,10 @@ class Reader:
                 f"{' or '.join(repr(kind) for kind in taken.kinds)}, not '{sent.kind}'"
             )
         try:
-            read = opened(self._read(taken.as_X(sent, self._limits)))
+            X = taken.as_X(sent, self._limits)
+            read = opened(self._read(X))
+            if self._served.answers == "samples":
+                check_sides(X)
         except MetaloopError as error:
             told = str(error)
             if "X[0]" not in told and not told.startswith("X "):
