@@ -82,9 +82,21 @@ def tiny_case(request: pytest.FixtureRequest) -> Case:
 
 
 @pytest.fixture(params=GENERATORS)
+def colours_case(request: pytest.FixtureRequest) -> Case:
+    """Every generative learner on two by two pixels of two channels with three levels."""
+    return Case(request.param, (2, 2, 2), 3)
+
+
+@pytest.fixture(
+    params=[
+        pytest.param((name, *of), id=f"{name}-{kind}")
+        for kind, of in (("drawing", ((1, 6, 5), 2)), ("colour", ((3, 4, 3), 4)))
+        for name in GENERATORS
+    ]
+)
 def case(request: pytest.FixtureRequest) -> Case:
-    """Every generative learner on drawings of six by five pixels."""
-    return Case(request.param, (1, 6, 5), 2)
+    """Every generative learner on drawings of 6 by 5 pixels, and on colours of 4 by 3."""
+    return Case(*request.param)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -141,12 +142,26 @@ def test_what_is_wrong_with_a_support_is_said_in_one_line(
     (tmp_path / "broken" / "a.png").write_bytes(b"this is no image")
     (tmp_path / "pixel").mkdir()
     Image.new("L", (1, 1)).save(tmp_path / "pixel" / "a.png")
+    fine, pixel = Image.new("L", (9, 9)), Image.new("L", (1, 1))
+    fine.save(tmp_path / "pages.tif", save_all=True, append_images=[pixel])
+    with zipfile.ZipFile(tmp_path / "pages.zip", "w") as archive:
+        archive.write(tmp_path / "pages.tif", "c/pages.tif")
+    for archive_of, name in (("flat", "a.png"), ("classes", "c/a.png")):
+        with zipfile.ZipFile(tmp_path / f"{archive_of}.zip", "w") as archive:
+            archive.write(drawings / "class00" / "0.png", f"{name[:-5]}0.png")
+            archive.write(tmp_path / "pixel" / "a.png", name)
+    np.savez(tmp_path / "pixel.npz", X=np.zeros((3, 1, 1), np.uint8), y=np.zeros(3, int))
     shutil.copytree(drawings / "class00", tmp_path / "taken")
     for support, out, said in (
         ("empty", "new", "has no images; give a folder with a few of one class"),
         ("broken", "new", "'a.png'"),
         ("pixel", "new", "'a.png' is 1 x 1 pixels; an image to learn from has 2 or more"),
+        ("flat.zip", "new", "'a.png' is 1 x 1 pixels; an image to learn from has 2 or more"),
+        ("classes.zip", "new", "'a.png' is 1 x 1 pixels; an image to learn from has 2 or more"),
+        ("pages.zip", "new", "is 1 x 1 pixels; an image to learn from has 2 or more"),
+        ("pixel.npz", "new", "image 1 is 1 x 1 pixels; an image to learn from has 2 or more"),
         ("missing", "new", "does not exist"),
+        ("missing.zip", "new", "does not exist"),
         ("taken", "taken", "already exists"),
     ):
         words = ("generate", model, "--support", tmp_path / support, "--out", tmp_path / out)
@@ -188,7 +203,53 @@ def test_one_image_repeated_is_told_and_used(
         shutil.copy(drawings / "class00" / "0.png", tmp_path / "same" / f"{number}.png")
     words = ("generate", model, "--support", tmp_path / "same", "--count", 1)
     code, _, err = typed(*words, "--out", tmp_path / "made")
-    assert code == 0 and "all 3 images of 'same' are the same" in err
+    said = "'same': all 3 images are the same: the class is known by one"
+    assert code == 0 and err.count(said) == 1
+    with zipfile.ZipFile(tmp_path / "same.zip", "w") as archive:
+        for number in range(3):
+            archive.write(drawings / "class00" / "0.png", f"{number}.png")
+    pixels = np.repeat(_pixels(drawings / "class00" / "0.png")[None], 3, 0)
+    np.savez(tmp_path / "same.npz", X=pixels, y=np.repeat("same", 3))
+    for support in ("same.zip", "same.npz"):
+        words = ("generate", model, "--support", tmp_path / support, "--count", 1)
+        code, _, err = typed(*words, "--out", tmp_path / f"made {support}")
+        assert code == 0 and err.count(said) == 1
+
+
+def test_a_zip_of_nothing_but_images_is_one_class_as_a_folder_is(
+    typed: Typed, model: Path, drawings: Path, tmp_path: Path
+) -> None:
+    shown = tmp_path / "shown"
+    shutil.copytree(drawings / "class03", shown)
+    with zipfile.ZipFile(tmp_path / "shown.zip", "w") as archive:
+        for file in shown.iterdir():
+            archive.write(file, file.name)
+        archive.writestr("notes.txt", "no image")
+    told = []
+    for support in (shown, tmp_path / "shown.zip"):
+        words = ("generate", model, "--support", support, "--count", 2, "--json")
+        code, out, err = typed(*words, "--out", tmp_path / f"of {support.name}")
+        assert code == 0 and "48 x 48 pixels become 12 x 12" in err, err
+        told.append(json.loads(out)["classes"][0])
+    assert [(each["name"], each["support"]) for each in told] == [("shown", 6)] * 2
+    first, second = ([Path(file).read_bytes() for file in each["files"]] for each in told)
+    assert first == second
+
+
+def test_python_is_told_what_the_command_is(model: Path, drawings: Path, tmp_path: Path) -> None:
+    generator: Any = ml.load(model)
+    fine = [str(file) for file in sorted((drawings / "class00").iterdir())[:2]]
+    pixel = Image.new("L", (1, 1))
+    pixel.save(tmp_path / "pixel.png")
+    for X in ([*fine, tmp_path / "pixel.png"], [*map(Image.open, fine), pixel],
+              [*fine, (tmp_path / "pixel.png").read_bytes()]):  # fmt: skip
+        with pytest.raises(InputError, match=r"X\[2\]: the image is 1 x 1 pixels"):
+            generator.fit(X)
+    with pytest.raises(InputError, match=r"X\[0\]: the image is 1 x 9 pixels"):
+        generator.fit(np.zeros((3, 9, 1), np.uint8))
+    with pytest.warns(UserWarning, match="all 2 images are the same: the class is known by one"):
+        generator.fit([fine[0], fine[0]])
+    generator.fit(fine[:1])
 
 
 def test_the_temperature_changes_what_is_drawn_and_classes_have_streams_of_their_own(

@@ -90,7 +90,7 @@ def test_summaries_are_those_of_predict_in_any_length(
 
     data = made.write(tmp_path / "papers.jsonl", made.rows(60))
     how = {"sentences": 1, "shots": 2, "queries": 4, "progress": False}
-    model = ml.train(data, "sentence_ridge", budget="2steps", **how).model
+    model = ml.train(data, "sentence_cover", budget="2steps", **how).model
     shown, asked = made.rows(3, seed=1), made.rows(2, seed=2)
     with serve({"papers": model}) as client:
         task = client.new("papers")

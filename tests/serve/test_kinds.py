@@ -90,6 +90,9 @@ def test_a_table_learns_no_tasks(asked: Client) -> None:
 def test_images_are_made_of_a_class_as_the_estimator_makes_them(asked: Client) -> None:
     task = asked.new("strokes", "a letter")
     assert "no examples yet" in asked("POST", f"/tasks/{task}/generate").error
+    Image.new("L", (1, 1)).save(pixel := io.BytesIO(), "PNG")
+    refused = asked("POST", f"/tasks/{task}/examples", (None, pixel.getvalue()))
+    assert refused.status == 422 and "the image is 1 x 1 pixels" in refused.error
     shown = [png(3, take) for take in range(2)]
     for file in shown:
         asked.show(task, (None, file))  # of one class: no label is needed

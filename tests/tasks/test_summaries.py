@@ -7,10 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.core.errors import DataError
-from metaloop.tasks.documents import REPEATS, dealt
+from metaloop.tasks.documents import REPEATS, TWICE, dealt
 from metaloop.tasks.readers import read
 from metaloop.tasks.readers.languages import language_of
 from metaloop.tasks.readers.sentences import (
@@ -201,6 +203,26 @@ def test_folders_of_pairs_are_read_both_ways(tmp_path: Path) -> None:
     assert len(beside.store) == 2 and beside.left_out[0].reason == "a file without a partner"
 
 
+def test_a_document_may_have_several_files_of_summaries_either_way(tmp_path: Path) -> None:
+    files = {
+        "two/articles/a.txt": "Of a. Another.", "two/articles/b.txt": "Of b. Another.",
+        "two/articles/c_summary.txt": "Of c. Another.", "two/articles/a.text": "Of no pair.",
+        "two/summaries/a.summary2.txt": "second", "two/summaries/a.summary1.txt": "first",
+        "two/summaries/a.txt": "plain", "two/summaries/b_reference.txt": "of b",
+        "two/summaries/c_summary.txt": "of c",
+        "beside/a.txt": "Of a. Another.", "beside/a.summary1.txt": "first",
+        "beside/a.summary2.txt": "second", "beside/b.txt": "Of b. Another.",
+        "beside/b.summary.txt": "of b", "beside/b.text": "Of no pair.",
+    }  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert references(tmp_path / "two") == ["first|second|plain", "of b", "of c"]
+    assert references(tmp_path / "beside") == ["first|second", "of b"]
+    for folder in ("two", "beside"):
+        assert [item.count for item in read(tmp_path / folder).left_out] == [1]
+
+
 def test_files_of_a_folder_are_the_parts_that_their_names_say(tmp_path: Path) -> None:
     for part, count in (("train", 40), ("dev", 12), ("test", 10)):
         lines = [
@@ -238,7 +260,62 @@ def test_a_repeat_is_on_one_side_and_a_document_has_its_part_wherever_it_is(tmp_
     assert dict(zip(one.hashes.tolist(), one.part_of.tolist(), strict=True)) == dict(
         zip(other.hashes.tolist(), other.part_of.tolist(), strict=True)
     )
-    assert not any(item.reason == REPEATS for item in one.left_out) and len(one.store) == 100
+    assert not any(item.reason == REPEATS for item in one.left_out) and len(one.store) == 80
+
+
+def test_a_document_is_once_in_a_task_with_all_that_was_said_of_it(tmp_path: Path) -> None:
+    pytest.importorskip("rouge_score", reason="needs metaloop[summaries]: rouge-score")
+    few = [f"small {i % 3}" if i < 30 else "large" for i in range(90)]  # the small ones are joined
+    rows = [
+        {"document": f"Thing {i}. Another.", "summary": f"thing {i}", "topic": few[i]}
+        for i in range(90)
+    ]
+    again = [{**row, "summary": ["another", row["summary"]], "topic": f"small {i % 2}"}
+             for i, row in enumerate(rows[:30])]  # fmt: skip
+    spaced = [{**row, "document": f"  {row['document']} "} for row in rows[30:60]]
+    (tmp_path / "a.jsonl").write_text(
+        "".join(f"{json.dumps(row)}\n" for row in [*rows, *again, *spaced])
+    )
+    found = dealt(read(tmp_path / "a.jsonl"))
+    (twice,) = found.left_out
+    assert twice.reason == TWICE and twice.count == 60 and twice.what.startswith("document 91")
+    assert len(found.store) == len(found.hashes) == len({*found.hashes.tolist()}) == 90
+    assert isinstance(found.store.inputs, dict)
+    said = found.store.inputs[REFERENCES].all()  # type: ignore[union-attr]
+    assert said[:30] == tuple(BETWEEN.join((f"thing {i}", "another")) for i in range(30))
+    assert said[30:] == tuple(f"thing {i}" for i in range(30, 90))
+    family: Any = open_data(tmp_path / "a.jsonl", DataOptions()).family
+    texts = family.raw.inputs[DOCUMENT].all()
+    episodes = family.sample("train", family.spec(0, 3, 9, "train"), 50, np.random.default_rng(0))
+    for task in range(50):
+        sides = [
+            side.examples[task][side.mask[task]] for side in (episodes.support, episodes.query)
+        ]
+        shown, asked = ({texts[row] for row in rows.tolist()} for rows in sides)
+        assert not shown & asked
+
+
+def test_documents_are_counted_once_where_there_have_to_be_enough(tmp_path: Path) -> None:
+    line = '{{"document": "Thing {0}. Another.", "summary": "thing {0}", "topic": "t{1}"}}\n'
+    few, many = tmp_path / "few.jsonl", tmp_path / "many.jsonl"
+    few.write_text("".join(line.format(i % 20, 0) for i in range(200)))
+    with pytest.raises(DataError, match="has 20 documents with summaries"):
+        dealt(read(few))
+    many.write_text("".join(line.format(i % 60, i % 10) for i in range(120)))  # six a topic
+    assert dealt(read(many)).by_document
+
+
+def test_a_repeat_in_another_published_part_stays_in_the_first_of_them(tmp_path: Path) -> None:
+    for part, start in (("train", 0), ("test", 30)):
+        lines = [
+            f'{{"document": "Thing {i}. Another.", "summary": "{part} {i}"}}\n'
+            for i in range(start, start + 40)
+        ]
+        (tmp_path / f"set.{part}.jsonl").write_text("".join(lines))
+    found = dealt(read(tmp_path))
+    assert [(item.reason, item.count) for item in found.left_out] == [(REPEATS, 10)]
+    assert isinstance(found.store.inputs, dict)
+    assert not any(BETWEEN in text for text in found.store.inputs[REFERENCES].all())  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

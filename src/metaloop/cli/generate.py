@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -102,10 +103,12 @@ def _drawn(
     told, rows = [], []
     folders = _folders(images)
     for place, (name, X) in enumerate(images.items()):
-        estimator.fit(X)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            estimator.fit(X)
+        for each in said:
+            warn(f"'{name}': {each.message}")
         shown = _shown(estimator)
-        if len(shown) > 1 and (shown == shown[:1]).all():
-            warn(f"all {len(shown)} images of '{name}' are the same: it is known by one")
         own = how["seed"] if len(folders) == 1 else derive_seed(how["seed"], "class", name)
         drawn = estimator.sample(count, **{**how, "seed": own})
         _make(folder := out / folders[place] if len(folders) > 1 else out)

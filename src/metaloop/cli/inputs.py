@@ -126,7 +126,7 @@ def read_support(
             raise DataError(_wants_vectors(input_format, path, ".npz with X and y"))
         else:
             X = pictures(where, found.paths, found.load, input_format, options.value_range)
-        return Support(X, labels, *_of_support(found))
+        return Support(X, labels, *of_support(found))
 
 
 def read_inputs(
@@ -320,7 +320,7 @@ def _source(
     return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
 
 
-def _of_support(found: ClassFolders) -> tuple[list[LeftOut], list[str]]:
+def of_support(found: ClassFolders) -> tuple[list[LeftOut], list[str]]:
     """What was left out and what is to be noted; parts mean nothing to a support."""
     left_out = [item for item in found.left_out if not item.what.startswith("the split into")]
     merged = len(left_out) < len(found.left_out)

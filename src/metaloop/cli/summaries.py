@@ -22,7 +22,12 @@ from metaloop.tasks.readers.summaries import (
     reading_of_summaries,
     roles_of,
 )
-from metaloop.tasks.readers.summary_folders import holds_pairs, read_document, read_pairs
+from metaloop.tasks.readers.summary_folders import (
+    holds_pairs,
+    read_document,
+    read_pairs,
+    summaries_among,
+)
 from metaloop.tasks.readers.tables import TABLE_ENDINGS, is_table, read_table
 from metaloop.tasks.readers.text_folder import TEXT_SUFFIXES
 from metaloop.tasks.store import LeftOut, Reading
@@ -71,8 +76,8 @@ def documents_inputs(
 ) -> tuple[list[str], tuple[list[str], ...]]:
     """Returns names and sentences of documents: a text file each, a folder of them, a table.
 
-    Of several those without a word are left out, counted and told of. Raises `DataError` where
-    nothing is left.
+    Of several those without a word are left out, and of a folder of pairs the summaries, counted
+    and told of. Raises `DataError` where nothing is left.
     """
     if is_table(path) and path.is_file():
         return _of_table(path, columns)
@@ -90,7 +95,11 @@ def documents_inputs(
         )
     kept: list[tuple[str, list[str]]] = []
     left_out: dict[str, list[str]] = {}
+    summaries = summaries_among([each.relative_to(path).as_posix() for each in files])
     for file in files:
+        if file.relative_to(path).as_posix() in summaries:
+            left_out.setdefault("is the summary of another", []).append(f"'{file}'")
+            continue
         text = read_document(file)
         lines = sentences_in(text or "")
         if lines:
@@ -189,11 +198,12 @@ def _row(name: str, extract: Extract) -> dict[str, Any]:
         "of_words": extract.of_words,
         "sentences": [{"place": p, "score": score, "text": text} for p, score, text in told],
         "cut": extract.cut,
+        "whole": extract.whole,
     }
 
 
 def _pairs(where: str, path: Path, options: ReadOptions) -> Reading:
-    if holds_pairs(path):
+    if holds_pairs(path, 1):
         return read_pairs(path, options)
     if not (is_table(path) and path.is_file()):
         what = "is none" if path.exists() else "does not exist"

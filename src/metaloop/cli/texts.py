@@ -14,7 +14,12 @@ from metaloop.core.errors import DataError
 from metaloop.tasks.readers.image_folder import find_images
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.table_files import MOST_CHARACTERS, text_rows, texts_of
-from metaloop.tasks.readers.table_roles import find_roles, second_text, text_column
+from metaloop.tasks.readers.table_roles import (
+    columns_of_inputs,
+    find_roles,
+    second_text,
+    text_column,
+)
 from metaloop.tasks.readers.tables import TABLE_ENDINGS, is_table, read_table
 from metaloop.tasks.readers.text_encoding import GUESSED, encoding_of
 from metaloop.tasks.readers.text_folder import TEXT_SUFFIXES, TEXTS, texts_in, texts_of_files
@@ -134,9 +139,6 @@ def _encoding(path: Path) -> str:
     return encoding
 
 
-_OF_INPUTS = frozenset({"text"})  # roles of columns; inputs may lack all others
-
-
 def text_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[str, ...]]:
     """Returns a name for each text of a table or of a file with one text a line, and the texts.
 
@@ -150,12 +152,7 @@ def text_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[s
         return list(map(str, files)), texts_of_files(files)
     if is_table(path) and path.is_file():
         table = read_table(path)
-        present = {  # labels may be those of a support alone
-            role: names
-            for role, names in (columns or {}).items()
-            if role in _OF_INPUTS or all(name in table for name in _listed(names))
-        }
-        name = text_column(table, present)
+        name = text_column(table, columns_of_inputs(table, columns, "text"))
         others = [other for other in table.columns if other != name]
         texts = texts_of(f"'{path}'", table, name, second_text(table, others))
         long = [row for row, text in enumerate(texts) if len(text) > MOST_CHARACTERS]
@@ -176,10 +173,6 @@ def text_inputs(path: Path, columns: Columns | None) -> tuple[list[str], tuple[s
         [each for piece in side for each in piece] for side in zip(*pieces, strict=True)
     )
     return names, tuple(texts)
-
-
-def _listed(names: str | Sequence[str]) -> Sequence[str]:
-    return [names] if isinstance(names, str) else names
 
 
 def _named(path: Path, rows: np.ndarray) -> list[str]:

@@ -13,8 +13,8 @@ def why_not_new(result: Result) -> str | None:
     one, several = units_of(result)
     if is_of_documents(result) and result.units <= 1:
         return (
-            "nothing is known of new domains: with a published split, or fewer than 8 domains of 8 "
-            "documents, parts share domains"
+            "nothing is known of new domains: to tell of those takes 8 domains of 8 documents or "
+            "more, none of which is in two parts, and no published split"
         )
     if result.units == 1:
         return f"one {one} says nothing of others"

@@ -13,7 +13,7 @@ from torch import Tensor
 from metaloop.catalogue.views import encoder_of
 from metaloop.core.errors import InputError
 from metaloop.core.extraction import PLACES
-from metaloop.core.extracts import Length, chosen, most_when_cut
+from metaloop.core.extracts import Length, Unit, chosen, most_when_cut
 from metaloop.core.fitted_view import FittedView
 from metaloop.domains.summaries.stems import stems
 from metaloop.domains.summaries.view import (
@@ -69,6 +69,32 @@ class DocumentRows:
         return torch.from_numpy(np.stack([each.inputs for each in self.seen[rows]]))
 
 
+@dataclass(frozen=True, eq=False)
+class Worth:
+    """What summaries say of the sentences of documents, whatever length is asked for.
+
+    `by_words` and `by_sentences`, float64 `[N, places]`: the targets where words, or a share of
+    them, and where sentences are asked for. `total`, int64 `[N]`: the words of each document.
+    """
+
+    by_words: Tensor
+    by_sentences: Tensor
+    total: Tensor
+
+    def targets(self, length: Length) -> Tensor:
+        """Returns the targets `[N, places]` where this length is asked for."""
+        return self.by_sentences if length.unit == "sentences" else self.by_words
+
+
+def joined_worth(parts: Sequence[Worth]) -> Worth:
+    """Returns what is said of documents one part behind the other."""
+    return Worth(
+        torch.cat([each.by_words for each in parts]),
+        torch.cat([each.by_sentences for each in parts]),
+        torch.cat([each.total for each in parts]),
+    )
+
+
 def read_documents(X: Any, view: FittedView) -> DocumentRows:
     """Returns `X`, a sequence of texts or of lists of sentences, as a model sees them.
 
@@ -84,8 +110,8 @@ def read_documents(X: Any, view: FittedView) -> DocumentRows:
     return DocumentRows(tuple(sentences), tuple(seen))
 
 
-def worth_of(y: Any, rows: DocumentRows, view: FittedView) -> Tensor:
-    """Returns what summaries say of each sentence of documents, float64 `[n, places]`.
+def worth_of(y: Any, rows: DocumentRows, view: FittedView) -> Worth:
+    """Returns what summaries say of each sentence of documents.
 
     A summary is a text, or a list of several. Raises `InputError` for anything else.
     """
@@ -111,9 +137,16 @@ def worth_of(y: Any, rows: DocumentRows, view: FittedView) -> Tensor:
                 [each for each in references if each],
             )
         )
-    judged = Judged.of(documents, rules.length, rules.best)
-    worth = [judged.worth(row, PLACES) for row in range(len(documents))]
-    return torch.from_numpy(np.stack(worth))
+    total = torch.tensor([seen.total for seen in rows.seen], dtype=torch.int64)
+    return Worth(
+        _targets(documents, "words", rules), _targets(documents, "sentences", rules), total
+    )
+
+
+def _targets(documents: Sequence[JudgedDocument], unit: Unit, rules: Rules) -> Tensor:
+    """What sentences are worth `[N, places]`, where such a length is asked for."""
+    judged = Judged.of(documents, Length(unit, 1), rules.best)
+    return torch.from_numpy(np.stack([judged.worth(row, PLACES) for row in range(len(documents))]))
 
 
 def extracts(outputs: Tensor, rows: DocumentRows, length: Length) -> list[Extract]:

@@ -15,9 +15,11 @@ from torch import Tensor
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import InputError, MetaloopError, ModelFileError
 from metaloop.core.examples import Examples
+from metaloop.core.extraction import PLACES
 from metaloop.core.learner import EmbeddingLearner, KeepsSupport
 from metaloop.core.own import NOTHING_OWN, Own
 from metaloop.core.sampler import Sampler
+from metaloop.estimators.documents import Worth, length_of
 from metaloop.estimators.task import AdaptedTask, Shown, Support, adapt_to, in_settled_layout
 from metaloop.modelfile import ModelFile, flatten_tensors, unflatten_tensors
 from metaloop.modelfile.model import Label
@@ -36,6 +38,7 @@ _OWN = "estimator"
 _RANGE, _SCALE = f"{_OWN}/value_range", f"{_OWN}/target_scale"
 _COUNTS, _MEANS = f"{_OWN}/counts", f"{_OWN}/means"
 _OWN_NAMES = (_RANGE, _SCALE, _COUNTS, _MEANS)
+_WORTH = ("by_words", "by_sentences", "total")  # of a support of documents
 _NOT_ADAPTED = ("rate.", "program.")  # meta-parameters of gradient learners beside the net
 _SMALL_STATE = 1 << 22  # numbers that a check may use, whatever a file holds
 
@@ -67,7 +70,7 @@ def adapted_file(task: AdaptedTask, classes: tuple[Label, ...]) -> ModelFile:
         kind="adapted",
         classes=classes,
         state=state,
-        support={"inputs": kept.inputs, "targets": kept.targets} if kept is not None else None,
+        support=None if kept is None else _tensors_of(kept),
     )
 
 
@@ -108,8 +111,14 @@ def task_from_file(content: ModelFile, own: Own = NOTHING_OWN) -> AdaptedTask:
     return task
 
 
+def _tensors_of(support: Support) -> dict[str, Tensor]:
+    worth = {} if support.worth is None else {n: getattr(support.worth, n) for n in _WORTH}
+    return {"inputs": support.inputs, "targets": support.targets, **worth}
+
+
 def _support(tensors: Mapping[str, Tensor], model: Model, num_classes: int) -> Support:
-    if set(tensors) != {"inputs", "targets"}:
+    more = set(tensors) - {"inputs", "targets"}
+    if len(tensors) - len(more) != 2 or more - set(_WORTH if model.takes == "documents" else ()):
         raise ValueError(f"a support is inputs and targets, got {sorted(tensors)}")
     inputs, targets = tensors["inputs"], tensors["targets"]
     shape, target_shape = tuple(model.input_format.shape), tuple(model.spec.target_shape)
@@ -125,7 +134,22 @@ def _support(tensors: Mapping[str, Tensor], model: Model, num_classes: int) -> S
         check_finite("support", name, tensor)
     if num_classes and not 0 <= int(targets.min()) <= int(targets.max()) < num_classes:
         raise ValueError(f"its support has targets that are none of its {num_classes} classes")
-    return Support(inputs, targets)
+    return Support(inputs, targets, _worth(tensors, model) if more else None)
+
+
+def _worth(tensors: Mapping[str, Tensor], model: Model) -> Worth:
+    """What the targets of documents would be at other lengths, and at the model's surely are."""
+    targets, found = tensors["targets"], {n: tensors[n] for n in _WORTH if n in tensors}
+    shape = (len(targets), PLACES)
+    expected: Shapes = dict.fromkeys(_WORTH, (shape, torch.float64))
+    check_tensors("support", found, {**expected, "total": (shape[:1], torch.int64)})
+    assert model.view is not None
+    worth = Worth(**found)
+    if not torch.equal(worth.targets(length_of(model.view)), targets):
+        raise ValueError("its support's targets are not those of its length")
+    if bool((worth.total < 0).any()):
+        raise ValueError("its support has documents of fewer than no words")
+    return worth
 
 
 def _pair(tensor: Tensor) -> tuple[float, float]:

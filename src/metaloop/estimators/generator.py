@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,11 +14,13 @@ from metaloop.core.errors import InputError
 from metaloop.core.randomness import torch_stream
 from metaloop.core.sampler import Sampler
 from metaloop.estimators.base import FewShotEstimator
+from metaloop.estimators.images import sizes_of
 from metaloop.estimators.task import BATCH, AdaptedTask, Support, adapt_to
 from metaloop.models.sheets import pictures_of
 
 MOST_AT_ONCE = 1000  # images that are drawn side by side
 MOST_TRIES = 100
+_LEAST_SIDE = 2  # pixels: of one there is no image to learn from
 
 
 class FewShotGenerator(FewShotEstimator):
@@ -36,12 +39,19 @@ class FewShotGenerator(FewShotEstimator):
     def fit(self, X: Any, y: Any = None) -> FewShotGenerator:
         """Returns self, having learned from images of one class; forgets what it learned before.
 
-        `y` is there for pipelines: if given, all its labels are the same. Raises `InputError` for
-        X that is no images, for several classes, and where there is no model.
+        `y` is there for pipelines: if given, all its labels are the same. Warns where all images
+        are the same. Raises `InputError` for X that is no images, for one that is a single pixel
+        wide or high, for several classes, and where there is no model.
         """
         if y is not None and len(set(np.asarray(y).ravel().tolist())) > 1:
             raise InputError("a generator is fitted to one class; fit one for each of the classes")
-        return self._learned(lambda new: new._learn(X))
+        same: list[int] = []
+        fitted = self._learned(lambda new: same.append(new._learn(X)))
+        if same[-1] > 1:
+            warnings.warn(
+                f"all {same[-1]} images are the same: the class is known by one", stacklevel=2
+            )
+        return fitted
 
     @property
     def usual_temperature(self) -> float:
@@ -94,7 +104,8 @@ class FewShotGenerator(FewShotEstimator):
         """Returns the mean log probability of images in nats: more is better."""
         return float(self.score_samples(X).mean())
 
-    def _learn(self, X: Any) -> None:
+    def _learn(self, X: Any) -> int:
+        """Adapts to images; returns how many there are if all are the same, else 0."""
         model = self._model_to_adapt(None)
         if model is None:
             raise InputError(
@@ -102,6 +113,7 @@ class FewShotGenerator(FewShotEstimator):
                 "one there is nothing to draw with"
             )
         inputs = self._read(X, model, None)[:]
+        check_sides(X)
         targets = torch.zeros(len(inputs), *model.spec.target_shape, dtype=torch.float64)
         self.task_ = adapt_to(
             model,
@@ -110,6 +122,24 @@ class FewShotGenerator(FewShotEstimator):
             getattr(self, "value_range_", None),
             keep_support=bool(self.keep_support),
         )
+        return len(inputs) if bool((inputs == inputs[:1]).all()) else 0
+
+
+def check_sides(X: Any) -> None:
+    """Raises `InputError` for the first of readable images that is too small to learn from."""
+    for row, size in enumerate(sizes_of(X)):
+        if why := too_small(size):
+            raise InputError(f"X[{row}]: the image {why}")
+
+
+def too_small(size: tuple[int, int]) -> str:
+    """Returns why nothing is learned from images of such a width and height; "" where it is."""
+    if min(size) >= _LEAST_SIDE:
+        return ""
+    return (
+        f"is {size[0]} x {size[1]} pixels; an image to learn from has {_LEAST_SIDE} or more on "
+        "each side"
+    )
 
 
 def _drawn(

@@ -29,6 +29,7 @@ from metaloop.tasks.readers.images import (
     fit,
     ink_high,
     is_wide_mode,
+    size_of,
     wide_range,
 )
 from metaloop.tasks.readers.ranges import range_of_set
@@ -115,6 +116,23 @@ def image_sources(X: Any) -> list[Any] | None:
         return None
     items = list(X)
     return items if items and _is_source(items[0]) else None
+
+
+def sizes_of(X: Any) -> list[tuple[int, int]]:
+    """Returns width and height of readable images `X` in pixels, as they came; of an array once."""
+    sources = image_sources(X)
+    if sources is None:
+        height, width = _image_array(X).shape[1:3]
+        return [(width, height)]
+    sizes = []
+    for source in sources:
+        if isinstance(source, Image.Image):
+            sizes.append(source.size)
+        else:
+            sizes.append(
+                size_of(source if isinstance(source, bytes) else Path(source).expanduser())
+            )
+    return sizes
 
 
 def _is_source(item: Any) -> bool:

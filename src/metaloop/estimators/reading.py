@@ -19,6 +19,7 @@ from sklearn.utils.validation import validate_data
 from metaloop.core.errors import InputError
 from metaloop.estimators.documents import (
     DocumentRows,
+    Worth,
     extracts,
     length_of,
     read_documents,
@@ -57,15 +58,15 @@ class Reading:
     `read(estimator, X, asked)` returns them, raw, and notes on the estimator what scikit-learn's
     users find there (`n_features_in_`, `value_range_`). `tag(tags)` sets the input tags.
     `counted`: an input is so many numbers. `ranged`: what is black and white has to be known, for
-    inputs are pixels. `answers(y, inputs, model)` are the targets where those are no numbers, and
-    `told(outputs, inputs, model)` what is predicted then.
+    inputs are pixels. Where targets are no numbers, `answers(y, inputs, model)` are those, and what
+    they would be at other lengths; `told(outputs, inputs, model)` is what is predicted then.
     """
 
     read: Callable[[Any, Any, Asked], RawInputs]
     tag: Callable[[Any], None]
     counted: bool = True
     ranged: bool = False
-    answers: Callable[[Any, Any, Model], torch.Tensor] | None = None
+    answers: Callable[[Any, Any, Model], tuple[torch.Tensor, Worth]] | None = None
     told: Callable[[torch.Tensor, Any, Model], np.ndarray] | None = None
 
 
@@ -118,9 +119,10 @@ def _read_documents(_: Any, X: Any, asked: Asked) -> RawInputs:
     return read_documents(X, view)
 
 
-def _worth(y: Any, rows: DocumentRows, model: Model) -> torch.Tensor:
+def _worth(y: Any, rows: DocumentRows, model: Model) -> tuple[torch.Tensor, Worth]:
     assert model.view is not None
-    return worth_of(y, rows, model.view)
+    worth = worth_of(y, rows, model.view)
+    return worth.targets(length_of(model.view)), worth
 
 
 def _summaries(outputs: torch.Tensor, rows: DocumentRows, model: Model) -> np.ndarray:

@@ -95,18 +95,18 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
         if y is None and known is not None and known.spec.objective == RANKING.name:
             y = np.ones(len(read))
         own = None if answers is None or model is None else answers(y, read, model)
-        targets = _targets(y) if own is None else own
+        targets, worth = (_targets(y), None) if own is None else own
         check_lengths(read, targets)
         _check_shape(targets, before.model if before else model)
-        inputs = read[:]
+        support = Support(read[:], targets, worth)
         if before is not None and before.support is not None:
-            targets = torch.cat([before.support.targets, targets])
-            inputs = torch.cat([before.support.inputs, inputs])
+            support = before.support.followed_by(support)
         if model is None:
-            model = baseline_model(inputs, self.objective, num_targets=targets.shape[1])
+            number = support.targets.shape[1]
+            model = baseline_model(support.inputs, self.objective, num_targets=number)
         self.task_ = adapt_to(
             model,
-            Support(inputs, targets),
+            support,
             0,
             getattr(self, "value_range_", None),
             keep_support=bool(self.keep_support),

@@ -17,7 +17,7 @@ from metaloop.core.likeness import means_of
 from metaloop.core.rejection import Threshold
 from metaloop.engine.open_set import Eyes
 from metaloop.estimators.baseline import is_baseline, standardisation
-from metaloop.estimators.documents import DocumentRows
+from metaloop.estimators.documents import DocumentRows, Worth, joined_worth
 from metaloop.estimators.images import Pictures
 from metaloop.estimators.items import ItemRows
 from metaloop.estimators.pictures_seen import SeenPictures
@@ -47,10 +47,22 @@ RawInputs = (
 
 @dataclass(frozen=True, eq=False)
 class Support:
-    """Raw inputs `[N, *input]` with class indices `[N]` or real targets `[N, *target]`, float64."""
+    """Raw inputs `[N, *input]` with class indices `[N]` or real targets `[N, *target]`, float64.
+
+    `worth`, of documents: what the targets would be at other lengths; None where nobody has said.
+    """
 
     inputs: Tensor
     targets: Tensor
+    worth: Worth | None = None
+
+    def followed_by(self, more: Support) -> Support:
+        """Returns these examples and then `more`."""
+        worth = None
+        if self.worth is not None and more.worth is not None:
+            worth = joined_worth([self.worth, more.worth])
+        inputs = torch.cat([self.inputs, more.inputs])
+        return Support(inputs, torch.cat([self.targets, more.targets]), worth)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,10 @@ not hang on who else happens to ask.
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -31,10 +32,20 @@ from metaloop.estimators import (
     TrainedClassifier,
 )
 from metaloop.estimators.baseline import is_baseline
-from metaloop.estimators.documents import DocumentRows, Extract, extracts, length_of, worth_of
+from metaloop.estimators.documents import (
+    DocumentRows,
+    Extract,
+    Worth,
+    extracts,
+    joined_worth,
+    length_of,
+    worth_of,
+)
+from metaloop.estimators.generator import check_sides
 from metaloop.estimators.images import read_pictures
 from metaloop.estimators.joining import joined, opened
 from metaloop.estimators.reading import Asked, reading_of
+from metaloop.estimators.summarising import at_length
 from metaloop.estimators.task import AdaptedTask, RawInputs, Support, adapt_to
 from metaloop.models import Model
 from metaloop.models.classifier import Classifier
@@ -45,6 +56,7 @@ from metaloop.serve.storage import Label
 Estimator = FewShotClassifier | FewShotRegressor | FewShotGenerator | TrainedClassifier
 Answers = Literal["labels", "values", "samples", "summaries"]
 _EMBEDDED_AT_ONCE = 256
+_MOST_LENGTHS = 8  # of summaries, for which a task is kept ready
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +125,10 @@ class Reader:
         """What is black and white in the images of the task, once that is decided."""
         return getattr(self._estimator, "value_range_", None)
 
+    def of(self, served: Served) -> Reader:
+        """Returns one by the same limits, for a model of the same kind of inputs."""
+        return Reader(served, self._limits)
+
     def read(self, sent: Sent) -> RawInputs:
         """Returns one input, decoded; raises `MetaloopError` for what the model does not take."""
         taken = self._served.taken
@@ -122,7 +138,10 @@ class Reader:
                 f"{' or '.join(repr(kind) for kind in taken.kinds)}, not '{sent.kind}'"
             )
         try:
-            read = opened(self._read(taken.as_X(sent, self._limits)))
+            X = taken.as_X(sent, self._limits)
+            read = opened(self._read(X))
+            if self._served.answers == "samples":
+                check_sides(X)
         except MetaloopError as error:
             told = str(error)
             if "X[0]" not in told and not told.startswith("X "):
@@ -150,6 +169,25 @@ class Ready:
     adapted: AdaptedTask | None
     classes: tuple[str, ...]
     examples: tuple[int, ...] = ()
+    _at: dict[Length, Ready] = field(default_factory=dict, repr=False)
+    _learning: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def at(self, length: Length) -> Ready:
+        """Returns the task as it is learned for summaries of this length; some are kept ready.
+
+        Raises `InputError` where its examples were not kept.
+        """
+        assert self.adapted is not None
+        with self._learning:
+            if length not in self._at:
+                adapted = at_length(self.adapted, length)
+                of = replace(self.served, model=adapted.model)
+                if len(self._at) >= _MOST_LENGTHS:
+                    del self._at[next(iter(self._at))]
+                self._at[length] = Ready(
+                    of, self.reader.of(of), adapted, self.classes, self.examples
+                )
+            return self._at[length]
 
     @cached_property
     def seen(self) -> Tensor | None:
@@ -174,21 +212,24 @@ def learned(
     """Returns the task that the model learns from inputs and labels: as `fit` would."""
     assert isinstance(of.model, Model)
     classes = () if of.answers != "labels" else tuple(sorted({str(label) for label in labels}))
+    told: Worth | None = None
     if of.answers == "values":
         targets = torch.tensor(np.array(labels, dtype=np.float64)).reshape(len(labels), -1)
     elif of.answers == "samples":
         targets = torch.zeros(len(labels), *of.model.spec.target_shape, dtype=torch.float64)
     elif of.answers == "summaries":
-        targets = torch.cat([worth(of, *pair) for pair in zip(inputs, labels, strict=True)])
+        assert of.model.view is not None
+        told = joined_worth([worth(of, *pair) for pair in zip(inputs, labels, strict=True)])
+        targets = told.targets(length_of(of.model.view))
     else:
         places = {label: place for place, label in enumerate(classes)}
         targets = torch.tensor([places[str(label)] for label in labels])
-    support = Support(joined([each[:] for each in inputs])[:], targets)
+    support = Support(joined([each[:] for each in inputs])[:], targets, told)
     adapted = adapt_to(of.model, support, len(classes), reader.value_range)
     return Ready(of, reader, adapted, classes, tuple(examples))
 
 
-def worth(of: Served, document: RawInputs, summary: Label) -> Tensor:
+def worth(of: Served, document: RawInputs, summary: Label) -> Worth:
     """Returns what a summary says of a document's sentences; `InputError` if it has no word."""
     assert isinstance(document, DocumentRows) and isinstance(of.model, Model)
     assert of.model.view is not None
@@ -219,14 +260,12 @@ def least_evidence(ready: Ready, reject: str) -> float:
 class Query:
     """One input of a task, decoded, and how many of the nearest examples are to be named.
 
-    `length` is that of the summary of a document, None for the one that the model was trained for.
     `least`: the evidence that an input of one of the classes has more of; None: each is of one.
     """
 
     ready: Ready
     inputs: RawInputs
     nearest: int = 0
-    length: Length | None = None
     least: float | None = None
 
 
@@ -339,8 +378,7 @@ def _answer(query: Query, row: Tensor) -> Answer:
     if isinstance(query.inputs, DocumentRows):
         view = query.ready.served.model.view
         assert view is not None
-        length = query.length or length_of(view)
-        (found,) = extracts(row.unsqueeze(0), query.inputs, length)
+        (found,) = extracts(row.unsqueeze(0), query.inputs, length_of(view))
         return Answer(None, None, None, extract=found)
     if not classes:
         values = row.flatten().tolist()

@@ -225,8 +225,9 @@ class Tasks:
             )
         if length is not None and ready.served.answers != "summaries":
             raise RefusedError(422, "only summaries have a length; leave it away")
+        ready = ready if length is None else ready.at(length)
         least = None if reject is None else least_evidence(ready, reject)
-        return Query(ready, ready.reader.read(sent), nearest, length, least)
+        return Query(ready, ready.reader.read(sent), nearest, least)
 
     def generate(
         self, task: str, count: int, seed: int, temperature: float | None

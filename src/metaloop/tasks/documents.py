@@ -4,6 +4,9 @@ Domains are dealt to the four parts where there are enough of them. Where there 
 are, each by its own content, so that word-for-word repeats are on one side and a document has its
 part wherever it turns up; a task is then the documents that a part has of a domain, and nothing is
 known of new domains. A published split stays; what it lacks is dealt from what it has.
+
+A task has a document once, for nobody is to be asked about what he was shown: word-for-word repeats
+count once, and what was said of each of them are summaries of the one that stays.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,7 +23,7 @@ from metaloop.core.columns import Texts
 from metaloop.core.errors import DataError
 from metaloop.core.records import PARTS, Part
 from metaloop.tasks.readers.finish import tally
-from metaloop.tasks.readers.summaries import DOCUMENT
+from metaloop.tasks.readers.summaries import BETWEEN, DOCUMENT, REFERENCES
 from metaloop.tasks.split import MIN_CLASSES, assign_parts
 from metaloop.tasks.store import ClassInfo, LeftOut, Reading, Store
 
@@ -31,14 +34,16 @@ _SHARES: Mapping[Part, float] = {"train": 0.5, "search": 0.125, "promotion": 0.1
 _OTHERS = "others"
 _SHARED = "the model was made with documents of these domains: nothing is known of new ones"
 REPEATS = "a document of another part, word for word"
+TWICE = "a document of the same task, word for word, to whose summaries this one's were added"
 
 
 @dataclass(frozen=True, eq=False)
 class DealtDocuments:
     """Documents in groups by domain and part, and what was said of that.
 
-    `by_document`: parts share domains, so that nothing is known of new ones. `hashes` `[N]`, int64,
-    tells each document again; `part_of` `[N]` is the place of its part in `PARTS`.
+    `by_document`: parts share domains, or there are few, so that nothing is known of new ones.
+    `hashes` `[N]`, int64, tells each document again; `part_of` `[N]` is the place of its part in
+    `PARTS`.
     """
 
     store: Store
@@ -65,7 +70,7 @@ def dealt(
     left_out: list[LeftOut] = []
     keep = np.ones(len(store), bool)
     by_document = True
-    counts = Counter(domains.tolist())
+    counts = Counter(domain for domain, _ in {*zip(domains.tolist(), hashes.tolist(), strict=True)})
     large = [name for name, count in counts.items() if count >= MIN_DOCUMENTS and name]
     apart = reading.example_parts is None and len(large) >= MIN_CLASSES
     if known is not None:
@@ -73,11 +78,12 @@ def dealt(
         part_of = np.array([known.get(int(each), test) for each in hashes])
         # called as they were for training, so that the same episodes are known by the same hash
         domains = domains if apart else _few(domains, counts, reading.name)
-        by_document = not apart or _shares_domains(domains, part_of)
+        shared = _shares_domains(domains, part_of)
+        by_document = not apart or shared
         if by_document:
-            notes.append(_SHARED if apart else _why(len(large), reading.example_parts is not None))
+            notes.append(_SHARED if shared else _why_not_new(len(large), reading))
     else:
-        _check_enough(reading)
+        _check_enough(reading, len(np.unique(hashes)))
         if apart:
             by_document = False
             part_of, keep = _by_domain(domains, large, split_seed)
@@ -88,13 +94,15 @@ def dealt(
         else:
             part_of = _by_content(hashes, reading.example_parts, split_seed)
             domains = _few(domains, counts, reading.name)
-            notes.append(_why(len(large), reading.example_parts is not None))
+            notes.append(_why_split(len(large), reading))
     repeats = _repeats_across(hashes, part_of) & keep
-    if repeats.any():
-        rows = [f"document {row + 1}" for row in np.flatnonzero(repeats)]
-        left_out.append(tally(rows, REPEATS))
-        keep &= ~repeats
-    kept = np.flatnonzero(keep)
+    first = _first_of_task(domains, part_of, hashes, keep & ~repeats)
+    twice = first != np.arange(len(store))
+    for which, reason in ((repeats, REPEATS), (twice, TWICE)):
+        if which.any():
+            left_out.append(tally([f"document {row + 1}" for row in np.flatnonzero(which)], reason))
+    store = _with_all_summaries(store, first)
+    kept = np.flatnonzero(keep & ~repeats & ~twice)
     grouped, parts = _grouped(store, domains, part_of, kept)
     return DealtDocuments(
         grouped, parts, by_document, hashes[kept], part_of[kept], tuple(left_out), tuple(notes)
@@ -121,8 +129,7 @@ def _shares_domains(domains: np.ndarray, part_of: np.ndarray) -> bool:
     return bool({*domains[tested].tolist()} & {*domains[~tested].tolist()})
 
 
-def _check_enough(reading: Reading) -> None:
-    number = len(reading.store)
+def _check_enough(reading: Reading, number: int) -> None:
     if number < _LEAST:
         raise DataError(
             f"{reading.name} has {number} documents with summaries; learning keeps some apart for "
@@ -180,13 +187,25 @@ def _few(domains: np.ndarray, counts: Counter[str], name: str) -> np.ndarray:
     return np.array([each if each in large else others for each in domains], object)
 
 
-def _why(large: int, published: bool) -> str:
-    if published:
+def _why_split(large: int, reading: Reading) -> str:
+    if reading.example_parts is not None:
         return "documents are split as published; nothing is known of new domains"
     return (
-        f"{large} domain{'' if large == 1 else 's'} of {MIN_DOCUMENTS} documents or more and four "
-        f"parts, which need {MIN_CLASSES}: documents are split, and nothing is known of new domains"
+        f"{_large(large)} and four parts, which need {MIN_CLASSES}: documents are split, and "
+        "nothing is known of new domains"
     )
+
+
+def _why_not_new(large: int, reading: Reading) -> str:
+    """Why documents that are all new to a model say nothing of new domains."""
+    if reading.example_parts is not None:
+        return "documents have a published split: nothing is known of new domains"
+    return f"{_large(large)}: to tell of new domains takes {MIN_CLASSES}"
+
+
+def _large(number: int) -> str:
+    several = "" if number == 1 else "s"
+    return f"{number} domain{several} of {MIN_DOCUMENTS} documents or more"
 
 
 def _repeats_across(hashes: np.ndarray, part_of: np.ndarray) -> np.ndarray:
@@ -198,6 +217,32 @@ def _repeats_across(hashes: np.ndarray, part_of: np.ndarray) -> np.ndarray:
     return np.array(
         [p >= 0 and first[h] < p for h, p in zip(hashes.tolist(), part_of.tolist(), strict=True)]
     )
+
+
+def _first_of_task(
+    domains: np.ndarray, part_of: np.ndarray, hashes: np.ndarray, keep: np.ndarray
+) -> np.ndarray:
+    """The first row `[N]` with the same document in the same task; of what is not kept, itself."""
+    found = np.arange(len(hashes))
+    known: dict[tuple[str, int, int], int] = {}
+    for row in np.flatnonzero(keep).tolist():
+        found[row] = known.setdefault((domains[row], int(part_of[row]), int(hashes[row])), row)
+    return found
+
+
+def _with_all_summaries(store: Store, first: np.ndarray) -> Store:
+    """The store in which a first row has the summaries of its repeats, too, each once."""
+    repeats = np.flatnonzero(first != np.arange(len(first)))
+    if not len(repeats):
+        return store
+    assert isinstance(store.inputs, dict)
+    column = store.inputs[REFERENCES]
+    assert isinstance(column, Texts)
+    texts = list(column.all())
+    for row in repeats.tolist():
+        several = (texts[first[row]] + BETWEEN + texts[row]).split(BETWEEN)
+        texts[first[row]] = BETWEEN.join(dict.fromkeys(several))
+    return replace(store, inputs={**store.inputs, REFERENCES: Texts.of(texts)})
 
 
 def _grouped(

@@ -17,7 +17,14 @@ from metaloop.core.budget import parse_budget
 from metaloop.core.examples import Examples
 from metaloop.core.extracts import Length
 from metaloop.core.records import Choice
-from metaloop.domains.summaries.features import COLUMNS, Terms, counted, described, fitted_terms
+from metaloop.domains.summaries.features import (
+    COLUMNS,
+    Terms,
+    asked_for,
+    counted,
+    described,
+    fitted_terms,
+)
 from metaloop.domains.summaries.kept import fitted_kept
 from metaloop.domains.summaries.stems import stems
 from metaloop.domains.summaries.view import Rules, seen_document
@@ -51,7 +58,7 @@ def column(told: np.ndarray, name: str) -> list[float]:
 
 def test_sentences_are_described_by_place_length_signs_and_what_they_share(terms: Terms) -> None:
     lines = ["Ann: What is 7?", *FLOOD[1:4], FLOOD[1]]
-    told, pairs = described(lines, terms, True, Length("words", 10))
+    told, pairs = described(lines, terms, True)
     assert told.shape == (len(COLUMNS), 5) and pairs.shape == (5, 5)
     assert column(told, "there") == [1.0] * 5
     assert column(told, "first") == [1, 0, 0, 0, 0] and column(told, "last") == [0, 0, 0, 0, 1]
@@ -61,8 +68,6 @@ def test_sentences_are_described_by_place_length_signs_and_what_they_share(terms
     assert int(np.argmax(column(told, "words"))) == 2
     assert column(told, "novelty")[4] == pytest.approx(0.0, abs=1e-5)  # said before, word for word
     assert column(told, "like_most")[1] == pytest.approx(1.0, abs=1e-5)
-    assert column(told, "wanted") == pytest.approx([1.0] * 5)
-    assert column(told, "by_words") == [1.0] * 5
     assert column(told, "by_lead") == sorted(column(told, "by_lead"), reverse=True)
     np.testing.assert_allclose(pairs, pairs.T)
     assert (np.diagonal(pairs) >= pairs.max(1) - 1e-12).all()
@@ -70,8 +75,34 @@ def test_sentences_are_described_by_place_length_signs_and_what_they_share(terms
     norms = np.linalg.norm(alike, axis=0)
     assert norms[[1, 2, 3, 4]] == pytest.approx(1.0, abs=1e-5)
     assert float(alike[:, 1] @ alike[:, 4]) == pytest.approx(1.0, abs=1e-5)
-    again = described(lines[::-1], terms, True, Length("words", 10))[0]
+    again = described(lines[::-1], terms, True)[0]
     assert column(again, "centroid") == pytest.approx(column(told, "centroid")[::-1], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("length", "tens", "scarce"),
+    [
+        (Length("words", 10), 1.0, 1.0),
+        (Length("ratio", 0.5), 2.0, 2.0),
+        (Length("ratio", 0.001), 0.1, 2.0),  # one word at least
+        (Length("sentences", 2), 3.0, 0.0),  # those of a usual summary
+    ],
+)
+def test_sentences_know_what_is_asked_for_and_nothing_else_of_them_changes(
+    length: Length, tens: float, scarce: float, terms: Terms
+) -> None:
+    inputs = np.zeros((2, len(COLUMNS), 64), np.float32)
+    inputs[:, :, :6] = described(list(FLOOD), terms, True)[0]
+    before = inputs.copy()
+    found = asked_for(inputs, np.array([40, 40]), length, usual=30.0)
+    for document in found:
+        assert column(document, "wanted") == pytest.approx([tens] * 6 + [0.0] * 58)
+        assert column(document, "by_words") == [scarce] * 6 + [0.0] * 58
+    assert np.array_equal(inputs, before)
+    again = asked_for(found, np.array([40, 40]), Length("words", 7), usual=30.0)
+    assert np.array_equal(again, asked_for(inputs, np.array([40, 40]), Length("words", 7), 30.0))
+    others = [place for place, name in enumerate(COLUMNS) if name not in ("wanted", "by_words")]
+    assert np.array_equal(found[:, others], inputs[:, others])
 
 
 def test_a_sentence_that_repeats_a_better_one_is_worth_less() -> None:

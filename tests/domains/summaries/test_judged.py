@@ -67,6 +67,22 @@ def test_new_topics_have_an_interval_in_evaluate_as_in_learn(tmp_path: Path) -> 
     assert shared.by_document and "nothing is known of new ones" in shared.notes[0]
 
 
+def test_few_domains_that_are_all_new_to_a_model_are_not_said_to_be_shared(
+    model_file: Path, documents_file: Path, tmp_path: Path
+) -> None:
+    new = write(tmp_path / "new.jsonl", rows(60, seed=7, domains=3))
+    found = ml.evaluate(model_file, new, episodes=4, progress=False).to_json()
+    assert found["ci95_new"] is None and "parts share" not in found["ci95_new_reason"]
+    assert "takes 8 domains of 8 documents or more" in found["ci95_new_reason"]
+    view: Any = ml.load(model_file).model.view  # type: ignore[union-attr]
+    hashes, parts = view.assets["seen"].tolist(), view.assets["seen_parts"].tolist()
+    known = dict(zip(hashes, parts, strict=True))
+    fresh, same = dealt(read(new), known=known), dealt(read(documents_file), known=known)
+    assert fresh.by_document and same.by_document
+    assert fresh.notes == ("3 domains of 8 documents or more: to tell of new domains takes 8",)
+    assert "the model was made with documents of these domains" in same.notes[0]
+
+
 LONG = "Alpha beta gamma delta epsilon zeta eta theta iota kappa."
 
 

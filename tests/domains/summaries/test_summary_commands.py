@@ -64,6 +64,62 @@ def test_empty_rows_and_files_are_left_out_and_counted(
     assert code == 2 and out == "" and err.count("\n") == 1
 
 
+def test_columns_of_the_pairs_need_not_be_in_what_is_summarised(
+    typed: Typed, model_file: Path, adapted: Path, tmp_path: Path
+) -> None:
+    pairs = write(
+        tmp_path / "pairs.jsonl",
+        [{"body": r["document"], "gist": r["summary"], "desk": "a"} for r in rows(5, seed=1)],
+    )
+    asked = rows(2, seed=3)
+    new = write(tmp_path / "new.jsonl", [{"body": row["document"], "x": 1} for row in asked])
+    named = ("--columns", "document=body,summary=gist,domain=desk")
+    code, out, err = typed("predict", model_file, "--support", pairs, new, *named)
+    assert code == 0 and out.splitlines() == [row["summary"] for row in asked], err
+    for columns, said in (
+        ("document=gone", "no column 'gone' for the role 'document'"),
+        ("document=body,label=x", "label"),
+        ("document=body,label=gone", "label"),
+        ("document=body,summary=body", "two roles"),
+    ):
+        code, out, err = typed("predict", adapted, new, "--columns", columns)
+        assert code == 2 and out == "" and said in err and err.count("\n") == 1
+
+
+def test_a_folder_of_one_pair_is_a_support_and_of_a_folder_of_pairs_documents_are_summarised(
+    typed: Typed, model_file: Path, adapted: Path, tmp_path: Path
+) -> None:
+    (row,) = rows(1, seed=3)
+    place = tmp_path / "pairs"
+    place.mkdir()
+    (place / "a.txt").write_text(" ".join(row["document"]))  # type: ignore[arg-type]
+    (place / "a.summary.txt").write_text(str(row["summary"]))
+    code, out, err = typed("predict", model_file, "--support", place, place)
+    assert code == 0 and len(out.splitlines()) == 1, err
+    (place / "b.summary.txt").write_text("Nobody knows of what this is a summary.")
+    code, out, err = typed("predict", adapted, place, "--json")
+    assert code == 0, err
+    told = json.loads(out)["predictions"]
+    assert [Path(each["input"]).name for each in told] == ["a.txt", "b.summary.txt"]
+    assert "left out: 1 x is the summary of another" in err and "a.summary.txt" in err
+    code, out, _ = typed("predict", adapted, place / "a.summary.txt")
+    assert code == 0 and out.strip() == row["summary"]
+
+
+def test_json_says_of_each_document_whether_it_was_cut_or_is_there_whole(
+    typed: Typed, adapted: Path, tmp_path: Path, json_contract: Any
+) -> None:
+    texts = ["We show it.", "One sentence. " + "Another " * 40 + "one.", "word " * 40 + "end."]
+    table = write(tmp_path / "some.jsonl", [{"document": text} for text in texts])
+    code, out, err = typed("predict", adapted, table, "--words", 6, "--json")
+    assert code == 0, err
+    json_contract.check("predict", json.loads(out))
+    told = json.loads(out)["predictions"]
+    assert [(each["whole"], each["cut"]) for each in told] == [
+        (True, False), (False, False), (False, True),
+    ]  # fmt: skip
+
+
 def test_lengths_and_references_are_asked_for_in_every_command(
     typed: Typed, documents_file: Path, tmp_path: Path
 ) -> None:

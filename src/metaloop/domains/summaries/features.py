@@ -113,14 +113,13 @@ def described(
     sentences: list[str],
     terms: Terms,
     latin: bool,
-    length: Length,
     own: Sequence[Sequence[int]] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns what is known of these sentences of one document, float32 `[columns, S]`.
 
-    Columns `with_...` are not filled in; what belongs there is second, `[S, S]`. `length`: what is
-    asked for. `own`: the stems of the document's own summaries, where it is one of those that
-    `terms` learned from.
+    Columns `with_...` are not filled in; what belongs there is second, `[S, S]`. Nor are `wanted`
+    and `by_words`, which hang on the length that is asked for (`asked_for`). `own`: the stems of
+    the document's own summaries, where it is one of those that `terms` learned from.
     """
     counts = counted(sentences, latin)
     found = [stems(each, latin) for each in sentences]
@@ -136,8 +135,7 @@ def described(
             alike.T,
             np.zeros((PLACES, len(sentences))),
             size[None] / TENS,
-            np.full((1, len(sentences)), _wanted(length, words, terms.kept) / TENS),
-            np.full((1, len(sentences)), float(SCARCE.index(length.unit))),
+            np.zeros((2, len(sentences))),
             _places(len(sentences)),
             _sizes(words),
             np.array([_signs(each) for each in sentences], np.float64).T,
@@ -149,11 +147,19 @@ def described(
     return told.astype(np.float32), pairs
 
 
-def _wanted(length: Length, words: np.ndarray, kept: Kept) -> float:
-    """How many words are asked for; those of a usual summary where sentences are counted."""
-    if length.unit == "sentences":
-        return kept.usual
-    return max(1.0, float(length.most_words(int(words.sum()))))
+def asked_for(inputs: np.ndarray, total: np.ndarray, length: Length, usual: float) -> np.ndarray:
+    """Returns documents `[N, columns, S]` as they are seen where this length is asked for.
+
+    `total` `[N]`: the words of each document. `usual`: the stems of a usual summary, which are
+    wanted where sentences are counted. Whatever was asked for before is overwritten.
+    """
+    wanted = [usual if length.unit == "sentences" else length.most_words(int(n)) for n in total]
+    most = np.maximum(np.array(wanted, np.float64), 1.0)
+    there = inputs[:, COLUMNS.index("there")]
+    found: np.ndarray = inputs.copy()
+    found[:, COLUMNS.index("wanted")] = there * (most / TENS)[:, None]
+    found[:, COLUMNS.index("by_words")] = there * SCARCE.index(length.unit)
+    return found
 
 
 def _kept(hits: np.ndarray, size: np.ndarray, usual: float) -> np.ndarray:

@@ -15,7 +15,7 @@ are looked at; of one of more than `MOST_SENTENCES`, only so many are read.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from torch import Tensor
 from metaloop.core.errors import MetaloopError, ModelFileError
 from metaloop.core.extraction import PLACES
 from metaloop.core.extracts import UNITS, Length
-from metaloop.core.fitted_view import Expected
+from metaloop.core.fitted_view import Expected, FittedView
 from metaloop.core.records import PARTS
 from metaloop.domains.summaries.features import (
     BUCKETS,
@@ -34,6 +34,7 @@ from metaloop.domains.summaries.features import (
     SPACE_DIRECTIONS,
     Space,
     Terms,
+    asked_for,
     described,
     in_space,
 )
@@ -95,6 +96,11 @@ class SeenDocument:
     words: np.ndarray
     total: int
 
+    def at(self, length: Length, usual: float) -> SeenDocument:
+        """Returns it as it is seen where this length is asked for; `usual` as in `asked_for`."""
+        (inputs,) = asked_for(self.inputs[None], np.array([self.total]), length, usual)
+        return replace(self, inputs=inputs)
+
 
 def terms_of(assets: Mapping[str, Tensor]) -> Terms:
     """Returns what a view has learned of words."""
@@ -144,7 +150,7 @@ def seen_document(
     `vectors` `[s, D]`: an encoder's, of the sentences that are read.
     """
     words = np.array([number_of_words(each) for each in sentences], np.int64)
-    told, pairs = described(sentences[:MOST_SENTENCES], terms, rules.latin, rules.length, own)
+    told, pairs = described(sentences[:MOST_SENTENCES], terms, rules.latin, own)
     if space is not None and vectors is not None:
         told = np.concatenate([told, in_space(vectors, space)])
     places = np.arange(told.shape[1])
@@ -156,7 +162,8 @@ def seen_document(
     inputs[:, : len(places)] = told[:, places]
     start = COLUMNS.index("with_0")
     inputs[start : start + len(places), : len(places)] = pairs[np.ix_(places, places)]
-    return SeenDocument(inputs, places, words[places], int(words.sum()))
+    seen = SeenDocument(inputs, places, words[places], int(words.sum()))
+    return seen.at(rules.length, terms.kept.usual)
 
 
 def seen_documents(
@@ -181,6 +188,12 @@ def seen_documents(
         found.append(seen_document(lines, terms, rules, learned, space, part))
         start = end
     return found
+
+
+def asking(view: FittedView, length: Length) -> FittedView:
+    """Returns a view of documents as one that asks for extracts of this length."""
+    rules = replace(Rules.of(view.assets), length=length)
+    return replace(view, assets={**view.assets, "rules": rules.to_tensor()})
 
 
 def read_lines(lines: list[str]) -> list[str]:

@@ -101,8 +101,14 @@ def fit(picture: Picture, shape: Shape, value_range: ValueRange | None = None) -
 
 def num_pixels(picture: Picture) -> int:
     """Returns how many pixels a readable picture has, which is not decoded for that."""
+    width, height = size_of(picture)
+    return width * height
+
+
+def size_of(picture: Picture) -> tuple[int, int]:
+    """Returns width and height of a readable picture in pixels, which is not decoded for that."""
     with _opened(picture) as image:
-        return int(image.width) * int(image.height)
+        return int(image.width), int(image.height)
 
 
 def image_kind(head: bytes) -> str:

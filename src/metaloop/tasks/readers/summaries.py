@@ -26,7 +26,7 @@ from metaloop.tasks.readers.image_files import is_hidden
 from metaloop.tasks.readers.names import tidy
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.sentences import as_document, of_given, sentences_or_turns
-from metaloop.tasks.readers.table_roles import declared_columns, listed
+from metaloop.tasks.readers.table_roles import columns_of_inputs, declared_columns, listed
 from metaloop.tasks.readers.tables import Table, is_table, read_table
 from metaloop.tasks.store import ClassInfo, LeftOut, Reading, Store
 
@@ -113,8 +113,12 @@ def roles_of(table: Table, columns: Mapping[str, str | Sequence[str]] | None) ->
 def document_column(
     where: str, table: Table, columns: Mapping[str, str | Sequence[str]] | None
 ) -> str:
-    """Returns the column of documents of a table that may have no summaries; `DataError`."""
-    named = declared_columns(where, table, columns or {}, ROLES).get("document")
+    """Returns the column of documents of a table that may have no summaries; `DataError`.
+
+    Other columns may be declared that only a support has.
+    """
+    asked = columns_of_inputs(table, columns, "document", ROLES)
+    named = declared_columns(where, table, asked, ROLES).get("document")
     written = {name.lower().strip(): name for name in table.columns if table.is_text(name)}
     found = named or [written[name] for name in _DOCUMENTS if name in written]
     if not found:

@@ -3,7 +3,8 @@
     articles/sport/001.txt  summaries/sport/001.txt     two folders, the same names below them
     001.txt  001.summary.txt                            beside each other
 
-What lies between is the domain: `sport`. Files without a partner are left out, counted.
+A document may have several: `001.summary1.txt`, `001.summary2.txt`, either way. What lies between
+is the domain: `sport`. Files without a partner are left out, counted.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ class Pair:
     domain: str
 
 
-def holds_pairs(path: Path) -> bool:
-    """Returns whether a folder holds text files in pairs, by their names alone."""
+def holds_pairs(path: Path, least: int = 2) -> bool:
+    """Returns whether a folder holds text files in so many pairs, by their names alone."""
     if not path.is_dir():
         return False
     found = pairs(_names(path, _LOOKED_AT))[0]
-    return len(found) >= 2
+    return len(found) >= least
 
 
 def read_pairs(path: Path, options: ReadOptions) -> Reading:
@@ -87,6 +88,11 @@ def pairs(names: list[str]) -> tuple[list[Pair], list[str]]:
     return _beside(names)
 
 
+def summaries_among(names: list[str]) -> set[str]:
+    """Returns which of these relative paths are summaries of others, told by their names."""
+    return {name for pair in pairs(names)[0] for name in pair.summaries}
+
+
 def read_document(path: Path) -> str | None:
     """Returns the text of a file, None of one that is no text; raises `DataError` beyond 32 MB."""
     with path.open("rb") as file:
@@ -111,41 +117,53 @@ def _names(folder: Path, most: int | None) -> list[str]:
 def _of_two_folders(
     names: list[str], documents: str, summaries: str
 ) -> tuple[list[Pair], list[str]]:
-    below: dict[str, dict[str, str]] = {documents: {}, summaries: {}}
+    of: dict[str, str] = {}
+    below: list[tuple[str, str]] = []
     lonely = []
     for name in names:
         top, _, rest = name.partition("/")
-        if top.lower() in below and rest:
-            below[top.lower()][_BESIDE.sub("", _stem(rest))] = name
+        if top.lower() == summaries and rest:
+            below.append((_stem(rest), name))
+        elif top.lower() == documents and rest and _stem(rest) not in of:
+            of[_stem(rest)] = name
         else:
             lonely.append(name)
-    of, wanted = below[documents], below[summaries]
-    found = [Pair(of[key], (wanted[key],), _folder(key)) for key in sorted(of) if key in wanted]
-    lonely += [name for key, name in of.items() if key not in wanted]
-    return found, [*lonely, *(name for key, name in wanted.items() if key not in of)]
+    wanted: dict[str, list[str]] = {}
+    for key, name in below:
+        wanted.setdefault(key if key in of else _BESIDE.sub("", key), []).append(name)
+    found, left = _paired(of, wanted)
+    return found, [*lonely, *left]
 
 
 def _beside(names: list[str]) -> tuple[list[Pair], list[str]]:
     plain: dict[str, str] = {}
     wanted: dict[str, list[str]] = {}
+    lonely = []
     for name in names:
         key = _stem(name)
         short = _BESIDE.sub("", key)
         if short != key:
             wanted.setdefault(short, []).append(name)
-        else:
+        elif key not in plain:
             plain[key] = name
+        else:
+            lonely.append(name)
+    found, left = _paired(plain, wanted)
+    return found, [*lonely, *left]
+
+
+def _paired(
+    documents: Mapping[str, str], summaries: Mapping[str, list[str]]
+) -> tuple[list[Pair], list[str]]:
+    """Documents and summaries of the same key as pairs, and the files of all other keys."""
     found = [
-        Pair(plain[key], tuple(sorted(wanted[key])), _folder(key))
-        for key in sorted(plain)
-        if key in wanted
+        Pair(documents[key], tuple(sorted(summaries[key])), _folder(key))
+        for key in sorted(documents)
+        if key in summaries
     ]
-    return found, _lonely(plain, wanted)
-
-
-def _lonely(plain: Mapping[str, str], wanted: Mapping[str, list[str]]) -> list[str]:
-    left = [name for key, name in plain.items() if key not in wanted]
-    return left + [name for key, names in wanted.items() if key not in plain for name in names]
+    left = [name for key, name in documents.items() if key not in summaries]
+    others = [names for key, names in summaries.items() if key not in documents]
+    return found, [*left, *(name for names in others for name in names)]
 
 
 def _stem(name: str) -> str:

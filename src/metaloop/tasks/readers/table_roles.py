@@ -252,6 +252,23 @@ def declared_columns(
     return declared
 
 
+def columns_of_inputs(
+    table: Table, columns: Columns | None, needed: str, known_roles: Sequence[str] = ROLES
+) -> Columns:
+    """Returns which of the declared columns hold for inputs: answers may be a support's alone.
+
+    The role `needed` is there whatever it names, and roles that are none are, to be refused; others
+    only where the table has all that they name.
+    """
+    surely = {needed, *(role for role in columns or {} if role not in (*known_roles, DOMAIN))}
+    named = {role: [n] if isinstance(n, str) else n for role, n in (columns or {}).items()}
+    return {
+        role: names
+        for role, names in named.items()
+        if role in surely or all(name in table for name in names)
+    }
+
+
 def _find_answer(where: str, table: Table, found: dict[str, str], free: list[str]) -> None:
     """Adds what is to be told of a row, by name: a label or, of groups, a real target."""
     label, either = _first(free, _LABELS), _first(free, _EITHER)
