@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from dataclasses import asdict, replace
 from typing import Any
@@ -11,16 +12,20 @@ import pytest
 from rich.console import Console
 
 from metaloop.archive import add_backbones
+from metaloop.catalogue.view_limits import checked_cards
 from metaloop.cli import run as command
-from metaloop.core.errors import ArchiveError
+from metaloop.core.errors import ArchiveError, ModelFileError
+from metaloop.core.fitted_view import FittedView
 from metaloop.core.leagues import (
     Backbone,
     EncoderCard,
     backbones_sentence,
+    card_bibtex,
     card_from_json,
     card_json,
     league_of,
 )
+from metaloop.core.records import Choice
 from metaloop.report import summary_json
 from metaloop.report.claim import claim_of
 from metaloop.report.export.csv_files import write_csv
@@ -149,7 +154,40 @@ def test_tables_of_export_have_leagues_and_backbones(offered: Any, tmp_path: Any
 def test_cite_names_the_backbones_of_a_run(offered: Any, capsys: Any) -> None:
     offered.archive.close()
     assert command(["cite", str(offered.folder)]) == 0
-    assert "@article{tan2019" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "@article{tan2019" in printed
+    for card in (LITE, MINE):  # one that has a paper, and one that has none
+        assert f"@misc{{{card.name}-{card.weights}," in printed
+        assert f"SHA-256 {card.weights}; licence: {card.licence}" in printed
+    assert "version = {some-package 1.0}" in printed
+    assert command(["cite", str(offered.folder), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["backbones"] == [card_json(LITE), card_json(MINE)]
+    assert len(told["citations"]) == 5  # two learners, a paper, two backbones
+
+
+def test_joined_backbones_have_the_papers_of_both(bench: Any, capsys: Any) -> None:
+    other = replace(MINE, citation="@misc{mine2024, title={Mine}}")
+    both = replace(LITE, name="lite0+mine", citation=f"{LITE.citation}\n{other.citation}")
+    add_backbones(bench.archive, bench.run, [Backbone("lite0", LITE), Backbone("both", both)])
+    bench.archive.close()
+    assert command(["cite", str(bench.folder)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("@article{tan2019") == printed.count("@misc{mine2024") == 1
+
+
+def test_whatever_a_card_says_it_stays_one_entry_of_bibtex() -> None:
+    entry = card_bibtex(replace(LITE, name="onnx:a/{n_1}.onnx", knows="50 % \\input{x} & }"))
+    assert entry.count("{") == entry.count("}") and entry.startswith("@misc{n-1-onnx-0123")
+    assert r"title = {onnx:a/(n\_1).onnx}" in entry and r"50 \% /input(x) \& )" in entry
+
+
+def test_a_model_file_with_a_damaged_card_is_refused_in_one_line() -> None:
+    for written in ({"name": "lite0"}, {**vars(LITE), "weights": 3}, {**vars(LITE), "odd": 1}):
+        with pytest.raises(ModelFileError, match="the model file is damaged"):
+            checked_cards(FittedView(Choice("encoder", written)))
+    with pytest.raises(ModelFileError, match="the model file is damaged"):
+        checked_cards(FittedView(Choice("beside", {"of": [1]})))
 
 
 def test_the_last_try_tells_of_a_backbone_that_several_were_offered(offered: Any) -> None:
