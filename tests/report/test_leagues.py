@@ -131,11 +131,17 @@ def test_terminal_and_page_have_a_column_and_a_table_of_backbones(offered: Any) 
     assert "with lite0" in text_of(candidate_story(records, stored))
 
 
-def test_reports_of_runs_without_backbones_have_no_word_of_leagues(small: Any) -> None:
+def test_rows_say_their_league_where_no_backbone_was_on_offer(small: Any) -> None:
     records = small.records()
     assert records.backbones == () and len(records.artefacts) == 1
-    for text in (page_of(records), text_of(run_report(records))):
-        assert "league" not in text and "ackbone" not in text
+    page, shown = page_of(records), text_of(run_report(records))
+    for name in small.names.values():
+        assert cells(page, name[:8])[0] == "without"
+        row = next(line for line in shown.splitlines() if name[:8] in line and "%" in line)
+        assert " without " in row
+    assert "league" in text_of(candidate_story(records, records.candidates[small.names["child"]]))
+    for text in (page, shown):
+        assert "ackbone" not in text  # there is nothing to say of any
     assert {each["league"] for each in summary_json(records)["leaderboard"]} == {"none"}
 
 

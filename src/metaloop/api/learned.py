@@ -40,7 +40,6 @@ class Leaderboard(Sequence[Mapping[str, Any]]):
     """
 
     rows: tuple[Mapping[str, Any], ...]
-    offered: bool = False  # whether there were backbones: then a column says who has one
 
     @overload
     def __getitem__(self, index: int) -> Mapping[str, Any]: ...
@@ -48,7 +47,7 @@ class Leaderboard(Sequence[Mapping[str, Any]]):
     def __getitem__(self, index: slice) -> Leaderboard: ...
     def __getitem__(self, index: int | slice) -> Mapping[str, Any] | Leaderboard:
         if isinstance(index, slice):
-            return Leaderboard(self.rows[index], self.offered)
+            return Leaderboard(self.rows[index])
         return self.rows[index]
 
     def __len__(self) -> int:
@@ -67,8 +66,8 @@ class Leaderboard(Sequence[Mapping[str, Any]]):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the table's columns; `league` is one where backbones were on offer."""
-        return tuple(name for name in COLUMNS if self.offered or name != "league")
+        """The names of the table's columns."""
+        return COLUMNS
 
     @property
     def table(self) -> list[tuple[str, ...]]:
@@ -136,7 +135,7 @@ class LearnResult(RunResult):
     @cached_property
     def leaderboard(self) -> Leaderboard:
         """The candidates, the best first."""
-        return Leaderboard(tuple(self.content["leaderboard"]), bool(self.content["backbones"]))
+        return Leaderboard(tuple(self.content["leaderboard"]))
 
     def _repr_html_(self) -> str:
         """The claim and the leaderboard."""
