@@ -100,6 +100,25 @@ def test_json_has_the_league_of_each_candidate(offered: Any) -> None:
     assert report["backbones"][0]["licence"] == "Apache-2.0"
 
 
+def test_json_says_what_of_the_test_a_backbone_has_seen_before(offered: Any) -> None:
+    report = summary_json(offered.records())
+    rows = {each["candidate"]: each["pretraining"] for each in report["leaderboard"]}
+    assert rows[offered.names["pixels"]] == []
+    (told,) = rows[offered.names["lite"]]
+    assert told["knows"] == "ImageNet-1k" and told["not_known"] == told["classes"] == 2
+
+
+def test_the_claim_counts_the_classes_that_are_no_news(offered: Any) -> None:
+    records = offered.records()
+    (data,) = records.data_sets
+    imagenet = replace(data, parts={**data.parts, "test": ("n01440764", "n02084071", "mine")})
+    told = claim_of(replace(records, data_sets=(imagenet,))).sentences
+    assert "By their names 1 of the 3 classes of the test are among what lite0 was trained on." in (
+        told
+    )
+    assert not any("By their names" in sentence for sentence in claim_of(records).sentences)
+
+
 def test_a_named_backbone_is_what_all_candidates_see_through(bench: Any) -> None:
     add_backbones(bench.archive, bench.run, [Backbone("", LITE)])
     bench.add("protonet", 0.6)

@@ -23,6 +23,7 @@ from metaloop.core.leagues import (
     league_words,
 )
 from metaloop.core.own import NOTHING_OWN, Own
+from metaloop.core.pretraining import SeenBefore, seen_sentence
 from metaloop.estimators import FewShotClassifier, FewShotGenerator, FewShotRegressor
 from metaloop.models import Model, load_model
 from metaloop.report.figures import estimate, intervals_text, printable, seconds
@@ -130,7 +131,8 @@ class LearnResult(RunResult):
         found = self.content["test"]
         if found is None:
             return None
-        return replace(Figures.from_json(found), backbones=self.backbones)
+        figures = Figures.from_json(found)
+        return replace(figures, backbones=self.backbones, pretraining=self.pretraining)
 
     @cached_property
     def leaderboard(self) -> Leaderboard:
@@ -159,9 +161,18 @@ class LearnResult(RunResult):
         return str(best["league"]) if best else WITHOUT
 
     @property
+    def pretraining(self) -> tuple[SeenBefore, ...]:
+        """Which of the classes of the test each of these backbones has seen before."""
+        best = self.content["best"]
+        return tuple(SeenBefore(**each) for each in best["pretraining"]) if best else ()
+
+    @property
     def about_league(self) -> str:
         """The same as a sentence, with what the backbones have seen; "" if none were on offer."""
-        return printable(backbones_sentence(self.backbones)) if self.content["backbones"] else ""
+        if not self.content["backbones"]:
+            return ""
+        said = f"{backbones_sentence(self.backbones)} {seen_sentence(self.pretraining)}"
+        return printable(said.rstrip())
 
     @property
     def _headline(self) -> str:

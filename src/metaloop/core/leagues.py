@@ -58,9 +58,13 @@ class Backbone:
 
 def league_of(views: Iterable[str], backbones: Sequence[Backbone]) -> str:
     """Returns the league of what sees inputs in these views: `none`, `lite0`, `lite0 + dino`."""
+    return AND.join(dict.fromkeys(card.name for card in cards_in(views, backbones))) or WITHOUT
+
+
+def cards_in(views: Iterable[str], backbones: Sequence[Backbone]) -> tuple[EncoderCard, ...]:
+    """Returns the encoders that inputs are seen through in these views, each once."""
     wanted = set(views)
-    names = dict.fromkeys(each.card.name for each in backbones if each.view in wanted)
-    return AND.join(names) or WITHOUT
+    return tuple(dict.fromkeys(each.card for each in backbones if each.view in wanted))
 
 
 def league_words(league: str) -> str:
