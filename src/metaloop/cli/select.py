@@ -23,8 +23,8 @@ _Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder with one folder of images per class (inside of train/ and test/, if "
-        "these are there), a zip of that, an .npz with X and y, CIFAR's original files, or a "
-        "table, whose column --target is to be told.",
+        "these are there), a zip of that, an .npz with X and y, CIFAR's original files or "
+        ".tar.gz, or a table, whose column --target is to be told.",
     ),
 ]
 _Out = Annotated[
