@@ -156,8 +156,7 @@ def test_rows_say_their_league_where_no_backbone_was_on_offer(small: Any) -> Non
     page, shown = page_of(records), text_of(run_report(records))
     for name in small.names.values():
         assert cells(page, name[:8])[0] == "without"
-        row = next(line for line in shown.splitlines() if name[:8] in line and "%" in line)
-        assert " without " in row
+        assert any(name[:8] in line and " without " in line for line in shown.splitlines())
     assert "league" in text_of(candidate_story(records, records.candidates[small.names["child"]]))
     for text in (page, shown):
         assert "ackbone" not in text  # there is nothing to say of any

@@ -51,8 +51,8 @@ class BackboneEntry:
     `sees`: the usual side of images. `whole`: whether it is one net, ready once it is installed;
     others are ways to name many. `marked`: whether it is for texts with two marked entities
     alone, `front`: whether it is half a net, for a net of the catalogue that is its other half:
-    these are not offered unless they are named. `open(what follows the colon, side, download)`
-    makes the encoder.
+    these are offered where `offered.py` says so, else by name. `open(what follows the colon, side,
+    download)` makes the encoder.
     """
 
     summary: str
