@@ -64,6 +64,7 @@ def test_the_leaderboard_begins_with_what_was_promoted(learned_run: Any) -> None
     assert board[:2][1] is board[1]
     assert any(row["baseline"] for row in board)
     assert learned_run.to_json()["best"]["candidate"] in {row["candidate"] for row in board}
+    assert board.columns[2] == "league" and {row[2] for row in board.table} == {"without"}
     assert "protonet" in repr(board) and f"{len(board)} candidates" in repr(board)
 
 

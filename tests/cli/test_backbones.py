@@ -65,6 +65,8 @@ def test_a_run_tells_of_leagues_and_so_does_its_model(
     assert (
         {row["league"] for row in report["leaderboard"]} == {"blocks"} == {report["best"]["league"]}
     )
+    known = [row["pretraining"] for row in [*report["leaderboard"], report["best"]]]
+    assert all(told[0]["knows"] == "nothing" and told[0]["seen"] == 0 for told in known)
     (card,) = report["backbones"]
     assert (card["view"], card["name"], card["licence"]) == ("", "blocks", "CC0-1.0")
     shown = command("show", "r", "--json").json
@@ -76,6 +78,7 @@ def test_a_run_tells_of_leagues_and_so_does_its_model(
     model = Path("r/model.metaloop")
     evaluated = command("evaluate", model, classes, "--episodes", "5", "--json", "-q").json
     json_contract.check("evaluate", evaluated)
+    assert evaluated["pretraining"][0]["not_known"] == evaluated["pretraining"][0]["classes"] > 0
     assert evaluated["league"] == "blocks" and evaluated["backbones"][0]["knows"] == "nothing"
     printed = command("evaluate", model, classes, "--episodes", "5", "-q").out
     assert "in the league with a backbone: inputs are seen through blocks at 16 pixels" in printed

@@ -44,6 +44,8 @@ VERBS: dict[str, tuple[str, ...]] = {  # table of the contract -> what is typed;
     "list families": ("list", "families"),
     "list generators": ("list", "generators"),
     "list programs": ("list", "programs"),
+    "list views": ("list", "views"),
+    "list backbones": ("list", "backbones"),
     "cite": ("cite", "MODEL"),
     "completion": ("completion", "bash"),
 }

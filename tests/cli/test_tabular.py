@@ -75,6 +75,8 @@ def test_a_table_is_learned_told_and_reported(
     assert report["data"]["left_out"] == {"customer": "has another word in every row: a name of it"}
     told = report["explained"]["importances"]
     assert "town" in [row["column"] for row in told[:3]] and told[0]["loss"] > 0
+    rows = [*report["leaderboard"], report["best"]]
+    assert {row["league"] for row in rows} == {"none"}  # nobody brings a pretrained net
     with Archive.open(tmp_path / "run" / "archive.sqlite", read_only=True) as archive:
         looks = [one for one in archive.openings() if one.part == "test"]
     assert len(looks) == 1 and looks[0].result is not None
@@ -104,8 +106,11 @@ def test_a_table_is_learned_told_and_reported(
 @needs_skops
 def test_a_number_is_learned_and_new_rows_may_be_in_another_order(command: Command) -> None:
     write_customers(Path("c.csv"), 120)
-    words = ("--target", "spent", "--budget", STEPS, "--out", "run", "--ignore", "customer")
-    report = command("select", "c.csv", *words, "--json").json
+    words = ("--target", "spent", "--budget", STEPS, "--ignore", "customer")
+    shown = command("select", "c.csv", *words, "--out", "shown").out.splitlines()
+    assert shown[0].split()[:2] == ["pipeline", "league"] and shown[1].split()[1] == "without"
+    assert "This is in the league without pretraining: all was learned from these data." in shown
+    report = command("select", "c.csv", *words, "--out", "run", "--json").json
     assert report["objective"] == "regression" and report["metric"] == "rmse"
     assert report["test"]["value"] < 0.7 * report["test"]["chance"]
     table = read_table("c.csv")

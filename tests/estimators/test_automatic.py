@@ -19,7 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import metaloop as ml
 from metaloop import AutoClassifier, AutoRegressor
 from metaloop.core.errors import MetaloopError
-from metaloop.domains.tables.pipelines import filed, offered
+from metaloop.domains.tables.pipelines import filed, league_of_pipelines, offered
 from metaloop.domains.tables.storing import can_store
 from metaloop.estimators import TrainedTable, automatic
 from metaloop.selecting.tabular.knowledge import prior_with
@@ -56,6 +56,7 @@ def test_a_classifier_chooses_and_says_what_it_tried() -> None:
     assert model.score(X, names) > 0.93 and model.score_ > 0.9
     assert model.classes_.tolist() == ["setosa", "versicolor", "virginica"]
     assert np.allclose(model.predict_proba(X).sum(1), 1)
+    assert {row["league"] for row in model.leaderboard_} == {"none"}
     assert [row["pipeline"] for row in model.leaderboard_] and sum(model.chosen_.values()) == 1
     assert cross_val_score(clone(model).set_params(budget="3steps"), X, y, cv=3).mean() > 0.9
 
@@ -222,6 +223,8 @@ def test_a_learner_of_another_library_takes_part_where_it_is_installed(
     X, y = load_iris(return_X_y=True)
     model = AutoClassifier(budget="5steps", pipelines=("tabpfn",)).fit(X, y)
     assert model.chosen_ == {"tabpfn": 1.0} and model.score_ > 0.9
+    assert [row["league"] for row in model.leaderboard_] == ["tabpfn"]  # it brings a pretrained net
+    assert league_of_pipelines(["svm", "tabpfn", "tabicl"]) == "tabpfn + tabicl"
     names = offered(True, 3)
     assert "tabpfn" in names and "tabpfn" not in filed(names)
     assert "tabpfn" not in offered(True, 11) and "tabpfn" in offered(True, 10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import warnings
 from pathlib import Path
@@ -15,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+import metaloop
 from metaloop.catalogue.backbones import open_backbone
+from metaloop.cli import run as command
 from metaloop.core.errors import DataError
 from metaloop.modelfile.onnx_parts import has_other_files
 
@@ -88,6 +91,22 @@ def test_features_are_the_last_vector_or_the_one_that_is_named(
     torch.testing.assert_close(named.encode(images), right)
     assert torch.equal(open_backbone(str(path)).encode(images), 2 * named.encode(images))
     assert named.encode(images[:0]).shape == (0, 4)
+
+
+def test_cite_names_the_file(reading: Any, tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    """With its hash and what ran it, though it has no paper."""
+    monkeypatch.setenv("METALOOP_CACHE", str(tmp_path / "cache"))
+    path = saved(model(metadata=PLAIN), tmp_path / "a_net.onnx")
+    metaloop.train(
+        reading, "simpleshot", backbone=f"onnx:{path}", budget="1steps", out=tmp_path / "m"
+    )
+    assert command(["cite", str(tmp_path / "m")]) == 0
+    printed = capsys.readouterr().out
+    digits = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    entry = next(each for each in printed.split("\n\n") if r"a\_net.onnx" in each)
+    assert entry.startswith(f"@misc{{a-net-onnx-{digits},")
+    for said in ("version = {onnxruntime ", "licence: unknown", f"SHA-256 {digits}"):
+        assert said in entry
 
 
 def test_images_are_prepared_as_the_file_says(images: Tensor, tmp_path: Path) -> None:

@@ -63,6 +63,24 @@ def test_features_are_those_of_timm(net: Any, file: Path, images: Tensor, timm: 
     torch.testing.assert_close(encoder.encode(images), expected, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.parametrize(
+    "name", ["deit_tiny_distilled_patch16_224", "levit_128s", "repvit_m0_9", "efficientformer_l1"]
+)
+def test_a_net_with_two_classifiers_is_opened(name: str, timm: Any, tmp_path: Path) -> None:
+    """Distilled nets tell classes apart twice, with as many classes as their weights have."""
+    made = timm.create_model(name, num_classes=7).eval()
+    assert isinstance(made.pretrained_cfg["classifier"], tuple)
+    save_file(made.state_dict(), tmp_path / "net")
+    encoder = open_backbone(f"timm:{name}#{tmp_path / 'net'}")
+    grey = torch.full((1, 3, 224, 224), 100, dtype=torch.uint8)
+    config = made.pretrained_cfg
+    mean, std = (torch.tensor(config[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+    with torch.inference_mode():
+        seen = made.forward_features((grey / 255 - mean) / std)
+        expected = made.forward_head(seen, pre_logits=True)
+    torch.testing.assert_close(encoder.encode(grey), expected, atol=1e-3, rtol=1e-3)
+
+
 def test_another_side_and_another_kind_of_file_are_taken(
     net: Any, file: Path, images: Tensor, tmp_path: Path
 ) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
+import metaloop
+from metaloop.cli import run as command
 from metaloop.core.errors import DataError
 from metaloop.guests.torch_module import module_encoder
 
@@ -34,6 +40,28 @@ def test_the_hash_is_of_the_weights() -> None:
         net[3].weight[0, 0] += 1
     hashes.add(module_encoder(net, side=8).card.weights)
     assert len(hashes) == 2
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"version": "3", "licence": "MIT", "citation": "@misc{mine}"}]
+)
+def test_cite_names_it(
+    said: dict[str, str], reading: Any, tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    """With what is known of it, and with its hash in any case."""
+    monkeypatch.setenv("METALOOP_CACHE", str(tmp_path / "cache"))
+    encoder = module_encoder(_net(), side=8, name="my_net", **said)
+    trained = metaloop.train(reading, "simpleshot", backbone=encoder, budget="1steps")
+    trained.save(tmp_path / "m")
+    assert command(["cite", str(tmp_path / "m")]) == 0
+    printed = capsys.readouterr().out
+    for part in (r"title = {my\_net}", encoder.card.weights, encoder.card.licence):
+        assert part in printed
+    assert f"version = {{{said.get('version', f'torch {torch.__version__}')}}}" in printed
+    assert printed.count("@misc{mine}") == len(said) // 3
+    assert command(["cite", str(tmp_path / "m"), "--json"]) == 0
+    (card,) = json.loads(capsys.readouterr().out)["backbones"]
+    assert (card["name"], card["weights"]) == ("my_net", encoder.card.weights)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -337,3 +340,46 @@ def test_a_name_that_the_hub_has_not_is_told(hub: type[_Hub], tmp_path: Path) ->
     with pytest.raises(DataError, match=r"backbone 'hf:no-one/net' cannot be downloaded") as error:
         open_backbone("hf:no-one/net", download=True)
     assert "\n" not in str(error.value)
+
+
+BROKEN = 'raise RuntimeError("operator torchvision::nms does not exist")'  # as the real one says it
+
+
+def _opened_apart(folder: Path, first: str, *paths: Path) -> subprocess.CompletedProcess[str]:
+    """What becomes of opening a folder in a fresh process, in which `paths` come first."""
+    script = (
+        f"{first}\nfrom metaloop.catalogue.backbones import open_backbone\n"
+        f"print(open_backbone({f'hf:{folder}'!r}).card.features)"
+    )
+    path = os.pathsep.join([*map(str, paths), *filter(None, sys.path)])
+    return subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_a_torchvision_for_another_torch_is_told_with_the_remedy(
+    folder_of: Callable[[str], tuple[Path, Any]], tmp_path: Path
+) -> None:
+    for name, text in (
+        ("torchvision/__init__.py", BROKEN),
+        (
+            "torchvision-9.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: torchvision\nVersion: 9",
+        ),
+    ):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(text)
+    done = _opened_apart(folder_of("vit")[0], "", tmp_path)
+    assert done.returncode != 0
+    line = done.stderr.strip().splitlines()[-1]
+    assert "a torchvision that was built for another torch is the usual reason" in line
+    assert "pip uninstall torchvision, which it does not need" in line
+
+
+@pytest.mark.long
+def test_without_torchvision_a_net_is_opened_as_the_remedy_says(
+    folder_of: Callable[[str], tuple[Path, Any]],
+) -> None:
+    done = _opened_apart(folder_of("vit")[0], "import sys; sys.modules['torchvision'] = None")
+    assert done.stdout.strip() == "8", done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from dataclasses import asdict, replace
 from typing import Any
@@ -11,16 +12,20 @@ import pytest
 from rich.console import Console
 
 from metaloop.archive import add_backbones
+from metaloop.catalogue.view_limits import checked_cards
 from metaloop.cli import run as command
-from metaloop.core.errors import ArchiveError
+from metaloop.core.errors import ArchiveError, ModelFileError
+from metaloop.core.fitted_view import FittedView
 from metaloop.core.leagues import (
     Backbone,
     EncoderCard,
     backbones_sentence,
+    card_bibtex,
     card_from_json,
     card_json,
     league_of,
 )
+from metaloop.core.records import Choice
 from metaloop.report import summary_json
 from metaloop.report.claim import claim_of
 from metaloop.report.export.csv_files import write_csv
@@ -95,6 +100,25 @@ def test_json_has_the_league_of_each_candidate(offered: Any) -> None:
     assert report["backbones"][0]["licence"] == "Apache-2.0"
 
 
+def test_json_says_what_of_the_test_a_backbone_has_seen_before(offered: Any) -> None:
+    report = summary_json(offered.records())
+    rows = {each["candidate"]: each["pretraining"] for each in report["leaderboard"]}
+    assert rows[offered.names["pixels"]] == []
+    (told,) = rows[offered.names["lite"]]
+    assert told["knows"] == "ImageNet-1k" and told["not_known"] == told["classes"] == 2
+
+
+def test_the_claim_counts_the_classes_that_are_no_news(offered: Any) -> None:
+    records = offered.records()
+    (data,) = records.data_sets
+    imagenet = replace(data, parts={**data.parts, "test": ("n01440764", "n02084071", "mine")})
+    told = claim_of(replace(records, data_sets=(imagenet,))).sentences
+    assert "By their names 1 of the 3 classes of the test are among what lite0 was trained on." in (
+        told
+    )
+    assert not any("By their names" in sentence for sentence in claim_of(records).sentences)
+
+
 def test_a_named_backbone_is_what_all_candidates_see_through(bench: Any) -> None:
     add_backbones(bench.archive, bench.run, [Backbone("", LITE)])
     bench.add("protonet", 0.6)
@@ -126,11 +150,16 @@ def test_terminal_and_page_have_a_column_and_a_table_of_backbones(offered: Any) 
     assert "with lite0" in text_of(candidate_story(records, stored))
 
 
-def test_reports_of_runs_without_backbones_have_no_word_of_leagues(small: Any) -> None:
+def test_rows_say_their_league_where_no_backbone_was_on_offer(small: Any) -> None:
     records = small.records()
     assert records.backbones == () and len(records.artefacts) == 1
-    for text in (page_of(records), text_of(run_report(records))):
-        assert "league" not in text and "ackbone" not in text
+    page, shown = page_of(records), text_of(run_report(records))
+    for name in small.names.values():
+        assert cells(page, name[:8])[0] == "without"
+        assert any(name[:8] in line and " without " in line for line in shown.splitlines())
+    assert "league" in text_of(candidate_story(records, records.candidates[small.names["child"]]))
+    for text in (page, shown):
+        assert "ackbone" not in text  # there is nothing to say of any
     assert {each["league"] for each in summary_json(records)["leaderboard"]} == {"none"}
 
 
@@ -149,7 +178,40 @@ def test_tables_of_export_have_leagues_and_backbones(offered: Any, tmp_path: Any
 def test_cite_names_the_backbones_of_a_run(offered: Any, capsys: Any) -> None:
     offered.archive.close()
     assert command(["cite", str(offered.folder)]) == 0
-    assert "@article{tan2019" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "@article{tan2019" in printed
+    for card in (LITE, MINE):  # one that has a paper, and one that has none
+        assert f"@misc{{{card.name}-{card.weights}," in printed
+        assert f"SHA-256 {card.weights}; licence: {card.licence}" in printed
+    assert "version = {some-package 1.0}" in printed
+    assert command(["cite", str(offered.folder), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["backbones"] == [card_json(LITE), card_json(MINE)]
+    assert len(told["citations"]) == 5  # two learners, a paper, two backbones
+
+
+def test_joined_backbones_have_the_papers_of_both(bench: Any, capsys: Any) -> None:
+    other = replace(MINE, citation="@misc{mine2024, title={Mine}}")
+    both = replace(LITE, name="lite0+mine", citation=f"{LITE.citation}\n{other.citation}")
+    add_backbones(bench.archive, bench.run, [Backbone("lite0", LITE), Backbone("both", both)])
+    bench.archive.close()
+    assert command(["cite", str(bench.folder)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("@article{tan2019") == printed.count("@misc{mine2024") == 1
+
+
+def test_whatever_a_card_says_it_stays_one_entry_of_bibtex() -> None:
+    entry = card_bibtex(replace(LITE, name="onnx:a/{n_1}.onnx", knows="50 % \\input{x} & }"))
+    assert entry.count("{") == entry.count("}") and entry.startswith("@misc{n-1-onnx-0123")
+    assert r"title = {onnx:a/(n\_1).onnx}" in entry and r"50 \% /input(x) \& )" in entry
+
+
+def test_a_model_file_with_a_damaged_card_is_refused_in_one_line() -> None:
+    for written in ({"name": "lite0"}, {**vars(LITE), "weights": 3}, {**vars(LITE), "odd": 1}):
+        with pytest.raises(ModelFileError, match="the model file is damaged"):
+            checked_cards(FittedView(Choice("encoder", written)))
+    with pytest.raises(ModelFileError, match="the model file is damaged"):
+        checked_cards(FittedView(Choice("beside", {"of": [1]})))
 
 
 def test_the_last_try_tells_of_a_backbone_that_several_were_offered(offered: Any) -> None:

@@ -46,6 +46,8 @@ def test_an_encoder_that_was_named_is_all_that_takes_part(run: ml.SelectResult) 
     assert run.test is not None and run.test.value > 0.8
     rows = [row for row in run.content["leaderboard"] if row["learner"] == "frozen"]
     assert run.league == "blocks" and {row["league"] for row in rows} == {"blocks"}
+    (told,) = run.content["best"]["pretraining"]
+    assert told["name"] == "blocks" and told["not_known"] == told["classes"] > 1
     assert run.content["backbones"][0]["weights"] and run.content["training"]["steps"] == 0
     assert not [row for row in run.content["leaderboard"] if row["learner"] == "classifier"]
 

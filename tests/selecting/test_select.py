@@ -16,6 +16,7 @@ import metaloop as ml
 from metaloop.archive import Archive
 from metaloop.cli import run as command
 from metaloop.core.errors import DataError, MetaloopError, ModelFileError
+from metaloop.domains.images.lite0 import packaged_file
 from metaloop.modelfile import read_model, write_model
 from metaloop.selecting import SelectSettings
 from metaloop.tasks.readers import read_arrays
@@ -164,10 +165,9 @@ def test_the_page_tells_of_classes_and_examples_and_not_of_episodes(run: ml.Sele
     assert "never seen" not in page and "12 episodes" not in page
 
 
-def test_odd_images_are_read_or_left_out_and_counted(
-    squares: Images, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Of 16 bits, CMYK, animated, of one pixel; one that is too large to be opened is left out."""
+@pytest.fixture
+def odd(squares: Images) -> Path:
+    """Images of 16 bits, CMYK, animated, of one pixel; one is too large to be opened."""
     images, names = squares(each=6, classes=2)
     for row, (name, pixels) in enumerate(zip(names, images, strict=True)):
         folder = Path("odd") / name
@@ -189,10 +189,40 @@ def test_odd_images_are_read_or_left_out_and_counted(
         else:
             image.save(folder / f"{row}.png")
     Image.new("1", (20_000, 20_000)).save(Path("odd") / "class 0" / "huge.png")
-    asked = ["--budget", "4steps", "--workers", "1", "--backbone", "none", "--quiet"]
-    assert command(["select", "odd", *asked]) == 0
+    return Path("odd")
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        "none",
+        pytest.param(
+            "lite0@32",
+            marks=pytest.mark.skipif(packaged_file() is None, reason="needs 'metaloop[backbones]'"),
+        ),
+    ],
+)
+def test_odd_images_are_read_or_left_out_and_counted(
+    backbone: str,
+    odd: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """From reading to a prediction, on pixels and through a real backbone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    asked = ["--budget", "4steps", "--workers", "1", "--backbone", backbone, "--quiet"]
+    assert command(["select", str(odd), *asked, "--out", "run"]) == 0
     printed = capsys.readouterr()
     assert "test: " in printed.out and "unreadable image: class 0/huge.png" in printed.err
+    good = sorted(str(path) for path in odd.rglob("[0-9]*.*"))
+    assert command(["predict", "run/model.metaloop", *good]) == 0
+    told = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [line[-1] for line in told] == good
+    assert {line[0] for line in told} <= {"class 0", "class 1"}
+    assert command(["predict", "run/model.metaloop", str(odd / "class 0" / "huge.png")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "million pixels" in line
 
 
 def test_a_classifier_is_no_learner_of_new_classes(

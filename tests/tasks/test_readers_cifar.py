@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import shutil
+import tarfile
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaloop.core.errors import DataError
-from metaloop.tasks.readers import read
+from metaloop.tasks.readers import cifar_files, read
 
 NAMES = ["cat", "dog", "ship"]
 
@@ -100,6 +105,115 @@ def test_coarse_classes_of_cifar_100_are_the_groups(tmp_path: Path, binary: bool
     assert groups == {"cat": "animals", "dog": "animals", "ship": "things"}
     assert reading.example_parts is not None
     assert (reading.example_parts == "test").sum() == 6
+
+
+def _packed(folder: Path, ending: str = ".tar.gz") -> Path:
+    path = folder.parent / f"published{ending}"
+    with tarfile.open(path, "w:gz" if ending != ".tar" else "w") as archive:
+        archive.add(folder, folder.name)
+    return path
+
+
+@pytest.mark.parametrize("ending", [".tar.gz", ".tgz", ".tar"])
+def test_the_published_archive_is_read_as_its_folder_is(tmp_path: Path, ending: str) -> None:
+    for made, name in (
+        (_binary_ten, "cifar-10-batches-bin"),
+        (_python_ten, "cifar-10-batches-py"),
+        (partial(_hundred, binary=True), "cifar-100-binary"),
+        (partial(_hundred, binary=False), "cifar-100-python"),
+    ):
+        folder = made(tmp_path / name)
+        before = sorted(tmp_path.rglob("*"))
+        of_folder, of_archive = read(folder), read(_packed(folder, ending))
+        (tmp_path / f"published{ending}").unlink()
+        assert sorted(tmp_path.rglob("*")) == before  # nothing was unpacked
+        assert of_archive.kind == of_folder.kind
+        assert of_archive.store.classes == of_folder.store.classes
+        assert (of_archive.store.inputs == of_folder.store.inputs).all()
+        assert of_archive.example_parts is not None and of_folder.example_parts is not None
+        assert of_archive.example_parts.tolist() == of_folder.example_parts.tolist()
+
+
+def _link(archive: tarfile.TarFile, kind: bytes) -> None:
+    member = tarfile.TarInfo("cifar-10-batches-py/data_batch_9")
+    member.type, member.linkname = kind, "/etc/passwd"
+    archive.addfile(member)
+
+
+def _plain(archive: tarfile.TarFile, name: str, size: int = 5) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = size
+    archive.addfile(member, io.BytesIO(bytes(size)))
+
+
+@pytest.mark.parametrize(
+    ("add", "told"),
+    [
+        (partial(_link, kind=tarfile.SYMTYPE), "a link"),
+        (partial(_link, kind=tarfile.LNKTYPE), "a link"),
+        (partial(_link, kind=tarfile.CHRTYPE), "which CIFAR has not"),
+        (partial(_plain, name="cifar-10-batches-py/../../data_batch_9"), "a path that leads"),
+        (partial(_plain, name="/etc/data_batch_9"), "a path that leads"),
+        (partial(_plain, name="elsewhere/data_batch_9"), "which CIFAR has not"),
+        (partial(_plain, name="cifar-10-batches-py/test_batch"), "a file that comes twice"),
+        (partial(_plain, name="cifar-10-batches-py/zeros", size=3 << 20), "of 3 MB; that is more"),
+    ],
+)
+def test_an_archive_that_is_not_as_published_is_refused(
+    add: Any, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cifar_files, "MOST_BYTES", 1 << 20)
+    path = tmp_path / "cifar-10-python.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(_python_ten(tmp_path / "cifar-10-batches-py"), "cifar-10-batches-py")
+        add(archive)
+    shutil.rmtree(tmp_path / "cifar-10-batches-py")
+    with pytest.raises(DataError, match=told) as refused:
+        read(path)
+    assert "\n" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("in_a_header", [False, True])
+def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_fills_the_memory(
+    in_a_header: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cifar_files, "MOST_BYTES", 1 << 20)
+    path = tmp_path / "bomb.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        _plain(archive, "cifar-10-batches-py/data_batch_1")
+        if in_a_header:  # a long name of which every reader of headers makes a text
+            member = tarfile.TarInfo("cifar-10-batches-py/name")
+            member.type, member.size = tarfile.GNUTYPE_LONGNAME, 3 << 20
+            archive.addfile(member, io.BytesIO(b"a" * (3 << 20)))
+        for number in range(0 if in_a_header else 5):
+            _plain(archive, f"cifar-10-batches-py/data_batch_{number + 2}", size=500_000)
+    assert path.stat().st_size < 50_000
+    with pytest.raises(DataError, match="unpacks to more than 1 MB; that is more than CIFAR has"):
+        read(path)
+
+
+@settings(max_examples=40)
+@given(cut=st.integers(0, 60_000), noise=st.binary(max_size=8))
+def test_a_damaged_archive_is_told_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, noise: bytes
+) -> None:
+    path = _packed(_binary_ten(tmp_path_factory.mktemp("cut") / "cifar-10-batches-bin"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:cut] + noise)
+    if path.read_bytes().startswith(whole):
+        return
+    with pytest.raises(DataError, match=r"^[^\n]*$"):
+        read(path)
+
+
+def test_another_archive_is_no_kind_of_data(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "other.tar.gz", "w:gz") as archive:
+        _plain(archive, "photographs/cat/1.png")
+    (tmp_path / "none.tar.gz").write_bytes(b"\x1f\x8b no gzip")
+    for name in ("other.tar.gz", "none.tar.gz"):
+        with pytest.raises(DataError, match="is not a kind of data that is supported"):
+            read(tmp_path / name)
 
 
 class _Hostile:

@@ -24,6 +24,7 @@ from metaloop.core.records import PARTS, Part, Result
 from metaloop.estimators import FewShotClassifier, FewShotGenerator, FewShotRegressor
 from metaloop.modelfile import file_hash
 from metaloop.models import Model, evaluate_model, evaluate_open, load_model, open_for
+from metaloop.tasks.kept import class_parts
 from metaloop.tasks.value_range import ValueRange
 
 SPEAKER = "speaker"  # what support and queries can differ in
@@ -93,7 +94,10 @@ def evaluate(
         )  # fmt: skip
     recognised = opened.recognised
     counts = None if recognised is None else dict(recognised.counts)
-    return Figures.of(result, counts, subject.model.backbones, asked, apart, use_label_names)
+    classes = class_parts(opened.family).get(chosen, ())
+    return Figures.of(
+        result, counts, subject.model.backbones, asked, apart, use_label_names, classes
+    )
 
 
 def _voices(apart: str | None) -> bool:

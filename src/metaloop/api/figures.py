@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from metaloop.core.leagues import (
     card_json,
     league_of,
 )
+from metaloop.core.pretraining import SeenBefore, seen_before
 from metaloop.core.records import Measure, Protocol, Result, measures_json
 from metaloop.core.strict_json import json_values
 from metaloop.core.units import why_not_new
@@ -50,9 +51,10 @@ class Figures:
     measured. `recognised` counts the classes that a model has seen, by part, and those `unknown` to
     it: of `evaluate` only. `metrics` are what other metrics say of the same episodes, each with
     `value` and both intervals: `figures.metrics["log_loss"].value`. `backbones` are the encoders
-    that the model sees through, which are its `league`. `open` says what else was asked about,
-    where it was. `apart`: `speaker` if queries of a task are of other speakers than its support.
-    `label_names`: if the name of each class was one more example of it.
+    that the model sees through, which are its `league`, `pretraining` which of the classes they
+    have seen before. `open` says what else was asked about, where it was. `apart`: `speaker` if
+    queries of a task are of other speakers than its support. `label_names`: if the name of each
+    class was one more example of it.
 
     Printed they are one line: `94.1 ± 0.4 % (± 1.2 new) (1,000 episodes, 5-way 1-shot, part test,
     inductive: no batch norm)`.
@@ -71,6 +73,7 @@ class Figures:
     open: OpenTask | None = None
     apart: str | None = None
     label_names: bool = False
+    pretraining: tuple[SeenBefore, ...] = ()
 
     @classmethod
     def of(
@@ -81,13 +84,14 @@ class Figures:
         open: OpenTask | None = None,
         apart: str | None = None,
         label_names: bool = False,
+        classes: Sequence[str] = (),
     ) -> Figures:
-        """Returns the figures of a recorded result."""
+        """Returns the figures of a recorded result; `classes` are the names of what was tested."""
         return cls(
             result.metric, result.value, result.ci95, result.ci95_new, result.episodes,
             result.units, result.protocol, recognised,
             {each.metric: each for each in result.metrics}, backbones, open, apart,
-            label_names,
+            label_names, tuple(seen_before(card, classes) for card in backbones if classes),
         )  # fmt: skip
 
     @classmethod
@@ -108,6 +112,7 @@ class Figures:
             **values, protocol=protocol, recognised=recognised, metrics=metrics,
             backbones=backbones, open=None if asked is None else OpenTask(**asked),
             apart=content.get("apart"), label_names=content.get("label_names", False),
+            pretraining=tuple(SeenBefore(**one) for one in content.get("pretraining", ())),
         )  # fmt: skip
 
     @property
@@ -171,6 +176,7 @@ class Figures:
                 "apart": self.apart,
                 "label_names": self.label_names,
                 "league": self.league,
+                "pretraining": [asdict(each) for each in self.pretraining],
                 "backbones": [card_json(card) for card in self.backbones],
             }
         )

@@ -23,6 +23,7 @@ from metaloop.core.leagues import (
     league_words,
 )
 from metaloop.core.own import NOTHING_OWN, Own
+from metaloop.core.pretraining import SeenBefore, seen_sentence
 from metaloop.estimators import FewShotClassifier, FewShotGenerator, FewShotRegressor
 from metaloop.models import Model, load_model
 from metaloop.report.figures import estimate, intervals_text, printable, seconds
@@ -40,7 +41,6 @@ class Leaderboard(Sequence[Mapping[str, Any]]):
     """
 
     rows: tuple[Mapping[str, Any], ...]
-    offered: bool = False  # whether there were backbones: then a column says who has one
 
     @overload
     def __getitem__(self, index: int) -> Mapping[str, Any]: ...
@@ -48,7 +48,7 @@ class Leaderboard(Sequence[Mapping[str, Any]]):
     def __getitem__(self, index: slice) -> Leaderboard: ...
     def __getitem__(self, index: int | slice) -> Mapping[str, Any] | Leaderboard:
         if isinstance(index, slice):
-            return Leaderboard(self.rows[index], self.offered)
+            return Leaderboard(self.rows[index])
         return self.rows[index]
 
     def __len__(self) -> int:
@@ -67,8 +67,8 @@ class Leaderboard(Sequence[Mapping[str, Any]]):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the table's columns; `league` is one where backbones were on offer."""
-        return tuple(name for name in COLUMNS if self.offered or name != "league")
+        """The names of the table's columns."""
+        return COLUMNS
 
     @property
     def table(self) -> list[tuple[str, ...]]:
@@ -131,12 +131,13 @@ class LearnResult(RunResult):
         found = self.content["test"]
         if found is None:
             return None
-        return replace(Figures.from_json(found), backbones=self.backbones)
+        figures = Figures.from_json(found)
+        return replace(figures, backbones=self.backbones, pretraining=self.pretraining)
 
     @cached_property
     def leaderboard(self) -> Leaderboard:
         """The candidates, the best first."""
-        return Leaderboard(tuple(self.content["leaderboard"]), bool(self.content["backbones"]))
+        return Leaderboard(tuple(self.content["leaderboard"]))
 
     def _repr_html_(self) -> str:
         """The claim and the leaderboard."""
@@ -160,9 +161,18 @@ class LearnResult(RunResult):
         return str(best["league"]) if best else WITHOUT
 
     @property
+    def pretraining(self) -> tuple[SeenBefore, ...]:
+        """Which of the classes of the test each of these backbones has seen before."""
+        best = self.content["best"]
+        return tuple(SeenBefore(**each) for each in best["pretraining"]) if best else ()
+
+    @property
     def about_league(self) -> str:
         """The same as a sentence, with what the backbones have seen; "" if none were on offer."""
-        return printable(backbones_sentence(self.backbones)) if self.content["backbones"] else ""
+        if not self.content["backbones"]:
+            return ""
+        said = f"{backbones_sentence(self.backbones)} {seen_sentence(self.pretraining)}"
+        return printable(said.rstrip())
 
     @property
     def _headline(self) -> str:

@@ -17,6 +17,7 @@ from metaloop.api.telling import LearnTeller, tell_reading
 from metaloop.archive import check_elsewhere, place_of, record_elsewhere
 from metaloop.core.budget import parse_budget
 from metaloop.core.errors import MetaloopError, ModelFileError
+from metaloop.core.leagues import league_words
 from metaloop.estimators.tabular import TrainedTable
 from metaloop.loop import DataRead, Learned, LoopEvent
 from metaloop.report.figures import estimate, printable, seconds
@@ -25,7 +26,7 @@ from metaloop.tasks.readers.table_frames import is_frame
 from metaloop.tasks.readers.table_roles import listed
 from metaloop.tasks.readers.tables import Table, is_table, read_table, table_of
 
-TABLE_COLUMNS = ("pipeline", "cross-validated", "folds", "rows", "CPU s", "status")
+TABLE_COLUMNS = ("pipeline", "league", "cross-validated", "folds", "rows", "CPU s", "status")
 _ROWS_SHOWN = 16
 
 
@@ -66,6 +67,12 @@ class TableResult(RunResult):
         """The fitted pipelines, ready to `predict`; `ModelFileError` if there are none."""
         return TrainedTable.load(self.path)
 
+    @property
+    def league(self) -> str | None:
+        """The pretrained nets of what was chosen, `none` if there is none; None of no choice."""
+        best = self.content["best"]
+        return None if best is None else str(best["league"])
+
     @cached_property
     def test(self) -> TableTest | None:
         """What was chosen has on the sealed rows; None if the run was interrupted."""
@@ -95,7 +102,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     if search is not None:
         figure = estimate(search["metric"], search["value"], search["ci95"], search["ci95_new"])
     cells = (
-        row["pipeline"], figure, str(row["folds"]), f"{row['rows']:,}",
+        row["pipeline"], league_words(row["league"]), figure, str(row["folds"]), f"{row['rows']:,}",
         f"{row['cpu_seconds']:,.1f}", row["message"] or row["status"],
     )  # fmt: skip
     return tuple(printable(cell) for cell in cells)

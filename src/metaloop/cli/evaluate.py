@@ -94,6 +94,7 @@ def evaluate(
 
 def _print(figures: Figures) -> None:
     from metaloop.core.leagues import backbones_sentence
+    from metaloop.core.pretraining import seen_sentence
     from metaloop.report.figures import intervals_text, measures_text, printable
 
     print(figures)
@@ -106,6 +107,8 @@ def _print(figures: Figures) -> None:
     print(intervals_text(figures.result))
     if figures.backbones:
         print(printable(backbones_sentence(figures.backbones)))
+    if seen := seen_sentence(figures.pretraining):
+        print(printable(seen))
     if figures.recognised is not None:
         print(_recognised(figures.recognised))
 

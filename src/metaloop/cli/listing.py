@@ -30,8 +30,15 @@ def list_names(
     if as_json:
         print_json({kind: entries})
         return
-    columns = tuple(entries[0])
-    print_table(columns, [tuple(entry.values()) for entry in entries])
+    shown = [_for_people(entry) for entry in entries]
+    print_table(tuple(shown[0]), [tuple(entry.values()) for entry in shown])
+
+
+def _for_people(entry: dict[str, str]) -> dict[str, str]:
+    """An entry as a table has it: how to install something, only where it is not installed."""
+    install = entry.get("install", "")
+    cells = {name: cell for name, cell in entry.items() if name != "install"}
+    return {**cells, "installed": install} if cells.get("installed") == "no" else cells
 
 
 def _learners() -> list[dict[str, str]]:
@@ -87,7 +94,8 @@ def _backbones() -> list[dict[str, str]]:
         {
             "name": entry.written,
             "inputs": entry.takes,
-            "installed": "yes" if entry.is_installed else entry.install,
+            "installed": "yes" if entry.is_installed else "no",
+            "install": entry.install,
             "size": f"{entry.megabytes} MB",
             "licence": entry.licence,
             "sees": entry.sees,

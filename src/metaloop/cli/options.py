@@ -185,9 +185,11 @@ View = Annotated[
 Backbone = Annotated[
     str,
     typer.Option(
-        metavar="auto|none|NAME",
-        help="The pretrained encoder that inputs may be seen through: see 'metaloop list "
-        "backbones'. auto: those installed, if they are better than none.",
+        metavar="auto|none|NAME|PATH",
+        help="The pretrained encoder that inputs may be seen through: a name of 'metaloop list "
+        "backbones', or the path of an ONNX file or of a folder as Hugging Face has them; several "
+        "with commas race, with + are one view. auto: those installed, if they are better than "
+        "none.",
     ),
 ]
 Download = Annotated[

@@ -23,8 +23,8 @@ _Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder with one folder of images per class (inside of train/ and test/, if "
-        "these are there), a zip of that, an .npz with X and y, CIFAR's original files, or a "
-        "table, whose column --target is to be told.",
+        "these are there), a zip of that, an .npz with X and y, CIFAR's original files or "
+        ".tar.gz, or a table, whose column --target is to be told.",
     ),
 ]
 _Out = Annotated[
@@ -131,6 +131,7 @@ def _say(run: SelectResult | TableResult, data: str, asked: dict[str, Any], as_j
 def _print(run: SelectResult) -> None:
     from metaloop.api.selected import COLUMNS
     from metaloop.core.leagues import backbones_sentence
+    from metaloop.core.pretraining import SeenBefore, seen_sentence
 
     print_table(COLUMNS, run.table, numbers=("search", "test", "CPU s"))
     test, model = run.test, str(run.path)
@@ -138,6 +139,8 @@ def _print(run: SelectResult) -> None:
     search = run.content["search"]
     print(f"\ntest: {test}; guessing would have {test.chance:.1%}")
     print(backbones_sentence(_cards(run)))
+    if seen := seen_sentence(SeenBefore(**e) for e in run.content["best"]["pretraining"]):
+        print(seen)
     if not test.better_than_chance:
         print("no better than chance")
     print(f"{run.cpu_seconds:,.0f} CPU-seconds, {search['cpu_seconds']:,.0f} of them to choose")

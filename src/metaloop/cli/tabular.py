@@ -27,6 +27,7 @@ _OF_OTHERS = (
 def print_tabular(run: TableResult) -> None:
     """Prints the pipelines, the figures and what to do next."""
     from metaloop.api.tabular import TABLE_COLUMNS
+    from metaloop.core.leagues import WITHOUT, backbones_sentence
     from metaloop.report.figures import estimate, printable
 
     print_table(TABLE_COLUMNS, run.table, numbers=("cross-validated", "folds", "rows", "CPU s"))
@@ -38,6 +39,8 @@ def print_tabular(run: TableResult) -> None:
         figure = estimate(found["metric"], found["value"], found["ci95"], found["ci95_new"])
         print(f"cross-validated: {figure}")
     print(f"test: {test}; a constant answer would have {estimate(test.metric, test.chance)}")
+    if run.league == WITHOUT:
+        print(backbones_sentence(()))
     if not test.better_than_chance:
         print("no better than chance")
     if explained is not None:

@@ -7,6 +7,7 @@ archive can tell.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -16,6 +17,10 @@ from metaloop.core.strict_json import json_values
 WITHOUT = "none"  # the league of what has no backbone
 AND = " + "  # between backbones, and between views that are beside each other
 UNKNOWN = "unknown"
+_IN_TEX = str.maketrans(
+    {each: f"\\{each}" for each in "#$%&_"}
+    | {"{": "(", "}": ")", "\\": "/", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,13 @@ class Backbone:
 
 def league_of(views: Iterable[str], backbones: Sequence[Backbone]) -> str:
     """Returns the league of what sees inputs in these views: `none`, `lite0`, `lite0 + dino`."""
+    return AND.join(dict.fromkeys(card.name for card in cards_in(views, backbones))) or WITHOUT
+
+
+def cards_in(views: Iterable[str], backbones: Sequence[Backbone]) -> tuple[EncoderCard, ...]:
+    """Returns the encoders that inputs are seen through in these views, each once."""
     wanted = set(views)
-    names = dict.fromkeys(each.card.name for each in backbones if each.view in wanted)
-    return AND.join(names) or WITHOUT
+    return tuple(dict.fromkeys(each.card for each in backbones if each.view in wanted))
 
 
 def league_words(league: str) -> str:
@@ -82,6 +91,24 @@ def backbones_sentence(cards: Sequence[EncoderCard]) -> str:
     return (
         f"This is in the league with a backbone: inputs are seen through {through}; "
         f"{', '.join(said)}."
+    )
+
+
+def card_bibtex(card: EncoderCard) -> str:
+    """Returns an entry of BibTeX that names an encoder itself: version, licence, weights.
+
+    A paper about its method, if there is one, is in `card.citation`.
+    """
+    key = f"{card.name.rpartition('/')[2]}-{card.weights}"
+    version = card.version or UNKNOWN
+    note = (
+        f"frozen weights, SHA-256 {card.weights}; licence: {card.licence}; trained on: {card.knows}"
+    )
+    return (
+        f"@misc{{{re.sub('[^A-Za-z0-9]+', '-', key).strip('-')},\n"
+        f"  title = {{{card.name.translate(_IN_TEX)}}},\n"
+        f"  version = {{{version.translate(_IN_TEX)}}},\n"
+        f"  note = {{{note.translate(_IN_TEX)}}},\n}}"
     )
 
 

@@ -24,13 +24,14 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from metaloop.archive import place_of
 from metaloop.core.budget import Budget, parse_budget
 from metaloop.core.errors import InputError, ModelFileError, unknown_name
+from metaloop.core.leagues import WITHOUT
 from metaloop.core.records import Result
 from metaloop.domains.tables.cells import distinct
 from metaloop.domains.tables.dealing import kept_together
 from metaloop.domains.tables.fitting import FittedPipeline, fit_pipeline
 from metaloop.domains.tables.frame import Column, Frame, check_columns, row_hashes
 from metaloop.domains.tables.leaks import leaking
-from metaloop.domains.tables.pipelines import filed, offered
+from metaloop.domains.tables.pipelines import filed, league_of_pipelines, offered
 from metaloop.domains.tables.scoring import TABLE_METRICS, USUAL_METRIC
 from metaloop.domains.tables.target import Label, Target
 from metaloop.domains.tables.task import TableTask
@@ -146,7 +147,9 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
         classes = len(task.classes)
         fitted = fit_pipeline(name, task.frame, task.target.values, classes, self.random_state)
         self._keep(task, metric, alone(None, name, metric, 0.0), [fitted], None, (0, 0.0, 0.0))
-        self.leaderboard_ = [{"pipeline": name, "value": None, "ci95": None, "folds": 0}]
+        self.leaderboard_ = [
+            {"pipeline": name, "league": WITHOUT, "value": None, "ci95": None, "folds": 0}
+        ]
         self.reason_ = "too few rows to compare pipelines"
 
     def _keep(
@@ -344,8 +347,8 @@ def _board(run: TableRun) -> list[dict[str, Any]]:
         if result is not None:
             entry = run.race.entries[name]
             board.append({
-                "pipeline": name, "value": result.value, "ci95": result.ci95,
-                "folds": len(entry.found), "cpu_seconds": entry.cpu_seconds,
+                "pipeline": name, "league": league_of_pipelines([name]), "value": result.value,
+                "ci95": result.ci95, "folds": len(entry.found), "cpu_seconds": entry.cpu_seconds,
             })  # fmt: skip
     return board
 

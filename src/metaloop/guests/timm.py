@@ -114,10 +114,8 @@ def _of_cache(known: Any, called: str, download: bool) -> dict[str, Tensor]:
 
 def _net(timm: Any, name: str, known: Any, tensors: dict[str, Tensor], called: str) -> Any:
     """The net with the weights, and no classifier."""
-    last = getattr(known, "classifier", None)
-    row = tensors.get(f"{last}.weight") if isinstance(last, str) else None
     with torch.random.fork_rng(devices=[]):  # it is made with random weights at first
-        net = timm.create_model(name, num_classes=0 if row is None else len(row))
+        net = timm.create_model(name, num_classes=_classes(known, tensors))
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:
@@ -131,6 +129,13 @@ def _net(timm: Any, name: str, known: Any, tensors: dict[str, Tensor], called: s
         raise DataError(f"the weights of '{called}' are not finite; get the file anew")
     net.reset_classifier(0)
     return net
+
+
+def _classes(known: Any, tensors: dict[str, Tensor]) -> int:
+    """How many classes the weights tell apart: distilled nets have several classifiers, or 0."""
+    last = getattr(known, "classifier", None) or ()
+    rows = (tensors.get(f"{name}.weight") for name in ((last,) if isinstance(last, str) else last))
+    return next((len(each) for each in rows if each is not None and each.ndim), 0)
 
 
 def _licence(known: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
 from metaloop.core.encoder import EncoderCard
@@ -20,11 +21,14 @@ def module_encoder(
     name: str | None = None,
     licence: str = "unknown",
     knows: str = "unknown",
+    version: str = "",
+    citation: str = "",
 ) -> ImageEncoder:
     """Returns a copy of the net, frozen and told to evaluate; the net itself stays as it is.
 
     It is given images float32 `[N, 3, side, side]`, `(x - mean) / deviation` of x in 0 to 1, and
-    returns features `[N, D]`. Raises `DataError` where it does not.
+    returns features `[N, D]`. Raises `DataError` where it does not. What is said of it is for
+    those who are given its results: `version` is torch's if nothing is said, `citation` BibTeX.
     """
     called = name or f"module:{type(module).__name__}"
     prepare = ImagePreparation(side, mean, deviation)
@@ -35,7 +39,9 @@ def module_encoder(
         features=measured_features(called, prepare, net),
         weights=hash_of_weights(net.state_dict()),
         size=side,
+        version=version or f"torch {torch.__version__}",
         licence=licence,
         knows=knows,
+        citation=citation,
     )
     return ImageEncoder(card, prepare, net)

@@ -8,9 +8,10 @@ from typing import Any
 
 from metaloop.catalogue.programs import program_name
 from metaloop.catalogue.sights import backbones_of
-from metaloop.core.leagues import Backbone, backbones_json, league_of
+from metaloop.core.leagues import Backbone, backbones_json, cards_in, league_of
 from metaloop.core.metrics import ACCURACY
 from metaloop.core.objective import metric, objective
+from metaloop.core.pretraining import pretraining_json
 from metaloop.core.records import Result
 from metaloop.generators.recipes import recipe_text
 from metaloop.jobs.measured import difference
@@ -21,6 +22,7 @@ from metaloop.loop.proposing import Proposer
 from metaloop.loop.run import Run
 from metaloop.programs.parsing import parse
 from metaloop.programs.standalone import standalone_module
+from metaloop.tasks.kept import class_parts
 
 _LONGEST_LEADERBOARD = 40
 PROGRAM_NAME = "program.py"
@@ -30,14 +32,14 @@ def summary(
     run: Run, population: Population, judge: Judge, status: str, reading_seconds: float
 ) -> dict[str, Any]:
     """Returns the report without what `test` said: JSON values."""
-    backbones = backbones_of(run.family)
+    backbones, classes = backbones_of(run.family), class_parts(run.family).get("test", ())
     report: dict[str, Any] = {
         "status": status,
         "model": str(run.model_path) if run.model_path.exists() else None,
         "archive": str(run.folder / ARCHIVE_NAME),
         "best": None,
         "test": None,
-        "leaderboard": leaderboard(population, backbones),
+        "leaderboard": leaderboard(population, backbones, classes),
         "backbones": backbones_json(backbones),
         "certain": judge.certain,
         "certainty": judge.certainty,
@@ -49,14 +51,16 @@ def summary(
     if judge.incumbent is not None:
         reason = judge.reasons[-1] if judge.reasons else "it had no rival"
         report["best"] = {
-            **row(*judge.incumbent, backbones),
+            **row(*judge.incumbent, backbones, classes),
             "certain": judge.certain,
             "reason": reason,
         }
     return report
 
 
-def leaderboard(population: Population, backbones: Sequence[Backbone]) -> list[dict[str, Any]]:
+def leaderboard(
+    population: Population, backbones: Sequence[Backbone], classes: Sequence[str]
+) -> list[dict[str, Any]]:
     """Returns a row per candidate, promoted ones first, then by what the loop orders them by.
 
     That is the mean over the tasks they were measured on; rows show the task that was asked for.
@@ -72,7 +76,7 @@ def leaderboard(population: Population, backbones: Sequence[Backbone]) -> list[d
     kept = [pair for pair in rows if pair[0].kind == "baselines"]
     others = [pair for pair in rows if pair[0].kind != "baselines"][:_LONGEST_LEADERBOARD]
     shown = sorted([*kept, *others], key=lambda pair: _place(pair[1]))
-    return [row(*pair, backbones) for pair in shown]
+    return [row(*pair, backbones, classes) for pair in shown]
 
 
 def _stands_before(head: Head, other: Head) -> bool:
@@ -81,14 +85,20 @@ def _stands_before(head: Head, other: Head) -> bool:
     return head.merit >= other.merit
 
 
-def row(node: Node, head: Head, backbones: Sequence[Backbone]) -> dict[str, Any]:
-    """Returns what a table says of a candidate; `backbones` are those on offer."""
+def row(
+    node: Node, head: Head, backbones: Sequence[Backbone], classes: Sequence[str]
+) -> dict[str, Any]:
+    """Returns what a table says of a candidate.
+
+    `backbones` are those on offer, `classes` the names of those that are kept for the test.
+    """
     candidate = head.candidate
     return {
         "candidate": candidate.identity,
         "learner": candidate.learner.name,
         "net": candidate.net_label,
         "league": league_of(candidate.views, backbones),
+        "pretraining": pretraining_json(cards_in(candidate.views, backbones), classes),
         "options": {k: v for k, v in candidate.learner.options.items() if k != "trunk"},
         "data": recipe_text(candidate.data),
         "operator": node.proposal.operator,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from metaloop.archive import Opening, StoredVerdict
 from metaloop.core.leagues import WITHOUT, backbones_sentence
+from metaloop.core.pretraining import seen_before, seen_sentence
 from metaloop.core.records import Result, Verdict
 from metaloop.core.scales import AUROC
 from metaloop.report.figures import (
@@ -242,9 +243,9 @@ def _intervals_sentence(claim: Claim, shown: Result) -> str:
 def _league_sentences(claim: Claim, records: Records) -> list[str]:
     """Which league the best is in, and the best of the other one: two rankings, never one."""
     assert claim.best is not None
-    views = claim.best.stored.candidate.views
-    cards = [one.card for one in records.backbones if one.view in views]
-    said = [printable(backbones_sentence(cards))]
+    cards = records.cards(claim.best.stored.candidate)
+    seen = seen_sentence(seen_before(card, records.tested) for card in cards)
+    said = [printable(sentence) for sentence in (backbones_sentence(cards), seen) if sentence]
     with_one = claim.best.league != WITHOUT
     rivals = [
         entry

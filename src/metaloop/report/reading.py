@@ -27,7 +27,7 @@ from metaloop.archive import (
     is_offering,
 )
 from metaloop.core.errors import ArchiveError
-from metaloop.core.leagues import Backbone, league_of
+from metaloop.core.leagues import Backbone, EncoderCard, cards_in, league_of
 from metaloop.core.records import Candidate, Part, Result
 
 ARCHIVE_NAME = "archive.sqlite"
@@ -65,6 +65,10 @@ class Records:
         """Returns the league of a candidate: `none`, or the backbones that it sees through."""
         return league_of(candidate.views, self.backbones)
 
+    def cards(self, candidate: Candidate) -> tuple[EncoderCard, ...]:
+        """Returns the encoders that a candidate sees its inputs through."""
+        return cards_in(candidate.views, self.backbones)
+
     @cached_property
     def own_openings(self) -> tuple[Opening, ...]:
         """The openings that this run made itself."""
@@ -85,6 +89,11 @@ class Records:
         """The data set of that hash."""
         found = (data for data in self.data_sets if data.hash == self.target)
         return next(found, None)
+
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """The names of the classes that the test part of that data has."""
+        return () if self.target_data is None else tuple(self.target_data.parts.get("test", ()))
 
     @cached_property
     def metric(self) -> str:

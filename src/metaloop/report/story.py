@@ -54,7 +54,7 @@ def children_of(records: Records, identity: str) -> tuple[StoredCandidate, ...]:
 def story_json(records: Records, stored: StoredCandidate) -> dict[str, Any]:
     """Returns what `metaloop show RUN CANDIDATE --json` prints."""
     return {
-        **entry_json(standing(records, stored)),
+        **entry_json(records, standing(records, stored)),
         "recipe": dict(recipe(stored.candidate)),
         "program": stored.candidate.program,
         "behaviour": stored.behaviour,

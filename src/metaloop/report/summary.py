@@ -6,6 +6,7 @@ from typing import Any
 
 from metaloop.archive import DataSet, Opening
 from metaloop.core.leagues import backbones_json
+from metaloop.core.pretraining import pretraining_json
 from metaloop.core.records import Result, measures_json
 from metaloop.report.claim import claim_of
 from metaloop.report.crediting import credits_of
@@ -32,7 +33,7 @@ def summary_json(records: Records) -> dict[str, Any]:
             "no_better_than_chance": claim.no_better_than_chance,
             "certain": claim.certain,
         },
-        "leaderboard": [entry_json(entry) for entry in standings(records)],
+        "leaderboard": [entry_json(records, entry) for entry in standings(records)],
         "backbones": backbones_json(records.backbones),
         "progress": {
             "cpu_seconds": progress.cpu_seconds,
@@ -65,13 +66,14 @@ def summary_json(records: Records) -> dict[str, Any]:
     }
 
 
-def entry_json(entry: Standing) -> dict[str, Any]:
+def entry_json(records: Records, entry: Standing) -> dict[str, Any]:
     """Returns a line of the leaderboard."""
     stored = entry.stored
     return {
         "candidate": stored.identity,
         "label": entry.label,
         "league": entry.league,
+        "pretraining": pretraining_json(records.cards(stored.candidate), records.tested),
         "operator": stored.operator,
         "parents": list(stored.parents),
         "baseline": entry.is_baseline,

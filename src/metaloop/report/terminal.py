@@ -59,7 +59,7 @@ def run_report(records: Records) -> Iterator[RenderableType]:
     yield _claim(claim)
     entries = standings(records)
     if entries:
-        yield _part("leaderboard", _leaderboard(entries, claim, bool(records.backbones)))
+        yield _part("leaderboard", _leaderboard(entries, claim))
         labels = {name: label(stored.candidate) for name, stored in records.candidates.items()}
         lineage = lineage_of(records, claim.best.identity if claim.best else None)
         yield _part("lineage", _tree(lineage, labels))
@@ -92,7 +92,7 @@ def candidate_story(records: Records, stored: StoredCandidate) -> Iterator[Rende
         "promotion": _measured(entry.promotion),
         "CPU-seconds": seconds(entry.cpu_seconds),
         "made by": origin(entry),
-        **({"league": league_words(entry.league)} if records.backbones else {}),
+        "league": league_words(entry.league),
         "parents": ", ".join(name_of(records, p) for p in stored.parents) or "none",
         "children": _listed(
             [name_of(records, c.identity) for c in children_of(records, stored.identity)]
@@ -165,14 +165,14 @@ def _claim(claim: Claim) -> RenderableType:
     return text
 
 
-def _leaderboard(entries: Sequence[Standing], claim: Claim, leagues: bool) -> RenderableType:
+def _leaderboard(entries: Sequence[Standing], claim: Claim) -> RenderableType:
     best = claim.best.identity if claim.best else None
     ordered = sorted(entries, key=lambda entry: entry.identity != best)
     rows = [
         (
             short(entry.identity),
             entry.label,
-            *([shortened(league_words(entry.league), _LONGEST_WORDS)] if leagues else []),
+            shortened(league_words(entry.league), _LONGEST_WORDS),
             figure(entry.search),
             figure(entry.promotion),
             printable(entry.status),
@@ -181,8 +181,7 @@ def _leaderboard(entries: Sequence[Standing], claim: Claim, leagues: bool) -> Re
         )
         for entry in ordered[:_MOST_LINES]
     ]
-    league = ("league",) if leagues else ()
-    names = ("", "candidate", *league, "search", "promotion", "status", "CPU s", "what made it")
+    names = ("", "candidate", "league", "search", "promotion", "status", "CPU s", "what made it")
     shown = _table(names, rows, {"search", "promotion", "CPU s"})
     more = len(ordered) - len(rows)
     notes = [f"and {count(more, 'more candidate')}"] if more else []

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from metaloop.core.leagues import backbones_json
+from metaloop.core.leagues import backbones_json, cards_in
+from metaloop.core.pretraining import pretraining_json
 from metaloop.core.records import Result
 from metaloop.loop.charging import ARCHIVE_NAME
 from metaloop.selecting.baselines import Baseline
@@ -52,7 +53,7 @@ def summary(
         "best": None if chosen is None else {**rows[0], "reason": reason},
         "test": None,
         "leaderboard": rows[:_LONGEST_LEADERBOARD],
-        "backbones": backbones_json(() if run.offer is None else run.offer.backbones),
+        "backbones": backbones_json(run.backbones),
         "data": {
             "name": labelled.name,
             "classes": len(labelled.class_names),
@@ -75,6 +76,9 @@ def _row(run: Selecting, entry: Entry, baseline: Baseline | None) -> dict[str, A
     return {
         "candidate": entry.identity,
         "league": run.league_of(candidate),
+        "pretraining": pretraining_json(
+            cards_in(candidate.views, run.backbones), run.labelled.class_names
+        ),
         "baseline": baseline is not None,
         "name": "" if baseline is None else baseline.name,
         "learner": candidate.learner.name,

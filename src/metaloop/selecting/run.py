@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from metaloop.archive import DataSet
 from metaloop.core.inputs import InputFormat
-from metaloop.core.leagues import league_of
+from metaloop.core.leagues import Backbone, league_of
 from metaloop.core.records import Candidate, Part, Protocol, Result
 from metaloop.core.spec import TaskSpec
 from metaloop.executors.base import Executor
@@ -36,11 +36,14 @@ class Selecting(Charged):
     guests: Guests = field(default_factory=Guests)  # of other libraries
     threads: int = 1  # of the processor, for what this process computes
 
+    def league_of(self, candidate: Candidate) -> str:
+        """Returns the league of a candidate: `none`, or the backbone that it sees through."""
+        return league_of(candidate.views, self.backbones)
+
     @property
-    def league_of(self) -> Callable[[Candidate], str]:
-        """Tells the league of a candidate: `none`, or the backbone that it sees through."""
-        backbones = () if self.offer is None else self.offer.backbones
-        return lambda candidate: league_of(candidate.views, backbones)
+    def backbones(self) -> tuple[Backbone, ...]:
+        """The encoders that take part."""
+        return () if self.offer is None else self.offer.backbones
 
     @property
     def spent(self) -> float:

@@ -34,6 +34,14 @@ FEATURES = (WINDOWS + 2) * WINDOW_FEATURES
 MEAN_SCALE, MAXIMUM_SCALE = 7.0, 2.0  # beside windows; measured on training words (LOG.md)
 _AT_ONCE = 64  # recordings
 
+CITATION = """@inproceedings{lin2020training,
+  title = {Training Keyword Spotters with Limited and Synthesized Speech Data},
+  author = {Lin, James and Kilgour, Kevin and Roblek, Dominik and Sharifi, Matthew},
+  booktitle = {ICASSP},
+  year = {2020},
+  eprint = {2002.01322},
+}"""
+
 
 class SpeechEmbedding(Encoder):
     """The embedding as an encoder of recordings; `path` is its ONNX file, `threads` for the CPU."""
@@ -55,7 +63,7 @@ class SpeechEmbedding(Encoder):
             version=version,
             licence="Apache-2.0",
             knows="keywords in 200 million clips of YouTube, languages unknown",
-            citation="Lin et al. 2020, arXiv:2002.01322",
+            citation=CITATION,
         )
 
     def encode(self, inputs: Taken) -> Tensor:

@@ -7,7 +7,7 @@ are installed. Learners run on one thread: the race has a process for each core.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from metaloop.core.errors import unknown_name
+from metaloop.core.leagues import AND, WITHOUT
 from metaloop.domains.tables.encoding import Way
 
 _SVM_STEPS = 200_000  # a polynomial on a target with outliers would go on for minutes
@@ -30,6 +31,7 @@ class TablePipeline:
     `most_rows`, `most_classes`: beyond them it is not tried, or on so many rows. `needs` is the package.
     `in_file`: whether what is fitted can be in a model file; one that keeps its rows as they are cannot.
     `by_rows`: whether telling a row takes longer in proportion to the rows that were learned from.
+    `pretrained`: the net of others that it brings along; "" where all is learned from the table.
     """  # noqa: E501
 
     make: Make
@@ -44,6 +46,7 @@ class TablePipeline:
     needs: str = ""
     in_file: bool = True
     by_rows: bool = False
+    pretrained: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -203,11 +206,11 @@ TABLE_PIPELINES: Mapping[str, TablePipeline] = MappingProxyType(
         ),
         "tabpfn": _row(
             _tabpfn, "trees", {}, exponent=1.5, seconds=5.0, most_rows=10_000, most_classes=10,
-            needs="tabpfn", in_file=False, by_rows=True,
+            needs="tabpfn", in_file=False, by_rows=True, pretrained="tabpfn",
         ),
         "tabicl": _row(
             _tabicl, "trees", {}, exponent=1.5, seconds=5.0, most_rows=50_000, needs="tabicl",
-            in_file=False, by_rows=True,
+            in_file=False, by_rows=True, pretrained="tabicl",
         ),
     }
 )  # fmt: skip
@@ -234,6 +237,12 @@ def table_pipeline(name: str) -> TablePipeline:
     if name not in TABLE_PIPELINES:
         raise unknown_name("pipeline for tables", name, TABLE_PIPELINES)
     return TABLE_PIPELINES[name]
+
+
+def league_of_pipelines(names: Iterable[str]) -> str:
+    """Returns the league of these together: `none`, or the pretrained nets that they bring."""
+    nets = dict.fromkeys(table_pipeline(name).pretrained for name in names)
+    return AND.join(net for net in nets if net) or WITHOUT
 
 
 def family_of(name: str) -> str:

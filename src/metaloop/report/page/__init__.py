@@ -68,7 +68,7 @@ def _sections(records: Records, claim: Claim) -> list[tuple[str, str, Html]]:
     best = claim.best.identity if claim.best else None
     labels = {name: label(stored.candidate) for name, stored in records.candidates.items()}
     progress = progress_figure(progress_of(records), claim.test, claim.chance)
-    board = leaderboard(standings(records), claim, bool(records.backbones))
+    board = leaderboard(standings(records), claim)
     found = [
         ("leaderboard", "Leaderboard", board),
         ("progress", "What the time bought", progress),

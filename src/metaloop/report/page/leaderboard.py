@@ -18,7 +18,7 @@ from metaloop.report.figures import (
 from metaloop.report.lineage import origin
 from metaloop.report.page.markup import Html, element, join
 from metaloop.report.page.strip import extent_of, strip
-from metaloop.report.page.tables import NOTHING, Column, Line, folded, table
+from metaloop.report.page.tables import Column, Line, folded, table
 from metaloop.report.standing import Standing, short
 
 _SHOWN, _FOLDED = 20, 400  # rows: in sight, and behind a click; beyond them `export` has all
@@ -34,17 +34,14 @@ _COLUMNS = (
 )
 
 
-def leaderboard(entries: Sequence[Standing], claim: Claim, leagues: bool = False) -> Html:
-    """Returns the table: the best that the claim is about, the first rows, the others folded.
-
-    With `leagues` a column says which backbones a candidate sees through.
-    """
+def leaderboard(entries: Sequence[Standing], claim: Claim) -> Html:
+    """Returns the table: the best that the claim is about, the first rows, the others folded."""
     if not entries:
         return element("p", "No candidate was tried.", class_="quiet")
     best = claim.best.identity if claim.best else None
     entries = sorted(entries, key=lambda entry: entry.identity != best)
     extent = _extent(entries)
-    lines = [_line(e, e.identity == best, extent, leagues) for e in entries[:_FOLDED]]
+    lines = [_line(e, e.identity == best, extent) for e in entries[:_FOLDED]]
     content = [table("Leaderboard", _COLUMNS, lines[:_SHOWN])]
     rest = lines[_SHOWN:]
     if rest:
@@ -58,7 +55,7 @@ def leaderboard(entries: Sequence[Standing], claim: Claim, leagues: bool = False
     return join(*content, element("p", note, class_="quiet") if note else None)
 
 
-def _line(entry: Standing, is_best: bool, extent: tuple[float, float], leagues: bool) -> Line:
+def _line(entry: Standing, is_best: bool, extent: tuple[float, float]) -> Line:
     candidate = entry.stored.candidate
     data = " . ".join(choice_text(generator) for generator in candidate.data.generators)
     told = [short(entry.identity)]
@@ -80,7 +77,7 @@ def _line(entry: Standing, is_best: bool, extent: tuple[float, float], leagues: 
     return Line(
         (
             name,
-            shortened(league_words(entry.league), _LONGEST_WORDS) if leagues else NOTHING,
+            shortened(league_words(entry.league), _LONGEST_WORDS),
             search,
             figure(entry.promotion),
             _status(entry),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from metaloop.core.records import Result
+from metaloop.domains.tables.pipelines import league_of_pipelines
 from metaloop.loop.charging import ARCHIVE_NAME, MODEL_NAME
 from metaloop.models.tabular import candidate_of
 from metaloop.selecting.tabular.finishing import ChosenPipelines
@@ -30,6 +31,7 @@ def summary(
         entry, result = race.entries[name], cross_validated(task, race, name)
         rows.append({
             "candidate": candidate_of({name: 1.0}).identity, "pipeline": name,
+            "league": league_of_pipelines([name]),
             "status": "failed" if entry.failed else "finished", "message": entry.failed,
             "search": None if result is None else figures_json(result),
             "folds": len(entry.found), "believed_error": errors[name] * race.unit,
@@ -41,7 +43,7 @@ def summary(
     if chosen is not None:
         candidate = candidate_of(chosen.weights)
         best = {
-            "candidate": candidate.identity,
+            "candidate": candidate.identity, "league": league_of_pipelines(chosen.weights),
             "pipelines": dict(chosen.weights), "lift": chosen.rule.lift, "reason": chosen.reason,
             "search": None if figure is None else figures_json(figure),
         }  # fmt: skip

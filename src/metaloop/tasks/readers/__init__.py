@@ -61,7 +61,8 @@ SUPPORTED = (
     "a table (.csv, .tsv, .jsonl, .json or .parquet, each also .gz), documents and summaries as "
     "text files in pairs, MovieLens' u.data, "
     "a folder with Omniglot's images_background.zip and images_evaluation.zip, one with the "
-    "original files of CIFAR-10 or CIFAR-100, or a store that 'metaloop data DATA --cache' wrote"
+    "original files of CIFAR-10 or CIFAR-100, the .tar.gz that these come in, or a store that "
+    "'metaloop data DATA --cache' wrote"
 )
 _SINGLE_FILES = {".npz": read_npz, ".zip": read_zip_archive}
 _NOTES = ("", ".md", ".txt", ".rst", ".html", ".pdf")  # what may lie beside a single data file
@@ -165,7 +166,7 @@ def _read(path: Path, options: ReadOptions) -> Reading:
         return (read_recording_folder if is_folder else read_recording_zip)(path, options)
     if path.suffix.lower() != ".npz":
         options.refuse_recordings(repr(str(path)))
-    if path.is_dir() and is_cifar(path):
+    if is_cifar(path):
         return read_cifar(path, options)
     if (is_folder or path.suffix.lower() == ".zip") and holds_texts(path):
         return (read_text_folder if is_folder else read_text_zip)(path, options)
