@@ -20,13 +20,15 @@ _LINES = (".txt", ".text")
 
 
 def ratings_support(
-    path: Path, columns: Columns | None, events: bool = False
+    path: Path, columns: Columns | None, model: Model
 ) -> tuple[list[str], list[float], Sequence[Any], list[str]]:
     """Returns the items that a user has rated, the ratings, what was left out, what to note.
 
-    With `events`: those that she had, each with the value 1.
+    Items are called as the model knows them. Of events: those that she had, each with the value 1.
     """
-    where = f"support '{path}'"
+    from metaloop.estimators.items import items_of
+
+    where, events = f"support '{path}'", of_events(model)
     if not (is_table(path) and path.is_file()):
         what = "is none" if path.exists() else "does not exist"
         raise DataError(
@@ -34,7 +36,9 @@ def ratings_support(
             f"expected a table with {'a column item' if events else 'the columns item and rating'} "
             f"({', '.join(TABLE_ENDINGS)})"
         )
-    return ratings_of_one(where, read_table(path), columns, events)
+    assert model.view is not None
+    called = items_of(model.view).called
+    return ratings_of_one(where, read_table(path), columns, events, called)
 
 
 def unknown_items(model: Model, names: Sequence[str]) -> list[str]:
@@ -57,7 +61,7 @@ def support_of_user(
     from metaloop.domains.ratings.users import said_of_one
     from metaloop.estimators.items import users_of
 
-    names, values, left_out, notes = ratings_support(path, columns, of_events(model))
+    names, values, left_out, notes = ratings_support(path, columns, model)
     notes, users, user = [*notes, *unknown_items(model, names)], users_of(model), None
     if users is not None:
         user = said_of_one(f"support '{path}'", users, read_table(path).columns)
@@ -115,6 +119,7 @@ def ranked(
     from metaloop.cli.inputs import model_of
     from metaloop.estimators import FewShotRegressor
     from metaloop.estimators.recommending import recommend
+    from metaloop.models import Model
 
     if not isinstance(estimator, FewShotRegressor) or not takes_items(model_of(estimator)):
         raise ModelFileError(
@@ -126,13 +131,15 @@ def ranked(
         raise DataError("--top ranks all items that the model knows; leave the inputs away")
     if top < 1:
         raise DataError(f"--top is how many items are wanted, at least 1; got {top}")
-    events = of_events(model_of(estimator))
-    rated = [] if support is None else ratings_support(support, columns, events)[0]
+    known = model_of(estimator)
+    assert isinstance(known, Model)
+    events = of_events(known)
+    rated = [] if support is None else ratings_support(support, columns, known)[0]
     if explain and not rated:
         raise ModelFileError("--explain needs the ratings it is to explain by: --support FILE")
     found = recommend(estimator, top, rated=rated, exclude_seen=exclude_seen, explain=explain)
     if explain and not any(each.because for each in found):
-        _warn_of_no_reasons(model_of(estimator).candidate.learner.name)
+        _warn_of_no_reasons(known.candidate.learner.name)
     rows = [
         {
             "input": each.name,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from metaloop.core.black_box import BlackBoxLearner
+from metaloop.core.columns import Texts
 from metaloop.core.errors import InputError, MetaloopError, ModelFileError
 from metaloop.core.examples import Examples
 from metaloop.core.learner import EmbeddingLearner, KeepsSupport
@@ -20,7 +21,7 @@ from metaloop.core.own import NOTHING_OWN, Own
 from metaloop.core.sampler import Sampler
 from metaloop.estimators.task import AdaptedTask, Shown, Support, adapt_to, in_settled_layout
 from metaloop.modelfile import ModelFile, flatten_tensors, unflatten_tensors
-from metaloop.modelfile.model import Label
+from metaloop.modelfile.model import Label, Tensors
 from metaloop.models.checking import (
     Shapes,
     check_finite,
@@ -61,14 +62,22 @@ def adapted_file(task: AdaptedTask, classes: tuple[Label, ...]) -> ModelFile:
         state = {**(state or {}), _COUNTS: task.shown.counts}
         if task.shown.means is not None:
             state[_MEANS] = task.shown.means
-    kept = task.support
     return replace(
         task.model.to_file(),
         kind="adapted",
         classes=classes,
         state=state,
-        support={"inputs": kept.inputs, "targets": kept.targets} if kept is not None else None,
+        support=None if task.support is None else _kept(task.support),
     )
+
+
+def _kept(support: Support) -> Tensors:
+    """A support as tensors by name; see `_support`."""
+    tensors = {"inputs": support.inputs, "targets": support.targets}
+    if support.items is not None:
+        names = Texts.of(support.items)
+        tensors |= {"items": names.utf8, "item_ends": names.ends}
+    return tensors
 
 
 def task_from_file(content: ModelFile, own: Own = NOTHING_OWN) -> AdaptedTask:
@@ -109,7 +118,8 @@ def task_from_file(content: ModelFile, own: Own = NOTHING_OWN) -> AdaptedTask:
 
 
 def _support(tensors: Mapping[str, Tensor], model: Model, num_classes: int) -> Support:
-    if set(tensors) != {"inputs", "targets"}:
+    named = {"items", "item_ends"} if model.takes == "items" and "items" in tensors else set()
+    if set(tensors) != {"inputs", "targets", *named}:
         raise ValueError(f"a support is inputs and targets, got {sorted(tensors)}")
     inputs, targets = tensors["inputs"], tensors["targets"]
     shape, target_shape = tuple(model.input_format.shape), tuple(model.spec.target_shape)
@@ -125,7 +135,21 @@ def _support(tensors: Mapping[str, Tensor], model: Model, num_classes: int) -> S
         check_finite("support", name, tensor)
     if num_classes and not 0 <= int(targets.min()) <= int(targets.max()) < num_classes:
         raise ValueError(f"its support has targets that are none of its {num_classes} classes")
-    return Support(inputs, targets)
+    return Support(inputs, targets, _items(tensors, number) if named else None)
+
+
+def _items(tensors: Mapping[str, Tensor], number: int) -> tuple[str, ...]:
+    """The names of so many items."""
+    utf8, ends = tensors["items"], tensors["item_ends"]
+    expected: Shapes = {
+        "items": ((utf8.numel(),), torch.uint8),
+        "item_ends": ((number,), torch.int64),
+    }
+    check_tensors("support", {"items": utf8, "item_ends": ends}, expected)
+    names = Texts(utf8, ends)
+    if not names.is_sound:
+        raise ValueError("the names of its support's items do not fit it")
+    return names.all()
 
 
 def _pair(tensor: Tensor) -> tuple[float, float]:

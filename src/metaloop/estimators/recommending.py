@@ -11,7 +11,7 @@ import torch
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import InputError
 from metaloop.core.examples import Examples
-from metaloop.estimators.items import items_of
+from metaloop.estimators.items import items_of, last_of_each
 from metaloop.estimators.regressor import FewShotRegressor
 from metaloop.estimators.task import AdaptedTask
 from metaloop.learners.deep_kernel import DeepKernel
@@ -44,9 +44,10 @@ def recommend(
 ) -> list[Recommended]:
     """Returns the `top` items that the user of a fitted regressor would rate highest.
 
-    `rated`: the items that it was fitted to, in their order, by name or title; without them nothing
-    is excluded or explained. Items that nobody has rated are left out unless something is known of
-    them. Raises `InputError` if the model takes no items.
+    `rated`: the items that it was fitted to, in their order, by name or title (of one that was
+    rated again the last place counts, as for `fit`); without them nothing is excluded or explained.
+    Items that nobody has rated are left out unless something is known of them. Raises `InputError`
+    if the model takes no items.
     """
     task: AdaptedTask | None = getattr(regressor, "task_", None)
     view = None if task is None else task.model.view
@@ -55,6 +56,8 @@ def recommend(
     if top < 1:
         raise InputError(f"top is how many items are wanted, at least 1; got {top}")
     known = items_of(view)
+    rated = known.called(rated)
+    rated = [rated[place] for place in last_of_each(rated)]
     values = task.outputs(known.table[: len(known.names)])[:, 0].numpy()
     heard_of = known.rated.numpy() > 0
     heard_of |= (known.table[:-1] != known.table[-1]).any(1).numpy()

@@ -19,7 +19,7 @@ from metaloop.engine.open_set import Eyes
 from metaloop.estimators.baseline import is_baseline, standardisation
 from metaloop.estimators.documents import DocumentRows
 from metaloop.estimators.images import Pictures
-from metaloop.estimators.items import ItemRows
+from metaloop.estimators.items import ItemRows, last_of_each
 from metaloop.estimators.pictures_seen import SeenPictures
 from metaloop.estimators.recordings import RecordingRows
 from metaloop.estimators.sparse import SparseRows
@@ -47,10 +47,35 @@ RawInputs = (
 
 @dataclass(frozen=True, eq=False)
 class Support:
-    """Raw inputs `[N, *input]` with class indices `[N]` or real targets `[N, *target]`, float64."""
+    """Raw inputs `[N, *input]` with class indices `[N]` or real targets `[N, *target]`, float64.
+
+    `items`: the name of each input that is an item; None where they are none, or older files had no
+    names.
+    """
 
     inputs: Tensor
     targets: Tensor
+    items: tuple[str, ...] | None = None
+
+    def followed_by(self, later: Support) -> Support:
+        """Returns these examples, then the later ones."""
+        known = self.items is not None and later.items is not None
+        return Support(
+            torch.cat([self.inputs, later.inputs]),
+            torch.cat([self.targets, later.targets]),
+            (*(self.items or ()), *(later.items or ())) if known else None,
+        )
+
+    def rated_once(self) -> Support:
+        """Returns the last rating of each item, in their order; all examples where none are items.
+
+        The same one if no item was rated again.
+        """
+        places = [] if self.items is None else last_of_each(self.items)
+        if self.items is None or len(places) == len(self.items):
+            return self
+        items = tuple(self.items[place] for place in places)
+        return Support(self.inputs[places], self.targets[places], items)
 
 
 @dataclass(frozen=True, eq=False)

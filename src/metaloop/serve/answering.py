@@ -32,6 +32,7 @@ from metaloop.estimators import (
 from metaloop.estimators.baseline import is_baseline
 from metaloop.estimators.documents import DocumentRows, Extract, extracts, length_of, worth_of
 from metaloop.estimators.images import read_pictures
+from metaloop.estimators.items import ItemRows, last_of_each
 from metaloop.estimators.joining import joined, opened
 from metaloop.estimators.reading import Asked, reading_of
 from metaloop.estimators.task import AdaptedTask, RawInputs, Support, adapt_to
@@ -170,8 +171,16 @@ def learned(
     labels: Sequence[Label],
     examples: Sequence[int],
 ) -> Ready:
-    """Returns the task that the model learns from inputs and labels: as `fit` would."""
+    """Returns the task that the model learns from inputs and labels: as `fit` would.
+
+    Of an item that was rated again the last rating is its only example.
+    """
     assert isinstance(of.model, Model)
+    items = [name for each in inputs if isinstance(each, ItemRows) for name in each.names]
+    if items:
+        kept = last_of_each(items)
+        inputs, labels = [inputs[place] for place in kept], [labels[place] for place in kept]
+        examples = [examples[place] for place in kept]
     classes = () if of.answers != "labels" else tuple(sorted({str(label) for label in labels}))
     if of.answers == "values":
         targets = torch.tensor(np.array(labels, dtype=np.float64)).reshape(len(labels), -1)

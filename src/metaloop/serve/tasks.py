@@ -19,6 +19,7 @@ from metaloop.core.errors import DataError, InputError
 from metaloop.core.extracts import Length
 from metaloop.estimators import FewShotGenerator, FewShotRegressor
 from metaloop.estimators.documents import DocumentRows
+from metaloop.estimators.items import ItemRows
 from metaloop.estimators.recommending import Recommended, recommend
 from metaloop.estimators.task import RawInputs
 from metaloop.models import Model
@@ -320,8 +321,8 @@ class Tasks:
 
 
 def _kept(inputs: RawInputs) -> RawInputs:
-    """What is kept in memory: tensors, and of documents their sentences, too."""
-    return inputs if isinstance(inputs, DocumentRows) else inputs[:]
+    """What is kept in memory: tensors, of documents their sentences and of items names, too."""
+    return inputs if isinstance(inputs, DocumentRows | ItemRows) else inputs[:]
 
 
 def _described(ready: Ready) -> dict[str, Any]:

@@ -96,6 +96,15 @@ class KnownItems:
                 found[row] = self._place_of_title.get(names[row].casefold(), unknown)
         return torch.tensor(found, dtype=torch.int64)
 
+    def called(self, names: Sequence[str]) -> list[str]:
+        """Returns the names by which the model knows items that are named or titled so.
+
+        Unknown ones stay as they are.
+        """
+        unknown = len(self.names)
+        pairs = zip(self.places(names).tolist(), names, strict=True)
+        return [name if place == unknown else self.names[place] for place, name in pairs]
+
     @cached_property
     def _place_of_title(self) -> dict[str, int]:
         return {title.casefold(): place for place, title in enumerate(self.titles) if title}
