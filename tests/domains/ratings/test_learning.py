@@ -218,6 +218,29 @@ def test_an_item_that_nobody_has_rated_is_recommended_by_its_features(
         assert names.index(f"new {other}") > max(better)
 
 
+def test_the_command_line_recommends_a_new_item_by_what_a_file_says_of_it(
+    genres: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stars, items = map(str, genres)
+    model = str(tmp_path / "m.metaloop")
+    assert run(["data", stars, "--items", items]) == 0
+    assert "items are known from 'items' by 'item_id': 42 of 42" in capfd.readouterr().out
+    asked = ("--learner", "deep_kernel", "--shots", "6", "--budget", "60steps", "--out", model)
+    assert run(["train", stars, "--items", items, *asked]) == 0
+    for likes, genre in enumerate(GENRES):
+        mine = tmp_path / f"{genre}.csv"
+        rows = [f"i{item},{5 if item % 2 == likes else 1}" for item in range(6)]
+        mine.write_text("\n".join(["item,rating", *rows]) + "\n")
+        capfd.readouterr()
+        words = ["predict", model, "--support", str(mine), "--top", "36", "--json"]
+        assert run(words) == 0
+        out, err = capfd.readouterr()
+        assert "unknown" not in err
+        best = {row["input"]: row["value"] for row in json.loads(out)["predictions"]}
+        assert len(best) == 36 and not set(best) & {f"i{item}" for item in range(6)}
+        assert best[f"new {genre}"] > 3 > best[f"new {GENRES[1 - likes]}"]
+
+
 def test_a_family_of_ratings_reaches_workers_as_it_is(family: GroupFamily, tmp_path: Path) -> None:
     again = load_shipped(ship_family(family, tmp_path / "family"))
     assert again.digest == family.digest
