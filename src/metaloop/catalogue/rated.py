@@ -61,7 +61,7 @@ def with_items(
     names, index = _items(family.store)
     known = KnownItems.of(view.assets)
     places = known.places(names)
-    unknown = int((places == len(known.names)).sum())
+    unknown = int((~known.heard_of[places]).sum())
     told = (f"{unknown:,} of {len(names):,} items are unknown to the model",) if unknown else ()
     place = places[index]
     table, moved, said = for_model(family.store, view, users, names, place)

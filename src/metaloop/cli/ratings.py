@@ -42,13 +42,17 @@ def ratings_support(
 
 
 def unknown_items(model: Model, names: Sequence[str]) -> list[str]:
-    """Returns what to note of items that say nothing to a model: it was not trained on them."""
+    """Returns what to note of items that a model knows nothing of.
+
+    None of its training users has rated them, and no file said anything of them.
+    """
     from metaloop.estimators.items import items_of
 
     assert model.view is not None
     known = items_of(model.view)
-    unknown = int((known.places(names) == len(known.names)).sum())
-    return [f"{unknown:,} of {len(names):,} items are unknown to the model"] if unknown else []
+    unknown = int((~known.heard_of[known.places(names)]).sum())
+    of_all = f"{unknown:,} of {len(names):,} items"
+    return [f"{of_all} are unknown to the model, and count as usual ones"] if unknown else []
 
 
 def support_of_user(

@@ -59,8 +59,7 @@ def recommend(
     rated = known.called(rated)
     rated = [rated[place] for place in last_of_each(rated)]
     values = task.outputs(known.table[: len(known.names)])[:, 0].numpy()
-    heard_of = known.rated.numpy() > 0
-    heard_of |= (known.table[:-1] != known.table[-1]).any(1).numpy()
+    heard_of = known.heard_of[:-1].numpy().copy()
     seen = known.places(rated)
     if exclude_seen:
         heard_of[seen[seen < len(known.names)].numpy()] = False

@@ -15,7 +15,9 @@ from tests.domains.ratings.conftest import ITEMS, USERS, low_rank
 import metaloop as ml
 from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.cli import run
+from metaloop.core.columns import Lookup, take
 from metaloop.core.errors import ModelFileError
+from metaloop.domains.ratings.known import KnownItems
 from metaloop.estimators.files import adapted_file, task_from_file
 from metaloop.estimators.recommending import recommend
 from metaloop.models import Model
@@ -185,3 +187,46 @@ def test_names_of_a_file_that_do_not_fit_its_support_are_refused(model: Model, c
     assert support is not None and support.items is None
     with pytest.raises(ModelFileError):
         task_from_file(replace(content, support=change(content.support)))
+
+
+def alone(family: GroupFamily, part: str) -> tuple[int, str]:
+    """A user of this part who has rated an item that no one else has, and that item."""
+    names = {place: family.store.classes[place].name for place in family.parts[part].tolist()}
+    user = next(place for place, name in names.items() if int(name[1:]) % 2 == 0)
+    return user, f"own{names[user][1:]}"
+
+
+def test_an_item_that_only_a_new_user_rated_counts_as_one_that_nobody_knows(
+    family: GroupFamily, model: Model, model_file: Path, tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    hers, of_training = alone(family, "test")[1], alone(family, "train")[1]
+    regressor = fitted(model, ["i1", "i4", hers, "never"], [5, 4, 1, 2])
+    same(regressor, fitted(model, ["i1", "i4", "one", "another"], [5, 4, 1, 2]))
+    without = fitted(model, ["i1", "i4"], [5, 4])
+    assert (regressor.predict(ASKED) < without.predict(ASKED)).all()  # it tells how she rates
+    names = {each.name for each in recommend(regressor, 1000)}
+    assert hers not in names and of_training in names and "never" not in names
+    mine = tmp_path / "mine.csv"
+    rows = ("i1,5", "i4,4", f"{hers},1", "never,2", f"{of_training},3")
+    mine.write_text("\n".join(["item,rating", *rows]) + "\n")
+    assert run(["predict", str(model_file), "--support", str(mine), "--top", "3"]) == 0
+    out, err = capfd.readouterr()
+    assert "2 of 5 items are unknown to the model, and count as usual ones" in err
+    assert len(out.splitlines()) == 3
+
+
+def test_an_item_that_only_she_rated_is_unknown_to_a_user_in_training(family: GroupFamily) -> None:
+    user, hers = alone(family, "train")
+    store, raw, view = family.store, family.raw, family.view
+    assert raw is not None and view is not None and isinstance(store.inputs, Lookup)
+    known = KnownItems.of(view.assets)
+    table = store.inputs.table
+    assert isinstance(table, torch.Tensor)
+    rows = torch.from_numpy(store.examples_of[user])
+    names = take(raw.inputs, rows)
+    (place,) = (place for place, name in enumerate(names) if name == hers)
+    fold = int(store.inputs.index[rows[place]]) // (len(known.names) + 1)
+    unknown = table[(fold + 1) * (len(known.names) + 1) - 1]
+    torch.testing.assert_close(take(store.inputs, rows[place : place + 1])[0], unknown)
+    assert bool(known.heard_of[known.places([hers])])  # whoever comes later hears of it from her

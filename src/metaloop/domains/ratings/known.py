@@ -29,6 +29,7 @@ from metaloop.domains.ratings import users as of_users
 KIND = "items"  # what raw inputs are, and the view that sees them
 FOR_USERS = "items_for_users"  # the view that sees them as users like the one who asks do
 _ANY = -1
+_ALIKE = 1e-5  # apart: sums of the same numbers round otherwise
 EXPECTED: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
     "names": ((_ANY,), torch.uint8),
     "name_ends": ((_ANY,), torch.int64),
@@ -78,6 +79,16 @@ class KnownItems:
             "table": self.table,
             "rated": self.rated,
         }
+
+    @cached_property
+    def heard_of(self) -> Tensor:
+        """Of which rows of the table something is known, bool `[items + 1]`: ratings or features.
+
+        An item that none of the training users has rated is else the usual item, under a name.
+        """
+        told = ((self.table - self.table[-1]).abs() > _ALIKE).any(1)
+        told[:-1] |= self.rated > 0
+        return told
 
     @cached_property
     def place_of(self) -> dict[str, int]:
