@@ -16,8 +16,10 @@ from metaloop.estimators.regressor import FewShotRegressor
 from metaloop.estimators.task import AdaptedTask
 from metaloop.learners.deep_kernel import DeepKernel
 from metaloop.learners.ridge import Ridge
+from metaloop.learners.set_attention import SetAttention
 
-REASONED_BY = ("deep_kernel", "ridge", "fold_in", "item_knn", "spectral")  # who can tell why
+# who can tell why
+REASONED_BY = ("deep_kernel", "set_attention", "ridge", "fold_in", "item_knn", "spectral")
 _REASONS = 3  # items that are named
 
 
@@ -95,7 +97,7 @@ def _moved(task: AdaptedTask, items: torch.Tensor) -> np.ndarray | None:
     learner, inputs = model.learner, model.input_format.to_float(items)
     if isinstance(learner, BlackBoxLearner):
         return learner.contributions(task.state, inputs)
-    if isinstance(learner, DeepKernel):
+    if isinstance(learner, DeepKernel | SetAttention):
         features = learner.embed(model.meta_params, inputs)
         return _first(learner.contributions(model.meta_params, task.state, features))
     if isinstance(learner, Ridge) and task.support is not None:

@@ -66,6 +66,8 @@ def test_it_beats_plain_methods_clearly_where_tastes_have_few_dimensions(
     assert plain["fold_in"] < 0.95 * plain["user_bias"] < 0.95 * plain["item_mean"]
     assert plain["item_knn"] < 0.95 * plain["user_bias"]
     assert error(model, family) < 0.85 * plain["user_bias"]
+    attentive = trained(family, "set_attention", "150steps")
+    assert error(attentive, family) < 0.85 * plain["user_bias"]
 
 
 def test_predictions_keep_to_the_scale_of_the_ratings(model: Model) -> None:
@@ -156,7 +158,8 @@ def test_what_ratings_move_adds_up_to_what_ridge_predicts(family: GroupFamily) -
 
 
 @pytest.mark.parametrize(
-    ("learner", "tells"), [("item_knn", True), ("fold_in", True), ("user_bias", False)]
+    ("learner", "tells"),
+    [("item_knn", True), ("fold_in", True), ("set_attention", True), ("user_bias", False)],
 )
 def test_plain_learners_tell_why_or_a_line_says_that_they_cannot(
     family: GroupFamily, learner: str, tells: bool, tmp_path: Path,
