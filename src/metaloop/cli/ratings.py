@@ -107,23 +107,20 @@ def of_events(model: Model | Classifier) -> bool:
 def ranked(
     estimator: Any,
     model: Path,
-    support: Path | None,
-    columns: Columns | None,
     inputs: Sequence[Path] | None,
     top: int | None,
     exclude_seen: bool,
     explain: bool,
     as_json: bool,
 ) -> dict[str, Any] | list[str]:
-    """Returns what is printed of the `top` items for the user of a support: JSON, or lines.
+    """Returns what is printed of the `top` items for the user of an estimator: JSON, or lines.
 
     Raises `DataError` if it is not clear what is to be ranked, `ModelFileError` for a model that
     takes no items.
     """
     from metaloop.cli.inputs import model_of
     from metaloop.estimators import FewShotRegressor
-    from metaloop.estimators.recommending import recommend
-    from metaloop.models import Model
+    from metaloop.estimators.recommending import rated_by, recommend
 
     if not isinstance(estimator, FewShotRegressor) or not takes_items(model_of(estimator)):
         raise ModelFileError(
@@ -135,15 +132,14 @@ def ranked(
         raise DataError("--top ranks all items that the model knows; leave the inputs away")
     if top < 1:
         raise DataError(f"--top is how many items are wanted, at least 1; got {top}")
-    known = model_of(estimator)
-    assert isinstance(known, Model)
-    events = of_events(known)
-    rated = [] if support is None else ratings_support(support, columns, known)[0]
-    if explain and not rated:
-        raise ModelFileError("--explain needs the ratings it is to explain by: --support FILE")
-    found = recommend(estimator, top, rated=rated, exclude_seen=exclude_seen, explain=explain)
+    if explain and not rated_by(estimator):
+        raise ModelFileError(
+            "--explain needs the ratings it is to explain by: a learner with --support FILE, or "
+            "what 'fit' wrote with --keep-support"
+        )
+    found = recommend(estimator, top, exclude_seen=exclude_seen, explain=explain)
     if explain and not any(each.because for each in found):
-        _warn_of_no_reasons(known.candidate.learner.name)
+        _warn_of_no_reasons(estimator.task_.model.candidate.learner.name)
     rows = [
         {
             "input": each.name,
@@ -154,7 +150,7 @@ def ranked(
         }
         for each in found
     ]
-    did = "had" if events else "rated"
+    did = "had" if of_events(model_of(estimator)) else "rated"
     lines = [_line_of(row, did) for row in rows]
     return {"model": str(model), "predictions": rows} if as_json else lines
 

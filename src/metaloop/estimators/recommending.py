@@ -40,16 +40,16 @@ def recommend(
     regressor: FewShotRegressor,
     top: int = 10,
     *,
-    rated: Sequence[str] = (),
+    rated: Sequence[str] | None = None,
     exclude_seen: bool = True,
     explain: bool = False,
 ) -> list[Recommended]:
     """Returns the `top` items that the user of a fitted regressor would rate highest.
 
     `rated`: the items that it was fitted to, in their order, by name or title (of one that was
-    rated again the last place counts, as for `fit`); without them nothing is excluded or explained.
-    Items that nobody has rated are left out unless something is known of them. Raises `InputError`
-    if the model takes no items.
+    rated again the last place counts, as for `fit`), if it did not keep them; what is not known to
+    be rated is neither excluded nor a reason. Items that nobody has rated are left out unless
+    something is known of them. Raises `InputError` if the model takes no items.
     """
     task: AdaptedTask | None = getattr(regressor, "task_", None)
     view = None if task is None else task.model.view
@@ -58,7 +58,7 @@ def recommend(
     if top < 1:
         raise InputError(f"top is how many items are wanted, at least 1; got {top}")
     known = items_of(view)
-    rated = known.called(rated)
+    rated = known.called(rated_by(regressor) if rated is None else rated)
     rated = [rated[place] for place in last_of_each(rated)]
     values = task.outputs(known.table[: len(known.names)])[:, 0].numpy()
     heard_of = known.heard_of[:-1].numpy().copy()
@@ -76,6 +76,13 @@ def recommend(
         Recommended(known.names[place], known.shown(place), float(values[place]), reason)
         for place, reason in zip(best.tolist(), reasons, strict=True)
     ]
+
+
+def rated_by(regressor: FewShotRegressor) -> tuple[str, ...]:
+    """Returns the items that a regressor was fitted to, in order; none if it did not keep them."""
+    task: AdaptedTask | None = getattr(regressor, "task_", None)
+    support = None if task is None else task.support
+    return () if support is None else support.items or ()
 
 
 def _reasons(task: AdaptedTask, items: torch.Tensor, rated: Sequence[str]) -> list[tuple[str, ...]]:

@@ -181,6 +181,7 @@ def learned(
         kept = last_of_each(items)
         inputs, labels = [inputs[place] for place in kept], [labels[place] for place in kept]
         examples = [examples[place] for place in kept]
+        items = [items[place] for place in kept]
     classes = () if of.answers != "labels" else tuple(sorted({str(label) for label in labels}))
     if of.answers == "values":
         targets = torch.tensor(np.array(labels, dtype=np.float64)).reshape(len(labels), -1)
@@ -191,7 +192,8 @@ def learned(
     else:
         places = {label: place for place, label in enumerate(classes)}
         targets = torch.tensor([places[str(label)] for label in labels])
-    support = Support(joined([each[:] for each in inputs])[:], targets)
+    rows = joined([each[:] for each in inputs])[:]
+    support = Support(rows, targets, tuple(items) if items else None)
     adapted = adapt_to(of.model, support, len(classes), reader.value_range)
     return Ready(of, reader, adapted, classes, tuple(examples))
 

@@ -244,8 +244,7 @@ class Tasks:
         assert isinstance(served.model, Model)
         estimator = FewShotRegressor(served.model)
         estimator.task_ = ready.adapted
-        found = [self._store.sent(number) for number in ready.examples]
-        return recommend(estimator, count, rated=[each.text for each in found if each is not None])
+        return recommend(estimator, count)
 
     def model_of(self, task: str) -> str:
         """Returns the name of the model that a task is asked of; also whether there is such."""

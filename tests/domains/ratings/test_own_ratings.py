@@ -146,6 +146,22 @@ def test_a_new_rating_takes_the_place_of_the_earlier_one_from_a_file_too(
     assert after.task_.support is not None and after.task_.support.items == ("i4", "x", "i1")
 
 
+def test_a_model_that_was_adapted_leaves_out_what_its_user_has_rated_and_tells_why(
+    model_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mine, adapted = tmp_path / "mine.csv", str(tmp_path / "mine.metaloop")
+    mine.write_text("item,rating\ni1,5\ni4,1\nFilm 7,4\n")
+    rank = ("--top", "100", "--explain", "--json")
+    assert run(["predict", str(model_file), "--support", str(mine), *rank]) == 0
+    told = capfd.readouterr().out
+    assert run(["fit", str(model_file), "--support", str(mine), "--out", adapted]) == 0
+    capfd.readouterr()
+    assert run(["predict", adapted, *rank]) == 0
+    found, expected = (json.loads(out)["predictions"] for out in (capfd.readouterr().out, told))
+    assert found == expected and any(row["because"] for row in found)
+    assert not {"i1", "i4", "i7"} & {row["input"] for row in found}
+
+
 def test_items_that_a_model_does_not_know_are_told_apart_by_their_names(model: Model) -> None:
     regressor = fitted(model, ["x", "y"], [5, 1]).partial_fit(["x"], [3])
     assert regressor.task_.support is not None
