@@ -192,13 +192,15 @@ def test_a_shell_that_nobody_knows_is_refused(command: Command) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("learner", ["protonet", "ridge", "simpleshot", "deep_kernel"])
+@pytest.mark.parametrize(
+    "learner", ["protonet", "ridge", "simpleshot", "deep_kernel", "set_attention"]
+)
 def test_graphs_say_what_the_model_says_and_the_runner_needs_no_torch(
     learner: str, command: Command, json_contract: Any, tmp_path: Path
 ) -> None:
     pytest.importorskip("onnxruntime", reason="metaloop[onnx]")
     pytest.importorskip("onnxscript", reason="metaloop[onnx]")
-    real = learner == "deep_kernel"
+    real = learner in ("deep_kernel", "set_attention")
     model = fresh_model(learner, VECTORS, ways=0 if real else 5)
     model.save("m.metaloop")
     # in a fresh interpreter: checked functions take no sizes that are only symbols

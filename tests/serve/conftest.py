@@ -224,10 +224,10 @@ def serving(
     """Serves models by a thread of this process."""
     import uvicorn
 
-    from metaloop.serve.answering import served
     from metaloop.serve.app import create_app
     from metaloop.serve.limits import Limits
     from metaloop.serve.rows import ServedTable
+    from metaloop.serve.served import served
     from metaloop.serve.storage import TaskStore
 
     found = {

@@ -12,10 +12,11 @@ import pytest
 from tests.serve.conftest import png
 
 from metaloop.core.errors import DivergenceError
-from metaloop.serve.answering import Query, Reader, answers, learned, served
+from metaloop.serve.answering import Query, answers, learned
 from metaloop.serve.batching import Batcher
 from metaloop.serve.limits import Limits
 from metaloop.serve.sent import Sent
+from metaloop.serve.served import Reader, served
 
 
 def test_what_is_asked_meanwhile_is_answered_together() -> None:

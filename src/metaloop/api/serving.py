@@ -9,9 +9,9 @@ from pathlib import Path
 from metaloop.api.loading import MODEL_NAME, load
 from metaloop.core.errors import MetaloopError
 from metaloop.estimators import TrainedTable
-from metaloop.serve.answering import Served, served
 from metaloop.serve.limits import Limits
 from metaloop.serve.rows import ServedTable
+from metaloop.serve.served import Served, served
 from metaloop.serve.serving import DEFAULT_LIMITS, Address, check_extra, run_server
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from metaloop.catalogue.learners import (
-    DEEP_KERNEL,
+    BY_PRIOR,
     EVOLVED,
     OWN,
     PROGRAM,
@@ -94,7 +94,7 @@ def make_candidate(
         options = dict(_REGRESSION_OPTIONS)
     if kind == "real" and name == EVOLVED:
         options = dict(_EVOLVED_REGRESSION_OPTIONS)
-    if name == DEEP_KERNEL and spec.objective in OF_ITEMS:
+    if name in BY_PRIOR and spec.objective in OF_ITEMS:
         options = {"prior": 0}  # the item's mean: domains/ratings/items.py
     return Candidate(Choice(name, options), chosen, usual_plan(name, input_format, spec))
 

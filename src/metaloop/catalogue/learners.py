@@ -44,6 +44,7 @@ from metaloop.learners.ridge import Ridge
 from metaloop.learners.sentence_cover import SentenceCover
 from metaloop.learners.sentence_ridge import SentenceRidge
 from metaloop.learners.sentence_steps import SentenceSteps
+from metaloop.learners.set_attention import SetAttention
 from metaloop.learners.set_pixelcnn import SetPixelCnn
 from metaloop.learners.set_vae import SetVaeLearner
 from metaloop.learners.simpleshot import SimpleShot
@@ -291,6 +292,12 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             inputs="sentence",
             only=_OF_EXTRACTION,
         ),
+        "set_attention": LearnerEntry(
+            SetAttention,
+            "known ratings as a set that what is asked about attends to",
+            "set_attention",
+            only=_OF_RATINGS,
+        ),
         "set_pixelcnn": LearnerEntry(
             SetPixelCnn,
             "an autoregressive model of images that attends to the support",
@@ -338,7 +345,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
 )
 
 
-DEEP_KERNEL = "deep_kernel"
+BY_PRIOR = ("deep_kernel", "set_attention")  # whose mean begins with a feature, if one is named
 EVOLVED = "evolved_gradient"  # its program, if it has one, is the inner loss
 OWN = "own"  # a learner of the user's own, which is given beside its file
 PROGRAM = "program"  # a learner that a program describes; `catalogue/programs.py` has known ones

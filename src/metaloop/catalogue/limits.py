@@ -145,6 +145,8 @@ _BY_STEPS: Limits = {
     "inner_rate": _RATE,
     "norm": OneOf(get_args(NormPolicy)),
 }
+_BY_PRIOR: Limits = {"prior": Whole(-1, _WIDEST), "fewest": Whole(0, 4096)}
+_TRANSFORMER: Limits = {"width": Whole(1, 1024), "layers": Whole(1, 32), "heads": Whole(1, 64)}
 # plain methods of ratings alone have no net that others could use
 _MAY_TRAIN = [name for name, entry in LEARNERS.items() if entry.trunk != "none" or not entry.only]
 _TRUNKS = OneOf((*_MAY_TRAIN, *sorted({entry.trunk for entry in LEARNERS.values()} - {*LEARNERS})))
@@ -172,11 +174,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "spread": Real(0.0, 1e12),
         },
         "centroid": {},
-        "deep_kernel": {
-            "width": Whole(1, 1 << 12),
-            "prior": Whole(-1, _WIDEST),
-            "fewest": Whole(0, 1 << 12),
-        },
+        "deep_kernel": {"width": Whole(1, 4096), **_BY_PRIOR},
         EVOLVED: {
             "inner_steps": _STEPS,
             "initial_rate": _RATE,
@@ -194,7 +192,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "offset": Real(0.0, 1e12),
             "slope": Real(0.0, 1e12),
         },
-        "in_context": {"width": Whole(1, 1024), "layers": Whole(1, 32), "heads": Whole(1, 64)},
+        "in_context": _TRANSFORMER,
         "item_knn": {"damping": _STRENGTH},
         "item_mean": {},
         "keras_cnn": {
@@ -229,6 +227,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
         },
         "sentence_ridge": {"strength": _STRENGTH, "adapts": _SWITCH},
         "sentence_steps": {"inner_steps": Whole(0, MOST_STEPS)},
+        "set_attention": {**_TRANSFORMER, "layers": Whole(0, 32), **_BY_PRIOR},
         "set_pixelcnn": {},
         "set_vae": {},
         "simpleshot": {"scale": Real(0.0, 1e6)},

@@ -32,7 +32,8 @@ from metaloop.domains.ratings.attributes import (
 from metaloop.domains.ratings.items import Ratings, columns_of, cross_fitted
 from metaloop.domains.ratings.known import FOR_USERS, KIND, KnownItems
 from metaloop.tasks.groups import GroupFamily
-from metaloop.tasks.readers.tables import Table, read_table
+from metaloop.tasks.readers.about_files import read_about
+from metaloop.tasks.readers.tables import Table
 from metaloop.tasks.store import Store
 
 
@@ -60,7 +61,7 @@ def with_items(
     names, index = _items(family.store)
     known = KnownItems.of(view.assets)
     places = known.places(names)
-    unknown = int((places == len(known.names)).sum())
+    unknown = int((~known.heard_of[places]).sum())
     told = (f"{unknown:,} of {len(names):,} items are unknown to the model",) if unknown else ()
     place = places[index]
     table, moved, said = for_model(family.store, view, users, names, place)
@@ -73,7 +74,7 @@ def _fitted(
     store, train = family.store, family.parts["train"]
     names, index = _items(store)
     rated_names = names
-    described, key = (None, "") if items is None else (read_table(items), "")
+    described, key = (None, "") if items is None else (read_about(items), "")
     if described is not None:
         people = [one.name for one in store.classes]
         names, key = with_new_items(described, names, people)

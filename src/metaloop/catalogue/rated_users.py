@@ -20,7 +20,7 @@ from metaloop.domains.ratings.attributes import key_of, places_of
 from metaloop.domains.ratings.items import Ratings
 from metaloop.domains.ratings.leaning import cross_fitted_leanings, moved
 from metaloop.domains.ratings.users import KnownUsers, about_users, known_users
-from metaloop.tasks.readers.user_files import read_users
+from metaloop.tasks.readers.about_files import read_about
 from metaloop.tasks.store import Store
 
 _UNKNOWN = 0.1  # of training users are seen as if nothing were known: later some will be (LOG.md)
@@ -52,7 +52,7 @@ def fitted_users(
     `fold_U`, `tables`: whose table of items each user sees (`cross_fitted`). Raises `DataError` for
     a table that does not name the users.
     """
-    table = read_users(users)
+    table = read_about(users)
     names = [one.name for one in store.classes]
     key = key_of(table, "users", names, "items", items)
     of_train = np.isin(np.arange(len(names)), train)
@@ -91,7 +91,7 @@ def for_model(
     if users is None:
         said = "nothing is known of the users: --users FILE, as in training, would say more"
         return table, torch.zeros(len(places)), (said,)
-    described, names = read_users(users), [one.name for one in store.classes]
+    described, names = read_about(users), [one.name for one in store.classes]
     key = key_of(described, "users", names, "items", items)
     place = places_of(described, key, names)
     about = about_users(KnownUsers.of(view.assets), described, place)

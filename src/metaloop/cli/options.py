@@ -137,7 +137,8 @@ Items = Annotated[
     typer.Option(
         metavar="FILE",
         help="Of ratings: a table of the items, one a row, with their names or numbers as the "
-        "ratings have them: genres, years, titles. Averages of ratings in it are left out.",
+        "ratings have them: genres, years, titles. Averages of ratings in it are left out. Also "
+        "MovieLens' movies.csv, movies.dat and u.item.",
     ),
 ]
 Users = Annotated[

@@ -59,8 +59,8 @@ def predict(
     extent, named = options.value_range(value_range), options.columns(columns, text, label, domain)
     asked = ReadOptions(classes_at=classes_at, value_range=extent, columns=named)
     if top is not None or explain:
-        how = (inputs, top, exclude_seen, explain, as_json)
-        _write(ranked(_ready(model, support, asked, use_label_names), model, support, named, *how))
+        estimator = _ready(model, support, asked, use_label_names)
+        _write(ranked(estimator, model, inputs, top, exclude_seen, explain, as_json))
         return
     _check_inputs(inputs, microphone, window is not None, step is not None)
     estimator = _ready(model, support, asked, use_label_names)

@@ -20,13 +20,15 @@ _LINES = (".txt", ".text")
 
 
 def ratings_support(
-    path: Path, columns: Columns | None, events: bool = False
+    path: Path, columns: Columns | None, model: Model
 ) -> tuple[list[str], list[float], Sequence[Any], list[str]]:
     """Returns the items that a user has rated, the ratings, what was left out, what to note.
 
-    With `events`: those that she had, each with the value 1.
+    Items are called as the model knows them. Of events: those that she had, each with the value 1.
     """
-    where = f"support '{path}'"
+    from metaloop.estimators.items import items_of
+
+    where, events = f"support '{path}'", of_events(model)
     if not (is_table(path) and path.is_file()):
         what = "is none" if path.exists() else "does not exist"
         raise DataError(
@@ -34,17 +36,23 @@ def ratings_support(
             f"expected a table with {'a column item' if events else 'the columns item and rating'} "
             f"({', '.join(TABLE_ENDINGS)})"
         )
-    return ratings_of_one(where, read_table(path), columns, events)
+    assert model.view is not None
+    called = items_of(model.view).called
+    return ratings_of_one(where, read_table(path), columns, events, called)
 
 
 def unknown_items(model: Model, names: Sequence[str]) -> list[str]:
-    """Returns what to note of items that say nothing to a model: it was not trained on them."""
+    """Returns what to note of items that a model knows nothing of.
+
+    None of its training users has rated them, and no file said anything of them.
+    """
     from metaloop.estimators.items import items_of
 
     assert model.view is not None
     known = items_of(model.view)
-    unknown = int((known.places(names) == len(known.names)).sum())
-    return [f"{unknown:,} of {len(names):,} items are unknown to the model"] if unknown else []
+    unknown = int((~known.heard_of[known.places(names)]).sum())
+    of_all = f"{unknown:,} of {len(names):,} items"
+    return [f"{of_all} are unknown to the model, and count as usual ones"] if unknown else []
 
 
 def support_of_user(
@@ -57,7 +65,7 @@ def support_of_user(
     from metaloop.domains.ratings.users import said_of_one
     from metaloop.estimators.items import users_of
 
-    names, values, left_out, notes = ratings_support(path, columns, of_events(model))
+    names, values, left_out, notes = ratings_support(path, columns, model)
     notes, users, user = [*notes, *unknown_items(model, names)], users_of(model), None
     if users is not None:
         user = said_of_one(f"support '{path}'", users, read_table(path).columns)
@@ -99,22 +107,20 @@ def of_events(model: Model | Classifier) -> bool:
 def ranked(
     estimator: Any,
     model: Path,
-    support: Path | None,
-    columns: Columns | None,
     inputs: Sequence[Path] | None,
     top: int | None,
     exclude_seen: bool,
     explain: bool,
     as_json: bool,
 ) -> dict[str, Any] | list[str]:
-    """Returns what is printed of the `top` items for the user of a support: JSON, or lines.
+    """Returns what is printed of the `top` items for the user of an estimator: JSON, or lines.
 
     Raises `DataError` if it is not clear what is to be ranked, `ModelFileError` for a model that
     takes no items.
     """
     from metaloop.cli.inputs import model_of
     from metaloop.estimators import FewShotRegressor
-    from metaloop.estimators.recommending import recommend
+    from metaloop.estimators.recommending import rated_by, recommend
 
     if not isinstance(estimator, FewShotRegressor) or not takes_items(model_of(estimator)):
         raise ModelFileError(
@@ -126,13 +132,14 @@ def ranked(
         raise DataError("--top ranks all items that the model knows; leave the inputs away")
     if top < 1:
         raise DataError(f"--top is how many items are wanted, at least 1; got {top}")
-    events = of_events(model_of(estimator))
-    rated = [] if support is None else ratings_support(support, columns, events)[0]
-    if explain and not rated:
-        raise ModelFileError("--explain needs the ratings it is to explain by: --support FILE")
-    found = recommend(estimator, top, rated=rated, exclude_seen=exclude_seen, explain=explain)
+    if explain and not rated_by(estimator):
+        raise ModelFileError(
+            "--explain needs the ratings it is to explain by: a learner with --support FILE, or "
+            "what 'fit' wrote with --keep-support"
+        )
+    found = recommend(estimator, top, exclude_seen=exclude_seen, explain=explain)
     if explain and not any(each.because for each in found):
-        _warn_of_no_reasons(model_of(estimator).candidate.learner.name)
+        _warn_of_no_reasons(estimator.task_.model.candidate.learner.name)
     rows = [
         {
             "input": each.name,
@@ -143,7 +150,7 @@ def ranked(
         }
         for each in found
     ]
-    did = "had" if events else "rated"
+    did = "had" if of_events(model_of(estimator)) else "rated"
     lines = [_line_of(row, did) for row in rows]
     return {"model": str(model), "predictions": rows} if as_json else lines
 

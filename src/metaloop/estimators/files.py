@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from metaloop.core.black_box import BlackBoxLearner
+from metaloop.core.columns import Texts
 from metaloop.core.errors import InputError, MetaloopError, ModelFileError
 from metaloop.core.examples import Examples
 from metaloop.core.extraction import PLACES
@@ -22,7 +23,7 @@ from metaloop.core.sampler import Sampler
 from metaloop.estimators.documents import Worth, length_of
 from metaloop.estimators.task import AdaptedTask, Shown, Support, adapt_to, in_settled_layout
 from metaloop.modelfile import ModelFile, flatten_tensors, unflatten_tensors
-from metaloop.modelfile.model import Label
+from metaloop.modelfile.model import Label, Tensors
 from metaloop.models.checking import (
     Shapes,
     check_finite,
@@ -39,6 +40,7 @@ _RANGE, _SCALE = f"{_OWN}/value_range", f"{_OWN}/target_scale"
 _COUNTS, _MEANS = f"{_OWN}/counts", f"{_OWN}/means"
 _OWN_NAMES = (_RANGE, _SCALE, _COUNTS, _MEANS)
 _WORTH = ("by_words", "by_sentences", "total")  # of a support of documents
+_ITEMS = ("items", "item_ends")  # of a support of items
 _NOT_ADAPTED = ("rate.", "program.")  # meta-parameters of gradient learners beside the net
 _SMALL_STATE = 1 << 22  # numbers that a check may use, whatever a file holds
 
@@ -64,14 +66,24 @@ def adapted_file(task: AdaptedTask, classes: tuple[Label, ...]) -> ModelFile:
         state = {**(state or {}), _COUNTS: task.shown.counts}
         if task.shown.means is not None:
             state[_MEANS] = task.shown.means
-    kept = task.support
     return replace(
         task.model.to_file(),
         kind="adapted",
         classes=classes,
         state=state,
-        support=None if kept is None else _tensors_of(kept),
+        support=None if task.support is None else _kept(task.support),
     )
+
+
+def _kept(support: Support) -> Tensors:
+    """A support as tensors by name; see `_support`."""
+    tensors = {"inputs": support.inputs, "targets": support.targets}
+    if support.worth is not None:
+        tensors |= {name: getattr(support.worth, name) for name in _WORTH}
+    if support.items is not None:
+        names = Texts.of(support.items)
+        tensors |= {"items": names.utf8, "item_ends": names.ends}
+    return tensors
 
 
 def task_from_file(content: ModelFile, own: Own = NOTHING_OWN) -> AdaptedTask:
@@ -111,14 +123,9 @@ def task_from_file(content: ModelFile, own: Own = NOTHING_OWN) -> AdaptedTask:
     return task
 
 
-def _tensors_of(support: Support) -> dict[str, Tensor]:
-    worth = {} if support.worth is None else {n: getattr(support.worth, n) for n in _WORTH}
-    return {"inputs": support.inputs, "targets": support.targets, **worth}
-
-
 def _support(tensors: Mapping[str, Tensor], model: Model, num_classes: int) -> Support:
     more = set(tensors) - {"inputs", "targets"}
-    if len(tensors) - len(more) != 2 or more - set(_WORTH if model.takes == "documents" else ()):
+    if len(tensors) - len(more) != 2 or more not in _further(model, more):
         raise ValueError(f"a support is inputs and targets, got {sorted(tensors)}")
     inputs, targets = tensors["inputs"], tensors["targets"]
     shape, target_shape = tuple(model.input_format.shape), tuple(model.spec.target_shape)
@@ -134,7 +141,15 @@ def _support(tensors: Mapping[str, Tensor], model: Model, num_classes: int) -> S
         check_finite("support", name, tensor)
     if num_classes and not 0 <= int(targets.min()) <= int(targets.max()) < num_classes:
         raise ValueError(f"its support has targets that are none of its {num_classes} classes")
-    return Support(inputs, targets, _worth(tensors, model) if more else None)
+    worth = _worth(tensors, model) if more & set(_WORTH) else None
+    return Support(inputs, targets, worth, _items(tensors, number) if "items" in more else None)
+
+
+def _further(model: Model, more: set[str]) -> tuple[set[str], ...]:
+    """What a support may hold beside inputs and targets: none of it, in older files."""
+    if model.takes == "documents":
+        return (set(), more & set(_WORTH))
+    return (set(), set(_ITEMS)) if model.takes == "items" else (set(),)
 
 
 def _worth(tensors: Mapping[str, Tensor], model: Model) -> Worth:
@@ -150,6 +165,20 @@ def _worth(tensors: Mapping[str, Tensor], model: Model) -> Worth:
     if bool((worth.total < 0).any()):
         raise ValueError("its support has documents of fewer than no words")
     return worth
+
+
+def _items(tensors: Mapping[str, Tensor], number: int) -> tuple[str, ...]:
+    """The names of so many items."""
+    utf8, ends = tensors["items"], tensors["item_ends"]
+    expected: Shapes = {
+        "items": ((utf8.numel(),), torch.uint8),
+        "item_ends": ((number,), torch.int64),
+    }
+    check_tensors("support", {"items": utf8, "item_ends": ends}, expected)
+    names = Texts(utf8, ends)
+    if not names.is_sound:
+        raise ValueError("the names of its support's items do not fit it")
+    return names.all()
 
 
 def _pair(tensor: Tensor) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,16 +22,27 @@ _EXPECTED = "expected a list, array or column of items, by the names that the ra
 
 @dataclass(frozen=True, eq=False)
 class ItemRows:
-    """Places of items in a model's table; a slice is a tensor `[n, columns]`."""
+    """Rows of a model's table `[n, columns]`, one for each item; a slice is such a tensor.
 
-    places: Tensor
-    table: Tensor
+    `names`: how the model calls each; of what it does not know, how it was called.
+    """
+
+    rows: Tensor
+    names: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.rows)
 
     def __getitem__(self, rows: slice) -> Tensor:
-        return self.table[self.places[rows]]
+        return self.rows[rows]
+
+
+def last_of_each(items: Sequence[str]) -> list[int]:
+    """Returns the places of the last rating of each of these items, in order.
+
+    As in training (`tasks/readers/last_ratings.py`), where no times are known.
+    """
+    return sorted({item: place for place, item in enumerate(items)}.values())
 
 
 def items_of(view: FittedView) -> KnownItems:
@@ -81,8 +92,8 @@ def read_items(X: Any, view: FittedView) -> ItemRows:
     """
     values = one_column(X, "item", _EXPECTED)
     known = items_of(view)
-    names = [_name(row, each) for row, each in enumerate(values)]
-    return ItemRows(known.places(names), known.table)
+    names = known.called([_name(row, each) for row, each in enumerate(values)])
+    return ItemRows(known.table[known.places(names)], tuple(names))
 
 
 def _name(row: int, value: Any) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from metaloop.estimators.documents import DocumentRows
 from metaloop.estimators.images import Pictures
+from metaloop.estimators.items import ItemRows
 from metaloop.estimators.pictures_seen import SeenPictures
 from metaloop.estimators.recordings import RecordingRows
 from metaloop.estimators.task import RawInputs
@@ -21,7 +22,7 @@ def opened(read: RawInputs) -> RawInputs:
 
     Raises `DataError` for the first that cannot be read.
     """
-    if isinstance(read, TextRows | RecordingRows | DocumentRows):
+    if isinstance(read, TextRows | RecordingRows | DocumentRows | ItemRows):
         return read
     if isinstance(read, SeenPictures):
         detail = _kept(read.detail)
@@ -40,6 +41,10 @@ def joined(parts: Sequence[RawInputs]) -> RawInputs:
         known = [part for part in parts if isinstance(part, DocumentRows)]
         lines = tuple(line for part in known for line in part.sentences)
         return DocumentRows(lines, tuple(each for part in known for each in part.seen))
+    if isinstance(first, ItemRows):
+        items = [part for part in parts if isinstance(part, ItemRows)]
+        names = tuple(name for part in items for name in part.names)
+        return ItemRows(torch.cat([part.rows for part in items]), names)
     if isinstance(first, RecordingRows):
         rows = [row for part in parts if isinstance(part, RecordingRows) for row in part.recordings]
         return RecordingRows(tuple(rows), first.view)

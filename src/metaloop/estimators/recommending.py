@@ -11,13 +11,15 @@ import torch
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import InputError
 from metaloop.core.examples import Examples
-from metaloop.estimators.items import items_of
+from metaloop.estimators.items import items_of, last_of_each
 from metaloop.estimators.regressor import FewShotRegressor
 from metaloop.estimators.task import AdaptedTask
 from metaloop.learners.deep_kernel import DeepKernel
 from metaloop.learners.ridge import Ridge
+from metaloop.learners.set_attention import SetAttention
 
-REASONED_BY = ("deep_kernel", "ridge", "fold_in", "item_knn", "spectral")  # who can tell why
+# who can tell why
+REASONED_BY = ("deep_kernel", "set_attention", "ridge", "fold_in", "item_knn", "spectral")
 _REASONS = 3  # items that are named
 
 
@@ -38,15 +40,16 @@ def recommend(
     regressor: FewShotRegressor,
     top: int = 10,
     *,
-    rated: Sequence[str] = (),
+    rated: Sequence[str] | None = None,
     exclude_seen: bool = True,
     explain: bool = False,
 ) -> list[Recommended]:
     """Returns the `top` items that the user of a fitted regressor would rate highest.
 
-    `rated`: the items that it was fitted to, in their order, by name or title; without them nothing
-    is excluded or explained. Items that nobody has rated are left out unless something is known of
-    them. Raises `InputError` if the model takes no items.
+    `rated`: the items that it was fitted to, in their order, by name or title (of one that was
+    rated again the last place counts, as for `fit`), if it did not keep them; what is not known to
+    be rated is neither excluded nor a reason. Items that nobody has rated are left out unless
+    something is known of them. Raises `InputError` if the model takes no items.
     """
     task: AdaptedTask | None = getattr(regressor, "task_", None)
     view = None if task is None else task.model.view
@@ -55,9 +58,10 @@ def recommend(
     if top < 1:
         raise InputError(f"top is how many items are wanted, at least 1; got {top}")
     known = items_of(view)
+    rated = known.called(rated_by(regressor) if rated is None else rated)
+    rated = [rated[place] for place in last_of_each(rated)]
     values = task.outputs(known.table[: len(known.names)])[:, 0].numpy()
-    heard_of = known.rated.numpy() > 0
-    heard_of |= (known.table[:-1] != known.table[-1]).any(1).numpy()
+    heard_of = known.heard_of[:-1].numpy().copy()
     seen = known.places(rated)
     if exclude_seen:
         heard_of[seen[seen < len(known.names)].numpy()] = False
@@ -72,6 +76,13 @@ def recommend(
         Recommended(known.names[place], known.shown(place), float(values[place]), reason)
         for place, reason in zip(best.tolist(), reasons, strict=True)
     ]
+
+
+def rated_by(regressor: FewShotRegressor) -> tuple[str, ...]:
+    """Returns the items that a regressor was fitted to, in order; none if it did not keep them."""
+    task: AdaptedTask | None = getattr(regressor, "task_", None)
+    support = None if task is None else task.support
+    return () if support is None else support.items or ()
 
 
 def _reasons(task: AdaptedTask, items: torch.Tensor, rated: Sequence[str]) -> list[tuple[str, ...]]:
@@ -93,7 +104,7 @@ def _moved(task: AdaptedTask, items: torch.Tensor) -> np.ndarray | None:
     learner, inputs = model.learner, model.input_format.to_float(items)
     if isinstance(learner, BlackBoxLearner):
         return learner.contributions(task.state, inputs)
-    if isinstance(learner, DeepKernel):
+    if isinstance(learner, DeepKernel | SetAttention):
         features = learner.embed(model.meta_params, inputs)
         return _first(learner.contributions(model.meta_params, task.state, features))
     if isinstance(learner, Ridge) and task.support is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,7 +16,7 @@ from metaloop.core.errors import InputError
 from metaloop.core.ranking import RANKING
 from metaloop.estimators.base import FewShotEstimator, check_lengths
 from metaloop.estimators.baseline import baseline_model
-from metaloop.estimators.items import for_user
+from metaloop.estimators.items import ItemRows, for_user
 from metaloop.estimators.labels import input_errors
 from metaloop.estimators.reading import reading_of
 from metaloop.estimators.task import AdaptedTask, Support, adapt_to
@@ -53,7 +54,8 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
         """Returns self, having learned from targets `y`; forgets what it learned before.
 
         `user`: of ratings what is known of the user besides, by columns of the table of users that
-        the model was trained with: `{"age": 25, "occupation": "writer"}`.
+        the model was trained with: `{"age": 25, "occupation": "writer"}`. Of an item that is rated
+        more than once the last rating counts, and a warning says so.
         Raises `InputError` for X, y or a user that do not fit.
         """
         return self._learned(lambda new: new._learn(X, y, None, user))
@@ -61,7 +63,8 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
     def partial_fit(self, X: Any, y: Any = None, user: About = None) -> FewShotRegressor:
         """Returns self, having added examples: the same as `fit` on all.
 
-        `user` is given with the first of them. Raises `InputError` if it comes later, or if the
+        A rating takes the place of an earlier one of the same item. `user` is given with the first
+        of them. Raises `InputError` if it comes later, or if the
         support of before was not kept.
         """
 
@@ -98,9 +101,13 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
         targets, worth = (_targets(y), None) if own is None else own
         check_lengths(read, targets)
         _check_shape(targets, before.model if before else model)
-        support = Support(read[:], targets, worth)
+        items = read.names if isinstance(read, ItemRows) else None
+        given = Support(read[:], targets, worth, items)
+        support = given.rated_once()
+        if support is not given:
+            _warn_of_the_last(len(given.targets), len(support.targets))
         if before is not None and before.support is not None:
-            support = before.support.followed_by(support)
+            support = before.support.followed_by(support).rated_once()
         if model is None:
             number = support.targets.shape[1]
             model = baseline_model(support.inputs, self.objective, num_targets=number)
@@ -111,6 +118,13 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
             getattr(self, "value_range_", None),
             keep_support=bool(self.keep_support),
         )
+
+
+def _warn_of_the_last(given: int, kept: int) -> None:
+    warnings.warn(
+        f"X has {given:,} items of which {kept:,} are different; of each the last one counts",
+        stacklevel=2,
+    )
 
 
 def _of_user(model: Model | None, user: About, first: bool) -> Model | None:

@@ -19,7 +19,7 @@ from metaloop.engine.open_set import Eyes
 from metaloop.estimators.baseline import is_baseline, standardisation
 from metaloop.estimators.documents import DocumentRows, Worth, joined_worth
 from metaloop.estimators.images import Pictures
-from metaloop.estimators.items import ItemRows
+from metaloop.estimators.items import ItemRows, last_of_each
 from metaloop.estimators.pictures_seen import SeenPictures
 from metaloop.estimators.recordings import RecordingRows
 from metaloop.estimators.sparse import SparseRows
@@ -50,19 +50,38 @@ class Support:
     """Raw inputs `[N, *input]` with class indices `[N]` or real targets `[N, *target]`, float64.
 
     `worth`, of documents: what the targets would be at other lengths; None where nobody has said.
+    `items`: the name of each input that is an item; None where they are none, or older files had no
+    names.
     """
 
     inputs: Tensor
     targets: Tensor
     worth: Worth | None = None
+    items: tuple[str, ...] | None = None
 
-    def followed_by(self, more: Support) -> Support:
-        """Returns these examples and then `more`."""
+    def followed_by(self, later: Support) -> Support:
+        """Returns these examples, then the later ones."""
         worth = None
-        if self.worth is not None and more.worth is not None:
-            worth = joined_worth([self.worth, more.worth])
-        inputs = torch.cat([self.inputs, more.inputs])
-        return Support(inputs, torch.cat([self.targets, more.targets]), worth)
+        if self.worth is not None and later.worth is not None:
+            worth = joined_worth([self.worth, later.worth])
+        named = self.items is not None and later.items is not None
+        return Support(
+            torch.cat([self.inputs, later.inputs]),
+            torch.cat([self.targets, later.targets]),
+            worth,
+            (*(self.items or ()), *(later.items or ())) if named else None,
+        )
+
+    def rated_once(self) -> Support:
+        """Returns the last rating of each item, in their order; all examples where none are items.
+
+        The same one if no item was rated again.
+        """
+        places = [] if self.items is None else last_of_each(self.items)
+        if self.items is None or len(places) == len(self.items):
+            return self
+        items = tuple(self.items[place] for place in places)
+        return Support(self.inputs[places], self.targets[places], items=items)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,22 +23,22 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from metaloop.core.errors import MetaloopError
-from metaloop.core.examples import Batch, EpisodeBatch, Examples
+from metaloop.core.examples import Batch, Examples
 from metaloop.core.learner import MetaLoss, MetaParams
 from metaloop.core.objective import REGRESSION, Objective
 from metaloop.core.spec import TaskSpec
 from metaloop.core.task_map import TaskMap
 from metaloop.nets.embedding import NetLearner
-from metaloop.nets.episodic import episode_loss
+from metaloop.nets.episodic import episode_loss, with_fewer
 from metaloop.nets.functional import FunctionalNet
+from metaloop.nets.prior import mean_of_prior
 
 _MEAN, _NOISE, _KERNEL, _OFFSET = "head.mean", "head.noise", "head.kernel", "head.log_offset"
 _HIDDEN, _SEEN = 32, 11  # units of a layer of the correction, numbers that it sees
@@ -79,21 +79,14 @@ class DeepKernel(NetLearner):
         Raises `MetaloopError` if the net has no feature for the prior.
         """
         features, targets = self.net.num_features, spec.target_shape[0]
-        if self.prior >= features:
-            raise MetaloopError(
-                f"a deep kernel's prior is one of the net's {features} features, got {self.prior}"
-            )
 
         def drawn(rows: int, columns: int, share: float = 1.0) -> Tensor:
             uniform = 2 * torch.rand(rows, columns, generator=rng) - 1
             return uniform * (share / math.sqrt(columns))
 
-        mean = torch.zeros(targets, features)
-        if self.prior >= 0:
-            mean[:, self.prior] = 1.0
         meta_params = self.net.init(rng)
         meta_params |= {
-            f"{_MEAN}.weight": mean,
+            f"{_MEAN}.weight": mean_of_prior(features, targets, self.prior),
             f"{_MEAN}.bias": torch.zeros(targets),
             f"{_NOISE}.weight": torch.zeros(1, features),
             f"{_NOISE}.bias": torch.full((1,), math.log(0.4)),
@@ -176,18 +169,8 @@ class DeepKernel(NetLearner):
         if isinstance(batch, Examples):
             raise TypeError("a deep kernel is trained on episodes")
         if rng is not None and self.fewest:
-            batch = self._with_fewer(batch, rng)
+            batch = with_fewer(batch, self.fewest, rng)
         return episode_loss(self, self.net, meta_params, batch, self.objective)
-
-    def _with_fewer(self, batch: EpisodeBatch, rng: torch.Generator) -> EpisodeBatch:
-        """The episodes with the first of each support alone, as many in all of them."""
-        support = batch.support
-        most = support.mask.shape[1]
-        if most <= self.fewest:
-            return batch
-        kept = int(torch.randint(self.fewest, most + 1, (), generator=rng, device=rng.device))
-        mask = support.mask & (torch.arange(most, device=support.mask.device) < kept)
-        return replace(batch, support=replace(support, mask=mask, padded=True))
 
     def _seen(self, meta_params: MetaParams, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Returns the mean `[N, K]`, the noise `[N]` and the points `[N, D]` of features."""

@@ -36,13 +36,14 @@ class ModelFile:
     `parts` maps each part to the names of its classes (empty where tasks are not classes).
     `weights` are the meta-parameters. An `adapted` model has `state` (what was learned from the
     support, flat: see `flatten_tensors`) or the kept `support` (`inputs` as uint8 or float,
-    `targets`, of documents also what these would be at other lengths) or both, and the labels of
-    its classes in the order of its outputs. `fingerprints` are of the examples that the model was
-    made with, to know them again. `rejection` is what tells queries of other classes than a task's.
-    `view` is how raw inputs become those of the format, with its `assets`; None if they are. A
-    `classifier` is complete: its weights tell the `classes` apart that it was trained on. A `table`
-    model is complete, too: `weights` hold fitted pipelines as bytes (`models/tabular.py`).
-    `custom_net` is the class name of a net of the user's own: loading then needs the net itself.
+    `targets`, of documents also what these would be at other lengths, of items their names) or
+    both, and the labels of its classes in the order of its outputs. `fingerprints` are of the
+    examples that the model was made with, to know them again. `rejection` is what tells queries of
+    other classes than a task's. `view` is how raw inputs become those of the format, with its
+    `assets`; None if they are. A `classifier` is complete: its weights tell the `classes` apart
+    that it was trained on. A `table` model is complete, too: `weights` hold fitted pipelines as
+    bytes (`models/tabular.py`). `custom_net` is the class name of a net of the user's own: loading
+    then needs the net itself.
 
     Raises `ValueError` where these do not fit together.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -52,3 +54,17 @@ def episode_loss(
     outputs = vmap_over_tasks(one_task, support.inputs, support.targets, support.mask, query.inputs)
     loss = objective.loss(outputs, query.targets, query.mask)
     return MetaLoss(loss, objective.shown(outputs.detach(), query.targets, query.mask), buffers)
+
+
+def with_fewer(batch: EpisodeBatch, fewest: int, rng: torch.Generator) -> EpisodeBatch:
+    """Returns the episodes with the first of each support alone, as many in all of them.
+
+    How many is drawn from `fewest` on; a learner that is trained so serves tasks of any size.
+    """
+    support = batch.support
+    most = support.mask.shape[1]
+    if most <= fewest:
+        return batch
+    kept = int(torch.randint(fewest, most + 1, (), generator=rng, device=rng.device))
+    mask = support.mask & (torch.arange(most, device=support.mask.device) < kept)
+    return replace(batch, support=replace(support, mask=mask, padded=True))

@@ -12,26 +12,17 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from metaloop.core.black_box import BlackBoxLearner
-from metaloop.core.errors import DivergenceError, InputError, MetaloopError
+from metaloop.core.errors import DivergenceError
 from metaloop.core.extracts import Length
 from metaloop.core.learner import EmbeddingLearner
 from metaloop.core.objective import probabilities
-from metaloop.core.ranking import RANKING
 from metaloop.core.rejection import parse_rate
-from metaloop.estimators import (
-    FewShotClassifier,
-    FewShotGenerator,
-    FewShotRegressor,
-    TrainedClassifier,
-)
-from metaloop.estimators.baseline import is_baseline
 from metaloop.estimators.documents import (
     DocumentRows,
     Extract,
@@ -41,123 +32,18 @@ from metaloop.estimators.documents import (
     length_of,
     worth_of,
 )
-from metaloop.estimators.generator import check_sides
-from metaloop.estimators.images import read_pictures
-from metaloop.estimators.joining import joined, opened
-from metaloop.estimators.reading import Asked, reading_of
+from metaloop.estimators.items import ItemRows, last_of_each
+from metaloop.estimators.joining import joined
 from metaloop.estimators.summarising import at_length
 from metaloop.estimators.task import AdaptedTask, RawInputs, Support, adapt_to
 from metaloop.models import Model
 from metaloop.models.classifier import Classifier
 from metaloop.serve.limits import Limits, RefusedError
-from metaloop.serve.sent import TAKEN, Sent, Taken
+from metaloop.serve.served import Reader, Served
 from metaloop.serve.storage import Label
 
-Estimator = FewShotClassifier | FewShotRegressor | FewShotGenerator | TrainedClassifier
-Answers = Literal["labels", "values", "samples", "summaries"]
 _EMBEDDED_AT_ONCE = 256
 _MOST_LENGTHS = 8  # of summaries, for which a task is kept ready
-
-
-@dataclass(frozen=True, eq=False)
-class Served:
-    """A model under the name by which tasks know it.
-
-    `fixed`: it has learned its one task already, and takes no examples.
-    """
-
-    name: str
-    estimator: Estimator
-    model: Model | Classifier
-    taken: Taken
-    fixed: bool
-
-    @property
-    def answers(self) -> Answers:
-        """What is told of an input, or made of the examples."""
-        if isinstance(self.estimator, FewShotGenerator):
-            return "samples"
-        if not isinstance(self.estimator, FewShotRegressor):
-            return "labels"
-        return "summaries" if self.model.takes == "documents" else "values"
-
-    @property
-    def of_events(self) -> bool:
-        """Whether an example is an item that a user had, without a rating."""
-        return isinstance(self.model, Model) and self.model.spec.objective == RANKING.name
-
-
-def served(name: str, estimator: object) -> Served:
-    """Returns the model of an estimator as one to be served.
-
-    Raises `MetaloopError` for one that answers something else than labels or values, whose inputs
-    nobody could send, and for one without a model.
-    """
-    if not isinstance(estimator, Estimator):
-        raise MetaloopError(f"'{name}' is a {type(estimator).__name__}, which cannot be served")
-    adapted = getattr(estimator, "task_", None)
-    model = estimator.model if adapted is None else adapted.model
-    if not isinstance(model, Model | Classifier) or (
-        isinstance(model, Model) and is_baseline(model)
-    ):
-        raise MetaloopError(f"'{name}' is no model; give files that 'learn' or 'train' wrote")
-    if model.takes not in TAKEN:
-        known = ", ".join(sorted(TAKEN))
-        raise MetaloopError(f"'{name}' takes {model.takes}; models can be served that take {known}")
-    fixed = adapted is not None or isinstance(model, Classifier)
-    return Served(name, estimator, model, TAKEN[model.takes], fixed)
-
-
-class Reader:
-    """How the inputs of one task are read: by the rules of `fit` and `predict`, one at a time.
-
-    What the first example decides (what is black and white in images) holds for all others.
-    """
-
-    def __init__(self, of: Served, limits: Limits) -> None:
-        self._served, self._limits = of, limits
-        kind: Any = type(of.estimator)
-        self._estimator: Any = of.estimator if of.fixed else kind(of.model)
-        self._begun = of.fixed
-
-    @property
-    def value_range(self) -> tuple[float, float] | None:
-        """What is black and white in the images of the task, once that is decided."""
-        return getattr(self._estimator, "value_range_", None)
-
-    def of(self, served: Served) -> Reader:
-        """Returns one by the same limits, for a model of the same kind of inputs."""
-        return Reader(served, self._limits)
-
-    def read(self, sent: Sent) -> RawInputs:
-        """Returns one input, decoded; raises `MetaloopError` for what the model does not take."""
-        taken = self._served.taken
-        if sent.kind not in taken.kinds:
-            raise InputError(
-                f"the model '{self._served.name}' takes {self._served.model.takes}: send "
-                f"{' or '.join(repr(kind) for kind in taken.kinds)}, not '{sent.kind}'"
-            )
-        try:
-            X = taken.as_X(sent, self._limits)
-            read = opened(self._read(X))
-            if self._served.answers == "samples":
-                check_sides(X)
-        except MetaloopError as error:
-            told = str(error)
-            if "X[0]" not in told and not told.startswith("X "):
-                raise
-            told = told.replace("recording X[0]", "the recording").replace("X[0]: ", "")
-            raise InputError(told.replace("X ", "the input ", 1)) from error
-        self._begun = True
-        return read
-
-    def _read(self, X: Any) -> RawInputs:
-        model, known = self._served.model, self.value_range
-        if isinstance(model, Classifier):
-            return read_pictures(X, model.read_format, None, known)
-        first = not self._begun
-        asked = Asked(model, first, None if first else known)
-        return reading_of(model).read(self._estimator, X, asked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,8 +95,17 @@ def learned(
     labels: Sequence[Label],
     examples: Sequence[int],
 ) -> Ready:
-    """Returns the task that the model learns from inputs and labels: as `fit` would."""
+    """Returns the task that the model learns from inputs and labels: as `fit` would.
+
+    Of an item that was rated again the last rating is its only example.
+    """
     assert isinstance(of.model, Model)
+    items = [name for each in inputs if isinstance(each, ItemRows) for name in each.names]
+    if items:
+        kept = last_of_each(items)
+        inputs, labels = [inputs[place] for place in kept], [labels[place] for place in kept]
+        examples = [examples[place] for place in kept]
+        items = [items[place] for place in kept]
     classes = () if of.answers != "labels" else tuple(sorted({str(label) for label in labels}))
     told: Worth | None = None
     if of.answers == "values":
@@ -224,7 +119,8 @@ def learned(
     else:
         places = {label: place for place, label in enumerate(classes)}
         targets = torch.tensor([places[str(label)] for label in labels])
-    support = Support(joined([each[:] for each in inputs])[:], targets, told)
+    rows = joined([each[:] for each in inputs])[:]
+    support = Support(rows, targets, told, tuple(items) if items else None)
     adapted = adapt_to(of.model, support, len(classes), reader.value_range)
     return Ready(of, reader, adapted, classes, tuple(examples))
 

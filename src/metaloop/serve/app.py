@@ -25,7 +25,7 @@ from metaloop.core.errors import DivergenceError, MachineError, MetaloopError, M
 from metaloop.core.extracts import Length
 from metaloop.models.sheets import png
 from metaloop.serve import described, page
-from metaloop.serve.answering import Answer, Query, Served, answers
+from metaloop.serve.answering import Answer, Query, answers
 from metaloop.serve.batching import Batcher
 from metaloop.serve.guarding import Guard
 from metaloop.serve.limits import Limits, RefusedError, too_large
@@ -33,6 +33,7 @@ from metaloop.serve.metrics import MEDIA_TYPE, Metrics
 from metaloop.serve.parsing import example_of, object_of
 from metaloop.serve.rows import AskedRows, ServedTable, answers_of_rows, asked_rows
 from metaloop.serve.sent import media_type
+from metaloop.serve.served import Served
 from metaloop.serve.storage import TaskStore
 from metaloop.serve.tasks import Tasks
 

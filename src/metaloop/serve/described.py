@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from metaloop.serve.answering import Served
 from metaloop.serve.rows import ServedTable
+from metaloop.serve.served import Served
 
 _FORM = {
     "type": "object",

@@ -20,9 +20,9 @@ from types import FrameType
 from typing import Any
 
 from metaloop.core.errors import MetaloopError, OutputError, missing_extra
-from metaloop.serve.answering import Served
 from metaloop.serve.limits import Limits
 from metaloop.serve.rows import ServedTable
+from metaloop.serve.served import Served
 from metaloop.serve.storage import TaskStore
 
 _LEAST_TOKEN = 16  # characters; what is shorter can be guessed

@@ -19,14 +19,13 @@ from metaloop.core.errors import DataError, InputError
 from metaloop.core.extracts import Length
 from metaloop.estimators import FewShotGenerator, FewShotRegressor
 from metaloop.estimators.documents import DocumentRows
+from metaloop.estimators.items import ItemRows
 from metaloop.estimators.recommending import Recommended, recommend
 from metaloop.estimators.task import RawInputs
 from metaloop.models import Model
 from metaloop.serve.answering import (
     Query,
-    Reader,
     Ready,
-    Served,
     already_learned,
     learned,
     least_evidence,
@@ -34,6 +33,7 @@ from metaloop.serve.answering import (
 )
 from metaloop.serve.limits import LARGEST_NAME, LARGEST_TEXT, Limits, RefusedError, not_found
 from metaloop.serve.sent import Sent
+from metaloop.serve.served import Reader, Served
 from metaloop.serve.storage import ExampleRow, Label, TaskRow, TaskStore
 
 
@@ -262,8 +262,7 @@ class Tasks:
         assert isinstance(served.model, Model)
         estimator = FewShotRegressor(served.model)
         estimator.task_ = ready.adapted
-        found = [self._store.sent(number) for number in ready.examples]
-        return recommend(estimator, count, rated=[each.text for each in found if each is not None])
+        return recommend(estimator, count)
 
     def model_of(self, task: str) -> str:
         """Returns the name of the model that a task is asked of; also whether there is such."""
@@ -339,8 +338,8 @@ class Tasks:
 
 
 def _kept(inputs: RawInputs) -> RawInputs:
-    """What is kept in memory: tensors, and of documents their sentences, too."""
-    return inputs if isinstance(inputs, DocumentRows) else inputs[:]
+    """What is kept in memory: tensors, of documents their sentences and of items names, too."""
+    return inputs if isinstance(inputs, DocumentRows | ItemRows) else inputs[:]
 
 
 def _described(ready: Ready) -> dict[str, Any]:

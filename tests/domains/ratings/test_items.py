@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.linear_model import Ridge
+from tests.domains.ratings.conftest import ITEMS, low_rank
 
 from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.core.column_kinds import kind_of
@@ -20,8 +23,10 @@ from metaloop.core.errors import DataError
 from metaloop.core.inputs import InputFormat
 from metaloop.domains.ratings.als import factors, folded_in
 from metaloop.domains.ratings.items import Ratings, cross_fitted, item_table
+from metaloop.domains.ratings.known import KnownItems
 from metaloop.learners.plain_ratings import SHRINKING, FoldIn
 from metaloop.tasks.groups import GroupFamily
+from metaloop.tasks.readers.about_files import read_about
 
 
 def made(seed: int = 0) -> Ratings:
@@ -163,3 +168,60 @@ def test_attributes_join_the_table_and_averages_of_ratings_are_left_out_and_told
         open_data(ratings_file, DataOptions(items=other))
     with pytest.raises(DataError, match="no ratings of items; leave --items away"):
         open_data("digits", DataOptions(items=tmp_path / "items.csv"))
+
+
+GENRES = 19
+MOVIES: dict[str, Callable[[int], str]] = {
+    "movies.csv": lambda i: f'{i},"Amélie {i}",{"Drama|War" if i % 2 else "Comedy"}',
+    "movies.dat": lambda i: f"{i}::Amélie {i}::{'Drama|War' if i % 2 else 'Comedy'}",
+    "u.item.gz": lambda i: f"{i}|Amélie {i}|01-Jan-{1990 + i % 9}||http://x/{i}|{flags(i)}",
+}
+
+
+def flags(item: int) -> str:
+    """Drama and War for odd ones, Comedy for others, by their places in MovieLens' list."""
+    having = (8, 17) if item % 2 else (5,)
+    return "|".join("1" if place in having else "0" for place in range(GENRES))
+
+
+@pytest.mark.parametrize("name", MOVIES)
+def test_movielens_items_are_read_with_their_genres_and_titles(name: str, tmp_path: Path) -> None:
+    rows = low_rank(users=40)
+    with (tmp_path / "u.data").open("w") as file:
+        np.savetxt(file, np.c_[rows, rows[:, 0]], "%g", delimiter="\t")
+    lines = ["movieId,title,genres"] if name.endswith("csv") else []
+    lines += [MOVIES[name](item) for item in range(ITEMS)]
+    content = "\n".join([*lines, ""]).encode("utf-8" if name.endswith("csv") else "latin-1")
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    found = open_data(tmp_path / "u.data", DataOptions(items=tmp_path / name)).family
+    columns = list(found.input_format.columns)
+    genres = ["genres=Comedy", "genres=Drama", "genres=War"]
+    assert sorted(each for each in columns if each.startswith("genres=")) == genres
+    assert ("year" in columns) is name.startswith("u.item")
+    known = KnownItems.of(found.view.assets)  # type: ignore[union-attr]
+    for place, item in enumerate(map(int, known.names)):
+        assert known.titles[place] == f"Amélie {item}"
+        of_item = [known.table[place, columns.index(genre)].item() for genre in genres]
+        assert of_item == ([0.0, 1.0, 1.0] if item % 2 else [1.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("movies.dat", "1::A::Drama\n2::B\n", "line 2: expected item, title, genres apart by '::'"),
+        ("u.item", "1|A|01-Jan-1995||x|1|0\n", "line 1: expected item, .*, 19 genres as 0 or 1"),
+        ("u.item", f"1|A|?-?||x|{'0|' * 18}1\n", "line 1: expected item, title, year"),
+        ("u.item", f"1|A|01-Jan-1995||x|{'0|' * 18}2\n", "line 1: expected item, title, year"),
+        ("movies.dat", "\n\n", "has no rows"),
+        ("movies.dat.gz", "1::A::Drama\n", "cannot be read"),
+        ("movies.dat", "1::\x81::Drama\n", "neither UTF-8 nor Latin-1"),
+    ],
+    ids=["short", "few flags", "no year", "no flag", "empty", "no gzip", "no text"],
+)
+def test_a_bad_file_of_items_is_one_line(
+    name: str, content: str, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content.encode("latin-1"))
+    with pytest.raises(DataError, match=says) as caught:
+        read_about(tmp_path / name)
+    assert "\n" not in str(caught.value)

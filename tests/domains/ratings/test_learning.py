@@ -66,6 +66,8 @@ def test_it_beats_plain_methods_clearly_where_tastes_have_few_dimensions(
     assert plain["fold_in"] < 0.95 * plain["user_bias"] < 0.95 * plain["item_mean"]
     assert plain["item_knn"] < 0.95 * plain["user_bias"]
     assert error(model, family) < 0.85 * plain["user_bias"]
+    attentive = trained(family, "set_attention", "150steps")
+    assert error(attentive, family) < 0.85 * plain["user_bias"]
 
 
 def test_predictions_keep_to_the_scale_of_the_ratings(model: Model) -> None:
@@ -156,7 +158,8 @@ def test_what_ratings_move_adds_up_to_what_ridge_predicts(family: GroupFamily) -
 
 
 @pytest.mark.parametrize(
-    ("learner", "tells"), [("item_knn", True), ("fold_in", True), ("user_bias", False)]
+    ("learner", "tells"),
+    [("item_knn", True), ("fold_in", True), ("set_attention", True), ("user_bias", False)],
 )
 def test_plain_learners_tell_why_or_a_line_says_that_they_cannot(
     family: GroupFamily, learner: str, tells: bool, tmp_path: Path,
@@ -216,6 +219,29 @@ def test_an_item_that_nobody_has_rated_is_recommended_by_its_features(
         assert max(better) < min(worse)
         assert names.index(f"new {genre}") < min(names.index(f"new {other}"), min(worse))
         assert names.index(f"new {other}") > max(better)
+
+
+def test_the_command_line_recommends_a_new_item_by_what_a_file_says_of_it(
+    genres: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stars, items = map(str, genres)
+    model = str(tmp_path / "m.metaloop")
+    assert run(["data", stars, "--items", items]) == 0
+    assert "items are known from 'items' by 'item_id': 42 of 42" in capfd.readouterr().out
+    asked = ("--learner", "deep_kernel", "--shots", "6", "--budget", "60steps", "--out", model)
+    assert run(["train", stars, "--items", items, *asked]) == 0
+    for likes, genre in enumerate(GENRES):
+        mine = tmp_path / f"{genre}.csv"
+        rows = [f"i{item},{5 if item % 2 == likes else 1}" for item in range(6)]
+        mine.write_text("\n".join(["item,rating", *rows]) + "\n")
+        capfd.readouterr()
+        words = ["predict", model, "--support", str(mine), "--top", "36", "--json"]
+        assert run(words) == 0
+        out, err = capfd.readouterr()
+        assert "unknown" not in err
+        best = {row["input"]: row["value"] for row in json.loads(out)["predictions"]}
+        assert len(best) == 36 and not set(best) & {f"i{item}" for item in range(6)}
+        assert best[f"new {genre}"] > 3 > best[f"new {GENRES[1 - likes]}"]
 
 
 def test_a_family_of_ratings_reaches_workers_as_it_is(family: GroupFamily, tmp_path: Path) -> None:

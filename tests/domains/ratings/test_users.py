@@ -28,7 +28,7 @@ from metaloop.models import Model, open_for
 from metaloop.models.checking import check_assets
 from metaloop.models.training import Trained, train_model
 from metaloop.tasks.groups import GroupFamily
-from metaloop.tasks.readers.user_files import read_users
+from metaloop.tasks.readers.about_files import read_about
 
 USERS, ITEMS, EACH, SHOTS = 160, 40, 16, 2
 RATED, STARS = ["i1", "i4", "i7"], [5, 1, 4]
@@ -327,10 +327,10 @@ def test_movielens_users_are_known_by_their_files(tmp_path: Path) -> None:
         ("users.dat", ("user", "gender", "age", "occupation", "zip")),
         ("u.user.gz", ("user", "age", "gender", "occupation", "zip")),
     ):
-        table = read_users(tmp_path / name)
+        table = read_about(tmp_path / name)
         assert tuple(table.columns) == columns and table.columns["user"].tolist() == ["1", "2"]
         assert [name for name in columns if not table.is_text(name)] == ["age"]
-    assert read_users(tmp_path / "users.dat").columns["occupation"].tolist() == ["10", "16"]
+    assert read_about(tmp_path / "users.dat").columns["occupation"].tolist() == ["10", "16"]
 
 
 def test_a_family_with_users_reaches_workers_as_it_is(family: GroupFamily, tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from metaloop.estimators.files import task_from_file
 from metaloop.estimators.summarising import at_length, summarise
 from metaloop.modelfile import read_model
 from metaloop.models import Model
-from metaloop.serve.answering import Query, Reader, answers, learned, served
+from metaloop.serve.answering import Query, answers, learned
 from metaloop.serve.limits import Limits
 from metaloop.serve.sent import Sent
+from metaloop.serve.served import Reader, served
 from metaloop.tasks.readers import read
 
 SHOTS, ASKED = 5, 6

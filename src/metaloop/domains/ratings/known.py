@@ -29,6 +29,7 @@ from metaloop.domains.ratings import users as of_users
 KIND = "items"  # what raw inputs are, and the view that sees them
 FOR_USERS = "items_for_users"  # the view that sees them as users like the one who asks do
 _ANY = -1
+_ALIKE = 1e-5  # apart: sums of the same numbers round otherwise
 EXPECTED: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
     "names": ((_ANY,), torch.uint8),
     "name_ends": ((_ANY,), torch.int64),
@@ -80,6 +81,16 @@ class KnownItems:
         }
 
     @cached_property
+    def heard_of(self) -> Tensor:
+        """Of which rows of the table something is known, bool `[items + 1]`: ratings or features.
+
+        An item that none of the training users has rated is else the usual item, under a name.
+        """
+        told = ((self.table - self.table[-1]).abs() > _ALIKE).any(1)
+        told[:-1] |= self.rated > 0
+        return told
+
+    @cached_property
     def place_of(self) -> dict[str, int]:
         """The place of each name."""
         return {name: place for place, name in enumerate(self.names)}
@@ -95,6 +106,15 @@ class KnownItems:
             if place == unknown:
                 found[row] = self._place_of_title.get(names[row].casefold(), unknown)
         return torch.tensor(found, dtype=torch.int64)
+
+    def called(self, names: Sequence[str]) -> list[str]:
+        """Returns the names by which the model knows items that are named or titled so.
+
+        Unknown ones stay as they are.
+        """
+        unknown = len(self.names)
+        pairs = zip(self.places(names).tolist(), names, strict=True)
+        return [name if place == unknown else self.names[place] for place, name in pairs]
 
     @cached_property
     def _place_of_title(self) -> dict[str, int]:

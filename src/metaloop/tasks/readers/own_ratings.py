@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 
 from metaloop.core.errors import DataError
+from metaloop.tasks.readers.last_ratings import BY_ORDER, BY_TIME, last_of_each, times_of
 from metaloop.tasks.readers.ratings import ROLES, named_column, no_number
 from metaloop.tasks.readers.table_roles import declared_columns, listed
 from metaloop.tasks.readers.tables import Table
@@ -21,10 +22,13 @@ def ratings_of_one(
     table: Table,
     columns: Mapping[str, str | Sequence[str]] | None,
     events: bool = False,
+    called: Callable[[Sequence[str]], Sequence[str]] = tuple,
 ) -> tuple[list[str], list[float], tuple[LeftOut, ...], list[str]]:
     """Returns the items of one user's ratings, the ratings, what is left out, and what to note.
 
-    With `events` ratings are not asked for, and not used: every item has the value 1.
+    With `events` ratings are not asked for, and not used: every item has the value 1. `called` is
+    given names as they stand in the table, and returns one for each item, whatever it is called
+    there. Of an item that was rated again the last rating counts, as in training.
     Raises `DataError` for the ratings of several users, and for what are no ratings.
     """
     declared = declared_columns(where, table, columns or {}, ROLES)
@@ -40,7 +44,7 @@ def ratings_of_one(
     if rating is not None and table.is_text(rating) and not events:
         raise DataError(no_number(where, table, rating))
     _check_one_user(where, table, declared, {item, rating or item})
-    names = _names(table.columns[item])
+    names = called(_names(table.columns[item]))
     if events or rating is None:
         once = dict.fromkeys(names)
         notes = [f"columns: item '{item}'" + (f", not used: {rating}" if rating else "")]
@@ -49,11 +53,24 @@ def ratings_of_one(
     if not np.isfinite(values).all():
         row = int(np.argmin(np.isfinite(values))) + 1
         raise DataError(f"{where}: row {row} after the header has no finite '{rating}'; mend it")
-    last = dict(zip(names, values.tolist(), strict=True))  # who rates again has changed her mind
-    again = len(names) - len(last)
-    left = (LeftOut("ratings of an item rated again", "the last counts", again),) if again else ()
+    known = declared.get("time")
+    when = known[0] if known else named_column(table, "time", taken | {item, rating})
+    time, told = times_of(table, when)
+    kept, left = _last_ratings(names, time)
     note = f"columns: item '{item}', rating '{rating}'"
-    return list(last), list(last.values()), left, [note]
+    note += "" if time is None else f", time '{when}'"
+    return [names[row] for row in kept], values[kept].tolist(), left, [note, *told]
+
+
+def _last_ratings(
+    names: Sequence[str], time: np.ndarray | None
+) -> tuple[np.ndarray, tuple[LeftOut, ...]]:
+    """The rows of the ratings that count, and what is left out: the earlier ones of an item."""
+    places: dict[str, int] = {}
+    items = np.array([places.setdefault(name, len(places)) for name in names], np.int64)
+    kept, again = last_of_each(np.zeros_like(items), items, len(places), time)
+    by = BY_ORDER if time is None else BY_TIME
+    return kept, (LeftOut("ratings of an item rated again", by, again),) if again else ()
 
 
 def _check_one_user(

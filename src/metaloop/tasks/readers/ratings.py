@@ -22,6 +22,7 @@ from metaloop.core.errors import DataError
 from metaloop.core.ranking import RANKING
 from metaloop.core.rating import RATING
 from metaloop.tasks.readers.finish import explain, tally
+from metaloop.tasks.readers.last_ratings import BY_ORDER, BY_TIME, last_of_each, times_of
 from metaloop.tasks.readers.options import ReadOptions
 from metaloop.tasks.readers.table_roles import declared_columns, listed
 from metaloop.tasks.readers.tables import Table
@@ -111,7 +112,7 @@ def read_ratings(where: str, table: Table, options: ReadOptions) -> Reading:
     values = np.ones(len(users))
     if named.rating is not None:
         values = table.columns[named.rating][there].astype(np.float64)
-    time, told = _times(table, named.time, there)
+    time, told = times_of(table, named.time, there)
     told = (*told, *_named_otherwise(named))
     said = f"columns: user '{named.user}', item '{named.item}'"
     said += ", no rating: events" if named.rating is None else f", rating '{named.rating}'"
@@ -150,9 +151,9 @@ def _reading(
     users, user_names, items, item_names, values, time = found
     if not of_events:
         _check_values(where, users, items, values)
-    order, again = _last_of_each(users, items, len(item_names), time)
+    order, again = last_of_each(users, items, len(item_names), time)
     if again:
-        by = "the last by time counts" if time is not None else "the last in the file counts"
+        by = BY_ORDER if time is None else BY_TIME
         what = "ratings of an item by a user who rated it again"
         if of_events:
             what, by = "events of a user with an item that she had before", "each counts once"
@@ -284,33 +285,6 @@ def _numbered(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
     known, index = np.unique(values, return_inverse=True)
     names = [str(int(v)) if float(v).is_integer() else str(v) for v in known.tolist()]
     return index.astype(np.int64), names
-
-
-def _times(
-    table: Table, name: str | None, there: slice | np.ndarray
-) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Returns what orders the ratings of a user, if it can be ordered, and what to say."""
-    if name is None:
-        return None, ()
-    values = table.columns[name][there]
-    if values.dtype != object:
-        return np.nan_to_num(values.astype(np.float64)), ()
-    first = next((text for text in values.tolist() if text.strip()), "")
-    if len(first) >= 8 and first[:4].isdigit() and first[4] in "-/":
-        return np.unique(values.astype(str), return_inverse=True)[1], ()
-    return None, (f"'{name}' is no number and no date as 2024-01-31; the order of rows counts",)
-
-
-def _last_of_each(
-    users: np.ndarray, items: np.ndarray, num_items: int, time: np.ndarray | None
-) -> tuple[np.ndarray, int]:
-    """Returns the rows to keep, in the order of the file, and how many others there are."""
-    pairs = users * num_items + items
-    order = np.argsort(pairs, kind="stable") if time is None else np.lexsort((time, pairs))
-    last = np.ones(len(pairs), bool)
-    last[:-1] = np.diff(pairs[order]) != 0
-    kept = np.sort(order[last])
-    return kept, len(pairs) - len(kept)
 
 
 def no_number(where: str, table: Table, name: str) -> str:
