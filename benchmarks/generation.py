@@ -120,9 +120,11 @@ def falls(model: Model, family: GenerationFamily, number: int) -> dict[str, tupl
         batch = episodes[place : place + 1].gather(family.input_format)
         row = []
         for shots in SHOTS:
-            whole = batch.support
-            parts = (whole.features, whole.targets, whole.mask)
-            some = Examples(*(part[0, :shots] for part in parts))
+            few, real, there = (
+                part[0, :shots]
+                for part in (batch.support.features, batch.support.targets, batch.support.mask)
+            )
+            some = Examples(few, real, there)
             outputs = learner.predict(params, learner.adapt(params, some), batch.query.features[0])
             bits = bits_per_dimension(outputs[None], batch.query.targets, batch.query.mask)
             row.append(float(bits.mean()))

@@ -26,6 +26,16 @@ _SHEET = "sheet.png"
 _LONGEST = 240  # bytes of a folder's name; disks take 255
 
 
+_Temperature = Annotated[
+    float | None,
+    typer.Option(
+        metavar="T",
+        help="Below 1: closer to the support, less different.",
+        show_default="what suits the model",
+    ),
+]
+
+
 def generate(
     model: options.ModelFile,
     support: Annotated[
@@ -40,14 +50,7 @@ def generate(
     count: Annotated[
         int, typer.Option(min=1, max=_MOST, metavar="N", help="Images to make of each class.")
     ] = 16,
-    temperature: Annotated[
-        float | None,
-        typer.Option(
-            metavar="T",
-            help="Below 1: closer to the support, less different.",
-            show_default="what suits the model",
-        ),
-    ] = None,
+    temperature: _Temperature = None,
     tries: Annotated[
         int,
         typer.Option(min=1, metavar="N", help="Images drawn for each that is kept, the likest."),
