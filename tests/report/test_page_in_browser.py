@@ -173,7 +173,7 @@ def test_the_page_can_be_walked_by_keyboard(opened: Any) -> None:
     focused = "document.activeElement.getAttribute('href')"
     assert page.evaluate(focused) == "#leaderboard"
     page.keyboard.press("Enter")
-    assert page.url.endswith("#leaderboard")
+    page.wait_for_url("**#leaderboard")
 
 
 def test_pictures_are_drawn(opened: Any) -> None:

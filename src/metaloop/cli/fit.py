@@ -55,6 +55,8 @@ def fit(
     estimator, examples = fitted(estimator, support, asked, use_label_names)
     estimator.save(out)
     classes = estimator.classes_.tolist() if isinstance(estimator, FewShotClassifier) else []
+    if len(classes) == 1:
+        warn(f"one class alone, {classes[0]!s}: predict --reject tells it from everything else")
     if as_json:
         print_json(
             {

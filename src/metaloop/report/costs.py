@@ -23,20 +23,24 @@ class Spent:
 
 
 def spending(records: Records) -> tuple[Spent, ...]:
-    """Returns all trials and other work in the order they ended, with the sum spent by then."""
+    """Returns all trials and other work in the order they ended, with the sum spent by then.
+
+    Of what ended in the same millisecond trials are first.
+    """
     jobs = {job.id: job for job in records.jobs}
     seen: set[Hashable] = set()
-    ended: list[tuple[str, int, StoredTrial | None, float]] = []
+    ended: list[tuple[str, bool, int, StoredTrial | None, float]] = []
     for stored in records.trials:
         trial, job = stored.trial, jobs.get(stored.job) if stored.job is not None else None
         key: Hashable = (stored.run, trial.rung, trial.cpu_seconds, trial.wall_seconds)
         key = key if job is None else job.id
         own = trial.cpu_seconds if job is None else job.cpu_seconds
-        ended.append((stored.ended or stored.started, stored.id, stored, _once(key, seen, own)))
+        at = stored.ended or stored.started
+        ended.append((at, False, stored.id, stored, _once(key, seen, own)))
     for job in records.jobs_alone:
-        ended.append((job.ended or job.started, 0, None, job.cpu_seconds))
-    ended.sort(key=lambda item: item[:2])
-    return _summed([(stored, own) for _, _, stored, own in ended])
+        ended.append((job.ended or job.started, True, job.id, None, job.cpu_seconds))
+    ended.sort(key=lambda item: item[:3])
+    return _summed([(stored, own) for *_, stored, own in ended])
 
 
 def total_cost(records: Records) -> float:
