@@ -296,6 +296,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             SetAttention,
             "known ratings as a set that what is asked about attends to",
             "set_attention",
+            offered=False,
             only=_OF_RATINGS,
         ),
         "set_pixelcnn": LearnerEntry(
