@@ -36,7 +36,7 @@ from metaloop.core.objective import REGRESSION, Objective
 from metaloop.core.spec import TaskSpec
 from metaloop.core.task_map import TaskMap
 from metaloop.nets.embedding import NetLearner
-from metaloop.nets.episodic import episode_loss, with_fewer
+from metaloop.nets.episodic import loss_with_fewer
 from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.prior import mean_of_prior
 
@@ -175,11 +175,7 @@ class SetAttention(NetLearner):
         over_tasks: TaskMap,
     ) -> MetaLoss:
         """Returns the episodic loss with part of each support; `TypeError` on labelled examples."""
-        if isinstance(batch, Examples):
-            raise TypeError("set attention is trained on episodes")
-        if rng is not None and self.fewest:
-            batch = with_fewer(batch, self.fewest, rng)
-        return episode_loss(self, self.net, meta_params, batch, self.objective)
+        return loss_with_fewer(self, self.net, meta_params, batch, self.objective, self.fewest, rng)
 
     def _mean(self, meta_params: MetaParams, features: Tensor) -> Tensor:
         return functional.linear(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from metaloop.core.examples import EpisodeBatch, Examples
+from metaloop.core.examples import Batch, EpisodeBatch, Examples
 from metaloop.core.learner import EmbeddingLearner, MetaLoss, MetaParams
 from metaloop.core.objective import Objective
 from metaloop.core.task_map import vmap_over_tasks
@@ -54,6 +54,26 @@ def episode_loss(
     outputs = vmap_over_tasks(one_task, support.inputs, support.targets, support.mask, query.inputs)
     loss = objective.loss(outputs, query.targets, query.mask)
     return MetaLoss(loss, objective.shown(outputs.detach(), query.targets, query.mask), buffers)
+
+
+def loss_with_fewer(
+    learner: EmbeddingLearner,
+    net: FunctionalNet,
+    meta_params: MetaParams,
+    batch: Batch,
+    objective: Objective,
+    fewest: int,
+    rng: torch.Generator | None,
+) -> MetaLoss:
+    """Returns `episode_loss` with part of each support, see `with_fewer`; all of it for `fewest` 0.
+
+    Raises `TypeError` on labelled examples.
+    """
+    if isinstance(batch, Examples):
+        raise TypeError(f"{type(learner).__name__} is trained on episodes, got labelled examples")
+    if rng is not None and fewest:
+        batch = with_fewer(batch, fewest, rng)
+    return episode_loss(learner, net, meta_params, batch, objective)
 
 
 def with_fewer(batch: EpisodeBatch, fewest: int, rng: torch.Generator) -> EpisodeBatch:
