@@ -2,6 +2,7 @@
 
     python benchmarks/recommendation.py DATA             the table of docs/results.md
     python benchmarks/recommendation.py DATA --features no
+    python benchmarks/recommendation.py DATA --learn 120s      and the loop's own choice
     python benchmarks/recommendation.py --synthetic 100000 50000 30 --budget 100steps
 
 DATA is the folder with `anime_ratings.tsv.gz` and `anime_info.tsv.gz`. Users are dealt once, by
@@ -30,6 +31,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from metaloop.catalogue.families import DataOptions, open_data
 from metaloop.core.rating import ranking_gain
 from metaloop.domains.ratings.items import FACTORS
+from metaloop.loop import Learned, learn
+from metaloop.models.model import load_model
 from metaloop.models.training import Trained, train_model
 from metaloop.tasks.groups import GroupFamily
 from metaloop.tasks.readers import read
@@ -175,6 +178,22 @@ def ours(
     return trained.model, time.process_time() - began
 
 
+def chosen_by_learn(family: GroupFamily, budget: str, shots: int, seed: int) -> Any:
+    """The model that `learn` ends with, on one worker; it says what that is."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        *_, last = learn(
+            family, out=out, budget=budget, shots=shots, queries=15, workers=1, seed=seed
+        )
+        assert isinstance(last, Learned)
+        model = load_model(out / "model.metaloop")
+    members = model.candidate.learner.options.get("members", [])
+    told = [f"{one['weight']} x {one['name']}" for one in members]
+    print(f"learn, {shots} known: {model.candidate.label} {', '.join(told)}, "
+          f"{last.report['cpu_seconds']:.0f} CPU-seconds", flush=True)  # fmt: skip
+    return model
+
+
 def as_method(models: list[Any], table: torch.Tensor) -> Method:
     def predict(items: np.ndarray, values: np.ndarray, asked: np.ndarray) -> np.ndarray:
         targets = torch.from_numpy(values)[:, None]
@@ -252,6 +271,9 @@ def compare(args: argparse.Namespace) -> None:
         }  # fmt: skip
         if len(models) > 1:
             methods[f"{len(models)} x {args.learner}"] = as_method(models, data.table)
+        for seed in range(args.seeds if args.learn else 0):
+            model = chosen_by_learn(family, args.learn, known, seed)
+            methods[f"learn, {args.learn}, seed {seed}"] = as_method([model], data.table)
         cases = data.cases(family.parts["test"], known)
         users = sorted({case[4] for case in cases})
         found = {name: scores(method, cases, data.rated) for name, method in methods.items()}
@@ -328,6 +350,8 @@ def main() -> None:
     parser.add_argument("--budget", default="1500steps")
     parser.add_argument("--shots", type=int, default=5)
     parser.add_argument("--nets", type=int, default=1)
+    parser.add_argument("--learn", help="a budget of the loop, such as 120s")
+    parser.add_argument("--seeds", type=int, default=1, help="of the loop")
     parser.add_argument("--features", choices=("yes", "no"), default="yes")
     parser.add_argument("--out")
     parser.add_argument("--synthetic", type=int, nargs=3, metavar=("USERS", "ITEMS", "EACH"))

@@ -55,10 +55,11 @@ from metaloop.jobs.training import TrainRequest, TrainResult
 from metaloop.jobs.workplace import prepare
 from metaloop.loop.choosing import choose_field
 from metaloop.loop.population import Population
-from metaloop.loop.proposing import SEGMENT_SHARE, Proposer, at_once
+from metaloop.loop.proposing import Proposer
 from metaloop.loop.racing import RACE_SHARE
 from metaloop.loop.repeating import Loop, repeat
 from metaloop.loop.run import Run, describe_data
+from metaloop.loop.shares import SEGMENT_SHARE, at_once
 from metaloop.modelfile.typed_json import decode, encode
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read_arrays

@@ -23,6 +23,7 @@ from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import EpisodeScores
 from metaloop.executors.base import Job
 from metaloop.executors.in_process import InProcess
+from metaloop.jobs.averaging import AverageRequest, AverageResult
 from metaloop.jobs.baselines import BaselinesRequest, BaselinesResult, measure_baselines
 from metaloop.jobs.inventing import InventRequest, InventResult
 from metaloop.jobs.joining import Joinable, JoinRequest, JoinResult
@@ -64,6 +65,7 @@ def requests_of(number: int, text: str, seconds: float, is_given: bool) -> list[
         TrainRequest(number, two, budget, 1, 2, data if is_given else plain, start),
         InventRequest(1, number, two[0], two, (text,), given, None if is_given else number, 3, 4),
         JoinRequest(number, (Joinable(number if is_given else None, two[0]),), two, 5, 6),
+        AverageRequest(number, (Joinable(number, two[0]), Joinable(1, two[1])), 5, 6),
         JudgeRequest((Entrant(two[0], None, known), Entrant(two[1], number)), number, 7),
         BaselinesRequest(two, number, 8, given),
     ]
@@ -80,6 +82,7 @@ def results_of(number: int, text: str, seconds: float, is_given: bool) -> list[R
         TrainResult("diverged", text, number, seconds, 0.5, given, given, curve, figures),
         InventResult(found, number),
         JoinResult((number, 1), 2, found),
+        AverageResult((number, 1), found),
         JudgeResult(figures),
         BaselinesResult(found),
     ]
@@ -97,7 +100,14 @@ def test_a_request_is_the_same_after_json(
     number: int, text: str, seconds: float, is_given: bool
 ) -> None:
     made = requests_of(number, text, seconds, is_given)
-    assert [name_of(asked) for asked in made] == ["train", "invent", "join", "judge", "baselines"]
+    assert [name_of(asked) for asked in made] == [
+        "train",
+        "invent",
+        "join",
+        "average",
+        "judge",
+        "baselines",
+    ]
     for asked in made:
         arguments = json.loads(json.dumps(arguments_of(asked)))
         assert decode(WORK[name_of(asked)].request, arguments, "it") == asked

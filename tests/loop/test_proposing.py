@@ -41,16 +41,13 @@ from metaloop.loop.proposing import (
     AGAIN_FROM,
     FINER_AT,
     INVENT_AT,
-    LAST_AT,
-    LAST_SEGMENT,
     LAST_START,
     LEARNING,
     LONGEST_START,
-    SEGMENT_SHARE,
-    SHORTEST_SHARE,
     Proposer,
 )
 from metaloop.loop.racing import NUM_ON_ALL_DATA, SURVIVORS, Race
+from metaloop.loop.shares import LAST_AT, LAST_SEGMENT, SEGMENT_SHARE, SHORTEST_SHARE
 from metaloop.tasks.family import ClassFamily, class_family
 from metaloop.tasks.readers import read_arrays
 

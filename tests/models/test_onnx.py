@@ -22,6 +22,7 @@ from metaloop.core.objective import objective
 from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Candidate, Choice, Plan
 from metaloop.core.spec import TaskSpec
+from metaloop.jobs.averaging import committee_of
 from metaloop.models import Model
 from metaloop.models.onnx_export import check_exportable, difference_of
 from metaloop.models.onnx_functions import functions_of
@@ -74,6 +75,13 @@ def joined() -> Model:
     return built(candidate, VECTORS, model.spec)
 
 
+def committee() -> Model:
+    """The mean of two learners of ratings."""
+    members = [model_of(name, ITEMS, "rating") for name in ("deep_kernel", "set_attention")]
+    candidate = committee_of([model.candidate for model in members], [2, 1])
+    return built(candidate, ITEMS, members[0].spec)
+
+
 def built(candidate: Candidate, inputs: InputFormat, spec: TaskSpec) -> Model:
     """A model with the weights that its learner starts with."""
     learner = build_learner(candidate, inputs, spec.objective)
@@ -100,6 +108,11 @@ def test_functions_of_a_graph_say_what_the_learner_says(name: str) -> None:
     for model in models_of(name):
         check_exportable(model)
         assert _difference(model) < 1e-3
+
+
+def test_functions_of_a_graph_say_what_a_committee_says() -> None:
+    check_exportable(committee())
+    assert _difference(committee()) < 1e-3
 
 
 @torch.no_grad()
@@ -165,6 +178,7 @@ def exported() -> list[Model]:
         model_of("sentence_steps", SENTENCES, "extraction"),
         program("gradient_step"),
         joined(),
+        committee(),
     ]
 
 

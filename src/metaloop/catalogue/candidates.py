@@ -8,8 +8,10 @@ from typing import Any
 
 from torch import nn
 
+from metaloop.catalogue.committees import members_of
 from metaloop.catalogue.learners import (
     BY_PRIOR,
+    COMMITTEE,
     EVOLVED,
     OWN,
     PROGRAM,
@@ -39,6 +41,8 @@ from metaloop.core.records import Candidate, Choice, Plan
 from metaloop.core.sampler import GenerativeLearner
 from metaloop.core.spec import TaskSpec
 from metaloop.core.views import View
+from metaloop.learners.committee import Committee
+from metaloop.nets.embedding import NetLearner
 
 # The inner loop of the MAML paper's regression (section A.1) and of classification here.
 _GRADIENT_LEARNERS = ("maml", "fomaml", "anil")
@@ -188,6 +192,8 @@ def build_learner(
     check_candidate(candidate)
     if candidate.learner.name == OWN:
         return _own(candidate, input_format, objective_name, own)
+    if candidate.learner.name == COMMITTEE:
+        return _committee(candidate, input_format, objective_name)
     constructor = learner_class(candidate.learner.name)
     _check_targets(candidate.learner.name, objective(objective_name).target_kind)
     options = dict(candidate.learner.options)
@@ -212,6 +218,18 @@ def build_learner(
         raise MetaloopError(
             f"learner '{candidate.learner.name}' does not take these options: {error}"
         ) from error
+
+
+def _committee(candidate: Candidate, input_format: InputFormat, objective_name: str) -> Committee:
+    _check_targets(COMMITTEE, objective(objective_name).target_kind)
+    members, weights = [], []
+    for member, weight in members_of(candidate):
+        learner = build_learner(member, input_format, objective_name)
+        assert isinstance(learner, NetLearner)
+        members.append(learner)
+        weights.append(weight)
+    net = build_net(candidate.net, input_format)
+    return Committee(net, tuple(members), tuple(weights), objective(objective_name))
 
 
 def learner_class(name: str) -> type[Learner]:

@@ -25,6 +25,7 @@ from metaloop.learners.anil import Anil
 from metaloop.learners.baselinepp import BaselinePlusPlus
 from metaloop.learners.blurred_mixture import BlurredMixture
 from metaloop.learners.calibrated import Calibrated
+from metaloop.learners.committee import Committee
 from metaloop.learners.deep_kernel import DeepKernel
 from metaloop.learners.fomaml import FirstOrderMaml
 from metaloop.learners.fomaml_pixelcnn import FomamlPixelCnn
@@ -347,23 +348,24 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
 
 
 BY_PRIOR = ("deep_kernel", "set_attention")  # whose mean begins with a feature, if one is named
+COMMITTEE = "committee"  # learners that were trained, put together (`committees.py`)
 EVOLVED = "evolved_gradient"  # its program, if it has one, is the inner loss
 OWN = "own"  # a learner of the user's own, which is given beside its file
 PROGRAM = "program"  # a learner that a program describes; `catalogue/programs.py` has known ones
 
-_OWN_ENTRY = LearnerEntry(BlackBoxLearner, "a learner of your own", "none", offered=False)
-_PROGRAM_ENTRY = LearnerEntry(ProgramLearner, "a learning algorithm written as a program", PROGRAM)
+# learners that need more than a name
+_OTHERS = {
+    COMMITTEE: LearnerEntry(Committee, "the mean of what several learners say", COMMITTEE),
+    OWN: LearnerEntry(BlackBoxLearner, "a learner of your own", "none", offered=False),
+    PROGRAM: LearnerEntry(ProgramLearner, "a learning algorithm written as a program", PROGRAM),
+}
 
 
 def learner_entry(name: str) -> LearnerEntry:
     """Returns the entry of this name; raises `UnknownNameError` naming near matches."""
-    if name == PROGRAM:
-        return _PROGRAM_ENTRY
-    if name == OWN:
-        return _OWN_ENTRY
-    if name not in LEARNERS:
+    if name not in LEARNERS and name not in _OTHERS:
         raise unknown_name("learner", name, LEARNERS)
-    return LEARNERS[name]
+    return LEARNERS[name] if name in LEARNERS else _OTHERS[name]
 
 
 def learners_for(

@@ -343,6 +343,7 @@ def check_net(net: Choice) -> None:
     if net.name in NET_LIMITS:
         check_options(f"net '{net.name}'", net.options, NET_LIMITS[net.name])
     if net.name == "joined":
+        check_options("net 'joined'", net.options, {"centred": _SWITCH})
         for member in _members(net):
             check_net(member)
 

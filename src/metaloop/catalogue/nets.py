@@ -161,6 +161,7 @@ class _Member:
 
 
 def _members(net: Choice, input_format: InputFormat) -> list[_Member]:
+    """Returns the members of a joined net, in order; `MetaloopError` if they do not fit inputs."""
     found = []
     for member in net.options["members"]:
         piece = member.get("piece")
@@ -177,7 +178,8 @@ def _members(net: Choice, input_format: InputFormat) -> list[_Member]:
 def _joined(net: Choice, input_format: InputFormat, widths: Sequence[int]) -> nn.Module:
     members = _members(net, input_format)
     modules = [_module(member.net, member.input_format) for member in members]
-    return Joined(modules, widths, input_format, [member.piece for member in members])
+    pieces = [member.piece for member in members]
+    return Joined(modules, widths, input_format, pieces, net.options.get("centred", True))
 
 
 def _fresh(

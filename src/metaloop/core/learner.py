@@ -143,6 +143,19 @@ class KeepsSupport(Protocol):
         """Returns how many examples the state was made of; 0 if it is none of such."""
 
 
+@runtime_checkable
+class Explains(Protocol):
+    """A learner of real targets that tells what each example of a support moves a prediction by."""
+
+    def support_size(self, task_state: Mapping[str, Tensor]) -> int:
+        """Returns how many examples the state was made of."""
+
+    def contributions(
+        self, meta_params: MetaParams, task_state: MetaParams, features: Tensor
+    ) -> Tensor:
+        """Returns `[Q, N, K]` for embedded queries, in standardised targets."""
+
+
 def predict_present(
     learner: Learner, meta_params: MetaParams, task_state: TaskState, inputs: Inputs, mask: Tensor
 ) -> Tensor:

@@ -46,13 +46,15 @@ class Objective:
 
     `loss(outputs, targets, mask)` is a scalar for one task (`[N, ...]`) and for stacked ones.
     `target_kind` is what a learner must be able to learn: `classes`, `real`, or `inputs`, where
-    what is to be predicted are examples themselves.
+    what is to be predicted are examples themselves. `averages`: outputs are targets as they are
+    expected to be, so that the mean of what several learners say is one more prediction.
     """
 
     name: str
     target_kind: str
     loss: Callable[[Tensor, Tensor, Tensor], Tensor]
     metrics: tuple[Metric, ...]
+    averages: bool = False
 
     @property
     def primary(self) -> Metric:

@@ -38,6 +38,7 @@ REGRESSION = Objective(
     target_kind="real",
     loss=_mean_squared_error,
     metrics=(metrics.SQUARED_ERROR, metrics.ABSOLUTE_ERROR, metrics.EXPLAINED),
+    averages=True,
 )
 _KNOWN = (CLASSIFICATION, REGRESSION, RATING, RANKING, GENERATION, EXTRACTION)
 OBJECTIVES = {each.name: each for each in _KNOWN}

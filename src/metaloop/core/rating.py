@@ -82,4 +82,5 @@ RATING = Objective(
     target_kind="real",
     loss=rating_loss,
     metrics=(ROOT_SQUARED_ERROR, metrics.ABSOLUTE_ERROR, RANKING_GAIN),
+    averages=True,
 )

@@ -11,15 +11,16 @@ import torch
 from metaloop.core.black_box import BlackBoxLearner
 from metaloop.core.errors import InputError
 from metaloop.core.examples import Examples
+from metaloop.core.learner import EmbeddingLearner, Explains
 from metaloop.estimators.items import items_of, last_of_each
 from metaloop.estimators.regressor import FewShotRegressor
 from metaloop.estimators.task import AdaptedTask
-from metaloop.learners.deep_kernel import DeepKernel
 from metaloop.learners.ridge import Ridge
-from metaloop.learners.set_attention import SetAttention
 
 # who can tell why
-REASONED_BY = ("deep_kernel", "set_attention", "ridge", "fold_in", "item_knn", "spectral")
+REASONED_BY = (
+    "committee", "deep_kernel", "set_attention", "ridge", "fold_in", "item_knn", "spectral",
+)  # fmt: skip
 _REASONS = 3  # items that are named
 
 
@@ -104,7 +105,7 @@ def _moved(task: AdaptedTask, items: torch.Tensor) -> np.ndarray | None:
     learner, inputs = model.learner, model.input_format.to_float(items)
     if isinstance(learner, BlackBoxLearner):
         return learner.contributions(task.state, inputs)
-    if isinstance(learner, DeepKernel | SetAttention):
+    if isinstance(learner, Explains) and isinstance(learner, EmbeddingLearner):
         features = learner.embed(model.meta_params, inputs)
         return _first(learner.contributions(model.meta_params, task.state, features))
     if isinstance(learner, Ridge) and task.support is not None:

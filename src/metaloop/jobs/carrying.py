@@ -6,6 +6,7 @@ from pathlib import Path
 
 from metaloop.executors.base import Job
 from metaloop.executors.luggage import FOLDER, Luggage
+from metaloop.jobs.averaging import AverageRequest
 from metaloop.jobs.inventing import InventRequest
 from metaloop.jobs.joining import JoinRequest
 from metaloop.jobs.judging import JudgeRequest
@@ -55,6 +56,8 @@ def _paths(request: Request) -> list[Path]:
         nodes = [request.on]
     elif isinstance(request, JoinRequest):
         nodes = [each.node for each in request.nets]
+    elif isinstance(request, AverageRequest):
+        nodes = [each.node for each in request.learners]
     elif isinstance(request, JudgeRequest):
         nodes = [each.node for each in request.entrants]
     return [net_path(here, node) for node in nodes if node is not None]

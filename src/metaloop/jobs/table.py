@@ -11,6 +11,7 @@ from typing import Any
 
 from metaloop.executors.base import Report, Work
 from metaloop.executors.local_pool import module_command
+from metaloop.jobs.averaging import AverageRequest, AverageResult, average_learners
 from metaloop.jobs.baselines import BaselinesRequest, BaselinesResult, measure_baselines
 from metaloop.jobs.inventing import InventRequest, InventResult, invent_programs
 from metaloop.jobs.joining import JoinRequest, JoinResult, join_nets
@@ -20,8 +21,11 @@ from metaloop.jobs.training import TrainRequest, TrainResult, train_node
 from metaloop.jobs.workplace import Workplace
 from metaloop.modelfile.typed_json import decode, encode
 
-Request = TrainRequest | InventRequest | JoinRequest | JudgeRequest | BaselinesRequest
-FoundResult = InventResult | JoinResult | BaselinesResult  # of jobs that come back with candidates
+Request = (
+    TrainRequest | InventRequest | JoinRequest | AverageRequest | JudgeRequest | BaselinesRequest
+)
+# of jobs that come back with candidates
+FoundResult = InventResult | JoinResult | AverageResult | BaselinesResult
 NodeResult = TrainResult | FoundResult  # of jobs that make a node of the population
 Result = NodeResult | JudgeResult
 
@@ -41,6 +45,7 @@ WORK: Mapping[str, Kind] = MappingProxyType(
         "train": Kind(TrainRequest, TrainResult, train_node),
         "invent": Kind(InventRequest, InventResult, invent_programs),
         "join": Kind(JoinRequest, JoinResult, join_nets),
+        "average": Kind(AverageRequest, AverageResult, average_learners),
         "judge": Kind(JudgeRequest, JudgeResult, judge),
         "pipeline": Kind(PipelineRequest, PipelineResult, train_pipeline),
     }

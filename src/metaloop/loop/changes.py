@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from metaloop.catalogue.committees import COMPANIONS
 from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.learners import EVOLVED, PROGRAM, embeds
 from metaloop.catalogue.nets import CUSTOM, coarse, companions, finer, generates, on_whole_images
@@ -30,18 +31,21 @@ from metaloop.loop.variation import Variation, crossover, vary_net, vary_plan
 
 MOST_OPERATORS = 3  # in a data recipe
 OF_ONE_VOICE = 0.5  # of the training episodes
+_SHARED = ("prior", "fewest")  # options that a learner and its companion both have
 
 
 @dataclass(frozen=True)
 class Changes:
     """Changes candidates of a population's nodes; inputs and targets are those of its family.
 
-    `formats` are those of the inputs, by view.
+    `formats` are those of the inputs, by view; `learners` what there is to choose among, None for
+    all of the catalogue.
     """
 
     population: Population
     formats: Mapping[str, InputFormat]
     target_kind: str  # `classes` or `real`
+    learners: Collection[str] | None = None
 
     def varied(
         self, arm: str, node: Node, rng: np.random.Generator, tips: list[Node]
@@ -87,16 +91,36 @@ class Changes:
         """Returns the format of inputs in the candidate's view."""
         return self.formats[candidate.view]
 
+    def has_companions(self, candidate: Candidate) -> bool:
+        """Whether there are nets of another kind for what it sees, or a learner that suits it."""
+        return bool(companions(self.format_of(candidate)) or self._other_learner(candidate))
+
     def companion(self, candidate: Candidate, tips: list[Node]) -> Variation | None:
-        """Returns the candidate with a good other net that no line has yet; None without one."""
+        """Returns the candidate with a good other net that none of these lines has, nor one begun.
+
+        Or with another learner, where there is one and no line of the run ever had it. None where
+        there is neither.
+        """
         begun = [node for node in self.population.pending.values() if node.parent is not None]
-        nets = [on_whole_images(node.candidate.net) for node in [*tips, *begun]]
+        others = [node.candidate for node in [*tips, *begun]]
+        learner = self._other_learner(candidate)
+        known = {node.candidate.learner.name for node in self.population.known}
+        if learner and learner not in known:
+            words = f"{NET}: {candidate.learner.name} -> {learner} on one of its kind"
+            shared = {k: v for k, v in candidate.learner.options.items() if k in _SHARED}
+            return Variation(replace(candidate, learner=Choice(learner, shared)), words)
+        nets = [on_whole_images(other.net) for other in others]
         input_format = self.format_of(candidate)
         for net in companions(input_format):
             if net not in nets:
                 words = f"{NET}: {_described(candidate.net)} -> {_described(net)}"
                 return Variation(replace(candidate, net=coarse(net, input_format)), words)
         return None
+
+    def _other_learner(self, candidate: Candidate) -> str:
+        """Returns the name of a learner that errs differently, "" where there is none."""
+        name = COMPANIONS.get(candidate.learner.name, "")
+        return name if self.learners is None or name in self.learners else ""
 
     def applies(self, arm: str, candidate: Candidate) -> bool:
         """Whether an arm would change such a candidate, or is to leave it as it is."""

@@ -48,7 +48,7 @@ from metaloop.loop.judging import Judge, resumed_judge
 from metaloop.loop.others import classes_of, drawer_among, open_others
 from metaloop.loop.population import Population
 from metaloop.loop.proposal import EVERYTHING, Generates
-from metaloop.loop.proposing import SEGMENT_SHARE, Proposer, at_once
+from metaloop.loop.proposing import Proposer
 from metaloop.loop.racing import RACE_SHARE
 from metaloop.loop.recording import restore
 from metaloop.loop.repeating import Loop, repeat
@@ -65,6 +65,7 @@ from metaloop.loop.run import (
     run_folder,
 )
 from metaloop.loop.settings import USUAL, Settings
+from metaloop.loop.shares import SEGMENT_SHARE, at_once
 from metaloop.models.events import data_read
 from metaloop.selection.bandit import Use, uses_in
 from metaloop.tasks.family import TaskFamily
@@ -318,6 +319,7 @@ def _proposer(
         classes is not None and usual_words(classes.store, classes.parts["train"], 1) > 1,
         workers=asked.workers,
         draws=draws,
+        learners=asked.settings.learners,
     )
 
 

@@ -14,7 +14,7 @@ A line keeps what it had where a continuation brings nothing, so a bad idea cost
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -55,14 +55,10 @@ from metaloop.loop.hopeful import in_hopeful_views
 from metaloop.loop.population import Node, Population
 from metaloop.loop.proposal import CATALOGUE, EVERYTHING, Generates, Proposal
 from metaloop.loop.racing import Race
+from metaloop.loop.shares import SEGMENT_SHARE, last_share, segment_share
 from metaloop.loop.variation import Variation
 from metaloop.selection.bandit import Bandit, Use
 
-SEGMENT_SHARE = 0.1  # of the budget: one continuation
-SHORTER = 4  # times, where most continuations made lines surely worse
-SHORTEST_SHARE = SEGMENT_SHARE / SHORTER**2
-LAST_SEGMENT = 2.5  # times a usual one, at most: a line's last continuation takes what is left
-LAST_AT = 0.5  # spent share of the budget after which a line may have its last continuation
 LONGEST_START = 0.15  # of the budget: the first segment of a bred line
 LAST_START = 0.75  # spent share of the budget after which no line is begun any more
 FINER_AT = 0.2  # spent share of the budget after which lines go on with larger images
@@ -73,9 +69,6 @@ NUM_LINES = 4  # at least; as many as there are workers, if these are more
 FEWEST_LINES = 2  # as many nets, of different kinds, there should be to join at the end
 LEARNING = 0.0125  # of what can be gained, in one continuation: about what joining a net brings
 RANDOM_SHARE = 0.1  # of the budget, for each candidate of a random search
-# A share of a budget in seconds is one of what so many workers compute at most: more of them train
-# more lines, each as long as before. Else a tenth of what 64 workers compute were six budgets long.
-AT_ONCE = NUM_LINES
 _REST_AFTER = 2  # continuations in a row that brought nothing
 
 
@@ -98,13 +91,14 @@ class Proposer:
     has_voices: bool = False  # whether speakers are known
     workers: int = 1
     draws: bool = False  # whether there is a model that draws classes
+    learners: Collection[str] | None = None  # to choose among; None: all
     changes: Changes = field(init=False)
     race: Race = field(init=False)
     going_on: Bandit = field(init=False)  # what a line goes on with
     breeding: Bandit = field(init=False)  # what a new line differs by
 
     def __post_init__(self) -> None:
-        self.changes = Changes(self.population, self.formats, self.target_kind)
+        self.changes = Changes(self.population, self.formats, self.target_kind, self.learners)
         data = self._data_arms()
         algorithms = [PLAN] if self.generates.algorithms else []
         nets = [NET, CROSSOVER] if self.generates.algorithms else []
@@ -277,7 +271,7 @@ class Proposer:
             parent=tip.number,
             continues=True,
             rung=tip.proposal.rung + 1,
-            share=self._last_share(tip, spent) or self._segment_share(),
+            share=self._last_share(tip, spent) or segment_share(self.population),
             filtered_by=tip.number if adds_operator(arm) else tip.proposal.filtered_by,
             further_parents=variation.further_parents,
         )
@@ -303,7 +297,7 @@ class Proposer:
             variation.operator,
             arm=arm,
             parent=parent.number,
-            share=float(np.clip(parent.trained, self._segment_share(), LONGEST_START)),
+            share=float(np.clip(parent.trained, segment_share(self.population), LONGEST_START)),
             filtered_by=parent.number if generates else parent.proposal.filtered_by,
             further_parents=variation.further_parents,
         )
@@ -328,32 +322,10 @@ class Proposer:
         return Variation(candidate, f"{variation.operator}, {arm}"), True
 
     def _last_share(self, tip: Node, spent: float) -> float | None:
-        """Returns the share of a line's last continuation; None if there will be others.
-
-        The rate falls to zero once instead of twice: a short segment at the end ruins what it began
-        with, and has no time to mend it.
-        """
-        if spent < LAST_AT or self._segment_share() < SEGMENT_SHARE:
-            return None
-        population = self.population
-        last = {
-            node.line
-            for node in population.known
-            if node.continues and node.proposal.share > SEGMENT_SHARE
-        }
-        going_on = {each.line for each in self._awake(self.race.survivors(population.tips))}
-        lines: float = len(going_on - last | {tip.line})
-        if self.segment_seconds is not None:  # others go on at the same time
-            lines = at_once(self.workers) * max(1.0, lines / self.workers)
-        left = (1 - spent) / lines
-        return left if SEGMENT_SHARE < left < LAST_SEGMENT * SEGMENT_SHARE else None
-
-    def _segment_share(self) -> float:
-        """Returns the share of a continuation: what is learned by heart soon needs short ones."""
-        share = SEGMENT_SHARE
-        while share > SHORTEST_SHARE and self.population.is_harmed_by(share):
-            share /= SHORTER
-        return share
+        """Returns the share of a line's last continuation; None if there will be others."""
+        going_on = {each.line for each in self._awake(self.race.survivors(self.population.tips))}
+        workers = None if self.segment_seconds is None else self.workers
+        return last_share(self.population, tip, going_on, spent, workers)
 
     def _ancestor(self, tip: Node) -> Node:
         """Returns the node of a line that had been trained as long as a new line will be."""
@@ -393,8 +365,3 @@ class Proposer:
         else:
             heads = tuple(head.candidate for head in tip.heads if head.search is not None)
         return Proposal("invent", heads, "program: invented", parent=tip.number, share=INVENT_SHARE)
-
-
-def at_once(workers: int) -> int:
-    """Returns how many workers a share of the budget is one of."""
-    return min(workers, AT_ONCE)

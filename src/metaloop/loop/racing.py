@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metaloop.catalogue.nets import companions
 from metaloop.core.records import Candidate
 from metaloop.loop.arms import ALL_DATA
 from metaloop.loop.changes import Changes
@@ -69,7 +68,7 @@ class Race:
             if node.parent is None
             and node.best is not None
             and node.number not in begun
-            and not self.has_companions(node.candidate)
+            and not self.changes.has_companions(node.candidate)
             and self.changes.applies(ALL_DATA, node.candidate)  # an archive's may have them
         ]
         if not contenders:
@@ -85,10 +84,6 @@ class Race:
             share=parent.proposal.share,
             filtered_by=parent.number,
         )
-
-    def has_companions(self, candidate: Candidate) -> bool:
-        """Whether there are nets of another kind for what the candidate sees."""
-        return bool(companions(self.changes.format_of(candidate)))
 
     def survivors(self, tips: list[Node]) -> list[Node]:
         """Returns the tips of lines worth going on with: of the best contenders, and bred ones.
@@ -115,7 +110,7 @@ class Race:
             if is_continued:
                 return tip.value >= best - reach
             is_fresh = tip.candidate.view != contenders[0].candidate.view
-            is_fresh = is_fresh and self.has_companions(tip.candidate)
+            is_fresh = is_fresh and self.changes.has_companions(tip.candidate)
             within = FRESH_REACH * self.changes.population.gain if is_fresh else reach
             return _promise(tip) >= first - within
 
@@ -127,7 +122,7 @@ class Race:
             return []
         view = contenders[0].candidate.view
         same = [tip for tip in contenders if tip.candidate.view == view]
-        alone = self.joins and self.has_companions(contenders[0].candidate)
+        alone = self.joins and self.changes.has_companions(contenders[0].candidate)
         others: dict[str, Node] = {}
         for tip in contenders:
             others.setdefault(tip.candidate.view, tip)

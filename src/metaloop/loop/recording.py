@@ -25,6 +25,7 @@ from metaloop.core.records import (
 )
 from metaloop.core.statistics import EpisodeScores, Estimate
 from metaloop.executors.base import Outcome
+from metaloop.jobs.averaging import AverageResult
 from metaloop.jobs.joining import JoinResult
 from metaloop.jobs.measured import Found, Measured, measured
 from metaloop.jobs.table import FoundResult, NodeResult
@@ -138,7 +139,7 @@ def _take_found(
     run: Run, population: Population, node: Node, job: JobId, result: FoundResult
 ) -> None:
     """Records the candidates that a job came back with as heads of its node."""
-    if isinstance(result, JoinResult):
+    if isinstance(result, JoinResult | AverageResult):
         node.members = result.members
     for found in result.found:
         _add_head(run, population, node, job, found)

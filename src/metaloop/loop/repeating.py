@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from metaloop.archive import JobId
 from metaloop.catalogue.learners import embeds
 from metaloop.core.budget import Budget
+from metaloop.core.objective import objective
 from metaloop.executors.base import Executor, Job, Outcome
 from metaloop.jobs import baselines
+from metaloop.jobs.averaging import AverageRequest
 from metaloop.jobs.joining import Joinable, JoinRequest, plain_members
 from metaloop.jobs.judging import JudgeResult
 from metaloop.jobs.table import Request, arguments_of, name_of, result_of
@@ -32,11 +34,12 @@ from metaloop.loop.judging import (
 )
 from metaloop.loop.population import Node, Population
 from metaloop.loop.proposal import Proposal
-from metaloop.loop.proposing import Proposer, at_once
+from metaloop.loop.proposing import Proposer
 from metaloop.loop.recording import begin, end
 from metaloop.loop.requests import node_request
 from metaloop.loop.run import Run, Stopped
 from metaloop.loop.settings import USUAL, Settings
+from metaloop.loop.shares import at_once
 
 _ASK_AGAIN = 0.005  # of the budget, after which time alone may have brought something to do
 
@@ -227,36 +230,22 @@ def _absorb(loop: Loop, outcome: Outcome) -> Iterator[LoopEvent]:
 
 
 def _join(loop: Loop) -> Iterator[LoopEvent]:
-    """Joins nets of lines, and plain views, where there are several; good heads are tried on it."""
+    """Puts the best of several lines together, where that can be: as one net, or as their mean."""
     if not loop.proposer.generates.algorithms:
         return
-    settings, peaks = loop.settings, loop.population.peaks
-    reach = settings.joining_reach * loop.population.gain
+    reach = loop.settings.joining_reach * loop.population.gain
+    peaks = loop.population.peaks
     near = [
         peak
         for peak in peaks
         if embeds(peak.candidate.learner.name)
         and peak.candidate.net.name not in ("custom", "raw")
         and peak.value >= peaks[0].value - reach
-    ][: settings.most_joined_from]
-    family = loop.run.family
-    plain = [
-        candidate
-        for view in (family.views if near else ())
-        for candidate in plain_members(family.seen(view).input_format, view)
-    ]
-    if not loop.run.spec.ways or len(near) + len(plain) < 2:
+    ][: loop.settings.most_joined_from]
+    averages = objective(loop.run.spec.objective).averages
+    request = _averaging(loop, near) if averages else _joining(loop, near)
+    if request is None:
         return
-    request = JoinRequest(
-        node=loop.number,
-        nets=(
-            *(Joinable(peak.number, peak.candidate) for peak in near),
-            *(Joinable(None, candidate) for candidate in plain),
-        ),
-        heads=heads_to_join(loop.population, near, settings.most_heads_joined),
-        seed=loop.run.seed,
-        episodes=settings.join_episodes,
-    )
     first, words = near[0], "committee: nets joined"
     node = Node(loop.number, Proposal("join", (first.candidate,), words, parent=first.number))
     job = begin(loop.run, loop.population, node)
@@ -265,6 +254,40 @@ def _join(loop: Loop) -> Iterator[LoopEvent]:
         if loop.run.stop():
             raise Stopped
         yield from _wait(loop)
+
+
+def _joining(loop: Loop, near: list[Node]) -> JoinRequest | None:
+    """Returns what joins nets of these lines and plain views; good heads are tried on the whole.
+
+    None where there are not several, or tasks have no classes.
+    """
+    family = loop.run.family
+    plain = [
+        candidate
+        for view in (family.views if near else ())
+        for candidate in plain_members(family.seen(view).input_format, view)
+    ]
+    if not loop.run.spec.ways or len(near) + len(plain) < 2:
+        return None
+    return JoinRequest(
+        node=loop.number,
+        nets=(
+            *(Joinable(peak.number, peak.candidate) for peak in near),
+            *(Joinable(None, candidate) for candidate in plain),
+        ),
+        heads=heads_to_join(loop.population, near, loop.settings.most_heads_joined),
+        seed=loop.run.seed,
+        episodes=loop.settings.join_episodes,
+    )
+
+
+def _averaging(loop: Loop, near: list[Node]) -> AverageRequest | None:
+    """Returns what makes a committee of these lines; None where there are not several of a view."""
+    same = [peak for peak in near if peak.candidate.view == near[0].candidate.view]
+    if len(same) < 2:
+        return None
+    learners = tuple(Joinable(peak.number, peak.candidate) for peak in same)
+    return AverageRequest(loop.number, learners, loop.run.seed, loop.settings.join_episodes)
 
 
 def _judge(loop: Loop, contestants: list[Contestant], episodes: int) -> Iterator[LoopEvent]:

@@ -30,6 +30,7 @@ from metaloop.core.rejection import Rejection
 from metaloop.core.rejection import from_tensors as rejection_from
 from metaloop.core.rejection import to_tensors as rejection_tensors
 from metaloop.core.spec import TaskSpec
+from metaloop.learners.committee import Committee
 from metaloop.modelfile import ModelFile, TrainingRecord, read_model, write_model
 from metaloop.models.checking import (
     check_assets,
@@ -151,7 +152,10 @@ class Model:
             parts=self.parts,
             training=self.training,
             results=self.results,
-            citations=(self.learner.citation, *(c.citation for c in self.backbones if c.citation)),
+            citations=(
+                *_citations(self.learner),
+                *(card.citation for card in self.backbones if card.citation),
+            ),
             weights={name: tensor.detach().cpu() for name, tensor in self.meta_params.items()},
             custom_net=str(self.candidate.net.options.get("class")) if from_user else None,
             fingerprints=to_tensors(self.seen),
@@ -273,6 +277,12 @@ def load_model(
     Raises `ModelFileError` if the file is damaged, and says so if it needs what is the user's own.
     """
     return model_from_file(read_model(path), own, device)
+
+
+def _citations(learner: Learner) -> tuple[str, ...]:
+    """Of the method, and of the members of a committee."""
+    members = learner.members if isinstance(learner, Committee) else ()
+    return tuple(dict.fromkeys([learner.citation, *(member.citation for member in members)]))
 
 
 def _version() -> str:

@@ -5,7 +5,8 @@
 with c_i the mean feature of the training classes under net i, so that every net has the same say
 in a distance and in a cosine. `join` makes the tensors of the whole from those of its members.
 Nets that were trained from different data recipes err differently; ensembles in few-shot learning:
-Dvornik et al. 2019, arXiv:1903.11341.
+Dvornik et al. 2019, arXiv:1903.11341. Where each member has a head of its own (`committee.py`),
+features stay as its net gives them: f(x) = [ f_1(x), ..., f_m(x) ].
 """
 
 from __future__ import annotations
@@ -28,9 +29,8 @@ class Joined(nn.Module):
 
     `widths` are the numbers of features D_i of the members. Where inputs are several beside each
     other, `input_format` says which, and `pieces` which of them each member has; None: all of it.
+    Features that are not `centred` stay as the members give them, and there are no centres.
     """
-
-    unit_length = True  # of its features, about: see `FunctionalNet.unit_length`
 
     def __init__(
         self,
@@ -38,24 +38,33 @@ class Joined(nn.Module):
         widths: Sequence[int],
         input_format: InputFormat,
         pieces: Sequence[int | None],
+        centred: bool = True,
     ) -> None:
         super().__init__()
+        self.unit_length = centred  # of its features, about: see `FunctionalNet.unit_length`
         self.members = nn.ModuleList(members)
         self.input_format = input_format
         self.pieces = tuple(pieces)
         self.vmappable = all(getattr(member, "vmappable", True) for member in members)
-        for index, width in enumerate(widths):
+        for index, width in enumerate(widths if centred else ()):
             self.register_buffer(f"center{index}", torch.zeros(width))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Returns the joined features."""
         parts = self.input_format.parted(inputs) if self.input_format.pieces else []
-        directions = []
-        for index, (member, piece) in enumerate(zip(self.members, self.pieces, strict=True)):
-            features = member(inputs if piece is None else parts[piece])
-            center = getattr(self, f"center{index}")
-            directions.append(functional.normalize(features - center, dim=-1))
-        return beside(directions)
+        features = [
+            member(inputs if piece is None else parts[piece])
+            for member, piece in zip(self.members, self.pieces, strict=True)
+        ]
+        if not self.unit_length:
+            return torch.cat(features, dim=-1)
+        centers = [getattr(self, f"center{index}") for index in range(len(features))]
+        return beside(
+            [
+                functional.normalize(own - center, dim=-1)
+                for own, center in zip(features, centers, strict=True)
+            ]
+        )
 
 
 def beside(directions: Sequence[Tensor]) -> Tensor:
@@ -63,18 +72,20 @@ def beside(directions: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(directions), dim=-1) / math.sqrt(len(directions))
 
 
-def join(members: Sequence[MetaParams], centers: Sequence[Tensor]) -> MetaParams:
+def join(members: Sequence[MetaParams], centers: Sequence[Tensor] | None = None) -> MetaParams:
     """Returns a joined net's tensors from those of its members and their mean features.
 
-    Tensors that are not the nets' own (heads, classifiers) are left behind.
+    `centers` None: of one that is not centred. Tensors that are not the nets' own (heads,
+    classifiers) are left behind.
     """
     tensors: MetaParams = {}
-    for index, (member, center) in enumerate(zip(members, centers, strict=True)):
+    for index, member in enumerate(members):
         for prefix in (_NET, BUFFER_PREFIX + _NET):
             tensors |= {
                 f"{prefix}members.{index}.{name.removeprefix(prefix)}": tensor
                 for name, tensor in member.items()
                 if name.startswith(prefix)
             }
+    for index, (_, center) in enumerate(zip(members, centers or (), strict=centers is not None)):
         tensors[f"{BUFFER_PREFIX}{_NET}center{index}"] = center
     return tensors
