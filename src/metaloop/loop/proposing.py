@@ -222,9 +222,15 @@ class Proposer:
         return [tip for tip in tips if self.population.stalls.get(tip.line, 0) < _REST_AFTER]
 
     def _still_learns(self, tip: Node) -> bool:
-        """Whether a line's last continuation paid, or it has had none, or none on larger images."""
+        """Whether a line's last continuation paid, or it has had none, or none on larger images.
+
+        A line stays where it was when a continuation made it worse: what brought it there paid once
+        and says nothing of what is still to be had.
+        """
         if self._may_see_more(tip):
             return True
+        if self.population.stalls.get(tip.line, 0):
+            return False
         if tip.proposal.rung == 0:
             return tip.line in self.population.stalls and not self.population.stalls[tip.line]
         progress = self.population.progress(tip)
