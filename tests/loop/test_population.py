@@ -165,13 +165,19 @@ def test_no_history_makes_a_line_worse(history: list[tuple[int, float | None]]) 
         assert (made.stalls[line] == 0) == (standing.number == 10 + place)
 
 
-def test_on_joined_nets_the_best_heads_are_measured_and_all_slow_ones_whatever_they_were() -> None:
-    def of(method: str, value: float) -> Head:
-        return replace(head(value), candidate=replace(CANDIDATE, learner=Choice(method)))
+def test_on_joined_nets_all_that_the_catalogue_has_is_measured_and_the_best_inventions() -> None:
+    def of(method: str, value: float, program: str | None = None) -> Head:
+        candidate = replace(CANDIDATE, learner=Choice(method), program=program)
+        return replace(head(value), candidate=candidate, generated=program is not None)
 
     made = Population()
     made.end(node(0, of("simpleshot", 0.5), *(of(slow, 0.3) for slow in SLOW_HEADS), FAILED))
-    made.end(node(1, of("simpleshot", 0.6), of("ridge", 0.4), of("protonet", 0.2)))
-    chosen = heads_to_join(made, made.peaks[:1], 2)
-    assert {one.learner.name for one in chosen} == {"simpleshot", "ridge", *SLOW_HEADS}
-    assert len(chosen) == 4
+    made.end(node(1, of("simpleshot", 0.6), of("ridge", 0.4), of("protonet", 0.2), of("maml", 0.7)))
+    made.end(node(2, of("logistic_regression", 0.9), kind="baselines"))
+    inventions = [of("program", 0.8 + place / 100, f"invented {place}") for place in range(4)]
+    made.end(node(3, *inventions, kind="invent"))
+    chosen = heads_to_join(made, 2)
+    assert [one.learner.name for one in chosen] == [
+        "simpleshot", "ridge", *SLOW_HEADS, "protonet", "program", "program",
+    ]  # fmt: skip
+    assert [one.program for one in chosen[-2:]] == ["invented 3", "invented 2"]

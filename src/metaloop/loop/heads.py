@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from metaloop.catalogue.candidates import trunk_of
+from metaloop.catalogue.learners import embeds
 from metaloop.core.records import Candidate
 from metaloop.loop.population import Node, Population
 
@@ -43,23 +44,25 @@ def as_head(head: Candidate, trained: Candidate) -> Candidate:
     return replace(trained, learner=head.learner, program=head.program)
 
 
-def heads_to_join(
-    population: Population, peaks: Sequence[Node], most: int
-) -> tuple[Candidate, ...]:
-    """Returns the best heads, up to `most`, of these and of what was invented, a method once.
+def heads_to_join(population: Population, most: int) -> tuple[Candidate, ...]:
+    """Returns what to try on joined nets: each method of the catalogue that the run has measured.
 
-    And all slow ones: on a net that is better than that of their race they may be the best with
-    several examples (LOG.md).
+    And the best that were invented, up to `most`: what was made for one net may be worth nothing on
+    several, and which plain head is the best there, a single net does not say (LOG.md).
     """
-    nodes = [*peaks, *population.of_kind("invent")]
-    best = _methods(nodes)[:most]
-    slow = [head for head in _methods(population.nodes.values()) if _is_slow(head)]
-    return tuple({_method(head): head for head in (*slow, *best)}.values())
+    trained = [*population.of_kind("train"), *population.of_kind("invent")]
+    plain = [head for head in _methods(trained, generated=False) if embeds(head.learner.name)]
+    return (*plain, *_methods(trained, generated=True)[:most])
 
 
-def _methods(nodes: Iterable[Node]) -> list[Candidate]:
+def _methods(nodes: Iterable[Node], generated: bool) -> list[Candidate]:
     """Returns the heads that were measured there, the best first and of each method one."""
-    measured = [head for node in nodes for head in node.heads if head.search is not None]
+    measured = [
+        head
+        for node in nodes
+        for head in node.heads
+        if head.search is not None and head.generated == generated
+    ]
     chosen: dict[tuple[str, str | None], Candidate] = {}
     for head in sorted(measured, key=lambda head: head.merit, reverse=True):
         chosen.setdefault(_method(head.candidate), head.candidate)

@@ -275,7 +275,7 @@ def _joining(loop: Loop, near: list[Node]) -> JoinRequest | None:
             *(Joinable(peak.number, peak.candidate) for peak in near),
             *(Joinable(None, candidate) for candidate in plain),
         ),
-        heads=heads_to_join(loop.population, near, loop.settings.most_heads_joined),
+        heads=heads_to_join(loop.population, loop.settings.most_inventions_joined),
         seed=loop.run.seed,
         episodes=loop.settings.join_episodes,
     )

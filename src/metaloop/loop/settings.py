@@ -38,7 +38,7 @@ class Settings:
 
     most_joined_from: int = 6
     joining_reach: float = 0.075  # of what can be gained, behind the best: others only cost time
-    most_heads_joined: int = 4
+    most_inventions_joined: int = 2
 
 
 USUAL = Settings()
