@@ -287,7 +287,7 @@ def _averaging(loop: Loop, near: list[Node]) -> AverageRequest | None:
     if len(same) < 2:
         return None
     learners = tuple(Joinable(peak.number, peak.candidate) for peak in same)
-    return AverageRequest(loop.number, learners, loop.run.seed, loop.settings.join_episodes)
+    return AverageRequest(loop.number, learners, loop.run.seed, loop.settings.episodes)
 
 
 def _judge(loop: Loop, contestants: list[Contestant], episodes: int) -> Iterator[LoopEvent]:

@@ -120,8 +120,7 @@ def test_the_loop_trains_a_companion_and_puts_both_together(tmp_path: Path) -> N
     path = write(tmp_path / "noisy.csv", rows)
     names = ("deep_kernel", "set_attention", "item_mean", "user_bias")
     settings = Settings(
-        learners=names, episodes=60, join_episodes=60, final_episodes=80, test_episodes=60,
-        joining_reach=1.0,
+        learners=names, episodes=60, final_episodes=80, test_episodes=60, joining_reach=1.0,
     )  # fmt: skip
     asked: dict[str, Any] = {"budget": "120steps", "shots": SHOTS, "queries": 8, "workers": 1}
     report = learned(str(path), out=tmp_path / "run", settings=settings, **asked)
