@@ -269,6 +269,21 @@ def test_selection_looks_at_every_list_of_episodes() -> None:
     assert select(features, ROWS, [lists[0], lists[0], lists[1]], most=1) == [0]
 
 
+def test_a_net_that_may_be_far_behind_has_to_bring_more_than_chance_does() -> None:
+    _, episodes = made_up()
+    alone = nets([[0, 1, 2]], [0.4])[0]
+    noise = [0.1 * torch.randn(alone.shape, generator=torch_stream(n, "noise")) for n in range(20)]
+
+    def taken(further: Tensor, doubtful: bool) -> bool:
+        features = [alone, functional.normalize(further, dim=-1)]
+        return 1 in select(features, ROWS, [episodes], doubtful=[1] if doubtful else [])
+
+    by_chance = [taken(alone + each, False) for each in noise]
+    doubted = [taken(alone + each, True) for each in noise]
+    assert sum(doubted) < sum(by_chance) and all(np.array(by_chance) >= np.array(doubted))
+    assert taken(nets([[3]], [0.05])[0], True)  # what the first lacks is no chance
+
+
 def test_selection_takes_no_more_than_it_may() -> None:
     _, episodes = made_up()
     features = nets([[0, 1, 2, 3]] * 5, [0.6] * 5)

@@ -7,7 +7,8 @@ data err differently, and features are joined without training anything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -87,7 +88,8 @@ def join_nets(workplace: Workplace, request: JoinRequest, report: Report) -> Joi
         directions.append(features)
         centers.append(center)
         report({"node": request.node, "step": len(directions), "loss": 0.0})
-    chosen = select(directions, rows, lists)
+    plain = [place for place, part in enumerate(request.nets) if part.node is None]
+    chosen = select(directions, rows, lists, MOST_MEMBERS, plain)
     nodes = [request.nets[index].node for index in chosen]
     result = JoinResult(tuple(node for node in nodes if node is not None), len(chosen))
     if len(chosen) < 2:
@@ -110,32 +112,52 @@ def select(
     rows: np.ndarray,
     lists: Sequence[Episodes],
     most: int = MOST_MEMBERS,
+    doubtful: Collection[int] = (),
 ) -> list[int]:
     """Returns which of the nets to join, in the order of their choice.
 
     `directions`: for each net the unit features `[N, D_i]` of the store's `rows` (sorted), all that
-    the episodes use among them; each of the `lists` of episodes counts the same.
+    the episodes use among them; each of the `lists` of episodes counts the same. Nets that are as
+    good alone are better together, so that any gain will do; of those that are `doubtful`, for they
+    may be far behind, the gain has to be above its standard error.
     """
     cosines = [[_cosines(features, rows, listed) for features in directions] for listed in lists]
 
-    def value(members: list[int]) -> float:
-        figures = [
-            _accuracy(torch.stack([of_net[index] for index in members]).sum(0), listed)
+    def figures(members: list[int]) -> list[np.ndarray]:
+        return [
+            _accuracies(torch.stack([of_net[index] for index in members]).sum(0), listed)
             for of_net, listed in zip(cosines, lists, strict=True)
         ]
-        return float(np.mean(figures))
 
     chosen: list[int] = []
-    best = -1.0
+    best: list[np.ndarray] = []
     while len(chosen) < min(most, len(directions)):
         left = [index for index in range(len(directions)) if index not in chosen]
-        values = [value([*chosen, index]) for index in left]
-        leader = max(range(len(left)), key=values.__getitem__)
-        if values[leader] < best + _LEAST_GAIN:
+        found = {index: figures([*chosen, index]) for index in left}
+        gains = {index: _gain(found[index], best) for index in left}
+        enough = [
+            index
+            for index in left
+            if gains[index][0] >= max(_LEAST_GAIN, gains[index][1] if index in doubtful else 0.0)
+        ]
+        if not enough:
             break
-        best = values[leader]
-        chosen.append(left[leader])
+        leader = max(enough, key=lambda index: gains[index][0])
+        best = found[leader]
+        chosen.append(leader)
     return chosen
+
+
+def _gain(figures: Sequence[np.ndarray], before: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Returns the mean gain over lists of episodes, paired, and its standard error.
+
+    Over nothing whatever there is is gained, and certainly so.
+    """
+    if not before:
+        return 1.0 + float(np.mean([of_list.mean() for of_list in figures])), 0.0
+    apart = [new - old for new, old in zip(figures, before, strict=True)]
+    variance = sum(float(each.var()) / len(each) for each in apart)
+    return float(np.mean([each.mean() for each in apart])), math.sqrt(variance) / len(apart)
 
 
 def joined_net(candidates: Sequence[Candidate]) -> tuple[Choice, str]:
@@ -238,8 +260,11 @@ def _cosines_of_few(features: Tensor, rows: np.ndarray, episodes: Episodes) -> T
     return 2 * torch.einsum("tqd,tcd->tqc", gathered(episodes.query.examples), means) - squared
 
 
-def _accuracy(logits: Tensor, episodes: Episodes) -> float:
+def _accuracies(logits: Tensor, episodes: Episodes) -> np.ndarray:
+    """Returns the accuracy `[T]` of each task that has any queries."""
     labels = torch.from_numpy(episodes.query.labels).to(logits.device)
     mask = torch.from_numpy(episodes.query.mask).to(logits.device)
-    right = (logits.argmax(-1) == labels) & mask
-    return float(right.sum() / mask.sum())
+    right = ((logits.argmax(-1) == labels) & mask).sum(-1).double()
+    there = mask.sum(-1)
+    found: np.ndarray = (right[there > 0] / there[there > 0]).cpu().numpy()
+    return found
