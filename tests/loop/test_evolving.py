@@ -15,7 +15,7 @@ from metaloop.core.records import Candidate
 from metaloop.core.spec import TaskSpec
 from metaloop.core.statistics import EpisodeScores
 from metaloop.jobs.measured import Measured
-from metaloop.loop.arms import END_TO_END, INNER_LOSS, VOICES, arm_of
+from metaloop.loop.arms import END_TO_END, EPISODES, INNER_LOSS, VOICES, arm_of
 from metaloop.loop.changes import Changes
 from metaloop.loop.evolving import end_to_end, other_inner_loss
 from metaloop.loop.population import Head, Node, Population
@@ -32,7 +32,7 @@ INVENTED = PROGRAMS["ridge"].source.replace("0.01", "0.02")
 @pytest.fixture
 def changes(family: Any) -> Changes:
     """Changes in a population in which nothing has happened."""
-    return Changes(Population(), {"": family.input_format}, "classes")
+    return Changes(Population(), {"": family.input_format}, family.spec(5, 1, 3))
 
 
 def made(name: str, family: Any) -> Candidate:
@@ -82,6 +82,20 @@ def test_end_to_end_keeps_a_classifier_beside_the_episodes(
     assert child.plan == replace(recipe.plan, style=style)
     learner = build_learner(child, family.input_format, "classification")
     assert is_generated(child) and learner is not None
+
+
+def test_a_whole_class_line_goes_on_as_prototypes_on_the_same_net(
+    changes: Changes, family: Any
+) -> None:
+    recipe = made("simpleshot", family)
+    assert changes.applies(EPISODES, recipe)
+    node = Node(0, Proposal("train", (recipe,)))
+    varied = changes.varied(EPISODES, node, np.random.default_rng(0), [node])
+    assert varied is not None and arm_of(varied.operator) == EPISODES
+    assert (varied.candidate.net, varied.candidate.data) == (recipe.net, recipe.data)
+    assert varied.candidate.plan == made("protonet", family).plan
+    assert not changes.applies(EPISODES, varied.candidate)
+    assert not replace(changes, learners=("simpleshot",)).applies(EPISODES, recipe)
 
 
 def test_inner_losses_change_step_by_step_and_can_still_be_built(family: Any) -> None:

@@ -444,6 +444,35 @@ def test_the_first_line_that_is_bred_has_another_net(kind: str, seed: int) -> No
     assert first.arm == NET and on_whole_images(first.candidate.net) != on_whole_images(survivor)
 
 
+@pytest.mark.parametrize(("behind", "is_second"), [(0.02, True), (0.04, False)])
+def test_the_first_companion_is_trained_by_who_came_second_if_that_was_near(
+    behind: float, is_second: bool
+) -> None:
+    proposer = make_proposer("photographs")
+    population, quiet = proposer.population, np.random.default_rng(0)
+    contenders = {heads[0].learner.name: heads for heads in FIELDS["photographs"].contenders}
+    values = {"simpleshot": 0.6, "protonet": 0.6 - behind}
+    numbers = {}
+    for number, (name, heads) in enumerate(contenders.items()):
+        node = Node(number, Proposal("train", heads, share=0.01), number, trained=0.01)
+        node.heads = [measured(heads[0], values.get(name, 0.3), quiet)]
+        node.heads[0].search = exactly(node.heads[0].search, values.get(name, 0.3))
+        population.end(node)
+        numbers[name] = number
+    population.nodes[100] = Node(100, Proposal("baselines", FIELDS["photographs"].baselines))
+    proposal = proposer.propose(200, 0.1)
+    assert proposal is not None and proposal.arm == NET and not proposal.continues
+    method = "protonet" if is_second else "simpleshot"
+    assert proposal.candidate.learner.name == method and proposal.parent == numbers[method]
+    assert proposal.candidate.net != population.nodes[numbers[method]].candidate.net
+    assert proposal.candidate.plan == contenders[method][0].plan
+
+
+def exactly(search: Measured | None, value: float) -> Measured:
+    assert search is not None
+    return Measured((replace(search.results[0], value=value),), search.scores)
+
+
 @pytest.mark.parametrize(("classes", "more"), [(20, True), (100, False)])
 def test_a_companion_learns_from_more_classes_where_there_are_few(classes: int, more: bool) -> None:
     rotated = 0
@@ -565,7 +594,7 @@ def test_nets_that_see_for_themselves_have_a_continuation_to_come_near_in() -> N
     population, rng = Population(0.8), np.random.default_rng(0)
     vectors, pictures = FAMILIES["vectors"].input_format, FAMILIES["photographs"].input_format
     formats = {"": vectors, "pictures": pictures, "others": vectors}
-    race = Race((), Changes(population, formats, "classes"), {}, joins=True, on_all_data=False)
+    race = Race((), Changes(population, formats, SPEC), {}, joins=True, on_all_data=False)
     of_vectors, of_pictures = (FIELDS[k].contenders[0][0] for k in ("vectors", "photographs"))
 
     def add(number: int, candidate: Candidate, value: float, continued: Node | None = None) -> Node:

@@ -14,6 +14,7 @@ from metaloop.selection.bandit import Bandit, Use
 
 CONTINUE, SEED, PLAN, NET, CROSSOVER = "continue", "seed", "plan", "net", "crossover"
 INNER_LOSS, END_TO_END, RESOLUTION = "inner loss", "end to end", "resolution"
+EPISODES = "episodes"  # a whole-class line goes on as prototypes
 VOICES = "voices"  # some training episodes with support of one speaker, queries of others
 DATA = "data: "
 ALL_DATA = f"{DATA}add all"  # one of each kind of operator, from the start
@@ -29,6 +30,7 @@ _GUESSES = {
     INNER_LOSS: 0.0,
     END_TO_END: 0.01,
     RESOLUTION: 0.05,
+    EPISODES: 0.045,
     VOICES: 0.005,
     CROSSOVER: 0.0,
     SEED: 0.0,

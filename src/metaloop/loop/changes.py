@@ -11,21 +11,25 @@ from metaloop.catalogue.committees import COMPANIONS
 from metaloop.catalogue.generators import generator_arms
 from metaloop.catalogue.learners import EVOLVED, PROGRAM, embeds
 from metaloop.catalogue.nets import CUSTOM, coarse, companions, finer, generates, on_whole_images
+from metaloop.catalogue.space import TargetKind
 from metaloop.core.inputs import InputFormat
+from metaloop.core.objective import objective
 from metaloop.core.records import Candidate, Choice, DataRecipe
+from metaloop.core.spec import TaskSpec
 from metaloop.generators.recipes import extended, operators_of
 from metaloop.loop.arms import (
     ALL_DATA,
     CROSSOVER,
     DATA,
     END_TO_END,
+    EPISODES,
     INNER_LOSS,
     NET,
     PLAN,
     RESOLUTION,
     VOICES,
 )
-from metaloop.loop.evolving import end_to_end, other_inner_loss
+from metaloop.loop.evolving import PROTOTYPES, by_episodes, end_to_end, other_inner_loss
 from metaloop.loop.population import Node, Population
 from metaloop.loop.variation import Variation, crossover, vary_net, vary_plan
 
@@ -38,14 +42,19 @@ _SHARED = ("prior", "fewest")  # options that a learner and its companion both h
 class Changes:
     """Changes candidates of a population's nodes; inputs and targets are those of its family.
 
-    `formats` are those of the inputs, by view; `learners` what there is to choose among, None for
-    all of the catalogue.
+    `formats` are those of the inputs, by view, `spec` the task; `learners` what there is to choose
+    among, None for all of the catalogue.
     """
 
     population: Population
     formats: Mapping[str, InputFormat]
-    target_kind: str  # `classes` or `real`
+    spec: TaskSpec
     learners: Collection[str] | None = None
+
+    @property
+    def target_kind(self) -> TargetKind:
+        """Kind of targets of the task."""
+        return objective(self.spec.objective).target_kind
 
     def varied(
         self, arm: str, node: Node, rng: np.random.Generator, tips: list[Node]
@@ -83,6 +92,8 @@ class Changes:
         if arm == END_TO_END:
             invented = self.population.inventions
             return end_to_end(candidate, invented[0].candidate) if invented else None
+        if arm == EPISODES:
+            return by_episodes(candidate, input_format, self.spec)
         if not arm.startswith(DATA):
             return None
         return self.with_data(arm, candidate)
@@ -120,7 +131,10 @@ class Changes:
     def _other_learner(self, candidate: Candidate) -> str:
         """Returns the name of a learner that errs differently, "" where there is none."""
         name = COMPANIONS.get(candidate.learner.name, "")
-        return name if self.learners is None or name in self.learners else ""
+        return name if self._may_be(name) else ""
+
+    def _may_be(self, name: str) -> bool:
+        return self.learners is None or name in self.learners
 
     def applies(self, arm: str, candidate: Candidate) -> bool:
         """Whether an arm would change such a candidate, or is to leave it as it is."""
@@ -130,6 +144,8 @@ class Changes:
             return finer(candidate.net) is not None
         if arm == INNER_LOSS:
             return candidate.learner.name == EVOLVED
+        if arm == EPISODES:
+            return candidate.plan.style == "classes" and self._may_be(PROTOTYPES)
         if arm == VOICES:
             return candidate.plan.style in ("episodes", "both") and not candidate.plan.one_voice
         if arm == END_TO_END:

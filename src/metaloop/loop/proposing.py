@@ -36,6 +36,7 @@ from metaloop.loop.arms import (
     CROSSOVER,
     DATA,
     END_TO_END,
+    EPISODES,
     INNER_LOSS,
     LEAST_COST,
     NET,
@@ -98,11 +99,11 @@ class Proposer:
     breeding: Bandit = field(init=False)  # what a new line differs by
 
     def __post_init__(self) -> None:
-        self.changes = Changes(self.population, self.formats, self.target_kind, self.learners)
+        self.changes = Changes(self.population, self.formats, self.spec, self.learners)
         data = self._data_arms()
         algorithms = [PLAN] if self.generates.algorithms else []
         nets = [NET, CROSSOVER] if self.generates.algorithms else []
-        others = [RESOLUTION, INNER_LOSS, END_TO_END] if self.generates.algorithms else []
+        others = [RESOLUTION, EPISODES, INNER_LOSS, END_TO_END] if self.generates.algorithms else []
         others += [VOICES] if others and self.has_voices else []
         continuing = [CONTINUE, *data, *algorithms, *others]
         self.going_on = guessing_bandit(continuing, self.earlier, self.num_classes)
@@ -283,12 +284,18 @@ class Proposer:
         )
 
     def _breed(self, tips: list[Node], rng: np.random.Generator) -> Proposal:
-        """Step 4: a new line from the best one, as long as its parent was trained by then."""
-        parent = self._ancestor(tips[0])
+        """Step 4: a new line from the best one, as long as its parent was trained by then.
+
+        The first companion is one of whoever came second by another method, where that was near: of
+        two methods a race of seconds says little, and nets that learned by each err apart.
+        """
+        lonely = len(tips) < FEWEST_LINES
+        second = self.race.second(tips[0]) if lonely else None
+        parent = self._ancestor(second or tips[0])
         varied = parent.candidate
         possible = [arm for arm in self.breeding.arms if self.changes.applies(arm, varied)]
         companion = self.changes.companion(varied, tips)
-        if len(tips) < FEWEST_LINES and NET in possible and companion:
+        if lonely and NET in possible and companion:
             possible = [NET]
         arm = self.breeding.choose(rng, possible) or (NET if possible == [NET] else SEED)
         variation = self.changes.varied(arm, parent, rng, tips)

@@ -116,6 +116,28 @@ class Race:
 
         return [tip for tip in tips if is_near(tip)] or tips[:1]
 
+    def second(self, first: Node) -> Node | None:
+        """Returns the best contender of the same view that was trained in another way.
+
+        None where it is not near, half of what lines are given. Who is ahead on photographs after
+        20 seconds may be behind after four minutes (LOG.md).
+        """
+        view, method = first.candidate.view, first.candidate.learner.name
+        others = [
+            node
+            for node in self.changes.population.of_kind("train")
+            if node.parent is None
+            and node.candidate.view == view
+            and node.candidate.learner.name != method
+        ]
+        other = max(others, key=_promise, default=None)
+        nodes = self.changes.population.nodes
+        begun = nodes.get(first.line)
+        least = REACH / 2 * self.changes.population.gain
+        if other is None or begun is None or _promise(other) < _promise(begun) - least:
+            return None
+        return other
+
     def _ahead(self, contenders: list[Node]) -> list[Node]:
         """Returns the first of these, best first, and the first of every other view."""
         if not contenders:
