@@ -177,7 +177,8 @@ def joined(blocks: Encoder, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]
 
     monkeypatch.setattr(offered, "open_backbone", opened)
     monkeypatch.setattr(offered, "installed", lambda takes: ("large", "small", "large+small"))
-    monkeypatch.setattr(offered, "_PIECES", {"small": "large+small"})
+    for table in ("_PIECES", "_OUTDONE"):
+        monkeypatch.setattr(offered, table, {"small": "large+small"})
     monkeypatch.setattr(offered, "seconds_each", lambda encoder, column: seconds[encoder.card.name])
     return seconds
 
