@@ -185,13 +185,24 @@ def joined(blocks: Encoder, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]
 
 @pytest.mark.parametrize(
     ("seconds", "found"),
-    [(102.0, ["large", "large+small"]), (100.5, ["large"]), (99.0, ["small"]), (0.5, [])],
+    [(102.0, ["large", "large+small"]), (99.0, ["small"]), (0.5, [])],
 )
 def test_joined_encoders_take_what_is_new_in_them_and_a_piece_stands_in_for_them(
     joined: dict[str, float], seconds: float, found: list[str]
 ) -> None:
     offer = affordable("texts", 100, Allowance(seconds), Texts.of(["a"]))
     assert [each.card.name for each in offer.encoders] == found
+
+
+@pytest.mark.parametrize(
+    ("each", "found"), [(0.09, ["large", "large+small"]), (0.11, ["large"]), (0.5, ["large"])]
+)
+def test_what_adds_little_to_what_is_encoded_anyway_is_never_too_long(
+    joined: dict[str, float], each: float, found: list[str]
+) -> None:
+    joined["small"] = each
+    offer = affordable("texts", 100, Allowance(50.0, first=101.0), Texts.of(["a"]))
+    assert [encoder.card.name for encoder in offer.encoders] == found
 
 
 def test_texts_are_timed_by_some_of_them(blocks: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,7 @@ from metaloop.tasks.family import TaskFamily
 NONE, AUTO = "none", "auto"
 ENCODING_SHARE = 0.5  # of a budget in seconds: so long may encoding take that comes before it
 FIRST_SHARE = 1.0  # the same of the first encoder, if it comes in one size
+_LITTLE = 0.1  # of what is encoded anyway: what takes no longer is never too long
 FINE_TUNED_FROM = 600.0  # seconds: a training of the other half takes three times a head's (LOG.md)
 MOST_WITHOUT_A_CLOCK = 100_000  # examples, where a budget is in steps: nothing is timed then
 _BATCH = 16  # examples whose encoding is timed
@@ -177,6 +178,7 @@ class _Found:
         self.encoders: list[Encoder] = []
         self.left_out: list[str] = []
         self._left = allowance.seconds
+        self._taken = 0.0
         self._computed: set[str] = set()  # keys of what is encoded anyway
 
     @property
@@ -216,11 +218,12 @@ class _Found:
             return self.number <= MOST_WITHOUT_A_CLOCK
         if only and not self.encoders:
             return needed <= max(self._left, self.allowance.first)
-        return needed <= self._left
+        return needed <= max(self._left, _LITTLE * self._taken)
 
     def _take(self, encoder: Encoder, needed: float) -> None:
         self.encoders.append(encoder)
         self._computed.update(map(_key, _pieces(encoder)))
+        self._taken += needed
         if self._left is not None:
             self._left = max(0.0, self._left - needed)
 
