@@ -146,7 +146,7 @@ def test_the_first_may_take_longer_than_the_others_if_it_has_one_size(
         return [each.card.name for each in found.encoders]
 
     assert offer("texts", 40) == ["large", "large+small"]
-    assert offer("texts", 99) == ["large"]  # nothing is left for the others
+    assert offer("texts", 99) == ["large", "large+small"]  # of which little is new
     assert offer("texts", 101) == ["small"]
     assert allowance_of(60.0) == Allowance(30.0, first=60.0)
     assert allowance_of(600.0) == Allowance(300.0, first=600.0, fine_tunes=True)

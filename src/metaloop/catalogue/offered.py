@@ -37,7 +37,7 @@ from metaloop.tasks.family import TaskFamily
 NONE, AUTO = "none", "auto"
 ENCODING_SHARE = 0.5  # of a budget in seconds: so long may encoding take that comes before it
 FIRST_SHARE = 1.0  # the same of the first encoder, if it comes in one size
-_LITTLE = 0.1  # of what is encoded anyway: what takes no longer is never too long
+_LITTLE = 0.1  # of what is encoded anyway: a pair that takes no more beside it is never too long
 FINE_TUNED_FROM = 600.0  # seconds: a training of the other half takes three times a head's (LOG.md)
 MOST_WITHOUT_A_CLOCK = 100_000  # examples, where a budget is in steps: nothing is timed then
 _BATCH = 16  # examples whose encoding is timed
@@ -197,7 +197,8 @@ class _Found:
                 self.left_out.append(f"the backbone '{name}' is left out: {error}")
                 return
             needed = self._needed(encoder)
-            if self._fits(needed, only=len(sizes) == 1):
+            little = isinstance(encoder, JoinedEncoder) and needed <= _LITTLE * self._taken
+            if little or self._fits(needed, only=len(sizes) == 1):
                 self._take(encoder, needed)
                 used = encoder.card.name
                 break
@@ -218,7 +219,7 @@ class _Found:
             return self.number <= MOST_WITHOUT_A_CLOCK
         if only and not self.encoders:
             return needed <= max(self._left, self.allowance.first)
-        return needed <= max(self._left, _LITTLE * self._taken)
+        return needed <= self._left
 
     def _take(self, encoder: Encoder, needed: float) -> None:
         self.encoders.append(encoder)
