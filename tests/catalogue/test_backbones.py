@@ -73,7 +73,9 @@ def test_a_file_of_weights_alone_asks_of_which_net_they_are(tmp_path: Path) -> N
 def test_what_is_installed_is_what_packages_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backbones, "_has", lambda package: True)
     assert installed("images") == ("lite0",)
-    assert installed("texts") == ("minilm", "wordllama", "minilm+wordllama")
+    assert installed("texts") == (
+        "minilm", "minilm-layers", "wordllama", "minilm+wordllama", "minilm-layers+wordllama",
+    )  # fmt: skip
     monkeypatch.setattr(backbones, "_has", lambda package: False)
     assert installed("images") == ()
 

@@ -146,7 +146,7 @@ def test_the_first_may_take_longer_than_the_others_if_it_has_one_size(
         return [each.card.name for each in found.encoders]
 
     assert offer("texts", 40) == ["large", "large+small"]
-    assert offer("texts", 99) == ["large"]  # nothing is left for the others
+    assert offer("texts", 99) == ["large", "large+small"]  # of which little is new
     assert offer("texts", 101) == ["small"]
     assert allowance_of(60.0) == Allowance(30.0, first=60.0)
     assert allowance_of(600.0) == Allowance(300.0, first=600.0, fine_tunes=True)
@@ -177,20 +177,32 @@ def joined(blocks: Encoder, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]
 
     monkeypatch.setattr(offered, "open_backbone", opened)
     monkeypatch.setattr(offered, "installed", lambda takes: ("large", "small", "large+small"))
-    monkeypatch.setattr(offered, "_PIECES", {"small": "large+small"})
+    for table in ("_PIECES", "_OUTDONE"):
+        monkeypatch.setattr(offered, table, {"small": "large+small"})
     monkeypatch.setattr(offered, "seconds_each", lambda encoder, column: seconds[encoder.card.name])
     return seconds
 
 
 @pytest.mark.parametrize(
     ("seconds", "found"),
-    [(102.0, ["large", "large+small"]), (100.5, ["large"]), (99.0, ["small"]), (0.5, [])],
+    [(102.0, ["large", "large+small"]), (99.0, ["small"]), (0.5, [])],
 )
 def test_joined_encoders_take_what_is_new_in_them_and_a_piece_stands_in_for_them(
     joined: dict[str, float], seconds: float, found: list[str]
 ) -> None:
     offer = affordable("texts", 100, Allowance(seconds), Texts.of(["a"]))
     assert [each.card.name for each in offer.encoders] == found
+
+
+@pytest.mark.parametrize(
+    ("each", "found"), [(0.09, ["large", "large+small"]), (0.11, ["large"]), (0.5, ["large"])]
+)
+def test_what_adds_little_to_what_is_encoded_anyway_is_never_too_long(
+    joined: dict[str, float], each: float, found: list[str]
+) -> None:
+    joined["small"] = each
+    offer = affordable("texts", 100, Allowance(50.0, first=101.0), Texts.of(["a"]))
+    assert [encoder.card.name for encoder in offer.encoders] == found
 
 
 def test_texts_are_timed_by_some_of_them(blocks: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:

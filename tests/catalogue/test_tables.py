@@ -23,6 +23,7 @@ from metaloop.core.randomness import torch_stream
 from metaloop.core.records import Candidate, Choice, Plan, candidate_from_json, to_json
 from metaloop.core.spec import TaskSpec
 from metaloop.engine.augmentation import AUGMENTATIONS
+from metaloop.engine.optimisation import descend, make_optimisers
 
 IMAGES = InputFormat("image", (1, 28, 28), (0.1,), (0.3,))
 PHOTOGRAPHS = InputFormat("image", (3, 32, 32), (0.5,) * 3, (0.2,) * 3)
@@ -190,13 +191,19 @@ def test_a_net_of_the_users_own_has_to_be_given() -> None:
     assert net.num_features == 3
 
 
-def test_many_features_have_a_gentle_contender_and_few_have_none() -> None:
+def test_many_features_have_a_gentle_contender_that_stays_near_them_and_few_have_none() -> None:
     features = InputFormat("vector", (64,), (0.0,) * 64, (1.0,) * 64, encoder="minilm")
     spec = replace(SPEC, input_shape=(64,))
     first = next(c for c in catalogue_candidates(features, spec) if c.plan.style != "none")
     assert (first.learner.name, first.net.name) == ("protonet", "projection")
     assert first.plan.learning_rate < usual_plan("protonet", features, spec).learning_rate
     build_learner(first, features, "classification")
+    weight = torch.zeros(4, 4)  # pushed for ever: it stays below 1 / decay
+    optimisers = make_optimisers(first.plan, {"net.weight": weight})
+    for _ in range(1500):
+        weight.grad = torch.ones(4, 4)
+        descend(optimisers, 1.0, first.plan)
+    assert 0.015 < -float(weight.mean()) < 0.0201
     few = catalogue_candidates(VECTORS, replace(SPEC, input_shape=(6,)))
     real = catalogue_candidates(features, replace(REGRESSION, input_shape=(64,)))
     assert all(c.net.name != "projection" for c in (*few, *real))

@@ -19,7 +19,8 @@ from metaloop.core.errors import DataError, MissingExtraError
 from metaloop.domains.text import minilm as minilm_module
 from metaloop.domains.text import wordllama as wordllama_module
 from metaloop.domains.text.bert import mean_of_bert
-from metaloop.domains.text.minilm import minilm
+from metaloop.domains.text.both import minilm_layers_and_wordllama
+from metaloop.domains.text.minilm import minilm, minilm_layers, opened_minilm
 from metaloop.domains.text.packaged import packaged_file
 from metaloop.domains.text.tokens import tokens_by
 from metaloop.domains.text.wordllama import wordllama
@@ -102,6 +103,43 @@ def test_features_of_minilm_are_what_they_were() -> None:
     assert found.norm(dim=1).tolist() == pytest.approx([1, 1, 1], abs=1e-5)
     cosine = float(found[0] @ opened(minilm_module.PACKAGE).encode(("where is my card",))[0])
     assert cosine == pytest.approx(0.77262, abs=1e-4)
+
+
+def test_layers_are_minilm_beside_the_mean_behind_its_fourth_layer() -> None:
+    whole, both = opened(minilm_module.PACKAGE), minilm_layers()
+    assert (both.card.name, both.card.features) == ("minilm-layers", 2 * whole.card.features)
+    assert both.card.weights == whole.card.weights
+    features = both.encode(STRANGE)
+    assert features.norm(dim=1).tolist() == pytest.approx([1] * len(STRANGE), abs=1e-5)
+    last, middle = (features * 1.49**0.5).chunk(2, dim=1)
+    torch.testing.assert_close(last, whole.encode(STRANGE), atol=1e-5, rtol=0)
+    _, rules, net = opened_minilm(None)
+    for row, text in enumerate(STRANGE):
+        ids = torch.tensor(tokens_by(rules, "minilm", special=True, most=256)([text]))
+        seen = net.norm(net.words(ids) + net.positions.weight[: ids.shape[1]] + net.kind)
+        for layer in net.layers[:4]:
+            seen = layer(seen)
+        expected = 0.7 * torch.nn.functional.normalize(seen[0].mean(0), dim=0)
+        torch.testing.assert_close(middle[row], expected, atol=1e-5, rtol=0)
+
+
+def test_layers_beside_words_are_of_the_lengths_that_were_chosen() -> None:
+    opened(wordllama_module.PACKAGE)
+    opened(minilm_module.PACKAGE)
+    found = minilm_layers_and_wordllama()
+    assert found.card.name == "minilm-layers+wordllama"
+    features = found.encode(("where is my card", "play a song"))
+    assert features.shape == (2, 1024)
+    assert features[:, :768].norm(dim=1).tolist() == pytest.approx([1, 1], abs=1e-5)
+    assert features[:, 768:].norm(dim=1).tolist() == pytest.approx([0.4] * 2, abs=1e-5)
+
+
+def test_a_net_without_the_layers_is_refused(tmp_path: Path) -> None:
+    folder, tensors = _minilm_folder(tmp_path)
+    kept = {k: v.contiguous() for k, v in tensors.items() if "layer.5." not in k}
+    save_file(kept, folder / "model.safetensors")
+    with pytest.raises(DataError, match="'minilm-layers' needs a net of more layers than 5"):
+        minilm_layers(folder)
 
 
 @settings(max_examples=25)

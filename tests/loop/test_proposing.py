@@ -616,6 +616,32 @@ def test_nets_that_see_for_themselves_have_a_continuation_to_come_near_in() -> N
     assert {tip.number for tip in race.survivors(population.tips)} == {0}
 
 
+def test_no_more_contenders_start_in_a_view_that_is_out_of_reach() -> None:
+    population, rng = Population(0.8), np.random.default_rng(0)
+    vectors, pictures = FAMILIES["vectors"].input_format, FAMILIES["photographs"].input_format
+    formats = {"": vectors, "far": vectors, "pictures": pictures}
+    of_vectors = [heads[0] for heads in FIELDS["vectors"].contenders[:4]]
+    of_pictures = [heads[0] for heads in FIELDS["photographs"].contenders[:4]]
+    in_turns = [
+        replace(candidate, view=view)
+        for row in zip(of_vectors, of_vectors, of_pictures, strict=True)
+        for view, candidate in zip(formats, row, strict=True)
+    ]
+    changes = Changes(population, formats, "classes")
+    contenders = [(candidate,) for candidate in in_turns]
+    race = Race(contenders, changes, {}, joins=True, on_all_data=False)
+    values = {"": 0.9, "far": 0.84, "pictures": 0.5}  # of 0.8 to gain 0.05 are in reach
+    begun = []
+    while proposal := race.next(population.known):
+        begun.append(proposal.candidate.view)
+        node = Node(len(begun), proposal, line=len(begun))
+        node.heads = [measured(proposal.candidate, values[begun[-1]], rng)]
+        population.end(node)
+        if len(begun) == 2 * len(formats):
+            assert begun == [*formats, *formats]  # what a view is worth is told by two
+    assert begun[2 * len(formats) :] == ["", "pictures"] * 2
+
+
 @pytest.mark.parametrize("is_shrunk", [True, False])
 def test_slow_lines_go_on_before_new_ones_begin_if_their_images_may_grow(is_shrunk: bool) -> None:
     proposer = make_proposer("photographs", generates=Generates(data=False, algorithms=False))

@@ -84,6 +84,13 @@ def minilm_front(_: str, side: int | None, download: bool) -> Encoder:
     return minilm_front()
 
 
+def minilm_layers(_: str, side: int | None, download: bool) -> Encoder:
+    """Returns the encoder of `minilm_layers`."""
+    from metaloop.domains.text.minilm import minilm_layers  # lazy: torch
+
+    return minilm_layers()
+
+
 def minilm_entities(_: str, side: int | None, download: bool) -> Encoder:
     """Returns the encoder of `minilm_entities`."""
     from metaloop.domains.text.entities import minilm_entities  # lazy: torch
@@ -96,6 +103,13 @@ def both(_: str, side: int | None, download: bool) -> Encoder:
     from metaloop.domains.text.both import minilm_and_wordllama  # lazy: torch
 
     return minilm_and_wordllama()
+
+
+def layers_and_wordllama(_: str, side: int | None, download: bool) -> Encoder:
+    """Returns the encoder of `layers_and_wordllama`."""
+    from metaloop.domains.text.both import minilm_layers_and_wordllama  # lazy: torch
+
+    return minilm_layers_and_wordllama()
 
 
 def wordllama(_: str, side: int | None, download: bool) -> Encoder:

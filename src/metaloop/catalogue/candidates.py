@@ -50,6 +50,9 @@ _REGRESSION_OPTIONS = {"inner_steps": 1, "inner_rate": 0.01}
 _EVOLVED_REGRESSION_OPTIONS = {"inner_steps": 1, "initial_rate": 0.01}
 _GENTLE = (64, 2048)  # features: of fewer there is little to choose, of more a map is large
 _GENTLE_RATE = 1e-4  # of such a map: at 2e-3 it loses within seconds (LOG.md)
+# Of a map of an encoder's features, each step: no entry ever comes beyond 1 / decay, so that however
+# long it is trained it stays near the identity. Without, long training loses again (LOG.md).
+_GENTLE_DECAY = 50.0
 _TASKS = {"classes": "classification", "real": "regression", "inputs": "generation"}
 
 
@@ -124,8 +127,11 @@ def gentle_candidate(input_format: InputFormat, spec: TaskSpec) -> Candidate:
     On frozen features of texts every larger net unlearns more than it learns, and a map of tf-idf
     learns which terms count (LOG.md).
     """
-    rate = _GENTLE_RATE if input_format.encoder else 2 * _GENTLE_RATE
-    plan = replace(usual_plan("protonet", input_format, spec), learning_rate=rate)
+    plan = usual_plan("protonet", input_format, spec)
+    if input_format.encoder:
+        plan = replace(plan, learning_rate=_GENTLE_RATE, weight_decay=_GENTLE_DECAY)
+    else:
+        plan = replace(plan, learning_rate=2 * _GENTLE_RATE)
     return Candidate(Choice("protonet"), Choice("projection", {VIEW: "unit"}), plan)
 
 

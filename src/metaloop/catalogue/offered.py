@@ -37,6 +37,7 @@ from metaloop.tasks.family import TaskFamily
 NONE, AUTO = "none", "auto"
 ENCODING_SHARE = 0.5  # of a budget in seconds: so long may encoding take that comes before it
 FIRST_SHARE = 1.0  # the same of the first encoder, if it comes in one size
+_LITTLE = 0.1  # of what is encoded anyway: a pair that takes no more beside it is never too long
 FINE_TUNED_FROM = 600.0  # seconds: a training of the other half takes three times a head's (LOG.md)
 MOST_WITHOUT_A_CLOCK = 100_000  # examples, where a budget is in steps: nothing is timed then
 _BATCH = 16  # examples whose encoding is timed
@@ -45,7 +46,9 @@ _SIDES: Mapping[str, Sequence[str]] = MappingProxyType(
 )
 _FRONTS = {"lite0": "lite0-front"}
 # What is weaker than the one that holds it, on all that was measured (LOG.md): a view less to race.
-_PIECES = {"wordllama": "minilm+wordllama"}
+# The first stands in where there is no time for the other, the rest take as long as theirs.
+_PIECES = {"wordllama": "minilm-layers+wordllama"}
+_OUTDONE = {**_PIECES, "minilm": "minilm-layers", "minilm+wordllama": "minilm-layers+wordllama"}
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ def usual_names(takes: str, marked: bool) -> tuple[str, ...]:
     if marked and (for_entities := installed_for_entities()):
         return for_entities
     names = installed(takes)
-    return tuple(name for name in names if not (name in _PIECES and _PIECES[name] in names))
+    return tuple(name for name in names if _OUTDONE.get(name) not in names)
 
 
 def affordable(
@@ -175,6 +178,7 @@ class _Found:
         self.encoders: list[Encoder] = []
         self.left_out: list[str] = []
         self._left = allowance.seconds
+        self._taken = 0.0
         self._computed: set[str] = set()  # keys of what is encoded anyway
 
     @property
@@ -193,7 +197,8 @@ class _Found:
                 self.left_out.append(f"the backbone '{name}' is left out: {error}")
                 return
             needed = self._needed(encoder)
-            if self._fits(needed, only=len(sizes) == 1):
+            little = isinstance(encoder, JoinedEncoder) and needed <= _LITTLE * self._taken
+            if little or self._fits(needed, only=len(sizes) == 1):
                 self._take(encoder, needed)
                 used = encoder.card.name
                 break
@@ -219,6 +224,7 @@ class _Found:
     def _take(self, encoder: Encoder, needed: float) -> None:
         self.encoders.append(encoder)
         self._computed.update(map(_key, _pieces(encoder)))
+        self._taken += needed
         if self._left is not None:
             self._left = max(0.0, self._left - needed)
 
