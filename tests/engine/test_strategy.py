@@ -139,9 +139,7 @@ def test_under_steps_the_strategy_is_fixed(new_job: Any, name: str, side: int, t
     assert fixed_strategy(job.learner, meta_params) == Strategy(tasks, "float32")
 
 
-def test_training_in_seconds_ends_with_the_strategy_that_it_found(
-    new_job: Any, clock: Any
-) -> None:
+def test_training_in_seconds_ends_with_the_strategy_that_it_found(new_job: Any, clock: Any) -> None:
     job = new_job("protonet", side=16)
     plan = replace(job.plan, precision="fastest")
     state = initial_state(job.learner, job.family, job.spec, 0)
