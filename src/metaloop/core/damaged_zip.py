@@ -10,9 +10,4 @@ import struct
 import zipfile
 import zlib
 
-DAMAGED_ZIP: tuple[type[Exception], ...] = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-)
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError)
