@@ -106,6 +106,26 @@ for number in range(100_000):
             assert archive.runs() == ()
 
 
+def test_an_archive_that_is_opened_again_meanwhile_is_still_taken_for_one_in_use(
+    archive: Archive, run: RunId
+) -> None:
+    """A process that closes it last removes the `-wal`; who has it open would go on in that."""
+    with Archive.open(archive.path, read_only=True) as again:
+        assert len(again.runs()) == 1
+    program = """
+import sys
+from metaloop.archive import Archive
+with Archive.open(sys.argv[1]) as archive:
+    archive.begin_run("evaluate", arguments={}, seed=1, budget="1s")
+"""
+    process = start(program, archive.path)
+    process.communicate()
+    assert process.returncode == 0
+    archive.begin_run("learn", arguments={}, seed=2, budget="1s")
+    with Archive.open(archive.path, read_only=True) as reader:
+        assert [found.seed for found in reader.runs()] == [3, 1, 2]
+
+
 def test_an_archive_is_read_without_torch(
     archive: Archive, run: RunId, candidate: MakeCandidate, data_set: DataSet
 ) -> None:

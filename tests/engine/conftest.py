@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +15,7 @@ from metaloop.catalogue.learners import LEARNERS
 from metaloop.core.learner import Learner
 from metaloop.core.records import Plan
 from metaloop.core.spec import TaskSpec
+from metaloop.engine import training
 from metaloop.nets.conv4 import conv4
 from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.mlp import mlp
@@ -60,6 +62,28 @@ def make_job(name: str, side: int = 0, **plan: Any) -> Job:
     style = "classes" if LEARNERS[name].trunk == "classifier" else "episodes"
     values = {"num_tasks": 2, "queries": 3, "batch_size": 16, "learning_rate": 1e-2, **plan}
     return Job(learner, family, Plan(style, **values), family.spec(5, 1, 3))  # type: ignore[arg-type]
+
+
+class Clock:
+    """A clock that goes on by so many seconds whenever it is asked, however long things take."""
+
+    process_time = staticmethod(time.process_time)
+
+    def __init__(self, seconds: float) -> None:
+        self.now, self.seconds = 0.0, seconds
+
+    def perf_counter(self) -> float:
+        """What time it is for a training."""
+        self.now += self.seconds
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of trainings, on which a step takes some hundredths of a second."""
+    made = Clock(0.01)
+    monkeypatch.setattr(training, "time", made)
+    return made
 
 
 @pytest.fixture

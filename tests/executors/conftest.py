@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from metaloop.executors import local_pool, worker_process
 from metaloop.executors.base import Executor, Job, Outcome
 from metaloop.executors.in_process import InProcess
 from metaloop.executors.local_pool import LocalPool
@@ -38,6 +39,28 @@ def start_pool(tmp_path: Path) -> Iterator[StartPool]:
     yield start
     for pool in pools:
         pool.close()
+
+
+class Clock:
+    """The clock of pools, which a test sets forward where it would have to wait."""
+
+    sleep = staticmethod(time.sleep)
+
+    def __init__(self) -> None:
+        self.ahead = 0.0  # seconds
+
+    def monotonic(self) -> float:
+        """What time it is for a pool and its workers."""
+        return time.monotonic() + self.ahead
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which pools of this test end jobs: minutes pass when it says so."""
+    made = Clock()
+    for module in (local_pool, worker_process):
+        monkeypatch.setattr(module, "time", made)
+    return made
 
 
 @pytest.fixture

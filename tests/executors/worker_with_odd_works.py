@@ -72,6 +72,7 @@ def burn(folder: Path, arguments: Arguments, report: Any) -> dict[str, Any]:
     if arguments.get("die"):
         os._exit(1)
     if arguments.get("hang"):
+        report({"burnt": arguments["cpu_seconds"]})
         time.sleep(1000)
     return {}
 

@@ -158,6 +158,18 @@ def test_whatever_bytes_are_exchanged_nothing_else_escapes(
         read_weights(path)
 
 
+def test_a_zip_whose_numbers_would_lie_behind_its_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    _new({"a": torch.ones(4)}, path)
+    content = bytearray(path.read_bytes())
+    head = content.index(b"data/0") - len("weights/") - 30  # of this storage, its header
+    assert content[head : head + 4] == b"PK\3\4"
+    content[head + 28 : head + 30] = b"\xff\xff"  # so many bytes lie between it and the numbers
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"damaged file of weights \(it ends too early\)"):
+        read_weights(path)
+
+
 def _described(shape: bytes, strides: bytes, count: bytes) -> bytes:
     """A pickle of one tensor, in the words of torch."""
     return (

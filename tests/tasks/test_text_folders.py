@@ -62,6 +62,28 @@ def test_a_file_is_a_text_of_its_folder_whatever_its_encoding(tmp_path: Path, pa
     assert not holds_images(path)
 
 
+@pytest.mark.parametrize(
+    ("place", "is_now"),
+    [(30 + 10, b"\xff\xff\xff"), (28, b"\xff\xff"), (0, b"PQ")],
+    ids=["packed bytes", "a length that leads beyond the end", "no header"],
+)
+def test_a_zip_with_a_damaged_text_is_refused_in_a_line(
+    tmp_path: Path, place: int, is_now: bytes
+) -> None:
+    path = tmp_path / "t.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(4):
+            archive.writestr(f"pay{number // 2}/{number}.txt", f"pay the bill {number} now")
+    content = bytearray(path.read_bytes())
+    head = content.rindex(b"PK\3\4")  # of the last text: 30 bytes, the name, then what is packed
+    place += head
+    content[place : place + len(is_now)] = is_now
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"damaged or not a zip \(.+\); copy") as error:
+        read(path)
+    assert "\n" not in str(error.value)
+
+
 def test_parts_and_domains_of_folders_are_those_of_images(tmp_path: Path) -> None:
     files = {
         f"{part}/bank/{word}/{n}.txt": f"{word} {n}".encode()

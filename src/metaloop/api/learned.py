@@ -6,14 +6,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 from metaloop.api.figures import Figures
 from metaloop.api.loading import estimator_of
 from metaloop.api.runs import RunResult
 from metaloop.api.tables import html_table
-from metaloop.core.errors import ModelFileError
 from metaloop.core.leagues import (
     AND,
     WITHOUT,
@@ -97,6 +95,7 @@ class LearnResult(RunResult):
 
     left_out: tuple[LeftOut, ...] = ()
     own: Own = NOTHING_OWN
+    _before: ClassVar[str] = "a learner was measured; go on with resume=True and the same out"
 
     @property
     def model(self) -> FewShotClassifier | FewShotRegressor | FewShotGenerator:
@@ -114,16 +113,6 @@ class LearnResult(RunResult):
     @cached_property
     def _model(self) -> Model:
         return load_model(self.path, self.own)
-
-    @property
-    def path(self) -> Path:
-        """The model file; raises `ModelFileError` if there is none yet."""
-        if self.content["model"] is None:
-            raise ModelFileError(
-                f"the run in '{self.out}' was interrupted before a learner was measured; go on "
-                "with resume=True and the same out"
-            )
-        return Path(self.content["model"])
 
     @cached_property
     def test(self) -> Figures | None:

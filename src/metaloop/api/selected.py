@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from metaloop.api.runs import RunResult
-from metaloop.api.tables import html_table
+from metaloop.api.runs import SelectionResult
 from metaloop.core.encoder import Encoder
-from metaloop.core.errors import ModelFileError
 from metaloop.core.leagues import league_words
 from metaloop.estimators.trained import TrainedClassifier
-from metaloop.report.figures import estimate, printable, seconds
+from metaloop.report.figures import estimate, printable
 from metaloop.tasks.store import LeftOut
 
 COLUMNS = ("pipeline", "league", "how", "search", "rung", "test", "CPU s", "status")
-_ROWS_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ class TestFigures:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SelectResult(RunResult):
+class SelectResult(SelectionResult):
     """A run of `select` that ended; `content` is what `--json` prints.
 
     `run.model.predict(X)` tells images apart; `run.test` says how well; `run.report(open=True)`
@@ -51,29 +47,14 @@ class SelectResult(RunResult):
     left_out: tuple[LeftOut, ...] = ()
     own: Encoder | None = None  # an encoder of the caller's own that took part
 
-    @property
-    def path(self) -> Path:
-        """The model file; raises `ModelFileError` if there is none yet."""
-        if self.content["model"] is None:
-            raise ModelFileError(
-                f"the run in '{self.out}' was interrupted before a classifier was trained; go on "
-                "with resume=True and the same out"
-            )
-        return Path(self.content["model"])
+    _before: ClassVar[str] = "a classifier was trained; go on with resume=True and the same out"
+    _columns: ClassVar[tuple[str, ...]] = COLUMNS
+    _rows_shown: ClassVar[int] = 12
 
     @cached_property
     def model(self) -> TrainedClassifier:
         """The classifier, ready to `predict`; `ModelFileError` if there is none yet."""
         return TrainedClassifier.load(self.path, backbone=self.own)
-
-    @property
-    def league(self) -> str | None:
-        """The backbones that the classifier sees images through, `none` if there is none of them.
-
-        None where no classifier was trained.
-        """
-        best = self.content["best"]
-        return None if best is None else str(best["league"])
 
     @cached_property
     def test(self) -> TestFigures | None:
@@ -83,35 +64,21 @@ class SelectResult(RunResult):
             return None
         return TestFigures(**{name: found[name] for name in TestFigures.__dataclass_fields__})
 
-    @property
-    def table(self) -> list[tuple[str, ...]]:
-        """The pipelines in words, in the columns `COLUMNS`: the chosen one first."""
-        return [_cells(row) for row in self.content["leaderboard"][:_ROWS_SHOWN]]
-
-    def _repr_html_(self) -> str:
-        """The figure and the pipelines that were tried."""
-        cost = f"{seconds(self.cpu_seconds)} CPU-seconds, in {self.out}"
-        return html_table(COLUMNS, self.table, self._headline, cost)
-
-    @property
-    def _headline(self) -> str:
-        return printable(self.status if self.test is None else str(self.test))
-
-
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    search = row["search"]
-    rungs = ("shrunk", "short", "whole")
-    cells = (
-        _named(row),
-        league_words(row["league"]),
-        "baseline" if row["baseline"] else row["operator"],
-        _figure(search),
-        "-" if search is None else rungs[min(row["rung"], 2)],
-        _figure(row["test"]),
-        f"{row['cpu_seconds']:,.1f}",
-        row["message"] or row["status"],
-    )
-    return tuple(printable(cell) for cell in cells)
+    @staticmethod
+    def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+        search = row["search"]
+        rungs = ("shrunk", "short", "whole")
+        cells = (
+            _named(row),
+            league_words(row["league"]),
+            "baseline" if row["baseline"] else row["operator"],
+            _figure(search),
+            "-" if search is None else rungs[min(row["rung"], 2)],
+            _figure(row["test"]),
+            f"{row['cpu_seconds']:,.1f}",
+            row["message"] or row["status"],
+        )
+        return tuple(printable(cell) for cell in cells)
 
 
 def _named(row: Mapping[str, Any]) -> str:

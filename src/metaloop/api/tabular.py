@@ -6,28 +6,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from metaloop.api.destination import discard_unused, fresh_folder, is_unused
 from metaloop.api.progress import Progress, style_of
-from metaloop.api.runs import RunResult
+from metaloop.api.runs import SelectionResult
 from metaloop.api.stopping import Interrupted, Stopper
-from metaloop.api.tables import html_table
 from metaloop.api.telling import LearnTeller, tell_reading
 from metaloop.archive import check_elsewhere, place_of, record_elsewhere
 from metaloop.core.budget import parse_budget
-from metaloop.core.errors import MetaloopError, ModelFileError
+from metaloop.core.errors import MetaloopError
 from metaloop.core.leagues import league_words
 from metaloop.estimators.tabular import TrainedTable
 from metaloop.loop import DataRead, Learned, LoopEvent
-from metaloop.report.figures import estimate, printable, seconds
+from metaloop.report.figures import estimate, printable
 from metaloop.selecting.tabular.selecting import select_table
 from metaloop.tasks.readers.table_frames import is_frame
 from metaloop.tasks.readers.table_roles import listed
 from metaloop.tasks.readers.tables import Table, is_table, read_table, table_of
 
 TABLE_COLUMNS = ("pipeline", "league", "cross-validated", "folds", "rows", "CPU s", "status")
-_ROWS_SHOWN = 16
 
 
 @dataclass(frozen=True)
@@ -46,32 +44,21 @@ class TableTest:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TableResult(RunResult):
+class TableResult(SelectionResult):
     """A run of `select` on a table that ended; `content` is what `--json` prints.
 
     `run.model.predict(frame)` tells new rows; `run.test` says how well; `run.report(open=True)`
     shows the page.
     """
 
-    @property
-    def path(self) -> Path:
-        """The model file; raises `ModelFileError` if there is none."""
-        if self.content["model"] is None:
-            raise ModelFileError(
-                f"the run in '{self.out}' was interrupted before anything was fitted; select again"
-            )
-        return Path(self.content["model"])
+    _before: ClassVar[str] = "anything was fitted; select again"
+    _columns: ClassVar[tuple[str, ...]] = TABLE_COLUMNS
+    _rows_shown: ClassVar[int] = 16
 
     @cached_property
     def model(self) -> TrainedTable:
         """The fitted pipelines, ready to `predict`; `ModelFileError` if there are none."""
         return TrainedTable.load(self.path)
-
-    @property
-    def league(self) -> str | None:
-        """The pretrained nets of what was chosen, `none` if there is none; None of no choice."""
-        best = self.content["best"]
-        return None if best is None else str(best["league"])
 
     @cached_property
     def test(self) -> TableTest | None:
@@ -81,31 +68,17 @@ class TableResult(RunResult):
             return None
         return TableTest(**{name: found[name] for name in TableTest.__dataclass_fields__})
 
-    @property
-    def table(self) -> list[tuple[str, ...]]:
-        """The pipelines in words, in the columns `TABLE_COLUMNS`: the best first."""
-        return [_cells(row) for row in self.content["leaderboard"][:_ROWS_SHOWN]]
-
-    def _repr_html_(self) -> str:
-        """The figure and the pipelines that were tried."""
-        cost = f"{seconds(self.cpu_seconds)} CPU-seconds, in {self.out}"
-        return html_table(TABLE_COLUMNS, self.table, self._headline, cost)
-
-    @property
-    def _headline(self) -> str:
-        return printable(self.status if self.test is None else str(self.test))
-
-
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    search = row["search"]
-    figure = "-"
-    if search is not None:
-        figure = estimate(search["metric"], search["value"], search["ci95"], search["ci95_new"])
-    cells = (
-        row["pipeline"], league_words(row["league"]), figure, str(row["folds"]), f"{row['rows']:,}",
-        f"{row['cpu_seconds']:,.1f}", row["message"] or row["status"],
-    )  # fmt: skip
-    return tuple(printable(cell) for cell in cells)
+    @staticmethod
+    def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+        search = row["search"]
+        figure = "-"
+        if search is not None:
+            figure = estimate(search["metric"], search["value"], search["ci95"], search["ci95_new"])
+        cells = (
+            row["pipeline"], league_words(row["league"]), figure, str(row["folds"]),
+            f"{row['rows']:,}", f"{row['cpu_seconds']:,.1f}", row["message"] or row["status"],
+        )  # fmt: skip
+        return tuple(printable(cell) for cell in cells)
 
 
 def is_tabular(data: Any) -> bool:

@@ -7,6 +7,7 @@ there is either no archive or a whole one. WAL lets readers read while one proce
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import sqlite3
@@ -17,7 +18,6 @@ from pathlib import Path
 from metaloop.archive import schema
 from metaloop.core.errors import ArchiveError, MetaloopError, OutputError
 
-_MAGIC = b"SQLite format 3\0"
 _LONGEST_VALUE = 1 << 28  # bytes; the largest are the scores of a result, or a figure
 _LIMIT_LENGTH = 0  # SQLITE_LIMIT_LENGTH of sqlite3.h; the module names it since Python 3.11
 _CALLER_MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
@@ -145,7 +145,12 @@ def _connect_reader(path: Path, wait_seconds: float) -> sqlite3.Connection:
 
 
 def _check_file(path: Path) -> None:
-    """Says what is wrong where SQLite would only say that it cannot open, or would wait forever."""
+    """Says what is wrong where SQLite would only say that it cannot open, or would wait forever.
+
+    The file is not opened for that. Linux takes all locks of a process on a file away when it
+    closes that file anywhere: another process would take an archive that is open here, too, for one
+    that nobody has, and remove the `-wal` with what is written later.
+    """
     try:
         if path.is_dir():
             raise ArchiveError(f"'{path}' is a folder, not an archive")
@@ -153,13 +158,13 @@ def _check_file(path: Path) -> None:
             raise ArchiveError(f"there is no archive at '{path}'")
         if not path.is_file():
             raise ArchiveError(f"'{path}' is not a file")
-        with path.open("rb") as file:
-            start = file.read(len(_MAGIC))
+        size, is_readable = path.stat().st_size, os.access(path, os.R_OK)
     except (OSError, ValueError) as error:
         raise ArchiveError(f"archive '{path}' cannot be read: {_reason(error)}") from error
-    if start != _MAGIC:
-        what = "it is not an SQLite file" if start else "it is empty"
-        raise ArchiveError(f"'{path}' is not a metaloop archive: {what}")
+    if not is_readable:
+        raise ArchiveError(f"archive '{path}' cannot be read: {os.strerror(errno.EACCES)}")
+    if not size:
+        raise ArchiveError(f"'{path}' is not a metaloop archive: it is empty")
 
 
 def _checked_version(path: Path, connection: sqlite3.Connection) -> int:

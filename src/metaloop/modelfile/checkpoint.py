@@ -25,6 +25,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from metaloop.core.damaged_zip import DAMAGED_ZIP
 from metaloop.core.errors import DataError
 from metaloop.core.pickled import UnsafePickleError, Vocabulary, run_pickle
 from metaloop.modelfile.model import Tensors
@@ -75,8 +76,8 @@ def read_weights(path: Path, most_bytes: int = MOST_BYTES) -> Tensors:
     except OSError as error:
         raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
     except (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
-            zipfile.BadZipFile) as error:  # fmt: skip
-        reason = " ".join(str(error).split())[:200]
+            *DAMAGED_ZIP) as error:  # fmt: skip
+        reason = " ".join(str(error).split())[:200] or "it ends too early"
         raise DataError(f"'{path}' is a damaged file of weights ({reason}); get it anew") from error
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import struct
 import zipfile
-import zlib
 from pathlib import Path
 from typing import BinaryIO
 
+from metaloop.core.damaged_zip import DAMAGED_ZIP
 from metaloop.core.errors import ModelFileError
 from metaloop.modelfile.format import CARD, TENSOR_MEMBERS, from_members, parse_card
 from metaloop.modelfile.model import ModelFile
@@ -21,11 +20,8 @@ from metaloop.modelfile.model import ModelFile
 _MAX_CARD_BYTES = 64 * 2**20  # a million class names
 _ZIP_START = b"PK\x03\x04"
 _ENCRYPTED = 1  # bit of a member's flags
-_ZIP_ERRORS = (  # what zipfile raises on damaged files
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
+_ZIP_ERRORS = (  # what zipfile raises on damaged files and on those that it cannot read
+    *DAMAGED_ZIP,
     LookupError,
     NotImplementedError,
     OSError,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import struct
 import tokenize
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
+from metaloop.core.damaged_zip import DAMAGED_ZIP
 from metaloop.core.errors import DataError
 from metaloop.core.large import MOST_IN_MEMORY, pieces, room
 from metaloop.tasks.readers.arrays import read_examples
@@ -108,7 +107,7 @@ def _opened(where: str, path: Path) -> Iterator[NpzFile]:
         check_sizes(path)
         with np.load(path, allow_pickle=False) as archive:
             yield archive
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (*DAMAGED_ZIP, NotImplementedError) as error:
         raise DataError(
             f"{where} is damaged or no npz ({error}); write it again with numpy.savez"
         ) from error

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from metaloop.core.damaged_zip import DAMAGED_ZIP
 from metaloop.core.errors import DataError
 from metaloop.tasks.readers.class_folders import read_class_folders
 from metaloop.tasks.readers.finish import tally
@@ -49,9 +48,10 @@ def opened_zip(path: Path, kind: FileKind = IMAGES) -> Iterator[ImageFiles]:
             members = {_checked_name(member, where): member for member in archive.infolist()}
             _check_total(members.values(), where)
             yield _image_files(archive, members, kind)
-    except (zipfile.BadZipFile, struct.error) as error:
+    except DAMAGED_ZIP as error:
         raise DataError(
-            f"{where} is damaged or not a zip ({error}); copy or download it again"
+            f"{where} is damaged or not a zip ({str(error) or 'it ends too early'}); "
+            "copy or download it again"
         ) from error
     except NotImplementedError as error:
         raise DataError(f"{where} cannot be read: {error}; pack it again as plain zip") from error
@@ -101,7 +101,7 @@ def _head(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(member) as file:
             return file.read(HEAD_BYTES)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError):
+    except (*DAMAGED_ZIP, OSError):
         return b""
 
 
