@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from tests.selecting.tabular.conftest import QUICK, run_of, small_task
 from metaloop.core.budget import Budget
 from metaloop.core.errors import MetaloopError
 from metaloop.domains.tables.fitting import fit_pipeline
+from metaloop.domains.tables.storing import can_store, restored
 from metaloop.domains.tables.task import table_task
-from metaloop.jobs.tabular import TableRequest, last_fit
+from metaloop.jobs import tabular
+from metaloop.jobs.tabular import FINAL, TableRequest, last_fit, last_fit_in, table_works
 from metaloop.selecting.tabular.ensembling import Told, cross_fitted, joined
 from metaloop.selecting.tabular.finishing import ChosenPipelines, _fits, choose, fit_chosen, told_by
 from metaloop.selecting.tabular.judging import calibration, figure_of, reliability
@@ -75,6 +77,23 @@ def test_a_last_fit_has_as_many_folds_as_time_allows(finished: TableRun) -> None
     request = TableRequest(0, name, 0, bagged=True)
     assert len(last_fit(finished.known, request).parts) == finished.race.folds
     assert len(last_fit(finished.known, replace(request, seconds=1e-9)).parts) == 0
+
+
+@pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")
+def test_a_last_fit_is_kept_before_its_folds_are_learned(
+    finished: TableRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*asked: Any) -> None:
+        raise TimeoutError("its time was over")
+
+    monkeypatch.setattr(tabular, "with_folds", ended)
+    request = TableRequest(77, "svm", 0, bagged=True)
+    with pytest.raises(TimeoutError):
+        table_works(finished.folder)[FINAL](asdict(request), lambda content: None)
+    kept = restored(last_fit_in(finished.folder, 77).read_bytes())
+    frame = finished.known.frame
+    expected = last_fit(finished.known, replace(request, bagged=False)).outputs(frame)
+    assert np.array_equal(kept.outputs(frame), expected) and not kept.parts
 
 
 def test_what_is_told_in_several_rounds_of_folds_is_their_mean(tmp_path: Path) -> None:
