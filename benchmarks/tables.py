@@ -13,8 +13,9 @@ shipped knowledge is derived anew for every data set, from what is no relative o
 
 Without further options rules are compared that choose from the same trained pipelines, of which a
 folder keeps what they tell; `as select joins them` is the code of `metaloop select` on them, fitted
-to all training rows as its model files are. `--seconds` gives every method so many CPU-seconds of
-its own instead, training included; a method that is not installed is left out and named.
+to all training rows (of few rows its model files hold learners of folds as well). `--seconds` gives
+every method so many CPU-seconds of its own instead, training included; a method that is not
+installed is left out and named.
 `--shuffled` trains on targets in random order: all must end at chance. `--measure` writes what the
 prior is derived from.
 """

@@ -24,8 +24,8 @@ _FEWEST_TREES, _NODES = 50, 1.5  # trees of many classes; nodes of a tree for ea
 class FittedPipeline:
     """What is fitted of a pipeline; `classes` 0: it tells numbers, in units of `scale`.
 
-    `parts`: the same pipeline fitted to parts of the rows, by other seeds. All of these together
-    count as much as what is fitted to all rows.
+    `parts`: the same pipeline fitted to parts of the rows. All of these together count as much as
+    what is fitted to all rows.
     """
 
     name: str
