@@ -201,6 +201,29 @@ def told_of(
         )
 
 
+def eight_told(data_set: DataSet, split: int, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what the eight say of the test rows of a split, each fitted once to the others.
+
+    `decided [8, test rows]` as their libraries decide, and probabilities `[8, test rows, classes]`;
+    read from the folder, or made and kept there.
+    """
+    kept = folder / f"{data_set.name}.{split}.eight.npz"
+    if not kept.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        train, test = outer_splits(data_set)[split]
+        decided, told = [], []
+        for name in EIGHT:
+            made = learner(name, split)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                made.fit(data_set.inputs[train], data_set.targets[train])
+                told.append(probabilities(made, data_set.inputs[test], data_set.num_classes))
+                decided.append(made.predict(data_set.inputs[test]))
+        np.savez_compressed(kept, decided=np.stack(decided), told=np.stack(told))
+    with np.load(kept) as arrays:
+        return arrays["decided"], arrays["told"]
+
+
 def _made(data_set: DataSet, split: int, names: Sequence[str]) -> dict[str, Any]:
     train, test = outer_splits(data_set)[split]
     inputs, targets = data_set.inputs[train], data_set.targets[train]

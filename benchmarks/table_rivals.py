@@ -14,7 +14,8 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -129,15 +130,28 @@ def metaloop_select(given: Given) -> Result:
     CPU, and jobs are done in this process, where none is ended for taking too long.
     """
     start = time.process_time()
-    made = AutoClassifier(budget=f"{given.seconds:g}s", workers=1, random_state=given.seed)
+    told = np.asarray(selected(given).predict(given.asked))
+    return told, time.process_time() - start
+
+
+def selected(given: Given, archive: Path | None = None) -> AutoClassifier:
+    """Returns what `AutoClassifier` has fitted in the seconds of the CPU that are given."""
+    made = AutoClassifier(
+        budget=f"{given.seconds:g}s", workers=1, random_state=given.seed, archive=archive
+    )
+    with patch.object(beliefs, "load_prior", lambda kind: given.prior), clock_of_the_cpu():
+        made.fit(given.inputs, given.targets)
+    return made
+
+
+@contextmanager
+def clock_of_the_cpu() -> Iterator[None]:
+    """Lets budgets of tables be of CPU-seconds, and their jobs be done in this process."""
     with (
-        patch.object(beliefs, "load_prior", lambda kind: given.prior),
         patch.object(running, "LocalPool", jobs_here),
         patch.object(time, "perf_counter", time.process_time),
     ):
-        made.fit(given.inputs, given.targets)
-        told = np.asarray(made.predict(given.asked))
-    return told, time.process_time() - start
+        yield
 
 
 def jobs_here(command: Sequence[str], workers: int) -> InProcess:

@@ -82,6 +82,17 @@ def test_a_frame_of_mixed_columns_is_taken_and_unseen_words_are_no_trouble() -> 
         model.predict(np.zeros((2, 4)))
 
 
+def test_what_was_observed_again_may_be_told_by_what_is_equal_to_it() -> None:
+    rng = np.random.default_rng(0)
+    kinds = np.r_[np.repeat(np.arange(100), 2), 100:140]  # nothing else tells their classes
+    X, y = rng.normal(size=(140, 2))[kinds], (rng.permutation(140) % 2)[kinds]
+    asked: dict[str, Any] = {"budget": "5 steps", "pipelines": ("knn/nearest",)}
+    told = AutoClassifier(**asked).fit(X, y).score_  # they may be copies
+    y[:24:2] = 1 - y[:24:2]  # twelve of a hundred are none
+    again = AutoClassifier(**asked).fit(X, y).score_
+    assert told is not None and again is not None and told < 0.6 < 0.65 < again
+
+
 def test_what_is_not_learned_from_is_told_and_a_leak_is_a_warning() -> None:
     rng = np.random.default_rng(0)
     y = rng.choice(["a", "b"], 80)

@@ -27,7 +27,7 @@ from metaloop.core.errors import InputError, ModelFileError, unknown_name
 from metaloop.core.leagues import WITHOUT
 from metaloop.core.records import Result
 from metaloop.domains.tables.cells import distinct
-from metaloop.domains.tables.dealing import kept_together
+from metaloop.domains.tables.dealing import are_copies, kept_together
 from metaloop.domains.tables.fitting import FittedPipeline, fit_pipeline
 from metaloop.domains.tables.frame import Column, Frame, check_columns, row_hashes
 from metaloop.domains.tables.leaks import leaking
@@ -90,9 +90,7 @@ class _Automatic(BaseEstimator):  # type: ignore[misc]
                 f"Found array with {len(frame)} sample(s) (shape {np.shape(X)}) while a minimum of "
                 f"{_FEWEST} is required."
             )
-        blocks = row_hashes(frame)
-        if groups is not None:
-            blocks, _ = kept_together(distinct(as_words(np.asarray(groups)))[1], blocks)
+        blocks = _blocks(row_hashes(frame), target.values, groups)
         task = TableTask(
             "X", frame, target, blocks, np.arange(len(frame)), np.zeros(0, np.int64),
             understood.dropped, understood.told, understood.numbered, groups is not None,
@@ -351,6 +349,15 @@ def _board(run: TableRun) -> list[dict[str, Any]]:
                 "ci95": result.ci95, "folds": len(entry.found), "cpu_seconds": entry.cpu_seconds,
             })  # fmt: skip
     return board
+
+
+def _blocks(hashes: np.ndarray, targets: np.ndarray, groups: Any) -> np.ndarray:
+    """Which rows are told together, uint64 `[n]`: groups, and what may be copies."""
+    as_copies = are_copies(hashes, targets)
+    if groups is None:
+        return hashes if as_copies else np.arange(len(hashes), dtype=np.uint64)
+    named = distinct(as_words(np.asarray(groups)))[1]
+    return kept_together(named, hashes)[0] if as_copies else named.astype(np.uint64)
 
 
 def _numbers(X: np.ndarray) -> Frame:

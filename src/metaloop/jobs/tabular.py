@@ -13,7 +13,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import numpy as np
 
 from metaloop.core.errors import MachineError
 from metaloop.domains.tables.explaining import explain
-from metaloop.domains.tables.fitting import fit_pipeline
+from metaloop.domains.tables.fitting import FittedPipeline, fit_pipeline
 from metaloop.domains.tables.frame import Column, Frame, read_frame, row_hashes, write_frame
 from metaloop.domains.tables.scoring import TABLE_METRICS, lifted
 from metaloop.domains.tables.storing import stored
@@ -30,6 +30,8 @@ from metaloop.executors.base import Report, Work
 
 FOLD, FINAL, EXPLAIN = "table fold", "table final", "table explain"
 _SET = "table"
+_PACKED_ROWS = 10_000  # of more the files are large, and packing them takes seconds
+_PART = 1.5  # times what a part of a last fit should take
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class TableRequest:
     """Which pipeline, on which rows: all but those of a fold, `most` of them in the set's order.
 
     `fold` -1: all rows. At most `checked` rows of the fold are told. `seconds`: what may be spent.
+    `bagged`: a last fit has what was learned in the folds as well.
     """
 
     number: int
@@ -48,6 +51,7 @@ class TableRequest:
     checked: int = 0
     lift: float = 0.0
     seconds: float = 0.0
+    bagged: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,20 +161,66 @@ def measured(
 
 
 def _fitted(folder: Path, arguments: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
-    request = TableRequest(**arguments)
-    known = known_rows(folder)
-    rows = known.order[: request.most] if request.most else np.sort(known.order)
+    request, known = TableRequest(**arguments), known_rows(folder)
     begun = time.perf_counter()
+    fitted = last_fit(known, replace(request, bagged=False))
+    between = time.perf_counter()
+    _keep(fitted, known, last_fit_in(folder, request.number))
+    ended = time.perf_counter()
+    if request.bagged:
+        left = request.seconds and max(1e-9, request.seconds - (ended - begun))
+        fitted = with_folds(fitted, known, replace(request, seconds=left), ended - between)
+        _keep(fitted, known, last_fit_in(folder, request.number))
+    return {
+        "rows": request.most or len(known.order),
+        "parts": len(fitted.parts),
+        "fit_seconds": between - begun,
+        "store_seconds": ended - between,
+    }
+
+
+def last_fit_in(folder: Path, number: int) -> Path:
+    """Returns where a last fit is: without folds first, for its job may be ended."""
+    return folder / f"{number}.skops"
+
+
+def _keep(fitted: FittedPipeline, known: KnownRows, path: Path) -> None:
+    whole = path.with_suffix(".part")
+    whole.write_bytes(stored(fitted, packed=len(known.order) <= _PACKED_ROWS))
+    whole.replace(path)
+
+
+def last_fit(known: KnownRows, request: TableRequest) -> FittedPipeline:
+    """Returns the pipeline fitted to all known rows, or `most` of them; `with_folds`, if asked."""
+    rows = known.order[: request.most] if request.most else np.sort(known.order)
     fitted = fit_pipeline(
         request.pipeline, known.frame.take(rows), known.targets[rows], known.classes, request.seed
     )
-    between = time.perf_counter()
-    (folder / f"{request.number}.skops").write_bytes(stored(fitted))
-    return {
-        "rows": len(rows),
-        "fit_seconds": between - begun,
-        "store_seconds": time.perf_counter() - between,
-    }
+    return with_folds(fitted, known, request) if request.bagged else fitted
+
+
+def with_folds(
+    fitted: FittedPipeline, known: KnownRows, request: TableRequest, storing: float = 0.0
+) -> FittedPipeline:
+    """Returns a pipeline with what it has learned in the first round of folds, as in the race.
+
+    There are as many of these as `seconds` allow (0: however long it takes), with `storing` seconds
+    for each.
+    """
+    begun = time.perf_counter()
+    parts: list[FittedPipeline] = []
+    for fold in np.unique(known.folds[0]).tolist():
+        spent = time.perf_counter() - begun
+        each = spent / max(1, len(parts))
+        needed = spent + _PART * (each + (len(parts) + 2) * storing)
+        if request.seconds and needed > request.seconds:
+            break
+        learned, _ = known.rows(replace(request, repeat=0, fold=fold))
+        parts.append(fit_pipeline(
+            request.pipeline, known.frame.take(learned), known.targets[learned], known.classes,
+            request.seed,
+        ))  # fmt: skip
+    return replace(fitted, parts=tuple(parts))
 
 
 def _explained(folder: Path, arguments: Mapping[str, Any], report: Report) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from metaloop.core.errors import DataError, MetaloopError, UnknownNameError
 from metaloop.domains.tables.cells import days_of, order_of_dates
+from metaloop.domains.tables.dealing import are_copies
 from metaloop.domains.tables.encoding import encode, fit_encoding
 from metaloop.domains.tables.frame import (
     MISSING,
@@ -246,7 +247,7 @@ def test_a_class_that_is_kept_to_learn_from_is_kept_with_its_whole_group() -> No
 
 def test_a_class_that_is_kept_to_learn_from_is_kept_with_all_equal_rows() -> None:
     x = [float(i // 2) for i in range(30)] + [float(i) for i in range(20, 40)]
-    y = ["A" if i == 4 else "ab"[i % 2] for i in range(50)]
+    y = ["A" if i in (4, 5) else "ab"[i // 2 % 2] for i in range(50)]  # copies have one target
     for seed in range(20):
         found = task(table_of({"x": x, "y": y}, "t"), split_seed=seed)
         assert in_one_part(found, x) and 4 in found.known and 5 in found.known
@@ -287,6 +288,31 @@ def test_where_most_rows_are_equal_to_another_they_are_dealt_one_by_one() -> Non
     found = task(table_of({"city": words, "y": ["a", "a", "b", "b"] * 10}, "t"))
     assert set(found.frame.values["city"][found.known]) == set(found.frame.values["city"])
     assert len(found.test) == ROWS // 5 and len(np.unique(found.blocks)) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("contents", "targets", "copies"),
+    [
+        ([1, 1, 2, 2, 3, 4, 5, 6], [0, 0, 1, 1, 0, 1, 0, 1], True),  # as a copy has it
+        ([1, 1, 2, 2, 3, 4, 5, 6], [0, 1, 1, 1, 0, 1, 0, 1], False),  # the same, observed again
+        ([1, 1, 2, 2, 3, 4, 5, 6], [0.5, 0.5, 0.7, 0.8, 1, 2, 3, 4], False),
+        ([1, 1, 1, 1, 2, 2, 2, 2], [0, 0, 0, 0, 1, 1, 1, 1], False),  # few kinds of rows
+        ([1, 2, 3, 4], [0, 0, 1, 1], True),  # there are none
+        ([*range(40), *range(40), *range(80, 90)], [*[0] * 40, 1, *[0] * 49], True),  # one slip
+    ],
+)
+def test_rows_may_be_copies_where_equal_ones_have_one_target(
+    contents: list[int], targets: list[float], copies: bool
+) -> None:
+    assert are_copies(np.array(contents, np.uint64), np.array(targets)) == copies
+
+
+def test_what_was_observed_again_is_dealt_row_by_row() -> None:
+    x = [float(i // 2) for i in range(30)] + [float(i) for i in range(20, 40)]
+    found = task(table_of({"x": x, "y": ["ab"[i % 2] for i in range(50)]}, "t"))
+    assert len(np.unique(found.blocks)) == 50
+    copied = task(table_of({"x": x, "y": ["ab"[i // 2 % 2] for i in range(50)]}, "t"))
+    assert len(np.unique(copied.blocks)) == 35
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_diabetes
-from tests.selecting.tabular.conftest import QUICK, run_of
+from tests.selecting.tabular.conftest import QUICK, run_of, small_task
 
 from metaloop.core.budget import Budget
 from metaloop.core.errors import MetaloopError
+from metaloop.domains.tables.fitting import fit_pipeline
+from metaloop.domains.tables.storing import can_store, restored
 from metaloop.domains.tables.task import table_task
+from metaloop.jobs import tabular
+from metaloop.jobs.tabular import FINAL, TableRequest, last_fit, last_fit_in, table_works
 from metaloop.selecting.tabular.ensembling import Told, cross_fitted, joined
 from metaloop.selecting.tabular.finishing import ChosenPipelines, _fits, choose, fit_chosen, told_by
 from metaloop.selecting.tabular.judging import calibration, figure_of, reliability
-from metaloop.selecting.tabular.racing import TableRace, complete_folds
+from metaloop.selecting.tabular.racing import TableRace, complete_folds, complete_rounds
 from metaloop.selecting.tabular.running import TableRun, race_on
 from metaloop.tasks.readers.tables import table_of
 
@@ -58,6 +62,57 @@ def test_numbers_far_from_zero_are_joined_as_they_were_told(tmp_path: Path) -> N
         off = told.outputs[names[0]][inside] - told.targets[inside]
         found = run.race.entries[names[0]].found[0, 0, fold].values[0]
         assert np.sqrt(np.mean(off**2)) == pytest.approx(found, rel=1e-4)
+
+
+def test_of_few_rows_the_last_fits_have_what_was_learned_in_the_folds(finished: TableRun) -> None:
+    chosen, fitted = fit_chosen(finished, choose(finished))
+    race = finished.race
+    assert all(len(one.parts) == 5 for one in fitted)
+    assert race.parts("extra_trees") == 0 and replace(race, rows=2000).parts(fitted[0].name) == 0
+    assert not any(one.parts for one in fit_chosen(replace(finished, per_row=1.0), chosen)[1])
+
+
+def test_a_last_fit_has_as_many_folds_as_time_allows(finished: TableRun) -> None:
+    name = complete_folds(finished.race, QUICK)[0]
+    request = TableRequest(0, name, 0, bagged=True)
+    assert len(last_fit(finished.known, request).parts) == finished.race.folds
+    assert len(last_fit(finished.known, replace(request, seconds=1e-9)).parts) == 0
+
+
+@pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")
+def test_a_last_fit_is_kept_before_its_folds_are_learned(
+    finished: TableRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*asked: Any) -> None:
+        raise TimeoutError("its time was over")
+
+    monkeypatch.setattr(tabular, "with_folds", ended)
+    request = TableRequest(77, "svm", 0, bagged=True)
+    with pytest.raises(TimeoutError):
+        table_works(finished.folder)[FINAL](asdict(request), lambda content: None)
+    kept = restored(last_fit_in(finished.folder, 77).read_bytes())
+    frame = finished.known.frame
+    expected = last_fit(finished.known, replace(request, bagged=False)).outputs(frame)
+    assert np.array_equal(kept.outputs(frame), expected) and not kept.parts
+
+
+def test_what_is_told_in_several_rounds_of_folds_is_their_mean(tmp_path: Path) -> None:
+    run = run_of(tmp_path, small_task(True, 100), 60, "balanced_accuracy")
+    with run.executor:
+        list(race_on(run))
+        assert complete_rounds(run.race, "svm") == [0, 1, 2]
+        found = told_by(run, ["svm"])
+    known, expected = run.known, np.zeros((len(run.known.targets), 2))
+    for repeat in range(3):
+        for fold in range(run.race.folds):
+            learned, asked = known.rows(TableRequest(0, "svm", 0, repeat, fold))
+            one = fit_pipeline("svm", known.frame.take(learned), known.targets[learned], 2, repeat)
+            expected[asked] += one.outputs(known.frame.take(asked)) / 3
+    order = np.concatenate([
+        known.rows(TableRequest(0, "svm", 0, 0, fold))[1] for fold in range(run.race.folds)
+    ])  # fmt: skip
+    np.testing.assert_allclose(found.outputs["svm"], expected[order], atol=1e-6)
+    assert np.array_equal(found.targets, known.targets[order])
 
 
 def test_a_fit_that_cannot_be_ended_is_begun_only_where_it_should_end(

@@ -24,11 +24,11 @@ from metaloop.domains.tables.scoring import TABLE_METRICS, unit_of
 from metaloop.domains.tables.storing import can_store, restored, stored
 from metaloop.domains.tables.task import table_task
 from metaloop.jobs.tabular import FoldResult, even_order
-from metaloop.selecting.tabular.beliefs import Seen, expected_of
+from metaloop.selecting.tabular.beliefs import Context, Seen, expected_of
 from metaloop.selecting.tabular.finishing import choose, fit_chosen
 from metaloop.selecting.tabular.judging import figure_of
 from metaloop.selecting.tabular.knowledge import informed, on_scale
-from metaloop.selecting.tabular.racing import TableRace, complete_folds
+from metaloop.selecting.tabular.racing import TableRace, complete_folds, complete_rounds
 from metaloop.selecting.tabular.running import TableRun, race_on
 from metaloop.tasks.readers.tables import table_of
 
@@ -161,7 +161,7 @@ def result(value: float, rows: int = 100, seconds: float = 0.1) -> FoldResult:
 
 
 def test_few_rows_are_told_by_several_rounds_of_folds_and_many_begin_small() -> None:
-    assert len(race(300).steps) == 15 and len(race(5000).steps) == 5
+    assert len(race(300).steps) == 15 and len(race(600).steps) == len(race(5000).steps) == 5
     many = race(500_000)
     assert [step.most for step in many.steps[:4]] == [2000, 2000, 16_000, 128_000]
     assert many.folds == 3
@@ -198,6 +198,22 @@ def test_where_the_first_was_ended_the_quickest_is_next() -> None:
     assert asked is not None and asked.pipeline == "naive_bayes"
 
 
+def test_a_kind_that_has_not_told_all_rows_comes_before_more_of_the_same() -> None:
+    names = ("svm", "svm/hard", "svm/wide", "extra_trees")
+    known = race(2000, names)
+    for name in names:
+        value, seconds = 0.9 if name == "svm" else 0.3, 0.15 if name == "extra_trees" else 0.1
+        known.take(name, (0, 0, 0), result(value, 1600, seconds), "", seconds)
+    for fold in range(1, 5):
+        known.take("svm", (0, 0, fold), result(0.9, 1600), "", 0.1)
+    asked = []
+    while (request := known.propose(60.0)) is not None:
+        context = known.begin(request, len(asked))
+        known.take(request.pipeline, context, result(0.3, 1600, 0.1), "", 0.1)
+        asked.append(request.pipeline)
+    assert asked[:4] == ["extra_trees"] * 4 and len(asked) == 12
+
+
 def test_who_can_tell_all_rows_in_a_moment_need_not_wait() -> None:
     names = (*QUICK, "mlp", "gradient_boosting", "hist_boosting")
     known = race(1000, names)
@@ -208,6 +224,45 @@ def test_who_can_tell_all_rows_in_a_moment_need_not_wait() -> None:
         )
     asked = known.propose(60.0, cheap=0.3)
     assert asked is not None and asked.pipeline == QUICK[0]
+
+
+def race_to_the_end(known: TableRace, **limits: Any) -> list[tuple[str, Context]]:
+    """What is begun, each fold a tenth of a second, until nothing is proposed."""
+    asked = []
+    while (request := known.propose(60.0, cheap=0.01, **limits)) is not None:
+        context = known.begin(request, len(asked))
+        value = 0.9 if request.pipeline == "svm" else 0.3  # nobody else can be the best
+        known.take(request.pipeline, context, result(value, 240), "", 0.1)
+        asked.append((request.pipeline, context))
+    return asked
+
+
+def test_while_there_is_time_all_tell_all_rows_and_of_few_rows_once_more() -> None:
+    known = race(300)
+    asked = race_to_the_end(known)
+    assert all(complete_rounds(known, name) == [0, 1, 2] for name in QUICK)
+    rounds = [context[1] for _, context in asked]
+    assert rounds == sorted(rounds) and len(asked) == len(QUICK) * 15
+    known = race(2000)
+    assert len(race_to_the_end(known)) == len(QUICK) * 5
+
+
+@pytest.mark.parametrize(("left", "completes"), [(10.0, False), (15.0, True)])
+def test_who_cannot_tell_all_rows_in_what_is_left_does_not_go_on(
+    left: float, completes: bool
+) -> None:
+    known = race(2000, ("svm", "mlp"))
+    known.take("svm", (0, 0, 0), result(0.9, 1600), "", 0.1)
+    known.take("mlp", (0, 0, 0), result(0.3, 1600, 3.0), "", 3.0)  # four more folds: 12 seconds
+    asked = []
+    while (request := known.propose(20.0, cheap=0.01, left=left)) is not None:
+        took = 3.0 if request.pipeline == "mlp" else 0.1
+        left -= took
+        context = known.begin(request, len(asked))
+        value = 0.9 if request.pipeline == "svm" else 0.3
+        known.take(request.pipeline, context, result(value, 1600, took), "", took)
+        asked.append(request.pipeline)
+    assert asked.count("svm") == 4 and asked.count("mlp") == 4 * completes
 
 
 def test_what_would_take_too_long_is_not_begun() -> None:
@@ -288,6 +343,28 @@ def test_every_pipeline_goes_through_a_file_and_tells_the_same(name: str) -> Non
         back = restored(stored(one))
         assert np.array_equal(back.outputs(FRAME), one.outputs(FRAME))
         assert np.isfinite(one.outputs(FRAME)).all()
+
+
+@pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")
+def test_folds_beside_a_fit_count_half_and_go_through_a_file() -> None:
+    whole, others = fitted("logistic", 2), [fitted("logistic", 2), fitted("logistic", 2)]
+    others[0].learner.coef_[:] = 0.0
+    bag = replace(whole, parts=tuple(others))
+    told = [one.outputs(FRAME) for one in (whole, *others)]
+    np.testing.assert_allclose(bag.outputs(FRAME), told[0] / 2 + (told[1] + told[2]) / 4)
+    back = restored(stored(bag))
+    assert len(back.parts) == 2 and np.array_equal(back.outputs(FRAME), bag.outputs(FRAME))
+    for strange in (fitted("svm", 2), replace(whole, states={}), bag):
+        with pytest.raises(ModelFileError, match="of several kinds"):
+            restored(stored(replace(whole, parts=(strange,))))
+
+
+@pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")
+def test_what_is_packed_is_smaller_and_tells_the_same() -> None:
+    one = fitted("hist_boosting", 2)
+    packed, plain = stored(one), stored(one, packed=False)
+    assert 3 * len(packed) < len(plain)
+    assert np.array_equal(restored(packed).outputs(FRAME), restored(plain).outputs(FRAME))
 
 
 @pytest.mark.skipif(not can_store(), reason="skops is not installed (the extra 'tables')")

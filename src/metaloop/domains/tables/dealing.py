@@ -10,6 +10,7 @@ TEST_SHARE = 0.2
 MOST_TESTED = 50_000  # rows: more would only cost time
 _SLICES = 10  # of real targets, that are dealt as classes are
 FEWEST_PARTS = 3  # that stay together: to learn from, to choose by and to test
+_OWN_TARGETS = 0.1  # of the contents that rows share, with several targets: no copies make that
 _MOST_TOGETHER = 0.5  # of all rows, in one part
 
 
@@ -48,6 +49,22 @@ def deal(
         held[layer[block], found] += sizes[block]
         whole[found] += sizes[block]
     return np.asarray(fold[place])
+
+
+def are_copies(contents: np.ndarray, targets: np.ndarray) -> bool:
+    """Returns whether rows of equal content, both `[n]`, may be copies of each other.
+
+    A copy has the target of its original. Where equal rows differ in it, or where most rows are
+    equal to another one, the same was observed again: new rows will be equal to known ones as
+    often, and rows that are dealt one by one are like these.
+    """
+    _, place, counts = np.unique(contents, return_inverse=True, return_counts=True)
+    if 2 * len(counts) <= len(contents):
+        return False
+    told = np.unique(np.stack([place, np.unique(targets, return_inverse=True)[1]]), axis=1)[0]
+    shared = counts > 1
+    several = np.bincount(told, minlength=len(counts))[shared] > 1
+    return bool(several.sum() <= _OWN_TARGETS * shared.sum())
 
 
 def kept_together(groups: np.ndarray, hashes: np.ndarray) -> tuple[np.ndarray, bool]:

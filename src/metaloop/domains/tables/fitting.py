@@ -22,7 +22,11 @@ _FEWEST_TREES, _NODES = 50, 1.5  # trees of many classes; nodes of a tree for ea
 
 @dataclass(frozen=True, eq=False)
 class FittedPipeline:
-    """What is fitted of a pipeline; `classes` 0: it tells numbers, in units of `scale`."""
+    """What is fitted of a pipeline; `classes` 0: it tells numbers, in units of `scale`.
+
+    `parts`: the same pipeline fitted to parts of the rows. All of these together count as much as
+    what is fitted to all rows.
+    """
 
     name: str
     classes: int
@@ -30,9 +34,17 @@ class FittedPipeline:
     learner: Any
     middle: float = 0.0
     scale: float = 1.0
+    parts: tuple[FittedPipeline, ...] = ()
 
     def outputs(self, frame: Frame) -> np.ndarray:
         """Returns a share for each class `[n, classes]`, or values `[n]`; float64."""
+        whole = self._outputs(frame)
+        if not self.parts:
+            return whole
+        others = sum(part.outputs(frame) for part in self.parts) / len(self.parts)
+        return np.asarray((whole + others) / 2)
+
+    def _outputs(self, frame: Frame) -> np.ndarray:
         way = table_pipeline(self.name).way
         at_once = min(_AT_ONCE, max(_FEWEST_AT_ONCE, _PAIRS // max(1, self.classes) ** 2))
         found = []

@@ -32,6 +32,7 @@ class TablePipeline:
     `in_file`: whether what is fitted can be in a model file; one that keeps its rows as they are cannot.
     `by_rows`: whether telling a row takes longer in proportion to the rows that were learned from.
     `pretrained`: the net of others that it brings along; "" where all is learned from the table.
+    `bagged`: whether of few rows the learners of the folds are used as well; a forest is a mean already.
     """  # noqa: E501
 
     make: Make
@@ -47,6 +48,7 @@ class TablePipeline:
     in_file: bool = True
     by_rows: bool = False
     pretrained: str = ""
+    bagged: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -141,8 +143,9 @@ def _row(
 
 def _forests(extra: bool, options: Mapping[str, Any], seconds: float) -> TablePipeline:
     return TablePipeline(
-        partial(_forest, extra, **options), "trees", 1.15, seconds, settings=dict(options)
-    )
+        partial(_forest, extra, **options), "trees", 1.15, seconds, bagged=False,
+        settings=dict(options),
+    )  # fmt: skip
 
 
 _HIST = {"exponent": 1.0, "seconds": 0.4, "by_classes": True}
@@ -206,11 +209,11 @@ TABLE_PIPELINES: Mapping[str, TablePipeline] = MappingProxyType(
         ),
         "tabpfn": _row(
             _tabpfn, "trees", {}, exponent=1.5, seconds=5.0, most_rows=10_000, most_classes=10,
-            needs="tabpfn", in_file=False, by_rows=True, pretrained="tabpfn",
+            needs="tabpfn", in_file=False, by_rows=True, pretrained="tabpfn", bagged=False,
         ),
         "tabicl": _row(
             _tabicl, "trees", {}, exponent=1.5, seconds=5.0, most_rows=50_000, needs="tabicl",
-            in_file=False, by_rows=True, pretrained="tabicl",
+            in_file=False, by_rows=True, pretrained="tabicl", bagged=False,
         ),
     }
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """`TableTask`: a table as one task: columns, target, and the rows that are sealed, as the run has it.
 
 The parts are sets of rows: `known` may be learned from, `test` is opened once. Rows of one group,
-and equal rows, are in one part as far as they can be; where not, a note says so.
+and rows that may be copies, are in one part as far as they can be; where not, a note says so.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ import numpy as np
 
 from metaloop.core.errors import DataError
 from metaloop.domains.tables.cells import distinct, is_nothing, number_of
-from metaloop.domains.tables.dealing import FEWEST_PARTS, kept_together, sealed_rows, strata
+from metaloop.domains.tables.dealing import (
+    FEWEST_PARTS,
+    are_copies,
+    kept_together,
+    sealed_rows,
+    strata,
+)
 from metaloop.domains.tables.frame import Frame, row_hashes
 from metaloop.domains.tables.target import Label, Target, find_column, find_target
 from metaloop.domains.tables.understanding import as_words, framed, understand
@@ -111,7 +117,7 @@ def table_task(
     notes = list(found.notes)
     frame, values, classes = understood.frame, found.values, len(found.classes)
     hashes = row_hashes(frame)
-    blocks, said = _blocks(where, hashes, table, group)
+    blocks, said = _blocks(where, hashes, values, table, group)
     notes += said
     known, tested = np.arange(len(rows)), np.zeros(0, np.int64)
     if test is not None:
@@ -137,14 +143,13 @@ def table_task(
 
 
 def _blocks(
-    where: str, hashes: np.ndarray, table: Table, group: str | None
+    where: str, hashes: np.ndarray, targets: np.ndarray, table: Table, group: str | None
 ) -> tuple[np.ndarray, list[str]]:
     """Which rows stay together, uint64 `[n]`: groups and copies; and what is to be said of it.
 
-    Where most rows are equal to another one these are no reason: new rows will be equal to known
-    ones as well. Raises `DataError` for fewer than three groups.
+    Raises `DataError` for fewer than three groups.
     """
-    as_copies = 2 * len(np.unique(hashes)) > len(hashes)
+    as_copies = are_copies(hashes, targets)
     if group is None:
         return hashes if as_copies else np.arange(len(hashes), dtype=np.uint64), []
     blocks = distinct(as_words(table.columns[group]))[1].astype(np.uint64)

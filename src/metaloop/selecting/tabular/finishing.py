@@ -14,13 +14,20 @@ from functools import cached_property
 import numpy as np
 
 from metaloop.core.errors import MetaloopError
-from metaloop.domains.tables.fitting import FittedPipeline, fit_pipeline
+from metaloop.domains.tables.fitting import FittedPipeline
 from metaloop.domains.tables.pipelines import filed
 from metaloop.domains.tables.scoring import TABLE_METRICS
 from metaloop.domains.tables.storing import can_store, restored
 from metaloop.executors.base import Job
 from metaloop.executors.in_process import InProcess
-from metaloop.jobs.tabular import EXPLAIN, FINAL, TableRequest, outputs_of
+from metaloop.jobs.tabular import (
+    EXPLAIN,
+    FINAL,
+    TableRequest,
+    last_fit,
+    last_fit_in,
+    outputs_of,
+)
 from metaloop.selecting.tabular.ensembling import (
     CrossFitted,
     Joined,
@@ -29,13 +36,14 @@ from metaloop.selecting.tabular.ensembling import (
     cross_fitted,
     joined,
 )
-from metaloop.selecting.tabular.racing import TableRace, complete_folds
-from metaloop.selecting.tabular.running import WAIT, RaceStopped, TableRun
+from metaloop.selecting.tabular.racing import TableRace, complete_folds, complete_rounds
+from metaloop.selecting.tabular.running import WAIT, RaceStopped, TableRun, parts_of
 
 _SAFETY = 1.3  # times what a fit should take
 _QUICK_SHARE = 0.02  # of the budget: who is fitted in it is joined, however late it is
 _LAST_ROWS, _LAST_SECONDS = 2000, 2.0  # of a last resort
 _EXPLAINED = 0.1  # of the budget
+_FOLDS = 0.7  # of what is left, for the folds of one
 _FEWEST_ROWS = 1000  # that a fit is shortened to
 _MOST_JOINED = 24  # pipelines whose answers are looked at
 _MOST_NUMBERS = 150_000_000  # of their answers
@@ -172,7 +180,8 @@ def fit_chosen(
     rows = min(run.race.rows, _LAST_ROWS)
     fitted = _fits(run, [name], {name: rows}, least=_LAST_SECONDS)
     if not fitted:  # in this process, where nothing is waited for
-        fitted = {name: _fitted_here(run, name, min(rows, _LAST_ROWS // 4))}
+        most = min(rows, _LAST_ROWS // 4)
+        fitted = {name: last_fit(run.known, TableRequest(0, name, run.seed, most=most))}
     run.notes.append(f"no time was left for more than {name} on some of the rows")
     lift = TABLE_METRICS[run.metric].lifts[run.race.lift(name)]
     rule = alone(None, name, run.metric, lift)
@@ -208,7 +217,8 @@ def _fits(
         needed = run.race.predicted(name, rows[name] or run.race.most_rows(name))
         in_time = until is None or time.perf_counter() + needed < until
         if name not in afar and (in_time or not (found or afar)):
-            found[name] = _fitted_here(run, name, rows[name])
+            rest = names[names.index(name) + 1 :]
+            found[name] = last_fit(run.known, _last(run, 0, name, rows[name], until, rest))
     waiting = list(afar)
     under_way: dict[int, str] = {}
     while waiting or under_way:
@@ -217,45 +227,70 @@ def _fits(
         while waiting and run.executor.free:
             name = waiting.pop(0)
             number, run.next_job = run.next_job, run.next_job + 1
-            request = TableRequest(number, name, run.seed, most=rows[name])
+            request = _last(run, number, name, rows[name], until, waiting)
             allowed = None if until is None else max(0.3, until - time.perf_counter())
             run.executor.submit(Job(number, FINAL, asdict(request), allowed))
             under_way[number] = name
         for outcome in run.executor.wait(WAIT):
             name = under_way.pop(outcome.job.number, "")
-            if name and outcome.value is not None:
-                path = run.folder / f"{outcome.job.number}.skops"
+            path = last_fit_in(run.folder, outcome.job.number)
+            if name and path.is_file():
                 run.stored[name] = path.read_bytes()
                 found[name] = restored(run.stored[name])
     return {name: found[name] for name in names if name in found}
 
 
-def _fitted_here(run: TableRun, name: str, most: int) -> FittedPipeline:
-    known = run.known
-    rows = known.order[:most] if most else np.sort(known.order)
-    return fit_pipeline(name, known.frame.take(rows), known.targets[rows], known.classes, run.seed)
+def _last(
+    run: TableRun, number: int, name: str, most: int, until: float | None, others: Sequence[str]
+) -> TableRequest:
+    """A last fit, with its folds if `others` can then still be fitted by the time that is given."""
+    parts = 0 if most else parts_of(run, name)
+    if until is None or not parts:
+        return TableRequest(number, name, run.seed, most=most, bagged=parts > 0)
+    needed = sum(run.race.predicted(each, run.race.most_rows(each)) for each in others)
+    seconds = until - time.perf_counter() - _SAFETY * needed / run.executor.num_workers
+    return TableRequest(
+        number, name, run.seed, seconds=max(1e-9, _FOLDS * seconds), bagged=seconds > 0
+    )
 
 
 def told_by(run: TableRun, names: list[str]) -> Told:
-    """Returns what pipelines have told of all rows, those of the first round of folds."""
+    """Returns what pipelines have told of all rows: the mean over their complete rounds of folds.
+
+    Rows are in the order of the first round's folds.
+    """
     race, known = run.race, run.known
-    rows, folds = [], []
-    outputs: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    for fold in range(race.folds):
-        count = race.entries[names[0]].found[race.last_level, 0, fold].checked
-        checked = known.rows(TableRequest(0, names[0], 0, 0, fold, 0, count))[1]
-        rows.append(checked)
-        folds.append(np.full(len(checked), fold))
-        for name in names:
-            number = race.entries[name].jobs[race.last_level, 0, fold]
-            outputs[name].append(outputs_of(run.folder, number).astype(np.float64))
-    whole = {name: np.concatenate(found) for name, found in outputs.items()}
-    targets = known.targets[np.concatenate(rows)]
+    rows = [_told_rows(run, names[0], 0, fold) for fold in range(race.folds)]
+    folds = [np.full(len(checked), fold) for fold, checked in enumerate(rows)]
+    whole = np.concatenate(rows)
+    outputs = {}
+    for name in names:
+        rounds = [_round(run, name, repeat) for repeat in complete_rounds(race, name)]
+        outputs[name] = np.asarray(sum(told[whole] for told in rounds) / len(rounds))
     seconds = {name: race.entries[name].row_seconds for name in names}
     return Told(
-        whole, targets, np.concatenate(folds), known.common, run.metric, run.seed, seconds,
-        run.per_row,
+        outputs, known.targets[whole], np.concatenate(folds), known.common, run.metric, run.seed,
+        seconds, run.per_row,
     )  # fmt: skip
+
+
+def _told_rows(run: TableRun, name: str, repeat: int, fold: int) -> np.ndarray:
+    """The rows that a pipeline was checked on in a fold, in the order of what it told."""
+    count = run.race.entries[name].found[run.race.last_level, repeat, fold].checked
+    return run.known.rows(TableRequest(0, name, 0, repeat, fold, 0, count))[1]
+
+
+def _round(run: TableRun, name: str, repeat: int) -> np.ndarray:
+    """What a pipeline told of rows in a round of folds, by row; NaN of those that it was not asked."""  # noqa: E501
+    race, found = run.race, None
+    for fold in range(race.folds):
+        number = race.entries[name].jobs[race.last_level, repeat, fold]
+        told = outputs_of(run.folder, number).astype(np.float64)
+        if found is None:
+            found = np.full((race.rows, *told.shape[1:]), np.nan)
+        found[_told_rows(run, name, repeat, fold)] = told
+    assert found is not None
+    return found
 
 
 def _reason(race: TableRace, ranking: list[str], best: str) -> str:

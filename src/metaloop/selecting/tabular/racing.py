@@ -1,7 +1,8 @@
 """The race of pipelines for a table: which one is tried next, on which rows, and what came of it.
 
-Folds grow: a pipeline has one, then, if it may still be the best, further ones; of many rows first
-a few are learned from. Next is what is expected to make the choice better by most in a second
+Up to 8,000 rows one pipeline after the other tells all of them, fold by fold, cheap and good ones
+of other kinds first: an average gains from all that have. Of more rows a few are learned from
+first, and next is what should make the choice better by most in a second
 (`selection/shrinkage.py`). What takes longer than is left is not begun.
 """
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from metaloop.domains.tables.pipelines import table_pipeline
+from metaloop.domains.tables.pipelines import family_of, table_pipeline
 from metaloop.domains.tables.scoring import TABLE_METRICS
 from metaloop.jobs.tabular import FoldResult, TableRequest
 from metaloop.selecting.tabular.beliefs import Context, Seen, believed, error_of
@@ -22,7 +23,7 @@ from metaloop.selection.shrinkage import Posterior, next_to_try
 _FEW_ROWS = 8000  # all of them are learned from at once
 _LEVELS = (2000, 16_000, 128_000)
 _FOLDS, _FOLDS_OF_MANY, _MANY_ROWS = 5, 3, 50_000
-_REPEATS = ((500, 3), (1500, 2))  # fewer rows than: so many rounds of folds
+_FEW_BAGGED, _ROUNDS = 500, 3  # up to so many rows: rounds of folds, and they are in the last fit
 _CHECKED, _CHECKED_OF_FEW = 20_000, 4000  # rows of a fold that are told
 _MOST_SHARES = 4_000_000  # numbers that a fold of many classes tells
 _ENOUGH, _LEADERS = 6, 3  # pipelines on few rows, before the first of them see more
@@ -30,10 +31,8 @@ _HALVED = 0.04  # of an error, what learning from half of the rows costs
 _SHORT = 0.02  # of an error, what fewer rows mislead by, for each level
 _LEAST = 0.002
 _WORTH = 0.0005  # of an error rate, or of what a constant answer is off by: a try must gain it
-_LATE_JOINED, _JOINED = (
-    5,
-    12,
-)  # pipelines that are told by all folds with time that is left: they are joined
+_LATE_JOINED, _JOINED = 5, 12  # pipelines that tell all of many rows: late, and in any case
+_LEAST_WRONG = 0.05  # in units of errors: who is less wrong is not worth more of the time
 _QUICK = 3.0  # times what is cheap: who tells all rows for that need not wait
 _SLOWEST = 6.0
 _DOUBTED = 3.0  # times too long may the guess be for who was never tried: a job is ended in time
@@ -82,12 +81,13 @@ class TableRace:
     asked: int = 0
     blocks: int | None = None
     unit: float = 1.0
+    _known: Posterior | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.folds = _FOLDS if self.rows <= _MANY_ROWS else _FOLDS_OF_MANY
         if self.blocks is not None:
             self.folds = max(2, min(self.folds, self.blocks))
-        self.repeats = next((r for most, r in _REPEATS if self.rows < most), 1)
+        self.repeats = _ROUNDS if self.rows <= _FEW_BAGGED else 1
         learned = self.rows * (1 - 1 / self.folds)
         levels = [] if self.rows <= _FEW_ROWS else [m for m in _LEVELS if 1.5 * m < learned]
         steps = [
@@ -114,10 +114,6 @@ class TableRace:
         """Whether no fold of any pipeline has ended well yet."""
         return not any(entry.found for entry in self.entries.values())
 
-    @property
-    def _any_failed(self) -> bool:
-        return any(entry.failed for entry in self.entries.values())
-
     def lift(self, name: str) -> int:
         """Returns the place of the lift that is best for a pipeline, by its folds so far."""
         found = self.entries[name].found
@@ -129,35 +125,37 @@ class TableRace:
 
     def beliefs(self) -> Posterior:
         """Returns what is known of the pipelines by now, their errors in units of `unit`."""
-        return believed(self.expected, {name: self._seen(name) for name in self.entries})
+        if self._known is None:  # it is asked for several times between two folds
+            seen = {name: self._seen(name) for name in self.entries}
+            self._known = believed(self.expected, seen)
+        return self._known
 
     def propose(
-        self, seconds: float | None, cheap: float = 0.0, late: bool = False
+        self,
+        seconds: float | None,
+        cheap: float = 0.0,
+        late: bool = False,
+        left: float = np.inf,
     ) -> TableRequest | None:
         """Returns what is to be done next within so many seconds; None: nothing is worth it.
 
         What costs less than `cheap` seconds costs nothing worth mentioning. `late`: it is time to
-        let the best ones tell all rows, for only these can be joined. Without a limit in seconds
+        let the best ones tell all rows, for only these can be joined. `left`: CPU-seconds of the
+        race: who cannot tell all rows in them does not go on with that. Without a limit in seconds
         no clock is asked, so that the race can be repeated.
         """
         steps = {name: self._next(entry, seconds) for name, entry in self.entries.items()}
         able = {name: step for name, step in steps.items() if step is not None}
         self.asked += 1
-        chosen = self._to_promote(able) if self.asked % 2 else None
-        chosen = chosen or self._to_complete(able, _QUICK * cheap)
-        if (
-            late
-            and chosen is None
-            and len(complete_folds(self, tuple(self.entries))) < _LATE_JOINED
-        ):
-            chosen = self._to_complete(able)
         cost = self._guess if seconds is None else self.predicted
         costs = {name: max(cheap, cost(name, self._rows(name, s))) for name, s in able.items()}
-        if chosen is None and able and self.nothing_found and self._any_failed:
-            chosen = min(costs, key=costs.__getitem__)  # something at all, before what is good
-        if chosen is None:
-            chosen = next_to_try(self.beliefs(), costs, self._variance, _WORTH)
-        chosen = chosen or self._to_promote(able) or self._to_complete(able)
+        if able and self.nothing_found and any(one.failed for one in self.entries.values()):
+            chosen: str | None = min(costs, key=costs.__getitem__)  # something, before what is good
+        elif self.last_level:
+            chosen = self._of_many_rows(able, costs, cheap, late)
+        else:
+            chosen = self._to_go_on(able, seconds is not None, left)
+            chosen = chosen or self._worth_most(able, costs)
         if chosen is None:
             return None
         step = able[chosen]
@@ -167,6 +165,22 @@ class TableRace:
         return TableRequest(
             0, chosen, self.seed + repeat, repeat, fold, self._most(chosen, step), checked
         )
+
+    def _of_many_rows(
+        self, able: Mapping[str, Step], costs: Mapping[str, float], cheap: float, late: bool
+    ) -> str | None:
+        """Who is next where few rows are learned from first."""
+        chosen = self._to_promote(able) if self.asked % 2 else None
+        chosen = chosen or self._to_complete(able, _QUICK * cheap)
+        if late and len(complete_folds(self, tuple(self.entries))) < _LATE_JOINED:
+            chosen = chosen or self._to_complete(able)
+        chosen = chosen or self._worth_most(able, costs)
+        return chosen or self._to_promote(able) or self._to_complete(able)
+
+    def _worth_most(self, able: Mapping[str, Step], costs: Mapping[str, float]) -> str | None:
+        """Whose next fold should make the choice of one better by most in a second."""
+        first = {name: costs[name] for name, step in able.items() if step.context[1] == 0}
+        return next_to_try(self.beliefs(), first, self._variance, _WORTH)
 
     def _to_promote(self, able: Mapping[str, Step]) -> str | None:
         """A leader that has learned from few rows only, once enough have been compared so."""
@@ -193,10 +207,28 @@ class TableRace:
                 return name
         return None
 
-    def _seconds_to_complete(self, name: str) -> float:
-        """What it takes a pipeline to tell all rows."""
+    def _to_go_on(self, able: Mapping[str, Step], timed: bool, left: float) -> str | None:
+        """Who tells all rows, or tells them once more, while there is time: round by round.
+
+        First is who takes the least seconds times how wrong it is, times how many of its kind have
+        done it: an average gains from who differs. Where no clock is asked, all take one second.
+        """
+        errors = self.beliefs().errors
+        ways: list[tuple[int, float, str]] = []
+        for name, step in able.items():
+            repeat, kind = step.context[1], family_of(name)
+            seconds = self._seconds_to_complete(name, repeat) if timed else 1.0
+            wrong = max(0.0, errors[name]) + _LEAST_WRONG
+            alike = [other for other in self.entries if family_of(other) == kind]
+            told = sum(repeat in complete_rounds(self, other) for other in alike)
+            if not timed or seconds < left:
+                ways.append((repeat, seconds * wrong * (1 + told), name))
+        return min(ways)[2] if ways else None
+
+    def _seconds_to_complete(self, name: str, repeat: int = 0) -> float:
+        """What it takes a pipeline to tell all rows in a round."""
         told = self.entries[name].found
-        folds = [step for step in self.steps if step.context[1] == 0]
+        folds = [step for step in self.steps if step.context[1] == repeat]
         return sum(
             self.predicted(name, self._rows(name, step))
             for step in folds
@@ -228,6 +260,7 @@ class TableRace:
     ) -> None:
         """Takes in what came of a proposal; who failed takes part no more."""
         entry = self.entries[name]
+        self._known = None
         entry.under_way.discard(context)
         entry.cpu_seconds += cpu_seconds
         if result is None:
@@ -281,6 +314,11 @@ class TableRace:
     def most_rows(self, name: str) -> int:
         """Returns how many rows a pipeline may learn from."""
         return min(self.rows, table_pipeline(name).most_rows)
+
+    def parts(self, name: str) -> int:
+        """Returns how many folds of a pipeline its last fit has beside that of all rows."""
+        few = self.rows <= _FEW_BAGGED and table_pipeline(name).bagged
+        return self.folds if few and complete_folds(self, [name]) else 0
 
     def _guess(self, name: str, rows: int) -> float:
         one = table_pipeline(name)
@@ -346,5 +384,14 @@ class TableRace:
 
 def complete_folds(race: TableRace, names: Sequence[str]) -> list[str]:
     """Returns those of the pipelines that have told all rows once, learned from all others."""
-    needed = [(race.last_level, 0, fold) for fold in range(race.folds)]
-    return [n for n in names if all(context in race.entries[n].found for context in needed)]
+    return [name for name in names if 0 in complete_rounds(race, name)]
+
+
+def complete_rounds(race: TableRace, name: str) -> list[int]:
+    """Returns the rounds of folds in which a pipeline has told all rows."""
+    found = race.entries[name].found
+    return [
+        repeat
+        for repeat in range(race.repeats)
+        if all((race.last_level, repeat, fold) in found for fold in range(race.folds))
+    ]

@@ -224,7 +224,9 @@ def _proposed(run: TableRun) -> TableRequest | None:
     if whole is None or left is None:
         assert run.budget.steps is not None
         return run.race.propose(None, 0.0, run.steps_taken > _LATE * run.budget.steps)
-    return run.race.propose(_for_one(run), _CHEAP * whole, left < (1 - _LATE) * whole)
+    workers = run.executor.num_workers
+    late = left < (1 - _LATE) * whole
+    return run.race.propose(_for_one(run), _CHEAP * whole, late, workers * left)
 
 
 def _taken(run: TableRun, request: TableRequest, context: Context, outcome: Outcome) -> FoldEnded:
@@ -252,15 +254,22 @@ def _something(run: TableRun) -> bool:
 
 
 def _final_seconds(run: TableRun) -> float:
-    """What fitting the leaders to all rows should take; where nothing is known of it: a share."""
+    """What the last fits of the leaders should take; where nothing is known of it: a share."""
     race, whole = run.race, run.budget.wall_seconds or 0.0
     ranking = race.ranking()
     if not ranking:
         return _UNKNOWN_SHARE * whole
     leaders = complete_folds(race, ranking)[:_JOINED] or ranking[:1]
-    needed = [race.predicted(name, race.most_rows(name)) for name in leaders]
+    needed = [
+        race.predicted(name, race.most_rows(name)) * (1 + parts_of(run, name)) for name in leaders
+    ]
     longest = max(needed[0], sum(needed) / run.executor.num_workers)
     return min(_FINAL_SHARE * whole, _SAFETY * longest)
+
+
+def parts_of(run: TableRun, name: str) -> int:
+    """Returns how many folds of a pipeline are wanted in its last fit: none where rows have a limit."""  # noqa: E501
+    return run.race.parts(name) if run.per_row is None else 0
 
 
 def _for_race(run: TableRun) -> float | None:
