@@ -50,8 +50,8 @@ _REGRESSION_OPTIONS = {"inner_steps": 1, "inner_rate": 0.01}
 _EVOLVED_REGRESSION_OPTIONS = {"inner_steps": 1, "initial_rate": 0.01}
 _GENTLE = (64, 2048)  # features: of fewer there is little to choose, of more a map is large
 _GENTLE_RATE = 1e-4  # of such a map: at 2e-3 it loses within seconds (LOG.md)
-# Of a map of an encoder's features, each step: no entry ever comes beyond 1 / decay, so that however
-# long it is trained it stays near the identity. Without, long training loses again (LOG.md).
+# Of a map of an encoder's features, each step: no entry comes beyond 1 / decay, so that it stays
+# near the identity however long it is trained. Without, long training loses again (LOG.md).
 _GENTLE_DECAY = 50.0
 _TASKS = {"classes": "classification", "real": "regression", "inputs": "generation"}
 

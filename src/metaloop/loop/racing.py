@@ -1,9 +1,10 @@
 """Step 1 and the first half of step 2: who has a short first segment, and who then goes on.
 
-Every contender has one, in the order of the portfolio, but for those in a view that is out: once its
-first ones are far behind another view's, the rest would be too. Where no other net can be a companion of the
-best, the best contenders then begin again on all data, with every kind of generated class at once:
-what a net has learned by heart it does not forget when there are more classes later.
+Every contender has one, in the order of the portfolio, but for those in a view that is out: once
+its first ones are far behind another view's, the rest would be too. Where no other net can be a
+companion of the best, the best contenders then begin again on all data, with every kind of
+generated class at once: what a net has learned by heart it does not forget when there are more
+classes later.
 """
 
 from __future__ import annotations
