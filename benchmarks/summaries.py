@@ -43,6 +43,7 @@ from metaloop.tasks.store import ClassInfo, Reading, Store
 SHOTS, SUPPORTS, BOOTSTRAPS, MOST_DOCUMENTS = 5, 10, 2000, 500
 LEARNERS: Mapping[str, Mapping[str, bool | int]] = {  # and what keeps each from adapting
     "sentence_cover": {"adapts": False},
+    "sentence_mixture": {"adapts": False},
     "sentence_ridge": {"adapts": False},
     "sentence_steps": {"inner_steps": 0},
 }
