@@ -66,7 +66,8 @@ def by_expected_rouge(worth: Worth) -> Tensor:
     """
     by_gain, reached = _by_greed(worth, by_word=False)
     by_word, other = _by_greed(worth, by_word=True)
-    return torch.where(other > reached, by_word, by_gain)
+    limited = torch.isfinite(worth.room)  # else the first so many are taken: each is to be the best
+    return torch.where(limited & (other > reached), by_word, by_gain)
 
 
 def _by_greed(worth: Worth, by_word: bool) -> tuple[Tensor, Tensor]:
@@ -78,8 +79,7 @@ def _by_greed(worth: Worth, by_word: bool) -> tuple[Tensor, Tensor]:
     left, going = worth.room + _ROUNDING, torch.ones_like(worth.room)
     for place in range(worth.hits.shape[-1]):
         more = words + worth.size
-        beyond = (1 - worth.summary / more.clamp(min=1)).clamp(min=0)
-        gained = hits + worth.hits - beyond * (repeats + twice)
+        gained = hits + worth.hits - _once(more, worth.summary, place + 1) * (repeats + twice)
         value = 2 * gained / (more + worth.summary)
         fits = free * (worth.words <= left) * (worth.words > 0) * (value > reached)
         wanted = (gained - kept) / worth.size.clamp(min=1) if by_word else value
@@ -91,8 +91,21 @@ def _by_greed(worth: Worth, by_word: bool) -> tuple[Tensor, Tensor]:
         hits = hits + (taken * worth.hits).sum(-1, keepdim=True)
         repeats = repeats + (taken * twice).sum(-1, keepdim=True)
         words = words + (taken * worth.size).sum(-1, keepdim=True)
-        kept = hits - (1 - worth.summary / words.clamp(min=1)).clamp(min=0) * repeats
+        kept = hits - _once(words, worth.summary, place + 1) * repeats
         left = left - (taken * worth.words).sum(-1, keepdim=True)
         twice = twice + (worth.both * taken.unsqueeze(-2)).sum(-1)
         free = free * (1 - taken)
     return scores, reached
+
+
+import os
+
+FORM = int(os.environ.get("FORM", "0"))
+
+
+def _once(words: Tensor, summary: Tensor, number: int) -> Tensor:
+    if FORM == 0:
+        return (1 - summary / words.clamp(min=1)).clamp(min=0)
+    if FORM == 1:
+        return words / (words + summary).clamp(min=1) / max(1.0, (number - 1) / 2)
+    return words / (words + summary).clamp(min=1)
