@@ -79,7 +79,7 @@ def _by_greed(worth: Worth, by_word: bool) -> tuple[Tensor, Tensor]:
     left, going = worth.room + _ROUNDING, torch.ones_like(worth.room)
     for place in range(worth.hits.shape[-1]):
         more = words + worth.size
-        gained = hits + worth.hits - _once(more, worth.summary, place + 1) * (repeats + twice)
+        gained = hits + worth.hits - _once(more, worth.summary) * (repeats + twice)
         value = 2 * gained / (more + worth.summary)
         fits = free * (worth.words <= left) * (worth.words > 0) * (value > reached)
         wanted = (gained - kept) / worth.size.clamp(min=1) if by_word else value
@@ -91,21 +91,13 @@ def _by_greed(worth: Worth, by_word: bool) -> tuple[Tensor, Tensor]:
         hits = hits + (taken * worth.hits).sum(-1, keepdim=True)
         repeats = repeats + (taken * twice).sum(-1, keepdim=True)
         words = words + (taken * worth.size).sum(-1, keepdim=True)
-        kept = hits - _once(words, worth.summary, place + 1) * repeats
+        kept = hits - _once(words, worth.summary) * repeats
         left = left - (taken * worth.words).sum(-1, keepdim=True)
         twice = twice + (worth.both * taken.unsqueeze(-2)).sum(-1)
         free = free * (1 - taken)
     return scores, reached
 
 
-import os
-
-FORM = int(os.environ.get("FORM", "0"))
-
-
-def _once(words: Tensor, summary: Tensor, number: int) -> Tensor:
-    if FORM == 0:
-        return (1 - summary / words.clamp(min=1)).clamp(min=0)
-    if FORM == 1:
-        return words / (words + summary).clamp(min=1) / max(1.0, (number - 1) / 2)
-    return words / (words + summary).clamp(min=1)
+def _once(words: Tensor, summary: Tensor) -> Tensor:
+    """c: how much of what is counted twice does not count, of extracts of so many words."""
+    return (1 - summary / words.clamp(min=1)).clamp(min=0)
