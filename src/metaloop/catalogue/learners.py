@@ -43,6 +43,7 @@ from metaloop.learners.protonet import ProtoNet
 from metaloop.learners.rfs import Rfs
 from metaloop.learners.ridge import Ridge
 from metaloop.learners.sentence_cover import SentenceCover
+from metaloop.learners.sentence_mixture import SentenceMixture
 from metaloop.learners.sentence_ridge import SentenceRidge
 from metaloop.learners.sentence_steps import SentenceSteps
 from metaloop.learners.set_attention import SetAttention
@@ -109,6 +110,10 @@ def _plain_extract(constructor: Callable[..., Learner], summary: str) -> Learner
         baseline=Baseline(forms=("raw",)),
         only=_OF_EXTRACTION,
     )
+
+
+def _learned_extract(constructor: Callable[..., Learner], trunk: str, summary: str) -> LearnerEntry:
+    return LearnerEntry(constructor, summary, trunk, inputs="sentence", only=_OF_EXTRACTION)
 
 
 LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
@@ -272,26 +277,25 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "ridge",
             baseline=Baseline("initial_lambda", (0.1, 1.0, 0.01, 10.0)),
         ),
-        "sentence_cover": LearnerEntry(
+        "sentence_cover": _learned_extract(
             SentenceCover,
-            "sentences that together have most of a summary's likely words",
             "sentence_cover",
-            inputs="sentence",
-            only=_OF_EXTRACTION,
+            "sentences that together have most of a summary's likely words",
         ),
-        "sentence_ridge": LearnerEntry(
+        "sentence_mixture": _learned_extract(
+            SentenceMixture,
+            "sentence_mixture",
+            "sentences by a learned prior or by the support alone, as each foretells it",
+        ),
+        "sentence_ridge": _learned_extract(
             SentenceRidge,
-            "sentences scored by ridge regression around a learned prior",
             "sentence_ridge",
-            inputs="sentence",
-            only=_OF_EXTRACTION,
+            "sentences scored by ridge regression around a learned prior",
         ),
-        "sentence_steps": LearnerEntry(
+        "sentence_steps": _learned_extract(
             SentenceSteps,
-            "sentences scored by weights that a few gradient steps move",
             "sentence_steps",
-            inputs="sentence",
-            only=_OF_EXTRACTION,
+            "sentences scored by weights that a few gradient steps move",
         ),
         "set_attention": LearnerEntry(
             SetAttention,

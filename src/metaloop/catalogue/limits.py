@@ -225,6 +225,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
             "by_density": _SWITCH,
             "adapts": _SWITCH,
         },
+        "sentence_mixture": {"strength": _STRENGTH, "adapts": _SWITCH},
         "sentence_ridge": {"strength": _STRENGTH, "adapts": _SWITCH},
         "sentence_steps": {"inner_steps": Whole(0, MOST_STEPS)},
         "set_attention": {**_TRANSFORMER, "layers": Whole(0, 32), **_BY_PRIOR},

@@ -34,7 +34,7 @@ from metaloop.core.task_map import TaskMap, vmap_over_tasks
 from metaloop.nets.embedding import NetLearner
 from metaloop.nets.episodic import embed_episodes
 from metaloop.nets.functional import FunctionalNet
-from metaloop.nets.sentences import Seen, sentences_in, width_of
+from metaloop.nets.sentences import Seen, longer, sentences_in, width_of
 
 _PRIOR, _LEVEL = "head.prior", "head.level"
 _PRECISION, _SCALE = "head.log_precision", "head.log_scale"
@@ -98,7 +98,7 @@ class SentenceCover(NetLearner):
         system = rows.mT @ (rows * weight.unsqueeze(-1))
         system = system + torch.diag_embed(meta_params[_PRECISION].exp())
         moved, _ = torch.linalg.solve_ex(system, (rows.mT @ left).unsqueeze(-1))
-        length = _longer(seen, features.targets, features.mask)
+        length = longer(seen, features.targets, features.mask)
         return {"weights": prior + moved.squeeze(-1), "length": length}
 
     def score(self, meta_params: MetaParams, task_state: MetaParams, features: Tensor) -> Tensor:
@@ -171,17 +171,6 @@ class SentenceCover(NetLearner):
 def _with_one(seen: Seen) -> Tensor:
     """Features with a column of ones where a sentence is, `[N, S, D + 1]`."""
     return torch.cat([seen.known, seen.there.unsqueeze(-1)], -1)
-
-
-def _longer(seen: Seen, targets: Tensor, mask: Tensor) -> Tensor:
-    """By what factor the summaries of a support are longer than what is asked for, `[1]`.
-
-    What is asked for counts as much as one summary; documents that tell no length do not count.
-    """
-    size = told_size(targets).to(seen.size.dtype)
-    tells = ((size > 0) & mask).to(size.dtype)
-    factor = (size.clamp(min=1.0) / seen.wanted.squeeze(-1).clamp(min=1.0)).log()
-    return ((factor * tells).sum(-1, keepdim=True) / (1 + tells.sum(-1, keepdim=True))).exp()
 
 
 def _shares(seen: Seen, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -33,12 +33,11 @@ from metaloop.core.task_map import TaskMap
 from metaloop.nets.embedding import NetLearner
 from metaloop.nets.episodic import episode_loss
 from metaloop.nets.functional import FunctionalNet
-from metaloop.nets.sentences import feature_of, sentences_in, width_of, without_repeats
+from metaloop.nets.sentences import places_of_plain, sentences_in, width_of, without_repeats
 
 _PRIOR = "head.prior"
 _SCALE, _REPEAT = "head.log_scale", "head.log_repeat"
-_PLAIN = ("by_lead", "by_length", "by_centroid", "by_textrank")  # what plain methods say
-_EASIER = 30.0  # these may change by so much more (LOG.md)
+_EASIER = 30.0  # what plain methods say may change by so much more (LOG.md)
 
 
 @final
@@ -97,10 +96,8 @@ class SentenceRidge(NetLearner):
         return without_repeats(scores, seen, meta_params[_REPEAT].exp())
 
     def _precision(self, prior: Tensor) -> Tensor:
-        columns = self.net.input_format.columns
-        places = [feature_of(columns.index(name)) for name in _PLAIN if name in columns]
         precision = torch.full_like(prior, float(self.strength))
-        precision[places] = self.strength / _EASIER
+        precision[places_of_plain(self.net.input_format.columns)] = self.strength / _EASIER
         return precision
 
     def meta_loss(

@@ -13,13 +13,14 @@ Shapes: N documents, S sentences, D features of a sentence, L directions.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from metaloop.core.errors import MetaloopError
-from metaloop.core.extraction import PLACES
+from metaloop.core.extraction import PLACES, told_size
 from metaloop.core.spec import Shape
 
 DIRECTIONS = 48  # columns that tell how alike sentences are
@@ -27,6 +28,7 @@ TENS = 10.0  # in which sizes are told
 _PAIRED = PLACES + 3  # columns of o: with every sentence, size, that of a summary, what is scarce
 AS_THEY_ARE = 1 + DIRECTIONS + _PAIRED  # columns that are not standardised
 _SCALE = math.sqrt(DIRECTIONS)  # so that they are as large as standardised numbers
+_PLAIN = ("by_lead", "by_length", "by_centroid", "by_textrank")
 _SHARPNESS = 4.0  # of who is taken before whom, in scores
 
 
@@ -110,9 +112,25 @@ def feature_of(column: int) -> int:
     return column - AS_THEY_ARE + DIRECTIONS
 
 
+def places_of_plain(columns: Sequence[str]) -> list[int]:
+    """Returns the places among a sentence's features of what plain methods say of it."""
+    return [feature_of(columns.index(name)) for name in _PLAIN if name in columns]
+
+
 def width_of(num_features: int) -> int:
     """Returns D, the features of a sentence, of a net with so many in all."""
     return num_features // PLACES - 1 - _PAIRED
+
+
+def longer(seen: Seen, targets: Tensor, mask: Tensor) -> Tensor:
+    """Returns by what factor summaries of a support are longer than what is asked for, `[1]`.
+
+    What is asked for counts as much as one summary; documents that tell no length do not count.
+    """
+    size = told_size(targets).to(seen.size.dtype)
+    tells = ((size > 0) & mask).to(size.dtype)
+    factor = (size.clamp(min=1.0) / seen.wanted.squeeze(-1).clamp(min=1.0)).log()
+    return ((factor * tells).sum(-1, keepdim=True) / (1 + tells.sum(-1, keepdim=True))).exp()
 
 
 def without_repeats(scores: Tensor, seen: Seen, weight: Tensor) -> Tensor:

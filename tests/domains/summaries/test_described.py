@@ -155,10 +155,10 @@ def by_domain(tmp_path_factory: pytest.TempPathFactory) -> GroupFamily:
     return family
 
 
-def _value(family: GroupFamily, options: dict[str, Any]) -> Any:
+def _value(family: GroupFamily, name: str, options: dict[str, Any]) -> Any:
     spec = family.spec(0, 5, 5)
-    candidate = make_candidate("sentence_ridge", family.input_format, spec)
-    candidate = replace(candidate, learner=Choice("sentence_ridge", options))
+    candidate = make_candidate(name, family.input_format, spec)
+    candidate = replace(candidate, learner=Choice(name, options))
     learner = build_learner(candidate, family.input_format, spec.objective)
     events = train(
         learner, family, candidate.plan, parse_budget("60steps"), spec, seed=0, evaluations=0
@@ -171,6 +171,7 @@ def _value(family: GroupFamily, options: dict[str, Any]) -> Any:
     return np.concatenate([scores.values for scores in found])
 
 
-def test_five_pairs_of_a_domain_are_worth_more_than_none(by_domain: GroupFamily) -> None:
-    adapted, fixed = _value(by_domain, {}), _value(by_domain, {"adapts": False})
+@pytest.mark.parametrize("name", ["sentence_mixture", "sentence_ridge"])
+def test_five_pairs_of_a_domain_are_worth_more_than_none(name: str, by_domain: GroupFamily) -> None:
+    adapted, fixed = _value(by_domain, name, {}), _value(by_domain, name, {"adapts": False})
     assert adapted.mean() > fixed.mean() + 0.15

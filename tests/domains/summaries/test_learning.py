@@ -29,7 +29,7 @@ from metaloop.jobs.shipping import load_shipped, ship_family
 from metaloop.modelfile import read_model
 from metaloop.tasks.groups import GroupFamily
 
-LEARNERS = ("sentence_cover", "sentence_ridge", "sentence_steps")
+LEARNERS = ("sentence_cover", "sentence_mixture", "sentence_ridge", "sentence_steps")
 
 
 def test_a_trained_scorer_finds_the_sentence_that_plain_ones_do_not(
