@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metaloop.catalogue.nets import companions
 from metaloop.core.records import Candidate
 from metaloop.loop.arms import ALL_DATA
 from metaloop.loop.changes import Changes
