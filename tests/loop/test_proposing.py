@@ -627,7 +627,7 @@ def test_no_more_contenders_start_in_a_view_that_is_out_of_reach() -> None:
         for row in zip(of_vectors, of_vectors, of_pictures, strict=True)
         for view, candidate in zip(formats, row, strict=True)
     ]
-    changes = Changes(population, formats, "classes")
+    changes = Changes(population, formats, SPEC)
     contenders = [(candidate,) for candidate in in_turns]
     race = Race(contenders, changes, {}, joins=True, on_all_data=False)
     values = {"": 0.9, "far": 0.84, "pictures": 0.5}  # of 0.8 to gain 0.05 are in reach

@@ -285,7 +285,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
         "sentence_mixture": _learned_extract(
             SentenceMixture,
             "sentence_mixture",
-            "sentences by a learned prior or by the support alone, as each foretells it",
+            "sentences by what was learned or by the pairs, whoever foretells them",
         ),
         "sentence_ridge": _learned_extract(
             SentenceRidge,

@@ -19,7 +19,7 @@ from metaloop.learners.ridge import Ridge
 
 # who can tell why
 REASONED_BY = (
-    "committee", "deep_kernel", "set_attention", "ridge", "fold_in", "item_knn", "spectral",
+    "deep_kernel", "set_attention", "committee", "ridge", "fold_in", "item_knn", "spectral",
 )  # fmt: skip
 _REASONS = 3  # items that are named
 
