@@ -33,7 +33,7 @@ from metaloop.core.examples import Examples
 from metaloop.core.extracts import Length
 from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams
 from metaloop.core.randomness import numpy_stream
-from metaloop.core.records import PARTS, Choice
+from metaloop.core.records import PARTS, Choice, Part
 from metaloop.engine.evaluation import evaluate
 from metaloop.engine.events import Finished
 from metaloop.engine.training import train
@@ -199,7 +199,10 @@ def _trained(
     for domain in dict.fromkeys(names):
         this = np.array([each == domain for each in names])
         train_on, search = family.parts["train"], family.parts["search"]
-        parts = {"train": train_on[~this[train_on]], "search": search[this[search]]}
+        parts: dict[Part, np.ndarray] = {
+            "train": train_on[~this[train_on]],
+            "search": search[this[search]],
+        }
         left = replace(family, parts={**family.parts, **parts})
         values.append(_trained_on(left, name, options, steps, seed).search)
     return replace(found, left_out=float(np.mean(values)))

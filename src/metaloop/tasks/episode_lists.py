@@ -60,7 +60,7 @@ def concatenate(blocks: Sequence[Episodes]) -> Episodes:
         )
 
     support, query = join([b.support for b in blocks]), join([b.query for b in blocks])
-    return Episodes(store, support, query, blocks[0].num_classes)
+    return Episodes(store, support, query, blocks[0].num_classes, blocks[0].alike)
 
 
 def _key(spec: TaskSpec) -> str:

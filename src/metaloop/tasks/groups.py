@@ -185,6 +185,7 @@ class GroupFamily(TaskFamily):
             side(support, support < known_T),
             side(query, query < sizes[members_T][:, None]),
             0,
+            self.alike,
         )
 
     @cached_property

@@ -70,4 +70,4 @@ class OtherItems:
         order = rng.permuted(np.broadcast_to(np.arange(rows.shape[1]), rows.shape), axis=1)
         rows, mask = (np.take_along_axis(each, order, 1) for each in (rows, mask))
         queries = Indices(np.where(mask, rows, 0), np.zeros_like(rows), mask)
-        return Episodes(self.store, episodes.support, queries, 0)
+        return Episodes(self.store, episodes.support, queries, 0, episodes.alike)

@@ -19,6 +19,7 @@ from metaloop.core.extracts import Length
 from metaloop.domains.summaries.stems import stems
 from metaloop.engine.evaluation import evaluate
 from metaloop.tasks.documents import dealt
+from metaloop.tasks.family import episode_list
 from metaloop.tasks.groups import GroupFamily
 from metaloop.tasks.judged import Judged, JudgedDocument
 from metaloop.tasks.readers import read
@@ -49,6 +50,22 @@ def test_evaluate_says_why_nothing_is_known_of_new_domains(
     assert run_command([*asked, "--json"]) == 0
     told = json.loads(capfd.readouterr().out)
     assert told["ci95_new"] is None and "nothing is known of new domains" in told["ci95_new_reason"]
+
+
+def test_frozen_lists_of_split_domains_say_nothing_of_new_ones(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Two sources, each in every part: two groups a part are no sample of sources."""
+    table = write(tmp_path / "two.jsonl", rows(80, seed=5, domains=2))
+    out = tmp_path / "two.metaloop"
+    ml.train(table, "lead", out=out, shots=3, queries=4, sentences=1, progress=False)
+    found = ml.evaluate(out, table, episodes=12, progress=False)
+    assert found.units == 1 and found.ci95_new is None
+    family = open_data(table).family
+    listed = episode_list(family, "search", family.spec(0, 3, 4), 12)
+    assert set(listed.units.ravel().tolist()) == {0}
+    assert run_command(["data", str(table)]) == 0
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_new_topics_have_an_interval_in_evaluate_as_in_learn(tmp_path: Path) -> None:
