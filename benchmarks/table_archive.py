@@ -76,6 +76,9 @@ def main() -> None:
         print(f"--from and --on are of other families; both have {min(both)}", file=sys.stderr)
         sys.exit(2)
     sets = {each.name: each for each in read_sets(data, 1250)}
+    if unknown := {*asked.learned_from, *asked.on} - {*sets}:
+        print(f"no set is called {min(unknown)}; there are {', '.join(sets)}", file=sys.stderr)
+        sys.exit(2)
     if not asked.archive.exists():
         for name in asked.learned_from:
             record(sets[name], asked.archive, asked.learned)
