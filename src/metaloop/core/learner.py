@@ -144,11 +144,8 @@ class KeepsSupport(Protocol):
 
 
 @runtime_checkable
-class Explains(Protocol):
+class Explains(KeepsSupport, Protocol):
     """A learner of real targets that tells what each example of a support moves a prediction by."""
-
-    def support_size(self, task_state: Mapping[str, Tensor]) -> int:
-        """Returns how many examples the state was made of."""
 
     def contributions(
         self, meta_params: MetaParams, task_state: MetaParams, features: Tensor
