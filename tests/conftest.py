@@ -156,12 +156,13 @@ def small_files(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int | Non
     limit(None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A Ray cluster of one machine with two CPUs, to which this process is connected.
 
     A test adds others: each has a raylet, an object store and workers of its own. What metaloop's
-    workers write on a machine is in a folder of this session: other sessions have theirs.
+    workers write on a machine is in a folder of this module's. While this process is connected, Ray
+    tells on its stdout, at some later time, which machines were lost: no other module hears of it.
     """
     pytest.importorskip("ray", reason="needs the extra 'ray'")
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from metaloop import api
 from metaloop.api.speaking import warn
 from metaloop.cli.errors import guarded
 
@@ -45,6 +46,23 @@ def test_without_stderr_stdout_holds_the_result_and_nothing_else(
     ended = shell(f"train data {' '.join(TRAIN)} --out a.metaloop --json 2>&-", tmp_path)
     assert ended.returncode == 0
     assert json.loads(ended.stdout)["status"] == "finished"
+
+
+@pytest.mark.parametrize("verb", ["train", "learn"])
+@pytest.mark.usefixtures("quick_catalogue")
+def test_what_a_library_prints_meanwhile_is_not_in_the_result(
+    verb: str, classes: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worked = getattr(api, verb)
+
+    def chatty(*asked: Any, **more: Any) -> Any:
+        print("(raylet) The node 5269 has been marked dead")  # as Ray does, in any thread
+        return worked(*asked, **more)
+
+    monkeypatch.setattr(api, verb, chatty)
+    few = {"train": TRAIN, "learn": ("--image-size", "8", "--budget", "30steps")}[verb]
+    ended = command(verb, classes, *few, "--backbone", "none", "--out", "made", "--json")
+    assert ended.json["status"] == "finished" and "(raylet)" in ended.err
 
 
 def test_a_refusal_without_any_stream_still_has_its_exit_code(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import typer
 from metaloop.api.speaking import say
 from metaloop.cli import options
 from metaloop.cli.next_step import next_step
-from metaloop.cli.output import print_json, print_table
+from metaloop.cli.output import print_json, print_table, result_alone
 from metaloop.cli.resuming import say_how_to_go_on
 
 if TYPE_CHECKING:
@@ -75,11 +75,12 @@ def learn(
     asked |= {"executor": executor, "ray_address": ray_address}
     typed = {"value_range": value_range, "columns": columns, "backbone": _unusual(backbone)}
     try:
-        run, code = learn_from(
-            data, out=out, strict=strict, resume=resume, progress=not quiet, backbone=backbone,
-            download=download, value_range=options.value_range(value_range),
-            columns=options.columns(columns, text, label, domain), **asked,
-        ), 0  # fmt: skip
+        with result_alone():
+            run, code = learn_from(
+                data, out=out, strict=strict, resume=resume, progress=not quiet, backbone=backbone,
+                download=download, value_range=options.value_range(value_range),
+                columns=options.columns(columns, text, label, domain), **asked,
+            ), 0  # fmt: skip
     except Interrupted as stop:
         run, code = stop.result, stop.exit_code
     if as_json:

@@ -5,13 +5,24 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from metaloop.core.errors import OutputError
 from metaloop.core.strict_json import json_values
 
 _PIPE_WIDTH = 160  # characters; where nobody looks a table need not fold
+
+
+@contextmanager
+def result_alone() -> Iterator[None]:
+    """Keeps stdout for the result: what libraries print there meanwhile goes to stderr.
+
+    Ray tells so of machines that were lost, whatever it is told about its log.
+    """
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def print_json(content: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from metaloop.api.speaking import say
 from metaloop.cli import options
-from metaloop.cli.output import print_json, print_table
+from metaloop.cli.output import print_json, print_table, result_alone
 from metaloop.cli.resuming import say_how_to_go_on
 
 if TYPE_CHECKING:
@@ -100,11 +100,12 @@ def select(
     asked |= {**more, "archive": archive, "archive_to": archive_to}
     of_tables = {name: typed[name] for name in _OF_TABLES} | {"ignore": tuple(ignore or ())}
     try:
-        run, code = select_from(
-            data, out=out, strict=strict, resume=resume, progress=not quiet,
-            value_range=options.value_range(value_range), backbone=backbone,
-            download=download, guests=tuple(guests or ()), **asked, **of_tables,
-        ), 0  # fmt: skip
+        with result_alone():
+            run, code = select_from(
+                data, out=out, strict=strict, resume=resume, progress=not quiet,
+                value_range=options.value_range(value_range), backbone=backbone,
+                download=download, guests=tuple(guests or ()), **asked, **of_tables,
+            ), 0  # fmt: skip
     except Interrupted as stop:
         run, code = stop.result, stop.exit_code
     asked |= {"backbone": None if backbone == "auto" else backbone, "value_range": value_range}

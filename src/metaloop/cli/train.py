@@ -9,7 +9,7 @@ import typer
 
 from metaloop.api.speaking import say
 from metaloop.cli import options
-from metaloop.cli.output import print_json
+from metaloop.cli.output import print_json, result_alone
 from metaloop.cli.resuming import say_how_to_go_on
 
 if TYPE_CHECKING:
@@ -67,11 +67,12 @@ def train(
     unparsed |= {"label": label, "domain": domain}
     code = 0
     try:
-        trained = train_on(
-            data, out=out, strict=strict, resume=resume, progress=not quiet,
-            download=download, value_range=options.value_range(value_range),
-            columns=options.columns(columns, text, label, domain), **asked,
-        )  # fmt: skip
+        with result_alone():
+            trained = train_on(
+                data, out=out, strict=strict, resume=resume, progress=not quiet,
+                download=download, value_range=options.value_range(value_range),
+                columns=options.columns(columns, text, label, domain), **asked,
+            )  # fmt: skip
     except Interrupted as stop:
         trained, code = stop.result, stop.exit_code
     if as_json:
