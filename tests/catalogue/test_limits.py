@@ -88,6 +88,7 @@ def joined(number: int, **member: Any) -> Choice:
         ({"net": joined(1, options={"depth": 10**9})}, "as depth"),
         ({"net": Choice("joined", {"members": [dict(joined(1).options)]})}, "has name and options"),
         ({"net": Choice("joined", {"members": [{"name": "joined"}]})}, "no net is called 'joined'"),
+        ({"net": joined(1, mirrored=2)}, "has name and options"),
         ({"net": Choice("joined")}, "1 to 16 members, got None"),
         ({"net": Choice("mlp", {"width": 60_000, "depth": 100})}, "parameters, more than"),
         ({"net": Choice("conv4", {"channels": 65_536, "depth": 1})}, "numbers in a layer"),

@@ -157,6 +157,46 @@ def test_what_a_plain_learner_sees_can_be_a_member(
     assert value == pytest.approx(found.figures.tasks[0].result.value, abs=1e-6)
 
 
+def colour_images(turned: bool) -> ClassFamily:
+    """Colour images of 24 patterns; `turned`: each as it is or mirrored, by chance.
+
+    Else classes come in pairs of a pattern and its mirror image.
+    """
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(24), 12)
+    patterns = rng.normal(size=(24, 3, 8, 8))
+    patterns = patterns if turned else np.stack([patterns[:12], patterns[:12, ..., ::-1]], 1)
+    patterns = patterns.reshape(24, 3, 8, 8).repeat(2, -1).repeat(2, -2)[labels]
+    flips = turned & (rng.random(len(labels)) < 0.5)
+    patterns[flips] = patterns[flips][..., ::-1]
+    pixels = 128 + 30 * (patterns + 0.3 * rng.normal(size=patterns.shape))
+    pixels = pixels.clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    made = read_arrays(pixels, labels, name="patterns", image_size=16, polarity="as_is")
+    return class_family(made)[0]
+
+
+@pytest.mark.parametrize("turned", [True, False])
+def test_mirror_images_are_looked_at_where_that_helps(turned: bool, tmp_path: Path) -> None:
+    family = colour_images(turned)
+    place = place_with_nets(tmp_path, family)
+    head = candidate_of(3, family)
+    said = join_nets(place, join_request(family, [head]), lambda content: None)
+    assert said.mirrored is turned
+    if not turned and not said.found:
+        return
+    found = said.found[0]
+    assert ("mirror images" in found.operator) is turned
+    members = found.candidate.net.options["members"]
+    assert [member.get("mirrored", False) for member in members] == [turned] * said.num_nets
+    whole, params = place.assemble(found.candidate, place.net(9), 0)
+    assert isinstance(whole, EmbeddingLearner)
+    inputs = family.input_format.to_float(family.store.inputs[:20])
+    own, other = whole.embed(params, inputs), whole.embed(params, inputs.flip(-1))
+    assert torch.allclose(own, other, atol=1e-6) is turned
+    value = evaluate(whole, params, family, "search", family.spec(5, 1, 5), EPISODES)[0].value
+    assert value == pytest.approx(found.figures.tasks[0].result.value, abs=1e-6)
+
+
 def test_joining_never_reads_a_sealed_part(
     joined: Joined, family: ClassFamily, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from metaloop.catalogue.nets import build_net
+from metaloop.core.errors import MetaloopError
 from metaloop.core.examples import Examples
 from metaloop.core.inputs import InputFormat
 from metaloop.core.learner import MetaParams
@@ -102,6 +103,31 @@ def test_one_member_alone_keeps_the_order_of_cosines(
     alone = features_of(Choice("joined", {"members": [first]}), join(params[:1], centers[:1]))
     own = functional.normalize(features_of(MEMBERS[0], params[0]) - centers[0], dim=-1)
     torch.testing.assert_close(alone, own)
+
+
+def test_a_mirrored_member_says_the_mean_of_what_it_says_of_both_sides(
+    parts: tuple[list[MetaParams], list[Tensor]],
+) -> None:
+    params, centers = parts
+    choice = whole()
+    choice.options["members"][1]["mirrored"] = True
+    joined = features_of(choice, join(params, centers))
+    sides = [
+        functional.normalize(features_of(MEMBERS[1], params[1], look) - centers[1], dim=-1)
+        for look in (INPUTS, INPUTS.flip(-1))
+    ]
+    once = features_of(whole(), join(params, centers))
+    first, second = MEMBERS[0].options["width"], sides[0].shape[1]
+    apart = once.split([first, second, once.shape[1] - first - second], dim=-1)
+    expected = torch.cat([apart[0], (sides[0] + sides[1]) / 2 / math.sqrt(3), apart[2]], -1)
+    torch.testing.assert_close(joined, expected)
+
+
+def test_vectors_have_no_mirror_images() -> None:
+    vectors = InputFormat("vector", (4,), (0.0,), (1.0,))
+    members = [{"name": "mlp", "options": {"width": 3, "depth": 1}, "mirrored": True}]
+    with pytest.raises(MetaloopError, match="mirror images of vectors"):
+        build_net(Choice("joined", {"members": members}), vectors)
 
 
 def test_members_and_centres_come_in_pairs(parts: tuple[list[MetaParams], list[Tensor]]) -> None:

@@ -22,7 +22,7 @@ from metaloop.guests.keras.installed import BACKENDS
 
 MOST_STEPS = 10_000  # of one adaptation
 MOST_MEMBERS = 16  # nets joined into one
-_OF_A_MEMBER = {"name", "options", "candidate", "piece"}
+_OF_A_MEMBER = {"name", "options", "candidate", "piece", "mirrored"}
 MOST_GENERATORS = 16  # operators in a data recipe
 _MOST_LAYERS = 128
 _WIDEST = 1 << 16  # units or channels of one layer
@@ -371,6 +371,7 @@ def _members(net: Choice) -> Sequence[Choice]:
     for member in members:
         known = isinstance(member, Mapping) and not set(member) - _OF_A_MEMBER
         known = known and type(member.get("piece", 0)) is int
+        known = known and type(member.get("mirrored", False)) is bool
         options = member.get("options", {}) if known else None
         if not isinstance(options, Mapping) or not isinstance(member.get("name"), str):
             raise MetaloopError(f"a member of a joined net has name and options: {_shown(member)}")

@@ -48,6 +48,7 @@ JOINED = "joined"  # the name of trained nets put together; its members are in i
 RAW = "raw"  # the name of the net that does nothing
 VIEW = "view"  # the option, of any net of the table, that says in which view it has its inputs
 USUAL_VIEW: View = "standardised"
+_AXES_OF_IMAGES = 3  # channels, height, width
 
 
 @dataclass(frozen=True)
@@ -153,11 +154,15 @@ def _module(net: Choice, input_format: InputFormat) -> nn.Module:
 
 @dataclass(frozen=True)
 class _Member:
-    """A part of a joined net: which piece of the inputs it sees (None: all), and its format."""
+    """A part of a joined net: which piece of the inputs it sees (None: all), and its format.
+
+    `mirrored`: it looks at every image twice, the second time at its mirror image.
+    """
 
     net: Choice
     piece: int | None
     input_format: InputFormat
+    mirrored: bool = False
 
 
 def _members(net: Choice, input_format: InputFormat) -> list[_Member]:
@@ -171,7 +176,14 @@ def _members(net: Choice, input_format: InputFormat) -> list[_Member]:
                 f"a member of a joined net sees piece {piece} of inputs that have {known} pieces"
             )
         seen = input_format if piece is None else input_format.pieces[piece]
-        found.append(_Member(Choice(member["name"], member.get("options", {})), piece, seen))
+        mirrored = member.get("mirrored", False)
+        if mirrored and len(seen.shape) != _AXES_OF_IMAGES:
+            raise MetaloopError(
+                f"a member of a joined net sees mirror images of {seen.kind}s of shape "
+                f"{tuple(seen.shape)}; only images have any"
+            )
+        chosen = Choice(member["name"], member.get("options", {}))
+        found.append(_Member(chosen, piece, seen, mirrored))
     return found
 
 
@@ -179,7 +191,9 @@ def _joined(net: Choice, input_format: InputFormat, widths: Sequence[int]) -> nn
     members = _members(net, input_format)
     modules = [_module(member.net, member.input_format) for member in members]
     pieces = [member.piece for member in members]
-    return Joined(modules, widths, input_format, pieces, net.options.get("centred", True))
+    mirrored = [member.mirrored for member in members]
+    centred = net.options.get("centred", True)
+    return Joined(modules, widths, input_format, pieces, centred, mirrored)
 
 
 def _fresh(
@@ -235,13 +249,16 @@ def _parts(choice: Choice, input_format: InputFormat) -> list[_Member]:
 
 def _checked_widths(choice: Choice, input_format: InputFormat) -> tuple[int, ...]:
     """Returns the number of features of each part; `MetaloopError` if all are too costly."""
-    shapes = [part.input_format.shape for part in _parts(choice, input_format)]
+    members = _parts(choice, input_format)
+    shapes = [member.input_format.shape for member in members]
     parts = [part for _, part in skeletons(choice, input_format)]
     costs = [cost_of(part, shape) for part, shape in zip(parts, shapes, strict=True)]
+    looks = [2 if member.mirrored else 1 for member in members]
+    adds = sum(n * cost.multiply_adds for n, cost in zip(looks, costs, strict=True))
     for what, cost, most in (
         ("parameters", sum(cost.parameters for cost in costs), MOST_PARAMETERS),
         ("numbers in a layer", max(cost.largest_layer for cost in costs), LARGEST_LAYER),
-        ("multiply-adds an input", sum(cost.multiply_adds for cost in costs), MOST_MULTIPLY_ADDS),
+        ("multiply-adds an input", adds, MOST_MULTIPLY_ADDS),
         ("features", sum(cost.features for cost in costs), MOST_FEATURES),
     ):
         if cost > most:

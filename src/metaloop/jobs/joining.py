@@ -2,15 +2,16 @@
 
 Beginning with the best net, the net is added that raises the figure of one plain head most, as long
 as one does (Caruana et al. 2004, forward selection without replacement). Nets trained on different
-data err differently, and features are joined without training anything.
+data err differently, and features are joined without training anything. Those chosen look at mirror
+images of photographs as well, if that is measured to help.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch.nn import functional
 
 from metaloop.catalogue.domains import domain_of
 from metaloop.catalogue.nets import RAW, VIEW
-from metaloop.core.inputs import InputFormat
+from metaloop.core.inputs import InputFormat, embedded_at_once
 from metaloop.core.learner import CENTER, EmbeddingLearner, MetaParams
 from metaloop.core.records import Candidate, Choice, DataRecipe, Plan
 from metaloop.engine.beginning import typical_examples
@@ -28,12 +29,13 @@ from metaloop.executors.base import Report
 from metaloop.jobs.measured import Figures, Found
 from metaloop.jobs.scoring import score_heads, task_lists
 from metaloop.jobs.workplace import TrainedNet, Workplace
-from metaloop.nets.joined import beside, join
+from metaloop.nets.joined import beside, join, mean_of
 from metaloop.tasks.episodes import Episodes
 from metaloop.tasks.sight import OWN, SEVERAL
 
 MOST_MEMBERS = 4
 _NUMBERS_AT_ONCE = 1 << 23  # floats of gathered features: about what a processor's cache holds
+_MIRRORING = "photo"  # the augmentation of inputs whose mirror images mean the same
 _LEAST_GAIN = 1e-4  # of the accuracy: below it a net only costs time
 
 
@@ -63,11 +65,13 @@ class JoinRequest:
 class JoinResult:
     """`members`: nodes whose nets were joined, best first; `num_nets`: with those of no node.
 
-    One net is a finding, too: nothing is gained by joining, and no heads are measured.
+    One net is a finding, too: nothing is gained by joining, and no heads are measured, unless it
+    is better for having `mirrored` images to look at.
     """
 
     members: tuple[int, ...]
     num_nets: int
+    mirrored: bool = False
     found: tuple[Found, ...] = ()
     steps: int = 0
     flops: float | None = None
@@ -76,33 +80,33 @@ class JoinResult:
 def join_nets(workplace: Workplace, request: JoinRequest, report: Report) -> JoinResult:
     """Selects among the nets, keeps the joined one as a node, measures every head on it."""
     family = workplace.classes()
-    nets = [_net(workplace, part.node) for part in request.nets]
     lists = [listed for _, listed in task_lists(family, workplace.spec, "search", request.episodes)]
     typical = typical_examples(family)
     rows = typical
     for listed in lists:
         rows = reduce(np.union1d, (rows, listed.support.examples, listed.query.examples))
-    directions, centers = [], []
-    for net, part in zip(nets, request.nets, strict=True):
-        features, center = _directions(workplace, net, part.candidate, request.seed, rows)
-        directions.append(features)
-        centers.append(center)
-        report({"node": request.node, "step": len(directions), "loss": 0.0})
+    looks: list[_Looks] = []
+    for part in request.nets:
+        looks.append(_looks(workplace, part, request.seed, rows))
+        report({"node": request.node, "step": len(looks), "loss": 0.0})
     plain = [place for place, part in enumerate(request.nets) if part.node is None]
-    chosen = select(directions, rows, lists, MOST_MEMBERS, plain)
-    nodes = [request.nets[index].node for index in chosen]
-    result = JoinResult(tuple(node for node in nodes if node is not None), len(chosen))
-    if len(chosen) < 2:
+    chosen = select([one.directions for one in looks], rows, lists, MOST_MEMBERS, plain)
+    parts, looks = [request.nets[index] for index in chosen], [looks[index] for index in chosen]
+    mirrored, pieces = _mirrored(looks, rows, lists)
+    members = tuple(part.node for part in parts if part.node is not None)
+    result = JoinResult(members, len(chosen), any(mirrored))
+    if len(chosen) < 2 and not any(mirrored):
         return result
-    trained = join([nets[i].meta_params for i in chosen], [centers[i] for i in chosen])
-    features = beside([directions[index] for index in chosen])
+    nets = [_net(workplace, part.node).meta_params for part in parts]
+    trained = join(nets, [one.center for one in looks])
+    features = beside(pieces)
     places = torch.from_numpy(np.searchsorted(rows, typical)).to(features.device)
     trained[CENTER] = features[places].mean(0)
     workplace.save_net(request.node, trained)
-    whole, view = joined_net([request.nets[index].candidate for index in chosen])
+    whole, view = joined_net([part.candidate for part in parts], mirrored)
     heads = list({h.identity: h for h in (on_net(h, whole, view) for h in request.heads)}.values())
     figures = _figures(workplace, heads, trained, request, rows, features)
-    words = f"committee: {len(chosen)} nets joined"
+    words = f"committee: {len(chosen)} nets joined" + ", mirror images" * any(mirrored)
     pairs = zip(heads, figures, strict=True)
     return replace(result, found=tuple(Found(head, one, words) for head, one in pairs))
 
@@ -124,10 +128,7 @@ def select(
     cosines = [[_cosines(features, rows, listed) for features in directions] for listed in lists]
 
     def figures(members: list[int]) -> list[np.ndarray]:
-        return [
-            _accuracies(torch.stack([of_net[index] for index in members]).sum(0), listed)
-            for of_net, listed in zip(cosines, lists, strict=True)
-        ]
+        return _together([[of_list[index] for index in members] for of_list in cosines], lists)
 
     chosen: list[int] = []
     best: list[np.ndarray] = []
@@ -160,16 +161,20 @@ def _gain(figures: Sequence[np.ndarray], before: Sequence[np.ndarray]) -> tuple[
     return float(np.mean([each.mean() for each in apart])), math.sqrt(variance) / len(apart)
 
 
-def joined_net(candidates: Sequence[Candidate]) -> tuple[Choice, str]:
+def joined_net(
+    candidates: Sequence[Candidate], mirrored: Sequence[bool] = ()
+) -> tuple[Choice, str]:
     """Returns the net that joins those of these candidates, and the view that it has of inputs.
 
     Where they have several views, inputs are seen in all, beside each other, each net its piece.
+    `mirrored`: which of them look at mirror images as well; none of them if it is empty.
     """
     views = list(dict.fromkeys(one.view for one in candidates))
     members = [
         {"name": one.net.name, "options": dict(one.net.options), "candidate": one.identity}
         | ({"piece": views.index(one.view)} if len(views) > 1 else {})
-        for one in candidates
+        | ({"mirrored": True} if twice else {})
+        for one, twice in zip(candidates, mirrored or (False,) * len(candidates), strict=True)
     ]
     view = SEVERAL.join(each or OWN for each in views) if len(views) > 1 else views[0]
     return Choice("joined", {"members": members}), view
@@ -197,20 +202,57 @@ def _net(workplace: Workplace, node: int | None) -> TrainedNet:
     return TrainedNet({}) if node is None else workplace.net(node)
 
 
-def _directions(
-    workplace: Workplace,
-    net: TrainedNet,
-    candidate: Candidate,
-    seed: int,
-    rows: np.ndarray,
-) -> tuple[Tensor, Tensor]:
-    """Returns the centred features of the store's rows, at unit length `[N, D]`, and the centre."""
-    learner, meta_params = workplace.assemble(candidate, net, seed)
-    family = workplace.classes(candidate.view)
+@dataclass(frozen=True)
+class _Looks:
+    """What a net says of the store's rows: centred features at unit length `[N, D]`.
+
+    `again` says it of their mirror images; None where inputs have none that mean the same.
+    """
+
+    directions: Tensor
+    center: Tensor
+    again: Callable[[], Tensor] | None
+
+
+def _looks(workplace: Workplace, part: Joinable, seed: int, rows: np.ndarray) -> _Looks:
+    net, family = _net(workplace, part.node), workplace.classes(part.candidate.view)
+    learner, meta_params = workplace.assemble(part.candidate, net, seed)
     assert isinstance(learner, EmbeddingLearner)
-    features = FeatureCache(learner, meta_params).features(family.store, rows, family.input_format)
     center = net.center(learner, meta_params, family)
-    return functional.normalize(features - center.to(features), dim=-1), center
+
+    def looked(change: Callable[[Tensor], Tensor]) -> Tensor:
+        chunks = torch.from_numpy(rows).split(embedded_at_once(family.store.device))
+        inputs = (family.input_format.to_float(family.store.taken(chunk)) for chunk in chunks)
+        features = torch.cat([learner.embed(meta_params, change(some)) for some in inputs])
+        return functional.normalize(features - center.to(features), dim=-1)
+
+    usual = domain_of(family.input_format).augmentation(family.input_format)
+    again = partial(looked, lambda images: images.flip(-1)) if usual.name == _MIRRORING else None
+    return _Looks(looked(lambda inputs: inputs), center, again)
+
+
+def _mirrored(
+    looks: Sequence[_Looks], rows: np.ndarray, lists: Sequence[Episodes]
+) -> tuple[list[bool], list[Tensor]]:
+    """Returns which nets shall see mirror images as well, and what each then says of the rows.
+
+    All that can or none: where the gain of that is not above its standard error.
+    """
+    once = [one.directions for one in looks]
+    twice = [
+        one.directions if one.again is None else mean_of([one.directions, one.again()])
+        for one in looks
+    ]
+    can = [one.again is not None for one in looks]
+    if any(can):
+        before, after = (
+            _together([[_cosines(own, rows, listed) for own in each] for listed in lists], lists)
+            for each in (once, twice)
+        )
+        gain, error = _gain(after, before)
+        if gain > max(_LEAST_GAIN, error):
+            return can, twice
+    return [False] * len(looks), once
 
 
 def _figures(
@@ -258,6 +300,14 @@ def _cosines_of_few(features: Tensor, rows: np.ndarray, episodes: Episodes) -> T
     means = sums / one_hot.sum(1).clamp(min=1).unsqueeze(-1)
     squared = means.square().sum(-1).unsqueeze(1)
     return 2 * torch.einsum("tqd,tcd->tqc", gathered(episodes.query.examples), means) - squared
+
+
+def _together(cosines: Sequence[Sequence[Tensor]], lists: Sequence[Episodes]) -> list[np.ndarray]:
+    """Returns the accuracies of each list's tasks, by the sum of several nets' cosines."""
+    return [
+        _accuracies(reduce(torch.add, of_nets), listed)
+        for of_nets, listed in zip(cosines, lists, strict=True)
+    ]
 
 
 def _accuracies(logits: Tensor, episodes: Episodes) -> np.ndarray:

@@ -3,7 +3,9 @@
     f(x) = [ g_1(x), ..., g_m(x) ] / sqrt(m),   g_i(x) = (f_i(x) - c_i) / |f_i(x) - c_i|,
 
 with c_i the mean feature of the training classes under net i, so that every net has the same say
-in a distance and in a cosine. `join` makes the tensors of the whole from those of its members.
+in a distance and in a cosine. A net that is `mirrored` looks at an image x and at its mirror image
+x', and has (g_i(x) + g_i(x')) / 2 instead: what is left and what is right says nothing of a class
+of photographs. `join` makes the tensors of the whole from those of its members.
 Nets that were trained from different data recipes err differently; ensembles in few-shot learning:
 Dvornik et al. 2019, arXiv:1903.11341. Where each member has a head of its own (`committee.py`),
 features stay as its net gives them: f(x) = [ f_1(x), ..., f_m(x) ].
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +33,7 @@ class Joined(nn.Module):
     `widths` are the numbers of features D_i of the members. Where inputs are several beside each
     other, `input_format` says which, and `pieces` which of them each member has; None: all of it.
     Features that are not `centred` stay as the members give them, and there are no centres.
+    `mirrored`: the members, of centred features of images, that see mirror images, too.
     """
 
     def __init__(
@@ -39,12 +43,14 @@ class Joined(nn.Module):
         input_format: InputFormat,
         pieces: Sequence[int | None],
         centred: bool = True,
+        mirrored: Sequence[bool] = (),
     ) -> None:
         super().__init__()
         self.unit_length = centred  # of its features, about: see `FunctionalNet.unit_length`
         self.members = nn.ModuleList(members)
         self.input_format = input_format
         self.pieces = tuple(pieces)
+        self.mirrored = tuple(mirrored) or (False,) * len(members)
         self.vmappable = all(getattr(member, "vmappable", True) for member in members)
         for index, width in enumerate(widths if centred else ()):
             self.register_buffer(f"center{index}", torch.zeros(width))
@@ -52,19 +58,22 @@ class Joined(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Returns the joined features."""
         parts = self.input_format.parted(inputs) if self.input_format.pieces else []
-        features = [
-            member(inputs if piece is None else parts[piece])
-            for member, piece in zip(self.members, self.pieces, strict=True)
-        ]
+        seen = [inputs if piece is None else parts[piece] for piece in self.pieces]
         if not self.unit_length:
+            features = [member(own) for member, own in zip(self.members, seen, strict=True)]
             return torch.cat(features, dim=-1)
-        centers = [getattr(self, f"center{index}") for index in range(len(features))]
-        return beside(
-            [
-                functional.normalize(own - center, dim=-1)
-                for own, center in zip(features, centers, strict=True)
-            ]
-        )
+        return beside([self._direction(index, own) for index, own in enumerate(seen)])
+
+    def _direction(self, index: int, inputs: Tensor) -> Tensor:
+        """Returns what a member says of its inputs: g_i, or the mean of both sides of an image."""
+        looks = (inputs, inputs.flip(-1)) if self.mirrored[index] else (inputs,)
+        member, center = self.members[index], getattr(self, f"center{index}")
+        return mean_of([functional.normalize(member(look) - center, dim=-1) for look in looks])
+
+
+def mean_of(looks: Sequence[Tensor]) -> Tensor:
+    """Returns the mean of what a net says of several looks at the same inputs, `[N, D]` each."""
+    return reduce(torch.add, looks) / len(looks)
 
 
 def beside(directions: Sequence[Tensor]) -> Tensor:
