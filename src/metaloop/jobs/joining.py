@@ -221,7 +221,7 @@ def _looks(workplace: Workplace, part: Joinable, seed: int, rows: np.ndarray) ->
     center = net.center(learner, meta_params, family)
 
     def looked(change: Callable[[Tensor], Tensor]) -> Tensor:
-        chunks = torch.from_numpy(rows).split(embedded_at_once(family.store.device))
+        chunks = torch.split(torch.from_numpy(rows), embedded_at_once(family.store.device))
         inputs = (family.input_format.to_float(family.store.taken(chunk)) for chunk in chunks)
         features = torch.cat([learner.embed(meta_params, change(some)) for some in inputs])
         return functional.normalize(features - center.to(features), dim=-1)
