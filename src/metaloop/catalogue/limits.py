@@ -22,7 +22,7 @@ from metaloop.guests.keras.installed import BACKENDS
 
 MOST_STEPS = 10_000  # of one adaptation
 MOST_MEMBERS = 16  # nets joined into one
-_OF_A_MEMBER = {"name", "options", "candidate", "piece", "mirrored"}
+_OF_A_MEMBER = {"name": "", "candidate": "", "piece": 0, "mirrored": False}  # kinds, and options
 MOST_GENERATORS = 16  # operators in a data recipe
 _MOST_LAYERS = 128
 _WIDEST = 1 << 16  # units or channels of one layer
@@ -369,11 +369,10 @@ def _members(net: Choice) -> Sequence[Choice]:
         raise MetaloopError(f"a joined net has 1 to {MOST_MEMBERS} members, got {got}")
     chosen = []
     for member in members:
-        known = isinstance(member, Mapping) and not set(member) - _OF_A_MEMBER
-        known = known and type(member.get("piece", 0)) is int
-        known = known and type(member.get("mirrored", False)) is bool
+        known = isinstance(member, Mapping) and not set(member) - {*_OF_A_MEMBER, "options"}
+        known = known and all(type(member.get(n, d)) is type(d) for n, d in _OF_A_MEMBER.items())
         options = member.get("options", {}) if known else None
-        if not isinstance(options, Mapping) or not isinstance(member.get("name"), str):
+        if not isinstance(options, Mapping) or "name" not in member:
             raise MetaloopError(f"a member of a joined net has name and options: {_shown(member)}")
         if member["name"] not in NET_LIMITS:
             raise unknown_name("net", member["name"][:_MOST_SHOWN], NET_LIMITS)
