@@ -29,15 +29,18 @@ def _direct(job: Any, meta_params: Any, number: int) -> list[float]:
         support = Examples(side.inputs[t], side.targets[t], side.mask[t], 5)  # type: ignore[index]
         with torch.no_grad():
             state = job.learner.adapt(meta_params, support)
-            outputs = job.learner.predict(meta_params, state, batch.query.inputs[t])  # type: ignore[index]
-        real = batch.query.mask[t]
-        right = outputs.argmax(-1)[real] == batch.query.targets[t][real]
+            real = batch.query.mask[t]
+            outputs = job.learner.predict(meta_params, state, batch.query.inputs[t][real])  # type: ignore[index]
+        right = outputs.argmax(-1) == batch.query.targets[t][real]
         scores.append(float(right.double().mean()))
     return scores
 
 
+LEARNERS = ["protonet", "simpleshot", "soft_means", "rfs", "ridge", "baselinepp", "maml"]
+
+
 @pytest.mark.parametrize("side", [0, 16])
-@pytest.mark.parametrize("name", ["protonet", "simpleshot", "rfs", "ridge", "baselinepp", "maml"])
+@pytest.mark.parametrize("name", LEARNERS)
 def test_scores_equal_those_of_adapt_and_predict(new_job: Any, name: str, side: int) -> None:
     job = new_job(name, side=side)
     meta_params = initial_state(job.learner, job.family, job.spec, 0).meta_params
@@ -49,8 +52,11 @@ def test_scores_equal_those_of_adapt_and_predict(new_job: Any, name: str, side: 
     assert (result.value, result.ci95) == (plain.value, plain.ci95)
 
 
-def test_uneven_queries_count_each_real_query_once(new_job: Any, new_family: Any) -> None:
-    job = new_job("protonet")
+@pytest.mark.parametrize("name", ["protonet", "soft_means"])
+def test_uneven_queries_count_each_real_query_once(
+    new_job: Any, new_family: Any, name: str
+) -> None:
+    job = new_job(name)
     job = replace(job, family=new_family(size=4), spec=replace(job.spec, shots=2, queries=6))
     meta_params = initial_state(job.learner, job.family, job.spec, 0).meta_params
     _, scores = evaluate(job.learner, meta_params, job.family, "test", job.spec, 9)

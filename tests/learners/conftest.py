@@ -43,6 +43,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "rfs": {},
     "ridge": {},
     "simpleshot": {},
+    "soft_means": {},
     "svm": {},
 }
 CLASSIFIERS = learners_for("classes", extras=False)

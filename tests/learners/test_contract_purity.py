@@ -17,6 +17,8 @@ from metaloop.engine.evaluation import score_episodes
 from metaloop.tasks.episodes import Episodes, Indices
 from metaloop.tasks.store import ClassInfo, Store
 
+TRANSDUCTIVE = {"soft_means"}  # by name: the loop never tries one by itself
+
 
 def test_every_learner_has_a_case(new_case: Any) -> None:
     for name in learners_for("classes", extras=False):
@@ -44,10 +46,13 @@ def test_adapt_and_predict_do_not_change_support_or_queries(image_case: Any) -> 
 
 
 def test_a_query_alone_is_predicted_as_in_a_batch(image_case: Any) -> None:
-    assert not image_case.learner.uses_query_batch
+    assert image_case.learner.uses_query_batch == (image_case.name in TRANSDUCTIVE)
     support, inputs, _ = image_case.task()
     together = image_case.predict(support, inputs)
     alone = torch.cat([image_case.predict(support, one[None]) for one in inputs])
+    if image_case.name in TRANSDUCTIVE:
+        assert not torch.allclose(alone, together, atol=1e-2)
+        return
     # products of other shapes round otherwise, by 3e-5 on some processors; a leak is far more
     torch.testing.assert_close(alone, together, atol=1e-4, rtol=1e-4)
 

@@ -50,6 +50,7 @@ from metaloop.learners.set_attention import SetAttention
 from metaloop.learners.set_pixelcnn import SetPixelCnn
 from metaloop.learners.set_vae import SetVaeLearner
 from metaloop.learners.simpleshot import SimpleShot
+from metaloop.learners.soft_means import SoftMeans
 from metaloop.learners.spectral import Spectral
 from metaloop.nets.embedding import NetLearner
 from metaloop.programs.gradient import EvolvedGradient
@@ -133,10 +134,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             only=_OF_GENERATION,
         ),
         "calibrated": LearnerEntry(
-            Calibrated,
-            "class means drawn to those of the nearest training classes",
-            "none",
-            offered=False,
+            Calibrated, "class means drawn to those of near training classes", "none", offered=False
         ),
         "centroid": _plain_extract(Centroid, "sentences most like the whole document"),
         "deep_kernel": LearnerEntry(
@@ -238,10 +236,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
         ),
         "longest": _plain_extract(Longest, "the longest sentences of a document"),
         "maml": LearnerEntry(
-            Maml,
-            "initial weights from which few gradient steps learn",
-            "maml",
-            starts_slowly=True,
+            Maml, "initial weights from which few gradient steps learn", "maml", starts_slowly=True
         ),
         "mean_of_support": LearnerEntry(
             MeanOfSupport,
@@ -322,6 +317,9 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
         ),
         "simpleshot": LearnerEntry(
             SimpleShot, "centred, normalised class means on a whole-class net", "classifier"
+        ),
+        "soft_means": LearnerEntry(
+            SoftMeans, "transductive: class means that queries move", "classifier", offered=False
         ),
         "spectral": LearnerEntry(
             Spectral,

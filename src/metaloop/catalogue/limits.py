@@ -221,9 +221,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
         "sentence_cover": {
             "power": Real(0.1, 10.0),
             "cover": Real(0.0, 1.0),
-            "stops": _SWITCH,
-            "by_density": _SWITCH,
-            "adapts": _SWITCH,
+            **dict.fromkeys(("stops", "by_density", "adapts"), _SWITCH),
         },
         "sentence_mixture": {"strength": _STRENGTH, "adapts": _SWITCH},
         "sentence_ridge": {"strength": _STRENGTH, "adapts": _SWITCH},
@@ -232,6 +230,7 @@ LEARNER_LIMITS: Mapping[str, Limits] = MappingProxyType(
         "set_pixelcnn": {},
         "set_vae": {},
         "simpleshot": {"scale": Real(0.0, 1e6)},
+        "soft_means": {"scale": Real(0.0, 1e6), "steps": _STEPS},
         "spectral": {},
         "svm": {"penalty": _STRENGTH},
         "textrank": {},

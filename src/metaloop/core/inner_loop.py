@@ -12,13 +12,14 @@ MAML code did: transductive, and recorded as such).
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import Literal, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from metaloop.core.examples import Batch, EpisodeBatch, Examples, Inputs
-from metaloop.core.learner import Learner, MetaLoss, MetaParams, predict_present, trained
+from metaloop.core.learner import Learner, MetaLoss, MetaParams, outputs_present, trained
 from metaloop.core.objective import Objective
 from metaloop.core.spec import TaskSpec
 from metaloop.core.task_map import TaskMap, loop_over_tasks
@@ -151,7 +152,8 @@ def loss_after_adapting(
         examples = Examples(inputs, targets, mask, support.num_classes, support.padded)
         state = learner.adapt(meta_params, examples)
         if uneven:
-            return predict_present(learner, meta_params, state, query_inputs, query_mask)
+            predict = partial(learner.predict, meta_params, state)
+            return outputs_present(predict, query_inputs, query_mask)
         return learner.predict(meta_params, state, query_inputs)
 
     outputs = over_tasks(

@@ -12,7 +12,7 @@ not trained by gradient (running statistics, training means); all the others are
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, final, runtime_checkable
 
@@ -105,7 +105,10 @@ class EmbeddingLearner(Learner):
 
     @abstractmethod
     def score(self, meta_params: MetaParams, task_state: TaskState, features: Tensor) -> Tensor:
-        """Returns outputs for query features `[N, D]`; each row depends on its own row only."""
+        """Returns outputs for query features `[N, D]`; each row depends on its own row only.
+
+        Unless the learner says that it `uses_query_batch`.
+        """
 
     @final
     def adapt(
@@ -121,9 +124,8 @@ class EmbeddingLearner(Learner):
         return self.score(meta_params, task_state, self.embed(meta_params, inputs))
 
     @property
-    @final
     def uses_query_batch(self) -> bool:
-        """Never: features and scores are computed row by row."""
+        """Never, where it is not said: features and scores are computed row by row."""
         return False
 
 
@@ -153,15 +155,13 @@ class Explains(KeepsSupport, Protocol):
         """Returns `[Q, N, K]` for embedded queries, in standardised targets."""
 
 
-def predict_present(
-    learner: Learner, meta_params: MetaParams, task_state: TaskState, inputs: Inputs, mask: Tensor
-) -> Tensor:
+def outputs_present(predict: Callable[[Inputs], Tensor], inputs: Inputs, mask: Tensor) -> Tensor:
     """Returns outputs `[N, ...]` of the queries that `mask` `[N]` says are there, else zeros.
 
     A learner that looks at its query batch is not shown padding; of one task, not under `vmap`.
     """
     there = mask.nonzero().flatten()
-    outputs = learner.predict(meta_params, task_state, map_inputs(lambda each: each[there], inputs))
+    outputs = predict(map_inputs(lambda each: each[there], inputs))
     return outputs.new_zeros(len(mask), *outputs.shape[1:]).index_put((there,), outputs)
 
 

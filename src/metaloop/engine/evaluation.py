@@ -16,7 +16,7 @@ from metaloop.core.black_box import BlackBoxLearner, on_one_thread
 from metaloop.core.errors import DivergenceError
 from metaloop.core.examples import Examples, Inputs
 from metaloop.core.inputs import InputFormat, embedded_at_once
-from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams, predict_present
+from metaloop.core.learner import EmbeddingLearner, Learner, MetaParams, outputs_present
 from metaloop.core.metric import Scores
 from metaloop.core.objective import Objective, objective
 from metaloop.core.query_scores import QueryScores
@@ -334,16 +334,20 @@ def _embedded_outputs(
         return features, labels, torch.from_numpy(indices.mask).to(features.device)
 
     support, support_targets, support_mask = side(episodes.support)
-    query, targets, _ = side(episodes.query)
+    query, targets, query_mask = side(episodes.query)
     padded = not bool(support_mask.all())
+    uneven = learner.uses_query_batch and not bool(query_mask.all())
 
-    def one_task(features: Tensor, labels: Tensor, present: Tensor, queries: Tensor) -> Tensor:
+    def one_task(
+        features: Tensor, labels: Tensor, present: Tensor, queries: Tensor, asked: Tensor
+    ) -> Tensor:
         examples = Examples(features, labels, present, episodes.num_classes, padded)
-        head = learner.fit_head(meta_params, examples)
-        return learner.score(meta_params, head, queries)
+        score = partial(learner.score, meta_params, learner.fit_head(meta_params, examples))
+        return outputs_present(score, queries, asked) if uneven else score(queries)
 
-    over_tasks = vmap_over_tasks if learner.vmappable else loop_over_tasks
-    return over_tasks(one_task, support, support_targets, support_mask, query), targets
+    over_tasks = vmap_over_tasks if learner.vmappable and not uneven else loop_over_tasks
+    outputs = over_tasks(one_task, support, support_targets, support_mask, query, query_mask)
+    return outputs, targets
 
 
 def _general_outputs(
@@ -360,7 +364,7 @@ def _general_outputs(
         examples = Examples(inputs, targets, mask, support.num_classes, support.padded)
         state = learner.adapt(meta_params, examples)
         if uneven:
-            return predict_present(learner, meta_params, state, queries, present)
+            return outputs_present(partial(learner.predict, meta_params, state), queries, present)
         return learner.predict(meta_params, state, queries)
 
     # Convolutions with weights of their own per task are slow under vmap on a CPU.

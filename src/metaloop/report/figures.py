@@ -22,6 +22,7 @@ _POLICIES = {
     "running": "inductive: batch norm by running statistics",
     "support": "inductive: batch norm by support statistics",
     "query batch": "transductive: batch norm by the query batch",
+    "query means": "transductive: class means moved by the query batch",
 }
 _LONGEST_POLICY = 60  # characters, of one that is not known here
 _STEERING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))  # categories of Unicode that draw nothing
