@@ -347,6 +347,25 @@ def test_final_contestants_are_simple_before_joined_and_known_before_generated(
     assert net_node(*invented) == 1 and net_node(*joined) == joined[0].number
 
 
+@pytest.mark.parametrize(("lead", "pays"), [(0.01, False), (0.2, True)])
+def test_a_head_of_many_steps_has_to_be_certainly_better(
+    bench: Bench, lead: float, pays: bool
+) -> None:
+    quick, slow = bench.add(0.5), bench.add(0.5 + lead, "baselinepp")
+    noise = np.random.default_rng(0).normal(0, 0.1, 50)
+    assert slow[1].search is not None
+    noisy = EpisodeScores.independent(0.5 + lead + noise)
+    slow[1].search = Measured(slow[1].search.results, (noisy,))
+    expected = [slow[1], quick[1]] if pays else [quick[1]]
+    found = [head for _, head in final_contestants(bench.population, Judge())]
+    assert sorted(found, key=id) == sorted(expected, key=id)
+
+
+def test_a_head_of_many_steps_stands_where_no_other_does(bench: Bench) -> None:
+    slow = bench.add(0.5, "baselinepp")
+    assert [head for _, head in final_contestants(bench.population, Judge())] == [slow[1]]
+
+
 def test_without_any_measured_candidate_there_is_an_error_that_says_so() -> None:
     with pytest.raises(MetaloopError, match="no candidate was measured before"):
         final_contestants(Population(), Judge())

@@ -21,7 +21,7 @@ def heads_for(candidate: Candidate, parent: Node) -> tuple[Candidate, ...]:
     """
     heads = [candidate]
     for head in sorted(parent.heads, key=lambda head: head.merit, reverse=True):
-        if head.search is None or _is_slow(head.candidate):
+        if head.search is None or is_slow(head.candidate):
             continue
         other = as_head(head.candidate, candidate)
         known = {head.identity for head in heads}
@@ -30,7 +30,7 @@ def heads_for(candidate: Candidate, parent: Node) -> tuple[Candidate, ...]:
     return tuple(heads[: 1 + OTHER_HEADS])
 
 
-def _is_slow(head: Candidate) -> bool:
+def is_slow(head: Candidate) -> bool:
     """Whether it takes long beside training: `rfs` on features of an encoder is worth it.
 
     There it is half a point ahead of the nearest class mean with five shots (LOG.md), and quick.

@@ -33,6 +33,7 @@ from metaloop.core.records import Verdict
 from metaloop.core.statistics import Estimate, surely_better
 from metaloop.jobs.judging import Entrant, JudgeRequest
 from metaloop.jobs.measured import Figures, Measured, difference, measured
+from metaloop.loop.heads import is_slow
 from metaloop.loop.population import Head, Node, Population, net_node
 from metaloop.loop.run import Run
 
@@ -293,7 +294,11 @@ def _best_baseline(population: Population) -> Contestant | None:
 def _leaders(
     population: Population, kinds: tuple[str, ...], generated: bool | None = None
 ) -> list[Contestant]:
-    """Returns the measured heads of nodes of these kinds, best first."""
+    """Returns the measured heads of nodes of these kinds, best first.
+
+    Without those that are fitted by many steps and not certainly better, on these tasks, than the
+    best that is quick: whoever uses the model pays for them with every task.
+    """
     found = [
         (node, head)
         for node, head in population.heads()
@@ -301,7 +306,14 @@ def _leaders(
         and node.kind in kinds
         and (generated is None or head.generated == generated)
     ]
-    return sorted(found, key=lambda pair: pair[1].merit, reverse=True)
+    found.sort(key=lambda pair: pair[1].merit, reverse=True)
+    quick = next((head for _, head in found if not is_slow(head.candidate)), None)
+    return [one for one in found if not is_slow(one[1].candidate) or _pays(one[1], quick)]
+
+
+def _pays(slow: Head, quick: Head | None) -> bool:
+    gain = None if quick is None else difference(slow.search, quick.search)
+    return gain is None or gain.value > gain.ci95
 
 
 def _distinct(contestants: list[Contestant | None]) -> list[Contestant]:
