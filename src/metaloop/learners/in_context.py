@@ -24,12 +24,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from metaloop.core.errors import MetaloopError
 from metaloop.core.examples import Batch, EpisodeBatch, Examples
 from metaloop.core.learner import MetaLoss, MetaParams
 from metaloop.core.objective import CLASSIFICATION
 from metaloop.core.spec import TaskSpec
 from metaloop.core.task_map import TaskMap
+from metaloop.nets.attention import by_head, check_heads, normalised, of_layer
 from metaloop.nets.embedding import NetLearner
 from metaloop.nets.episodic import episode_loss
 from metaloop.nets.functional import FunctionalNet
@@ -61,11 +61,7 @@ class InContext(NetLearner):
 }"""
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise MetaloopError(
-                f"each of {self.heads} heads needs as many of the {self.width} numbers of a token; "
-                "choose a width that they divide"
-            )
+        check_heads(self.width, self.heads)
 
     def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
         """Returns the net and layers that change little yet: what comes out smooths by distance."""
@@ -78,14 +74,14 @@ class InContext(NetLearner):
         meta_params[f"{_IN}.weight"] = drawn(width, self.net.num_features)
         for layer in range(self.layers):
             for name in ("query", "key", "value"):
-                meta_params[_of(layer, name)] = drawn(width, width)
-            meta_params[_of(layer, "out")] = _SMALL * drawn(width, width)
-            meta_params[_of(layer, "same")] = torch.linspace(0.0, 4.0, self.heads)
-            meta_params[_of(layer, "up")] = drawn(hidden, width)
-            meta_params[_of(layer, "up_bias")] = torch.zeros(hidden)
-            meta_params[_of(layer, "down")] = _SMALL * drawn(width, hidden)
+                meta_params[of_layer(layer, name)] = drawn(width, width)
+            meta_params[of_layer(layer, "out")] = _SMALL * drawn(width, width)
+            meta_params[of_layer(layer, "same")] = torch.linspace(0.0, 4.0, self.heads)
+            meta_params[of_layer(layer, "up")] = drawn(hidden, width)
+            meta_params[of_layer(layer, "up_bias")] = torch.zeros(hidden)
+            meta_params[of_layer(layer, "down")] = _SMALL * drawn(width, hidden)
             for name in ("norm", "norm_up"):
-                meta_params[_of(layer, name)] = torch.ones(width)
+                meta_params[of_layer(layer, name)] = torch.ones(width)
         meta_params[_POINTER] = torch.eye(width) + _SMALL * drawn(width, width)
         meta_params[_SHARPNESS] = torch.tensor(math.log(_SHARPNESS_AT_FIRST))
         return meta_params
@@ -107,10 +103,10 @@ class InContext(NetLearner):
         # a row that is not there sees those that are: what becomes of it is never looked at
         keys, values = [], []
         for layer in range(self.layers):
-            normed = _normed(seen, meta_params[_of(layer, "norm")])
-            key = normed @ meta_params[_of(layer, "key")].T
-            value = normed @ meta_params[_of(layer, "value")].T
-            bias = meta_params[_of(layer, "same")][:, None, None] * same
+            normed = normalised(seen) * meta_params[of_layer(layer, "norm")]
+            key = normed @ meta_params[of_layer(layer, "key")].T
+            value = normed @ meta_params[of_layer(layer, "value")].T
+            bias = meta_params[of_layer(layer, "same")][:, None, None] * same
             seen = self._layer(meta_params, layer, seen, normed, key, value, bias + hidden)
             keys.append(key)
             values.append(value)
@@ -123,7 +119,7 @@ class InContext(NetLearner):
         seen = self._seen(meta_params, task_state, features)
         hidden = task_state["hidden"]
         for layer in range(self.layers):
-            normed = _normed(seen, meta_params[_of(layer, "norm")])
+            normed = normalised(seen) * meta_params[of_layer(layer, "norm")]
             key, value = task_state["keys"][layer], task_state["values"][layer]
             seen = self._layer(meta_params, layer, seen, normed, key, value, hidden)
         point, points = seen @ meta_params[_POINTER].T, task_state["points"]
@@ -167,24 +163,13 @@ class InContext(NetLearner):
         bias: Tensor,
     ) -> Tensor:
         """Tokens after attention to support rows and a small net."""
-        query = normed @ meta_params[_of(layer, "query")].T
-        q, k, v = (self._by_head(each) for each in (query, key, value))
+        query = normed @ meta_params[of_layer(layer, "query")].T
+        q, k, v = (by_head(each, self.heads) for each in (query, key, value))
         weights = torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]) + bias, -1)
         told = (weights @ v).transpose(0, 1).reshape(seen.shape)
-        seen = seen + told @ meta_params[_of(layer, "out")].T
-        normed = _normed(seen, meta_params[_of(layer, "norm_up")])
+        seen = seen + told @ meta_params[of_layer(layer, "out")].T
+        normed = normalised(seen) * meta_params[of_layer(layer, "norm_up")]
         up = functional.linear(
-            normed, meta_params[_of(layer, "up")], meta_params[_of(layer, "up_bias")]
+            normed, meta_params[of_layer(layer, "up")], meta_params[of_layer(layer, "up_bias")]
         )
-        return seen + functional.gelu(up) @ meta_params[_of(layer, "down")].T
-
-    def _by_head(self, rows: Tensor) -> Tensor:
-        return rows.reshape(len(rows), self.heads, -1).transpose(0, 1)
-
-
-def _of(layer: int, name: str) -> str:
-    return f"head.layer{layer}.{name}"
-
-
-def _normed(rows: Tensor, gain: Tensor) -> Tensor:
-    return rows * gain / (rows.square().mean(-1, keepdim=True) + _TINY).sqrt()
+        return seen + functional.gelu(up) @ meta_params[of_layer(layer, "down")].T

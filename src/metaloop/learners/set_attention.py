@@ -29,12 +29,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from metaloop.core.errors import MetaloopError
 from metaloop.core.examples import Batch, Examples
 from metaloop.core.learner import MetaLoss, MetaParams
 from metaloop.core.objective import REGRESSION, Objective
 from metaloop.core.spec import TaskSpec
 from metaloop.core.task_map import TaskMap
+from metaloop.nets.attention import by_head, check_heads, normalised, of_layer
 from metaloop.nets.embedding import NetLearner
 from metaloop.nets.episodic import loss_with_fewer
 from metaloop.nets.functional import FunctionalNet
@@ -45,7 +45,6 @@ _QUERY, _KEY, _VALUE = "head.query", "head.key", "head.value"
 _ASKED, _UP, _OUT = "head.asked", "head.up", "head.out"
 _SHRINKING = 3.0  # examples that attention to none is worth at first
 _SMALL = 0.02  # what layers change at first, as a share of usual weights
-_TINY = 1e-6
 
 
 @final
@@ -76,11 +75,7 @@ class SetAttention(NetLearner):
 }"""
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise MetaloopError(
-                f"each of {self.heads} heads needs as many of the {self.width} numbers of a token; "
-                "choose a width that they divide"
-            )
+        check_heads(self.width, self.heads)
 
     def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
         """Returns the net, a mean that is the prior, and attention that is even at first.
@@ -98,11 +93,11 @@ class SetAttention(NetLearner):
         meta_params[_TOKEN] = drawn(width, features + targets)
         for layer in range(self.layers):
             for name in ("query", "key", "value"):
-                meta_params[_of(layer, name)] = drawn(width, width)
-            meta_params[_of(layer, "out")] = drawn(width, width, _SMALL)
-            meta_params[_of(layer, "nothing")] = torch.zeros(self.heads)
-            meta_params[_of(layer, "up")] = drawn(2 * width, width)
-            meta_params[_of(layer, "down")] = drawn(width, 2 * width, _SMALL)
+                meta_params[of_layer(layer, name)] = drawn(width, width)
+            meta_params[of_layer(layer, "out")] = drawn(width, width, _SMALL)
+            meta_params[of_layer(layer, "nothing")] = torch.zeros(self.heads)
+            meta_params[of_layer(layer, "up")] = drawn(2 * width, width)
+            meta_params[of_layer(layer, "down")] = drawn(width, 2 * width, _SMALL)
         meta_params[_QUERY] = torch.zeros(width, features)
         meta_params[_KEY], meta_params[_VALUE] = drawn(width, width), drawn(width, width)
         meta_params[_NOTHING] = torch.full((self.heads,), math.log(_SHRINKING))
@@ -125,7 +120,7 @@ class SetAttention(NetLearner):
         seen_ND = torch.cat([features.features, residual_NK], -1) @ meta_params[_TOKEN].mT
         for layer in range(self.layers):
             seen_ND = self._layer(meta_params, layer, seen_ND, there)
-        normed = _normed(seen_ND)
+        normed = normalised(seen_ND)
         return {
             "keys": normed @ meta_params[_KEY].mT,
             "values": normed @ meta_params[_VALUE].mT,
@@ -141,7 +136,9 @@ class SetAttention(NetLearner):
         told = torch.cat(
             [
                 features @ meta_params[_ASKED].mT,
-                (weights_HQN @ self._by_head(task_state["values"])).transpose(0, 1).flatten(1),
+                (weights_HQN @ by_head(task_state["values"], self.heads))
+                .transpose(0, 1)
+                .flatten(1),
                 weights_HQN.sum(-1).mT,
                 moved_HQK.transpose(0, 1).flatten(1),
             ],
@@ -184,26 +181,22 @@ class SetAttention(NetLearner):
 
     def _layer(self, meta_params: MetaParams, layer: int, seen_ND: Tensor, there: Tensor) -> Tensor:
         """Tokens after attention to each other and a small net."""
-        normed = _normed(seen_ND)
+        normed = normalised(seen_ND)
         query, key, value = (
-            self._by_head(normed @ meta_params[_of(layer, name)].mT)
+            by_head(normed @ meta_params[of_layer(layer, name)].mT, self.heads)
             for name in ("query", "key", "value")
         )
-        weights_HNN = _weights(query, key, meta_params[_of(layer, "nothing")], there)
+        weights_HNN = _weights(query, key, meta_params[of_layer(layer, "nothing")], there)
         told = (weights_HNN @ value).transpose(0, 1).flatten(1)
-        seen_ND = seen_ND + told @ meta_params[_of(layer, "out")].mT
-        up = _normed(seen_ND) @ meta_params[_of(layer, "up")].mT
-        return seen_ND + functional.silu(up) @ meta_params[_of(layer, "down")].mT
+        seen_ND = seen_ND + told @ meta_params[of_layer(layer, "out")].mT
+        up = normalised(seen_ND) @ meta_params[of_layer(layer, "up")].mT
+        return seen_ND + functional.silu(up) @ meta_params[of_layer(layer, "down")].mT
 
     def _attention(self, meta_params: MetaParams, state: MetaParams, features: Tensor) -> Tensor:
         """How much each query attends to each example `[H, Q, N]`; the rest is for none."""
-        query = self._by_head(features @ meta_params[_QUERY].mT)
-        key = self._by_head(state["keys"])
+        query = by_head(features @ meta_params[_QUERY].mT, self.heads)
+        key = by_head(state["keys"], self.heads)
         return _weights(query, key, meta_params[_NOTHING], state["there"])
-
-    def _by_head(self, rows_ND: Tensor) -> Tensor:
-        number, width = rows_ND.shape
-        return rows_ND.reshape(number, self.heads, width // self.heads).transpose(0, 1)
 
 
 def _weights(query: Tensor, key: Tensor, nothing_H: Tensor, there_N: Tensor) -> Tensor:
@@ -212,11 +205,3 @@ def _weights(query: Tensor, key: Tensor, nothing_H: Tensor, there_N: Tensor) -> 
     alike = torch.where(there_N > 0, alike, -torch.inf)
     none = nothing_H[:, None, None].expand(-1, alike.shape[1], 1)
     return torch.softmax(torch.cat([none, alike], -1), -1)[..., 1:]
-
-
-def _normed(rows: Tensor) -> Tensor:
-    return rows / (rows.square().mean(-1, keepdim=True) + _TINY).sqrt()
-
-
-def _of(layer: int, name: str) -> str:
-    return f"head.layer{layer}.{name}"
