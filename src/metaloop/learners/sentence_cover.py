@@ -17,7 +17,6 @@ Shapes: N documents, S sentences, D features of a sentence.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -34,13 +33,11 @@ from metaloop.core.task_map import TaskMap, vmap_over_tasks
 from metaloop.nets.embedding import NetLearner
 from metaloop.nets.episodic import embed_episodes
 from metaloop.nets.functional import FunctionalNet
-from metaloop.nets.sentences import Seen, longer, sentences_in, width_of
+from metaloop.nets.linear_worth import even_worth, precision_of, prior_of, rows_of, sharpness_of
+from metaloop.nets.sentences import Seen, longer, sentences_in
 
-_PRIOR, _LEVEL = "head.prior", "head.level"
-_PRECISION, _SCALE = "head.log_precision", "head.log_scale"
 _MOST = 24  # sentences that are taken in turn; the others follow by their own worth
 _LEAST_SHARE = 0.01
-_UNIT = 0.05  # of the prior: shares change by so much where a feature changes by one
 _OF_ERRORS = 4.0  # how much errors of shares weigh beside the order of sentences
 _FIRST = 1000.0  # the score of what is taken first
 
@@ -73,30 +70,24 @@ class SentenceCover(NetLearner):
 
     def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
         """Returns the net, a prior of even shares, and what a domain may differ by."""
-        width = width_of(self.net.num_features)
-        return self.net.init(rng) | {
-            _PRIOR: torch.zeros(width),
-            _LEVEL: torch.tensor(0.35),
-            _PRECISION: torch.full((width + 1,), math.log(30.0)),
-            _SCALE: torch.tensor(math.log(20.0)),
-        }
+        return self.net.init(rng) | even_worth(self.net.num_features)
 
     def fit_head(self, meta_params: MetaParams, features: Examples) -> MetaParams:
         """Returns the weights `[D + 1]` of a domain, the last one is the level, and its `length`.
 
         That is by what factor summaries are longer than what is asked for, `[1]`.
         """
-        prior = torch.cat([_UNIT * meta_params[_PRIOR], meta_params[_LEVEL].view(1)])
+        prior = prior_of(meta_params)
         if not self.adapts:
             return {"weights": prior, "length": torch.ones_like(prior[:1])}
         seen = sentences_in(features.features)
         share_NS, weight_NS = _shares(seen, features.targets)
         weight_NS = weight_NS * features.mask.to(weight_NS.dtype).unsqueeze(-1)
         weight = (weight_NS / weight_NS.sum(-1, keepdim=True).clamp(min=1)).flatten()
-        rows = _with_one(seen).flatten(0, 1)
+        rows = rows_of(seen).flatten(0, 1)
         left = (share_NS.flatten() - rows @ prior) * weight
         system = rows.mT @ (rows * weight.unsqueeze(-1))
-        system = system + torch.diag_embed(meta_params[_PRECISION].exp())
+        system = system + torch.diag_embed(precision_of(meta_params))
         moved, _ = torch.linalg.solve_ex(system, (rows.mT @ left).unsqueeze(-1))
         length = longer(seen, features.targets, features.mask)
         return {"weights": prior + moved.squeeze(-1), "length": length}
@@ -104,7 +95,7 @@ class SentenceCover(NetLearner):
     def score(self, meta_params: MetaParams, task_state: MetaParams, features: Tensor) -> Tensor:
         """Returns a score of every sentence `[N, S]`: the order in which they are taken."""
         seen = sentences_in(features)
-        share = (_with_one(seen) @ task_state["weights"]).clamp(_LEAST_SHARE, 1.0)
+        share = (rows_of(seen) @ task_state["weights"]).clamp(_LEAST_SHARE, 1.0)
         wanted = seen.wanted * task_state["length"]
         return self._by_greed(seen, share**self.power * seen.size * seen.there, wanted)
 
@@ -125,12 +116,12 @@ class SentenceCover(NetLearner):
         ) -> tuple[Tensor, Tensor]:
             head = self.fit_head(meta_params, Examples(features, targets, mask, 0, support.padded))
             seen = sentences_in(asked)
-            share = _with_one(seen) @ head["weights"]
+            share = rows_of(seen) @ head["weights"]
             known, weight = _shares(seen, wanted)
             error = (weight * (share - known).square()).sum(-1) / weight.sum(-1).clamp(min=1)
             single = 2 * share * seen.size / (seen.size + seen.wanted * head["length"])
             worth = torch.where(seen.by_words > 0.5, share, single)
-            return meta_params[_SCALE].exp() * worth, error
+            return sharpness_of(meta_params) * worth, error
 
         outputs, errors = vmap_over_tasks(
             one_task, support.inputs, support.targets, support.mask, query.inputs, query.targets
@@ -166,11 +157,6 @@ class SentenceCover(NetLearner):
             covered = torch.maximum(covered, (like * taken.unsqueeze(-2)).amax(-1))
             free = free * (1 - taken)
         return scores
-
-
-def _with_one(seen: Seen) -> Tensor:
-    """Features with a column of ones where a sentence is, `[N, S, D + 1]`."""
-    return torch.cat([seen.known, seen.there.unsqueeze(-1)], -1)
 
 
 def _shares(seen: Seen, targets: Tensor) -> tuple[Tensor, Tensor]:

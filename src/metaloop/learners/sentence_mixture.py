@@ -44,18 +44,15 @@ from metaloop.nets.embedding import NetLearner
 from metaloop.nets.episodic import embed_episodes
 from metaloop.nets.expected_rouge import Worth, by_expected_rouge, counted_twice
 from metaloop.nets.functional import FunctionalNet
+from metaloop.nets.linear_worth import even_worth, precision_of, prior_of, rows_of, sharpness_of
 from metaloop.nets.sentences import (
     Seen,
     feature_of,
     longer,
     places_of_plain,
     sentences_in,
-    width_of,
 )
 
-_PRIOR, _LEVEL = "head.prior", "head.level"
-_PRECISION, _SCALE = "head.log_precision", "head.log_scale"
-_UNIT = 0.05  # of the prior: worth changes by so much where a feature changes by one
 _EASIER = 30.0  # what plain methods say may weigh so much more
 _WARMTH = 0.2  # squared errors, of documents whose worth has a variance of one
 _POWER = 1.5  # of shares
@@ -97,13 +94,7 @@ class SentenceMixture(NetLearner):
 
     def init(self, spec: TaskSpec, rng: torch.Generator) -> MetaParams:
         """Returns the net, a prior of even worth, and what a domain may differ by."""
-        width = width_of(self.net.num_features)
-        return self.net.init(rng) | {
-            _PRIOR: torch.zeros(width),
-            _LEVEL: torch.tensor(0.35),
-            _PRECISION: torch.full((width + 1,), math.log(30.0)),
-            _SCALE: torch.tensor(math.log(20.0)),
-        }
+        return self.net.init(rng) | even_worth(self.net.num_features)
 
     def fit_head(self, meta_params: MetaParams, features: Examples) -> MetaParams:
         """Returns `weights` `[D + 1]` around the prior, `alone` `[D + 1]` those around nothing.
@@ -111,7 +102,7 @@ class SentenceMixture(NetLearner):
         The last one of each is the level; `trust` `[1]` is the share of the latter, and `length`
         `[1]` by what factor summaries are longer than what is asked for.
         """
-        prior = _with_level(meta_params)
+        prior = prior_of(meta_params)
         if not self.adapts:
             nothing, one = torch.zeros_like(prior), torch.ones_like(prior[:1])
             return {"weights": prior, "alone": nothing, "trust": 0 * one, "length": one}
@@ -141,7 +132,7 @@ class SentenceMixture(NetLearner):
     def score(self, meta_params: MetaParams, task_state: MetaParams, features: Tensor) -> Tensor:
         """Returns a score of every sentence `[N, S]`: the order in which they are taken."""
         seen = sentences_in(features)
-        known = _with_one(seen) @ task_state["weights"]
+        known = rows_of(seen) @ task_state["weights"]
         alone = seen.features @ task_state["alone"][:-1] + task_state["alone"][-1]
         share = torch.lerp(known, alone, task_state["trust"]).clamp(_LEAST_WORTH, 1.0)
         summary = seen.wanted * task_state["length"]
@@ -173,14 +164,14 @@ class SentenceMixture(NetLearner):
         ) -> tuple[Tensor, Tensor]:
             shown, seen = sentences_in(features), sentences_in(asked)
             there_NS = shown.there * mask.to(shown.there.dtype).unsqueeze(-1)
-            weights = _with_level(meta_params)
+            weights = prior_of(meta_params)
             if self.adapts:
                 worth_NS = targets.to(there_NS.dtype) * there_NS
                 weights = self._around_prior(meta_params, shown, worth_NS, there_NS).weights
-            worth = _with_one(seen) @ weights
+            worth = rows_of(seen) @ weights
             weight = seen.there * (wanted > ABSENT / 2).to(worth.dtype) * seen.size
             error = (weight * (worth - wanted).square()).sum(-1) / weight.sum(-1).clamp(min=1)
-            return meta_params[_SCALE].exp() * worth, error
+            return sharpness_of(meta_params) * worth, error
 
         outputs, errors = vmap_over_tasks(
             one_task, support.inputs, support.targets, support.mask, query.inputs, query.targets
@@ -193,10 +184,10 @@ class SentenceMixture(NetLearner):
         self, meta_params: MetaParams, seen: Seen, worth_NS: Tensor, there_NS: Tensor
     ) -> _Fit:
         """The weights `[D + 1]` of a domain around the learned prior."""
-        prior, rows = _with_level(meta_params), _with_one(seen)
+        prior, rows = prior_of(meta_params), rows_of(seen)
         weight = there_NS * seen.size
         weight = weight / weight.sum(-1, keepdim=True).clamp(min=1)
-        moved = _ridge(rows, worth_NS - rows @ prior, weight, meta_params[_PRECISION].exp())
+        moved = _ridge(rows, worth_NS - rows @ prior, weight, precision_of(meta_params))
         return _Fit(prior + moved.weights, prior + moved.without)
 
     def _words(self, seen: Seen) -> Tensor:
@@ -205,16 +196,6 @@ class SentenceMixture(NetLearner):
         column = fmt.columns.index("words")
         told = seen.known[..., feature_of(column)] * fmt.deviation[column] + fmt.mean[column]
         return torch.expm1(told).round() * seen.there
-
-
-def _with_level(meta_params: MetaParams) -> Tensor:
-    """The learned weights, the last of which is the level, `[D + 1]`."""
-    return torch.cat([_UNIT * meta_params[_PRIOR], meta_params[_LEVEL].view(1)])
-
-
-def _with_one(seen: Seen) -> Tensor:
-    """Features with a column of ones where a sentence is, `[N, S, D + 1]`."""
-    return torch.cat([seen.known, seen.there.unsqueeze(-1)], -1)
 
 
 def _ridge(rows_NSK: Tensor, wanted_NS: Tensor, weight_NS: Tensor, precision: Tensor) -> _Fit:
