@@ -75,6 +75,18 @@ def joined() -> Model:
     return built(candidate, VECTORS, model.spec)
 
 
+def mirrored() -> Model:
+    """Prototypes on two nets, joined, of which one looks at mirror images as well."""
+    members = [
+        {"name": "mlp", "options": {"depth": 1, "width": 8}},
+        {"name": "strided", "options": {"widths": [8, 8]}, "mirrored": True},
+    ]
+    images = InputFormat("image", (3, 16, 16), (0.5,) * 3, (0.2,) * 3)
+    model = model_of("protonet", images, "classification")
+    candidate = replace(model.candidate, net=Choice("joined", {"members": members}))
+    return built(candidate, images, model.spec)
+
+
 def committee() -> Model:
     """The mean of two learners of ratings."""
     members = [model_of(name, ITEMS, "rating") for name in ("deep_kernel", "set_attention")]
@@ -178,6 +190,7 @@ def exported() -> list[Model]:
         model_of("sentence_steps", SENTENCES, "extraction"),
         program("gradient_step"),
         joined(),
+        mirrored(),
         committee(),
     ]
 
