@@ -9,8 +9,12 @@ import pytest
 import torch
 from torch.nn import functional
 
+from metaloop.catalogue.candidates import build_learner
 from metaloop.core.examples import EpisodeBatch, Examples
+from metaloop.core.inputs import InputFormat
 from metaloop.core.randomness import torch_stream
+from metaloop.core.records import Candidate, Choice, Plan
+from metaloop.core.spec import TaskSpec
 from metaloop.core.task_map import loop_over_tasks
 
 FEATURES = Examples(
@@ -35,6 +39,22 @@ def test_nearest_centroid_by_hand(new_case: Any) -> None:
     learner = new_case("nearest_centroid", "vectors").learner
     logits = learner.score({}, learner.fit_head({}, FEATURES), QUERIES)
     torch.testing.assert_close(logits, torch.tensor([[0.0, -8.5], [-2.0, -2.5]]))
+
+
+def test_directions_are_told_apart_as_surely_as_their_number_allows() -> None:
+    """Of inputs of unit length: 10 n / (n + 1) times squared distances, here with n = 1.5."""
+    spec = TaskSpec(2, 1, 1, (2,))
+    candidate = Candidate(Choice("nearest_centroid"), Choice("raw", {"view": "unit"}), Plan("none"))
+    inputs = InputFormat("vector", (2,), (0.0, 0.0), (1.0, 1.0))
+    learner = build_learner(candidate, inputs, spec.objective)
+    support = Examples(
+        torch.tensor([[3.0, 0.0], [2.0, 0.0], [0.0, 5.0]]),
+        torch.tensor([0, 0, 1]),
+        torch.ones(3, dtype=torch.bool),
+        2,
+    )
+    logits = learner.predict({}, learner.adapt({}, support), torch.tensor([[0.6, 0.8]]))
+    torch.testing.assert_close(logits, -10 * 1.5 / 2.5 * torch.tensor([[0.8, 0.4]]))
 
 
 def test_simpleshot_by_hand(new_case: Any) -> None:

@@ -1,8 +1,12 @@
 """Nearest centroid: the plain baseline. Nothing is meta-learned.
 
-    logits[q, k] = -|f(x_q) - c_k|^2 / D,   c_k = mean of f(x) over the support of class k,
+    logits[q, k] = -sharpness * |f(x_q) - c_k|^2 / D,   c_k = mean of f(x), support of class k,
 
 with f the net as given, by default `raw`: the inputs themselves, standardised or in another view.
+Of inputs that are brought to one length, sharpness is 10 n / (n + 1), n the examples of a class: a
+mean of n examples is off by 1/n of what an example is. That decides nothing, and says how sure
+answers are: with features of words, texts and photographs, log loss is within a tenth of the least
+that any factor would have (LOG.md). Elsewhere it is 1.
 Also known as Rocchio's rule; as a few-shot baseline on pixels: Vinyals et al. 2016,
 arXiv:1606.04080, table 1 (there with the nearest neighbour).
 """
@@ -22,6 +26,8 @@ from metaloop.core.task_map import TaskMap
 from metaloop.nets.embedding import NetLearner
 from metaloop.nets.functional import FunctionalNet
 from metaloop.nets.prototypes import class_means, squared_distances
+
+_SHARPNESS = 10.0  # of squared distances between directions, where means are certain
 
 
 @final
@@ -46,14 +52,19 @@ class NearestCentroid(NetLearner):
         return self.net.init(rng)
 
     def fit_head(self, meta_params: MetaParams, features: Examples) -> MetaParams:
-        """Returns the centroids `[classes, D]` and which classes have any support."""
+        """Returns the centroids `[classes, D]`, which classes have any support, `sharpness [1]`."""
         means, present = class_means(features)
-        return {"centroids": means, "present": present}
+        sharpness = torch.ones_like(means[:1, 0])
+        if self.net.directions:
+            number = features.one_hot().sum() / present.sum().clamp(min=1)
+            sharpness = sharpness * _SHARPNESS * number / (number + 1)
+        return {"centroids": means, "present": present, "sharpness": sharpness}
 
     def score(self, meta_params: MetaParams, task_state: MetaParams, features: Tensor) -> Tensor:
         """Returns minus the mean squared difference; a class without support is impossible."""
         distances = squared_distances(features, task_state["centroids"])
-        logits = -distances / features.shape[-1]
+        sharpness = task_state.get("sharpness", 1.0)  # older adapted files have none
+        logits = -sharpness * distances / features.shape[-1]
         return logits.masked_fill(~task_state["present"], -torch.inf)
 
     def meta_loss(

@@ -62,6 +62,11 @@ class FunctionalNet:
         return bool(getattr(self._module, "unit_length", False))
 
     @property
+    def directions(self) -> bool:
+        """Whether features are directions, all of length sqrt(D): modules say so if they are."""
+        return bool(getattr(self._module, "directions", False))
+
+    @property
     def is_users(self) -> bool:
         """Whether it is a module of the user's own."""
         return self._build is None

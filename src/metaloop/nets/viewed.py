@@ -22,6 +22,7 @@ class Viewed(nn.Module):
         self.net = net
         self.input_format = input_format
         self.view = view
+        self.directions = view == "unit" and isinstance(net, nn.Flatten)
         for told in ("vmappable", "own_cost"):  # what a net says of itself
             if hasattr(net, told):
                 setattr(self, told, getattr(net, told))
