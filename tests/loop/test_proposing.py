@@ -642,6 +642,18 @@ def test_no_more_contenders_start_in_a_view_that_is_out_of_reach() -> None:
     assert begun[2 * len(formats) :] == ["", "pictures"] * 2
 
 
+def test_where_a_likelihood_falls_for_long_first_segments_are_longer() -> None:
+    images = FAMILIES["photographs"].input_format
+    shares = {}
+    for name in ("classification", "generation"):
+        changes = Changes(Population(0.8), {"": images}, replace(SPEC, objective=name))
+        race = Race(FIELDS["photographs"].contenders, changes, {}, joins=True, on_all_data=False)
+        first = race.next([])
+        assert first is not None
+        shares[name] = first.share
+    assert shares["generation"] == pytest.approx(4 * shares["classification"])
+
+
 @pytest.mark.parametrize("is_shrunk", [True, False])
 def test_slow_lines_go_on_before_new_ones_begin_if_their_images_may_grow(is_shrunk: bool) -> None:
     proposer = make_proposer("photographs", generates=Generates(data=False, algorithms=False))

@@ -261,6 +261,7 @@ LEARNERS: Mapping[str, LearnerEntry] = MappingProxyType(
             "an autoregressive model of images, without their support",
             "pixelcnn",
             inputs="image",
+            offered=False,
             only=_OF_GENERATION,
             net="pixelcnn",
         ),

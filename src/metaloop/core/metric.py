@@ -48,6 +48,8 @@ class Objective:
     `target_kind` is what a learner must be able to learn: `classes`, `real`, or `inputs`, where
     what is to be predicted are examples themselves. `averages`: outputs are targets as they are
     expected to be, so that the mean of what several learners say is one more prediction.
+    `told_late`: seconds of training do not tell what a learner comes to; the loop trains longer
+    before it chooses.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Objective:
     loss: Callable[[Tensor, Tensor, Tensor], Tensor]
     metrics: tuple[Metric, ...]
     averages: bool = False
+    told_late: bool = False
 
     @property
     def primary(self) -> Metric:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metaloop.catalogue.nets import companions
+from metaloop.core.objective import objective
 from metaloop.core.records import Candidate
 from metaloop.loop.arms import ALL_DATA
 from metaloop.loop.changes import Changes
@@ -24,6 +25,7 @@ from metaloop.loop.population import Node
 from metaloop.loop.proposal import CATALOGUE, Proposal
 
 RACE_SHARE = 0.05  # of the budget, for the first segment of all contenders together
+LATE = 4.0  # times as long, where objectives are told late: a likelihood falls for minutes (LOG.md)
 SURVIVORS = 2  # of the race, where no net of another kind could be a line's companion
 NUM_ON_ALL_DATA = 4  # contenders that begin again
 TOLD_BY = 2  # contenders in a view: what it is worth is known by then
@@ -59,7 +61,9 @@ class Race:
         for heads in self.contenders:
             if heads[0].identity not in begun and heads[0].view not in out:
                 operator = self.origins.get(heads[0].identity, CATALOGUE)
-                share = RACE_SHARE / max(by_view.values())  # as long as without the other views
+                late = objective(self.changes.spec.objective).told_late
+                share = RACE_SHARE * (LATE if late else 1.0)
+                share /= max(by_view.values())  # as long as without the other views
                 return Proposal("train", heads, operator, share=share)
         return None
 
