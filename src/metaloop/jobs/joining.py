@@ -71,10 +71,10 @@ class JoinResult:
 
     members: tuple[int, ...]
     num_nets: int
-    mirrored: bool = False
     found: tuple[Found, ...] = ()
     steps: int = 0
     flops: float | None = None
+    mirrored: bool = False
 
 
 def join_nets(workplace: Workplace, request: JoinRequest, report: Report) -> JoinResult:
@@ -94,7 +94,7 @@ def join_nets(workplace: Workplace, request: JoinRequest, report: Report) -> Joi
     parts, looks = [request.nets[index] for index in chosen], [looks[index] for index in chosen]
     mirrored, pieces = _mirrored(looks, rows, lists)
     members = tuple(part.node for part in parts if part.node is not None)
-    result = JoinResult(members, len(chosen), any(mirrored))
+    result = JoinResult(members, len(chosen), mirrored=any(mirrored))
     if len(chosen) < 2 and not any(mirrored):
         return result
     nets = [_net(workplace, part.node).meta_params for part in parts]
