@@ -19,7 +19,7 @@ from metaloop.cli.inputs import can_listen, model_of
 from metaloop.cli.output import print_json
 from metaloop.cli.recordings import recording_files
 from metaloop.core.errors import DataError, MetaloopError, MissingExtraError, ModelFileError
-from metaloop.domains.speech.windows import merged, windows_of
+from metaloop.domains.speech.windows import least_windows, merged, windows_of
 from metaloop.estimators import FewShotClassifier
 from metaloop.tasks.readers.recordings import RATE
 
@@ -86,7 +86,8 @@ def listen(
 
     Times are in seconds, `confidence` is the best of the windows in which the word is heard, at
     least `least`. With `least_evidence` windows that have no more are silent, however confident,
-    and of the others each counts. The words of a recording are told when its end is reached; of it
+    and of the others each counts. A word has to be heard for a third of a window, or in as many
+    windows as there are. The words of a recording are told when its end is reached; of it
     nothing is kept but times and scores of windows in which something was heard. Raises
     `MetaloopError` for times that cannot be, and for what is no recording, by its name; with
     `skip_unreadable` such a one is left out, with a warning.
@@ -94,9 +95,10 @@ def listen(
     width, every = seconds("window", window), seconds("step", step)
     classes = estimator.classes_.tolist()
     for name in [name for path in paths for name in recording_files(path)]:
-        starts, ends, labels, scores = [], [], [], []
+        starts, ends, labels, scores, number = [], [], [], [], 0
         try:
             for some in windows_of(Path(name), width, every):
+                number += len(some.starts)
                 samples = some.samples.numpy()
                 heard = np.flatnonzero(np.ptp(samples.astype(np.int32), axis=1) > 2 * _SILENT)
                 if not len(heard):
@@ -118,7 +120,8 @@ def listen(
                 raise DataError(reason) from error
             warn(f"left out: {reason}")
             continue
-        for each in merged(starts, ends, labels, scores):
+        enough = min(number, least_windows(width, every))
+        for each in merged(starts, ends, labels, scores, least=enough):
             yield {
                 "input": name,
                 "start": round(each.start, 3),
@@ -157,15 +160,17 @@ def hear(
 ) -> Iterator[dict[str, Any]]:
     """Gives a word as soon as it is heard in `pieces`, int16 `[samples]` one after the other.
 
-    A row is `start`, `end` (of the window in which it was first heard, in seconds), `label` and
-    `confidence`, at least `least`; with `least_evidence` a window that has no more is silent, and
-    of the others each counts. While windows overlap that say the same word, it is told once. Memory
-    does not grow.
+    A row is `start` (of the first window that says it, in seconds), `end` (of the one in which it
+    is told, a third of a window later), `label` and `confidence`, at least `least`; with
+    `least_evidence` a window that has no more is silent, and of the others each counts. While
+    windows overlap that say the same word, it is told once. Memory does not grow.
     """
     length = max(1, round(seconds("window", window) * RATE))
     classes = estimator.classes_.tolist()
     held, total = np.empty(0, np.int16), 0
-    told: dict[str, int] = {}  # where the last window that said the word ended
+    ended: dict[str, int] = {}  # where the last window that said the word ended
+    begun: dict[str, int] = {}  # where the first one of them began
+    times: dict[str, int] = {}  # how many they are
     for piece in pieces:
         held = np.concatenate([held, piece])[-length:]
         total += len(piece)
@@ -179,8 +184,10 @@ def hear(
             is_known = float(estimator.score_known([(held, RATE)])[0]) > least_evidence
         if not is_known:
             continue
-        is_new = total - length > told.get(label, -1)
-        told[label] = total
-        if is_new:
-            start, end = (total - length) / RATE, total / RATE
+        if total - length > ended.get(label, -1):
+            begun[label], times[label] = total - length, 0
+        ended[label] = total
+        times[label] += 1
+        if times[label] == least_windows(length, len(piece)):
+            start, end = begun[label] / RATE, total / RATE
             yield {"start": start, "end": end, "label": label, "confidence": score}

@@ -17,7 +17,7 @@ from tests.sounds import RATE, encoded, tune
 
 from metaloop.core.errors import DataError
 from metaloop.domains.speech import logmel
-from metaloop.domains.speech.windows import Detection, merged, windows_of
+from metaloop.domains.speech.windows import Detection, least_windows, merged, windows_of
 
 pytest.importorskip("soundfile", reason="metaloop[speech]")
 pytest.importorskip("soxr", reason="metaloop[speech]")
@@ -93,6 +93,23 @@ def test_neighbouring_windows_of_a_word_are_one_detection() -> None:
         Detection(3.0, 4.0, "yes", 0.8),
     ]
     assert str(found[0]) == "0.00\t1.50\tyes\t0.900"
+
+
+def test_a_word_that_too_few_windows_say_is_none() -> None:
+    starts = np.arange(6) / 10
+    words = ["yes", "no", "yes", "yes", "no", "yes"]
+    scores = [0.6, 0.9, 0.7, 0.8, 0.9, 0.6]
+    assert [d.word for d in merged(starts, starts + 0.05, words, scores)] == words
+    found = merged(starts, starts + 1, words, scores, least=4)
+    assert [(d.word, d.start, d.end, d.score) for d in found] == [("yes", 0.0, 1.5, 0.8)]
+    assert [d.word for d in merged(starts, starts + 1, words, scores, least=1)] == ["no"]
+
+
+@pytest.mark.parametrize(
+    ("window", "step", "number"), [(1.0, 0.1, 4), (1.0, 0.5, 1), (0.5, 0.1, 2), (1.0, 1.0, 1)]
+)
+def test_a_word_is_heard_for_a_third_of_a_window(window: float, step: float, number: int) -> None:
+    assert least_windows(window, step) == number
 
 
 def test_of_words_at_the_same_time_the_better_one_stays() -> None:

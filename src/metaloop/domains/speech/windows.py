@@ -23,6 +23,7 @@ from metaloop.tasks.readers.recordings import RATE, Source, blocks, opened_recor
 _BATCH = 64  # windows
 _BLOCK_SECONDS = 10.0  # of a file, read at a time
 _LEAST_SECONDS, _MOST_SECONDS = 0.05, 60.0
+_STAYS = 0.3  # of a window: for so long one says a word that fits into it (LOG.md)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +92,15 @@ def windows_of(
         yield _batch(pending, first, length, hop)
 
 
+def least_windows(window: float | int, step: float | int) -> int:
+    """Returns how many windows, one behind the other, have to say a word before it counts.
+
+    A word that fits into a window stays there while that moves on; what is like it in other words
+    passes within one or two.
+    """
+    return 1 + int(_STAYS * window / step + 1e-9)
+
+
 def merged(
     starts: Sequence[float] | np.ndarray,
     ends: Sequence[float] | np.ndarray,
@@ -98,29 +108,31 @@ def merged(
     scores: Sequence[float] | np.ndarray,
     threshold: float | int = -math.inf,
     nothing: str | None = None,
+    least: int = 1,
 ) -> list[Detection]:
     """Returns the words of windows, in the order of time, each once for as long as it is heard.
 
     Windows that overlap and say the same word are one detection from the first to the last of
     them. Those with a score below `threshold` say nothing, and neither do those whose word is
-    `nothing`. Of detections of different words that overlap by more than half of the shorter one,
-    the better score stays.
+    `nothing`. A detection of fewer than `least` windows is none. Of detections of different words
+    that overlap by more than half of the shorter one, the better score stays.
     """
-    found: list[Detection] = []
-    open_: dict[str, Detection] = {}
+    found: list[tuple[Detection, int]] = []
+    open_: dict[str, tuple[Detection, int]] = {}
     for start, end, word, score in zip(starts, ends, words, scores, strict=True):
         if score < threshold or word == nothing:
             continue
-        before = open_.get(word)
+        before, number = open_.get(word, (None, 0))
         if before is not None and start <= before.end:
-            open_[word] = Detection(before.start, float(end), word, max(before.score, float(score)))
+            longer = Detection(before.start, float(end), word, max(before.score, float(score)))
+            open_[word] = longer, number + 1
             continue
         if before is not None:
-            found.append(before)
-        open_[word] = Detection(float(start), float(end), word, float(score))
+            found.append((before, number))
+        open_[word] = Detection(float(start), float(end), word, float(score)), 1
     found += open_.values()
-    kept = _Apart()
-    for each in sorted(found, key=lambda one: (-one.score, one.start, one.word)):
+    kept, long_enough = _Apart(), [each for each, number in found if number >= least]
+    for each in sorted(long_enough, key=lambda one: (-one.score, one.start, one.word)):
         kept.add(each)
     return sorted(kept.all, key=lambda one: (one.start, one.end, one.word))
 
