@@ -319,7 +319,7 @@ def test_predict_tells_which_word_is_heard_when_in_a_long_recording(
     assert len(silent.stdout.splitlines()) <= len(rejecting.stdout.splitlines())
 
 
-def test_a_word_from_the_microphone_is_told_once_and_at_once(model: Path) -> None:
+def test_a_word_from_the_microphone_is_told_once_as_soon_as_two_windows_say_it(model: Path) -> None:
     sounds, words = new_words()
     estimator = load(model)
     assert isinstance(estimator, FewShotClassifier)
@@ -333,7 +333,7 @@ def test_a_word_from_the_microphone_is_told_once_and_at_once(model: Path) -> Non
     assert 2 <= len(found) < 12  # of some twenty windows in which there is sound
     for label, first, last in (("b", 1.0, 2.1), ("a", 3.4, 4.6)):
         assert any(first < row["end"] < last for row in found if row["label"] == label)
-    assert all(row["end"] - row["start"] == pytest.approx(0.5) for row in found)
+    assert all(0.59 < row["end"] - row["start"] < 1.11 for row in found)
     pieces = np.array_split(samples, len(samples) // 1600)
     assert not list(hear(estimator, pieces, "0.5s", 0.0, least_evidence=np.inf))
     assert len(list(hear(estimator, pieces, "0.5s", 1.1, least_evidence=-np.inf))) >= len(found)
