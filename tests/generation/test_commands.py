@@ -361,15 +361,13 @@ def test_colours_of_256_levels_are_learned_and_made_by_the_commands(
     assert _pixels(tmp_path / "made" / "1.png").shape == (6, 6, 3)
 
 
-def test_the_default_race_has_every_learner_that_makes_images() -> None:
+def test_the_default_race_has_every_learner_that_looks_at_what_it_is_shown() -> None:
     for levels, shape in ((2, (1, 12, 12)), (256, (3, 8, 8))):
         channels = shape[0]
         known = InputFormat("image", shape, (0.5,) * channels, (0.5,) * channels, levels=levels)
         spec = TaskSpec(0, 3, 2, shape, "generation", (levels,))
         names = {each.learner.name for each in catalogue_candidates(known, spec)}
-        assert names == {
-            "blurred_mixture", "fomaml_pixelcnn", "pixelcnn", "set_pixelcnn", "set_vae",
-        }  # fmt: skip
+        assert names == {"blurred_mixture", "fomaml_pixelcnn", "set_pixelcnn", "set_vae"}
 
 
 def test_images_of_a_single_pixel_are_refused_in_one_line(typed: Typed, tmp_path: Path) -> None:
